@@ -1,0 +1,23 @@
+# make demo | test | check | setup   Needs Python 3.11 or newer, git and make; the rest is set up here.
+PYTHON ?= python3.11
+export OMP_NUM_THREADS = 1
+export HF_HUB_OFFLINE = 1
+
+.PHONY: setup demo test check
+
+setup: .venv/.ready
+
+.venv/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install -q -c constraints.txt torch
+	.venv/bin/python -m pip install -q -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: setup
+	.venv/bin/whorl demo
+
+test: check
+	.venv/bin/python -m pytest -n 2
+
+check: setup
+	scripts/check

@@ -1,0 +1,26 @@
+"""whorl makes language models better at mathematics by tree search."""
+
+from whorl.ask import Ask, Engine, Failure, Moves, Prompt, Replies, Reply
+from whorl.drive import Finished, drive
+from whorl.example import Weighted
+from whorl.problem import Problem
+from whorl.recipe import Harvest, Recipe
+from whorl.tree import Node, Tree
+
+__all__ = [
+    "Ask",
+    "Engine",
+    "Failure",
+    "Finished",
+    "Harvest",
+    "Moves",
+    "Node",
+    "Problem",
+    "Prompt",
+    "Recipe",
+    "Replies",
+    "Reply",
+    "Tree",
+    "Weighted",
+    "drive",
+]

@@ -1,0 +1,101 @@
+"""The conversation between a search and the engines: prompts, asks, replies and the engine seam."""
+
+import hashlib
+import json
+from collections.abc import Generator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal, Protocol, TypeAlias, TypeVar
+
+Role = Literal["policy", "critic", "reviser", "small", "prm", "judge"]
+"""Who is asked. A run maps each role to an engine; roles may share one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a model is shown.
+
+    system: instructions; a chat template may leave them out.
+    user: the user's turn.
+    prefix: the assistant's turn so far, verbatim; the model continues it.
+    """
+
+    system: str
+    user: str
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One question to one role.
+
+    n: independent samples wanted.
+    stop: strings that end a sample; the match is cut off and `Reply.finished` says `stop`.
+    max_tokens: sampled tokens per sample at most.
+    temperature: 0 is greedy decoding.
+    top_p: nucleus mass in (0, 1].
+    seed: fixes the samples; `drive` sets it from (run seed, search key, ordinal of the ask).
+    """
+
+    prompt: Prompt
+    role: Role = "policy"
+    n: int = 1
+    stop: tuple[str, ...] = ()
+    max_tokens: int = 512
+    temperature: float = 1.0
+    top_p: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One sample, or one verdict.
+
+    text: the sampled text, without prompt, stop string and end-of-sequence token.
+    finished: `stop` (a stop string), `eos` (the model ended its turn) or `length` (max_tokens).
+    tokens: number of sampled tokens, the end-of-sequence token included.
+    value: a score instead of text: the judge's 1.0 right, 0.0 wrong; None is undecided.
+    logprob: sum of the sampled tokens' log-probabilities at temperature 1, in nats.
+    """
+
+    text: str = ""
+    finished: Literal["stop", "eos", "length"] = "eos"
+    tokens: int = 0
+    value: float | None = None
+    logprob: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An ask that could not be answered, and why, in one line."""
+
+    error: str
+
+
+Replies = tuple[Reply, ...]
+"""The `Ask.n` replies to one ask."""
+
+T = TypeVar("T")
+
+Moves: TypeAlias = Generator[Sequence[Ask], list[Replies], T]
+"""A search, or a part of one: yields asks to be answered together, is sent their replies in the
+same order, returns its result. It does no I/O."""
+
+
+class Engine(Protocol):
+    """Anything that answers asks: a model in this process, a server, judges, a function."""
+
+    def submit(self, ticket: int, ask: Ask) -> None:
+        """Take an ask; `poll` will return `ticket` exactly once. Tickets are unique per engine."""
+
+    def poll(self, timeout: float) -> Sequence[tuple[int, Replies | Failure]]:
+        """Tickets answered since the last call, in any order. Waits up to `timeout` seconds for the
+        first one; may do a slice of the work itself."""
+
+    def close(self) -> None:
+        """Release processes, files and memory. Further calls are errors."""
+
+
+def digest(ask: Ask) -> str:
+    """A name for the ask, 32 hex digits: equal asks, seed included, have equal names."""
+    text = json.dumps(asdict(ask), sort_keys=True, ensure_ascii=False)
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

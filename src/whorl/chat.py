@@ -1,0 +1,81 @@
+"""Text to token ids: one renderer for sampling and for training, so both see the same ids."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from whorl.ask import Prompt
+from whorl.errors import UserError
+from whorl.example import Weighted
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+class Chat:
+    """A model's tokenizer and chat template.
+
+    `tokenizer` must be a fast one (it gives character offsets) and have a chat template and an
+    end-of-sequence token; `UserError` says which of them is missing.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, name: str = "the tokenizer") -> None:
+        if not tokenizer.is_fast:
+            raise UserError(f"{name} is a slow tokenizer; whorl needs one with a tokenizer.json")
+        if not tokenizer.chat_template:
+            raise UserError(f"{name} has no chat template; add chat_template.jinja to the folder")
+        if tokenizer.eos_token_id is None:
+            raise UserError(f"{name} has no end-of-sequence token")
+        self.tokenizer = tokenizer
+        self.eos: int = tokenizer.eos_token_id
+
+    @classmethod
+    def load(cls, folder: Path) -> Chat:
+        """Read the tokenizer of a model folder. Raises `UserError` if there is none to use."""
+        from transformers import AutoTokenizer
+
+        if not (folder / "config.json").is_file():
+            raise UserError(f"{folder} is not a model folder: it has no config.json")
+        if not any(folder.glob("tokenizer*")):
+            raise UserError(f"{folder} has no tokenizer; save the model's tokenizer beside it")
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        except (OSError, ValueError, KeyError) as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(f"the tokenizer in {folder} cannot be read: {reason}") from error
+        return cls(tokenizer, name=str(folder))
+
+    def render(self, prompt: Prompt) -> str:
+        """The text the model continues: the template's turns, then the assistant's turn so far."""
+        messages = [{"role": "user", "content": prompt.user}]
+        if prompt.system:
+            messages.insert(0, {"role": "system", "content": prompt.system})
+        text = self.tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True
+        )
+        return str(text) + prompt.prefix
+
+    def encode(self, prompt: Prompt) -> list[int]:
+        """Token ids of `render(prompt)`."""
+        ids: list[int] = self.tokenizer(self.render(prompt), add_special_tokens=False)["input_ids"]
+        return ids
+
+    def encode_example(self, example: Weighted) -> tuple[list[int], int]:
+        """Token ids of context + completion (+ end of turn), and how many are context.
+
+        The whole text is tokenized once. Where a token straddles the end of the context, it counts
+        as completion: the model has to predict it.
+        """
+        context = self.render(example.prompt)
+        encoded = self.tokenizer(
+            context + example.text, add_special_tokens=False, return_offsets_mapping=True
+        )
+        ids: list[int] = list(encoded["input_ids"])
+        ends = (end for _, end in encoded["offset_mapping"])
+        start = next((i for i, end in enumerate(ends) if end > len(context)), len(ids))
+        return ([*ids, self.eos] if example.ended else ids), start
+
+    def decode(self, ids: list[int]) -> str:
+        """Text of sampled ids; special tokens are left out."""
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True))

@@ -1,0 +1,1 @@
+"""Whatever answers asks: models, judges, functions."""

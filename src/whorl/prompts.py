@@ -1,0 +1,235 @@
+"""Every word said to a model, and how its structured replies are read."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from whorl.ask import Prompt
+
+Verdict = Literal["keep", "edit", "replace"]
+
+
+class Candidate(NamedTuple):
+    """A step as a critic sees it: its text and its mean outcome on the search's reward scale."""
+
+    text: str
+    q: float
+
+
+@dataclass(frozen=True, slots=True)
+class Critique:
+    """What a critic said of one step (SIGMA, 2506.06470; the fields are ours).
+
+    expected: what the step should establish, worked out afresh; asked for first, because a critic
+        that recomputes before it judges judges better (docs/log.md).
+    errors, missing, avoid: mistakes of the step, what its siblings have and it lacks, mistakes of
+        the siblings not to fall into.
+    suggestion: one concrete change; empty if none.
+    verdict: what to do with the step; None if the critic gave none that can be read.
+    """
+
+    expected: str = ""
+    errors: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    avoid: tuple[str, ...] = ()
+    suggestion: str = ""
+    verdict: Verdict | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Nothing a reviser could act on: no readable verdict, or a change without a reason."""
+        reasons = self.errors or self.missing or self.suggestion
+        return self.verdict is None or (self.verdict != "keep" and not reasons)
+
+
+def solve(question: str) -> Prompt:
+    """Ask for a solution, step by step."""
+    return Prompt(_SOLVE, f"Problem: {question}")
+
+
+def critique_step(
+    question: str,
+    prefix: str,
+    step: Candidate,
+    siblings: Sequence[Candidate],
+    *,
+    gold: str | None = None,
+) -> Prompt:
+    """Ask for a critique of `step` against its siblings. `gold` is shown only if given."""
+    user = (
+        f"{_so_far(question, prefix)}\n\nNext step: {_shown(step)}\n\n"
+        f"{_alternatives(siblings)}\n\n{_reference(gold)}Review the next step."
+    )
+    return Prompt(_CRITIQUE_STEP, user)
+
+
+def revise_step(
+    question: str,
+    prefix: str,
+    step: str,
+    critique: str,
+    *,
+    gold: str | None = None,
+    missed: str | None = None,
+) -> Prompt:
+    """Ask for the step rewritten after the critique; `missed` is an earlier try's wrong answer."""
+    user = (
+        f"{_so_far(question, prefix)}\n\nNext step: {step.strip()}\n\n"
+        f"Critique:\n{critique.strip()}\n\n"
+        f"{_reference(gold)}{_mismatch(missed)}Rewrite the next step."
+    )
+    return Prompt(_REVISE_STEP, user)
+
+
+def critique_path(
+    question: str,
+    steps: Sequence[Candidate],
+    siblings: Sequence[Sequence[Candidate]],
+    *,
+    gold: str | None = None,
+) -> Prompt:
+    """Ask for a critique of every step at once; `siblings[i]` belong to `steps[i]`."""
+    blocks = (
+        f"Step {number}: {_shown(step)}\n{_alternatives(others)}\n\n"
+        for number, (step, others) in enumerate(zip(steps, siblings, strict=True), start=1)
+    )
+    user = f"Problem: {question}\n\n{''.join(blocks)}{_reference(gold)}Review every step."
+    return Prompt(_CRITIQUE_PATH, user)
+
+
+def revise_path(
+    question: str,
+    steps: Sequence[str],
+    critique: str,
+    *,
+    gold: str | None = None,
+    missed: str | None = None,
+) -> Prompt:
+    """Ask for the whole solution rewritten after the critique."""
+    numbered = "\n".join(f"Step {k}: {step.strip()}" for k, step in enumerate(steps, start=1))
+    user = (
+        f"Problem: {question}\n\n{numbered}\n\nCritique:\n{critique.strip()}\n\n"
+        f"{_reference(gold)}{_mismatch(missed)}Rewrite the solution."
+    )
+    return Prompt(_REVISE_PATH, user)
+
+
+def write_critique(critique: Critique) -> str:
+    """The critique in the form a critic is asked to write it."""
+    return "\n".join(
+        (
+            f"Expected: {critique.expected or 'none'}",
+            f"Errors: {_listed(critique.errors)}",
+            f"Missing: {_listed(critique.missing)}",
+            f"Avoid: {_listed(critique.avoid)}",
+            f"Suggestion: {critique.suggestion or 'none'}",
+            f"Verdict: {critique.verdict or 'none'}",
+        )
+    )
+
+
+def write_critiques(critiques: Sequence[Critique]) -> str:
+    """One critique per step, in the form asked for by `critique_path`."""
+    return "\n\n".join(f"Step {k}:\n{write_critique(c)}" for k, c in enumerate(critiques, start=1))
+
+
+def read_critique(text: str) -> Critique:
+    """Read a critic's reply. A line that is not there leaves its field empty; nothing is raised."""
+    found = {
+        match["name"].lower(): match["rest"].strip()
+        for match in re.finditer(_FIELD, text, re.MULTILINE | re.IGNORECASE)
+    }
+    words = found.get("verdict", "").lower().split()
+    verdict = next((v for v in _VERDICTS if words and words[0].strip("*.,") == v), None)
+    return Critique(
+        expected=_prose(found.get("expected", "")),
+        errors=_items(found.get("errors", "")),
+        missing=_items(found.get("missing", "")),
+        avoid=_items(found.get("avoid", "")),
+        suggestion=_prose(found.get("suggestion", "")),
+        verdict=verdict,
+    )
+
+
+def read_critiques(text: str, steps: int) -> list[Critique]:
+    """Read a reply to `critique_path`: `steps` critiques, empty where a step was left out."""
+    pieces = re.split(r"(?m)^\W*Step (\d+):?", text)
+    by_number = dict(zip(pieces[1::2], pieces[2::2], strict=True))
+    return [read_critique(by_number.get(str(k), "")) for k in range(1, steps + 1)]
+
+
+_VERDICTS: tuple[Verdict, ...] = ("keep", "edit", "replace")
+_FIELD = r"^\W*(?P<name>Expected|Errors|Missing|Avoid|Suggestion|Verdict)\W*:(?P<rest>.*)$"
+
+
+def _so_far(question: str, prefix: str) -> str:
+    return f"Problem: {question}\n\nSolution so far:\n{prefix.strip() or 'none'}"
+
+
+def _shown(candidate: Candidate) -> str:
+    return f"{candidate.text.strip()} [Q {candidate.q:.1f}]"
+
+
+def _alternatives(siblings: Sequence[Candidate]) -> str:
+    if not siblings:
+        return "Alternatives: none"
+    return "\n".join(("Alternatives:", *(f"- {_shown(sibling)}" for sibling in siblings)))
+
+
+def _reference(gold: str | None) -> str:
+    return f"Reference answer: {gold}\n" if gold is not None else ""
+
+
+def _mismatch(missed: str | None) -> str:
+    return f"An earlier rewrite ended in {missed}, which is wrong.\n" if missed is not None else ""
+
+
+def _listed(items: Sequence[str]) -> str:
+    return "; ".join(items) or "none"
+
+
+def _prose(text: str) -> str:
+    return "" if text.strip(" .*").lower() in ("", "none", "n/a") else text.strip(" *")
+
+
+def _items(text: str) -> tuple[str, ...]:
+    return tuple(item for piece in text.split(";") if (item := _prose(piece)))
+
+
+_SOLVE = """\
+Solve the problem step by step. Write one step per paragraph, with a blank line between steps. \
+End with a last step that gives the final answer as \\boxed{answer}."""
+
+_FORM = """\
+Expected: what the step should establish, worked out by yourself before you judge it
+Errors: wrong statements, gaps or wrong conclusions in it, separated by semicolons, or none
+Missing: what the alternatives have and it lacks, separated by semicolons, or none
+Avoid: mistakes of the alternatives that must not be taken over, separated by semicolons, or none
+Suggestion: one concrete change, or none
+Verdict: keep, edit or replace"""
+
+_CRITIQUE_STEP = f"""\
+You review one step of a solution. You do not solve the problem. You see the step, the \
+alternatives that were tried in its place, and for each the mean outcome Q of the solutions that \
+went through it (-1 always wrong, 1 always right). Look at the mathematics, not at the formatting. \
+Answer with these six lines and nothing else:
+{_FORM}"""
+
+_REVISE_STEP = """\
+You rewrite one step of a solution. Repair every fault that the critique names, take over what it \
+says is missing, and continue from the solution so far. Keep what is right. If the step gives the \
+final answer, write it as \\boxed{answer}. Answer with the rewritten step and nothing else."""
+
+_CRITIQUE_PATH = f"""\
+You review a solution step by step. You do not solve the problem. You see each step, the \
+alternatives that were tried in its place, and for each the mean outcome Q of the solutions that \
+went through it (-1 always wrong, 1 always right). Look at the mathematics, not at the formatting. \
+For every step write a line "Step k:" and then these six lines, and nothing else:
+{_FORM}"""
+
+_REVISE_PATH = """\
+You rewrite a solution. Repair every fault that the critique names, take over what it says is \
+missing, and keep what is right. Write one step per paragraph, with a blank line between steps. \
+End with a last step that gives the final answer as \\boxed{answer}. Answer with the rewritten \
+solution and nothing else."""

@@ -1,0 +1,37 @@
+"""What a paper fulfils to live in this house."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from whorl.ask import Moves
+from whorl.example import Weighted
+from whorl.problem import Problem
+from whorl.tree import Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Harvest:
+    """What one tree taught, and what was left out and why (reason -> count)."""
+
+    examples: tuple[Weighted, ...]
+    dropped: Mapping[str, int]
+
+
+class Recipe(Protocol):
+    """A method: grows a tree for a problem, harvests examples from it.
+
+    A recipe is a frozen dataclass whose fields are its hyper-parameters; it does no I/O.
+    """
+
+    def arms(self) -> Mapping[str, "Recipe"]:
+        """Independent searches of every problem, by name; `{"": self}` if there is just one."""
+
+    def grow(self, problem: Problem) -> Moves[Tree]:
+        """Search one problem: yields asks, is sent replies, returns the tree."""
+
+    def harvest(self, tree: Tree) -> Harvest:
+        """Pure: examples from a grown tree."""
+
+    def tally(self, tree: Tree) -> Mapping[str, int]:
+        """Pure: counts for the run's summary, e.g. how often the method's guards fired."""
