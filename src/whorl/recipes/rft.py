@@ -1,0 +1,71 @@
+"""RFT: rejection-sampling fine-tuning (2308.01825), the baseline that needs no tree.
+
+Sample whole solutions, keep the distinct ones that end in the right answer, fine-tune on them. With
+`role="reviser"` it is the black-box baseline: a stronger model simply writes the solutions.
+
+Differences from the paper
+1. Distinct means distinct text; the paper compares lists of equations.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from whorl import prompts
+from whorl.ask import Moves
+from whorl.example import Weighted
+from whorl.problem import Problem
+from whorl.recipe import Harvest
+from whorl.search import Sampling, backup, sample
+from whorl.tree import Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Rft:
+    """RFT's settings.
+
+    samples: solutions per problem.
+    keep: distinct right ones harvested per problem at most.
+    role: who solves: the policy, or the reviser as a black box.
+    """
+
+    sampling: Sampling = Sampling(temperature=0.7)  # noqa: RUF009
+    samples: int = 8
+    keep: int = 4
+    role: Literal["policy", "reviser"] = "policy"
+
+    def arms(self) -> Mapping[str, "Rft"]:
+        """One search per problem."""
+        return {"": self}
+
+    def grow(self, problem: Problem) -> Moves[Tree]:
+        """Sample `samples` solutions; those that begin alike share nodes."""
+        tree = Tree(problem)
+        ends = yield from sample(tree, self.samples, self.sampling, role=self.role)
+        for end in ends:
+            if (outcome := tree.nodes[end].reward) is not None:
+                backup(tree, end, outcome)
+        tree.tip = next((end for end in ends if tree.nodes[end].reward == 1.0), tree.tip)
+        return tree
+
+    def harvest(self, tree: Tree) -> Harvest:
+        """The first `keep` distinct right solutions."""
+        right = [leaf for leaf in tree.leaves() if tree.nodes[leaf].reward == 1.0]
+        prompt = prompts.solve(tree.problem.question)
+        kept = {tree.text(leaf).rstrip(): leaf for leaf in reversed(right)}
+        chosen = list(reversed(kept.items()))[: self.keep]
+        origin = f"{tree.problem.id}#{tree.provenance.get('arm', '')}/"
+        examples = tuple(Weighted(prompt, text, origin=f"{origin}{i}") for text, i in chosen)
+        dropped = {"more than `keep` right ones": len(kept) - len(chosen)}
+        dropped["no right solution"] = 0 if right else 1
+        return Harvest(examples, {reason: count for reason, count in dropped.items() if count})
+
+    def tally(self, tree: Tree) -> Mapping[str, int]:
+        """Samples by outcome."""
+        counts = {"right": 0, "wrong": 0, "no answer": 0}
+        for node in tree.nodes[1:]:
+            if node.terminal:
+                counts["right" if node.reward == 1.0 else "wrong"] += node.copies
+            elif node.pruned:
+                counts["no answer"] += node.copies
+        return counts
