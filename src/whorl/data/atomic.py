@@ -1,0 +1,48 @@
+"""Files that are either not there or complete."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from whorl.errors import UserError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Write what is to stand at `path`; it gets there, on disk, when the block ends without error.
+
+    Until then an older file keeps its place. Raises `UserError` where the system refuses to write.
+    """
+    unfinished = path.with_name(path.name + ".partial")
+    try:
+        with unfinished.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+        _sync(path.parent)
+    except BaseException as error:
+        with suppress(OSError):
+            unfinished.unlink()
+        if isinstance(error, OSError):
+            raise unwritable(path, error) from error
+        raise
+
+
+def unwritable(path: Path, error: OSError) -> UserError:
+    """What to tell someone whose disk is full, or who may not write there."""
+    return UserError(
+        f"{path} cannot be written: {error.strerror}; nothing finished is lost: "
+        "put that right, then give the same command again"
+    )
+
+
+def _sync(folder: Path) -> None:
+    """A rename is on disk once its folder is."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

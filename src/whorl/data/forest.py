@@ -1,0 +1,159 @@
+"""Grown trees on disk: `trees.jsonl`, one line each, streamed in and out."""
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
+
+from whorl.data.atomic import replacing, unwritable
+from whorl.errors import UserError
+from whorl.tree import Tree
+
+Key = tuple[str, str]
+"""What tells the trees of a run apart: problem id and arm."""
+
+
+def key_of(tree: Tree) -> Key:
+    """The tree's problem, and the arm of the recipe that grew it."""
+    return tree.problem.id, tree.provenance.get("arm", "")
+
+
+def read_trees(path: Path) -> Iterator[Tree]:
+    """The trees of a file, one at a time.
+
+    A last line that breaks off, as a run leaves it that was killed or is still writing, is no tree
+    yet and is passed over. Raises `UserError` with file and line number at any other broken line.
+    """
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                try:
+                    yield Tree.from_json(line.decode())
+                except ValueError as error:
+                    if line.endswith(b"\n"):
+                        raise UserError(f"{path}:{number}: {error}") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+
+
+class Forest:
+    """The trees of a run, in order of arrival until `finish` sorts them. For one process.
+
+    Trees stay on disk; memory holds where each one starts.
+
+    repaired: bytes of an unfinished last line that opening the file cut off.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open `path`, or create it. Raises `UserError` at a line that is not a tree."""
+        self.path = path
+        self.repaired = 0
+        self._starts: dict[Key, int] = {}
+        try:
+            self._file = path.open("ab", buffering=0)
+        except OSError as error:
+            raise unwritable(path, error) from error
+        try:
+            self._end = self._index()
+        except UserError:
+            self.close()
+            raise
+
+    def _index(self) -> int:
+        """Find the trees and cut off an unfinished line; returns where the file ends."""
+        end = 0
+        with self.path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.endswith(b"\n"):
+                    self.repaired = len(line)
+                    self._file.truncate(end)
+                    break
+                try:
+                    key = _read_key(line)
+                except ValueError as error:
+                    raise UserError(f"{self.path}:{number}: {error}") from error
+                if key in self._starts:
+                    raise UserError(f"{self.path}:{number}: a second tree of {_name(key)}")
+                self._starts[key] = end
+                end += len(line)
+        return end
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._starts
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def __iter__(self) -> Iterator[Tree]:
+        return read_trees(self.path)
+
+    def append(self, tree: Tree) -> None:
+        """Add a finished tree; once this returns, killing the process does not lose it.
+
+        Raises ValueError if the forest has a tree with this key, `UserError` if it cannot be
+        written.
+        """
+        key = key_of(tree)
+        if key in self:
+            raise ValueError(f"there is a tree of {_name(key)} already")
+        line = memoryview(tree.to_json().encode() + b"\n")
+        written = 0
+        try:
+            while written < len(line):
+                written += self._file.write(line[written:])
+        except OSError as error:
+            self._file.truncate(self._end)
+            raise unwritable(self.path, error) from error
+        self._starts[key] = self._end
+        self._end += written
+
+    def finish(self, order: Iterable[Key]) -> None:
+        """Sort the file; trees that `order` does not name come last, by key.
+
+        Keys without a tree are passed over. Runs that grew the same trees end with the same bytes.
+        Raises `UserError` if it cannot be written; the file then stays as it was.
+        """
+        starts: dict[Key, int] = {}
+        with self.path.open("rb") as source, replacing(self.path) as sorted_file:
+            for key in chain(order, sorted(self._starts)):
+                if key in self._starts and key not in starts:
+                    starts[key] = sorted_file.tell()
+                    source.seek(self._starts[key])
+                    sorted_file.write(source.readline())
+        self._file.close()
+        self._file = self.path.open("ab", buffering=0)
+        self._starts = starts
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> "Forest":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _read_key(line: bytes) -> Key:
+    """The key of a line of `Tree.to_json`, read from its head; ValueError if it is no such line.
+
+    The nodes, nearly all of the line, stand last. The bytes that open them cannot occur inside a
+    JSON string, where a quote is escaped.
+    """
+    head, nodes, _ = line.partition(b',"nodes":[')
+    try:
+        record = json.loads(head + b"}" if nodes else line)
+        return record["problem"]["id"], record["provenance"].get("arm", "")
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a tree: {error!r}") from error
+
+
+def _name(key: Key) -> str:
+    problem, arm = key
+    return f"problem {problem!r}, arm {arm!r}" if arm else f"problem {problem!r}"

@@ -1,0 +1,50 @@
+"""What an engine is asked and what it generates, counted."""
+
+from collections.abc import Sequence
+
+from whorl.ask import Ask, Engine, Failure, Replies
+
+
+class Meter:
+    """An engine that passes everything on and counts it. The counts never go down.
+
+    Put it inside the journal, so that replies from the record do not count as generated:
+    `journal.wrap(Meter(engine))`.
+
+    asks: submitted.
+    answered: of those, answered with replies.
+    failed: of those, failed.
+    samples: replies received.
+    tokens: sampled tokens in them.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.asks = 0
+        self.answered = 0
+        self.failed = 0
+        self.samples = 0
+        self.tokens = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Asks that wait for an answer now."""
+        return self.asks - self.answered - self.failed
+
+    def submit(self, ticket: int, ask: Ask) -> None:
+        self._engine.submit(ticket, ask)
+        self.asks += 1
+
+    def poll(self, timeout: float) -> Sequence[tuple[int, Replies | Failure]]:
+        answers = self._engine.poll(timeout)
+        for _, answer in answers:
+            if isinstance(answer, Failure):
+                self.failed += 1
+            else:
+                self.answered += 1
+                self.samples += len(answer)
+                self.tokens += sum(reply.tokens for reply in answer)
+        return answers
+
+    def close(self) -> None:
+        self._engine.close()

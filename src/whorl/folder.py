@@ -1,0 +1,163 @@
+"""The run folder: what a run keeps, what it was started with, and who is using it."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+from whorl.data.atomic import replacing, unwritable
+from whorl.errors import UserError
+
+_OWN = {"lock", "manifest.json", "manifest.json.partial"}
+_SHOWN = 3  # differences named before "and so on"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """A run's files. Closing it lets another process have it.
+
+    settings: what the run was started with, as JSON gives it back.
+    version: the whorl that started it.
+    """
+
+    path: Path
+    settings: Mapping[str, Any]
+    version: str
+    _lock: BinaryIO | None = field(default=None, repr=False)  # None: opened for reading
+
+    @classmethod
+    def open(cls, path: Path, settings: Mapping[str, object], *, version: str) -> "RunFolder":
+        """Create the folder, or go on with the one that has these settings.
+
+        settings: a nested mapping that JSON can hold.
+        Raises `UserError` if the folder belongs to other settings, to another process or to
+        something that is not a run.
+        """
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if not (path / "manifest.json").exists() and set(os.listdir(path)) - _OWN:
+                raise UserError(f"{path} is not empty and not a run folder; use another one")
+            lock = (path / "lock").open("a+b")
+        except FileExistsError as error:
+            raise UserError(f"{path} is a file, not a run folder; use another name") from error
+        except OSError as error:
+            raise unwritable(path, error) from error
+        try:
+            _take(lock, path)
+            if not (path / "manifest.json").exists():
+                _write_manifest(path, settings, version)
+            folder = cls(path, *_read_manifest(path), lock)
+            _compare(path, settings, folder.settings)
+        except BaseException:
+            lock.close()
+            raise
+        return folder
+
+    @classmethod
+    def read(cls, path: Path) -> "RunFolder":
+        """An existing run folder, to read from; it may be in use. `UserError` if it is none."""
+        return cls(path, *_read_manifest(path))
+
+    @property
+    def journal(self) -> Path:
+        return self.path / "journal.db"
+
+    @property
+    def trees(self) -> Path:
+        return self.path / "trees.jsonl"
+
+    @property
+    def failures(self) -> Path:
+        return self.path / "failures.jsonl"
+
+    @property
+    def examples(self) -> Path:
+        return self.path / "examples.jsonl"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        if self._lock is not None:
+            self._lock.close()
+
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _take(lock: BinaryIO, path: Path) -> None:
+    """Lock the folder for this process; the system lets go of it however the process ends."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.seek(0)
+        owner = lock.read().decode("ascii", "replace").strip() or "another one"
+        raise UserError(
+            f"{path} is in use by process {owner}; wait for it or use another run folder"
+        ) from error
+    lock.truncate(0)
+    lock.write(f"{os.getpid()}\n".encode())
+    lock.flush()
+
+
+def _write_manifest(path: Path, settings: Mapping[str, object], version: str) -> None:
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    manifest = {"whorl": version, "created": created, "settings": settings}
+    with replacing(path / "manifest.json") as file:
+        file.write(json.dumps(manifest, indent=2).encode() + b"\n")
+
+
+def _read_manifest(path: Path) -> tuple[dict[str, Any], str]:
+    """Settings and version."""
+    try:
+        manifest = json.loads((path / "manifest.json").read_bytes())
+        return dict(manifest["settings"]), str(manifest["whorl"])
+    except OSError as error:
+        raise UserError(f"{path} is not a run folder: manifest.json: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path / 'manifest.json'} is broken: {error!r}") from error
+
+
+def _compare(path: Path, here: Mapping[str, object], there: Mapping[str, object]) -> None:
+    """`here` are the settings of this command, `there` those of the folder."""
+    mine, theirs = dict(_leaves(json.loads(json.dumps(here)))), dict(_leaves(there))
+    names = sorted(
+        name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name)
+    )
+    if not names:
+        return
+    unset = "not set"
+    shown = [
+        f"{name}: {mine.get(name, unset)} here, {theirs.get(name, unset)} in the run folder"
+        for name in names[:_SHOWN]
+    ]
+    if len(names) > _SHOWN:
+        shown.append(f"and {len(names) - _SHOWN} more")
+    raise UserError(
+        f"{path} belongs to other settings ({'; '.join(shown)}); use another run folder, or the "
+        "settings in its manifest.json"
+    )
+
+
+def _leaves(settings: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted names and values as JSON; an empty table counts as a value."""
+    for name, value in settings.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, json.dumps(value, ensure_ascii=False)
