@@ -7,6 +7,8 @@ from whorl.problem import Problem
 from whorl.recipe import Harvest, Recipe
 from whorl.tree import Node, Tree
 
+__version__ = "0.1.0"
+
 __all__ = [
     "Ask",
     "Engine",
@@ -22,5 +24,6 @@ __all__ = [
     "Reply",
     "Tree",
     "Weighted",
+    "__version__",
     "drive",
 ]

@@ -37,9 +37,9 @@ class BlankLine:
     def split(self, text: str) -> list[str]:
         steps: list[str] = []
         held = ""
-        for piece in re.findall(r".*?(?:\n[^\S\n]*(?:\n\s*)+|\Z)", text, re.DOTALL):
+        for piece in re.findall(r".*?(?:\n\s*\n\s*|\Z)", text, re.DOTALL):
             held += piece
-            if len(held.strip()) >= self.min_chars:
+            if held.strip() and len(held.strip()) >= self.min_chars:
                 steps.append(held)
                 held = ""
         if held and steps and not held.strip():

@@ -1,0 +1,106 @@
+"""A world without a model: adding numbers, with a policy that slips and a critic that may see it.
+
+Everything is answered from the ask alone, seed included, so a search over it can be repeated.
+For tests, benchmarks and first steps: `Function(answer)` is an engine for every role but `judge`.
+"""
+
+import re
+from collections.abc import Iterator
+from random import Random
+
+from whorl.ask import Ask, Replies, Reply
+from whorl.problem import Problem
+from whorl.prompts import Critique, write_critique, write_critiques
+
+SLIP = 0.25  # of the policy, per step
+OVERSIGHT = 0.1  # of the critic and of the reviser, per reply
+
+
+def problems(count: int, *, terms: int = 4, seed: int = 0) -> Iterator[Problem]:
+    """`count` problems, each to add `terms` numbers below 50."""
+    for number in range(count):
+        rng = Random(f"{seed}/{number}")
+        numbers = [rng.randrange(1, 50) for _ in range(terms)]
+        question = f"Add {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}."
+        yield Problem(f"toy/{seed}/{number}", question, str(sum(numbers)), source="toy")
+
+
+def answer(ask: Ask) -> Replies:
+    """Replies of the role asked. Raises ValueError for a prompt that is none of `prompts`."""
+    samples = (Random(f"{ask.seed}/{sample}") for sample in range(ask.n))
+    if ask.role == "critic":
+        return tuple(_reply(_criticise(ask.prompt.user, rng)) for rng in samples)
+    if ask.prompt.user.endswith(("Rewrite the next step.", "Rewrite the solution.")):
+        return tuple(_reply(_revise(ask.prompt.user, rng)) for rng in samples)
+    return tuple(_solve(ask, rng) for rng in samples)
+
+
+def _solve(ask: Ask, rng: Random) -> Reply:
+    """Continue the solution by one step if asked to stop at one, else to its end."""
+    numbers = _numbers(ask.prompt.user)
+    written = [step for step in ask.prompt.prefix.split("\n\n") if step]
+    steps: list[str] = []
+    while True:
+        steps.append(_next_step(numbers, written + steps, rng, SLIP))
+        ended = "boxed" in steps[-1]
+        if ended or ask.stop:
+            return _reply("\n\n".join(steps), "eos" if ended else "stop")
+
+
+def _criticise(user: str, rng: Random) -> str:
+    numbers = _numbers(user)
+    if user.endswith("Review every step."):
+        steps = re.findall(r"^Step \d+: (.*) \[Q", user, re.MULTILINE)
+        right: list[str] = []
+        for _ in steps:
+            right.append(_next_step(numbers, right, rng, 0.0))
+        return write_critiques([_compare(s, r) for s, r in zip(steps, right, strict=True)])
+    if rng.random() < OVERSIGHT:
+        return "A very good step!"
+    before, step = _between(user, "Solution so far:\n", "\n\nNext step: ", " [Q")
+    return write_critique(_compare(step, _next_step(numbers, before, rng, 0.0)))
+
+
+def _compare(step: str, right: str) -> Critique:
+    if step == right:
+        return Critique(expected=right, verdict="keep")
+    return Critique(expected=right, errors=(step,), suggestion=f"write {right}", verdict="edit")
+
+
+def _revise(user: str, rng: Random) -> str:
+    numbers = _numbers(user)
+    slip = OVERSIGHT if rng.random() < OVERSIGHT else 0.0
+    if user.endswith("Rewrite the solution."):
+        steps: list[str] = []
+        while not (steps and "boxed" in steps[-1]):
+            steps.append(_next_step(numbers, steps, rng, slip))
+        return "\n\n".join(steps)
+    before, step = _between(user, "Solution so far:\n", "\n\nNext step: ", "\n\nCritique:")
+    return step if slip else _next_step(numbers, before, rng, 0.0)
+
+
+def _next_step(numbers: list[int], written: list[str], rng: Random, slip: float) -> str:
+    """The step after `written`; with probability `slip` its sum is off by one."""
+    sums = [int(value) for step in written for value in re.findall(r"= (-?\d+)", step)]
+    total = sums[-1] if sums else numbers[0]
+    if len(sums) + 1 >= len(numbers):
+        return f"The answer is \\boxed{{{total}}}."
+    term = numbers[len(sums) + 1]
+    off = rng.choice((-1, 1)) if rng.random() < slip else 0
+    return f"Adding {term} to {total} gives {total} + {term} = {total + term + off}."
+
+
+def _between(user: str, first: str, second: str, third: str) -> tuple[list[str], str]:
+    match = re.search(f"{first}(.*){second}(.*?){re.escape(third)}", user, re.DOTALL)
+    if match is None:
+        raise ValueError(f"not a prompt of ours: {user!r}")
+    before = [] if match[1] == "none" else [step for step in match[1].split("\n\n") if step]
+    return before, match[2]
+
+
+def _numbers(user: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", user.splitlines()[0])]
+
+
+def _reply(text: str, finished: str = "eos") -> Reply:
+    return Reply(text, "stop" if finished == "stop" else "eos", tokens=len(text.split()))

@@ -1,0 +1,168 @@
+"""The stages of a run: each reads files and writes files, so each can be rerun or replaced."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from whorl import __version__
+from whorl.ask import Engine, Moves
+from whorl.data.atomic import replacing
+from whorl.data.examples import write_examples
+from whorl.data.forest import Forest, read_trees
+from whorl.drive import drive
+from whorl.engines.meter import Meter
+from whorl.example import Weighted
+from whorl.folder import RunFolder
+from whorl.journal import Journal
+from whorl.problem import Problem
+from whorl.recipe import Recipe
+from whorl.tree import Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How to grow: the recipe and its name, the run's seed, and how many searches are in flight."""
+
+    recipe: Recipe
+    name: str
+    seed: int = 0
+    width: int = 256
+
+
+@dataclass(slots=True)
+class Progress:
+    """Live counts of a stage, for whoever shows them; the stage only writes, they only read.
+
+    total: searches to do; done: ended well, failed: ended in an error; found: done by an earlier
+    run; recalled: asks answered from the journal.
+    """
+
+    total: int = 0
+    done: int = 0
+    failed: int = 0
+    found: int = 0
+    recalled: int = 0
+    meters: list[Meter] = field(default_factory=list)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens generated so far; what the journal knew is not among them."""
+        return sum(meter.tokens for meter in self.meters)
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """What `grow` did: trees in the file, failed searches (key -> error), tokens generated now."""
+
+    trees: int
+    failures: Mapping[str, str]
+    tokens: int
+    recalled: int
+
+
+@dataclass(frozen=True, slots=True)
+class Harvested:
+    """What `harvest` found.
+
+    examples: written; dropped: left out, by reason; tally: the recipe's own counts; cost: sampled
+    tokens by role, of all the trees.
+    """
+
+    trees: int
+    examples: int
+    dropped: Mapping[str, int]
+    tally: Mapping[str, int]
+    cost: Mapping[str, int]
+
+
+def grow(
+    folder: RunFolder,
+    problems: Callable[[], Iterable[Problem]],
+    plan: Plan,
+    engines: Mapping[str, Engine],
+    *,
+    progress: Progress | None = None,
+) -> Grown:
+    """Search every problem with every arm of the recipe; trees end in `folder.trees`.
+
+    problems: called twice, once to search and once for the order of the finished file.
+
+    Replies are journaled before they are used and trees are written as they end, so the same call
+    goes on after any interruption. A search that fails is listed in `folder.failures` and left out.
+    """
+    progress = progress or Progress()
+    arms = plan.recipe.arms()
+    failures: dict[str, str] = {}
+    with Journal(folder.journal) as journal, Forest(folder.trees) as forest:
+        metered = {id(engine): Meter(engine) for engine in engines.values()}
+        progress.meters = list(metered.values())
+        recorded = {key: journal.wrap(meter) for key, meter in metered.items()}
+        by_role = {role: recorded[id(engine)] for role, engine in engines.items()}
+
+        def searches() -> Iterator[tuple[str, Moves[Tree]]]:
+            for problem in problems():
+                for arm, armed in arms.items():
+                    if (problem.id, arm) in forest:
+                        progress.found += 1
+                        continue
+                    labels = {"recipe": plan.name, "arm": arm, "seed": str(plan.seed)}
+                    yield f"{problem.id}#{arm}", _labelled(armed, problem, labels)
+
+        for finished in drive(searches(), by_role, width=plan.width, seed=plan.seed):
+            if finished.result is None:
+                failures[finished.key] = finished.error or "no tree"
+                progress.failed += 1
+            else:
+                finished.result.cost = dict(sorted(finished.cost.items()))
+                forest.append(finished.result)
+                progress.done += 1
+            progress.recalled = journal.recalled
+        forest.finish((problem.id, arm) for problem in problems() for arm in arms)
+        trees = len(forest)
+    with replacing(folder.failures) as file:
+        for key, error in sorted(failures.items()):
+            file.write((json.dumps({"search": key, "error": error}) + "\n").encode())
+    return Grown(trees, failures, progress.tokens, progress.recalled)
+
+
+def harvest(trees: Path, recipe: Recipe, out: Path) -> Harvested:
+    """Harvest a file of trees into a file of examples; equal examples are written once."""
+    dropped: Counter[str] = Counter()
+    tally: Counter[str] = Counter()
+    cost: Counter[str] = Counter()
+    count = 0
+
+    def examples() -> Iterator[Weighted]:
+        nonlocal count
+        seen: set[bytes] = set()
+        for tree in read_trees(trees):
+            count += 1
+            tally.update(recipe.tally(tree))
+            cost.update(tree.cost)
+            crop = recipe.harvest(tree)
+            dropped.update(crop.dropped)
+            for example in crop.examples:
+                name = _fingerprint(example)
+                if name in seen:
+                    dropped["equal to another example"] += 1
+                    continue
+                seen.add(name)
+                yield example
+
+    written = write_examples(out, examples())
+    return Harvested(count, written, dict(dropped), dict(tally), dict(cost))
+
+
+def _labelled(recipe: Recipe, problem: Problem, labels: Mapping[str, str]) -> Moves[Tree]:
+    tree = yield from recipe.grow(problem)
+    tree.provenance = {**labels, "whorl": __version__}
+    return tree
+
+
+def _fingerprint(example: Weighted) -> bytes:
+    parts = (example.prompt.system, example.prompt.user, example.prompt.prefix, example.text)
+    text = "\x00".join((*parts, repr(example.weight)))
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
