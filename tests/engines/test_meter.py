@@ -1,0 +1,47 @@
+"""The meter passes everything on and counts it."""
+
+from pathlib import Path
+
+from whorl.ask import Ask, Failure, Prompt, Replies, Reply
+from whorl.engines.function import Function
+from whorl.engines.meter import Meter
+from whorl.journal import Journal
+
+
+def answer(ask: Ask) -> Replies:
+    if ask.prompt.user == "broken":
+        raise ValueError("no answer")
+    return tuple(Reply("x", tokens=k + 1) for k in range(ask.n))
+
+
+def test_everything_is_passed_on_and_counted() -> None:
+    plain, meter = Function(answer), Meter(Function(answer))
+    asks = [Ask(Prompt("", user), n=3) for user in ("a", "broken", "b")]
+    for engine in (plain, meter):
+        for ticket, ask in enumerate(asks):
+            engine.submit(ticket, ask)
+    assert (meter.asks, meter.in_flight, meter.answered) == (3, 3, 0)
+    answers = meter.poll(0.0)
+    assert answers == plain.poll(0.0)
+    assert isinstance(dict(answers)[1], Failure)
+    assert (meter.asks, meter.in_flight, meter.answered, meter.failed) == (3, 0, 2, 1)
+    assert (meter.samples, meter.tokens) == (6, 12)
+    assert not meter.poll(0.0)
+
+
+def test_inside_a_journal_it_counts_what_is_generated(tmp_path: Path) -> None:
+    meter = Meter(Function(answer))
+    with Journal(tmp_path / "j.db") as journal:
+        engine = journal.wrap(meter)
+        for ticket in range(3):
+            engine.submit(ticket, Ask(Prompt("", "a"), n=2))
+            assert len(engine.poll(0.0)) == 1
+    assert (meter.asks, meter.samples, meter.tokens) == (1, 2, 3)
+    assert (journal.asked, journal.recalled) == (1, 2)
+
+
+def test_closing_it_closes_the_engine() -> None:
+    function = Function(answer)
+    function.submit(0, Ask(Prompt("", "a")))
+    Meter(function).close()
+    assert not function.poll(0.0)

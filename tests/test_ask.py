@@ -1,0 +1,38 @@
+"""Asks and their names."""
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whorl.ask import Ask, Prompt, digest
+
+texts = st.text(st.characters(exclude_categories=[]), max_size=8)  # lone surrogates, NUL and all
+asks = st.builds(
+    Ask,
+    prompt=st.builds(Prompt, system=texts, user=texts, prefix=texts),
+    role=st.sampled_from(["policy", "critic", "judge"]),
+    n=st.integers(1, 4),
+    stop=st.tuples() | st.tuples(texts) | st.tuples(texts, texts),
+    max_tokens=st.integers(1, 9),
+    temperature=st.floats(0, 2),
+    top_p=st.floats(0.1, 1),
+    seed=st.integers(0, 3),
+)
+
+
+@given(asks, asks)
+def test_asks_have_equal_names_exactly_if_they_are_equal(ask: Ask, other: Ask) -> None:
+    assert digest(replace(ask)) == digest(ask)
+    assert (digest(ask) == digest(other)) == (repr(ask) == repr(other))
+
+
+def test_text_does_not_run_over_from_one_field_into_the_next() -> None:
+    names = {digest(Ask(Prompt(*fields))) for fields in [("ab", "", ""), ("a", "b"), ("", "ab")]}
+    assert len(names) == 3
+
+
+def test_names_are_part_of_the_contract() -> None:
+    """Journals are looked up by them."""
+    ask = Ask(Prompt("s", "1 + 1 = ?", "√"), stop=("\n\n",), temperature=0.7, seed=7)
+    assert digest(ask) == "deb7999818f73150e25d31c541bfb2d3"

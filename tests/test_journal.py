@@ -1,0 +1,303 @@
+"""The journal: what was answered once is never asked again, whatever happened in between."""
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from whorl.ask import Ask, Engine, Failure, Prompt, Replies, Reply, digest
+from whorl.engines.function import Function
+from whorl.errors import UserError
+from whorl.journal import Journal
+
+texts = st.text(st.characters(exclude_categories=[]), max_size=12)  # lone surrogates, NUL and all
+numbers = st.none() | st.floats(allow_nan=False)
+replies = st.builds(
+    Reply,
+    text=texts,
+    finished=st.sampled_from(["stop", "eos", "length"]),
+    tokens=st.integers(0, 10**6),
+    value=numbers,
+    logprob=numbers,
+)
+
+
+class Counted:
+    """A function as engine that keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def __call__(self, ask: Ask) -> Replies:
+        self.asked.append(ask.prompt.user)
+        if ask.prompt.user == "broken":
+            raise ValueError("no answer")
+        return tuple(Reply(f"{digest(ask)} {k}", tokens=3) for k in range(ask.n))
+
+
+def collect(engine: Engine, asks: Sequence[Ask]) -> list[Replies | Failure]:
+    """Submit all, poll until all are answered; answers in the order of the asks."""
+    for ticket, ask in enumerate(asks):
+        engine.submit(ticket, ask)
+    found: dict[int, Replies | Failure] = {}
+    deadline = time.monotonic() + 10
+    while len(found) < len(asks):
+        assert time.monotonic() < deadline
+        for ticket, answer in engine.poll(0.01):
+            assert ticket not in found
+            found[ticket] = answer
+    assert not engine.poll(0.0)
+    return [found[ticket] for ticket in range(len(asks))]
+
+
+def asks_about(*users: str) -> list[Ask]:
+    return [Ask(Prompt("", user), n=1 + len(user) % 3) for user in users]
+
+
+def test_what_was_answered_is_not_asked_again(tmp_path: Path) -> None:
+    asks = asks_about("a", "bb", "ccc")
+    first, second = Counted(), Counted()
+    with Journal(tmp_path / "j.db") as journal:
+        given = collect(journal.wrap(Function(first)), asks[:2])
+        assert (journal.asked, journal.recalled) == (2, 0)
+    with Journal(tmp_path / "j.db") as journal:
+        again = collect(journal.wrap(Function(second)), asks)
+        assert (journal.asked, journal.recalled) == (1, 2)
+    assert again[:2] == given
+    assert first.asked == ["a", "bb"] and second.asked == ["ccc"]
+
+
+def test_an_answer_is_recalled_within_the_same_process(tmp_path: Path) -> None:
+    function = Counted()
+    with Journal(tmp_path / "j.db") as journal:
+        engine = journal.wrap(Function(function))
+        assert collect(engine, asks_about("a")) == collect(engine, asks_about("a"))
+        assert (journal.asked, journal.recalled) == (1, 1)
+    assert function.asked == ["a"]
+
+
+def test_equal_asks_in_flight_share_one_answer(tmp_path: Path) -> None:
+    function = Counted()
+    with Journal(tmp_path / "j.db") as journal:
+        answers = collect(journal.wrap(Function(function)), asks_about("a", "b", "a", "a"))
+        assert (journal.asked, journal.recalled) == (2, 2)
+    assert function.asked == ["a", "b"]
+    assert answers[0] == answers[2] == answers[3] != answers[1]
+
+
+def test_an_ask_that_differs_only_in_its_seed_is_another_ask(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.db") as journal:
+        engine = journal.wrap(Function(Counted()))
+        answers = collect(engine, [Ask(Prompt("", "a"), seed=seed) for seed in (1, 2)])
+        assert journal.asked == 2
+    assert answers[0] != answers[1]
+
+
+def test_failures_reach_everyone_and_are_not_recorded(tmp_path: Path) -> None:
+    function = Counted()
+    with Journal(tmp_path / "j.db") as journal:
+        engine = journal.wrap(Function(function))
+        answers = collect(engine, asks_about("broken", "fine", "broken"))
+        assert [isinstance(answer, Failure) for answer in answers] == [True, False, True]
+        collect(engine, asks_about("broken", "fine"))
+    assert function.asked == ["broken", "fine", "broken"]
+
+
+def test_several_engines_share_a_journal(tmp_path: Path) -> None:
+    policy, judge = Counted(), Counted()
+    with Journal(tmp_path / "j.db") as journal:
+        engines = journal.wrap(Function(policy)), journal.wrap(Function(judge))
+        for _ in range(2):
+            collect(engines[0], [Ask(Prompt("", "q"), "policy")])
+            collect(engines[1], [Ask(Prompt("", "q"), "judge")])
+    assert policy.asked == judge.asked == ["q"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(given_replies=st.lists(replies, min_size=1, max_size=4).map(tuple))
+def test_replies_come_back_as_they_were(
+    tmp_path_factory: pytest.TempPathFactory, given_replies: Replies
+) -> None:
+    path = tmp_path_factory.mktemp("j") / "j.db"
+    ask = Ask(Prompt("\ud800", "\x00"), n=len(given_replies))
+    for _ in range(2):
+        with Journal(path) as journal:
+            (answer,) = collect(journal.wrap(Function(lambda _: given_replies)), [ask])
+        assert repr(answer) == repr(given_replies)  # 1 and 1.0, 0.0 and -0.0 are told apart
+
+
+def test_a_value_that_is_not_a_number_is_a_failure(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.db") as journal:
+        for reply in (Reply(value=float("nan")), Reply(logprob=float("nan"))):
+            engine = journal.wrap(Function(lambda _, reply=reply: (reply,)))
+            (answer,) = collect(engine, [Ask(Prompt("", "q"))])
+            assert isinstance(answer, Failure)
+
+
+def test_too_few_recorded_replies_are_asked_for_again(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.db") as journal:
+        ask = Ask(Prompt("", "q"), n=2)
+        collect(journal.wrap(Function(lambda _: (Reply("only one"),))), [ask])
+        (answer,) = collect(journal.wrap(Function(lambda _: (Reply("1"), Reply("2")))), [ask])
+        assert answer == (Reply("1"), Reply("2"))
+        assert journal.recall(bytes.fromhex(digest(ask))) == answer
+
+
+class _Watched(Function):
+    """Checks from outside, at every poll, that nothing was handed out before it was on file."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(Counted())
+        self.path = path
+
+    def rows(self) -> int:
+        other = sqlite3.connect(self.path)
+        try:
+            return int(other.execute("SELECT count(*) FROM reply").fetchone()[0])
+        finally:
+            other.close()
+
+
+def test_replies_are_on_file_before_they_are_used_one_row_each(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    with Journal(path) as journal:
+        inner = _Watched(path)
+        engine = journal.wrap(inner)
+        for ticket, ask in enumerate(asks_about("a", "bb", "ccc")):
+            engine.submit(ticket, ask)
+        assert inner.rows() == 0
+        handed_out = engine.poll(0.0)
+        assert inner.rows() == sum(len(answer) for _, answer in handed_out) == 2 + 3 + 1  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "content", [b"no database at all" * 100, b"SQLite format 3\x00 and then nothing" * 200]
+)
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "j.db"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"j\.db"):
+        Journal(path)
+    assert path.read_bytes() == content
+
+
+def test_somebody_elses_database_is_refused(tmp_path: Path) -> None:
+    database = sqlite3.connect(tmp_path / "j.db")
+    database.execute("CREATE TABLE reply (x)")
+    database.commit()
+    database.close()
+    with pytest.raises(UserError, match="not a journal"):
+        Journal(tmp_path / "j.db")
+
+
+def test_a_journal_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    Journal(tmp_path / "j.db").close()
+    database = sqlite3.connect(tmp_path / "j.db")
+    database.execute("PRAGMA user_version = 99")
+    database.close()
+    with pytest.raises(UserError, match="newer"):
+        Journal(tmp_path / "j.db")
+
+
+def test_a_folder_that_is_not_there_is_a_user_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be opened"):
+        Journal(tmp_path / "nowhere" / "j.db")
+
+
+def test_a_file_that_an_interrupted_start_left_empty_becomes_a_journal(tmp_path: Path) -> None:
+    database = sqlite3.connect(tmp_path / "j.db")
+    database.execute("PRAGMA journal_mode = WAL")
+    database.close()
+    with Journal(tmp_path / "j.db") as journal:
+        collect(journal.wrap(Function(Counted())), asks_about("a"))
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from whorl.ask import Ask, Prompt, Reply
+from whorl.engines.function import Function
+from whorl.journal import Journal
+
+journal = Journal(Path(sys.argv[1]))
+engine = journal.wrap(Function(lambda ask: (Reply(ask.prompt.user * 50),) * ask.n))
+for number in range(int(sys.argv[2]), 10**9):
+    engine.submit(number, Ask(Prompt("", str(number)), n=3))
+    engine.poll(0.0)
+    print(number, flush=True)  # used: from here on it must never be asked again
+"""
+
+
+def test_nothing_that_was_used_is_lost_to_sigkill(tmp_path: Path) -> None:
+    path, rng, start = tmp_path / "j.db", random.Random(7), 0
+    for _ in range(4):
+        command = [sys.executable, "-c", WRITER, str(path), str(start)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+            assert child.stdout is not None
+            used = [int(child.stdout.readline())]
+            time.sleep(rng.uniform(0, 0.1))
+            os.kill(child.pid, signal.SIGKILL)
+            # the pipe's last line may be cut short
+            used += [int(line) for line in child.stdout.read().split("\n")[:-1]]
+        assert used == list(range(start, start + len(used)))
+        start += len(used)
+        function = Counted()
+        with Journal(path) as journal:
+            asks = [Ask(Prompt("", str(number)), n=3) for number in range(start)]
+            answers = collect(journal.wrap(Function(function)), asks)
+        assert not function.asked
+        assert answers == [(Reply(str(number) * 50),) * 3 for number in range(start)]
+    assert start > 20
+
+
+FULL = """
+import resource
+import sys
+from pathlib import Path
+from whorl.ask import Ask, Prompt, Reply
+from whorl.engines.function import Function
+from whorl.errors import UserError
+from whorl.journal import Journal
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))  # writing on fails, as on a full disk
+journal = Journal(Path(sys.argv[1]))
+engine = journal.wrap(Function(lambda ask: (Reply("x" * 3000),)))
+try:
+    for number in range(10**6):
+        engine.submit(number, Ask(Prompt("", str(number))))
+        engine.poll(0.0)
+except UserError as error:
+    print(number, error)
+"""
+
+
+def test_a_full_disk_is_one_clear_line_and_costs_nothing_recorded(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FULL, str(tmp_path / "j.db")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    number, _, message = done.stdout.partition(" ")
+    assert message.count("\n") == 1
+    assert "cannot be written" in message and "nothing recorded is lost" in message
+    function = Counted()
+    with Journal(tmp_path / "j.db") as journal:
+        asks = [Ask(Prompt("", str(n))) for n in range(int(number) + 1)]
+        answers = collect(journal.wrap(Function(function)), asks)
+    assert function.asked == [number]
+    assert answers[:-1] == [(Reply("x" * 3000),)] * int(number)
+
+
+def test_a_journal_that_reached_its_size_is_a_user_error(tmp_path: Path) -> None:
+    """SQLite's own "database or disk is full", from a limit that the file itself has."""
+    with Journal(tmp_path / "j.db") as journal:
+        journal._database.execute("PRAGMA max_page_count = 20")
+        engine = journal.wrap(Function(lambda _: (Reply("x" * 10_000),)))
+        with pytest.raises(UserError, match="full"):
+            collect(engine, [Ask(Prompt("", str(n))) for n in range(20)])
