@@ -154,7 +154,7 @@ def expand(
     yield from settle(tree, new)
     if tree.depth(leaf) + 1 >= depth:
         for child in new:
-            if not tree.nodes[child].terminal:
+            if not tree.nodes[child].terminal and not tree.nodes[child].pruned:
                 _prune(tree.nodes[child], f"not finished after {depth} steps")
     return new
 

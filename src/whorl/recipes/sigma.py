@@ -157,7 +157,8 @@ def siblings(tree: Tree, step: int, most: int) -> list[int]:
 def bare(text: str) -> str:
     """`text` without what only formats it: equal bare texts say the same."""
     text = re.sub(r"(\d)\.0+\b", r"\1", text.casefold())
-    return re.sub(r"\\(?:boxed|text|left|right|[()\[\]])|[\s$*_`.,;:!{}\\]", "", text)
+    text = re.sub(r"\\(?:boxed|text|mathrm)\{([^{}]*)\}", r"\1", text)
+    return re.sub(r"\\(?:left|right|[()\[\] ,;!])|[.,:;](?!\d)|[\s$`]|\*\*", "", text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,267 @@
+"""SIGMA, driven by hand and over the toy world."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from whorl.ask import Ask, Moves, Replies, Reply
+from whorl.drive import drive
+from whorl.engines import toy
+from whorl.engines.function import Function
+from whorl.problem import Problem
+from whorl.prompts import Critique, write_critique, write_critiques
+from whorl.recipes.sigma import CODE, Sigma, attempts, bare, pick, siblings
+from whorl.search import Sampling, Uct
+from whorl.steps import BlankLine
+from whorl.tree import ROOT, Node, Tree
+
+SIGMA = Sigma(
+    uct=Uct(simulations=6, parallel=2),
+    sampling=Sampling(steps=BlankLine(min_chars=0)),
+    temperatures=(0.7,),
+)
+PROBLEM = Problem("p", "Add 3, 4 and 5.", "12")
+KEEP = write_critique(Critique(expected="fine", verdict="keep"))
+EDIT = write_critique(Critique(errors=("wrong sum",), suggestion="add again", verdict="edit"))
+
+
+def grown(recipe: Sigma, *, problems: int = 40, answer=toy.answer) -> list[Tree]:
+    searches = ((p.id, recipe.grow(p)) for p in toy.problems(problems))
+    engine = Function(answer)
+    roles = ("policy", "critic", "reviser")
+    done = sorted(drive(searches, dict.fromkeys(roles, engine)), key=lambda f: f.key)
+    assert [f.error for f in done] == [None] * problems
+    return [f.result for f in done if f.result is not None]
+
+
+class Script:
+    """Answers SIGMA's asks from a table and remembers them: steps by prefix, then by role."""
+
+    def __init__(self, steps: Sequence[Sequence[str]], critics: list[str], revisers: list[str]):
+        self.steps, self.critics, self.revisers = steps, critics, revisers
+        self.asked: list[Ask] = []
+
+    def answer(self, ask: Ask) -> Replies:
+        self.asked.append(ask)
+        if ask.role == "critic":
+            return (Reply(self.critics.pop(0)),)
+        if ask.role == "reviser":
+            return (Reply(self.revisers.pop(0)),)
+        texts = self.steps[ask.prompt.prefix.count("\n\n")][: ask.n]
+        return tuple(Reply(t, "eos" if "boxed" in t else "stop") for t in texts)
+
+    def grow(self, recipe: Sigma, problem: Problem = PROBLEM) -> Tree:
+        engines = dict.fromkeys(("policy", "critic", "reviser"), Function(self.answer))
+        (done,) = drive([(problem.id, recipe.grow(problem))], engines)
+        assert done.error is None, done.error
+        assert done.result is not None
+        return done.result
+
+    def prompts(self, role: str) -> list[str]:
+        return [ask.prompt.user for ask in self.asked if ask.role == role]
+
+
+WRONG = [["3+4=8", "3+4=7"], ["8+5=13", "8+5=14"], ["\\boxed{13}", "\\boxed{14}"]]
+RIGHT = [["3+4=7", "3+4=8"], ["7+5=12", "7+5=11"], ["\\boxed{12}", "\\boxed{11}"]]
+ONE = replace(SIGMA, uct=Uct(simulations=1, children=2))
+
+
+def steps(tree: Tree, end: int) -> list[str]:
+    return [tree.nodes[i].text.strip() for i in tree.path(end)]
+
+
+def test_a_wrong_path_is_revised_step_by_step_behind_the_revised_prefix() -> None:
+    script = Script(WRONG, [EDIT, EDIT, EDIT], ["3+4=7", "7+5=12", "\\boxed{12}"])
+    tree = script.grow(ONE)
+    assert steps(tree, tree.tip) == ["3+4=7", "7+5=12", "\\boxed{12}"]
+    assert tree.nodes[tree.tip].reward == 1.0
+    assert {tree.nodes[i].author for i in tree.path(tree.tip)} == {"reviser"}
+    second = script.prompts("critic")[1]
+    assert "Solution so far:\n3+4=7\n" in second and "Next step: 8+5=13 [Q -1.0]" in second
+    assert "- 8+5=14 [Q 0.0]" in second  # the sibling as sampled, no simulation through it
+    (example,) = SIGMA.harvest(tree).examples
+    assert example.text == "3+4=7\n\n7+5=12\n\n\\boxed{12}"
+    assert example.prompt.prefix == ""
+    assert SIGMA.tally(tree)["wrong to right"] == 1
+
+
+def test_the_critic_may_see_the_original_prefix_instead() -> None:
+    script = Script(WRONG, [EDIT, EDIT, EDIT], ["3+4=7", "7+5=12", "\\boxed{12}"])
+    script.grow(replace(ONE, refine_prefix="original"))
+    assert "Solution so far:\n3+4=8\n" in script.prompts("critic")[1]
+
+
+def test_per_depth_asks_twice_per_step_and_whole_path_twice_in_all() -> None:
+    # papers.md section 7: 2D calls per depth, 2 for the whole path; 3 candidates: 2 siblings each
+    script = Script(WRONG, [EDIT] * 3, ["3+4=7", "7+5=12", "\\boxed{12}"])
+    script.grow(ONE)
+    assert (len(script.prompts("critic")), len(script.prompts("reviser"))) == (3, 3)
+    outline = write_critiques([Critique(errors=("x",), verdict="edit")] * 3)
+    script = Script(WRONG, [outline], ["3+4=7\n\n7+5=12\n\n\\boxed{12}"])
+    tree = script.grow(replace(ONE, mode="whole_path"))
+    assert (len(script.prompts("critic")), len(script.prompts("reviser"))) == (1, 1)
+    assert steps(tree, tree.tip) == ["3+4=7", "7+5=12", "\\boxed{12}"]
+
+
+def test_a_kept_step_costs_no_revision() -> None:
+    script = Script(RIGHT, [KEEP] * 3, [])
+    tree = script.grow(ONE)
+    assert tree.nodes[tree.tip].reward == 1.0
+    assert SIGMA.tally(tree) == {
+        "right to right": 1, "tries": 1, "kept": 3,
+        "drift": 0, "fell back": 0, "completed by the policy": 0,
+    }  # fmt: skip
+
+
+def test_an_ignored_critique_is_counted() -> None:
+    script = Script(RIGHT, [KEEP, EDIT, KEEP], ["7+5=12"])
+    assert SIGMA.tally(script.grow(ONE))["ignored critique"] == 1
+
+
+def test_empty_praise_is_counted_and_leaves_the_step() -> None:
+    script = Script(RIGHT, ["Wonderful!", KEEP, KEEP], [])
+    tree = script.grow(ONE)
+    assert SIGMA.tally(tree)["unusable critique"] == 1
+    assert steps(tree, tree.tip)[0] == "3+4=7"
+
+
+def test_an_edit_of_the_formatting_is_counted_and_not_taken() -> None:
+    script = Script(RIGHT, [EDIT, KEEP, KEEP], ["$3 + 4 = 7.00$"])
+    tree = script.grow(ONE)
+    assert SIGMA.tally(tree)["formatting only"] == 1
+    assert steps(tree, tree.tip)[0] == "3+4=7"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("$10", "$10.00.", True),
+        ("The answer is \\boxed{7}", "the answer is 7.", True),
+        ("3 + 4 = 7", "3+4=7", True),
+        ("3+4=7", "3-4=7", False),
+        ("10", "100", False),
+        ("1.5", "15", False),
+        ("3:4", "34", False),
+        ("\\frac{1}{23}", "\\frac{12}{3}", False),
+        ("2*3", "23", False),
+        ("**So** 7", "so 7", True),
+    ],
+)
+def test_bare_texts_tell_formatting_from_content(one: str, other: str, same: bool) -> None:
+    assert (bare(one) == bare(other)) is same
+
+
+def test_a_revision_that_loses_the_answer_is_tried_again_and_then_falls_back() -> None:
+    script = Script(RIGHT, [KEEP, KEEP, EDIT], ["\\boxed{99}", "\\boxed{98}", "\\boxed{97}"])
+    tree = script.grow(ONE)
+    prompts = script.prompts("reviser")
+    assert "which is wrong" not in prompts[0]
+    assert "ended in 99, which is wrong" in prompts[1] and "ended in 98" in prompts[2]
+    temperatures = [ask.temperature for ask in script.asked if ask.role == "reviser"]
+    assert temperatures == [0.0, 0.7, 0.7]
+    assert len(script.prompts("critic")) == 3  # what was criticised is not criticised again
+    assert tree.tip == pick(tree) and steps(tree, tree.tip)[-1] == "\\boxed{12}"
+    tally = SIGMA.tally(tree)
+    assert (tally["right to wrong"], tally["drift"], tally["fell back"]) == (1, 1, 1)
+
+
+def test_a_wrong_path_that_stays_wrong_is_dropped() -> None:
+    script = Script(WRONG, [KEEP, KEEP, EDIT], ["\\boxed{99}"] * 3)
+    tree = script.grow(ONE)
+    assert tree.tip == ROOT
+    assert SIGMA.harvest(tree).examples == ()
+    assert SIGMA.harvest(tree).dropped == {"wrong after revision": 1}
+    assert SIGMA.tally(tree)["wrong to wrong"] == 1
+
+
+def test_without_the_check_whatever_was_revised_is_taken() -> None:
+    script = Script(RIGHT, [KEEP, KEEP, EDIT], ["\\boxed{99}"])
+    recipe = replace(ONE, check=False)
+    tree = script.grow(recipe)
+    assert recipe.harvest(tree).examples[0].text.endswith("\\boxed{99}")
+
+
+def test_where_nothing_was_asked_of_the_reviser_there_is_no_second_try() -> None:
+    tree = Script(WRONG, [KEEP] * 3, []).grow(ONE)
+    assert len(attempts(tree)) == 1
+
+
+def test_the_policy_completes_a_revision_that_gives_no_answer() -> None:
+    script = Script([*RIGHT, ["\\boxed{12}"]], [KEEP, KEEP, EDIT], ["so the sum is 12"])
+    tree = script.grow(ONE)
+    assert steps(tree, tree.tip) == ["3+4=7", "7+5=12", "so the sum is 12", "\\boxed{12}"]
+    assert SIGMA.tally(tree)["completed by the policy"] == 1
+
+
+def test_the_gold_answer_is_hidden_unless_asked_for() -> None:
+    gold = replace(PROBLEM, answer="4242")
+    for recipe, shown in ((ONE, False), (replace(ONE, show_gold=True), True)):
+        script = Script(WRONG, [EDIT] * 9, ["3+4=7", "7+5=12", "\\boxed{12}"] * 3)
+        script.grow(recipe, gold)
+        texts = script.prompts("critic") + script.prompts("reviser")
+        assert all(("4242" in text) is shown for text in texts)
+
+
+def test_siblings_come_by_q_and_the_unvisited_last() -> None:
+    tree = Tree(PROBLEM)
+    for visits, total in ((2, 1), (0, 0), (4, 0), (2, 2), (4, 3)):
+        tree.add(Node(ROOT, f"{visits} {total}", visits=visits, total=total))
+    tree.add(Node(ROOT, "revised", author="reviser"))
+    assert siblings(tree, 1, 2) == [4, 5]
+    assert siblings(tree, 1, 9) == [4, 5, 3, 2]
+
+
+def test_the_best_path_is_right_before_it_is_promising() -> None:
+    tree = Tree(PROBLEM)
+    tree.add(Node(ROOT, "a", terminal=True, reward=0.0, visits=4, total=3))
+    assert pick(tree) == 1
+    tree.add(Node(ROOT, "b", terminal=True, reward=1.0, visits=4, total=1))
+    assert pick(tree) == 2
+    tree.add(Node(ROOT, "c", terminal=True, reward=1.0, visits=4, total=2))
+    assert pick(tree) == 3
+    assert pick(Tree(PROBLEM)) is None
+
+
+def test_refinement_beats_the_unrefined_paths_in_the_toy_world() -> None:
+    for mode in ("per_depth", "whole_path"):
+        recipe = replace(SIGMA, mode=mode, uct=Uct(simulations=2))
+        trees = grown(recipe)
+        refined = sum(len(recipe.harvest(tree).examples) for tree in trees)
+        unrefined = replace(recipe, take="unrefined")
+        assert refined > sum(len(unrefined.harvest(tree).examples) for tree in trees)
+
+
+def test_what_is_harvested_is_right_and_the_cells_cover_every_tree() -> None:
+    trees = grown(SIGMA)
+    counts: Counter[str] = Counter()
+    for tree in trees:
+        counts.update(SIGMA.tally(tree))
+        for example in SIGMA.harvest(tree).examples:
+            assert example.text.endswith(f"\\boxed{{{tree.problem.answer}}}.")
+        before = tree.to_json()
+        SIGMA.harvest(tree)
+        SIGMA.tally(tree)
+        assert tree.to_json() == before  # harvest is pure
+    cells = [f"{a} to {b}" for a in ("right", "wrong") for b in ("right", "wrong")]
+    assert sum(counts[cell] for cell in cells) + counts["no solution"] == len(trees)
+    assert counts["revised"] and counts["kept"]
+
+
+def test_temperatures_are_separate_searches() -> None:
+    arms = Sigma().arms()
+    assert list(arms) == ["T=0.4", "T=0.7"]
+
+    def first(recipe: Sigma) -> float:
+        moves: Moves[Tree] = recipe.grow(PROBLEM)
+        return next(moves)[0].temperature
+
+    assert [first(recipe) for recipe in arms.values()] == [0.4, 0.7]
+
+
+def test_the_code_preset_rewrites_the_whole_path_with_the_answer_in_sight() -> None:
+    recipe = replace(CODE, uct=SIGMA.uct, sampling=SIGMA.sampling)
+    trees = grown(recipe, problems=10)
+    assert all(len(attempts(tree)) <= 1 for tree in trees)
+    assert all(tree.tip != ROOT for tree in trees if pick(tree) is not None)

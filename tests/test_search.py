@@ -1,0 +1,306 @@
+"""The moves of tree search, on the toy world and on replies sent by hand."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import count
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from whorl.ask import Ask, Failure, Moves, Replies, Reply
+from whorl.drive import drive
+from whorl.engines import toy
+from whorl.engines.function import Function
+from whorl.problem import Problem
+from whorl.search import (
+    Sampling,
+    Uct,
+    add_solution,
+    backup,
+    expand,
+    judged,
+    mcts,
+    sample,
+    select,
+    together,
+)
+from whorl.steps import BlankLine
+from whorl.tree import ROOT, Node, Tree
+
+SAMPLING = Sampling(steps=BlankLine(min_chars=0))
+PROBLEM = Problem("p", "Add 3, 4 and 5.", "12")
+
+
+class Shuffled:
+    """An engine that answers a few asks at a time, in random order."""
+
+    def __init__(self, seed: int) -> None:
+        self._inner = Function(toy.answer)
+        self._done: list[tuple[int, Replies | Failure]] = []
+        self._rng = Random(seed)
+
+    def submit(self, ticket: int, ask: Ask) -> None:
+        self._inner.submit(ticket, ask)
+
+    def poll(self, timeout: float) -> Sequence[tuple[int, Replies | Failure]]:
+        self._done += self._inner.poll(0)
+        self._rng.shuffle(self._done)
+        few = self._rng.randint(0, len(self._done))
+        out, self._done = self._done[:few], self._done[few:]
+        return out
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+def searched(problem: Problem, uct: Uct, sampling: Sampling = SAMPLING) -> Moves[Tree]:
+    tree = Tree(problem)
+    yield from mcts(tree, sampling, uct)
+    return tree
+
+
+def grown(uct: Uct, *, problems: int = 6, seed: int = 0, shuffle: int | None = None) -> list[Tree]:
+    engine = Function(toy.answer) if shuffle is None else Shuffled(shuffle)
+    searches = ((p.id, searched(p, uct)) for p in toy.problems(problems))
+    done = sorted(drive(searches, {"policy": engine}, seed=seed), key=lambda f: f.key)
+    assert all(f.error is None for f in done)
+    return [f.result for f in done if f.result is not None]
+
+
+def answered(moves: Moves[object], *batches: list[Replies]) -> object:
+    """Send a search its replies by hand; returns its result."""
+    next(moves)
+    for batch in batches:
+        try:
+            moves.send(batch)
+        except StopIteration as stop:
+            return stop.value
+    raise AssertionError("the search asks for more")
+
+
+def family(*children: Node) -> Tree:
+    tree = Tree(PROBLEM)
+    for child in children:
+        tree.add(child)
+        tree.nodes[ROOT].visits += child.visits
+        tree.nodes[ROOT].total += child.total
+    return tree
+
+
+def test_uct_scores_match_the_check_values() -> None:
+    # papers.md section 7: Q = (3, 1, 0) of N = (4, 4, 2), c = sqrt 2: 1.8230, 1.3230, 1.5174
+    tree = family(Node(0, visits=4, total=3), Node(0, visits=4, total=1), Node(0, visits=2))
+    uct = Uct(constant=math.sqrt(2), wrong=0.0, right=1.0)
+    order = []
+    for _ in range(3):
+        child = select(tree, ROOT, uct, Counter())
+        assert child is not None
+        order.append(child)
+        tree.nodes[child].pruned = True
+    assert order == [1, 3, 2]
+    assert select(tree, ROOT, uct, Counter()) is None
+
+
+def test_an_unvisited_child_comes_first() -> None:
+    tree = family(Node(0, visits=9, total=9), Node(0), Node(0))
+    assert select(tree, ROOT, Uct(), Counter()) == 2
+
+
+def test_virtual_loss_sends_the_next_simulation_elsewhere() -> None:
+    tree = family(Node(0, visits=4, total=3), Node(0, visits=4, total=2.5))
+    uct = Uct(constant=0.1)
+    assert select(tree, ROOT, uct, Counter()) == 1
+    assert select(tree, ROOT, uct, Counter({1: 2})) == 2
+
+
+def test_a_large_constant_explores_and_none_exploits() -> None:
+    tree = family(Node(0, visits=50, total=30), Node(0, visits=2, total=1))
+    assert select(tree, ROOT, Uct(constant=0.0), Counter()) == 1
+    assert select(tree, ROOT, Uct(constant=5.0), Counter()) == 2
+
+
+def test_the_reward_scale_changes_what_exploration_is_worth() -> None:
+    tree = family(Node(0, visits=20, total=15), Node(0, visits=6, total=3))
+    narrow = Uct(constant=1.0, wrong=0.0, right=1.0)
+    assert select(tree, ROOT, narrow, Counter()) == 2
+    assert select(tree, ROOT, replace(narrow, wrong=-5.0, right=5.0), Counter()) == 1
+
+
+def test_expand_merges_equal_samples_and_judges_the_ends() -> None:
+    tree = Tree(PROBLEM)
+    moves = expand(tree, ROOT, SAMPLING, children=5, depth=9)
+    replies = (
+        Reply("3+4=7", "stop", 4),
+        Reply("3+4=7", "stop", 4),
+        Reply("\\boxed{12}", "eos", 3),
+        Reply("\\boxed{13}", "stop", 3),
+        Reply("hm", "eos", 1),
+    )
+    assert answered(moves, [replies]) == [1, 2, 3, 4]
+    step, right, wrong, silent = tree.nodes[1:]
+    assert (step.copies, step.text, step.terminal) == (2, "3+4=7\n\n", False)
+    assert (right.terminal, right.reward) == (True, 1.0)
+    assert (wrong.terminal, wrong.reward) == (True, 0.0)
+    assert (silent.pruned, silent.note) == (True, "no final answer")
+
+
+def test_expand_asks_once_with_the_path_as_prefix() -> None:
+    tree = Tree(PROBLEM)
+    child = tree.add(Node(ROOT, "3+4=7\n\n"))
+    (ask,) = next(expand(tree, child, SAMPLING, children=3, depth=9))
+    assert (ask.n, ask.prompt.prefix, ask.stop) == (3, "3+4=7\n\n", ("\n\n",))
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        (Reply("a long st", "length", 9), "cut off at the token limit"),
+        (Reply("  ", "stop", 1), "empty step"),
+        (Reply("3+4=7", "stop", 1), "not finished after 1 steps"),
+    ],
+)
+def test_what_leads_nowhere_is_pruned_with_a_reason(reply: Reply, reason: str) -> None:
+    tree = Tree(PROBLEM)
+    answered(expand(tree, ROOT, SAMPLING, children=1, depth=1), [(reply,)])
+    assert tree.nodes[1].pruned and tree.nodes[1].note == reason
+
+
+def test_an_answer_counts_even_where_the_reply_was_cut_off() -> None:
+    tree = Tree(PROBLEM)
+    answered(expand(tree, ROOT, SAMPLING, children=1, depth=1), [(Reply("\\boxed{12}", "length"),)])
+    assert tree.nodes[1].reward == 1.0
+
+
+def test_backup_counts_along_the_path_only() -> None:
+    tree = Tree(PROBLEM)
+    a = tree.add(Node(ROOT, "a"))
+    b = tree.add(Node(a, "b"))
+    other = tree.add(Node(ROOT, "c"))
+    backup(tree, b, 1.0)
+    backup(tree, a, 0.0)
+    counts = [(tree.nodes[i].visits, tree.nodes[i].total) for i in (ROOT, a, b, other)]
+    assert counts == [(2, 1.0), (2, 1.0), (1, 1.0), (0, 0.0)]
+
+
+UCTS = st.builds(
+    Uct,
+    constant=st.floats(0, 4),
+    children=st.integers(1, 4),
+    depth=st.integers(2, 8),
+    simulations=st.integers(1, 24),
+    parallel=st.integers(1, 6),
+    dead_ends=st.sampled_from(["leaf", "propagate"]),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(uct=UCTS, seed=st.integers(0, 99))
+def test_every_tree_keeps_its_books(uct: Uct, seed: int) -> None:
+    for tree in grown(uct, problems=2, seed=seed):
+        nodes = tree.nodes
+        for index, node in enumerate(nodes):
+            own = node.visits - sum(nodes[c].visits for c in node.children)
+            assert own >= 0
+            assert own == 0 or node.terminal or node.pruned
+            assert 0 <= node.total <= node.visits
+            assert tree.path(index) == [] or nodes[tree.path(index)[0]].parent == ROOT
+            assert node.pruned or not node.terminal or node.reward in (0.0, 1.0)
+            assert tree.depth(index) <= uct.depth
+            texts = [nodes[c].text for c in node.children]
+            assert len(texts) == len(set(texts)) and len(texts) <= uct.children
+        if uct.dead_ends == "leaf":
+            assert nodes[ROOT].visits <= uct.simulations
+        assert Tree.from_json(tree.to_json()) == tree
+
+
+@settings(max_examples=25, deadline=None)
+@given(uct=UCTS, shuffle=st.integers(0, 999))
+def test_the_tree_does_not_depend_on_the_order_of_replies(uct: Uct, shuffle: int) -> None:
+    expected = [tree.to_json() for tree in grown(uct, problems=4)]
+    assert [tree.to_json() for tree in grown(uct, problems=4, shuffle=shuffle)] == expected
+
+
+def test_parallel_simulations_ask_together() -> None:
+    uct = Uct(simulations=8, parallel=4)
+    widest = 0
+    moves = searched(next(toy.problems(1)), uct)
+    asks = next(moves)
+    with pytest.raises(StopIteration):
+        for seed in count():
+            widest = max(widest, len(asks))
+            asks = moves.send([toy.answer(replace(ask, seed=seed)) for ask in asks])
+    assert widest > 1
+
+
+def test_a_dead_end_is_counted_on_the_path_only_if_told_to() -> None:
+    def nowhere(ask: Ask) -> Replies:
+        return tuple(Reply(f"round {ask.seed} {i}", "length", 1) for i in range(ask.n))
+
+    for dead_ends, visits in (("leaf", 0), ("propagate", 3)):
+        uct = Uct(simulations=2, dead_ends=dead_ends)  # type: ignore[arg-type]
+        (done,) = drive([("p", searched(PROBLEM, uct))], {"policy": Function(nowhere)})
+        assert done.result is not None
+        assert done.result.nodes[ROOT].visits == visits
+        assert done.result.nodes[ROOT].pruned
+
+
+@pytest.mark.parametrize("name", ["children", "depth", "simulations", "parallel"])
+def test_settings_without_sense_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        Uct(**{name: 0})
+
+
+def test_sampled_solutions_share_the_steps_they_begin_with() -> None:
+    tree = Tree(PROBLEM)
+    replies = (
+        Reply("3+4=7\n\n7+5=12\n\n\\boxed{12}"),
+        Reply("3+4=7\n\n7+5=13\n\n\\boxed{13}"),
+        Reply("3+4=7\n\n7+5=12\n\n\\boxed{12}"),
+    )
+    ends = answered(sample(tree, 3, SAMPLING), [replies])
+    assert ends == [3, 5, 3]
+    assert [node.copies for node in tree.nodes[1:]] == [3, 2, 2, 1, 1]
+    assert [tree.nodes[i].reward for i in (3, 5)] == [1.0, 0.0]
+
+
+@given(st.text(alphabet="ab\n.", max_size=60))
+def test_a_solution_added_as_steps_keeps_its_text(text: str) -> None:
+    tree = Tree(PROBLEM)
+    end = add_solution(tree, ROOT, Reply(text), SAMPLING.steps, author="policy")
+    assert tree.text(end) == text
+
+
+def test_only_what_arithmetic_cannot_settle_goes_to_the_judge() -> None:
+    moves = judged("x+1", ["\\boxed{1+x}", "no answer", "\\boxed{x+1}", "\\boxed{1+x}"])
+    (ask,) = next(moves)
+    assert (ask.role, ask.prompt.user, ask.prompt.prefix) == ("judge", "x+1", "1+x")
+    with pytest.raises(StopIteration) as stop:
+        moves.send([(Reply(value=None),)])
+    assert stop.value.value == [None, 0.0, 1.0, None]
+
+
+def test_an_undecided_answer_is_neither_right_nor_wrong() -> None:
+    tree = Tree(replace(PROBLEM, answer="x+1"))
+    moves = expand(tree, ROOT, SAMPLING, children=1, depth=3)
+    answered(moves, [(Reply("\\boxed{1+x}"),)], [(Reply(value=None),)])
+    assert tree.nodes[1].pruned and tree.nodes[1].reward is None
+    assert tree.nodes[1].note == "undecided answer"
+
+
+def test_searches_together_ask_in_one_batch_and_keep_their_order() -> None:
+    def counting(name: str, rounds: int) -> Moves[str]:
+        for _ in range(rounds):
+            yield [Ask(PROMPT, max_tokens=len(name))]
+        return name
+
+    PROMPT = next(expand(Tree(PROBLEM), ROOT, SAMPLING, children=1, depth=1))[0].prompt
+    moves = together([counting("a", 2), counting("bb", 0), counting("ccc", 1)])
+    assert [ask.max_tokens for ask in next(moves)] == [1, 3]
+    assert [ask.max_tokens for ask in moves.send([(), ()])] == [1]
+    with pytest.raises(StopIteration) as stop:
+        moves.send([()])
+    assert stop.value.value == ["a", "bb", "ccc"]
