@@ -1,0 +1,87 @@
+"""Lays a report out as one HTML file and writes it in one piece."""
+
+import os
+from base64 import b64encode
+from contextlib import suppress
+from hashlib import sha256
+from importlib import resources
+from pathlib import Path
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+
+from whorl.errors import UserError
+from whorl.report import text
+from whorl.report.content import Report
+from whorl.report.plots import accuracy_plot, level_plot
+from whorl.report.trees import view
+
+TREES = 20  # that are shown
+
+
+def write_report(path: Path, report: Report) -> None:
+    """Write `report` to `path` as one HTML file that loads nothing from anywhere.
+
+    The same report gives the same bytes. A file that was there is replaced at once or not at all.
+    Raises UserError if it cannot be written.
+    """
+    page = render(report).encode()
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with draft.open("wb") as file:
+            file.write(page)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            draft.unlink()
+        reason = error.strerror or str(error)
+        raise UserError(f"cannot write the report {path}: {reason}; choose another place") from None
+
+
+def render(report: Report) -> str:
+    """The page; only style and script named by their hash in its policy can take effect."""
+    style, script = _read("page.css"), _read("page.js")
+    return (
+        _templates()
+        .get_template("page.html")
+        .render(
+            report=report,
+            accuracy_plot=Markup(accuracy_plot(report.rows)) if report.rows else "",
+            level_plot=Markup(level_plot(report.levels)) if report.levels else "",
+            trees=[view(tree) for tree in report.trees[:TREES]],
+            trees_left_out=max(0, len(report.trees) - TREES),
+            style=Markup(style),
+            script=Markup(script),
+            policy=f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
+            "base-uri 'none'; form-action 'none'",
+        )
+    )
+
+
+def _templates() -> Environment:
+    """Every expression is made visible, then escaped, unless it is markup of our own."""
+    templates = Environment(
+        autoescape=True,
+        finalize=lambda value: value if isinstance(value, Markup) else text.visible(str(value)),
+        loader=FunctionLoader(_read),
+        lstrip_blocks=True,
+        trim_blocks=True,
+        undefined=StrictUndefined,
+    )
+    templates.filters |= {
+        "number": text.number,
+        "percent": text.percent,
+        "points": text.points,
+        "probability": text.probability,
+    }
+    return templates
+
+
+def _read(name: str) -> str:
+    return resources.files("whorl.report").joinpath(name).read_text("utf-8")
+
+
+def _hash(source: str) -> str:
+    return f"sha256-{b64encode(sha256(source.encode()).digest()).decode()}"

@@ -1,0 +1,179 @@
+"""A search tree cut down to what a page can hold."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from whorl.report.critiques import Comparison, Note, best_path, compare, read_note, revised_path
+from whorl.report.text import Excerpt, clip
+from whorl.tree import ROOT, Tree
+
+NODES = 200  # of one tree that are shown
+DEPTH = 60  # steps below the root that are shown; browsers nest some 500 elements, a step takes 3
+FLAT = 12  # steps below the root from which on nothing is indented further
+TEXT = 600  # characters of a step
+NOTE = 1_200  # characters of a note
+QUESTION = 3_000  # characters of a question
+
+Outcome = Literal["right", "wrong", "undecided"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A node as it is shown.
+
+    outcome: of a terminal node, None elsewhere.
+    mean: mean outcome in [0, 1]; None if there were no visits.
+    best, chosen: it lies on the policy's best path, on the path to the chosen solution.
+    tip: it is the chosen solution's end.
+    children, hidden: those shown, and how many nodes below this one are not.
+    flat: its children are not indented.
+    """
+
+    text: Excerpt
+    note: Note | None
+    author: str
+    outcome: Outcome | None
+    pruned: bool
+    visits: int
+    copies: int
+    mean: float | None
+    best: bool
+    chosen: bool
+    tip: bool
+    children: tuple["Step", ...]
+    hidden: int
+    flat: bool
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A tree as it is shown.
+
+    before, after: outcomes of the policy's best path and of the chosen one, None without one.
+    revised, accepted: a reviser wrote something; what it wrote was chosen.
+    steps, hidden: the root's children shown, and how many nodes below the root are not, per node.
+    shown, nodes, solutions, right, tokens: counts of the whole tree, its root aside.
+    """
+
+    id: Excerpt
+    question: Excerpt
+    answer: Excerpt
+    tags: tuple[str, ...]
+    before: Outcome | None
+    after: Outcome | None
+    revised: bool
+    accepted: bool
+    comparisons: tuple[Comparison, ...]
+    steps: tuple[Step, ...]
+    hidden: int
+    shown: int
+    nodes: int
+    solutions: int
+    right: int
+    tokens: int
+
+
+def view(tree: Tree) -> View:
+    """Everything the page says about one tree."""
+    best, revised, chosen = best_path(tree), revised_path(tree), tree.path(tree.tip)
+    criticised = any(tree.nodes[i].note for i in best)
+    shown = _shown(tree, (*chosen, *best))
+    steps, hidden = _below(tree, ROOT, shown, frozenset(best), frozenset(chosen))
+    problem, leaves = tree.problem, list(tree.leaves())
+    tags = (
+        problem.source,
+        problem.level and f"level {problem.level}",
+        tree.provenance.get("recipe", ""),
+        tree.provenance.get("arm", ""),
+    )
+    return View(
+        id=clip(problem.id, 80),
+        question=clip(problem.question, QUESTION),
+        answer=clip(problem.answer, 200),
+        tags=tuple(clip(tag, 40).text for tag in tags if tag),
+        before=_outcome(tree.nodes[best[-1]].reward) if best else None,
+        after=_outcome(tree.nodes[tree.tip].reward) if chosen else None,
+        revised=bool(revised),
+        accepted=bool(revised) and revised == chosen,
+        comparisons=compare(tree, best, revised) if criticised or revised else (),
+        steps=steps,
+        hidden=hidden,
+        shown=len(shown),
+        nodes=len(tree.nodes) - 1,
+        solutions=len(leaves),
+        right=sum(tree.nodes[i].reward == 1.0 for i in leaves),
+        tokens=sum(tree.cost.values()),
+    )
+
+
+def _shown(tree: Tree, paths: Sequence[int]) -> set[int]:
+    """Up to `NODES` nodes, each with its ancestors: `paths`, then what was revised or has a note,
+    then the most visited."""
+    depth = [0] * len(tree.nodes)
+    for i, node in enumerate(tree.nodes[1:], start=1):
+        depth[i] = depth[node.parent] + 1
+    first = frozenset(paths)
+
+    def rank(i: int) -> tuple[bool, bool, int, int]:
+        node = tree.nodes[i]
+        return i not in first, not (node.author == "reviser" or node.note), -node.visits, i
+
+    shown: set[int] = set()
+    for i in sorted(range(1, len(tree.nodes)), key=rank):
+        line = []
+        while depth[i] <= DEPTH and i != ROOT and i not in shown:
+            line.append(i)
+            i = tree.nodes[i].parent
+        if len(shown) + len(line) <= NODES:
+            shown.update(line)
+        if len(shown) == NODES:
+            break
+    return shown
+
+
+def _below(
+    tree: Tree, parent: int, shown: set[int], best: frozenset[int], chosen: frozenset[int]
+) -> tuple[tuple[Step, ...], int]:
+    """The shown children of `parent`, and how many nodes below it that leaves out."""
+    children = tree.nodes[parent].children
+    steps = tuple(_step(tree, i, shown, best, chosen) for i in children if i in shown)
+    return steps, sum(_size(tree, i) for i in children if i not in shown)
+
+
+def _step(
+    tree: Tree, i: int, shown: set[int], best: frozenset[int], chosen: frozenset[int]
+) -> Step:
+    node = tree.nodes[i]
+    children, hidden = _below(tree, i, shown, best, chosen)
+    return Step(
+        text=clip(node.text, TEXT),
+        note=read_note(node.note, limit=NOTE),
+        author=node.author,
+        outcome=_outcome(node.reward) if node.terminal else None,
+        pruned=node.pruned,
+        visits=node.visits,
+        copies=node.copies,
+        mean=node.mean if node.visits else None,
+        best=i in best,
+        chosen=i in chosen,
+        tip=i == tree.tip,
+        children=children,
+        hidden=hidden,
+        flat=tree.depth(i) > FLAT,
+    )
+
+
+def _size(tree: Tree, root: int) -> int:
+    """Nodes in the subtree of `root`, itself included."""
+    size, stack = 0, [root]
+    while stack:
+        size += 1
+        stack.extend(tree.nodes[stack.pop()].children)
+    return size
+
+
+def _outcome(reward: float | None) -> Outcome:
+    if reward is None:
+        return "undecided"
+    return "right" if reward == 1.0 else "wrong"

@@ -1,0 +1,44 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whorl.report.text import clip, number, percent, points, probability, visible
+
+
+@given(st.text(), st.integers(1, 20))
+def test_clip_keeps_the_beginning_and_counts_the_rest(text: str, limit: int) -> None:
+    excerpt = clip(text, limit)
+    assert len(excerpt.text) <= limit
+    assert text.strip().startswith(excerpt.text)
+    assert len(excerpt.text) + excerpt.left_out == len(text.strip())
+
+
+@given(st.text(st.characters()))
+def test_visible_leaves_nothing_unseen_and_can_be_encoded(text: str) -> None:
+    shown = visible(text)
+    shown.encode()
+    assert visible(shown) == shown
+    assert all(c.isprintable() or c in "\n\t" or not c.strip() for c in shown if ord(c) < 0x3000)
+
+
+def test_visible_keeps_what_people_write() -> None:
+    for text in ("x² ≤ ½·√2", "naïve\n\tδ", "数学", "שלום", "e\u0301"):
+        assert visible(text) == text
+
+
+@pytest.mark.parametrize(
+    ("p", "shown"),
+    [(None, "–"), (float("nan"), "–"), (0.0, "< 10⁻³⁰⁰"), (1.0, "1.000"), (0.0499, "0.050"),
+     (0.001, "0.001"), (0.00021, "2.1·10⁻⁴"), (3e-120, "3.0·10⁻¹²⁰")],
+)  # fmt: skip
+def test_probability(p: float | None, shown: str) -> None:
+    assert probability(p) == shown
+
+
+def test_numbers() -> None:
+    assert number(1234567) == "1\u2009234\u2009567"
+    assert number("as it is") == "as it is"
+    assert number(None) == "–"
+    assert percent(0.1234) == "12.3\u00a0%"
+    assert points(-0.1234) == "−12.3"
+    assert points(0.1) == "+10.0"
