@@ -1,5 +1,6 @@
 """whorl makes language models better at mathematics by tree search."""
 
+from whorl import prompts
 from whorl.ask import Ask, Engine, Failure, Moves, Prompt, Replies, Reply
 from whorl.drive import Finished, drive
 from whorl.example import Weighted
@@ -26,4 +27,5 @@ __all__ = [
     "Weighted",
     "__version__",
     "drive",
+    "prompts",
 ]
