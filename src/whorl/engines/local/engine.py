@@ -1,0 +1,286 @@
+"""The embedded engine: continuous batching of asks over a Llama in this process."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from whorl.ask import Ask, Failure, Replies, Reply
+from whorl.chat import Chat
+from whorl.engines.local.llama import Llama, ends
+from whorl.engines.local.prefix import Prefixes
+from whorl.engines.local.rows import Rows
+from whorl.engines.local.sampling import choose, key, logprobs, uniform
+from whorl.engines.local.stops import Stops
+
+_STEPS = 32  # decode steps per slice at most
+_PREFILL_TOKENS = 1024  # new prompt tokens per forward pass, padding included
+
+_ROW = np.dtype(
+    [
+        ("key", np.uint64),
+        ("position", np.int64),  # of the last token
+        ("token", np.int64),
+        ("count", np.int64),  # sampled tokens
+        ("allowed", np.int64),  # sampled tokens at most
+        ("temperature", np.float64),
+        ("top_p", np.float64),
+        ("logprob", np.float64),
+        ("endings", np.int64),  # row of the table of ending tokens
+    ]
+)
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """An ask in work: its prompt's ids, and the replies that are there."""
+
+    ticket: int
+    ask: Ask
+    ids: tuple[int, ...]
+    allowed: int  # sampled tokens at most, for the model's limit too
+    stop: tuple[str, ...]
+    replies: list[Reply | None]
+    begun: int = 0  # samples
+    missing: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.missing = len(self.replies)
+
+
+class Local:
+    """Answers asks with the model in `folder`, a Llama-family one with safetensors weights.
+
+    Asks enter and leave a running batch of at most `max_rows` samples. What it samples for an ask
+    depends on the ask alone: not on its neighbours, nor on what is cached.
+    `cache_bytes` bounds the memory for the prompts' keys and values that are kept for later asks.
+    Each `poll` does a slice of the work. Raises `UserError` if the tokenizer cannot be used.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        max_rows: int = 64,
+        cache_bytes: int = 512 << 20,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.chat = Chat.load(folder)
+        with torch.inference_mode():
+            self._model = Llama(folder, dtype=dtype)
+            self._kv = Rows(
+                self._model.layers,
+                max_rows,
+                self._model.kv_heads,
+                self._model.head_dim,
+                dtype=dtype,
+            )
+            self._prefixes = Prefixes(self._kv.memory, capacity=cache_bytes)
+        self._stops = Stops(self.chat, self._model.vocabulary)
+        self._ends = np.zeros(self._model.vocabulary, dtype=np.bool_)
+        self._ends[sorted({self.chat.eos, *ends(folder)})] = True
+        self._max_rows = max_rows
+        self._waiting: deque[_Job] = deque()
+        self._done: list[tuple[int, Replies | Failure]] = []
+        self._jobs: list[tuple[_Job, int]] = []  # of each running row: whose, and which sample
+        self._rows = np.zeros(max_rows, dtype=_ROW)
+        self._sampled = np.zeros((max_rows, 64), dtype=np.int32)
+        self._endings: dict[tuple[str, ...], int] = {}
+        self._ending_table = np.zeros((0, self._model.vocabulary), dtype=np.bool_)
+
+    def submit(self, ticket: int, ask: Ask) -> None:
+        ids = tuple(self.chat.encode(ask.prompt))
+        limit = self._model.limit
+        allowed = min(ask.max_tokens, limit - len(ids))
+        if not ids:
+            self._done.append((ticket, Failure("prompt is empty")))
+        elif len(ids) > limit:
+            error = f"prompt has {len(ids)} tokens, the model takes {limit}"
+            self._done.append((ticket, Failure(error)))
+        elif ask.n < 1 or allowed < 1:
+            self._done.append((ticket, (Reply(finished="length", logprob=0.0),) * ask.n))
+        else:
+            stop = tuple(string for string in ask.stop if string)
+            self._waiting.append(_Job(ticket, ask, ids, allowed, stop, [None] * ask.n))
+
+    def poll(self, timeout: float) -> Sequence[tuple[int, Replies | Failure]]:
+        with torch.inference_mode():
+            self._admit()
+            few = len(self._jobs) // 4
+            for _ in range(_STEPS):
+                if not self._jobs or len(self._done) > few:
+                    break
+                self._step()
+        done, self._done = self._done, []
+        return done
+
+    def close(self) -> None:
+        self._waiting.clear()
+        self._jobs.clear()
+        self._done.clear()
+        del self._model, self._kv, self._prefixes
+
+    def _admit(self) -> None:
+        """Fill free rows with waiting samples: one prefill per distinct prompt, then forks."""
+        room = self._max_rows - len(self._jobs)
+        wanted: dict[tuple[int, ...], list[tuple[_Job, int]]] = {}
+        while self._waiting and room:
+            job = self._waiting[0]
+            taken = range(job.begun, min(job.ask.n, job.begun + room))
+            wanted.setdefault(job.ids, []).extend((job, sample) for sample in taken)
+            job.begun = taken.stop
+            room -= len(taken)
+            if job.begun == job.ask.n:
+                self._waiting.popleft()
+        if wanted:
+            self._start(wanted)
+
+    def _start(self, wanted: dict[tuple[int, ...], list[tuple[_Job, int]]]) -> None:
+        """Prefill prompts into the rows after the running ones and take each sample's first token.
+
+        Prompts with about as many new tokens share a forward pass.
+        """
+        first = len(self._jobs)
+        self._kv.reserve(max(map(len, wanted)))
+        known = {ids: self._prefixes.known(ids) for ids in wanted}
+        prompts = sorted(wanted, key=lambda ids: len(ids) - known[ids])
+        for row, ids in enumerate(prompts, start=first):
+            self._prefixes.load(ids, self._kv.memory, row)
+        new = [ids[known[ids] :] for ids in prompts]
+        logits = []
+        for begin, end in _chunks([len(tail) for tail in new]):
+            starts = [known[ids] for ids in prompts[begin:end]]
+            logits.append(self._prefill(new[begin:end], starts, first + begin))
+        for row, ids in enumerate(prompts, start=first):
+            self._prefixes.save(ids, self._kv.memory, row)
+
+        sources = list(range(len(prompts)))
+        self._jobs += [wanted[ids][0] for ids in prompts]
+        for source, ids in enumerate(prompts):
+            forks = wanted[ids][1:]
+            here = len(self._jobs)
+            self._kv.copy(first + source, list(range(here, here + len(forks))), len(ids))
+            self._jobs += forks
+            sources += [source] * len(forks)
+        for row in range(first, len(self._jobs)):
+            self._open(row)
+        self._advance(torch.cat(logits)[sources], first)
+
+    def _prefill(self, new: Sequence[tuple[int, ...]], starts: Sequence[int], first: int) -> Tensor:
+        """Scores `[A, V]` of the token after each prompt, whose new ids are given."""
+        length = self._model.padded(max(map(len, new)))
+        ids = torch.zeros(len(new), length, dtype=torch.long)
+        for row, tail in zip(ids, new, strict=True):
+            row[: len(tail)] = torch.tensor(tail)
+        hidden = self._model.forward(ids, torch.tensor(starts), self._kv, first)
+        last = torch.tensor([len(tail) - 1 for tail in new])
+        return self._model.logits(hidden[torch.arange(len(new)), last])
+
+    def _open(self, row: int) -> None:
+        job, sample = self._jobs[row]
+        ask = job.ask
+        if job.stop not in self._endings:
+            self._endings[job.stop] = len(self._endings)
+            table = (self._ending_table, self._stops.endings(job.stop)[None])
+            self._ending_table = np.concatenate(table)
+        self._rows[row] = (
+            key(ask.seed, sample),
+            len(job.ids) - 1,
+            0,
+            0,
+            job.allowed,
+            ask.temperature,
+            ask.top_p,
+            0.0,
+            self._endings[job.stop],
+        )
+        width = self._sampled.shape[1]
+        if job.allowed > width:
+            wider = np.zeros((self._max_rows, max(job.allowed, 2 * width)), dtype=np.int32)
+            wider[:, :width] = self._sampled
+            self._sampled = wider
+
+    def _step(self) -> None:
+        """One more token for every row."""
+        rows = self._rows[: len(self._jobs)]
+        tokens, starts = torch.from_numpy(rows["token"]), torch.from_numpy(rows["position"])
+        hidden = self._model.forward(tokens[:, None], starts, self._kv, 0)
+        self._advance(self._model.logits(hidden[:, 0]), 0)
+
+    def _advance(self, logits: Tensor, first: int) -> None:
+        """Sample a token for each row from `first` on; take out the rows that end with it."""
+        rows = self._rows[first : len(self._jobs)]
+        draws = torch.from_numpy(uniform(rows["key"], rows["count"]))
+        temperature, top_p = torch.from_numpy(rows["temperature"]), torch.from_numpy(rows["top_p"])
+        chosen = choose(logits, draws, temperature, top_p)
+        tokens = chosen.numpy()
+        self._sampled[np.arange(first, len(self._jobs)), rows["count"]] = tokens
+        rows["token"] = tokens
+        rows["position"] += 1
+        rows["count"] += 1
+        rows["logprob"] += logprobs(logits, chosen).numpy()
+        maybe = (
+            self._ending_table[rows["endings"], tokens]
+            | self._ends[tokens]
+            | (rows["count"] >= rows["allowed"])
+        )
+        ended = [first + int(i) for i in np.flatnonzero(maybe) if self._finish(first + int(i))]
+        if ended:
+            self._compact(ended)
+
+    def _finish(self, row: int) -> bool:
+        """Write the row's reply if it has ended."""
+        job, sample = self._jobs[row]
+        state = self._rows[row]
+        count = int(state["count"])
+        ids: list[int] = self._sampled[row, :count].tolist()
+        finished: Literal["stop", "eos", "length"] = "length"
+        if self._ends[ids[-1]]:
+            finished, text = "eos", self.chat.decode(ids[:-1])
+        elif job.stop and (cut := self._stops.find(ids, job.stop)) is not None:
+            finished, text = "stop", cut
+        elif count >= job.allowed:
+            text = self.chat.decode(ids)
+        else:
+            return False
+        logprob = float(state["logprob"])
+        job.replies[sample] = Reply(text, finished, count, logprob=logprob)
+        job.missing -= 1
+        if not job.missing:
+            replies = tuple(reply for reply in job.replies if reply is not None)
+            self._done.append((job.ticket, replies))
+        return True
+
+    def _compact(self, ended: Sequence[int]) -> None:
+        """Move the last rows into the places of those that ended."""
+        left = len(self._jobs) - len(ended)
+        gone = set(ended)
+        holes = [row for row in ended if row < left]
+        movers = [row for row in range(left, len(self._jobs)) if row not in gone]
+        for hole, mover in zip(holes, movers, strict=True):
+            self._kv.copy(mover, [hole], int(self._rows["position"][mover]))
+            self._jobs[hole] = self._jobs[mover]
+        self._rows[holes] = self._rows[movers]
+        self._sampled[holes] = self._sampled[movers]
+        del self._jobs[left:]
+
+
+def _chunks(lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Ranges of ascending `lengths` that are padded together: within the budget of a forward pass,
+    and with little padding."""
+    begin = 0
+    for end in range(1, len(lengths) + 1):
+        if end == len(lengths):
+            yield begin, end
+        else:
+            full = (end + 1 - begin) * lengths[end] > _PREFILL_TOKENS
+            if full or lengths[end] > 1.25 * lengths[begin] + 4:
+                yield begin, end
+                begin = end

@@ -1,0 +1,229 @@
+"""A Llama-family model: its weights, fused and packed for the CPU, and one forward pass.
+
+Every row of a batch goes through the same arithmetic whatever its neighbours are: matmuls by
+kernels whose rows do not depend on the number of rows, attention in blocks of fixed length over
+cache slots numbered by token position (docs/log.md has what was tried and measured).
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from safetensors import safe_open
+from torch import Tensor
+
+from whorl.engines.local.linear import Linear, linear
+from whorl.engines.local.rows import Rows
+
+ARCHITECTURES = ("LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM")
+
+_BLOCK = 192  # cache slots per attention block: MKL splits longer sums at a length-dependent point
+_MIN_QUERIES = 4  # below this MKL takes a matrix-vector kernel, which rounds differently
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    attention_norm: Tensor
+    qkv: Linear
+    out: Linear
+    mlp_norm: Tensor
+    gate: Linear
+    up: Linear
+    down: Linear
+
+
+def unsupported(config: Mapping[str, Any]) -> str | None:
+    """Why a `config.json` is not one this module can run; None if it can."""
+    architecture = next(iter(config.get("architectures") or ()), "no architecture")
+    if architecture not in ARCHITECTURES:
+        return f"{architecture} is not one of {', '.join(ARCHITECTURES)}"
+    if config.get("hidden_act", "silu") != "silu":
+        return f"its activation is {config['hidden_act']}, not silu"
+    sliding = config.get("use_sliding_window", architecture == "MistralForCausalLM")
+    if sliding and config.get("sliding_window") is not None:
+        return "it attends through a sliding window"
+    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    if rope.get("rope_type", rope.get("type", "default")) in ("dynamic", "longrope"):
+        return "its rotary angles depend on the length of the text"
+    if "quantization_config" in config:
+        return "its weights are quantised"
+    return None
+
+
+class Llama:
+    """The model of a Hugging Face folder with safetensors weights, in `dtype`.
+
+    vocabulary, limit: number of token ids; the longest text in tokens.
+    layers, kv_heads, head_dim: the shape of its cache.
+    """
+
+    def __init__(self, folder: Path, *, dtype: torch.dtype = torch.float32) -> None:
+        from transformers import AutoConfig
+
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        self.heads: int = config.num_attention_heads
+        self.kv_heads: int = config.num_key_value_heads or self.heads
+        self.head_dim: int = getattr(config, "head_dim", None) or config.hidden_size // self.heads
+        self.layers: int = config.num_hidden_layers
+        self.vocabulary: int = config.vocab_size
+        self.limit: int = config.max_position_embeddings
+        self.dtype = dtype
+        self._eps: float = config.rms_norm_eps
+        self._inverse_frequencies, self._rotary_scale = _rotary(config, self.head_dim)
+        self._cis = torch.empty(0, 1, self.head_dim // 2, dtype=torch.complex64)
+
+        weights = _read(folder, dtype)
+        self._embedding = weights["model.embed_tokens.weight"]
+        self._stack = [self._layer(weights, i) for i in range(self.layers)]
+        self._norm = weights["model.norm.weight"]
+        tied = config.tie_word_embeddings or "lm_head.weight" not in weights
+        self._head = linear(self._embedding if tied else weights["lm_head.weight"], None)
+
+    def _layer(self, weights: dict[str, Tensor], index: int) -> _Layer:
+        def take(name: str) -> Tensor:
+            return weights.pop(f"model.layers.{index}.{name}")
+
+        def bias(*names: str) -> list[Tensor] | None:
+            full = [f"model.layers.{index}.{name}.bias" for name in names]
+            return [weights.pop(name) for name in full] if full[0] in weights else None
+
+        def plain(name: str) -> Linear:
+            return linear(take(f"{name}.weight"), next(iter(bias(name) or ()), None))
+
+        # Scores are scaled once, in the weights; rotary pairs are made neighbours, so that a
+        # rotation is one complex product. Dot products do not see the order of their terms.
+        names = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
+        query, key, value = (take(f"{name}.weight") for name in names)
+        q_bias, k_bias, v_bias = bias(*names) or (None, None, None)
+        scale = self.head_dim**-0.5
+        fused = torch.cat((self._paired(query) * scale, self._paired(key), value))
+        fused_bias = None
+        if q_bias is not None and k_bias is not None and v_bias is not None:
+            fused_bias = torch.cat((self._paired(q_bias) * scale, self._paired(k_bias), v_bias))
+        return _Layer(
+            attention_norm=take("input_layernorm.weight"),
+            qkv=linear(fused, fused_bias),
+            out=plain("self_attn.o_proj"),
+            mlp_norm=take("post_attention_layernorm.weight"),
+            gate=plain("mlp.gate_proj"),
+            up=plain("mlp.up_proj"),
+            down=plain("mlp.down_proj"),
+        )
+
+    def _paired(self, weight: Tensor) -> Tensor:
+        """Rows i and i + D/2 of every head become neighbours."""
+        heads = weight.view(-1, 2, self.head_dim // 2, *weight.shape[1:])
+        return heads.transpose(1, 2).reshape(weight.shape)
+
+    def padded(self, length: int) -> int:
+        """How many new tokens per row, at least `length`, a prefill has to take."""
+        return max(length, -(-_MIN_QUERIES // (self.heads // self.kv_heads)))
+
+    def forward(self, ids: Tensor, starts: Tensor, rows: Rows, first: int) -> Tensor:
+        """Hidden states `[A, L, hidden]` of new tokens `ids` `[A, L]` at positions
+        `starts[a] + 0..L-1` of rows `first + a`, whose cache holds all earlier positions and is
+        extended by the new ones."""
+        count, length = ids.shape
+        positions = starts[:, None] + torch.arange(length)  # [A, L]
+        end = int(starts.max()) + length
+        span = rows.reserve(end)
+        slots = rows.slots(first, positions)  # [A * L * kv]
+        rotation = self._rotations(end)[positions.view(-1)]  # [A * L, 1, D / 2]
+        mask = torch.where(torch.arange(span) <= positions[..., None], 0.0, -torch.inf)
+        mask = mask.to(self.dtype)[:, None, :, None]  # [A, 1, L, 1, T]
+
+        x = self._embedding[ids.view(-1)]  # [A * L, hidden]
+        for index, layer in enumerate(self._stack):
+            normed = F.rms_norm(x, x.shape[-1:], layer.attention_norm, self._eps)
+            queries, keys, values = self._project(layer, normed, rotation)
+            rows.write(index, slots, keys, values)
+            cached = rows.read(index, first, count, span)
+            seen = self._attend(queries.view(count, length, -1), *cached, mask)
+            x = layer.out(seen, add=x)
+            normed = F.rms_norm(x, x.shape[-1:], layer.mlp_norm, self._eps)
+            x = layer.down(layer.up(normed, times=layer.gate(normed, silu=True)), add=x)
+        return x.view(count, length, -1)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Next-token scores `[A, vocabulary]`, float32, of hidden states `[A, hidden]`."""
+        normed = F.rms_norm(hidden, hidden.shape[-1:], self._norm, self._eps)
+        return self._head(normed).float()
+
+    def _project(self, layer: _Layer, x: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Rotated queries and keys, and values, each `[A * L, its heads, D]`."""
+        fused = layer.qkv(x).view(x.shape[0], -1, self.head_dim)
+        both, values = torch.split(fused, [self.heads + self.kv_heads, self.kv_heads], dim=1)
+        pairs = torch.view_as_complex(both.float().unflatten(-1, (-1, 2)))
+        rotated = torch.view_as_real(pairs * rotation).flatten(-2).to(x.dtype)
+        queries, keys = torch.split(rotated, [self.heads, self.kv_heads], dim=1)
+        return queries.contiguous(), keys, values
+
+    def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+        """Attention `[A * L, heads * D]` of queries `[A, L, heads * D]` over cached keys and values
+        `[A * kv, T, D]`; a query head reads the key head of its group."""
+        count, length, _ = queries.shape
+        kv, span = self.kv_heads, keys.shape[1]
+        grouped = queries.view(count, length, kv, -1, self.head_dim).transpose(1, 2)
+        grouped = grouped.reshape(count * kv, -1, self.head_dim)  # [A * kv, L * group, D]
+        scores = torch.bmm(grouped, keys.transpose(1, 2))
+        scores.view(count, kv, length, -1, span).add_(mask)
+        weights = scores.softmax(-1)
+        seen = torch.bmm(weights[..., :_BLOCK], values[:, :_BLOCK])
+        for start in range(_BLOCK, span, _BLOCK):
+            block = slice(start, start + _BLOCK)
+            seen = torch.baddbmm(seen, weights[..., block], values[:, block])
+        heads = seen.view(count, kv, length, -1, self.head_dim).transpose(1, 2)
+        return heads.reshape(count * length, -1)
+
+    def _rotations(self, end: int) -> Tensor:
+        """Unit complex numbers `[>= end, 1, D / 2]` that rotate a position's pairs."""
+        if self._cis.shape[0] < end:
+            angles = torch.outer(torch.arange(end + 256.0), self._inverse_frequencies)
+            self._cis = torch.polar(torch.full_like(angles, self._rotary_scale), angles)[:, None]
+        return self._cis
+
+
+def _rotary(config: Any, head_dim: int) -> tuple[Tensor, float]:
+    """Inverse frequencies `[D / 2]` and the factor on cosine and sine."""
+    from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
+    rope = config.rope_parameters
+    if rope["rope_type"] == "default":
+        exponents = torch.arange(0, head_dim, 2, dtype=torch.float) / head_dim
+        return 1.0 / (rope["rope_theta"] ** exponents), 1.0
+    frequencies, factor = ROPE_INIT_FUNCTIONS[rope["rope_type"]](config)
+    return frequencies, factor
+
+
+def _read(folder: Path, dtype: torch.dtype) -> dict[str, Tensor]:
+    """All weights of a folder by name."""
+    weights: dict[str, Tensor] = {}
+    for path in weight_files(folder):
+        with safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118  (not a mapping)
+                weights[name] = file.get_tensor(name).to(dtype)
+    return weights
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a model folder; empty if it has none."""
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        names = json.loads(index.read_text())["weight_map"].values()
+        return [folder / name for name in sorted(set(names))]
+    single = folder / "model.safetensors"
+    return [single] if single.is_file() else []
+
+
+def ends(folder: Path) -> list[int]:
+    """End-of-sequence ids that the folder's configuration names, beside the tokenizer's own."""
+    found: list[int] = []
+    for name in ("config.json", "generation_config.json"):
+        if (folder / name).is_file():
+            ids = json.loads((folder / name).read_text()).get("eos_token_id")
+            found += [] if ids is None else ids if isinstance(ids, list) else [ids]
+    return found

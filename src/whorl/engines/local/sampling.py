@@ -1,0 +1,60 @@
+"""Choosing the next token of every row from that row alone: its scores, its settings, its key."""
+
+import hashlib
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+def key(seed: int, sample: int) -> int:
+    """What the `sample`-th sample of an ask with `seed` draws its numbers from: 64 bits."""
+    name = f"{seed}/{sample}".encode()
+    return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "little")
+
+
+def uniform(keys: NDArray[np.uint64], positions: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Numbers in (0, 1], one for each (key, position): SplitMix64 read at a position, so a draw
+    depends on nothing that was drawn before."""
+    z = keys + (positions.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z = z ^ (z >> np.uint64(31))
+    return ((z >> np.uint64(11)) + np.uint64(1)).astype(np.float64) * 2.0**-53
+
+
+def choose(logits: Tensor, uniforms: Tensor, temperature: Tensor, top_p: Tensor) -> Tensor:
+    """Token ids `[R]` for scores `[R, V]`, numbers in (0, 1] `[R]`, and settings `[R]`.
+
+    Temperature 0 takes the highest score. Below 1, top_p keeps the fewest most probable tokens
+    whose mass reaches it, after temperature. The token is where the cumulative mass reaches the
+    uniform number's share of the whole.
+    """
+    greedy = temperature == 0.0
+    if bool(greedy.all()):
+        return logits.argmax(-1)
+    divisor = torch.where(greedy, 1.0, temperature)[:, None].to(logits.dtype)
+    chance = (logits / divisor).softmax(-1)
+    mass = chance.cumsum(-1, dtype=torch.double)
+    target = uniforms[:, None] * mass[:, -1:]
+    tokens = torch.searchsorted(mass, target).squeeze(-1)
+    nucleus = (top_p < 1.0) & ~greedy
+    if bool(nucleus.any()):
+        tokens[nucleus] = _from_nucleus(chance[nucleus], uniforms[nucleus], top_p[nucleus])
+    if bool(greedy.any()):
+        tokens[greedy] = logits[greedy].argmax(-1)
+    return tokens
+
+
+def _from_nucleus(chance: Tensor, uniforms: Tensor, top_p: Tensor) -> Tensor:
+    ranked, order = torch.sort(chance, dim=-1, descending=True, stable=True)
+    mass = ranked.cumsum(-1, dtype=torch.double)
+    kept = ((mass - ranked) < top_p[:, None]).sum(-1, keepdim=True)  # tokens, at least one
+    target = uniforms[:, None] * mass.gather(1, kept - 1)
+    return order.gather(1, torch.searchsorted(mass, target)).squeeze(-1)
+
+
+def logprobs(logits: Tensor, tokens: Tensor) -> Tensor:
+    """Log-probabilities `[R]` of `tokens` at temperature 1, in nats."""
+    return logits.log_softmax(-1).gather(1, tokens[:, None]).squeeze(-1)

@@ -1,0 +1,78 @@
+"""A tiny byte-level tokenizer with a chat template, and random models that use it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+Folder = Callable[..., Path]
+
+TEMPLATE = (
+    "{{ bos_token }}{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}\n{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+TEXTS = [
+    "Anna has 3 apples and buys 12 more. How many apples does she have?\n\n3 + 12 = 15",
+    "Step 1: compute 7 * 8 = 56.\n\nStep 2: subtract 6, 56 - 6 = 50.\n\nThe answer is 50.",
+    "Café, naïve, Straße, 数学, 🌱🌿 and all the other letters: über, élan, ångström.",
+]
+
+
+def train_tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:
+    tokenizer = Tokenizer(models.BPE())
+    pattern = Regex(r"\n+|\d| ?[A-Za-z]+| ?[^\sA-Za-z\d]|\s")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(pattern, "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=["<|pad|>", "<|bos|>", "<|eos|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(TEXTS, trainer)
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<|bos|>",
+        eos_token="<|eos|>",
+        pad_token="<|pad|>",
+    )
+    fast.chat_template = TEMPLATE
+    return fast
+
+
+@pytest.fixture(scope="session")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    """Makes the folder of a random Llama; keyword arguments go into its configuration."""
+    tokenizer = train_tokenizer(384)
+
+    def make(seed: int = 0, **settings: object) -> Path:
+        torch.manual_seed(seed)
+        defaults: dict[str, object] = {
+            "vocab_size": len(tokenizer),
+            "hidden_size": 64,
+            "intermediate_size": 112,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "max_position_embeddings": 512,
+            "tie_word_embeddings": True,
+            "initializer_range": 0.15,
+            "bos_token_id": tokenizer.bos_token_id,
+            "eos_token_id": tokenizer.eos_token_id,
+            "pad_token_id": tokenizer.pad_token_id,
+        }
+        model = LlamaForCausalLM(LlamaConfig(**(defaults | settings)))
+        folder = tmp_path_factory.mktemp("llama")
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        return folder
+
+    return make
