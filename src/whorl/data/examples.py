@@ -5,13 +5,13 @@ must add it to the prompt themselves.
 """
 
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from whorl.ask import Prompt
+from whorl.data.atomic import replacing
 from whorl.errors import UserError
 from whorl.example import Weighted
 
@@ -19,14 +19,10 @@ from whorl.example import Weighted
 def write_examples(path: Path, examples: Iterable[Weighted]) -> int:
     """Write one line per example and return how many. The file appears when it is complete."""
     count = 0
-    unfinished = path.with_name(path.name + ".partial")
-    with unfinished.open("w", encoding="ascii", newline="\n") as file:
+    with replacing(path) as file:
         for example in examples:
-            file.write(_line(example) + "\n")
+            file.write(_line(example) + b"\n")
             count += 1
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
     return count
 
 
@@ -44,7 +40,7 @@ def read_examples(path: Path) -> Iterator[Weighted]:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _line(example: Weighted) -> str:
+def _line(example: Weighted) -> bytes:
     """`prefix`, `ended` and `origin` are ours and left out where they hold their default."""
     prompt = example.prompt
     messages = [{"role": "user", "content": prompt.user}]
@@ -61,7 +57,7 @@ def _line(example: Weighted) -> str:
         row["ended"] = False
     if example.origin:
         row["origin"] = example.origin
-    return json.dumps(row, allow_nan=False, separators=(",", ":"))
+    return json.dumps(row, allow_nan=False, separators=(",", ":")).encode()
 
 
 def _read_line(line: bytes, where: str) -> Weighted:

@@ -1,0 +1,274 @@
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from whorl.ask import Prompt
+from whorl.chat import Chat
+from whorl.errors import UserError
+from whorl.example import Weighted
+from whorl.learn.sft import Sft, TrainResult
+from whorl.learn.train import train
+
+EXAMPLES = [
+    Weighted(
+        Prompt("", f"Problem: Mia has {n} apples and buys {n % 4}."),
+        f"Mia has {n}+{n % 4}={n + n % 4} apples." + "\n\nThe answer is." * (n % 3),
+        weight=1.0 + n % 2,
+    )
+    for n in range(10, 30)
+]
+SETTINGS = Sft(epochs=3, lr=1e-3, batch=8, per_device=4, seed=1)
+
+
+class Killed(Exception):
+    pass
+
+
+def kill_at(step: int):
+    def on_log(now: int, total: int, loss: float) -> None:
+        if now >= step:
+            raise Killed
+
+    return on_log
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("trained") / "out"
+    train(tiny_model, EXAMPLES, out, settings=SETTINGS)
+    return out
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def same(one: Path, other: Path) -> bool:
+    a, b = weights(one), weights(other)
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def closest(one: Path, other: Path) -> float:
+    a, b = weights(one), weights(other)
+    return max(float((a[name] - b[name]).abs().max()) for name in a)
+
+
+def test_the_result_is_an_ordinary_model_folder(tiny_model: Path, trained: Path) -> None:
+    assert sorted(path.name for path in trained.iterdir()) == [
+        "chat_template.jinja",
+        "config.json",
+        "generation_config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "training.json",
+    ]
+    assert [path.name for path in trained.parent.iterdir()] == ["out"]  # no checkpoints are left
+    model = AutoModelForCausalLM.from_pretrained(trained)
+    assert model.dtype is torch.float32
+    assert (
+        model.config.use_cache == AutoModelForCausalLM.from_pretrained(tiny_model).config.use_cache
+    )
+    prompt = Prompt("", "Problem: 1+1")
+    assert Chat.load(trained).encode(prompt) == Chat.load(tiny_model).encode(prompt)
+    assert AutoTokenizer.from_pretrained(trained).chat_template
+
+
+def test_training_reports_what_it_did(tiny_model: Path, tmp_path: Path) -> None:
+    logged: list[tuple[int, int, float]] = []
+    result = train(
+        tiny_model,
+        [*EXAMPLES, Weighted(Prompt("", "q"), "long " * 400)],
+        tmp_path / "out",
+        settings=SETTINGS,
+        on_log=lambda *log: logged.append(log),
+    )
+    steps = 3 * 5 // 2 + 1  # 5 batches of 4 an epoch, two to a step
+    assert (result.steps, result.examples) == (steps, len(EXAMPLES))
+    assert result.dropped == {"too long": 1}
+    chat = Chat.load(tiny_model)
+    encoded = [chat.encode_example(example) for example in EXAMPLES]
+    assert result.tokens == sum(len(ids) - start for ids, start in encoded)
+    assert [step for step, _, _ in logged] == list(range(1, steps + 1))
+    assert {total for _, total, _ in logged} == {steps}
+    last = [loss for _, _, loss in logged][-3:]
+    assert result.loss == pytest.approx(sum(last) / 3, rel=1e-6)
+    assert result.loss < logged[0][2]
+
+
+def test_the_first_loss_is_plain_cross_entropy(tiny_model: Path, tmp_path: Path) -> None:
+    """Weight 1, one step over everything: against the model's own loss, example by example."""
+    examples = [replace(example, weight=1.0) for example in EXAMPLES]
+    settings = Sft(epochs=1, batch=20, per_device=20)
+    result = train(tiny_model, examples, tmp_path / "out", settings=settings)
+    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    chat = Chat.load(tiny_model)
+    total = tokens = 0.0
+    for example in examples:
+        ids, start = chat.encode_example(example)
+        labels = torch.tensor([[-100] * start + ids[start:]])
+        with torch.no_grad():
+            loss = model(input_ids=torch.tensor([ids]), labels=labels).loss
+        total += float(loss) * (len(ids) - start)
+        tokens += len(ids) - start
+    assert result.loss == pytest.approx(total / tokens, rel=1e-5)
+
+
+def test_weight_zero_changes_nothing(tiny_model: Path, tmp_path: Path) -> None:
+    examples = [replace(example, weight=0.0) for example in EXAMPLES]
+    train(tiny_model, examples, tmp_path / "out", settings=SETTINGS)
+    assert same(tmp_path / "out", tiny_model)
+
+
+def test_accumulation_equals_one_big_batch(tiny_model: Path, tmp_path: Path) -> None:
+    """Completions of unequal length, so a mean of the small batches' means would differ."""
+    settings = replace(SETTINGS, epochs=1, batch=20, clip=1e9)
+    for size in (2, 20):
+        train(
+            tiny_model, EXAMPLES, tmp_path / str(size), settings=replace(settings, per_device=size)
+        )
+    losses = [json.loads((tmp_path / s / "training.json").read_text()) for s in ("2", "20")]
+    assert losses[0]["result"]["loss"] == pytest.approx(losses[1]["result"]["loss"], rel=1e-6)
+    assert closest(tmp_path / "2", tmp_path / "20") < 1e-6
+    assert closest(tmp_path / "2", tiny_model) > 1e-4
+
+
+def test_a_seed_fixes_the_weights(tiny_model: Path, trained: Path, tmp_path: Path) -> None:
+    train(tiny_model, EXAMPLES, tmp_path / "again", settings=SETTINGS)
+    train(tiny_model, EXAMPLES, tmp_path / "other", settings=replace(SETTINGS, seed=2))
+    assert same(tmp_path / "again", trained)
+    assert not same(tmp_path / "other", trained)
+
+
+@pytest.mark.parametrize("step", [4, 5, 8])
+def test_a_killed_training_ends_in_the_same_weights(
+    tiny_model: Path, tmp_path: Path, step: int
+) -> None:
+    """Checkpoints after steps 2, 4, 6, 8; killed before the first, between two, and at the end."""
+    settings = replace(SETTINGS, save_steps=2)
+    undisturbed = train(tiny_model, EXAMPLES, tmp_path / "undisturbed", settings=settings)
+    out = tmp_path / "out"
+    with pytest.raises(Killed):
+        train(tiny_model, EXAMPLES, out, settings=settings, on_log=kill_at(step))
+    assert not out.exists()
+    steps: list[int] = []
+    resumed = train(
+        tiny_model, EXAMPLES, out, settings=settings, on_log=lambda now, *_: steps.append(now)
+    )
+    assert same(out, tmp_path / "undisturbed")
+    assert resumed == undisturbed
+    assert steps[:1] == [(step - 1) // 2 * 2 + 1]  # nothing before the checkpoint was done again
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "undisturbed"]
+
+
+def test_a_torn_checkpoint_is_passed_over(tiny_model: Path, trained: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(Killed):
+        train(tiny_model, EXAMPLES, out, settings=SETTINGS, on_log=kill_at(5))
+    (whole,) = (tmp_path / "out.partial").glob("checkpoint-*")
+    torn = shutil.copytree(whole, whole.with_name("checkpoint-4"))
+    (torn / "trainer_state.json").write_text('{"best_')
+    (torn / "model.safetensors").write_bytes(b"")
+    train(tiny_model, EXAMPLES, out, settings=SETTINGS)
+    assert same(out, trained)
+
+
+def test_the_same_call_again_returns_the_same_result(
+    tiny_model: Path, trained: Path, tmp_path: Path
+) -> None:
+    out = shutil.copytree(trained, tmp_path / "out")
+    before = (out / "model.safetensors").stat().st_mtime_ns
+    result = train(tiny_model, EXAMPLES, out, settings=SETTINGS)
+    assert isinstance(result, TrainResult) and result.examples == len(EXAMPLES)
+    assert (out / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_another_training_is_refused_with_what_differs(
+    tiny_model: Path, trained: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"another training \(lr = 0\.001, now 0\.002\)"):
+        train(tiny_model, EXAMPLES, trained, settings=replace(SETTINGS, lr=2e-3))
+    with pytest.raises(UserError, match=r"another training \(the model\)"):
+        train(trained, EXAMPLES, trained, settings=SETTINGS)
+    out = tmp_path / "out"
+    with pytest.raises(Killed):
+        train(tiny_model, EXAMPLES, out, settings=SETTINGS, on_log=kill_at(5))
+    with pytest.raises(UserError, match=r"out\.partial .* \(the examples\); delete it"):
+        train(tiny_model, EXAMPLES[1:], out, settings=SETTINGS)
+    train(tiny_model, EXAMPLES[1:], out, settings=SETTINGS, resume=False)
+    assert out.exists()
+    (tmp_path / "notes").mkdir()
+    with pytest.raises(UserError, match="was not written by training"):
+        train(tiny_model, EXAMPLES, tmp_path / "notes", settings=SETTINGS)
+
+
+def test_no_example_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no example to train on \(none were given\)"):
+        train(tiny_model, [], tmp_path / "out", settings=SETTINGS)
+    with pytest.raises(UserError, match=r"no example to train on \(20 too long\)"):
+        train(tiny_model, EXAMPLES, tmp_path / "out", settings=replace(SETTINGS, max_length=3))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "torn", "other shape", "half", "config"])
+def test_a_model_that_does_not_load_is_one_line(
+    tiny_model: Path, tmp_path: Path, damage: str
+) -> None:
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    file = model / "model.safetensors"
+    if damage == "missing":
+        file.unlink()
+    elif damage == "empty":
+        file.write_bytes(b"")
+    elif damage == "torn":
+        file.write_bytes(file.read_bytes()[:-1000])
+    elif damage == "config":
+        (model / "config.json").write_text('{"model_type": "nothing"}')
+    elif damage == "other shape":
+        config = json.loads((model / "config.json").read_text())
+        (model / "config.json").write_text(json.dumps(config | {"intermediate_size": 48}))
+    else:
+        from safetensors.torch import save_file
+
+        kept = {name: t for name, t in weights(model).items() if "layers.1" not in name}
+        save_file(kept, file, metadata={"format": "pt"})
+    with pytest.raises(UserError) as caught:
+        train(model, EXAMPLES, tmp_path / "out", settings=SETTINGS)
+    assert str(model) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_diverging_training_stops(tiny_model: Path, tmp_path: Path) -> None:
+    examples = [replace(example, weight=1e38) for example in EXAMPLES]
+    with pytest.raises(UserError, match=r"the loss is (inf|nan) at step 1; try a lower lr"):
+        train(tiny_model, examples, tmp_path / "out", settings=SETTINGS)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_bfloat16_model_is_trained_in_float32(tiny_model: Path, tmp_path: Path) -> None:
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.bfloat16).save_pretrained(model)
+    train(model, EXAMPLES, tmp_path / "out", settings=replace(SETTINGS, epochs=1, lr=1e-5))
+    assert {t.dtype for t in weights(tmp_path / "out").values()} == {torch.float32}
+    assert 0 < closest(tmp_path / "out", model) < 1e-4  # below a bfloat16 step for most weights
+
+
+def test_training_prints_nothing(
+    tiny_model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    train(tiny_model, EXAMPLES, tmp_path / "out", settings=SETTINGS)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"batch": 10}, {"epochs": 0}, {"lr": 0.0}, {"warmup": 1.5}, {"weight_decay": -1.0}],
+)
+def test_settings_are_checked(wrong: dict[str, float]) -> None:
+    with pytest.raises(UserError, match="must"):
+        replace(SETTINGS, **wrong)

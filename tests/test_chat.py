@@ -1,0 +1,106 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whorl.ask import Prompt
+from whorl.chat import Chat
+from whorl.errors import UserError
+from whorl.example import Weighted
+
+SPECIALS = ("<|pad|>", "<|bos|>", "<|eos|>", "<|system|>", "<|user|>", "<|assistant|>")
+
+
+@pytest.fixture(scope="module")
+def chat(tiny_model: Path) -> Chat:
+    return Chat.load(tiny_model)
+
+
+def test_the_context_is_the_templates_turns_and_the_prefix(chat: Chat) -> None:
+    assert chat.render(Prompt("", "1+1?")) == "<|user|>1+1?<|eos|><|assistant|>"
+    assert (
+        chat.render(Prompt("Be brief.", "1+1?", "So\n\n"))
+        == "<|system|>Be brief.<|eos|><|user|>1+1?<|eos|><|assistant|>So\n\n"
+    )
+
+
+@given(st.builds(Prompt, st.text(), st.text(), st.text()), st.text())
+def test_training_ids_are_the_ids_of_the_whole_text(chat: Chat, prompt: Prompt, text: str) -> None:
+    ids, start = chat.encode_example(Weighted(prompt, text))
+    whole = Prompt(prompt.system, prompt.user, prompt.prefix + text)
+    assert ids == [*chat.encode(whole), chat.eos]
+    assert start <= len(chat.encode(prompt))
+    assert ids[:start] == chat.encode(prompt)[:start]
+
+
+@given(st.text())
+def test_text_survives_encoding(chat: Chat, text: str) -> None:
+    if not any(special in text for special in SPECIALS):
+        ids = chat.encode(Prompt("", "q", text))
+        assert chat.decode(ids) == "q" + text
+
+
+def test_a_step_that_ends_in_a_blank_line_is_sampled_and_trained_alike(chat: Chat) -> None:
+    prompt = Prompt("", "Problem: 12+5", "Mia has 12+5=17 apples.\n\n")
+    step = "The answer is \\boxed{17}."
+    sampled = chat.encode(Prompt("", prompt.user, step))[
+        len(chat.encode(Prompt("", prompt.user))) :
+    ]
+    ids, start = chat.encode_example(Weighted(prompt, step))
+    assert ids[:start] == chat.encode(prompt)
+    assert ids[start:] == [*sampled, chat.eos]
+
+
+def test_a_token_across_the_boundary_is_completion(chat: Chat) -> None:
+    prompt = Prompt("", "q", " app")
+    ids, start = chat.encode_example(Weighted(prompt, "les", ended=False))
+    straddling = chat.decode(ids[start : start + 1])
+    assert straddling == " apples"  # not the context's " a" + "pp"
+    assert len(ids) == start + 1
+
+
+def test_an_unended_turn_has_no_end(chat: Chat) -> None:
+    ended, _ = chat.encode_example(Weighted(Prompt("", "q"), "a"))
+    open_, _ = chat.encode_example(Weighted(Prompt("", "q"), "a", ended=False))
+    assert ended == [*open_, chat.eos]
+
+
+@pytest.mark.parametrize(
+    ("missing", "complaint"),
+    [
+        (("config.json",), "is not a model folder: it has no config.json"),
+        (("tokenizer.json", "tokenizer_config.json"), "has no tokenizer; save"),
+        (("chat_template.jinja",), "has no chat template; add chat_template.jinja"),
+    ],
+)
+def test_what_a_folder_lacks_is_said(
+    tiny_model: Path, tmp_path: Path, missing: tuple[str, ...], complaint: str
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model, folder, ignore=shutil.ignore_patterns(*missing))
+    with pytest.raises(UserError, match=complaint) as caught:
+        Chat.load(folder)
+    assert str(caught.value).startswith(str(folder))
+
+
+@pytest.mark.parametrize("damage", ["", "{", '{"version": "1.0"}'])
+def test_a_damaged_tokenizer_is_one_line(tiny_model: Path, tmp_path: Path, damage: str) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model, folder)
+    (folder / "tokenizer.json").write_text(damage)
+    with pytest.raises(UserError, match="cannot be read") as caught:
+        Chat.load(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_end_of_sequence_token_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model, folder)
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    config.pop("eos_token")
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match="has no end-of-sequence token"):
+        Chat.load(folder)
