@@ -144,7 +144,8 @@ def main() -> None:
     parser.add_argument("--live", type=Path, nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.live:
-        live(*options.live, options.problems)
+        path, log = options.live
+        live(path, log, options.problems)
         return
     with tempfile.TemporaryDirectory() as base:
         found = measure(Path(base), options.kills, options.problems, options.seed)

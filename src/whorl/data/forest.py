@@ -40,7 +40,7 @@ def read_trees(path: Path) -> Iterator[Tree]:
 class Forest:
     """The trees of a run, in order of arrival until `finish` sorts them. For one process.
 
-    Trees stay on disk; memory holds where each one starts.
+    Trees stay on disk; memory holds where each one starts, some 250 bytes a tree.
 
     repaired: bytes of an unfinished last line that opening the file cut off.
     """
