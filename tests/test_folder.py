@@ -143,3 +143,28 @@ def test_a_killed_process_lets_go_of_the_folder(tmp_path: Path) -> None:
             start(tmp_path, {})
         os.kill(child.pid, signal.SIGKILL)
     start(tmp_path, {}).close()
+
+
+FULL = """
+import resource
+import sys
+from pathlib import Path
+from whorl.errors import UserError
+from whorl.folder import RunFolder
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # writing fails, as on a full disk
+try:
+    RunFolder.open(Path(sys.argv[1]), {}, version="0.1.0")
+except UserError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_is_one_clear_line(tmp_path: Path) -> None:
+    start(tmp_path / "old", {}).close()
+    for path in (tmp_path / "old", tmp_path / "new"):
+        command = [sys.executable, "-c", FULL, str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+        assert "cannot be written: File too large" in done.stdout
+        assert done.stdout.count("\n") == 1
+        start(path, {}).close()  # once there is room

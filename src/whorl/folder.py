@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any
 
 from whorl.data.atomic import replacing, unwritable
 from whorl.errors import UserError
@@ -28,7 +29,7 @@ class RunFolder:
     path: Path
     settings: Mapping[str, Any]
     version: str
-    _lock: BinaryIO | None = field(default=None, repr=False)  # None: opened for reading
+    _lock: FileIO | None = field(default=None, repr=False)  # None: opened for reading
 
     @classmethod
     def open(cls, path: Path, settings: Mapping[str, object], *, version: str) -> "RunFolder":
@@ -42,7 +43,7 @@ class RunFolder:
             path.mkdir(parents=True, exist_ok=True)
             if not (path / "manifest.json").exists() and set(os.listdir(path)) - _OWN:
                 raise UserError(f"{path} is not empty and not a run folder; use another one")
-            lock = (path / "lock").open("a+b")
+            lock = (path / "lock").open("a+b", buffering=0)
         except FileExistsError as error:
             raise UserError(f"{path} is a file, not a run folder; use another name") from error
         except OSError as error:
@@ -53,6 +54,9 @@ class RunFolder:
                 _write_manifest(path, settings, version)
             folder = cls(path, *_read_manifest(path), lock)
             _compare(path, settings, folder.settings)
+        except OSError as error:
+            lock.close()
+            raise unwritable(path / "lock", error) from error
         except BaseException:
             lock.close()
             raise
@@ -100,7 +104,7 @@ class RunFolder:
         self.close()
 
 
-def _take(lock: BinaryIO, path: Path) -> None:
+def _take(lock: FileIO, path: Path) -> None:
     """Lock the folder for this process; the system lets go of it however the process ends."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -112,7 +116,6 @@ def _take(lock: BinaryIO, path: Path) -> None:
         ) from error
     lock.truncate(0)
     lock.write(f"{os.getpid()}\n".encode())
-    lock.flush()
 
 
 def _write_manifest(path: Path, settings: Mapping[str, object], version: str) -> None:
