@@ -261,6 +261,8 @@ def test_a_bfloat16_model_is_trained_in_float32(tiny_model: Path, tmp_path: Path
 def test_training_prints_nothing(
     tiny_model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    with pytest.raises(Killed):
+        train(tiny_model, EXAMPLES, tmp_path / "out", settings=SETTINGS, on_log=kill_at(5))
     train(tiny_model, EXAMPLES, tmp_path / "out", settings=SETTINGS)
     assert capfd.readouterr() == ("", "")
 
@@ -272,3 +274,12 @@ def test_training_prints_nothing(
 def test_settings_are_checked(wrong: dict[str, float]) -> None:
     with pytest.raises(UserError, match="must"):
         replace(SETTINGS, **wrong)
+
+
+def test_bfloat16_arithmetic_keeps_float32_weights(
+    tiny_model: Path, trained: Path, tmp_path: Path
+) -> None:
+    train(tiny_model, EXAMPLES, tmp_path / "out", settings=replace(SETTINGS, bf16=True))
+    assert {t.dtype for t in weights(tmp_path / "out").values()} == {torch.float32}
+    assert not same(tmp_path / "out", trained)
+    assert closest(tmp_path / "out", trained) < 8 * SETTINGS.lr  # no more than the steps can move

@@ -204,12 +204,14 @@ def _first_line(error: Exception) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No progress bars from transformers; `on_log` is how a training speaks."""
-    shown = logging.is_progress_bar_enabled()
+    """Neither progress bars nor warnings from transformers; `on_log` is how a training speaks."""
+    shown, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
+        logging.set_verbosity(verbosity)
         if shown:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
@@ -243,6 +245,7 @@ def _fit(
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.clip,
         bf16=settings.bf16,
+        use_cpu=not torch.accelerator.is_available(),
         seed=settings.seed,
         save_steps=settings.save_steps or math.ceil(steps / settings.epochs),
         logging_steps=math.ceil(steps / 50),
