@@ -13,7 +13,7 @@ from whorl.problem import Problem
 Split = Literal["test", "dev", "pool", "pretrain"]
 
 _FIRST = {"pretrain": 55, "pool": 15, "dev": 10, "test": 0}  # percentile at which a split begins
-_PATIENCE = 100_000  # draws without a new story before a split counts as exhausted
+_PATIENCE = 20_000  # draws without a new story before a split counts as exhausted
 
 
 def split_of(story: Story) -> Split:
