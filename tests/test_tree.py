@@ -104,6 +104,8 @@ GOOD = '{"problem":{"id":"p","question":"q","answer":"1"},"tip":0,"cost":{},"pro
         GOOD + '"nodes":[{"parent":-1},{}]}',
         GOOD + '"nodes":[{"parent":-1,"colour":"red"}]}',
         GOOD + '"nodes":null}',
+        GOOD + '"nodes":[]}',
+        GOOD.replace('"tip":0', '"tip":1') + '"nodes":[{"parent":-1}]}',
         GOOD + '"nodes":[{"parent":-1},{"parent":"0"}]}',
         GOOD.replace('"id"', '"name"') + '"nodes":[{"parent":-1}]}',
     ],

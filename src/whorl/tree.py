@@ -122,6 +122,8 @@ class Tree:
                 record["cost"],
                 record["provenance"],
             )
+            if not 0 <= tree.tip < len(tree.nodes):
+                raise ValueError(f"the tip {tree.tip} is not a node")
             for index, node in enumerate(tree.nodes[1:], start=1):
                 if not 0 <= node.parent < index:
                     raise ValueError(f"node {index} has parent {node.parent}")
