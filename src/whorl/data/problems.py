@@ -67,18 +67,21 @@ def write_problems(path: Path | str, problems: Iterable[Problem]) -> int:
     path = Path(path)
     part = path.with_name(path.name + ".part")
     count = 0
-    with open(part, "wb") as raw:
-        # No time stamp and no name inside: equal problems give equal bytes.
-        packed = gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if path.suffix == ".gz" else None
-        file: IO[bytes] = packed or raw  # type: ignore[assignment]
-        for problem in problems:
-            file.write(json.dumps(asdict(problem), ensure_ascii=False).encode() + b"\n")
-            count += 1
-        if packed is not None:
-            packed.close()
-        raw.flush()
-        os.fsync(raw.fileno())
-    os.replace(part, path)
+    try:
+        with open(part, "wb") as raw:
+            # No time stamp and no name inside: equal problems give equal bytes.
+            packed = gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if path.suffix == ".gz" else None
+            file: IO[bytes] = packed or raw  # type: ignore[assignment]
+            for problem in problems:
+                file.write(json.dumps(asdict(problem), ensure_ascii=False).encode() + b"\n")
+                count += 1
+            if packed is not None:
+                packed.close()
+            raw.flush()
+            os.fsync(raw.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
     return count
 
 

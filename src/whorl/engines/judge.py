@@ -70,7 +70,8 @@ class Judges:
             now = time.monotonic()
             busy = {worker: worker.due for worker in self._workers if worker.due is not None}
             soon = now if self._done else min([until, *busy.values()])
-            heard = wait([worker.connection for worker in busy], max(0.0, soon - now))
+            connections = [worker.connection for worker in busy]
+            heard = wait(connections, max(0.0, soon - now)) if busy else []
             for worker, due in busy.items():
                 if worker.connection in heard:
                     self._hear(worker)
