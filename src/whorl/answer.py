@@ -25,7 +25,7 @@ def extract(text: str) -> str | None:
     """
     opened: list[tuple[int, bool]] = []  # where the contents of each open brace start; is it a box
     found: tuple[int, int] | None = None
-    for token in _BRACES.finditer(text):
+    for token in _BRACES.finditer(text) if "box" in text else ():
         if token[0] == "}" and opened:
             start, boxed = opened.pop()
             if boxed and not _BLANK.fullmatch(text, start, token.start()):
