@@ -10,10 +10,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from whorl.ask import Prompt
 from whorl.chat import Chat
+from whorl.engines.local import Local
 from whorl.errors import UserError
+from whorl.evaluate import Decoding, evaluate
 from whorl.example import Weighted
 from whorl.learn.sft import Sft, TrainResult
 from whorl.learn.train import train
+from whorl.problem import Problem
+from whorl.prompts import solve
 
 EXAMPLES = [
     Weighted(
@@ -118,6 +122,23 @@ def test_the_first_loss_is_plain_cross_entropy(tiny_model: Path, tmp_path: Path)
         total += float(loss) * (len(ids) - start)
         tokens += len(ids) - start
     assert result.loss == pytest.approx(total / tokens, rel=1e-5)
+
+
+def test_what_was_trained_is_what_is_sampled(tiny_model: Path, tmp_path: Path) -> None:
+    """Learnt by heart, then decoded through the engine: both see the same ids, the end included."""
+    problems = [Problem("a", "Mia has 12 apples.", "12"), Problem("b", "Buys 5.", "5")]
+    examples = [
+        Weighted(solve(p.question), f"Mia has {p.answer} apples.\n\n\\boxed{{{p.answer}}}")
+        for p in problems
+    ]
+    settings = Sft(epochs=60, lr=2e-2, batch=2, per_device=2)
+    result = train(tiny_model, examples, tmp_path / "out", settings=settings)
+    assert result.loss < 0.05
+    engine = Local(tmp_path / "out")
+    scores = list(evaluate(problems, {"policy": engine}, decoding=Decoding(max_tokens=60)))
+    engine.close()
+    assert [score.right for score in scores] == [(1.0,)] * 2
+    assert not any(score.cut for score in scores)
 
 
 def test_weight_zero_changes_nothing(tiny_model: Path, tmp_path: Path) -> None:

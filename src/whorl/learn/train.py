@@ -111,9 +111,10 @@ def _context(model: Path) -> int:
 def _identity(model: Path, corpus: Corpus, settings: Sft) -> dict[str, Any]:
     """What a training's result depends on, by content; paths do not matter."""
     weights = hashlib.blake2b(digest_size=16)
-    for path in sorted(model.glob("*.safetensors")):
-        with path.open("rb") as file:
-            weights.update(hashlib.file_digest(file, "blake2b").digest())
+    for pattern in ("config.json", "*.safetensors", "*.bin"):
+        for path in sorted(model.glob(pattern)):
+            with path.open("rb") as file:
+                weights.update(hashlib.file_digest(file, "blake2b").digest())
     learned = hashlib.blake2b(digest_size=16)
     for example in corpus.examples:
         learned.update(f"{len(example.ids)} {example.start} {example.weight!r} ".encode())
