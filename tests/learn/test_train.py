@@ -1,4 +1,5 @@
 import json
+import resource
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -196,6 +197,25 @@ def test_a_torn_checkpoint_is_passed_over(tiny_model: Path, trained: Path, tmp_p
     torn = shutil.copytree(whole, whole.with_name("checkpoint-4"))
     (torn / "trainer_state.json").write_text('{"best_')
     (torn / "model.safetensors").write_bytes(b"")
+    train(tiny_model, EXAMPLES, out, settings=SETTINGS)
+    assert same(out, trained)
+
+
+@pytest.mark.parametrize("limit", [10, 60_000, 200_000])
+def test_a_full_disk_is_one_clear_line(
+    tiny_model: Path, trained: Path, tmp_path: Path, limit: int
+) -> None:
+    """Too little room for a word, for the weights (115 kB), for the optimizer's state (235 kB)."""
+    out, whole = tmp_path / "out", resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, whole[1]))  # writing fails, as on a full disk
+    try:
+        with pytest.raises(
+            UserError, match=r"out\.partial cannot be written; is the disk full\?"
+        ) as e:
+            train(tiny_model, EXAMPLES, out, settings=SETTINGS)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, whole)
+    assert "\n" not in str(e.value)
     train(tiny_model, EXAMPLES, out, settings=SETTINGS)
     assert same(out, trained)
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 from transformers import (
@@ -88,10 +89,12 @@ def train(
             tokens=corpus.tokens,
             dropped=dict(corpus.dropped),
         )
-        network.save_pretrained(partial / "model")
-        chat.tokenizer.save_pretrained(partial / "model")
-    (partial / "model" / _RECORD).write_text(json.dumps(identity | {"result": asdict(result)}))
-    _publish(partial / "model", out)
+        with _writing(partial):
+            network.save_pretrained(partial / "model")
+            chat.tokenizer.save_pretrained(partial / "model")
+            record = identity | {"result": asdict(result)}
+            (partial / "model" / _RECORD).write_text(json.dumps(record))
+            _publish(partial / "model", out)
     shutil.rmtree(partial)
     return result
 
@@ -161,11 +164,28 @@ def _open(partial: Path, identity: dict[str, Any], resume: bool) -> Path | None:
                 f"{partial} is another unfinished training ({different}); delete it to start anew"
             )
     else:
-        partial.mkdir(parents=True, exist_ok=True)
-        unfinished = record.with_suffix(".partial")
-        unfinished.write_text(json.dumps(identity))
-        unfinished.replace(record)
-    return next((path for path in _checkpoints(partial) if _complete(path)), None)
+        with _writing(partial):
+            partial.mkdir(parents=True, exist_ok=True)
+            unfinished = record.with_suffix(".partial")
+            unfinished.write_text(json.dumps(identity))
+            unfinished.replace(record)
+    for checkpoint in _checkpoints(partial):
+        if _complete(checkpoint):
+            return checkpoint
+        shutil.rmtree(checkpoint)
+    return None
+
+
+@contextmanager
+def _writing(partial: Path) -> Iterator[None]:
+    """A full disk, which torch and safetensors report each in its own way, is one clear line."""
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise UserError(
+            f"{partial} cannot be written; is the disk full? ({_first_line(error)}) "
+            "Put that right, then give the same command again"
+        ) from error
 
 
 def _checkpoints(partial: Path) -> list[Path]:
@@ -300,6 +320,10 @@ class _Trainer(Trainer):
         assert num_items_in_batch is not None
         logits = model(input_ids=inputs["ids"], use_cache=False).logits  # [B, T, V]
         return self._loss(logits, inputs["labels"], inputs["weights"]) / num_items_in_batch
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        with _writing(Path(str(self.args.output_dir))):
+            super()._save_checkpoint(model, trial)
 
 
 class _Watch(TrainerCallback):
