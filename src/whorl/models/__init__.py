@@ -1,0 +1,6 @@
+"""The two tiny models that come with whorl, and what made them."""
+
+from pathlib import Path
+
+POLICY = Path(__file__).parent / "policy"
+TEACHER = Path(__file__).parent / "teacher"

@@ -1,0 +1,115 @@
+"""How the two shipped models are trained: shapes, stages and mixes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+Task = Literal["solve", "drill", "critique", "revise", "critique_path", "revise_path"]
+
+EASY = (1, 1, 1, 2, 2)
+ALL = (1,) * 5 + (2,) * 5 + (3,) * 4 + (4,) * 3 + (5,) * 3
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stretch of training on one mix.
+
+    steps: of the optimiser.
+    levels: of the stories; a level given twice comes twice as often.
+    mix: tasks and their shares.
+    sampled: share of the steps to review that are sampled from the policy, not made by template.
+    stories: pretraining stories they are sampled on.
+    """
+
+    steps: int
+    levels: tuple[int, ...]
+    mix: Mapping[Task, float]
+    sampled: float = 0.0
+    stories: int = 3000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How one model is trained.
+
+    hidden, layers, heads, kv_heads, ffn: the Llama's shape.
+    lr: peak learning rate, of Muon and of AdamW.
+    warmup: optimiser steps to reach it.
+    decay_from: fraction of all steps after which it falls linearly to 0.
+    batch: sequences per optimiser step.
+    check_from, check_every, check_on: first look at dev, steps between looks, problems in a look.
+    stop_at: greedy accuracy on dev at which training ends early; 1 never does.
+    """
+
+    stages: tuple[Stage, ...]
+    hidden: int = 128
+    layers: int = 3
+    heads: int = 4
+    kv_heads: int = 2
+    ffn: int = 352
+    lr: float = 6e-3
+    warmup: int = 50
+    decay_from: float = 0.7
+    batch: int = 16
+    check_from: int = 500
+    check_every: int = 500
+    check_on: int = 200
+    stop_at: float = 1.0
+
+    @property
+    def steps(self) -> int:
+        return sum(stage.steps for stage in self.stages)
+
+
+# Stopped half-way down the learning rate's decay: good enough to be right about every second time,
+# with much more in its samples than in its greedy answer.
+POLICY_PLAN = Plan(
+    stages=(
+        Stage(1200, EASY, {"solve": 0.6, "drill": 0.4}),
+        Stage(3500, ALL, {"solve": 0.85, "drill": 0.15}),
+    ),
+    check_from=2000,
+    check_every=100,
+    check_on=300,
+    stop_at=0.49,
+)
+
+# The policy, two layers deeper and trained on; at last on steps that the policy itself wrote,
+# because templates hold only the mistakes that somebody thought of.
+TEACHER_PLAN = Plan(
+    stages=(
+        Stage(
+            2600,
+            ALL,
+            {
+                "solve": 0.40,
+                "drill": 0.08,
+                "critique": 0.28,
+                "revise": 0.18,
+                "critique_path": 0.03,
+                "revise_path": 0.03,
+            },
+        ),
+        Stage(
+            1400,
+            ALL,
+            {
+                "solve": 0.22,
+                "critique": 0.44,
+                "revise": 0.26,
+                "critique_path": 0.04,
+                "revise_path": 0.04,
+            },
+            sampled=0.6,
+        ),
+    ),
+    layers=5,
+    lr=5e-3,
+    decay_from=0.55,
+)
+
+
+def smoke(plan: Plan) -> Plan:
+    """The same plan shrunk to seconds; what it trains can do nothing."""
+    stages = tuple(replace(stage, steps=4, stories=4) for stage in plan.stages)
+    return replace(plan, stages=stages, batch=4, check_from=8, check_every=8, check_on=4)
