@@ -3,7 +3,7 @@ import math
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from whorl.ask import Prompt
@@ -25,7 +25,6 @@ GOOD = {
 }
 
 
-@settings(deadline=None)
 @given(st.lists(EXAMPLES, max_size=4))
 def test_reading_gives_back_what_was_written(
     tmp_path_factory: pytest.TempPathFactory, examples: list[Weighted]
