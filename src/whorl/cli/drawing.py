@@ -1,0 +1,55 @@
+"""A search tree drawn with characters."""
+
+from rich.console import RenderableType
+from rich.text import Text
+from rich.tree import Tree as Drawing
+
+from whorl.report.text import clip, visible
+from whorl.tree import ROOT, Node, Tree
+
+LONGEST = 400  # characters of a step or note
+
+
+def listed(tree: Tree) -> RenderableType:
+    """A tree in one line."""
+    right = sum(tree.nodes[leaf].reward == 1.0 for leaf in tree.leaves())
+    solutions = sum(1 for _ in tree.leaves())
+    outcome = "solved" if tree.tip != ROOT else "not solved"
+    arm = tree.provenance.get("arm", "")
+    name = f"{tree.problem.id} {arm}".strip()
+    line = f"{name}: {outcome}, {len(tree.nodes) - 1} steps, {right}/{solutions} solutions right: "
+    return Text(visible(line + _short(tree.problem.question, 60)))
+
+
+def drawn(tree: Tree, *, notes: bool) -> RenderableType:
+    """A tree with visits and mean outcome at each step; the chosen solution is marked."""
+    chosen = set(tree.path(tree.tip))
+    head = f"{tree.problem.question}\n[answer: {tree.problem.answer}]"
+    drawings = [Drawing(Text(visible(head), "bold"), guide_style="dim")]
+    for index, node in enumerate(tree.nodes[1:], start=1):
+        label = _label(node, index in chosen)
+        if notes and node.note:
+            label.append(f"\n{_short(node.note, LONGEST)}", "italic yellow")
+        drawings.append(drawings[node.parent].add(label))
+    return drawings[ROOT]
+
+
+def _label(node: Node, chosen: bool) -> Text:
+    label = Text("* " if chosen else "", "bold green")
+    style = {1.0: "green", 0.0: "red", None: ""}[node.reward]
+    label.append(_short(node.text, LONGEST), "dim" if node.pruned else style)
+    facts = [node.author] if node.author != "policy" else []
+    if node.visits:
+        facts.append(f"{node.visits} visits, mean {node.mean:.2f}")
+    if node.copies > 1:
+        facts.append(f"{node.copies} copies")
+    if node.terminal:
+        facts.append("right" if node.reward == 1.0 else "wrong")
+    if node.pruned:
+        facts.append("pruned")
+    return label.append(f"  [{', '.join(facts)}]", "dim") if facts else label
+
+
+def _short(text: str, limit: int) -> str:
+    excerpt = clip(" ".join(text.split()), limit)
+    return visible(excerpt.text) + ("…" if excerpt.left_out else "")

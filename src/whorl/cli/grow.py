@@ -1,0 +1,64 @@
+"""`whorl grow`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from whorl.cli import options
+
+EXAMPLES = (
+    "whorl grow --recipe sigma --problems problems.jsonl --policy local:models/small "
+    "--critic local:models/large --reviser local:models/large --run runs/a",
+    "whorl grow --recipe rft --problems problems.jsonl --policy local:models/small --run runs/b "
+    "--set samples=16 --set sampling.temperature=1.0",
+)
+
+
+def grow(  # noqa: PLR0913 (each parameter is an option)
+    problems: options.Problems,
+    run: Annotated[Path, typer.Option(help="Run folder to write.", show_default=False)],
+    recipe: Annotated[str, typer.Option(help="Method: sigma or rft.")] = "sigma",
+    policy: Annotated[str, typer.Option(help="Model that solves, as local:FOLDER.")] = "",
+    critic: Annotated[str, typer.Option(help="Model that criticises steps.")] = "",
+    reviser: Annotated[str, typer.Option(help="Model that rewrites steps.")] = "",
+    overrides: options.Overrides = None,
+    seed: options.Seed = 0,
+    limit: options.Limit = None,
+    skip_bad: options.SkipBad = False,
+    width: options.Width = 256,
+    dry_run: options.DryRun = False,
+) -> None:
+    """Grow a search tree for every problem.
+
+    Writes trees.jsonl into the run folder. Every reply of a model is on disk
+    before it is used: after a crash or Ctrl-C the same command goes on where
+    it stopped, and a larger --limit adds trees to those that are there.
+
+    --set changes settings of the recipe, e.g. --set uct.simulations=8; with
+    --set preset=code SIGMA starts from its authors' script instead of the
+    paper. --dry-run lists every setting.
+    """
+    from whorl import __version__, iterate, settings
+    from whorl.cli.display import Display
+    from whorl.cli.guard import repeated
+    from whorl.cli.plan import describe, grown_from, tell_failures
+    from whorl.folder import RunFolder
+
+    chosen = iterate.Run(
+        run=run,
+        problems=problems,
+        engines=iterate.Engines(policy, critic, reviser),
+        recipe=settings.read_recipe({"name": recipe}, overrides or ()),
+        seed=seed,
+        width=width,
+        limit=limit,
+        skip_bad=skip_bad,
+    )
+    settings.check(chosen)
+    if dry_run:
+        return describe(chosen, settings.say(chosen.recipe))
+    iterate.check(chosen)  # before a folder is bound to settings that cannot work
+    with RunFolder.open(run, grown_from(chosen), version=__version__) as folder:
+        grown = iterate.grow(folder, chosen, Display())
+    tell_failures(folder.failures, grown.failures, f"To try them again, repeat: {repeated()}")

@@ -1,0 +1,66 @@
+"""How a command ends: what went wrong in one line, and the exit code."""
+
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec
+
+import typer
+
+from whorl.errors import UserError
+
+P = ParamSpec("P")
+
+FAILED = 1  # some problems failed, the rest is done
+REFUSED = 2  # bad input, or trouble that the user can put right
+BROKEN = 70  # a fault of whorl's own
+STOPPED = 130  # Ctrl-C
+
+
+def guarded(command: Callable[P, None]) -> Callable[P, None]:
+    """`command` without tracebacks: one line on stderr instead, and an exit code.
+
+    With WHORL_DEBUG set in the environment, exceptions come through as they are.
+    """
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+            sys.stdout.flush()
+        except KeyboardInterrupt:
+            _end(f"stopped, and nothing finished is lost. To go on, repeat: {repeated()}", STOPPED)
+        except typer.Exit:
+            raise
+        except Exception as error:
+            if os.environ.get("WHORL_DEBUG"):
+                raise
+            _end(*_told(error))
+
+    return run
+
+
+def repeated() -> str:
+    """This command, as it was typed."""
+    return shlex.join(["whorl", *sys.argv[1:]])
+
+
+def _told(error: Exception) -> tuple[str, int]:
+    if isinstance(error, UserError):
+        return f"error: {error}", REFUSED
+    if isinstance(error, BrokenPipeError):  # the reader of our output, e.g. `head`, has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return "", 0
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"error: {where}{error.strerror}", REFUSED
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"error: a fault in whorl: {what} (WHORL_DEBUG=1 shows where)", BROKEN
+
+
+def _end(line: str, code: int) -> None:
+    if line:
+        typer.echo(" ".join(line.splitlines()), err=True)
+    raise typer.Exit(code)

@@ -1,0 +1,28 @@
+"""Options that several commands have, said once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Problems = Annotated[
+    Path, typer.Option(help="File of problems, .jsonl or .jsonl.gz.", show_default=False)
+]
+RunFolderArgument = Annotated[
+    Path, typer.Argument(metavar="RUN", help="Run folder.", show_default=False)
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; may be repeated."),
+]
+Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn by lot.")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Pass over bad lines of problems.")]
+Limit = Annotated[
+    int | None, typer.Option(min=1, help="Only the first so many problems.", show_default=False)
+]
+Width = Annotated[int, typer.Option(min=1, help="Searches in flight.")]
+Processes = Annotated[
+    int, typer.Option(min=0, help="Worker processes per model; 0: inside this one.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and estimate; write nothing.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]

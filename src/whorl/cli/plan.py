@@ -1,0 +1,91 @@
+"""What a run is going to do, and what it must not be mixed with."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from whorl import iterate, settings
+from whorl.cli.guard import FAILED
+from whorl.recipe import Recipe
+from whorl.recipes.rft import Rft
+from whorl.recipes.sigma import Sigma
+
+SHOWN = 5  # failures that are listed
+
+
+def grown_from(run: iterate.Run) -> dict[str, Any]:
+    """What a run's trees depend on. Not: where they lie, how fast they grow, how many there are."""
+    return {
+        "recipe": settings.say(run.recipe),
+        "problems": content(run.problems),
+        "seed": run.seed,
+        "engines": {role: _model(spec) for role, spec in asdict(run.engines).items()},
+    }
+
+
+def learned_from(run: iterate.Run) -> dict[str, Any]:
+    """What the results of a whole run depend on."""
+    return grown_from(run) | {
+        "test": content(run.test) if run.test else None,
+        "train": settings.say(run.train),
+        "evaluate": settings.say(run.evaluate),
+    }
+
+
+def content(path: Path) -> str:
+    """A file's or folder's name and a digest of its bytes."""
+    digest = hashlib.blake2b(digest_size=6)
+    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+        if file.is_file():
+            with file.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "blake2b").digest())
+    return f"{path.name} {digest.hexdigest()}"
+
+
+def _model(spec: str) -> str:
+    """A model of this machine by its content, which training may have changed in its place."""
+    scheme, _, rest = spec.partition(":")
+    path = Path(rest)
+    return f"{scheme}:{content(path)}" if path.is_dir() and rest else spec
+
+
+def describe(run: iterate.Run, said: Mapping[str, Any]) -> None:
+    """Print the settings `said`, check what can be checked, and say what the run would do."""
+    for name, value in settings.flat(said):
+        typer.echo(f"{name} = {value}")
+    found = iterate.check(run)
+    bad = f", {found.bad:,} bad lines passed over" if found.bad else ""
+    typer.echo(f"problems: {found.problems:,}{bad}")
+    searches = found.problems * len(run.recipe.arms())
+    most = samples_at_most(run.recipe)
+    bound = f", {searches * most:,} samples at most" if most else ""
+    typer.echo(f"searches: {searches:,} in each round{bound}")
+    typer.echo("the engines open; nothing was written")
+
+
+def samples_at_most(recipe: Recipe) -> int | None:
+    """Samples that one search may ask models for; far fewer are usual. None: unknown."""
+    if isinstance(recipe, Rft):
+        return recipe.samples
+    if isinstance(recipe, Sigma):
+        uct = recipe.uct
+        asked = uct.depth if recipe.mode == "per_depth" else 1
+        refined = (recipe.retries + 1) * (2 * asked + 1)
+        return uct.simulations * uct.depth * uct.children + refined
+    return None
+
+
+def tell_failures(path: Path, failures: Mapping[str, str], again: str) -> None:
+    """List searches that failed, say how to try them `again`, and leave with the code for it."""
+    if not failures:
+        return
+    for key, error in list(failures.items())[:SHOWN]:
+        typer.echo(f"failed: {key}: {error}", err=True)
+    more = len(failures) - SHOWN
+    rest = f"; {more:,} more are listed in {path}" if more > 0 else ""
+    typer.echo(f"{len(failures):,} searches failed{rest}. {again}", err=True)
+    raise typer.Exit(FAILED)

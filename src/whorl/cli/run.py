@@ -1,0 +1,58 @@
+"""`whorl run`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from whorl.cli import options
+
+EXAMPLES = (
+    "whorl run run.toml --dry-run",
+    "whorl run run.toml --set recipe.uct.simulations=8 --set train.epochs=1",
+)
+
+
+def run(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Run file.", show_default=False)],
+    overrides: options.Overrides = None,
+    dry_run: options.DryRun = False,
+) -> None:
+    """Play the whole loop of a run file: grow, harvest, train, evaluate.
+
+    The least that a run file says:
+
+        run = "runs/a"
+        problems = "problems.jsonl"
+        test = "test.jsonl"
+        engines.policy = "local:models/small"
+        engines.critic = "local:models/large"
+        engines.reviser = "local:models/large"
+        recipe.name = "sigma"
+
+    --dry-run lists every setting there is. What is complete is not done
+    again: after a crash or Ctrl-C the same command goes on where it stopped.
+    Paths are relative to the folder in which the command is given.
+    """
+    from whorl import __version__, iterate, settings
+    from whorl.cli.display import Display
+    from whorl.cli.plan import describe, learned_from, tell_failures
+    from whorl.cli.summary import summary
+    from whorl.folder import RunFolder
+    from whorl.report import write_report
+
+    chosen = settings.read_run(file, overrides or ())
+    settings.check(chosen)
+    if dry_run:
+        return describe(chosen, settings.say(chosen))
+    iterate.check(chosen)  # before a folder is bound to settings that cannot work
+    display = Display()
+    with RunFolder.open(chosen.run, learned_from(chosen), version=__version__) as folder:
+        rounds = iterate.iterate(folder, chosen, display)
+        display.wrote(folder.metrics, f"{len(rounds)} rounds")
+    page = folder.path / "report.html"
+    write_report(page, summary(folder))
+    display.wrote(page, "report")
+    for played in rounds:
+        path = folder.path / f"round-{played.number}" / "failures.jsonl"
+        tell_failures(path, played.grown.failures, "They were left out.")

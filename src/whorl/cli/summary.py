@@ -1,0 +1,129 @@
+"""What a run folder holds, gathered for the report."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from whorl.data.forest import read_trees
+from whorl.errors import UserError
+from whorl.evaluate import Rate, Score, paired, pass_rate, read_scores, summarise
+from whorl.folder import RunFolder
+from whorl.report import Cells, Figure, Interval, Level, Report, Row, Table
+from whorl.settings import flat, read_recipe
+from whorl.tree import Tree
+
+TREES = 12
+
+
+@dataclass(slots=True)
+class _Forest:
+    """What the trees of a run say."""
+
+    trees: int = 0
+    shown: list[Tree] = field(default_factory=list)
+    tally: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+    cost: Counter[str] = field(default_factory=Counter)
+    examples: int = 0
+
+
+def summary(folder: RunFolder) -> Report:
+    """The report of a run folder, be it of one `grow` or of a whole run."""
+    rounds = sorted(folder.path.glob("round-*"), key=lambda path: int(path.name[6:]))
+    files = [path / "trees.jsonl" for path in rounds] or [folder.trees]
+    forest = _gather(folder, [path for path in files if path.exists()])
+    scores = list(_scores(folder.path))
+    return Report(
+        title=f"whorl: {folder.settings['recipe']['name']}",
+        lead=_lead(forest, scores),
+        figures=_figures({"trees": forest.trees, "examples": forest.examples})
+        + _figures({f"tokens, {role}": count for role, count in sorted(forest.cost.items())}),
+        rows=tuple(_row(number, scores) for number in range(len(scores))),
+        levels=tuple(_levels(scores[0], scores[-1])) if len(scores) > 1 else (),
+        cells=_cells(forest.tally),
+        counters=(
+            Table("Search", _figures(forest.tally)),
+            Table("Left out of the examples", _figures(forest.dropped)),
+        ),
+        trees=tuple(forest.shown),
+        settings=(
+            Table("Settings", tuple(Figure(key, said) for key, said in flat(folder.settings))),
+        ),
+    )
+
+
+def _gather(folder: RunFolder, files: Sequence[Path]) -> _Forest:
+    """One pass over the trees; those that were revised are shown before others."""
+    recipe = read_recipe(folder.settings["recipe"])
+    forest = _Forest()
+    plain: list[Tree] = []
+    for tree in (tree for file in files for tree in read_trees(file)):
+        forest.trees += 1
+        forest.tally.update(recipe.tally(tree))
+        forest.cost.update(tree.cost)
+        harvest = recipe.harvest(tree)
+        forest.dropped.update(harvest.dropped)
+        forest.examples += len(harvest.examples)
+        revised = any(node.author == "reviser" for node in tree.nodes)
+        kept = forest.shown if revised else plain
+        if len(kept) < TREES:
+            kept.append(tree)
+    if not forest.trees:
+        raise UserError(f"{folder.path} holds no trees; `whorl grow` writes them")
+    forest.shown += islice(plain, TREES - len(forest.shown))
+    return forest
+
+
+def _scores(path: Path) -> Iterator[list[Score]]:
+    """Scores before the first round, after it, and so on."""
+    number = 0
+    while (file := path / f"scores-{number}.jsonl").exists():
+        yield read_scores(file)
+        number += 1
+
+
+def _lead(forest: _Forest, scores: Sequence[Sequence[Score]]) -> str:
+    grown = f"{forest.trees:,} trees taught {forest.examples:,} examples"
+    if len(scores) < 2:
+        return f"{grown}."
+    before, after = (100 * pass_rate(each, 1).value for each in (scores[0], scores[-1]))
+    return f"{grown}; the policy went from {before:.1f} % to {after:.1f} % right answers."
+
+
+def _row(number: int, scores: Sequence[Sequence[Score]]) -> Row:
+    own = scores[number]
+    accuracy = _interval(pass_rate(own, 1))
+    if not number:
+        return Row("before", accuracy, len(own))
+    change = paired(scores[0], own)
+    return Row(
+        f"after round {number}",
+        accuracy,
+        len(own),
+        fixed=change.fixed,
+        broken=change.broken,
+        difference=_interval(change.difference),
+        p_value=change.p_value,
+    )
+
+
+def _levels(before: Sequence[Score], after: Sequence[Score]) -> Iterator[Level]:
+    now = summarise(after).levels
+    for name, (count, rate) in summarise(before).levels.items():
+        if name:
+            yield Level(name, count, _interval(rate), _interval(now[name][1]))
+
+
+def _cells(tally: Mapping[str, int]) -> Cells | None:
+    words = ("right to right", "right to wrong", "wrong to right", "wrong to wrong")
+    return Cells(*(tally[word] for word in words)) if set(words) & set(tally) else None
+
+
+def _figures(counts: Mapping[str, int]) -> tuple[Figure, ...]:
+    return tuple(Figure(label, count) for label, count in counts.items())
+
+
+def _interval(rate: Rate) -> Interval:
+    return Interval(rate.value, rate.low, rate.high)

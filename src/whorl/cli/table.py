@@ -1,0 +1,67 @@
+"""Results of an evaluation, for people and for machines."""
+
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from whorl.demo import Outcome
+from whorl.evaluate import Paired, Rate, Summary, summarise
+
+
+def print_summary(summary: Summary, comparison: Paired | None) -> None:
+    """A table of the shares, then the comparison in one line."""
+    table = Table("measure", "problems", "%", "95 % interval", box=None, pad_edge=False)
+    n = summary.problems
+    rows = [(f"pass@{k}", n, rate) for k, rate in summary.passed.items()]
+    rows += [(f"majority@{k}", n, rate) for k, rate in summary.majority.items()]
+    if len(summary.levels) > 1:
+        rows += [(f"level {name}", count, rate) for name, (count, rate) in summary.levels.items()]
+    for name, count, rate in rows:
+        table.add_row(name, f"{count:,}", f"{100 * rate.value:.1f}", _interval(rate))
+    console = _console()
+    console.print(table)
+    for name in ("failed", "cut", "unanswered", "undecided"):
+        if count := getattr(summary, name):
+            console.print(f"{name}: {count:,}, counted as not right")
+    if comparison:
+        console.print(
+            f"difference {100 * comparison.difference.value:+.1f} points "
+            f"({_interval(comparison.difference)}): {comparison.fixed:,} fixed, "
+            f"{comparison.broken:,} broken, p = {comparison.p_value:.2g}"
+        )
+
+
+def print_demo(outcome: Outcome) -> None:
+    """What each method made of the policy."""
+    table = Table("", "%", "95 % interval", "difference", "p", "examples", "tokens", box=None)
+    base = summarise(outcome.base).passed[1]
+    table.add_row("policy", f"{100 * base.value:.1f}", _interval(base))
+    for result in outcome.results:
+        rate = summarise(result.scores).passed[1]
+        change = result.against
+        table.add_row(
+            result.method.name,
+            f"{100 * rate.value:.1f}",
+            _interval(rate),
+            f"{100 * change.difference.value:+.1f} ({_interval(change.difference)})",
+            f"{change.p_value:.2g}",
+            f"{result.examples:,}",
+            f"{sum(result.harvested.cost.values()):,}",
+        )
+    _console().print(table)
+
+
+def as_mapping(summary: Summary, comparison: Paired | None) -> dict[str, Any]:
+    """Everything, as JSON can hold it."""
+    said = asdict(summary)
+    return said | ({"against": asdict(comparison)} if comparison else {})
+
+
+def _console() -> Console:
+    return Console(highlight=False, soft_wrap=True)
+
+
+def _interval(rate: Rate) -> str:
+    return f"{100 * rate.low:.1f} to {100 * rate.high:.1f}"

@@ -1,0 +1,206 @@
+"""Run files and `--set`: tables of settings become dataclasses here, in one strict place."""
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from whorl.errors import UserError
+from whorl.iterate import Run
+from whorl.recipe import Recipe
+from whorl.recipes.rft import Rft
+from whorl.recipes.sigma import CODE, Sigma
+from whorl.steps import BlankLine, Segmenter, StepMarker
+
+T = TypeVar("T")
+
+Table = Mapping[str, Any]
+
+RECIPES: Mapping[str, Mapping[str, Recipe]] = {
+    "sigma": {"paper": Sigma(), "code": CODE},
+    "rft": {"paper": Rft()},
+}
+"""Recipes by name, and each one's presets; the first is where its settings start from."""
+
+STEPS: Mapping[str, Segmenter] = {"blank_line": BlankLine(), "step_marker": StepMarker()}
+"""Where a step ends: the values of `sampling.steps`."""
+
+
+def read_run(path: Path, overrides: Sequence[str] = ()) -> Run:
+    """The run file at `path`, `KEY=VALUE` overrides applied. `UserError` says what is wrong."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"the run file {path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not TOML: {' '.join(str(error).split())}") from error
+    try:
+        return _build(Run, override(table, overrides))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def read_recipe(table: Table, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe of a table: its `name`, perhaps a `preset`, and any of its fields."""
+    return _recipe(override(table, overrides), "")
+
+
+def read_settings(defaults: T, overrides: Sequence[str]) -> T:
+    """A dataclass of settings with `KEY=VALUE` overrides applied."""
+    return _build(type(defaults), override({}, overrides), base=defaults)
+
+
+def check(run: Run) -> None:
+    """Raises `UserError` if the recipe asks a role that no engine answers."""
+    recipe = run.recipe
+    asked = (recipe.role,) if isinstance(recipe, Rft) else ("policy", "critic", "reviser")
+    for role in asked:
+        if not getattr(run.engines, role):
+            name = name_of(recipe)
+            raise UserError(f"{name} asks a {role}, and none is named; for example local:FOLDER")
+
+
+def override(table: Table, overrides: Sequence[str]) -> dict[str, Any]:
+    """`table` with every `a.b=VALUE` put in its place. VALUE is TOML, or bare text for a string."""
+    changed = dict(table)
+    for text in overrides:
+        name, equals, value = text.partition("=")
+        *sections, key = (part.strip() for part in name.split("."))
+        if not equals or not all([*sections, key]):
+            raise UserError(f"--set needs KEY=VALUE, for example seed=1, not {text!r}")
+        inner = changed
+        for section in sections:
+            inner[section] = dict(_table(inner.get(section, {}), section))
+            inner = inner[section]
+        inner[key] = _literal(value.strip())
+    return changed
+
+
+def say(value: object) -> Any:
+    """Settings as JSON can hold them. What was read says itself back as it could be read."""
+    for name, steps in STEPS.items():
+        if value == steps:
+            return name
+    if is_dataclass(value):
+        said = {field.name: say(getattr(value, field.name)) for field in fields(value)}
+        name = name_of(value)
+        return {"name": name, **said} if name else said
+    if isinstance(value, tuple):
+        return [say(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def flat(said: Table, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted keys and values of what `say` said, as `--set` takes them; unset ones are left out."""
+    for key, value in said.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{key}.")
+        elif value is not None:
+            yield prefix + key, json.dumps(value, ensure_ascii=False)
+
+
+def name_of(recipe: object) -> str:
+    """A recipe's name; empty if it is none of `RECIPES`."""
+    kinds = {
+        name: {type(preset) for preset in presets.values()} for name, presets in RECIPES.items()
+    }
+    return next((name for name, kind in kinds.items() if type(recipe) in kind), "")
+
+
+def _recipe(table: Table, where: str) -> Recipe:
+    presets = _choice(RECIPES, table.get("name"), f"{where}name", "recipe")
+    preset = table.get("preset", next(iter(presets)))
+    base = _choice(presets, preset, f"{where}preset", "preset")
+    rest = {key: value for key, value in table.items() if key not in ("name", "preset")}
+    return _build(type(base), rest, where, base)
+
+
+def _build(kind: type[T], table: Table, where: str = "", base: T | None = None) -> T:
+    """`base`, or else a new `kind`, with the values of `table`; `where` precedes their names."""
+    assert is_dataclass(kind)
+    known = {field.name: field for field in fields(kind)}
+    hints = get_type_hints(kind)
+    for key in table:
+        if key not in known:
+            raise _unknown(key, kind, where)
+    for name, field in known.items():
+        if name not in table and _default(field, base) is MISSING:
+            raise UserError(f"{where}{name} is missing")
+    values = {
+        key: _value(hints[key], value, where + key, _default(known[key], base))
+        for key, value in table.items()
+    }
+    try:
+        return kind(**values) if base is None else replace(base, **values)  # type: ignore[type-var]
+    except (ValueError, UserError) as error:
+        raise UserError(f"{where[:-1]}: {error}" if where else str(error)) from error
+
+
+def _value(hint: Any, value: object, where: str, default: Any) -> Any:
+    """One value of the type `hint`. default: what a table of settings changes."""
+    if hint is Recipe:
+        return _recipe(_table(value, where), f"{where}.")
+    if hint is Segmenter:
+        return _choice(STEPS, value, where, "rule for steps")
+    if is_dataclass(hint):
+        base = None if default is MISSING else default
+        return _build(hint, _table(value, where), f"{where}.", base)  # type: ignore[arg-type]
+    try:
+        return TypeAdapter(hint).validate_json(json.dumps(value, default=str), strict=True)
+    except ValidationError as error:
+        what = error.errors()[0]["msg"].removeprefix("Input ").replace("array", "list")
+        raise UserError(f"{where} {what[0].lower()}{what[1:]}, not {value!r}") from error
+
+
+def _default(field: "Field[Any]", base: object) -> Any:
+    """What the field is if nothing is said about it; MISSING if something has to be."""
+    if base is not None:
+        return getattr(base, field.name)
+    return field.default if field.default_factory is MISSING else field.default_factory()
+
+
+def _literal(text: str) -> Any:
+    try:
+        table = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    return table["value"] if len(table) == 1 else text
+
+
+def _table(value: object, where: str) -> Table:
+    if isinstance(value, dict):
+        return value
+    raise UserError(f"{where} should be a table of settings, not {value!r}")
+
+
+def _choice(options: Mapping[str, T], name: object, where: str, what: str) -> T:
+    """The option called `name`."""
+    if isinstance(name, str) and name in options:
+        return options[name]
+    known = ", ".join(options)
+    if name is None:
+        raise UserError(f"{where} is missing; there are {known}")
+    near = get_close_matches(str(name), options, 1, 0.5)
+    hint = f"did you mean {near[0]}?" if near else f"there are {known}"
+    raise UserError(f"{where}: no {what} {name!r}; {hint}")
+
+
+def _unknown(key: str, kind: type, where: str) -> UserError:
+    """The nearest name there is, in this table or further in."""
+    names = {name.rpartition(".")[2]: name for name in reversed(list(_names(kind)))}
+    near = get_close_matches(key, names, 1)
+    own = ", ".join(field.name for field in fields(kind))
+    hint = f"did you mean {where}{names[near[0]]}?" if near else f"there are {own}"
+    return UserError(f"unknown setting {where}{key}; {hint}")
+
+
+def _names(kind: type, prefix: str = "") -> Iterator[str]:
+    for name, hint in get_type_hints(kind).items():
+        yield prefix + name
+        if is_dataclass(hint):
+            yield from _names(hint, f"{prefix}{name}.")  # type: ignore[arg-type]
