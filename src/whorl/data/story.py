@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from operator import add, floordiv, mul, sub
+from operator import add, mul, sub
 from typing import NamedTuple
 
 from whorl.problem import Problem
@@ -18,7 +18,13 @@ class Past(NamedTuple):
 
 Operand = int | Past
 
-OPERATORS = {"+": add, "-": sub, "*": mul, "/": floordiv}
+
+def divide(a: int, b: int) -> int:
+    """Division rounded down; by zero it gives 0. Only a slip can make either necessary."""
+    return a // b if b else 0
+
+
+OPERATORS = {"+": add, "-": sub, "*": mul, "/": divide}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +70,7 @@ class Story:
         return self.written(self.results)
 
     def work(self, slips: Mapping[int, int]) -> tuple[int, ...]:
-        """Results of every step if step `i` came out as `slips[i]`; later steps follow from it.
-
-        Divisions are rounded down, which only a slip can make necessary.
-        """
+        """Results of every step if step `i` came out as `slips[i]`; later steps follow from it."""
         results: list[int] = []
         for index, step in enumerate(self.steps):
             right = OPERATORS[step.op](value(step.a, results), value(step.b, results))

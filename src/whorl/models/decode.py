@@ -32,11 +32,14 @@ class Decoder:
     ) -> list[str]:
         """Replies in the prompts' order; computed in batches of similar length."""
         pad = self._chat.tokenizer.pad_token_id
-        config = GenerationConfig(
-            max_new_tokens=max_tokens, eos_token_id=stop, pad_token_id=pad, do_sample=False
+        config = GenerationConfig(  # type: ignore[no-untyped-call]
+            max_new_tokens=max_tokens,
+            eos_token_id=stop,
+            pad_token_id=pad,
+            do_sample=temperature > 0,
+            temperature=temperature or None,
+            top_k=0 if temperature else None,
         )
-        if temperature:
-            config.update(do_sample=True, temperature=temperature, top_k=0)
         encoded = [self._chat.encode(prompt) for prompt in prompts]
         order = sorted(range(len(prompts)), key=lambda i: len(encoded[i]))
         texts = [""] * len(prompts)
@@ -47,7 +50,7 @@ class Decoder:
             left = [width - len(encoded[i]) for i in chosen]
             ids = [[pad] * n + encoded[i] for n, i in zip(left, chosen, strict=True)]
             mask = [[0] * n + [1] * (width - n) for n in left]
-            output = self._model.generate(
+            output = self._model.generate(  # type: ignore[misc]
                 torch.tensor(ids), attention_mask=torch.tensor(mask), generation_config=config
             )
             for i, reply in zip(chosen, output[:, width:].tolist(), strict=True):

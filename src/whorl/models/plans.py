@@ -79,7 +79,7 @@ POLICY_PLAN = Plan(
 TEACHER_PLAN = Plan(
     stages=(
         Stage(
-            2600,
+            2200,
             ALL,
             {
                 "solve": 0.40,
@@ -91,7 +91,7 @@ TEACHER_PLAN = Plan(
             },
         ),
         Stage(
-            1400,
+            1300,
             ALL,
             {
                 "solve": 0.22,

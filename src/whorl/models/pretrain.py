@@ -35,10 +35,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--smoke", action="store_true", help="a run of seconds that learns nothing")
     options = parser.parse_args()
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     torch.set_num_threads(1)  # a second thread gains little here, and loses much on a busy machine
     adapt = smoke if options.smoke else lambda plan: plan
-    corpus = lessons.corpus(Random(f"{options.seed}/tokenizer"), ALL, stories=2000)
+    stories = 100 if options.smoke else 2000
+    corpus = lessons.corpus(Random(f"{options.seed}/tokenizer"), ALL, stories=stories)
     tokenizer = train_tokenizer(corpus)
     policy = options.out / "policy"
     if options.model != "teacher":
@@ -193,7 +194,7 @@ def solved(story: Story, text: str) -> bool:
 
 def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """Write an ordinary Hugging Face folder, weights in bfloat16."""
-    copy.deepcopy(model).to(dtype=torch.bfloat16).save_pretrained(folder)
+    copy.deepcopy(model).bfloat16().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 

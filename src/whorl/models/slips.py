@@ -148,11 +148,12 @@ def _earlier_attempt(rng: Random, story: Story, index: int) -> tuple[int, ...]:
 
 
 def _slipped(rng: Random, story: Story, index: int) -> tuple[int, ...]:
-    """Results of a solution with a slip in this step."""
-    while True:
+    """Results of a solution with a slip in this step; below zero only if it must be."""
+    for _ in range(8):
         results = story.work({index: miscalculated(rng, story.results[index])})
         if min(results) >= 0:
-            return results
+            break
+    return results
 
 
 def _attempt(rng: Random, story: Story, index: int, results: tuple[int, ...]) -> str:
@@ -191,6 +192,6 @@ def _attempt(rng: Random, story: Story, index: int, results: tuple[int, ...]) ->
 
 def miscalculated(rng: Random, result: int) -> int:
     """A result that is off by a little, by a carry, or has its digits swapped."""
-    swapped = int(str(result)[::-1])
-    near = [result + by for by in (-10, -2, -1, 1, 2, 10) if result + by > 0]
+    swapped = int(str(abs(result))[::-1])
+    near = [result + by for by in (-10, -2, -1, 1, 2, 10) if result + by > 0] or [-result]
     return rng.choice([*near, swapped] if swapped not in (0, result) else near)
