@@ -1,0 +1,1 @@
+"""Problems, trees and examples on disk, and problems made up."""
