@@ -44,7 +44,7 @@ from whorl.tree import Tree
 STEPS = BlankLine(min_chars=0)  # a step of the tiny models may be as short as "3*4=12."
 SAMPLING = Sampling(step_tokens=48, solution_tokens=256, steps=STEPS)
 GREEDY = Decoding(max_tokens=256)
-TRAINING = Sft(epochs=3, lr=2e-3, batch=32, per_device=32, max_length=1024, warmup=0.05)
+TRAINING = Sft(epochs=3, lr=1e-3, batch=32, per_device=32, max_length=1024, warmup=0.05)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Size:
     test: int
 
 
-FULL = Size(problems=600, test=1000)
+FULL = Size(problems=800, test=1000)
 SMOKE = Size(problems=40, test=100)
 
 
