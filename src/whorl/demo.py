@@ -158,7 +158,7 @@ def _grow(folder: Path, train: Path, method: Method, watch: Watch, seed: int) ->
     engines = Engines(f"local:{POLICY}", f"local:{TEACHER}", f"local:{TEACHER}")
     if isinstance(method.grow, Rft):
         teacher = method.grow.role == "reviser"
-        engines = replace(engines, critic="", **{"policy" if teacher else "reviser": ""})
+        engines = Engines(reviser=f"local:{TEACHER}") if teacher else Engines(f"local:{POLICY}")
     run = Run(folder, train, engines, method.grow, seed=seed)
     with RunFolder.open(folder, {"method": method.name, "seed": seed}, version=__version__) as own:
         watch.say(f"{method.forest}: growing trees")
@@ -203,7 +203,7 @@ def _scores(model: Path, test: Path, out: Path, watch: Watch) -> Sequence[Score]
     """Greedy attempts at the held-out problems; kept in `out`, which is read if it is there."""
     if out.exists():
         return read_scores(out)
-    scores = iterate.measure(f"local:{model}", test, GREEDY, watch)
+    scores = iterate.measure(Engines(f"local:{model}"), test, GREEDY, watch)
     write_scores(out, scores)
     watch.wrote(out, f"scores of {model.name}")
     return read_scores(out)

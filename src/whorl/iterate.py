@@ -33,11 +33,17 @@ class Engines:
     """Who answers, e.g. `local:path/to/model`; roles that name the same engine share it.
 
     An empty name is for a role that the recipe does not ask.
+    processes: each model runs in so many of its own; 0 is inside this one.
     """
 
     policy: str = ""
     critic: str = ""
     reviser: str = ""
+    processes: int = 1
+
+    def __post_init__(self) -> None:
+        if self.processes < 0:
+            raise UserError(f"processes should be at least 0, not {self.processes}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +128,10 @@ def opened(engines: Engines) -> Iterator[dict[str, Engine]]:
     with ExitStack() as stack:
         by_spec: dict[str, Engine] = {}
         by_role: dict[str, Engine] = {}
-        for role, spec in asdict(engines).items():
+        for role in ("policy", "critic", "reviser"):
+            spec: str = getattr(engines, role)
             if spec and spec not in by_spec:
-                by_spec[spec] = open_engine(spec)
+                by_spec[spec] = open_engine(spec, processes=engines.processes)
                 stack.callback(by_spec[spec].close)
             if spec:
                 by_role[role] = by_spec[spec]
@@ -154,7 +161,7 @@ def grow(folder: RunFolder, run: Run, watch: Watch) -> Grown:
 
 
 def measure(
-    policy: str,
+    engines: Engines,
     test: Path,
     decoding: Decoding,
     watch: Watch,
@@ -162,7 +169,7 @@ def measure(
     seed: int = 0,
     journal: Path | None = None,
 ) -> list[Score]:
-    """Attempt the problems of `test` with the model `policy`; scores in their order.
+    """Attempt the problems of `test` with the policy of `engines`; scores in their order.
 
     journal: file to keep replies in, for this model, test and decoding alone.
     """
@@ -170,10 +177,10 @@ def measure(
     progress = Progress(total=len(problems))
     scores: dict[str, Score] = {}
     with ExitStack() as stack:
-        engines = stack.enter_context(opened(Engines(policy)))
+        by_role = stack.enter_context(opened(replace(engines, critic="", reviser="")))
         asked: dict[str, Engine] = {}
         kept = stack.enter_context(Journal(journal)) if journal else None
-        for role, engine in engines.items():
+        for role, engine in by_role.items():
             meter = Meter(engine)
             progress.meters.append(meter)
             asked[role] = kept.wrap(meter) if kept else meter
@@ -277,11 +284,10 @@ def _scores(folder: RunFolder, run: Run, number: int, watch: Watch) -> Sequence[
     if path.exists():
         return read_scores(path)
     journal = folder.path / f"scores-{number}.db"
-    policy = run.engines.policy
-    scores = measure(policy, run.test, run.evaluate, watch, seed=run.seed, journal=journal)
+    scores = measure(run.engines, run.test, run.evaluate, watch, seed=run.seed, journal=journal)
     write_scores(path, scores)
     watch.wrote(path, f"scores of {len(scores):,} problems, before round {number + 1}")
-    return scores
+    return read_scores(path)
 
 
 def model_folder(spec: str) -> Path:

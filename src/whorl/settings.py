@@ -151,7 +151,8 @@ def _value(hint: Any, value: object, where: str, default: Any) -> Any:
         base = None if default is MISSING else default
         return _build(hint, _table(value, where), f"{where}.", base)  # type: ignore[arg-type]
     try:
-        return TypeAdapter(hint).validate_json(json.dumps(value, default=str), strict=True)
+        text = json.dumps(value, default=lambda date: {"date": str(date)})  # no setting is one
+        return TypeAdapter(hint).validate_json(text, strict=True)
     except ValidationError as error:
         what = error.errors()[0]["msg"].removeprefix("Input ").replace("array", "list")
         raise UserError(f"{where} {what[0].lower()}{what[1:]}, not {value!r}") from error

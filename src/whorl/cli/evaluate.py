@@ -28,6 +28,7 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
         typer.Option(help="Scores to compare with, of the same problems.", show_default=False),
     ] = None,
     seed: options.Seed = 0,
+    processes: options.Processes = 1,
     as_json: options.Json = False,
 ) -> None:
     """Measure a model on held-out problems.
@@ -46,7 +47,9 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     before = read_scores(against) if against else None
     decoding = Decoding(samples, temperature, max_tokens=max_tokens)
     display = Display()
-    scores = iterate.measure(model, problems, decoding, display, seed=seed)
+    scores = iterate.measure(
+        iterate.Engines(model, processes=processes), problems, decoding, display, seed=seed
+    )
     write_scores(out, scores)
     summary = summarise(scores, ks=sorted({1, samples}))
     comparison = paired(before, scores) if before else None

@@ -27,6 +27,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     limit: options.Limit = None,
     skip_bad: options.SkipBad = False,
     width: options.Width = 256,
+    processes: options.Processes = 1,
     dry_run: options.DryRun = False,
 ) -> None:
     """Grow a search tree for every problem.
@@ -48,7 +49,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     chosen = iterate.Run(
         run=run,
         problems=problems,
-        engines=iterate.Engines(policy, critic, reviser),
+        engines=iterate.Engines(policy, critic, reviser, processes),
         recipe=settings.read_recipe({"name": recipe}, overrides or ()),
         seed=seed,
         width=width,

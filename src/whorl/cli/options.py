@@ -22,7 +22,7 @@ Limit = Annotated[
 ]
 Width = Annotated[int, typer.Option(min=1, help="Searches in flight.")]
 Processes = Annotated[
-    int, typer.Option(min=0, help="Worker processes per model; 0: inside this one.")
+    int, typer.Option(min=0, help="Processes of its own for each model; 0: inside this one.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and estimate; write nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]

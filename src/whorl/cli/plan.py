@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,9 @@ def grown_from(run: iterate.Run) -> dict[str, Any]:
         "recipe": settings.say(run.recipe),
         "problems": content(run.problems),
         "seed": run.seed,
-        "engines": {role: _model(spec) for role, spec in asdict(run.engines).items()},
+        "engines": {
+            role: _model(getattr(run.engines, role)) for role in ("policy", "critic", "reviser")
+        },
     }
 
 

@@ -1,0 +1,105 @@
+"""Stage by stage through the command line, with the shipped policy."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from whorl.cli.display import clock, status
+from whorl.data.examples import read_examples
+from whorl.models import POLICY
+from whorl.stages import Progress
+
+MODEL = f"local:{POLICY}"
+
+
+@pytest.fixture(scope="module")
+def run(whorl, easy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder with the trees of the easy problems."""
+    folder = tmp_path_factory.mktemp("flow") / "run"
+    grown = whorl(
+        *("grow", "--recipe", "rft", "--problems", easy, "--policy", MODEL, "--run", folder),
+        *("--set", "samples=4", "--set", "sampling.solution_tokens=120", "--processes", 0),
+    )
+    assert grown.exit_code == 0, grown.output
+    assert f"wrote {folder / 'trees.jsonl'}: 8 trees" in grown.stderr
+    assert "grow: 8/8 done, " in grown.stderr and "tokens, " in grown.stderr
+    return folder
+
+
+def test_trees_are_shown(whorl, run: Path) -> None:
+    listed = whorl("show", run).stdout.splitlines()
+    assert len(listed) == 8
+    problem = listed[0].split(":")[0]
+    drawn = whorl("show", run, problem, "--notes").stdout
+    assert "[answer: " in drawn and "visits, mean" in drawn
+    missing = whorl("show", run, "none")
+    assert missing.exit_code == 2 and "holds no tree of problem 'none'" in missing.stderr
+
+
+def test_harvest_train_evaluate_report(whorl, run: Path, easy: Path, tmp_path: Path) -> None:
+    harvested = whorl("harvest", run)
+    assert harvested.exit_code == 0, harvested.output
+    examples = list(read_examples(run / "examples.jsonl"))
+    assert f"wrote {run / 'examples.jsonl'}: {len(examples)} examples of 8 trees" in (
+        harvested.stderr
+    )
+    fewer = tmp_path / "fewer.jsonl"
+    assert whorl("harvest", run, "--set", "keep=1", "--out", fewer).exit_code == 0
+    assert 0 < len(list(read_examples(fewer))) <= len(examples)
+
+    tuned = tmp_path / "tuned"
+    trained = whorl(
+        *("train", "--model", POLICY, "--examples", fewer, "--out", tuned),
+        *("--set", "epochs=1", "--set", "batch=8"),
+    )
+    assert trained.exit_code == 0, trained.output
+    assert f"wrote {tuned}: model after 1 steps" in trained.stderr
+
+    before, after = tmp_path / "before.jsonl", tmp_path / "after.jsonl"
+    common = ("--problems", easy, "--max-tokens", "120", "--processes", 0)
+    assert whorl("evaluate", "--model", MODEL, "--out", before, *common).exit_code == 0
+    compared = whorl(
+        *("evaluate", "--model", f"local:{tuned}", "--out", after, *common),
+        *("--against", before, "--json"),
+    )
+    assert compared.exit_code == 0, compared.output
+    assert "pass@1" in compared.stdout and "p = " in compared.stdout
+    found = json.loads(compared.stdout.splitlines()[-1])
+    assert found["problems"] == found["against"]["problems"] == 8
+
+    page = tmp_path / "page.html"
+    reported = whorl("report", run, "--out", page)
+    assert reported.exit_code == 0, reported.output
+    assert page.read_text().startswith("<!doctype html>")
+
+
+def test_the_same_command_again_asks_nothing(whorl, run: Path, easy: Path) -> None:
+    trees = (run / "trees.jsonl").read_bytes()
+    again = whorl(
+        *("grow", "--recipe", "rft", "--problems", easy, "--policy", MODEL, "--run", run),
+        *("--set", "samples=4", "--set", "sampling.solution_tokens=120", "--processes", 0),
+    )
+    assert again.exit_code == 0, again.output
+    assert "8/8 done, 8 of them before, 0 tokens" in again.stderr
+    assert (run / "trees.jsonl").read_bytes() == trees
+
+
+def test_problems_are_made_up(whorl, tmp_path: Path) -> None:
+    out = tmp_path / "p.jsonl"
+    made = whorl("problems", "-n", "5", "--split", "test", "--level", "2", "--out", out)
+    assert made.exit_code == 0
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [line["level"] for line in lines] == ["2"] * 5
+    assert f"wrote {out}: 5 problems of the split test" in made.stderr
+    assert whorl("problems", "--level", "9", "--out", out).exit_code == 2
+
+
+def test_progress_says_how_far_and_how_long() -> None:
+    assert status(Progress(total=10), 0.0) == "0/10 done, 0 tokens, 0/s, 0:00"
+    half = Progress(total=10, done=3, failed=1, found=2, recalled=1500)
+    assert status(half, 8.0) == (
+        "5/10 done, 2 of them before, 1 failed, 1,500 asks recalled, 0 tokens, 0/s, 0:08 left"
+    )
+    assert status(Progress(total=2, done=2), 3725.0).endswith(", 1:02:05")
+    assert clock(59.6) == "1:00"

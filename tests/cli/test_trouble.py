@@ -1,0 +1,182 @@
+"""Whatever is wrong: one line that says what to do, and an exit code; never a traceback."""
+
+import json
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from whorl.cli.guard import guarded
+from whorl.models import POLICY
+
+GOOD = '{"id": "a", "question": "1+1?", "answer": "2"}\n'
+
+
+def told(result) -> str:
+    """The one line of trouble on stderr."""
+    assert result.exit_code == 2, result.output
+    assert "Traceback" not in result.output
+    line = result.stderr.strip()
+    assert line.startswith("error: ") and "\n" not in line
+    return line
+
+
+def grow(whorl, problems: Path, run: Path, *more: object, policy: object = POLICY):
+    model = f"local:{policy}"
+    return whorl(
+        *("grow", "--recipe", "rft", "--problems", problems, "--policy", model, "--run", run),
+        *("--set", "samples=2", "--set", "sampling.solution_tokens=40", "--processes", 0, *more),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (None, "there is no such file"),
+        ("", "holds no problem (it is empty)"),
+        (GOOD + '{"question": \n', "line 2: broken JSON"),
+        (GOOD + GOOD, "line 2: the id 'a' occurs twice"),
+        ('{"question": "1+1?"}\n', "line 1: no answer"),
+        ('{"question": "1+1?", "answer": "{2"}\n', "line 1: the answer cannot be parsed"),
+    ],
+)
+def test_bad_problems_leave_no_run_folder(
+    whorl, tmp_path: Path, text: str | None, why: str
+) -> None:
+    problems = tmp_path / "p.jsonl"
+    if text is not None:
+        problems.write_text(text)
+    assert why in told(grow(whorl, problems, tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("lost", "why"),
+    [
+        ("config.json", "it has no config.json"),
+        ("tokenizer*", "has no tokenizer"),
+        ("chat_template.jinja", "has no chat template"),
+        ("model.safetensors", "has no weights"),
+    ],
+)
+def test_a_model_folder_that_lacks_something(
+    whorl, tmp_path: Path, easy: Path, lost: str, why: str
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(POLICY, model)
+    for path in model.glob(lost):
+        path.unlink()
+    line = told(grow(whorl, easy, tmp_path / "run", policy=model))
+    assert why in line and str(model) in line
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        (["--recipe", "sgima"], "no recipe 'sgima'; did you mean sigma?"),
+        (["--set", "sample=1"], "unknown setting sample; did you mean samples?"),
+        (["--set", "samples=many"], "samples should be a valid integer, not 'many'"),
+        (["--recipe", "sigma", "--set", "retries=0"], "unknown setting samples"),
+        (["--set", "role=reviser"], "rft asks a reviser, and none is named"),
+        (["--policy", "locl:x"], "did you mean local"),
+    ],
+)
+def test_bad_settings(whorl, tmp_path: Path, easy: Path, more: list[str], why: str) -> None:
+    assert why in told(grow(whorl, easy, tmp_path / "run", *more))
+    assert not (tmp_path / "run").exists()
+
+
+def test_bad_lines_can_be_passed_over_and_other_settings_are_refused(whorl, tmp_path: Path) -> None:
+    problems, run = tmp_path / "p.jsonl", tmp_path / "run"
+    problems.write_text(GOOD + "{\n" + GOOD.replace('"a"', '"b"'))
+    result = grow(whorl, problems, run, "--skip-bad")
+    assert result.exit_code == 0
+    assert "passed over 1 bad lines" in result.stderr and "line 2: broken JSON" in result.stderr
+    assert f"wrote {run / 'trees.jsonl'}: 2 trees" in result.stderr.replace("\n", " ")
+    line = told(grow(whorl, problems, run, "--skip-bad", "--seed", "1"))
+    assert "belongs to other settings (seed: 1 here, 0 in the run folder)" in line
+
+
+def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
+    whorl, tmp_path: Path, easy: Path
+) -> None:
+    result = grow(whorl, easy, tmp_path / "run", "--dry-run", "--limit", "3")
+    assert result.exit_code == 0
+    for line in ("samples = 2", "problems: 3", "searches: 3 in each round, 6 samples at most"):
+        assert line in result.stdout.splitlines()
+    assert not (tmp_path / "run").exists()
+
+
+def test_searches_that_fail_are_listed_with_the_way_to_try_again(whorl, tmp_path: Path) -> None:
+    problems = tmp_path / "p.jsonl"
+    long = json.dumps({"id": "long", "question": "1+" * 3000 + "1", "answer": "3001"})
+    problems.write_text(GOOD + long + "\n")
+    result = grow(whorl, problems, tmp_path / "run")
+    assert result.exit_code == 1
+    assert "failed: long#: policy: " in result.stderr
+    assert "1 searches failed. To try them again, repeat: whorl" in result.stderr
+    assert len((tmp_path / "run" / "trees.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    out = tmp_path / "p.jsonl"
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from whorl.cli import main; main()",
+            "problems",
+            "--n",
+            "300",
+            "--out",
+            str(out),
+        ],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert "File too large" in done.stderr
+    assert not out.exists()
+
+
+def test_files_of_other_commands(whorl, tmp_path: Path) -> None:
+    missing = tmp_path / "none"
+    assert "is not a run folder" in told(whorl("harvest", missing))
+    assert "is not a run folder" in told(whorl("show", missing))
+    assert "is not a run folder" in told(whorl("report", missing))
+    assert "cannot be read" in told(whorl("run", missing))
+    train = ("train", "--model", POLICY, "--out", tmp_path / "out", "--examples", missing)
+    assert "cannot be read" in told(whorl(*train))
+    assert "did you mean epochs?" in told(whorl(*train, "--set", "epoch=1"))
+
+
+def test_usage_errors_have_their_code(whorl) -> None:
+    assert whorl("grow").exit_code == 2
+    assert whorl("grwo").exit_code == 2
+
+
+def test_a_fault_of_ours_is_one_line_unless_debugging(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import typer
+
+    @guarded
+    def broken() -> None:
+        raise KeyError("x\ny")
+
+    monkeypatch.delenv("WHORL_DEBUG", raising=False)
+    with pytest.raises(typer.Exit) as ended:
+        broken()
+    assert ended.value.exit_code == 70
+    assert capsys.readouterr().err == (
+        "error: a fault in whorl: KeyError: 'x\\ny' (WHORL_DEBUG=1 shows where)\n"
+    )
+    monkeypatch.setenv("WHORL_DEBUG", "1")
+    with pytest.raises(KeyError):
+        broken()

@@ -1,0 +1,166 @@
+"""Run files and overrides: read strictly, said back faithfully, refused in one line."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whorl.errors import UserError
+from whorl.iterate import Engines, Run
+from whorl.recipe import Recipe
+from whorl.recipes.rft import Rft
+from whorl.recipes.sigma import CODE, Sigma
+from whorl.search import Sampling, Uct
+from whorl.settings import RECIPES, check, flat, read_recipe, read_run, read_settings, say
+from whorl.steps import StepMarker
+
+LEAST = """
+run = "runs/a"
+problems = "p.jsonl"
+engines.policy = "local:m"
+recipe.name = "sigma"
+"""
+
+
+def run_file(folder: Path, text: str) -> Path:
+    path = folder / "run.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_what_a_run_file_does_not_say_has_its_default(tmp_path: Path) -> None:
+    run = read_run(run_file(tmp_path, LEAST))
+    assert run == Run(Path("runs/a"), Path("p.jsonl"), Engines("local:m"), Sigma())
+
+
+def test_tables_inside_tables_change_only_what_they_name(tmp_path: Path) -> None:
+    text = LEAST + "recipe.uct.simulations = 8\n[train]\nlr = 1\n[evaluate]\nn = 4\ntemperature=1.0"
+    run = read_run(run_file(tmp_path, text), ["recipe.temperatures=[0.5, 1]", "limit=3"])
+    assert run.recipe == Sigma(uct=Uct(simulations=8), temperatures=(0.5, 1.0))
+    assert (run.train.lr, run.train.epochs, run.evaluate.n, run.limit) == (1.0, 3, 4, 3)
+
+
+def test_a_preset_is_where_settings_start_from() -> None:
+    assert read_recipe({"name": "sigma", "preset": "code"}) == CODE
+    assert read_recipe({"name": "sigma"}, ["preset=code", "retries=1"]) == replace(CODE, retries=1)
+
+
+def test_bare_words_and_toml_both_do_as_values() -> None:
+    for value in ("whole_path", '"whole_path"'):
+        assert read_recipe({"name": "sigma"}, [f"mode={value}"]) == Sigma(mode="whole_path")
+    marked = read_recipe({"name": "rft"}, ["sampling.steps=step_marker"])
+    assert marked == Rft(sampling=Sampling(steps=StepMarker()))
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("wdth = 3", "unknown setting wdth; did you mean width?"),
+        ("recipe.uct.simulation = 3", "unknown setting recipe.uct.simulation; did you mean "),
+        ("recipe.simulations = 3", "did you mean recipe.uct.simulations?"),
+        ("zzz = 3", "unknown setting zzz; there are run, problems, engines, recipe, "),
+        ("seed = 'one'", "seed should be a valid integer, not 'one'"),
+        ("seed = true", "seed should be a valid integer, not True"),
+        ("recipe.check = 1", "recipe.check should be a valid boolean, not 1"),
+        ("recipe.mode = 'deep'", "recipe.mode should be 'per_depth' or 'whole_path', not 'deep'"),
+        ("recipe.temperatures = 0.5", "recipe.temperatures should be a valid list, not 0.5"),
+        ("recipe.temperatures = ['hot']", "recipe.temperatures should be a valid number"),
+        ("recipe.uct = 3", "recipe.uct should be a table of settings, not 3"),
+        ("recipe.uct.depth = 0", "recipe.uct: depth must be at least 1, not 0"),
+        ("recipe.preset = 'papre'", "recipe.preset: no preset 'papre'; did you mean paper?"),
+        ("recipe.sampling.steps = 'blankline'", "did you mean blank_line?"),
+        ("train.batch = 7", "train: batch must be a multiple of per_device, not 7 of 8"),
+        ("evaluate.n = 4", "evaluate: several attempts at temperature 0"),
+        ("rounds = 0", "rounds should be at least 1, not 0"),
+        ("test = 1979-05-27", "test should be a valid string, not datetime.date(1979, 5, 27)"),
+        ("seed = = 1", "is not TOML"),
+        ("run = 'again'", "is not TOML"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, line: str, told: str) -> None:
+    path = run_file(tmp_path, LEAST + line)
+    with pytest.raises(UserError) as caught:
+        read_run(path)
+    assert told in str(caught.value)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["run", "problems", "engines", "recipe"])
+def test_what_is_missing_is_named(tmp_path: Path, name: str) -> None:
+    kept = [line for line in LEAST.splitlines() if not line.startswith(name)]
+    with pytest.raises(UserError, match=f"{name} is missing"):
+        read_run(run_file(tmp_path, "\n".join(kept)))
+
+
+def test_recipes_are_suggested_or_listed() -> None:
+    with pytest.raises(UserError, match="no recipe 'sgima'; did you mean sigma"):
+        read_recipe({"name": "sgima"})
+    with pytest.raises(UserError, match="no recipe 'x'; there are sigma, rft"):
+        read_recipe({"name": "x"})
+
+
+@pytest.mark.parametrize("text", ["uct.simulations", "=3", "uct.=3", ".x=3", "uct..depth=3"])
+def test_an_override_is_a_key_and_a_value(text: str) -> None:
+    with pytest.raises(UserError, match="--set needs KEY=VALUE"):
+        read_recipe({"name": "sigma"}, [text])
+
+
+def test_a_value_cannot_smuggle_in_other_keys() -> None:
+    with pytest.raises(UserError, match="retries should be a valid integer"):
+        read_recipe({"name": "sigma"}, ["retries=1\ncheck=false"])
+
+
+def test_a_missing_run_file_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be read: No such file"):
+        read_run(tmp_path / "none.toml")
+    (tmp_path / "latin.toml").write_bytes(b"run = '\xe9'")
+    with pytest.raises(UserError, match="is not TOML"):
+        read_run(tmp_path / "latin.toml")
+
+
+sigmas = st.builds(
+    Sigma,
+    uct=st.builds(Uct, children=st.integers(1, 9), constant=st.floats(-1e9, 1e9)),
+    sampling=st.builds(Sampling, steps=st.sampled_from([Sampling().steps, StepMarker()])),
+    temperatures=st.lists(st.floats(0, 2), max_size=3).map(tuple),
+    show_gold=st.booleans(),
+    mode=st.sampled_from(["per_depth", "whole_path"]),
+)
+
+
+@given(sigmas | st.builds(Rft, samples=st.integers(1, 99), role=st.sampled_from(["policy"])))
+def test_what_is_said_can_be_read_again(recipe: Recipe) -> None:
+    said = say(recipe)
+    assert read_recipe(said) == recipe
+    lines = [f"{key}={value}" for key, value in flat(said) if key != "name"]
+    assert read_recipe({"name": said["name"]}, lines) == recipe
+
+
+@pytest.mark.parametrize("preset", [(n, p) for n, presets in RECIPES.items() for p in presets])
+def test_every_preset_says_itself(preset: tuple[str, str]) -> None:
+    name, which = preset
+    assert read_recipe(say(RECIPES[name][which])) == RECIPES[name][which]
+
+
+def test_a_whole_run_says_itself(tmp_path: Path) -> None:
+    run = read_run(run_file(tmp_path, LEAST + "test = 't.jsonl'\nlimit = 9"))
+    lines = [f"{key} = {value}" for key, value in flat(say(run))]
+    assert read_run(run_file(tmp_path, "\n".join(lines))) == run
+
+
+def test_overrides_of_plain_settings() -> None:
+    assert read_settings(Uct(), ["depth=4"]) == Uct(depth=4)
+    with pytest.raises(UserError, match="unknown setting dept; did you mean depth"):
+        read_settings(Uct(), ["dept=4"])
+
+
+def test_every_role_that_is_asked_needs_an_engine() -> None:
+    run = Run(Path("a"), Path("p"), Engines("local:m", "local:c"), Sigma())
+    with pytest.raises(UserError, match="sigma asks a reviser, and none is named"):
+        check(run)
+    check(replace(run, recipe=Rft()))
+    with pytest.raises(UserError, match="rft asks a reviser"):
+        check(replace(run, recipe=Rft(role="reviser")))
