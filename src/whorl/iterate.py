@@ -286,7 +286,7 @@ def _scores(folder: RunFolder, run: Run, number: int, watch: Watch) -> Sequence[
     journal = folder.path / f"scores-{number}.db"
     scores = measure(run.engines, run.test, run.evaluate, watch, seed=run.seed, journal=journal)
     write_scores(path, scores)
-    watch.wrote(path, f"scores of {len(scores):,} problems, before round {number + 1}")
+    watch.wrote(path, f"scores of {len(scores):,} problems after {number} rounds")
     return read_scores(path)
 
 

@@ -85,6 +85,25 @@ def test_the_same_command_again_asks_nothing(whorl, run: Path, easy: Path) -> No
     assert (run / "trees.jsonl").read_bytes() == trees
 
 
+def test_a_run_file_plays_the_whole_loop(whorl, easy: Path, tmp_path: Path) -> None:
+    file, run = tmp_path / "run.toml", tmp_path / "run"
+    file.write_text(
+        f'run = "{run}"\nproblems = "{easy}"\ntest = "{easy}"\nrecipe.name = "rft"\n'
+        f'engines.policy = "{MODEL}"\nengines.processes = 0\nevaluate.max_tokens = 120\n'
+    )
+    changes = ("--set", "recipe.samples=2", "--set", "recipe.sampling.solution_tokens=120")
+    planned = whorl("run", file, *changes, "--dry-run")
+    assert planned.exit_code == 0 and "recipe.samples = 2" in planned.stdout
+    assert not run.exists()
+    played = whorl("run", file, *changes, "--set", "train.epochs=1", "--set", "limit=3")
+    assert played.exit_code == 0, played.output
+    assert f"wrote {run / 'report.html'}" in played.stderr
+    (line,) = (run / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(line)["trees"] == 3
+    other = whorl("run", file, *changes, "--set", "train.epochs=2")
+    assert other.exit_code == 2 and "train.epochs: 2 here, 1 in the run folder" in other.stderr
+
+
 def test_problems_are_made_up(whorl, tmp_path: Path) -> None:
     out = tmp_path / "p.jsonl"
     made = whorl("problems", "-n", "5", "--split", "test", "--level", "2", "--out", out)
