@@ -49,9 +49,13 @@ def train_tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:
 
 
 @pytest.fixture(scope="session")
-def llama(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+def tokenizer() -> PreTrainedTokenizerFast:
+    return train_tokenizer(384)
+
+
+@pytest.fixture(scope="session")
+def llama(tokenizer: PreTrainedTokenizerFast, tmp_path_factory: pytest.TempPathFactory) -> Folder:
     """Makes the folder of a random Llama; keyword arguments go into its configuration."""
-    tokenizer = train_tokenizer(384)
 
     def make(seed: int = 0, **settings: object) -> Path:
         torch.manual_seed(seed)

@@ -1,6 +1,7 @@
-"""Whatever answers asks: models, judges, functions. `open_engine` opens one by its name."""
+"""Whatever answers asks: models, judges, functions. `open_engine` opens a model by its name."""
 
-import os
+import json
+import warnings
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
@@ -9,37 +10,59 @@ from whorl.ask import Engine
 from whorl.errors import UserError
 
 
-def open_engine(spec: str, *, processes: int | None = None) -> Engine:
+def open_engine(spec: str, *, processes: int = 1) -> Engine:
     """The engine that `spec`, SCHEME:REST, names: `local:PATH` is a model folder.
 
-    processes: how many it runs in; 0 is inside this one. If not given, a small model gets one
-    process with one thread per core, a large one a single process that has all of them.
-    Raises `UserError` if there is no such scheme or what it names cannot be used.
+    It runs in `processes` processes of its own; 0 is this one. Raises `UserError` if there is no
+    such scheme or what it names cannot be used, before any process is started.
     """
     scheme, _, rest = spec.partition(":")
     if scheme not in _SCHEMES:
-        near = get_close_matches(scheme, _SCHEMES, n=1)
+        near = get_close_matches(scheme, _SCHEMES, n=1, cutoff=0.4)
         known = ", ".join(f"{name}:..." for name in _SCHEMES)
         hint = f"; did you mean {near[0]}:?" if near else ""
         raise UserError(f"{spec!r} names no engine; known are {known}{hint}")
-    return _SCHEMES[scheme](rest, processes)
-
-
-def _open_local(path: str, processes: int | None) -> Engine:
-    if processes == 0:
-        from whorl.engines.local import Local
-
-        return Local(Path(path))
-    from whorl.chat import Chat
+    opener = _SCHEMES[scheme](rest)
+    if not processes:
+        return opener()
     from whorl.engines.workers import Workers
 
-    Chat.load(Path(path))  # what can be refused is refused here, not in another process
-    cores = len(os.sched_getaffinity(0))
-    size = sum(file.stat().st_size for file in Path(path).glob("*.safetensors"))
-    if processes is None:
-        processes = cores if size < _SMALL else 1
-    return Workers(f"local:{path}", processes, threads=max(1, cores // processes))
+    return Workers(spec, processes=processes)
 
 
-_SMALL = 200 << 20  # bytes of weights of which every process can have its own copy
-_SCHEMES: dict[str, Callable[[str, int | None], Engine]] = {"local": _open_local}
+def _local(path: str) -> Callable[[], Engine]:
+    """Look at a model folder, without loading it; what is returned opens it."""
+    from whorl.chat import Chat
+
+    folder = Path(path)
+    if not path or not folder.is_dir():
+        raise UserError(f"there is no model folder {path!r}; write local:PATH")
+    Chat.load(folder)
+    if not any(next(folder.glob(f"*.{kind}"), None) for kind in ("safetensors", "bin")):
+        raise UserError(f"{folder} has no weights; save the model's safetensors beside config.json")
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{folder / 'config.json'} cannot be read: {error}") from error
+
+    def opener() -> Engine:
+        from whorl.engines.local.llama import unsupported, weight_files
+
+        reason = unsupported(config)
+        if reason is None and not weight_files(folder):
+            reason = "its weights are not in model.safetensors"
+        if reason is None:
+            from whorl.engines.local import Local
+
+            return Local(folder)
+        from whorl.engines.generate import Generate
+
+        warnings.warn(
+            f"{folder} is answered by generate(), which is slower: {reason}", stacklevel=2
+        )
+        return Generate(folder)
+
+    return opener
+
+
+_SCHEMES: dict[str, Callable[[str], Callable[[], Engine]]] = {"local": _local}

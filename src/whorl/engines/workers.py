@@ -1,164 +1,200 @@
-"""An engine in processes of its own, a thread each: contended threads are several times slower."""
+"""An engine in processes of its own, with one thread each, so that models run beside the search and
+beside each other."""
 
 import os
 import signal
-import socket
-import subprocess
-import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
 from threading import Thread
 
-from whorl.ask import Ask, Failure, Replies
+from whorl.ask import Ask, Engine, Failure, Replies
 from whorl.errors import UserError
 
-_SERVE = "from whorl.engines.workers import serve"
-_AHEAD = 64  # asks a process may have more than the idlest one before affinity gives way
+_Answers = Sequence[tuple[int, Replies | Failure]]
 
-Answers = Sequence[tuple[int, Replies | Failure]]
-
-
-class Workers:
-    """The engine that `spec` names (see `open_engine`), once in each of `processes` processes.
-
-    The asks about one problem go to one process, where their common prefix is cached, unless that
-    one is far behind. A process that dies takes its asks with it: they come back as `Failure`, and
-    the others go on. Raises `UserError` from `poll` if an engine cannot be opened.
-    """
-
-    def __init__(self, spec: str, processes: int, *, threads: int = 1) -> None:
-        if processes < 1:
-            raise ValueError(f"workers need at least one process, not {processes}")
-        self._workers = [_start(spec, threads) for _ in range(processes)]
-        self._done: list[tuple[int, Replies | Failure]] = []
-
-    def submit(self, ticket: int, ask: Ask) -> None:
-        alive = [worker for worker in self._workers if worker.alive]
-        if not alive:
-            self._done.append((ticket, Failure("every process of the model has ended")))
-            return
-        # all prompts about a problem begin with the line that states it
-        line = ask.prompt.user.partition("\n")[0].encode("utf-8", "surrogatepass")
-        worker = alive[int.from_bytes(blake2b(line, digest_size=4).digest()) % len(alive)]
-        idlest = min(alive, key=lambda worker: len(worker.tickets))
-        if len(worker.tickets) > len(idlest.tickets) + _AHEAD:
-            worker = idlest
-        worker.tickets.add(ticket)
-        worker.outbox.append((ticket, ask))
-
-    def poll(self, timeout: float) -> Answers:
-        for worker in self._workers:
-            if worker.outbox and not worker.send():
-                self._lose(worker)
-        alive = {worker.connection: worker for worker in self._workers if worker.alive}
-        if alive:
-            for ready in wait(list(alive), 0.0 if self._done else timeout):
-                assert isinstance(ready, Connection)
-                self._hear(alive[ready])
-        done, self._done = self._done, []
-        return done
-
-    def close(self) -> None:
-        for worker in self._workers:
-            worker.kill()
-        self._done.clear()
-
-    def _hear(self, worker: "_Worker") -> None:
-        try:
-            answers: Answers | str = worker.connection.recv()
-        except (EOFError, OSError):
-            self._lose(worker)
-            return
-        if isinstance(answers, str):
-            raise UserError(answers)
-        worker.tickets.difference_update(ticket for ticket, _ in answers)
-        self._done += answers
-
-    def _lose(self, worker: "_Worker") -> None:
-        worker.kill()
-        failure = Failure(f"a process of the model ended (exit code {worker.process.returncode})")
-        self._done += [(ticket, failure) for ticket in sorted(worker.tickets)]
-        worker.tickets.clear()
-        worker.outbox.clear()
+_START_SECONDS = 300.0  # importing torch and reading the weights, on a busy machine
+_STOP_SECONDS = 5.0
+_SLACK = 64  # asks that a worker may have more than another before it is passed over
 
 
 @dataclass(slots=True, eq=False)
 class _Worker:
-    """A process, the tickets it has, and the asks that are still to be sent to it."""
+    process: BaseProcess
+    pipe: Connection
+    unsent: list[tuple[int, Ask]] = field(default_factory=list)
+    open: set[int] = field(default_factory=set)  # tickets
 
-    process: "subprocess.Popen[bytes]"
-    connection: Connection
-    alive: bool = True
-    tickets: set[int] = field(default_factory=set)
-    outbox: list[tuple[int, Ask]] = field(default_factory=list)
 
-    def send(self) -> bool:
-        """Send the asks in one message; False if nobody is there."""
+class Workers:
+    """The engine that `open_engine(spec, processes=0)` opens, in each of `processes` processes.
+
+    Asks about one problem go to one process, whose cache knows the problem, unless that one has
+    far more to do than another. A process that dies fails the asks it had; asks go on to the
+    others. Raises `UserError` if a process cannot open the engine.
+    """
+
+    def __init__(self, spec: str, *, processes: int = 1) -> None:
+        if processes < 1:
+            raise UserError(f"an engine needs at least one process, not {processes}")
+        self._spec = spec
+        self._failed: list[tuple[int, Failure]] = []
+        self._workers = [_spawn(spec) for _ in range(processes)]
+        deadline = time.monotonic() + _START_SECONDS
+        for worker in self._workers:
+            error = _started(worker, deadline)
+            if error is not None:
+                self.close()
+                raise UserError(f"{spec}: {error}")
+
+    def submit(self, ticket: int, ask: Ask) -> None:
+        alive = [worker for worker in self._workers if worker.process.exitcode is None]
+        if not alive:
+            self._failed.append((ticket, Failure(f"no process of {self._spec} is left")))
+            return
+        worker = self._home(ask, alive)
+        worker.unsent.append((ticket, ask))
+        worker.open.add(ticket)
+
+    def poll(self, timeout: float) -> _Answers:
+        answers: list[tuple[int, Replies | Failure]] = [*self._failed]
+        self._failed.clear()
+        busy = {worker.pipe: worker for worker in self._workers if worker.open}
+        for worker in busy.values():
+            _send(worker)
+        for pipe in wait(list(busy), 0.0 if answers else timeout):
+            worker = busy[pipe]  # type: ignore[index]
+            try:
+                while worker.pipe.poll():
+                    answers += worker.pipe.recv()
+            except (EOFError, OSError):
+                answers += self._lost(worker)
+        for ticket, _ in answers:
+            for worker in self._workers:
+                worker.open.discard(ticket)
+        return answers
+
+    def close(self) -> None:
+        for worker in self._workers:
+            worker.pipe.close()  # the process sees it and ends
+        deadline = time.monotonic() + _STOP_SECONDS
+        for worker in self._workers:
+            worker.process.join(max(0.0, deadline - time.monotonic()))
+            if worker.process.exitcode is None:
+                worker.process.kill()
+                worker.process.join()
+            worker.process.close()
+        self._workers.clear()
+
+    def _home(self, ask: Ask, alive: Sequence[_Worker]) -> _Worker:
+        """The worker that has answered about this problem before, or the least busy one."""
+        problem = ask.prompt.user.partition("\n")[0].encode("utf-8", "surrogatepass")
+        home = alive[int.from_bytes(blake2b(problem, digest_size=4).digest()) % len(alive)]
+        idlest = min(alive, key=lambda worker: len(worker.open))
+        return home if len(home.open) <= len(idlest.open) + _SLACK else idlest
+
+    def _lost(self, worker: _Worker) -> list[tuple[int, Failure]]:
+        worker.process.join(_STOP_SECONDS)
+        code = worker.process.exitcode
+        failure = Failure(f"a process of {self._spec} ended with exit code {code}")
+        lost = [(ticket, failure) for ticket in sorted(worker.open)]
+        worker.unsent.clear()
+        worker.open.clear()
+        return lost
+
+
+def _spawn(spec: str) -> _Worker:
+    """Start a process with one thread: OpenMP reads its setting when torch is loaded."""
+    context = get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(spec, theirs), name=f"whorl {spec}", daemon=True)
+    with _one_thread():
+        process.start()
+    theirs.close()
+    return _Worker(process, ours)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["OMP_NUM_THREADS"]
+        else:
+            os.environ["OMP_NUM_THREADS"] = before
+
+
+def _started(worker: _Worker, deadline: float) -> str | None:
+    """Wait for the worker's first word: None if it has opened its engine, else what is wrong."""
+    try:
+        if not worker.pipe.poll(max(0.0, deadline - time.monotonic())):
+            return f"its process has not started within {_START_SECONDS:.0f} seconds"
+        error: str | None = worker.pipe.recv()
+        return error
+    except (EOFError, OSError):
+        worker.process.join(_STOP_SECONDS)
+        return f"its process ended at once, with exit code {worker.process.exitcode}"
+
+
+def _send(worker: _Worker) -> None:
+    if worker.unsent:
+        asks, worker.unsent = worker.unsent, []
         try:
-            self.connection.send(self.outbox)
+            worker.pipe.send(asks)
         except OSError:
-            return False
-        self.outbox.clear()
-        return True
-
-    def kill(self) -> None:
-        if self.alive:
-            self.alive = False
-            self.process.kill()
-            self.process.wait()
-            self.connection.close()
+            return  # the pipe is at its end, which `poll` will read
 
 
-def _start(spec: str, threads: int) -> _Worker:
-    """A fresh interpreter in a process group of its own: Ctrl-C in a terminal does not reach it."""
-    here, there = socket.socketpair()
-    with there:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-c", f"{_SERVE}; serve({there.fileno()}, {threads}, {spec!r})"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            pass_fds=[there.fileno()],
-            process_group=0,
-        )
-    return _Worker(process, Connection(here.detach()))
-
-
-def serve(descriptor: int, threads: int, spec: str) -> None:
-    """The process: open the engine, then answer asks until the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    connection = Connection(descriptor)
-    inbox: SimpleQueue[list[tuple[int, Ask]]] = SimpleQueue()
-    # A thread empties the pipe at all times, so that the parent's sending never waits for ours.
-    Thread(target=_receive, args=(connection, inbox), daemon=True).start()
-
-    import torch
-
+def _serve(spec: str, pipe: Connection) -> None:
+    """The child: answer until the pipe ends, which it does when the parent does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     from whorl.engines import open_engine
 
-    torch.set_num_threads(threads)
     try:
         engine = open_engine(spec, processes=0)
-    except UserError as error:
-        connection.send(str(error))
+    except Exception as error:  # the parent says it, as one line
+        pipe.send(str(error).partition("\n")[0] or type(error).__name__)
         return
-    waiting = 0
+    try:
+        pipe.send(None)
+        _work(engine, pipe)
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # the parent is gone
+    finally:
+        engine.close()
+
+
+def _work(engine: Engine, pipe: Connection) -> None:
+    """Asks are received by a thread, so that the parent can send while this side is sending."""
+    inbox: SimpleQueue[list[tuple[int, Ask]] | None] = SimpleQueue()
+    Thread(target=_receive, args=(pipe, inbox), daemon=True).start()
+    unanswered = 0
     while True:
-        while not waiting or not inbox.empty():
-            for ticket, ask in inbox.get():
+        while not unanswered or not inbox.empty():
+            asks = inbox.get()
+            if asks is None:
+                return
+            for ticket, ask in asks:
                 engine.submit(ticket, ask)
-                waiting += 1
-        if answers := list(engine.poll(0.1)):
-            waiting -= len(answers)
-            connection.send(answers)
+            unanswered += len(asks)
+        answers = engine.poll(0.0)
+        if answers:
+            unanswered -= len(answers)
+            pipe.send(answers)
 
 
-def _receive(connection: Connection, inbox: "SimpleQueue[list[tuple[int, Ask]]]") -> None:
-    """Pass on what the parent sends; end the process when it is gone."""
-    while True:
-        try:
-            inbox.put(connection.recv())
-        except (EOFError, OSError):
-            os._exit(0)
+def _receive(pipe: Connection, inbox: SimpleQueue[list[tuple[int, Ask]] | None]) -> None:
+    try:
+        while True:
+            inbox.put(pipe.recv())
+    except (EOFError, OSError):
+        inbox.put(None)

@@ -22,6 +22,7 @@ from whorl.engines.local.rows import Rows
 ARCHITECTURES = ("LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM")
 
 _BLOCK = 192  # cache slots per attention block: MKL splits longer sums at a length-dependent point
+_GROUP = 16  # rows that attend together, over as many slots as the longest of them has
 _MIN_QUERIES = 4  # below this MKL takes a matrix-vector kernel, which rounds differently
 
 
@@ -129,24 +130,35 @@ class Llama:
         extended by the new ones."""
         count, length = ids.shape
         positions = starts[:, None] + torch.arange(length)  # [A, L]
-        end = int(starts.max()) + length
-        span = rows.reserve(end)
+        rows.reserve(int(positions.max()) + 1)
         slots = rows.slots(first, positions)  # [A * L * kv]
-        rotation = self._rotations(end)[positions.view(-1)]  # [A * L, 1, D / 2]
-        mask = torch.where(torch.arange(span) <= positions[..., None], 0.0, -torch.inf)
-        mask = mask.to(self.dtype)[:, None, :, None]  # [A, 1, L, 1, T]
+        rotation = self._rotations(int(positions.max()) + 1)[positions.view(-1)]
+        groups = [self._group(positions, begin, rows) for begin in range(0, count, _GROUP)]
 
         x = self._embedding[ids.view(-1)]  # [A * L, hidden]
         for index, layer in enumerate(self._stack):
             normed = F.rms_norm(x, x.shape[-1:], layer.attention_norm, self._eps)
             queries, keys, values = self._project(layer, normed, rotation)
             rows.write(index, slots, keys, values)
-            cached = rows.read(index, first, count, span)
-            seen = self._attend(queries.view(count, length, -1), *cached, mask)
+            queries = queries.reshape(count, length, self.kv_heads, -1, self.head_dim)
+            seen = torch.cat(
+                [
+                    self._attend(queries[begin:end], cached, mask)
+                    for begin, end, mask in groups
+                    for cached in [rows.read(index, first + begin, first + end, mask.shape[-1])]
+                ]
+            )
             x = layer.out(seen, add=x)
             normed = F.rms_norm(x, x.shape[-1:], layer.mlp_norm, self._eps)
             x = layer.down(layer.up(normed, times=layer.gate(normed, silu=True)), add=x)
         return x.view(count, length, -1)
+
+    def _group(self, positions: Tensor, begin: int, rows: Rows) -> tuple[int, int, Tensor]:
+        """A range of rows, and what its new tokens may not see: `[a, 1, L, 1, T]`."""
+        here = positions[begin : begin + _GROUP, None, :, None, None]
+        span = rows.span(int(here.max()) + 1)
+        mask = torch.where(torch.arange(span) <= here, 0.0, -torch.inf).to(self.dtype)
+        return begin, begin + here.shape[0], mask
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Next-token scores `[A, vocabulary]`, float32, of hidden states `[A, hidden]`."""
@@ -157,27 +169,28 @@ class Llama:
         """Rotated queries and keys, and values, each `[A * L, its heads, D]`."""
         fused = layer.qkv(x).view(x.shape[0], -1, self.head_dim)
         both, values = torch.split(fused, [self.heads + self.kv_heads, self.kv_heads], dim=1)
-        pairs = torch.view_as_complex(both.float().unflatten(-1, (-1, 2)))
+        pairs = torch.view_as_complex(both.float().reshape(*both.shape[:2], -1, 2))
         rotated = torch.view_as_real(pairs * rotation).flatten(-2).to(x.dtype)
         queries, keys = torch.split(rotated, [self.heads, self.kv_heads], dim=1)
-        return queries.contiguous(), keys, values
+        return queries, keys, values
 
-    def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
-        """Attention `[A * L, heads * D]` of queries `[A, L, heads * D]` over cached keys and values
-        `[A * kv, T, D]`; a query head reads the key head of its group."""
-        count, length, _ = queries.shape
-        kv, span = self.kv_heads, keys.shape[1]
-        grouped = queries.view(count, length, kv, -1, self.head_dim).transpose(1, 2)
-        grouped = grouped.reshape(count * kv, -1, self.head_dim)  # [A * kv, L * group, D]
-        scores = torch.bmm(grouped, keys.transpose(1, 2))
-        scores.view(count, kv, length, -1, span).add_(mask)
+    def _attend(self, queries: Tensor, cached: Tensor, mask: Tensor) -> Tensor:
+        """Attention `[a * L, heads * D]` of queries `[a, L, kv, group, D]` over cached keys and
+        values `[2, a * kv, T, D]`; the query heads of a group share a key head."""
+        keys, values = cached
+        count, length, kv, group, size = queries.shape
+        span = keys.shape[1]
+        scores = torch.bmm(
+            queries.transpose(1, 2).reshape(count * kv, length * group, size),
+            keys.transpose(1, 2),
+        )
+        scores.view(count, kv, length, group, span).add_(mask)
         weights = scores.softmax(-1)
         seen = torch.bmm(weights[..., :_BLOCK], values[:, :_BLOCK])
         for start in range(_BLOCK, span, _BLOCK):
             block = slice(start, start + _BLOCK)
             seen = torch.baddbmm(seen, weights[..., block], values[:, block])
-        heads = seen.view(count, kv, length, -1, self.head_dim).transpose(1, 2)
-        return heads.reshape(count * length, -1)
+        return seen.view(count, kv, length, group, size).transpose(1, 2).reshape(count * length, -1)
 
     def _rotations(self, end: int) -> Tensor:
         """Unit complex numbers `[>= end, 1, D / 2]` that rotate a position's pairs."""

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-_ROUND = 16  # slots per step of growth: whole vectors, so that no sum has a ragged end
-_LEAST = 64  # slots a product spans at least: below 400 multiplications torch has another kernel
+_VECTOR = 16  # slots: a sum over whole vectors has no ragged end to round differently
+_LEAST = 400  # multiplications of a product; below, torch has another kernel
 
 
 class Rows:
@@ -17,20 +17,30 @@ class Rows:
         self, layers: int, rows: int, kv_heads: int, head_dim: int, *, dtype: torch.dtype
     ) -> None:
         self.kv_heads = kv_heads
+        self._round = _VECTOR
+        while self._round * head_dim < _LEAST:
+            self._round *= 2
         # Zeros cost no memory until they are written.
-        self.memory = torch.zeros(layers, 2, rows, kv_heads, 256, head_dim, dtype=dtype)
+        self._take(torch.zeros(layers, 2, rows, kv_heads, 256, head_dim, dtype=dtype))
 
-    def reserve(self, end: int) -> int:
-        """Make room for positions below `end`; slots that a product over them should span."""
-        span = max(_LEAST, -(-end // _ROUND) * _ROUND)
+    def _take(self, memory: Tensor) -> None:
+        self.memory = memory
+        self._flat = memory.view(*memory.shape[:2], -1, memory.shape[-1]).unbind(0)
+        self._heads = memory.flatten(2, 3).unbind(0)  # [2, rows * kv heads, capacity, D]
+
+    def reserve(self, end: int) -> None:
+        """Make room for positions below `end`."""
         capacity = self.memory.shape[4]
-        if span > capacity:
+        if end > capacity:
             shape = list(self.memory.shape)
-            shape[4] = max(span, 2 * capacity)
+            shape[4] = max(self.span(end), 2 * capacity)
             grown = torch.zeros(shape, dtype=self.memory.dtype)
             grown[..., :capacity, :] = self.memory
-            self.memory = grown
-        return span
+            self._take(grown)
+
+    def span(self, end: int) -> int:
+        """How many slots a product over the positions below `end` has to take."""
+        return -(-end // self._round) * self._round
 
     def slots(self, first: int, positions: Tensor) -> Tensor:
         """Where tokens at `positions` `[A, L]` of rows `first + a` go: `[A * L * kv heads]`."""
@@ -42,13 +52,12 @@ class Rows:
     def write(self, layer: int, slots: Tensor, keys: Tensor, values: Tensor) -> None:
         """Keys and values `[A * L, kv heads, D]` into `slots`."""
         size = self.memory.shape[-1]
-        for memory, new in zip(self.memory[layer], (keys, values), strict=True):
-            memory.view(-1, size).index_copy_(0, slots, new.reshape(-1, size))
+        for memory, new in zip(self._flat[layer], (keys, values), strict=True):
+            memory.index_copy_(0, slots, new.reshape(-1, size))
 
-    def read(self, layer: int, first: int, count: int, span: int) -> tuple[Tensor, Tensor]:
-        """Keys and values `[count * kv heads, span, D]` of rows from `first` on."""
-        keys, values = self.memory[layer, :, first : first + count].flatten(1, 2)[:, :, :span]
-        return keys, values
+    def read(self, layer: int, begin: int, end: int, span: int) -> Tensor:
+        """Keys and values `[2, (end - begin) * kv heads, span, D]` of a range of rows."""
+        return self._heads[layer][:, begin * self.kv_heads : end * self.kv_heads, :span]
 
     def copy(self, source: int, targets: list[int], length: int) -> None:
         """The first `length` positions of row `source` into rows `targets`."""

@@ -21,7 +21,8 @@ def uniform(keys: NDArray[np.uint64], positions: NDArray[np.int64]) -> NDArray[n
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     z = z ^ (z >> np.uint64(31))
-    return ((z >> np.uint64(11)) + np.uint64(1)).astype(np.float64) * 2.0**-53
+    drawn: NDArray[np.float64] = ((z >> np.uint64(11)) + np.uint64(1)).astype(np.float64)
+    return drawn * 2.0**-53
 
 
 def choose(logits: Tensor, uniforms: Tensor, temperature: Tensor, top_p: Tensor) -> Tensor:

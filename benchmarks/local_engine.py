@@ -1,0 +1,190 @@
+"""Tokens per CPU-second: the embedded engine against transformers' generate(), and search on it.
+
+One thread, a random Llama of 3.4 M parameters, 256 ragged prompts of 30 to 100 tokens with one
+sample each and 16 with 16 each, 96 new tokens, temperature 0.8. The two sides take turns; each
+figure is the best of its repeats, generate()'s also the best of its batch sizes. The last line is
+one JSON object.
+"""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is loaded
+
+import argparse
+import json
+import random
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from whorl.ask import Ask, Prompt
+from whorl.engines.local import Local
+
+NEW_TOKENS = 96
+TEMPERATURE = 0.8
+BATCHES = (16, 32, 64, 128, 256)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--rows", type=int, nargs="*", default=[])
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make_model(folder)
+        figures = measure(folder, options.repeats, options.rows)
+    print(json.dumps(figures))
+
+
+def make_model(folder: Path) -> None:
+    """A random 3.4 M Llama with its own tokenizer of 1,024 tokens."""
+    torch.manual_seed(0)
+    tokenizer = make_tokenizer()
+    config = LlamaConfig(
+        vocab_size=1024,
+        hidden_size=256,
+        intermediate_size=704,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=1024,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def make_tokenizer() -> PreTrainedTokenizerFast:
+    rng = random.Random(0)
+    syllables = [a + b for a in "bcdfghklmnprstvw" for b in ("a", "e", "i", "o", "u", "an", "er")]
+    words = ["".join(rng.choices(syllables, k=rng.randint(1, 3))) for _ in range(3000)]
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(r"\n+|\d| ?[A-Za-z]+| ?[^\sA-Za-z\d]|\s"), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=1024,
+        special_tokens=["<|pad|>", "<|bos|>", "<|eos|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    texts = [" ".join(rng.choices(words, k=40)) + "\n\n" for _ in range(2000)]
+    tokenizer.train_from_iterator(texts, trainer)
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<|bos|>",
+        eos_token="<|eos|>",
+        pad_token="<|pad|>",
+        padding_side="left",
+    )
+    fast.chat_template = "{{ bos_token }}{% for m in messages %}{{ m['content'] }}{% endfor %}"
+    return fast
+
+
+def make_prompts(engine: Local, count: int) -> list[Prompt]:
+    """Random texts of 30 to 100 tokens."""
+    rng = random.Random(1)
+    prompts = []
+    for _ in range(count):
+        ids = [rng.randrange(300, 1000) for _ in range(rng.randint(30, 100))]
+        prompts.append(Prompt("", engine.chat.decode(ids)))
+    return prompts
+
+
+def measure(folder: Path, repeats: int, rows: Sequence[int]) -> dict[str, float]:
+    model = LlamaForCausalLM.from_pretrained(folder)
+    figures: dict[str, float] = {}
+    for name, prompts, samples in (("256x1", 256, 1), ("16x16", 16, 16)):
+        sides: dict[str, Callable[[int], float]] = {}
+        probe = Local(folder)
+        texts = make_prompts(probe, prompts)
+        for size in BATCHES:
+            if size >= samples:
+                sides[f"generate {size}"] = generated(model, probe, texts, samples, size)
+        for size in rows or [64]:
+            sides[f"local {size}"] = answered(folder, texts, samples, size)
+        best = dict.fromkeys(sides, 0.0)
+        for repeat in range(repeats):
+            for side, run in sides.items():
+                best[side] = max(best[side], run(repeat))
+        for side, rate in best.items():
+            print(f"{name} {side}: {rate:,.0f} tokens per CPU-second")
+        theirs = max(rate for side, rate in best.items() if side.startswith("generate"))
+        ours = max(rate for side, rate in best.items() if side.startswith("local"))
+        figures[f"generate_{name}"] = round(theirs)
+        figures[f"local_{name}"] = round(ours)
+        figures[f"vs_generate_{name}"] = round(ours / theirs, 3)
+    return figures
+
+
+def generated(
+    model: LlamaForCausalLM, engine: Local, prompts: Sequence[Prompt], samples: int, size: int
+) -> Callable[[int], float]:
+    """A run of generate() over the prompts, sorted by length, `size` samples in a batch."""
+    chat = engine.chat
+    ids = sorted((chat.encode(prompt) for prompt in prompts), key=len)
+    per_batch = size // samples
+
+    def run(seed: int) -> float:
+        torch.manual_seed(seed)
+        tokens = 0
+        begun = time.process_time()
+        for start in range(0, len(ids), per_batch):
+            batch = chat.tokenizer.pad(
+                {"input_ids": ids[start : start + per_batch]}, return_tensors="pt"
+            )
+            out = model.generate(
+                **batch,
+                do_sample=True,
+                temperature=TEMPERATURE,
+                top_k=0,
+                num_return_sequences=samples,
+                max_new_tokens=NEW_TOKENS,
+            )
+            new = out[:, batch["input_ids"].shape[1] :]
+            ended = (new == chat.eos).int()
+            tokens += int((ended.cumsum(1) - ended == 0).sum())
+        return tokens / (time.process_time() - begun)
+
+    return run
+
+
+def answered(
+    folder: Path, prompts: Sequence[Prompt], samples: int, rows: int
+) -> Callable[[int], float]:
+    """A run of the engine over the prompts; the model is loaded, the cache is cold."""
+
+    def run(seed: int) -> float:
+        engine = Local(folder, max_rows=rows)
+        tokens = waiting = 0
+        begun = time.process_time()
+        for ticket, prompt in enumerate(prompts):
+            ask = Ask(prompt, n=samples, max_tokens=NEW_TOKENS, temperature=TEMPERATURE, seed=seed)
+            engine.submit(ticket, ask)
+            waiting += 1
+        while waiting:
+            for _, replies in engine.poll(0.0):
+                assert isinstance(replies, tuple)
+                tokens += sum(reply.tokens for reply in replies)
+                waiting -= 1
+        return tokens / (time.process_time() - begun)
+
+    return run
+
+
+if __name__ == "__main__":
+    main()

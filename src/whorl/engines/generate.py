@@ -1,0 +1,118 @@
+"""Any other causal language model, answered with transformers' generate() in batches.
+
+It differs from the embedded engine: a batch ends before the next begins; nothing is cached between
+asks; only asks with equal settings share a batch; samples depend on the batch they were drawn in,
+and the batch's seed is that of its first ask.
+"""
+
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM, GenerationConfig
+
+from whorl.ask import Ask, Failure, Replies, Reply
+from whorl.chat import Chat
+
+_Settings = tuple[tuple[str, ...], int, float, float, int]
+
+
+class Generate:
+    """Answers asks with the model in `folder`, at most `max_rows` samples at a time (an ask with
+    more is answered alone). Each `poll` runs one batch."""
+
+    def __init__(self, folder: Path, *, max_rows: int = 64) -> None:
+        self.chat = Chat.load(folder)
+        self._max_rows = max_rows
+        self._model: Any = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, local_files_only=True
+        )
+        ends = self._model.generation_config.eos_token_id
+        others = ends if isinstance(ends, list) else [] if ends is None else [ends]
+        self._ends = {self.chat.eos, *others}
+        self._limit: int | None = getattr(self._model.config, "max_position_embeddings", None)
+        self._waiting: dict[_Settings, list[tuple[int, Ask, list[int]]]] = {}
+        self._failed: list[tuple[int, Replies | Failure]] = []
+
+    def submit(self, ticket: int, ask: Ask) -> None:
+        ids = self.chat.encode(ask.prompt)
+        if self._limit is not None and len(ids) >= self._limit:
+            error = f"prompt has {len(ids)} tokens, the model takes {self._limit}"
+            self._failed.append((ticket, Failure(error)))
+            return
+        settings = (ask.stop, ask.max_tokens, ask.temperature, ask.top_p, ask.n)
+        self._waiting.setdefault(settings, []).append((ticket, ask, ids))
+
+    def poll(self, timeout: float) -> Sequence[tuple[int, Replies | Failure]]:
+        failed, self._failed = self._failed, []
+        if failed or not self._waiting:
+            return failed
+        settings = next(iter(self._waiting))
+        queue = self._waiting[settings]
+        batch = list(islice(queue, max(1, self._max_rows // settings[-1])))
+        del queue[: len(batch)]
+        if not queue:
+            del self._waiting[settings]
+        replies = self._answer([ask for _, ask, _ in batch], [ids for _, _, ids in batch])
+        return list(zip((ticket for ticket, _, _ in batch), replies, strict=True))
+
+    def close(self) -> None:
+        self._waiting.clear()
+        self._failed.clear()
+        del self._model
+
+    @torch.inference_mode()
+    def _answer(self, asks: Sequence[Ask], prompts: Sequence[list[int]]) -> list[Replies]:
+        """Replies to asks that differ only in prompt and seed."""
+        ask = asks[0]
+        width = max(map(len, prompts))
+        pad = self.chat.tokenizer.pad_token_id
+        filler = self.chat.eos if pad is None else pad
+        ids = torch.tensor([[filler] * (width - len(prompt)) + prompt for prompt in prompts])
+        mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
+        room = ask.max_tokens if self._limit is None else self._limit - width
+        sampled = ask.temperature > 0
+        settings = GenerationConfig(  # type: ignore[no-untyped-call]
+            do_sample=sampled,
+            temperature=ask.temperature if sampled else None,
+            top_p=ask.top_p if sampled else None,
+            top_k=0 if sampled else None,
+            num_return_sequences=ask.n if sampled else 1,
+            max_new_tokens=max(1, min(ask.max_tokens, room)),
+            stop_strings=list(ask.stop) or None,
+            eos_token_id=sorted(self._ends),
+            pad_token_id=filler,
+            output_logits=True,
+            return_dict_in_generate=True,
+        )
+        torch.manual_seed(ask.seed % 2**63)
+        out = self._model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            generation_config=settings,
+            tokenizer=self.chat.tokenizer,
+        )
+        new = out.sequences[:, width:]
+        scores = torch.stack(out.logits, dim=1).log_softmax(-1)  # [rows, new, V]
+        chances = scores.gather(2, new[..., None]).squeeze(-1)
+        replies = [self._reply(row, chance, ask) for row, chance in zip(new, chances, strict=True)]
+        each = ask.n if sampled else 1
+        return [
+            tuple(replies[i : i + each]) * (ask.n // each) for i in range(0, len(replies), each)
+        ]
+
+    def _reply(self, ids: Tensor, chances: Tensor, ask: Ask) -> Reply:
+        """A row up to its end: the end-of-sequence token, the first stop, or all of it."""
+        tokens: list[int] = ids.tolist()
+        for count in range(1, len(tokens) + 1):
+            logprob = float(chances[:count].sum())
+            if tokens[count - 1] in self._ends:
+                return Reply(self.chat.decode(tokens[: count - 1]), "eos", count, logprob=logprob)
+            text = self.chat.decode(tokens[:count]) if ask.stop else ""
+            cuts = [text.find(stop) for stop in ask.stop if stop in text]
+            if cuts:
+                return Reply(text[: min(cuts)], "stop", count, logprob=logprob)
+        return Reply(self.chat.decode(tokens), "length", len(tokens), logprob=logprob)

@@ -1,0 +1,39 @@
+"""`open_engine`: what is refused, and in which words."""
+
+from pathlib import Path
+
+import pytest
+
+from whorl.engines import open_engine
+from whorl.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("locl:somewhere", r"names no engine; known are local:\.\.\.; did you mean local:"),
+        ("somewhere", "names no engine"),
+        ("local:", "no model folder"),
+        ("local:/no/such/folder", "no model folder '/no/such/folder'"),
+    ],
+)
+def test_a_wrong_name(spec: str, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        open_engine(spec)
+
+
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [
+        ("config.json", "it has no config.json"),
+        ("tokenizer*", "has no tokenizer"),
+        ("chat_template.jinja", "has no chat template"),
+        ("model.safetensors", "has no weights"),
+    ],
+)
+def test_an_incomplete_folder(llama, tmp_path: Path, missing: str, words: str) -> None:
+    for file in llama().iterdir():
+        if not file.match(missing):
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    with pytest.raises(UserError, match=words):
+        open_engine(f"local:{tmp_path}")

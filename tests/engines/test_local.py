@@ -1,0 +1,259 @@
+"""The embedded engine against transformers, and against itself in other company."""
+
+import gc
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from scipy.stats import chisquare
+from transformers import AutoModelForCausalLM
+
+from whorl.ask import Ask, Engine, Failure, Prompt, Replies
+from whorl.chat import Chat
+from whorl.engines.local import Local
+
+WORDS = "apples|3|17|and|has|buys|more|Step|2:|compute\n\n|sum|=|the|数学|Café".split("|")  # noqa: SIM905
+
+
+def answer(engine: Engine, asks: Sequence[Ask]) -> list[Replies]:
+    """All replies, in the order of the asks, submitted at once."""
+    for ticket, ask in enumerate(asks):
+        engine.submit(ticket, ask)
+    return collect(engine, len(asks))
+
+
+def collect(engine: Engine, count: int) -> list[Replies]:
+    answers: dict[int, Replies] = {}
+    while len(answers) < count:
+        for ticket, replies in engine.poll(0.0):
+            assert not isinstance(replies, Failure)
+            assert ticket not in answers
+            answers[ticket] = replies
+    return [answers[ticket] for ticket in range(count)]
+
+
+def mixed_asks(count: int) -> list[Ask]:
+    """Ragged prompts and all kinds of settings; the later half continues prompts of the first."""
+    rng = random.Random(3)
+    asks = []
+    for seed in range(count // 2):
+        text = " ".join(rng.choices(WORDS, k=rng.randint(1, 60)))
+        prefix = " ".join(rng.choices(WORDS, k=rng.randint(0, 30)))
+        ask = Ask(
+            Prompt("", text, prefix),
+            n=rng.choice([1, 1, 2, 5]),
+            stop=rng.choice([(), ("\n\n",), ("e",)]),
+            max_tokens=rng.randint(1, 50),
+            temperature=rng.choice([0.0, 0.7, 1.0, 1.3]),
+            top_p=rng.choice([1.0, 1.0, 0.9]),
+            seed=seed,
+        )
+        asks.append(ask)
+    longer = [
+        replace(ask, prompt=replace(ask.prompt, prefix=ask.prompt.prefix + " 3 + 4 = 7"))
+        for ask in asks
+    ]
+    return asks + longer
+
+
+SHAPES = {
+    "gqa": {},
+    "untied": {"tie_word_embeddings": False, "num_key_value_heads": 4},
+    "one key head, odd sizes": {
+        "num_key_value_heads": 1,
+        "num_attention_heads": 3,
+        "hidden_size": 60,
+        "head_dim": 20,
+        "intermediate_size": 70,
+    },
+    "scaled rope, biases": {
+        "rope_parameters": {
+            "rope_type": "llama3",
+            "rope_theta": 10000.0,
+            "factor": 8.0,
+            "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 64,
+        },
+        "attention_bias": True,
+        "mlp_bias": True,
+    },
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_greedy_text_and_logprob_equal_transformers(llama, shape: str) -> None:
+    folder = llama(**SHAPES[shape])
+    engine = Local(folder)
+    asks = [replace(ask, temperature=0.0, n=1, stop=()) for ask in mixed_asks(16)]
+    assert_like_transformers(folder, engine.chat, asks, answer(engine, asks))
+
+
+def assert_like_transformers(
+    folder: Path, chat: Chat, asks: Sequence[Ask], answers: Sequence[Replies]
+) -> None:
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    for ask, (reply,) in zip(asks, answers, strict=True):
+        ids = torch.tensor([chat.encode(ask.prompt)])
+        mask = torch.ones_like(ids)
+        out = model.generate(
+            ids, attention_mask=mask, do_sample=False, max_new_tokens=ask.max_tokens
+        )
+        new = out[0, ids.shape[1] :]
+        with torch.no_grad():
+            logits = model(out).logits[0, ids.shape[1] - 1 : -1]
+        chances = logits.log_softmax(-1).gather(1, new[:, None])
+        text = chat.decode(new[new != chat.eos].tolist())
+        assert (reply.text, reply.tokens) == (text, len(new))
+        assert reply.logprob == pytest.approx(float(chances.sum()), abs=1e-4)
+
+
+def test_shipped_policy_equals_transformers() -> None:
+    import whorl.models
+
+    folder = Path(whorl.models.__file__).parent / "policy"
+    if not (folder / "model.safetensors").is_file():
+        pytest.skip("the policy is not trained yet")
+    engine = Local(folder)
+    questions = ["Anna has 3 apples and buys 4 more. How many has she?", "What is 3 + 4 * 2?"]
+    asks = [Ask(Prompt("", f"Problem: {q}"), temperature=0.0, max_tokens=80) for q in questions]
+    assert_like_transformers(folder, engine.chat, asks, answer(engine, asks))
+
+
+@pytest.mark.parametrize("shape", ["gqa", "one key head, odd sizes"])
+def test_an_answer_does_not_depend_on_company_or_cache(llama, shape: str) -> None:
+    """Bit for bit, log-probs included."""
+    folder = llama(**SHAPES[shape])
+    asks = mixed_asks(24)
+    engine = Local(folder)
+    alone = [answer(engine, [ask])[0] for ask in asks]
+    assert answer(engine, asks) == alone  # together, every prompt cached
+    assert answer(Local(folder), asks) == alone  # together, nothing cached
+    assert answer(Local(folder, cache_bytes=0), asks) == alone
+
+    order = random.Random(4).sample(range(len(asks)), len(asks))
+    shuffled = answer(Local(folder, max_rows=7), [asks[i] for i in order])
+    assert [shuffled[order.index(i)] for i in range(len(asks))] == alone
+
+    staggered = Local(folder, max_rows=16)
+    answers: dict[int, object] = {}
+    for ticket, ask in enumerate(asks):
+        staggered.submit(ticket, ask)
+        answers |= staggered.poll(0.0)
+    while len(answers) < len(asks):
+        answers |= staggered.poll(0.0)
+    assert [answers[ticket] for ticket in range(len(asks))] == alone
+
+
+def test_long_texts_do_not_depend_on_company(llama) -> None:
+    """Past one attention block, and past the first size of the rows."""
+    folder = llama()
+    rng = random.Random(5)
+    asks = [
+        Ask(Prompt("", " ".join(rng.choices(WORDS, k=k))), max_tokens=60, seed=k)
+        for k in (20, 60, 90, 100, 110, 120)
+    ]
+    alone = [answer(Local(folder), [ask])[0] for ask in asks]
+    assert answer(Local(folder), asks) == alone
+
+
+def test_samples_follow_the_model(llama) -> None:
+    """First tokens of 4,000 samples at temperature 1.3, chi-square."""
+    folder = llama(initializer_range=0.05)
+    engine = Local(folder)
+    prompt = Prompt("", "Anna has")
+    ask = Ask(prompt, n=4000, max_tokens=1, temperature=1.3, seed=1)
+    (replies,) = answer(engine, [ask])
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    with torch.no_grad():
+        logits = model(torch.tensor([engine.chat.encode(prompt)])).logits[0, -1]
+    chance = (logits / 1.3).double().softmax(-1)
+    expected: Counter[str] = Counter()
+    for token, share in enumerate(chance.tolist()):
+        expected[engine.chat.decode([token])] += share * 4000  # type: ignore[assignment]
+    seen = Counter(reply.text for reply in replies)
+    assert set(seen) <= set(expected)
+    texts = sorted(expected)
+    assert chisquare([seen[t] for t in texts], [expected[t] for t in texts]).pvalue > 0.001
+
+
+def test_top_p_keeps_the_nucleus(llama) -> None:
+    folder = llama()
+    engine = Local(folder)
+    prompt = Prompt("", "Anna has")
+    (replies,) = answer(engine, [Ask(prompt, n=500, max_tokens=1, top_p=0.5, seed=2)])
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    with torch.no_grad():
+        logits = model(torch.tensor([engine.chat.encode(prompt)])).logits[0, -1]
+    chance, order = logits.softmax(-1).sort(descending=True)
+    size = int((chance.cumsum(0) < 0.5).sum()) + 1
+    nucleus = [engine.chat.decode([token]) for token in order[:size].tolist()]
+    assert {reply.text for reply in replies} == set(nucleus)
+
+
+def test_samples_of_an_ask_differ_and_seeds_fix_them(llama) -> None:
+    engine = Local(llama())
+    ask = Ask(Prompt("", "Anna has"), n=8, max_tokens=20, seed=5)
+    first, again, other = answer(engine, [ask, ask, replace(ask, seed=6)])
+    assert first == again
+    assert len({reply.text for reply in first}) == 8
+    assert {reply.text for reply in first}.isdisjoint({reply.text for reply in other})
+    (more,) = answer(engine, [replace(ask, n=12)])
+    assert more[:8] == first
+
+
+def test_stop_strings_cut_where_the_text_first_has_them(llama) -> None:
+    """Whatever the tokens are: the stop is found as if the text were watched by letters."""
+    engine = Local(llama())
+    asks = [Ask(Prompt("", "Anna has"), n=40, max_tokens=60, seed=7)]
+    (plain,) = answer(engine, asks)
+    stops = ("ed", "3 ", "\n\n", "é", "ap", "!1")
+    (stopped,) = answer(engine, [replace(asks[0], stop=stops)])
+    assert {reply.finished for reply in stopped} >= {"stop", "length"}
+    for whole, cut in zip(plain, stopped, strict=True):
+        ends = [whole.text.find(stop) for stop in stops if stop in whole.text]
+        assert cut.text == (whole.text[: min(ends)] if ends else whole.text)
+        assert cut.finished == ("stop" if ends else whole.finished)
+        assert cut.tokens <= whole.tokens
+
+
+def test_a_stop_that_spans_tokens_is_found(llama) -> None:
+    engine = Local(llama())
+    ask = Ask(Prompt("", "Anna has"), temperature=0.0, max_tokens=40)
+    ((plain,),) = answer(engine, [ask])
+    middle = plain.text[4:12]
+    assert len(engine.chat.tokenizer(middle)["input_ids"]) > 1
+    ((reply,),) = answer(engine, [replace(ask, stop=(middle,))])
+    assert (reply.finished, reply.text) == ("stop", plain.text[: plain.text.index(middle)])
+
+
+def test_limits(llama) -> None:
+    engine = Local(llama(max_position_embeddings=48))
+    full = Prompt("", "7" * 21)
+    count = len(engine.chat.encode(full))
+    assert 30 < count < 48
+    ((reply,),) = answer(engine, [Ask(full, max_tokens=100, seed=1)])
+    assert (reply.finished, reply.tokens) == ("length", 48 - count)
+    engine.submit(9, Ask(Prompt("", "7" * 100)))
+    ((ticket, failure),) = engine.poll(0.0)
+    assert ticket == 9
+    assert isinstance(failure, Failure)
+    assert failure.error.endswith("the model takes 48")
+
+
+def test_memory_is_bounded_and_close_cancels(llama) -> None:
+    engine = Local(llama(), cache_bytes=1 << 20, max_rows=8)
+    rng = random.Random(6)
+    for _ in range(30):
+        prompts = [" ".join(rng.choices(WORDS, k=60)) for _ in range(8)]
+        answer(engine, [Ask(Prompt("", text), n=2, max_tokens=3) for text in prompts])
+    block = 2 * 2 * 2 * 8 * 16 * 4  # layers, keys and values, heads, tokens, size, bytes
+    assert len(engine._prefixes) == (1 << 20) // block
+    gc.collect()
+    engine.submit(0, Ask(Prompt("", "Anna has"), max_tokens=400))
+    engine.poll(0.0)
+    engine.close()
