@@ -14,6 +14,11 @@ class Shortest:
     """Sample `samples` solutions; learn from the shortest right one."""
 
     samples: int = 8
+    roles = ("policy",)
+
+    @property
+    def samples_at_most(self) -> int:
+        return self.samples
 
     def arms(self) -> Mapping[str, "Shortest"]:
         return {"": self}

@@ -1,10 +1,10 @@
 """What a paper fulfils to live in this house."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from whorl.ask import Moves
+from whorl.ask import Moves, Role
 from whorl.example import Weighted
 from whorl.problem import Problem
 from whorl.tree import Tree
@@ -23,6 +23,14 @@ class Recipe(Protocol):
 
     A recipe is a frozen dataclass whose fields are its hyper-parameters; it does no I/O.
     """
+
+    @property
+    def roles(self) -> Sequence[Role]:
+        """Whom `grow` asks, the judge aside."""
+
+    @property
+    def samples_at_most(self) -> int:
+        """Samples that one search may ask for; an upper bound for planning, seldom reached."""
 
     def arms(self) -> Mapping[str, "Recipe"]:
         """Independent searches of every problem, by name; `{"": self}` if there is just one."""

@@ -58,8 +58,7 @@ def read_settings(defaults: T, overrides: Sequence[str]) -> T:
 def check(run: Run) -> None:
     """Raises `UserError` if the recipe asks a role that no engine answers."""
     recipe = run.recipe
-    asked = (recipe.role,) if isinstance(recipe, Rft) else ("policy", "critic", "reviser")
-    for role in asked:
+    for role in recipe.roles:
         if not getattr(run.engines, role):
             name = name_of(recipe)
             raise UserError(f"{name} asks a {role}, and none is named; for example local:FOLDER")

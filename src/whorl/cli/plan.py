@@ -9,9 +9,6 @@ import typer
 
 from whorl import iterate, settings
 from whorl.cli.guard import FAILED
-from whorl.recipe import Recipe
-from whorl.recipes.rft import Rft
-from whorl.recipes.sigma import Sigma
 
 SHOWN = 5  # failures that are listed
 
@@ -62,22 +59,9 @@ def describe(run: iterate.Run, said: Mapping[str, Any]) -> None:
     bad = f", {found.bad:,} bad lines passed over" if found.bad else ""
     typer.echo(f"problems: {found.problems:,}{bad}")
     searches = found.problems * len(run.recipe.arms())
-    most = samples_at_most(run.recipe)
-    bound = f", {searches * most:,} samples at most" if most else ""
-    typer.echo(f"searches: {searches:,} in each round{bound}")
+    most = searches * run.recipe.samples_at_most
+    typer.echo(f"searches: {searches:,} in each round, {most:,} samples at most")
     typer.echo("the engines open; nothing was written")
-
-
-def samples_at_most(recipe: Recipe) -> int | None:
-    """Samples that one search may ask models for; far fewer are usual. None: unknown."""
-    if isinstance(recipe, Rft):
-        return recipe.samples
-    if isinstance(recipe, Sigma):
-        uct = recipe.uct
-        asked = uct.depth if recipe.mode == "per_depth" else 1
-        refined = (recipe.retries + 1) * (2 * asked + 1)
-        return uct.simulations * uct.depth * uct.children + refined
-    return None
 
 
 def tell_failures(path: Path, failures: Mapping[str, str], again: str) -> None:

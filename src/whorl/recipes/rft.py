@@ -7,12 +7,12 @@ Differences from the paper
 1. Distinct means distinct text; the paper compares lists of equations.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from whorl import prompts
-from whorl.ask import Moves
+from whorl.ask import Moves, Role
 from whorl.example import Weighted
 from whorl.problem import Problem
 from whorl.recipe import Harvest
@@ -33,6 +33,16 @@ class Rft:
     samples: int = 8
     keep: int = 4
     role: Literal["policy", "reviser"] = "policy"
+
+    @property
+    def roles(self) -> Sequence[Role]:
+        """The one that solves."""
+        return (self.role,)
+
+    @property
+    def samples_at_most(self) -> int:
+        """Exactly so many."""
+        return self.samples
 
     def arms(self) -> Mapping[str, "Rft"]:
         """One search per problem."""

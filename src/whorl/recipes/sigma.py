@@ -21,7 +21,7 @@ Differences from the paper
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -73,6 +73,18 @@ class Sigma:
     critic_tokens: int = 512
     reviser_tokens: int = 512
     take: Literal["refined", "unrefined"] = "refined"
+
+    @property
+    def roles(self) -> Sequence[Role]:
+        """Policy, critic and reviser."""
+        return ("policy", "critic", "reviser")
+
+    @property
+    def samples_at_most(self) -> int:
+        """Every simulation expands to full depth, every try revises every step and is completed."""
+        calls = 2 * self.uct.depth if self.mode == "per_depth" else 2
+        searched = self.uct.simulations * self.uct.depth * self.uct.children
+        return searched + (self.retries + 1) * (calls + 1)
 
     def arms(self) -> Mapping[str, "Sigma"]:
         """One search per temperature."""
@@ -242,8 +254,9 @@ class _Refinement:
             note = _became(original, revised.text)
             if note == REVISED:
                 # a reviser ends its turn after one step: only an answer ends the solution
-                finished = "length" if revised.finished == "length" else "stop"
-                reply = replace(revised, text=revised.text.strip(), finished=finished)
+                if revised.finished == "eos":
+                    revised = replace(revised, finished="stop")
+                reply = replace(revised, text=revised.text.strip())
         node = step_node(at, reply, recipe.sampling.steps, author="reviser")
         node.note = f"{note}: {node.note}" if node.pruned else note
         return tree.add(node)
