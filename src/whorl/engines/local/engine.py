@@ -22,6 +22,7 @@ from whorl.engines.local.stops import Stops
 
 _STEPS = 32  # decode steps per slice at most
 _PREFILL_TOKENS = 1024  # new prompt tokens per forward pass, padding included
+_PADDING = 128  # tokens
 
 _ROW = np.dtype(
     [
@@ -87,6 +88,7 @@ class Local:
         self._ends = np.zeros(self._model.vocabulary, dtype=np.bool_)
         self._ends[sorted({self.chat.eos, *ends(folder)})] = True
         self._max_rows = max_rows
+        self._worth_filling = -(-max_rows // 8)  # free rows: prefills are cheaper together
         self._waiting: deque[_Job] = deque()
         self._done: list[tuple[int, Replies | Failure]] = []
         self._jobs: list[tuple[_Job, int]] = []  # of each running row: whose, and which sample
@@ -112,10 +114,13 @@ class Local:
 
     def poll(self, timeout: float) -> Sequence[tuple[int, Replies | Failure]]:
         with torch.inference_mode():
-            self._admit()
-            few = len(self._jobs) // 4
             for _ in range(_STEPS):
-                if not self._jobs or len(self._done) > few:
+                room = self._max_rows - len(self._jobs)
+                if self._waiting and (room >= self._worth_filling or not self._jobs):
+                    self._admit()
+                elif self._done and room >= self._worth_filling:
+                    break  # the caller may have more
+                if not self._jobs:
                     break
                 self._step()
         done, self._done = self._done, []
@@ -274,13 +279,11 @@ class Local:
 
 def _chunks(lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Ranges of ascending `lengths` that are padded together: within the budget of a forward pass,
-    and with little padding."""
+    and with less padding than a pass of its own would cost."""
     begin = 0
     for end in range(1, len(lengths) + 1):
-        if end == len(lengths):
+        here = lengths[begin : end + 1]
+        size = len(here) * here[-1]
+        if end == len(lengths) or size > _PREFILL_TOKENS or size - sum(here) > _PADDING:
             yield begin, end
-        else:
-            full = (end + 1 - begin) * lengths[end] > _PREFILL_TOKENS
-            if full or lengths[end] > 1.25 * lengths[begin] + 4:
-                yield begin, end
-                begin = end
+            begin = end
