@@ -5,6 +5,7 @@ same held-out problems. Everything is kept in one folder, so a demo that was int
 """
 
 import multiprocessing
+import os
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -85,7 +86,7 @@ BLACK_BOX = Rft(replace(SAMPLING, temperature=0.7), samples=2, keep=2, role="rev
 METHODS = (
     Method("SIGMA", "sigma", SIGMA, SIGMA),
     Method(
-        "MCTS paths, unrefined",
+        "unrefined paths",
         "sigma",
         SIGMA,
         replace(SIGMA, take="unrefined"),
@@ -154,11 +155,12 @@ SIGMA_FOREST = METHODS[0].forest
 
 
 def _grow(folder: Path, train: Path, method: Method, watch: Watch, seed: int) -> None:
-    """Grow a method's trees into a run folder of their own."""
-    engines = Engines(f"local:{POLICY}", f"local:{TEACHER}", f"local:{TEACHER}")
-    if isinstance(method.grow, Rft):
-        teacher = method.grow.role == "reviser"
-        engines = Engines(reviser=f"local:{TEACHER}") if teacher else Engines(f"local:{POLICY}")
+    """Grow a method's trees into a run folder of their own, unless they are there already."""
+    if (folder / "failures.jsonl").exists():  # what growing writes last
+        return
+    models = {"policy": POLICY, "critic": TEACHER, "reviser": TEACHER}
+    asked = {role: f"local:{models[role]}" for role in method.grow.roles}
+    engines = Engines(**asked, processes=_cores())
     run = Run(folder, train, engines, method.grow, seed=seed)
     with RunFolder.open(folder, {"method": method.name, "seed": seed}, version=__version__) as own:
         watch.say(f"{method.forest}: growing trees")
@@ -203,10 +205,15 @@ def _scores(model: Path, test: Path, out: Path, watch: Watch) -> Sequence[Score]
     """Greedy attempts at the held-out problems; kept in `out`, which is read if it is there."""
     if out.exists():
         return read_scores(out)
-    scores = iterate.measure(Engines(f"local:{model}"), test, GREEDY, watch)
+    scores = iterate.measure(Engines(f"local:{model}", processes=_cores()), test, GREEDY, watch)
     write_scores(out, scores)
     watch.wrote(out, f"scores of {model.name}")
     return read_scores(out)
+
+
+def _cores() -> int:
+    """The models are small enough for every core to have its own."""
+    return len(os.sched_getaffinity(0))
 
 
 def _file(method: Method) -> str:

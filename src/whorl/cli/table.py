@@ -35,7 +35,7 @@ def print_summary(summary: Summary, comparison: Paired | None) -> None:
 
 def print_demo(outcome: Outcome) -> None:
     """What each method made of the policy."""
-    table = Table("", "%", "95 % interval", "difference", "p", "examples", "tokens", box=None)
+    table = Table("", "right", "95 %", "gain", "95 %", "p", "tokens", box=None, pad_edge=False)
     base = summarise(outcome.base).passed[1]
     table.add_row("policy", f"{100 * base.value:.1f}", _interval(base))
     for result in outcome.results:
@@ -45,12 +45,18 @@ def print_demo(outcome: Outcome) -> None:
             result.method.name,
             f"{100 * rate.value:.1f}",
             _interval(rate),
-            f"{100 * change.difference.value:+.1f} ({_interval(change.difference)})",
-            f"{change.p_value:.2g}",
-            f"{result.examples:,}",
+            f"{100 * change.difference.value:+.1f}",
+            _interval(change.difference),
+            f"{change.p_value:.1g}",
             f"{sum(result.harvested.cost.values()):,}",
         )
-    _console().print(table)
+    console = _console()
+    console.print(table)
+    first = outcome.results[0]
+    console.print(
+        f"% of {first.against.problems:,} held-out problems; every student learned from "
+        f"{first.examples:,} examples; p: exact McNemar test; tokens: sampled to make the examples"
+    )
 
 
 def as_mapping(summary: Summary, comparison: Paired | None) -> dict[str, Any]:
