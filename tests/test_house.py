@@ -42,3 +42,17 @@ def test_every_module_says_what_it_is() -> None:
             continue
         module = importlib.import_module(".".join(relative.parts))
         assert module.__doc__, f"{relative} has no docstring"
+
+
+def test_the_readme_maps_every_file() -> None:
+    script = ROOT / "scripts" / "filemap"
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    missing = set(done.stdout.splitlines()) - set((ROOT / "README.md").read_text().splitlines())
+    assert not missing, "paste the output of scripts/filemap into the README"
+
+
+def test_the_readme_program_runs() -> None:
+    program = (ROOT / "README.md").read_text().partition("```python\n")[2].partition("```")[0]
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "boxed" in done.stdout
