@@ -8,10 +8,12 @@ export HF_HUB_OFFLINE = 1
 setup: .venv/.ready
 
 .venv/.ready: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install -q -c constraints.txt torch
-	.venv/bin/python -m pip install -q -c constraints.txt -e '.[dev]'
-	touch $@
+	@start=$$(date +%s); set -e; \
+	$(PYTHON) -m venv .venv; \
+	.venv/bin/python -m pip install -q -c constraints.txt torch; \
+	.venv/bin/python -m pip install -q -c constraints.txt -e '.[dev]'; \
+	touch $@; \
+	echo "set-up took $$(( $$(date +%s) - start )) seconds"
 
 demo: setup
 	.venv/bin/whorl demo
