@@ -7,7 +7,7 @@ same held-out problems. Everything is kept in one folder, so a demo that was int
 import multiprocessing
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
@@ -274,11 +274,7 @@ def describe(outcome: Outcome, trees: Sequence[Tree], size: Size) -> Report:
                 tuple(Figure(name, number) for name, number in sorted(counts.items())),
             )
             for result in outcome.results
-            for title, counts in (
-                ("Counted", result.harvested.tally),
-                ("Left out of the examples", result.harvested.dropped),
-                ("Tokens", result.harvested.cost),
-            )
+            for title, counts in _counts(result)
             if counts
         ),
         trees=tuple(trees),
@@ -288,6 +284,14 @@ def describe(outcome: Outcome, trees: Sequence[Tree], size: Size) -> Report:
             _settings("fine-tuning", TRAINING),
         ),
     )
+
+
+def _counts(result: Result) -> Iterator[tuple[str, Mapping[str, int]]]:
+    """A method's counters; what it shares with the method that grew its trees is shown there."""
+    if result.method.grow is result.method.harvest:
+        yield "Counted", result.harvested.tally
+        yield "Tokens", {role: count for role, count in result.harvested.cost.items() if count}
+    yield "Left out of the examples", result.harvested.dropped
 
 
 def as_mapping(outcome: Outcome) -> dict[str, object]:
