@@ -1,0 +1,30 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from whorl import models
+from whorl.chat import Chat
+from whorl.data.synthetic import generate
+from whorl.models.pretrain import accuracy, load
+
+
+@pytest.mark.parametrize("folder", [models.POLICY, models.TEACHER], ids=lambda path: path.name)
+def test_a_shipped_folder_is_complete_and_loads(folder: Path) -> None:
+    chat, model = Chat.load(folder), load(folder)
+    assert model.config.vocab_size == len(chat.tokenizer)
+    assert (folder / "README.md").is_file()
+
+
+def test_both_together_are_under_ten_megabytes() -> None:
+    files = [f for folder in (models.POLICY, models.TEACHER) for f in folder.iterdir()]
+    assert sum(file.stat().st_size for file in files) < 10_000_000
+
+
+@pytest.mark.parametrize(
+    ("folder", "low", "high"), [(models.POLICY, 0.28, 0.72), (models.TEACHER, 0.7, 1.0)]
+)
+def test_greedy_accuracy_is_what_the_card_says(folder: Path, low: float, high: float) -> None:
+    torch.set_num_threads(1)
+    score = accuracy(load(folder), Chat.load(folder), list(generate("test", 60, seed=5)))
+    assert low <= score <= high  # four standard errors round the card's figure
