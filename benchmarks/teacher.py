@@ -1,8 +1,9 @@
 """What the shipped models can do: solve, critique, revise; and what a critique is worth.
 
-All on test problems. A step to review follows a right prefix and is sampled from the policy at
-temperature 1, as are its siblings; every Q is the mean outcome of rollouts of the policy. Steps are
-right or wrong by comparison with the program that made the problem. Rates have 95 % intervals.
+All on test problems. A step to review follows a right prefix and is sampled from the policy, as are
+its siblings; every Q is the mean outcome of rollouts of the policy. Steps are right or wrong by
+comparison with the program that made the problem. Rates have 95 % intervals. The last line is one
+JSON object.
 
 Run: .venv/bin/python benchmarks/teacher.py
 """
@@ -32,6 +33,7 @@ from whorl.models.slips import Situation, claims, review, wrong_attempt
 from whorl.prompts import Candidate, Critique, read_critique, write_critique
 
 SAMPLES = 16
+TEMPERATURES = (0.7, 1.0)
 ROLLOUTS = 4
 TRIES = 3  # the step and its siblings
 
@@ -56,20 +58,20 @@ def main() -> None:
         "teacher_greedy": solving(teacher, stories),
         "policy_pass_at": sampling(policy, stories),
     }
-    rng = Random(options.seed)
-    seen, majorities = situations(policy, rng, options.steps, seed=options.seed)
-    alone = [replace(situation, siblings=()) for situation in seen]
-    starts = [_continued(s.story, s.prefix) for s in seen]
-    greedy_steps, teacher_steps = policy.steps(starts), teacher.steps(starts)
-    result["step_right"] = {
-        "policy_sampled": rate(is_right(s, s.step.text) for s in seen),
-        "policy_greedy": rate(map(is_right, seen, greedy_steps)),
-        "policy_majority_of_3": rate(map(is_right, seen, majorities)),
-        "teacher_decodes": rate(map(is_right, seen, teacher_steps)),
-        "with_2_siblings": reviewed(teacher, seen),
-        "with_no_sibling": reviewed(teacher, alone),
-    }
-    result["revision_right"] = revisions(teacher, rng, seen)
+    for temperature in TEMPERATURES:
+        rng = Random(options.seed)
+        seen, majorities = situations(policy, rng, options.steps, temperature=temperature)
+        alone = [replace(situation, siblings=()) for situation in seen]
+        starts = [_continued(s.story, s.prefix) for s in seen]
+        result[f"steps_at_{temperature}"] = {
+            "policy_sampled": rate(is_right(s, s.step.text) for s in seen),
+            "policy_greedy": rate(map(is_right, seen, policy.steps(starts))),
+            "policy_majority_of_3": rate(map(is_right, seen, majorities)),
+            "teacher_decodes": rate(map(is_right, seen, teacher.steps(starts))),
+            "with_siblings": reviewed(teacher, seen),
+            "without_siblings": reviewed(teacher, alone),
+            **revisions(teacher, rng, seen),
+        }
     result["cpu_seconds"] = round(time.process_time(), 1)
     print(json.dumps(result))
 
@@ -101,16 +103,18 @@ def sampling(decoder: Decoder, stories: Sequence[Story]) -> dict[str, Any]:
 
 
 def situations(
-    policy: Decoder, rng: Random, n: int, *, seed: int
+    policy: Decoder, rng: Random, n: int, *, temperature: float
 ) -> tuple[list[Situation], list[str]]:
     """Steps to review, and the majority of the three samples that each was taken from."""
-    stories = list(generate("test", n, seed=seed + 1))
+    stories = list(generate("test", n, seed=rng.randrange(10**6)))
     places = [rng.randrange(len(story.solution)) for story in stories]
     starts = [
         _continued(story, "".join(f"{step}\n\n" for step in story.solution[:index]))
         for story, index in zip(stories, places, strict=True)
     ]
-    samples = policy.steps([start for start in starts for _ in range(TRIES)], temperature=1.0)
+    samples = policy.steps(
+        [start for start in starts for _ in range(TRIES)], temperature=temperature
+    )
     groups = [samples[TRIES * i : TRIES * (i + 1)] for i in range(n)]
     distinct = [list(dict.fromkeys(group)) for group in groups]
     values = iter(_rollouts(policy, stories, starts, distinct))
@@ -128,7 +132,7 @@ def _rollouts(
     starts: Sequence[Prompt],
     steps: Sequence[Sequence[str]],
 ) -> list[float]:
-    """Q in [-1, 1] of every step in order: the mean outcome of the policy's continuations."""
+    """Q in [-1, 1] of every step in order: the mean outcome of the policy's continuations at 1."""
     flat = [(story, start, step) for story, start, texts in zip(stories, starts, steps, strict=True)
             for step in texts]  # fmt: skip
     texts = iter(
