@@ -5,8 +5,9 @@ tokens with one sample each and 16 with 16 each, 96 new tokens, temperature 0.8;
 the prompts sorted by length. The sides take turns; each figure is the best of its repeats,
 generate()'s also the best of its batch sizes, of which the slow ones run once.
 
-Search: SIGMA with the shipped policy in all three roles, against 16 whole solutions of each of the
-same problems by the same engine; CPU seconds of this process, search included.
+Search: SIGMA with the shipped policy in all three roles, from the time when as many searches have
+ended as run side by side, against 16 whole solutions per problem by the same engine; CPU seconds of
+this process, search included.
 
 The last line is one JSON object.
 """
@@ -49,14 +50,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--rows", type=int, nargs="+", default=[64], help="of the engine")
-    parser.add_argument("--problems", type=int, default=16, help="to search")
+    parser.add_argument("--problems", type=int, default=128, help="to search")
     options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_model(folder)
         figures = measure(folder, options.repeats, options.rows)
-    figures |= measure_search(options.problems, options.repeats)
+    figures |= measure_search(options.problems)
     print(json.dumps(figures))
 
 
@@ -231,40 +232,41 @@ class Timed:
         self.engine.close()
 
 
-def measure_search(count: int, repeats: int) -> dict[str, float]:
-    """Search and plain sampling in turns, on `count` problems."""
+def measure_search(count: int) -> dict[str, float]:
+    """Search in the middle of a long run, over `count` problems, against plain sampling."""
     folder = Path(whorl.models.__file__).parent / "policy"
-    tasks = list(synthetic("test", count, seed=1))
-    plain = searched = share = 0.0
-    for repeat in range(repeats):
-        plain = max(plain, sample_plainly(Local(folder), tasks, repeat))
-        engine = Timed(Local(folder))
-        judges = Judges()
-        begun = time.process_time()
-        searches = ((task.id, Sigma().grow(task)) for task in tasks)
-        engines = {"policy": engine, "critic": engine, "reviser": engine, "judge": judges}
-        for finished in drive(searches, engines, width=WIDTH, seed=repeat):
-            assert finished.error is None, finished.error
-        seconds = time.process_time() - begun
-        judges.close()
-        if engine.tokens / seconds > searched:
-            searched, share = engine.tokens / seconds, engine.seconds / seconds
-    print(
-        f"plain {plain:,.0f}, search {searched:,.0f} tokens per CPU-second, {share:.1%} in engine"
+    tasks = list(synthetic("test", count + 2 * WIDTH, seed=1))
+    plain = sample_plainly(Local(folder), tasks[:128])
+    engine = Timed(Local(folder))
+    judges = Judges()
+    engines = {"policy": engine, "critic": engine, "reviser": engine, "judge": judges}
+    searches = drive(
+        ((task.id, Sigma().grow(task)) for task in tasks), engines, width=WIDTH, seed=0
     )
+    marks = []
+    for number, finished in enumerate(searches, start=1):
+        assert finished.error is None, finished.error
+        if number in (WIDTH, WIDTH + count):  # as many in flight from the first mark to the last
+            marks.append((engine.tokens, engine.seconds, time.process_time()))
+        if number == WIDTH + count:
+            break
+    searches.close()
+    judges.close()
+    tokens, seconds, total = (last - first for first, last in zip(*marks, strict=True))
+    plain = max(plain, sample_plainly(Local(folder), tasks[:128]))
     return {
         "plain": round(plain),
-        "search": round(searched),
-        "engine_share": round(share, 3),
-        "search_over_plain": round(searched / plain, 3),
+        "search": round(tokens / total),
+        "engine_share": round(seconds / total, 3),
+        "search_over_plain": round(tokens / total / plain, 3),
     }
 
 
-def sample_plainly(engine: Local, tasks: Sequence[Problem], seed: int) -> float:
+def sample_plainly(engine: Local, tasks: Sequence[Problem]) -> float:
     begun = time.process_time()
     for ticket, task in enumerate(tasks):
         prompt = words.solve(task.question)
-        engine.submit(ticket, Ask(prompt, n=16, max_tokens=1024, temperature=0.7, seed=seed))
+        engine.submit(ticket, Ask(prompt, n=16, max_tokens=1024, temperature=0.7))
     tokens = waiting = 0
     while waiting < len(tasks):
         for _, replies in engine.poll(0.0):

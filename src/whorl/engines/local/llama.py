@@ -135,10 +135,13 @@ class Llama:
         rotation = self._rotations(int(positions.max()) + 1)[positions.view(-1)]
         groups = [self._group(positions, begin, rows) for begin in range(0, count, _GROUP)]
 
-        x = self._embedding[ids.view(-1)]  # [A * L, hidden]
+        size = ids.numel()
+        rest = _rounded(size) - size
+        filler = torch.zeros(rest, self.heads * self.head_dim, dtype=self.dtype)
+        x = self._embedding[F.pad(ids.view(-1), (0, rest))]  # [A * L + rest, hidden]
         for index, layer in enumerate(self._stack):
             normed = F.rms_norm(x, x.shape[-1:], layer.attention_norm, self._eps)
-            queries, keys, values = self._project(layer, normed, rotation)
+            queries, keys, values = self._project(layer.qkv(normed)[:size], rotation)
             rows.write(index, slots, keys, values)
             queries = queries.reshape(count, length, self.kv_heads, -1, self.head_dim)
             seen = torch.cat(
@@ -147,11 +150,12 @@ class Llama:
                     for begin, end, mask in groups
                     for cached in [rows.read(index, first + begin, first + end, mask.shape[-1])]
                 ]
+                + [filler]
             )
             x = layer.out(seen, add=x)
             normed = F.rms_norm(x, x.shape[-1:], layer.mlp_norm, self._eps)
             x = layer.down(layer.up(normed, times=layer.gate(normed, silu=True)), add=x)
-        return x.view(count, length, -1)
+        return x[:size].view(count, length, -1)
 
     def _group(self, positions: Tensor, begin: int, rows: Rows) -> tuple[int, int, Tensor]:
         """A range of rows, and what its new tokens may not see: `[a, 1, L, 1, T]`."""
@@ -162,15 +166,17 @@ class Llama:
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Next-token scores `[A, vocabulary]`, float32, of hidden states `[A, hidden]`."""
+        count = hidden.shape[0]
+        hidden = F.pad(hidden, (0, 0, 0, _rounded(count) - count))
         normed = F.rms_norm(hidden, hidden.shape[-1:], self._norm, self._eps)
-        return self._head(normed).float()
+        return self._head(normed)[:count].float()
 
-    def _project(self, layer: _Layer, x: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _project(self, fused: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Rotated queries and keys, and values, each `[A * L, its heads, D]`."""
-        fused = layer.qkv(x).view(x.shape[0], -1, self.head_dim)
+        fused = fused.view(fused.shape[0], -1, self.head_dim)
         both, values = torch.split(fused, [self.heads + self.kv_heads, self.kv_heads], dim=1)
         pairs = torch.view_as_complex(both.float().reshape(*both.shape[:2], -1, 2))
-        rotated = torch.view_as_real(pairs * rotation).flatten(-2).to(x.dtype)
+        rotated = torch.view_as_real(pairs * rotation).flatten(-2).to(fused.dtype)
         queries, keys = torch.split(rotated, [self.heads, self.kv_heads], dim=1)
         return queries, keys, values
 
@@ -198,6 +204,13 @@ class Llama:
             angles = torch.outer(torch.arange(end + 256.0), self._inverse_frequencies)
             self._cis = torch.polar(torch.full_like(angles, self._rotary_scale), angles)[:, None]
         return self._cis
+
+
+def _rounded(rows: int) -> int:
+    """Rows of a product, at least `rows`: few sizes, for each new one costs its first product a
+    kernel to be generated, about as much as the product of a hundred rows."""
+    step = 8 if rows <= 64 else 32
+    return -(-rows // step) * step
 
 
 def _rotary(config: Any, head_dim: int) -> tuple[Tensor, float]:
