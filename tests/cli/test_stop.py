@@ -36,12 +36,20 @@ def arguments(tmp_path: Path) -> list[str]:
     ]
 
 
+def _heeds_interrupts() -> None:
+    """A suite that runs in the background may have been told to ignore them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on(
     whorl, arguments: list[str], tmp_path: Path
 ) -> None:
     journal = tmp_path / "run" / "journal.db"
     process = subprocess.Popen(
-        [sys.executable, "-c", WHORL, *arguments], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", WHORL, *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=_heeds_interrupts,
     )
     deadline = time.monotonic() + 200
     while process.poll() is None and time.monotonic() < deadline:

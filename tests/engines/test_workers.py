@@ -80,6 +80,11 @@ if __name__ == "__main__":
 """
 
 
+def _heeds_interrupts() -> None:
+    """A suite that runs in the background may have been told to ignore them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_no_process_is_left_when_the_parent_ends(folder: Path, tmp_path: Path, how: int) -> None:
     script = tmp_path / "parent.py"
@@ -90,6 +95,7 @@ def test_no_process_is_left_when_the_parent_ends(folder: Path, tmp_path: Path, h
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=_heeds_interrupts,
     )
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
