@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -265,3 +267,25 @@ def test_the_code_preset_rewrites_the_whole_path_with_the_answer_in_sight() -> N
     trees = grown(recipe, problems=10)
     assert all(len(attempts(tree)) <= 1 for tree in trees)
     assert all(tree.tip != ROOT for tree in trees if pick(tree) is not None)
+
+
+GOLDEN = Path(__file__).parent / "golden_sigma.jsonl"
+
+
+@pytest.mark.parametrize("mode", ["per_depth", "whole_path"])
+def test_trees_are_those_of_a_known_good_run(mode: Literal["per_depth", "whole_path"]) -> None:
+    # Written by `python tests/recipes/test_sigma.py`; a change here must be meant.
+    expected = [line for line in GOLDEN.read_text().splitlines() if f'"{mode}"' in line]
+    assert [tree.to_json() for tree in _golden(mode)] == expected
+
+
+def _golden(mode: Literal["per_depth", "whole_path"]) -> list[Tree]:
+    trees = grown(replace(SIGMA, mode=mode), problems=3)
+    for tree in trees:
+        tree.provenance = {"mode": mode}
+    return trees
+
+
+if __name__ == "__main__":
+    lines = [tree.to_json() for mode in ("per_depth", "whole_path") for tree in _golden(mode)]
+    GOLDEN.write_text("\n".join(lines) + "\n")
