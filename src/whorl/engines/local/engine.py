@@ -23,6 +23,7 @@ from whorl.engines.local.stops import Stops
 _STEPS = 32  # decode steps per slice at most
 _PREFILL_TOKENS = 1024  # new prompt tokens per forward pass, padding included
 _PADDING = 128  # tokens
+_ALIKE = 32  # tokens
 
 _ROW = np.dtype(
     [
@@ -78,7 +79,7 @@ class Local:
             self._model = Llama(folder, dtype=dtype)
             self._kv = Rows(
                 self._model.layers,
-                max_rows,
+                max_rows + 1,  # one to spare, for exchanges
                 self._model.kv_heads,
                 self._model.head_dim,
                 dtype=dtype,
@@ -177,6 +178,7 @@ class Local:
         for row in range(first, len(self._jobs)):
             self._open(row)
         self._advance(torch.cat(logits)[sources], first)
+        self._arrange()
 
     def _prefill(self, new: Sequence[tuple[int, ...]], starts: Sequence[int], first: int) -> Tensor:
         """Scores `[A, V]` of the token after each prompt, whose new ids are given."""
@@ -211,6 +213,34 @@ class Local:
             wider = np.zeros((self._max_rows, max(job.allowed, 2 * width)), dtype=np.int32)
             wider[:, :width] = self._sampled
             self._sampled = wider
+
+    def _arrange(self) -> None:
+        """Put rows of about the same length next to each other: neighbours attend together, over as
+        many slots as the longest of them has. Only rows in a wrong place are moved."""
+        here = self._rows["position"][: len(self._jobs)] // _ALIKE
+        there = np.sort(here)
+        wrong = np.flatnonzero(here != there)
+        slots = wrong[np.argsort(there[wrong], kind="stable")]
+        movers = wrong[np.argsort(here[wrong], kind="stable")]
+        if not len(wrong):
+            return
+        source = dict(
+            zip(slots.tolist(), movers.tolist(), strict=True)
+        )  # slot -> row that goes there
+        lengths = self._rows["position"].copy()
+        while source:
+            start, mover = source.popitem()
+            slot = start
+            self._kv.copy(start, [self._max_rows], int(lengths[start]))  # the spare row
+            while mover != start:
+                self._kv.copy(mover, [slot], int(lengths[mover]))
+                slot, mover = mover, source.pop(mover)
+            self._kv.copy(self._max_rows, [slot], int(lengths[start]))
+        self._rows[slots] = self._rows[movers]
+        self._sampled[slots] = self._sampled[movers]
+        jobs = [self._jobs[mover] for mover in movers]
+        for slot, job in zip(slots, jobs, strict=True):
+            self._jobs[slot] = job
 
     def _step(self) -> None:
         """One more token for every row."""

@@ -6,7 +6,7 @@ cache slots numbered by token position (docs/log.md has what was tried and measu
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from whorl.engines.local.rows import Rows
 ARCHITECTURES = ("LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM")
 
 _BLOCK = 192  # cache slots per attention block: MKL splits longer sums at a length-dependent point
-_GROUP = 16  # rows that attend together, over as many slots as the longest of them has
+_WASTE = 512  # slots read in vain, about what attention in one more group costs
 _MIN_QUERIES = 4  # below this MKL takes a matrix-vector kernel, which rounds differently
 
 
@@ -133,7 +133,11 @@ class Llama:
         rows.reserve(int(positions.max()) + 1)
         slots = rows.slots(first, positions)  # [A * L * kv]
         rotation = self._rotations(int(positions.max()) + 1)[positions.view(-1)]
-        groups = [self._group(positions, begin, rows) for begin in range(0, count, _GROUP)]
+        ends = (positions[:, -1] + 1).tolist()
+        groups = [
+            (begin, end, self._mask(positions[begin:end], rows.span(max(ends[begin:end]))))
+            for begin, end in _groups(ends)
+        ]
 
         size = ids.numel()
         rest = _rounded(size) - size
@@ -157,12 +161,10 @@ class Llama:
             x = layer.down(layer.up(normed, times=layer.gate(normed, silu=True)), add=x)
         return x[:size].view(count, length, -1)
 
-    def _group(self, positions: Tensor, begin: int, rows: Rows) -> tuple[int, int, Tensor]:
-        """A range of rows, and what its new tokens may not see: `[a, 1, L, 1, T]`."""
-        here = positions[begin : begin + _GROUP, None, :, None, None]
-        span = rows.span(int(here.max()) + 1)
-        mask = torch.where(torch.arange(span) <= here, 0.0, -torch.inf).to(self.dtype)
-        return begin, begin + here.shape[0], mask
+    def _mask(self, positions: Tensor, span: int) -> Tensor:
+        """What new tokens may not see, as scores to add: `[a, 1, L, 1, T]`."""
+        here = positions[:, None, :, None, None]
+        return torch.where(torch.arange(span) <= here, 0.0, -torch.inf).to(self.dtype)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Next-token scores `[A, vocabulary]`, float32, of hidden states `[A, hidden]`."""
@@ -204,6 +206,18 @@ class Llama:
             angles = torch.outer(torch.arange(end + 256.0), self._inverse_frequencies)
             self._cis = torch.polar(torch.full_like(angles, self._rotary_scale), angles)[:, None]
         return self._cis
+
+
+def _groups(ends: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Ranges of rows that attend together, over as many slots as the longest of a range needs."""
+    begin = total = longest = 0
+    for row, end in enumerate(ends):
+        longest = max(longest, end)
+        if longest * (row + 1 - begin) - total - end > _WASTE:
+            yield begin, row
+            begin, total, longest = row, 0, end
+        total += end
+    yield begin, len(ends)
 
 
 def _rounded(rows: int) -> int:
