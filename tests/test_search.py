@@ -254,6 +254,12 @@ def test_settings_without_sense_are_refused(name: str) -> None:
         Uct(**{name: 0})
 
 
+@pytest.mark.parametrize("wrong", [{"temperature": -0.1}, {"top_p": 0.0}, {"step_tokens": 0}])
+def test_sampling_without_sense_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Sampling(**wrong)  # type: ignore[arg-type]
+
+
 def test_sampled_solutions_share_the_steps_they_begin_with() -> None:
     tree = Tree(PROBLEM)
     replies = (

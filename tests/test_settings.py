@@ -125,7 +125,7 @@ sigmas = st.builds(
     Sigma,
     uct=st.builds(Uct, children=st.integers(1, 9), constant=st.floats(-1e9, 1e9)),
     sampling=st.builds(Sampling, steps=st.sampled_from([Sampling().steps, StepMarker()])),
-    temperatures=st.lists(st.floats(0, 2), max_size=3).map(tuple),
+    temperatures=st.lists(st.floats(0, 2), min_size=1, max_size=3).map(tuple),
     show_gold=st.booleans(),
     mode=st.sampled_from(["per_depth", "whole_path"]),
 )

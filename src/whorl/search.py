@@ -34,6 +34,12 @@ class Sampling:
     solution_tokens: int = 1024
     steps: Segmenter = BlankLine()  # noqa: RUF009 (frozen, so sharing it is safe)
 
+    def __post_init__(self) -> None:
+        if self.temperature < 0 or not 0 < self.top_p <= 1:
+            raise ValueError("temperature must not be negative, and top_p must be in (0, 1]")
+        if min(self.step_tokens, self.solution_tokens) < 1:
+            raise ValueError("step_tokens and solution_tokens must be at least 1")
+
 
 @dataclass(frozen=True, slots=True)
 class Uct:

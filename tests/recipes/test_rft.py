@@ -1,5 +1,7 @@
 """RFT over the toy world and by hand."""
 
+import pytest
+
 from whorl.ask import Ask, Replies, Reply
 from whorl.drive import drive
 from whorl.engines import toy
@@ -42,6 +44,12 @@ def test_no_right_solution_is_counted() -> None:
     assert recipe.harvest(tree).dropped == {"no right solution": 1}
     assert recipe.tally(tree) == {"right": 0, "wrong": 1, "no answer": 1}
     assert tree.tip == ROOT
+
+
+@pytest.mark.parametrize("wrong", [{"samples": 0}, {"keep": 0}])
+def test_settings_without_sense_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        Rft(**wrong)  # type: ignore[arg-type]
 
 
 def test_a_black_box_asks_the_reviser() -> None:

@@ -269,6 +269,15 @@ def test_the_code_preset_rewrites_the_whole_path_with_the_answer_in_sight() -> N
     assert all(tree.tip != ROOT for tree in trees if pick(tree) is not None)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [{"temperatures": ()}, {"temperatures": (-1.0,)}, {"retries": -1}, {"critic_tokens": 0}],
+)
+def test_settings_without_sense_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Sigma(**wrong)  # type: ignore[arg-type]
+
+
 GOLDEN = Path(__file__).parent / "golden_sigma.jsonl"
 
 

@@ -34,6 +34,10 @@ class Rft:
     keep: int = 4
     role: Literal["policy", "reviser"] = "policy"
 
+    def __post_init__(self) -> None:
+        if min(self.samples, self.keep) < 1:
+            raise ValueError("samples and keep must be at least 1")
+
     @property
     def roles(self) -> Sequence[Role]:
         """The one that solves."""

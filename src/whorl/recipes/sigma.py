@@ -74,6 +74,14 @@ class Sigma:
     reviser_tokens: int = 512
     take: Literal["refined", "unrefined"] = "refined"
 
+    def __post_init__(self) -> None:
+        if not self.temperatures or min(*self.temperatures, self.retry_temperature) < 0:
+            raise ValueError("temperatures must hold at least one, and none may be negative")
+        if min(self.siblings, self.retries) < 0:
+            raise ValueError("siblings and retries must not be negative")
+        if min(self.critic_tokens, self.reviser_tokens) < 1:
+            raise ValueError("critic_tokens and reviser_tokens must be at least 1")
+
     @property
     def roles(self) -> Sequence[Role]:
         """Policy, critic and reviser."""
