@@ -22,13 +22,13 @@ from whorl.data.synthetic import problems
 from whorl.evaluate import (
     Decoding,
     Paired,
-    Rate,
     Score,
     paired,
     read_scores,
     summarise,
     write_scores,
 )
+from whorl.findings import cells, figures, levels, reference, row
 from whorl.folder import RunFolder
 from whorl.iterate import Engines, Run, Watch
 from whorl.learn.sft import Sft, TrainResult
@@ -36,7 +36,7 @@ from whorl.models import POLICY, TEACHER
 from whorl.recipe import Recipe
 from whorl.recipes.rft import Rft
 from whorl.recipes.sigma import Sigma, attempts
-from whorl.report import Cells, Figure, Interval, Level, Report, Row, Table, write_report
+from whorl.report import Figure, Report, Row, Table, write_report
 from whorl.search import Sampling, Uct
 from whorl.stages import Harvested
 from whorl.steps import BlankLine
@@ -238,7 +238,6 @@ def describe(outcome: Outcome, trees: Sequence[Tree], size: Size) -> Report:
     base = summarise(outcome.base)
     tuned = summarise(first.scores)
     change = first.against.difference
-    reference = Row("policy", _interval(base.passed[1]), base.problems)
     return Report(
         title="whorl demo: SIGMA on the shipped models",
         lead=(
@@ -255,7 +254,10 @@ def describe(outcome: Outcome, trees: Sequence[Tree], size: Size) -> Report:
             Figure("generated tokens", outcome.tokens, "all trees, discarded branches included"),
             Figure("seconds", round(outcome.seconds), "of this call; set-up is not in it"),
         ),
-        rows=(reference, *map(_row, outcome.results)),
+        rows=(
+            reference("policy", outcome.base),
+            *(_row(outcome.base, result) for result in outcome.results),
+        ),
         remarks=(
             "The teacher that criticises and revises has seen more training than the policy, "
             "worked solutions and critiques of the same families among it.",
@@ -263,16 +265,10 @@ def describe(outcome: Outcome, trees: Sequence[Tree], size: Size) -> Report:
             "the machinery works, not what it does for a large model.",
             "Greedy decoding; a solution counts if its final answer is right.",
         ),
-        levels=tuple(
-            Level(name, count, _interval(rate), _interval(tuned.levels[name][1]))
-            for name, (count, rate) in base.levels.items()
-        ),
-        cells=_cells(first.harvested.tally),
+        levels=tuple(levels(outcome.base, first.scores)),
+        cells=cells(first.harvested.tally),
         counters=tuple(
-            Table(
-                f"{title}, {result.method.name}",
-                tuple(Figure(name, number) for name, number in sorted(counts.items())),
-            )
+            Table(f"{title}, {result.method.name}", figures(dict(sorted(counts.items()))))
             for result in outcome.results
             for title, counts in _counts(result)
             if counts
@@ -319,30 +315,15 @@ def as_mapping(outcome: Outcome) -> dict[str, object]:
     }
 
 
-def _row(result: Result) -> Row:
-    return Row(
-        result.method.name,
-        _interval(summarise(result.scores).passed[1]),
-        result.against.problems,
-        fixed=result.against.fixed,
-        broken=result.against.broken,
-        difference=_interval(result.against.difference),
-        p_value=result.against.p_value,
+def _row(base: Sequence[Score], result: Result) -> Row:
+    return replace(
+        row(result.method.name, base, result.scores),
         examples=result.examples,
         tokens=sum(result.harvested.cost.values()),
         note=result.method.note,
     )
 
 
-def _cells(tally: Mapping[str, int]) -> Cells:
-    before_after = ((a, b) for a in ("right", "wrong") for b in ("right", "wrong"))
-    return Cells(*(tally.get(f"{a} to {b}", 0) for a, b in before_after))
-
-
 def _settings(title: str, settings: object) -> Table:
     shown = {key: value for key, value in asdict(settings).items() if not isinstance(value, dict)}  # type: ignore[call-overload]
     return Table(title, tuple(Figure(key, str(value)) for key, value in shown.items()))
-
-
-def _interval(rate: Rate) -> Interval:
-    return Interval(rate.value, rate.low, rate.high)

@@ -1,16 +1,17 @@
 """What a run folder holds, gathered for the report."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
 from whorl.data.forest import read_trees
 from whorl.errors import UserError
-from whorl.evaluate import Rate, Score, paired, pass_rate, read_scores, summarise
+from whorl.evaluate import Score, pass_rate, read_scores
+from whorl.findings import cells, figures, levels, reference, row
 from whorl.folder import RunFolder
-from whorl.report import Cells, Figure, Interval, Level, Report, Row, Table
+from whorl.report import Figure, Report, Row, Table
 from whorl.settings import flat, read_recipe
 from whorl.tree import Tree
 
@@ -38,14 +39,14 @@ def summary(folder: RunFolder) -> Report:
     return Report(
         title=f"whorl: {folder.settings['recipe']['name']}",
         lead=_lead(forest, scores),
-        figures=_figures({"trees": forest.trees, "examples": forest.examples})
-        + _figures({f"tokens, {role}": count for role, count in sorted(forest.cost.items())}),
-        rows=tuple(_row(number, scores) for number in range(len(scores))),
-        levels=tuple(_levels(scores[0], scores[-1])) if len(scores) > 1 else (),
-        cells=_cells(forest.tally),
+        figures=figures({"trees": forest.trees, "examples": forest.examples})
+        + figures({f"tokens, {role}": count for role, count in sorted(forest.cost.items())}),
+        rows=tuple(_rows(scores)),
+        levels=tuple(levels(scores[0], scores[-1])) if len(scores) > 1 else (),
+        cells=cells(forest.tally),
         counters=(
-            Table("Search", _figures(forest.tally)),
-            Table("Left out of the examples", _figures(forest.dropped)),
+            Table("Search", figures(forest.tally)),
+            Table("Left out of the examples", figures(forest.dropped)),
         ),
         trees=tuple(forest.shown),
         settings=(
@@ -92,38 +93,7 @@ def _lead(forest: _Forest, scores: Sequence[Sequence[Score]]) -> str:
     return f"{grown}; the policy went from {before:.1f} % to {after:.1f} % right answers."
 
 
-def _row(number: int, scores: Sequence[Sequence[Score]]) -> Row:
-    own = scores[number]
-    accuracy = _interval(pass_rate(own, 1))
-    if not number:
-        return Row("before", accuracy, len(own))
-    change = paired(scores[0], own)
-    return Row(
-        f"after round {number}",
-        accuracy,
-        len(own),
-        fixed=change.fixed,
-        broken=change.broken,
-        difference=_interval(change.difference),
-        p_value=change.p_value,
-    )
-
-
-def _levels(before: Sequence[Score], after: Sequence[Score]) -> Iterator[Level]:
-    now = summarise(after).levels
-    for name, (count, rate) in summarise(before).levels.items():
-        if name:
-            yield Level(name, count, _interval(rate), _interval(now[name][1]))
-
-
-def _cells(tally: Mapping[str, int]) -> Cells | None:
-    words = ("right to right", "right to wrong", "wrong to right", "wrong to wrong")
-    return Cells(*(tally[word] for word in words)) if set(words) & set(tally) else None
-
-
-def _figures(counts: Mapping[str, int]) -> tuple[Figure, ...]:
-    return tuple(Figure(label, count) for label, count in counts.items())
-
-
-def _interval(rate: Rate) -> Interval:
-    return Interval(rate.value, rate.low, rate.high)
+def _rows(scores: Sequence[Sequence[Score]]) -> Iterator[Row]:
+    """Before the first round, and after each."""
+    for number, own in enumerate(scores):
+        yield row(f"after round {number}", scores[0], own) if number else reference("before", own)

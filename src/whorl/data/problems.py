@@ -8,7 +8,6 @@ read as they are: an answer after `####`, or no answer but a `solution` with a `
 import gzip
 import hashlib
 import json
-import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from whorl.answer import LONGEST, extract, parsable
+from whorl.data.atomic import replacing
 from whorl.errors import UserError
 from whorl.problem import Problem
 
@@ -63,25 +63,18 @@ def read_problems(
 
 def write_problems(path: Path | str, problems: Iterable[Problem]) -> int:
     """Write problems so that `read_problems` returns them equal; the number written. The file
-    appears whole or not at all."""
+    appears whole or not at all; `UserError` if it cannot be written."""
     path = Path(path)
-    part = path.with_name(path.name + ".part")
     count = 0
-    try:
-        with open(part, "wb") as raw:
-            # No time stamp and no name inside: equal problems give equal bytes.
-            packed = gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if path.suffix == ".gz" else None
-            file: IO[bytes] = packed or raw  # type: ignore[assignment]
-            for problem in problems:
-                file.write(json.dumps(asdict(problem), ensure_ascii=False).encode() + b"\n")
-                count += 1
-            if packed is not None:
-                packed.close()
-            raw.flush()
-            os.fsync(raw.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as raw:
+        # No time stamp and no name inside: equal problems give equal bytes.
+        packed = gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if path.suffix == ".gz" else None
+        file: IO[bytes] = packed or raw  # type: ignore[assignment]
+        for problem in problems:
+            file.write(json.dumps(asdict(problem), ensure_ascii=False).encode() + b"\n")
+            count += 1
+        if packed is not None:
+            packed.close()
     return count
 
 
