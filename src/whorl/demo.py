@@ -162,9 +162,13 @@ def _grow(folder: Path, train: Path, method: Method, watch: Watch, seed: int) ->
     asked = {role: f"local:{models[role]}" for role in method.grow.roles}
     engines = Engines(**asked, processes=_cores())
     run = Run(folder, train, engines, method.grow, seed=seed)
-    with RunFolder.open(folder, {"method": method.name, "seed": seed}, version=__version__) as own:
-        watch.say(f"{method.forest}: growing trees")
-        iterate.grow(own, run, watch)
+    watch.say(f"{method.forest}: growing trees")
+    settings = {"method": method.name, "seed": seed}
+    with (
+        iterate.ready(run) as prepared,
+        RunFolder.open(folder, settings, version=__version__) as own,
+    ):
+        iterate.grow(own, run, prepared, watch)
 
 
 def _harvest(folder: Path, method: Method) -> Harvested:

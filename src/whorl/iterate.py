@@ -1,7 +1,7 @@
 """The loop: grow, harvest, train, evaluate, then again with the better model."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
@@ -140,22 +140,39 @@ def opened(engines: Engines) -> Iterator[dict[str, Engine]]:
         yield {**by_role, "judge": judges}
 
 
-def check(run: Run) -> Survey:
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What growing needs: what the file of problems holds, and the open engines by role."""
+
+    found: Survey
+    engines: Mapping[str, Engine]
+
+
+@contextmanager
+def ready(run: Run) -> Iterator[Ready]:
     """Raises `UserError` if the problems cannot be read or the engines not be opened."""
     found = survey(run)
-    with opened(run.engines):
-        return found
+    with opened(run.engines) as engines:
+        yield Ready(found, engines)
 
 
-def grow(folder: RunFolder, run: Run, watch: Watch) -> Grown:
+def check(run: Run) -> Survey:
+    """What `ready` finds, and nothing is kept open."""
+    with ready(run) as prepared:
+        return prepared.found
+
+
+def grow(folder: RunFolder, run: Run, prepared: Ready, watch: Watch) -> Grown:
     """Grow the trees of `run.problems` into `folder`."""
-    found = survey(run)
+    found = prepared.found
     if found.bad:
         watch.say(f"passed over {found.bad:,} bad lines of {run.problems} ({found.first_bad})")
     progress = Progress(total=found.problems * len(run.recipe.arms()))
     plan = Plan(run.recipe, type(run.recipe).__name__.lower(), run.seed, run.width)
-    with opened(run.engines) as engines, watch.stage("grow", progress):
-        grown = stages.grow(folder, lambda: problems_of(run), plan, engines, progress=progress)
+    with watch.stage("grow", progress):
+        grown = stages.grow(
+            folder, lambda: problems_of(run), plan, prepared.engines, progress=progress
+        )
     watch.wrote(folder.trees, f"{grown.trees:,} trees")
     return grown
 
@@ -257,7 +274,11 @@ def _play(folder: RunFolder, run: Run, watch: Watch) -> tuple[Grown, Harvested, 
     """Grow, harvest and train in one round's folder."""
     from whorl.learn.train import train  # takes seconds, and growing does not need it
 
-    grown = _once(folder.path / "grown.json", Grown, lambda: grow(folder, run, watch))
+    def grow_now() -> Grown:
+        with ready(run) as prepared:
+            return grow(folder, run, prepared, watch)
+
+    grown = _once(folder.path / "grown.json", Grown, grow_now)
     harvested = _once(
         folder.path / "harvested.json",
         Harvested,

@@ -59,7 +59,9 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     settings.check(chosen)
     if dry_run:
         return describe(chosen, settings.say(chosen.recipe))
-    iterate.check(chosen)  # before a folder is bound to settings that cannot work
-    with RunFolder.open(run, grown_from(chosen), version=__version__) as folder:
-        grown = iterate.grow(folder, chosen, Display())
+    with (
+        iterate.ready(chosen) as prepared,  # before a folder is bound to what cannot work
+        RunFolder.open(run, grown_from(chosen), version=__version__) as folder,
+    ):
+        grown = iterate.grow(folder, chosen, prepared, Display())
     tell_failures(folder.failures, grown.failures, f"To try them again, repeat: {repeated()}")
