@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from whorl import Harvest, Moves, Problem, Tree, Weighted, drive, prompts
+from whorl import Harvest, Likelihood, Moves, Problem, Tree, Weighted, drive, prompts
 from whorl.engines import toy
 from whorl.engines.function import Function
 from whorl.search import Sampling, sample
@@ -15,6 +15,7 @@ class Shortest:
 
     samples: int = 8
     roles = ("policy",)
+    objective = Likelihood()
 
     @property
     def samples_at_most(self) -> int:

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from whorl.ask import Prompt
 from whorl.chat import Chat
 from whorl.errors import UserError
-from whorl.example import Weighted
 
 SPECIALS = ("<|pad|>", "<|bos|>", "<|eos|>", "<|system|>", "<|user|>", "<|assistant|>")
 
@@ -29,7 +28,7 @@ def test_the_context_is_the_templates_turns_and_the_prefix(chat: Chat) -> None:
 
 @given(st.builds(Prompt, st.text(), st.text(), st.text()), st.text())
 def test_training_ids_are_the_ids_of_the_whole_text(chat: Chat, prompt: Prompt, text: str) -> None:
-    ids, start = chat.encode_example(Weighted(prompt, text))
+    ids, start = chat.encode_completion(prompt, text)
     whole = Prompt(prompt.system, prompt.user, prompt.prefix + text)
     assert ids == [*chat.encode(whole), chat.eos]
     assert start <= len(chat.encode(prompt))
@@ -49,22 +48,22 @@ def test_a_step_that_ends_in_a_blank_line_is_sampled_and_trained_alike(chat: Cha
     sampled = chat.encode(Prompt("", prompt.user, step))[
         len(chat.encode(Prompt("", prompt.user))) :
     ]
-    ids, start = chat.encode_example(Weighted(prompt, step))
+    ids, start = chat.encode_completion(prompt, step)
     assert ids[:start] == chat.encode(prompt)
     assert ids[start:] == [*sampled, chat.eos]
 
 
 def test_a_token_across_the_boundary_is_completion(chat: Chat) -> None:
     prompt = Prompt("", "q", " app")
-    ids, start = chat.encode_example(Weighted(prompt, "les", ended=False))
+    ids, start = chat.encode_completion(prompt, "les", ended=False)
     straddling = chat.decode(ids[start : start + 1])
     assert straddling == " apples"  # not the context's " a" + "pp"
     assert len(ids) == start + 1
 
 
 def test_an_unended_turn_has_no_end(chat: Chat) -> None:
-    ended, _ = chat.encode_example(Weighted(Prompt("", "q"), "a"))
-    open_, _ = chat.encode_example(Weighted(Prompt("", "q"), "a", ended=False))
+    ended, _ = chat.encode_completion(Prompt("", "q"), "a")
+    open_, _ = chat.encode_completion(Prompt("", "q"), "a", ended=False)
     assert ended == [*open_, chat.eos]
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from whorl.ask import Prompt
 from whorl.errors import UserError
-from whorl.example import Weighted
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -61,20 +60,22 @@ class Chat:
         ids: list[int] = self.tokenizer(self.render(prompt), add_special_tokens=False)["input_ids"]
         return ids
 
-    def encode_example(self, example: Weighted) -> tuple[list[int], int]:
-        """Token ids of context + completion (+ end of turn), and how many are context.
+    def encode_completion(
+        self, prompt: Prompt, text: str, *, ended: bool = True
+    ) -> tuple[list[int], int]:
+        """Token ids of context + completion (+ end of turn if `ended`), and how many are context.
 
         The whole text is tokenized once. Where a token straddles the end of the context, it counts
         as completion: the model has to predict it.
         """
-        context = self.render(example.prompt)
+        context = self.render(prompt)
         encoded = self.tokenizer(
-            context + example.text, add_special_tokens=False, return_offsets_mapping=True
+            context + text, add_special_tokens=False, return_offsets_mapping=True
         )
         ids: list[int] = list(encoded["input_ids"])
         ends = (end for _, end in encoded["offset_mapping"])
         start = next((i for i, end in enumerate(ends) if end > len(context)), len(ids))
-        return ([*ids, self.eos] if example.ended else ids), start
+        return ([*ids, self.eos] if ended else ids), start
 
     def decode(self, ids: list[int]) -> str:
         """Text of sampled ids; special tokens are left out."""

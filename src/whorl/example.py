@@ -1,6 +1,7 @@
-"""What training eats."""
+"""What training eats, and what it makes of it: two kinds of example, two objectives."""
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from whorl.ask import Prompt
 
@@ -11,7 +12,8 @@ class Weighted:
 
     prompt: context, `prompt.prefix` included; carries no loss.
     text: the completion; ends the assistant's turn if `ended`.
-    weight: multiplies its tokens' negative log-likelihood; 1 is plain supervised fine-tuning.
+    weight: multiplies its tokens' negative log-likelihood; 1 is plain supervised fine-tuning, a
+        negative one makes the completion less likely.
     origin: `problem id` + `#` + arm + `/` + node index: where it came from.
     """
 
@@ -20,3 +22,69 @@ class Weighted:
     weight: float = 1.0
     ended: bool = True
     origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two completions of one prompt, of which the first is preferred.
+
+    prompt: context of both, `prompt.prefix` included; carries no loss.
+    chosen, rejected: the completions; each ends the assistant's turn if `chosen_ended`,
+        `rejected_ended`.
+    origin: where they came from, `problem id` + `#` + arm + `/` + chosen node + `>` + rejected one.
+    """
+
+    prompt: Prompt
+    chosen: str
+    rejected: str
+    chosen_ended: bool = True
+    rejected_ended: bool = True
+    origin: str = ""
+
+
+Example: TypeAlias = Weighted | Pair
+
+
+@dataclass(frozen=True, slots=True)
+class Likelihood:
+    """Weighted negative log-likelihood and a penalty for leaving the reference model; eats
+    `Weighted`.
+
+    kl: coefficient of the penalty; the reference model is the one that training starts from.
+    penalty: `exact` is KL(new || reference) over the whole vocabulary at every completion token;
+        `k3` is its estimate exp(d) - d - 1 at the token that stands there, d = log reference -
+        log new (Schulman 2020); `linear` is d itself, as in MARGE's code, which pulls towards the
+        completion and is no penalty on its own.
+    average: `token` divides the sum over tokens by the step's completion tokens; `completion` is
+        the mean over completions of each one's mean over its tokens; `sum` is the mean over
+        completions of each one's sum.
+    """
+
+    kl: float = 0.0
+    penalty: Literal["exact", "k3", "linear"] = "exact"
+    average: Literal["token", "completion", "sum"] = "token"
+
+    def __post_init__(self) -> None:
+        if self.kl < 0:
+            raise ValueError(f"kl must not be negative, not {self.kl}")
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """Direct preference optimization (DPO, 2305.18290, eq. 7) against the model that training
+    starts from; eats `Pair`. Step-DPO (2406.18629) is the same on pairs whose prompt holds the
+    steps so far.
+
+    beta: inverse temperature of the implicit reward.
+    nll: weight of the chosen completions' mean negative log-likelihood per token, which is added.
+    """
+
+    beta: float = 0.1
+    nll: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.beta <= 0 or self.nll < 0:
+            raise ValueError("beta must be above 0, and nll must not be negative")
+
+
+Objective: TypeAlias = Likelihood | Preference

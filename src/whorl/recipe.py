@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from whorl.ask import Moves, Role
-from whorl.example import Weighted
+from whorl.example import Example, Objective
 from whorl.problem import Problem
 from whorl.tree import Tree
 
@@ -14,7 +14,7 @@ from whorl.tree import Tree
 class Harvest:
     """What one tree taught, and what was left out and why (reason -> count)."""
 
-    examples: tuple[Weighted, ...]
+    examples: tuple[Example, ...]
     dropped: Mapping[str, int]
 
 
@@ -31,6 +31,10 @@ class Recipe(Protocol):
     @property
     def samples_at_most(self) -> int:
         """Samples that one search may ask for; an upper bound for planning, seldom reached."""
+
+    @property
+    def objective(self) -> Objective:
+        """What training makes of the examples."""
 
     def arms(self) -> Mapping[str, "Recipe"]:
         """Independent searches of every problem, by name; `{"": self}` if there is just one."""

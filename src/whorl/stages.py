@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from whorl import __version__
@@ -14,7 +14,7 @@ from whorl.data.examples import write_examples
 from whorl.data.forest import Forest, read_trees
 from whorl.drive import drive
 from whorl.engines.meter import Meter
-from whorl.example import Weighted
+from whorl.example import Example
 from whorl.folder import RunFolder
 from whorl.journal import Journal
 from whorl.problem import Problem
@@ -135,7 +135,7 @@ def harvest(trees: Path, recipe: Recipe, out: Path) -> Harvested:
     cost: Counter[str] = Counter()
     count = 0
 
-    def examples() -> Iterator[Weighted]:
+    def examples() -> Iterator[Example]:
         nonlocal count
         seen: set[bytes] = set()
         for tree in read_trees(trees):
@@ -162,7 +162,7 @@ def _labelled(recipe: Recipe, problem: Problem, labels: Mapping[str, str]) -> Mo
     return tree
 
 
-def _fingerprint(example: Weighted) -> bytes:
-    parts = (example.prompt.system, example.prompt.user, example.prompt.prefix, example.text)
-    text = "\x00".join((*parts, repr(example.weight)))
+def _fingerprint(example: Example) -> bytes:
+    """Equal for examples that teach the same, wherever they come from."""
+    text = repr(replace(example, origin=""))
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -9,25 +9,32 @@ from hypothesis import strategies as st
 from whorl.ask import Prompt
 from whorl.data.examples import read_examples, write_examples
 from whorl.errors import UserError
-from whorl.example import Weighted
+from whorl.example import Example, Pair, Weighted
 
-EXAMPLES = st.builds(
+PROMPTS = st.builds(Prompt, st.text(), st.text(), st.text())
+WEIGHTED = st.builds(
     Weighted,
-    st.builds(Prompt, st.text(), st.text(), st.text()),
+    PROMPTS,
     st.text(),
     st.floats(allow_nan=False, allow_infinity=False),
     st.booleans(),
     st.text(),
 )
+PAIRS = st.builds(Pair, PROMPTS, st.text(), st.text(), st.booleans(), st.booleans(), st.text())
 GOOD = {
     "prompt": [{"role": "user", "content": "1+1?"}],
     "completion": [{"role": "assistant", "content": "2"}],
 }
+PAIR = {
+    "prompt": GOOD["prompt"],
+    "chosen": GOOD["completion"],
+    "rejected": [{"role": "assistant", "content": "3"}],
+}
 
 
-@given(st.lists(EXAMPLES, max_size=4))
+@given(st.lists(WEIGHTED | PAIRS, max_size=4))
 def test_reading_gives_back_what_was_written(
-    tmp_path_factory: pytest.TempPathFactory, examples: list[Weighted]
+    tmp_path_factory: pytest.TempPathFactory, examples: list[Example]
 ) -> None:
     path = tmp_path_factory.mktemp("examples") / "examples.jsonl"
     assert write_examples(path, examples) == len(examples)
@@ -51,6 +58,12 @@ def test_a_plain_trl_row_is_an_example_of_weight_one(tmp_path: Path) -> None:
     assert list(read_examples(path)) == [Weighted(Prompt("", "1+1?"), "2", 1.0)]
 
 
+def test_a_pair_has_trls_columns(tmp_path: Path) -> None:
+    path = tmp_path / "examples.jsonl"
+    write_examples(path, [Pair(Prompt("", "1+1?"), "2", "3")])
+    assert json.loads(path.read_text()) == PAIR
+
+
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
@@ -64,8 +77,12 @@ def test_a_plain_trl_row_is_an_example_of_weight_one(tmp_path: Path) -> None:
         (json.dumps(GOOD | {"weight": "1"}), "weight must be a finite number"),
         (json.dumps(GOOD | {"weight": math.nan}), "weight must be a finite number"),
         (json.dumps(GOOD | {"weight": 10**400}), "weight must be a finite number"),
-        (json.dumps(GOOD | {"ended": 1}), "ended true or false"),
+        (json.dumps(GOOD | {"ended": 1}), "ended must be true or false"),
         (json.dumps(GOOD | {"wieght": 1}), "unknown column 'wieght'"),
+        (json.dumps(GOOD | {"prefix": 1}), "prefix and origin must be text"),
+        (json.dumps(PAIR | {"weight": 1}), "unknown column 'weight'"),
+        (json.dumps(PAIR | {"chosen_ended": 0}), "chosen_ended and rejected_ended must be true"),
+        (json.dumps({k: v for k, v in PAIR.items() if k != "rejected"}), "rejected must be"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: str, complaint: str) -> None:

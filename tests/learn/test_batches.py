@@ -54,7 +54,7 @@ def test_collating_pads_and_labels_the_completion_only() -> None:
 def test_encoding_drops_by_reason(tiny_model: Path) -> None:
     chat = Chat.load(tiny_model)
     fits = Weighted(Prompt("", "1+1?"), "2")
-    length = len(chat.encode_example(fits)[0])
+    length = len(chat.encode_completion(fits.prompt, fits.text)[0])
     corpus = encode(
         [fits, Weighted(Prompt("", "1+1?"), "2 3"), Weighted(Prompt("", "q"), "", ended=False)],
         chat,

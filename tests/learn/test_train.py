@@ -98,7 +98,10 @@ def test_training_reports_what_it_did(tiny_model: Path, tmp_path: Path) -> None:
     assert (result.steps, result.examples) == (steps, len(EXAMPLES))
     assert result.dropped == {"too long": 1}
     chat = Chat.load(tiny_model)
-    encoded = [chat.encode_example(example) for example in EXAMPLES]
+    encoded = [
+        chat.encode_completion(example.prompt, example.text, ended=example.ended)
+        for example in EXAMPLES
+    ]
     assert result.tokens == sum(len(ids) - start for ids, start in encoded)
     assert [step for step, _, _ in logged] == list(range(1, steps + 1))
     assert {total for _, total, _ in logged} == {steps}
@@ -116,7 +119,7 @@ def test_the_first_loss_is_plain_cross_entropy(tiny_model: Path, tmp_path: Path)
     chat = Chat.load(tiny_model)
     total = tokens = 0.0
     for example in examples:
-        ids, start = chat.encode_example(example)
+        ids, start = chat.encode_completion(example.prompt, example.text, ended=example.ended)
         labels = torch.tensor([[-100] * start + ids[start:]])
         with torch.no_grad():
             loss = model(input_ids=torch.tensor([ids]), labels=labels).loss

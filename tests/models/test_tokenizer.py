@@ -7,7 +7,6 @@ from transformers import PreTrainedTokenizerFast
 
 from whorl import prompts
 from whorl.chat import Chat
-from whorl.example import Weighted
 from whorl.models import lessons
 from whorl.models.plans import ALL
 from whorl.models.tokenizer import train_tokenizer
@@ -48,13 +47,13 @@ def test_what_is_sampled_under_is_what_is_trained_under() -> None:
     for story in [next(lessons.pretraining(rng, ALL)) for _ in range(50)]:
         steps = [f"{step}\n\n" for step in story.solution[:-1]] + [story.solution[-1]]
         ask = prompts.solve(story.question)
-        whole, _ = SHARED.encode_example(Weighted(ask, "".join(steps)))
+        whole, _ = SHARED.encode_completion(ask, "".join(steps))
         for cut in range(len(steps)):
             prefix = "".join(steps[:cut])
             begun = prompts.Prompt(ask.system, ask.user, prefix)
             ids = SHARED.encode(begun)
             assert whole[: len(ids)] == ids
-            again, start = SHARED.encode_example(Weighted(begun, "".join(steps[cut:])))
+            again, start = SHARED.encode_completion(begun, "".join(steps[cut:]))
             assert (again, start) == (whole, len(ids))
 
 

@@ -1,4 +1,5 @@
-"""Examples as JSON lines, in TRL's conversational columns: prompt, completion (+ weight).
+"""Examples as JSON lines, in TRL's conversational columns: prompt, completion (+ weight) or
+prompt, chosen, rejected.
 
 A row with `prefix` continues an assistant's turn, which TRL's columns cannot say: other trainers
 must add it to the prompt themselves.
@@ -13,10 +14,10 @@ from typing import Any
 from whorl.ask import Prompt
 from whorl.data.atomic import replacing
 from whorl.errors import UserError
-from whorl.example import Weighted
+from whorl.example import Example, Pair, Weighted
 
 
-def write_examples(path: Path, examples: Iterable[Weighted]) -> int:
+def write_examples(path: Path, examples: Iterable[Example]) -> int:
     """Write one line per example and return how many. The file appears when it is complete."""
     count = 0
     with replacing(path) as file:
@@ -26,7 +27,7 @@ def write_examples(path: Path, examples: Iterable[Weighted]) -> int:
     return count
 
 
-def read_examples(path: Path) -> Iterator[Weighted]:
+def read_examples(path: Path) -> Iterator[Example]:
     """Inverse of `write_examples`, one line at a time. Blank lines are passed over.
 
     Raises `UserError` with file and line number at a line that is not an example.
@@ -40,48 +41,69 @@ def read_examples(path: Path) -> Iterator[Weighted]:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _line(example: Weighted) -> bytes:
-    """`prefix`, `ended` and `origin` are ours and left out where they hold their default."""
+def _line(example: Example) -> bytes:
+    """`prefix`, `origin` and what ended are ours and left out where they hold their default."""
     prompt = example.prompt
     messages = [{"role": "user", "content": prompt.user}]
     if prompt.system:
         messages.insert(0, {"role": "system", "content": prompt.system})
-    row: dict[str, Any] = {
-        "prompt": messages,
-        "completion": [{"role": "assistant", "content": example.text}],
-        "weight": example.weight,
-    }
+    row: dict[str, Any] = {"prompt": messages}
+    if isinstance(example, Pair):
+        row |= {"chosen": _turn(example.chosen), "rejected": _turn(example.rejected)}
+        ours = {
+            "chosen_ended": example.chosen_ended,
+            "rejected_ended": example.rejected_ended,
+        }
+    else:
+        row |= {"completion": _turn(example.text), "weight": example.weight}
+        ours = {"ended": example.ended}
+    row |= {name: False for name, ended in ours.items() if not ended}
     if prompt.prefix:
         row["prefix"] = prompt.prefix
-    if not example.ended:
-        row["ended"] = False
     if example.origin:
         row["origin"] = example.origin
     return json.dumps(row, allow_nan=False, separators=(",", ":")).encode()
 
 
-def _read_line(line: bytes, where: str) -> Weighted:
+def _turn(text: str) -> list[dict[str, str]]:
+    return [{"role": "assistant", "content": text}]
+
+
+def _read_line(line: bytes, where: str) -> Example:
     try:
         row = json.loads(line)
     except ValueError as error:
         raise UserError(f"{where}: not a line of JSON ({error})") from error
     if not isinstance(row, dict):
-        raise UserError(f"{where}: expected an object with the columns prompt and completion")
-    unknown = row.keys() - _COLUMNS
+        raise UserError(
+            f"{where}: expected an object with the columns prompt and completion, "
+            "or prompt, chosen and rejected"
+        )
+    columns = _PAIR if "chosen" in row or "rejected" in row else _WEIGHTED
+    unknown = row.keys() - columns
     if unknown:
-        raise UserError(f"{where}: unknown column {min(unknown)!r}; known: {', '.join(_COLUMNS)}")
+        raise UserError(f"{where}: unknown column {min(unknown)!r}; known: {', '.join(columns)}")
     *system, user = _contents(row, "prompt", (["user"], ["system", "user"]), where)
+    prefix, origin = row.get("prefix", ""), row.get("origin", "")
+    ended = {name: row.get(name, True) for name in columns if name.endswith("ended")}
+    if not isinstance(prefix, str) or not isinstance(origin, str):
+        raise UserError(f"{where}: prefix and origin must be text")
+    if not all(isinstance(value, bool) for value in ended.values()):
+        raise UserError(f"{where}: {' and '.join(ended)} must be true or false")
+    prompt = Prompt("".join(system), user, prefix)
+    if columns is _PAIR:
+        (chosen,) = _contents(row, "chosen", (["assistant"],), where)
+        (rejected,) = _contents(row, "rejected", (["assistant"],), where)
+        return Pair(prompt, chosen, rejected, **ended, origin=origin)
     (text,) = _contents(row, "completion", (["assistant"],), where)
     weight = row.get("weight", 1.0)
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not _finite(weight):
         raise UserError(f"{where}: weight must be a finite number, not {weight!r}")
-    prefix, origin, ended = row.get("prefix", ""), row.get("origin", ""), row.get("ended", True)
-    if not isinstance(prefix, str) or not isinstance(origin, str) or not isinstance(ended, bool):
-        raise UserError(f"{where}: prefix and origin must be text, ended true or false")
-    return Weighted(Prompt("".join(system), user, prefix), text, float(weight), ended, origin)
+    return Weighted(prompt, text, float(weight), **ended, origin=origin)
 
 
-_COLUMNS = ("prompt", "completion", "weight", "prefix", "ended", "origin")
+_WEIGHTED = ("prompt", "completion", "weight", "prefix", "ended", "origin")
+_PAIR = ("prompt", "chosen", "rejected", "prefix", "chosen_ended", "rejected_ended", "origin")
 
 
 def _contents(

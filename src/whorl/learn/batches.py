@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from whorl.chat import Chat
-from whorl.example import Weighted
+from whorl.errors import UserError
+from whorl.example import Example, Pair
 from whorl.learn.losses import IGNORED
 
 SHUFFLED = 50
@@ -39,11 +40,13 @@ class Corpus:
         return sum(len(example.ids) - example.start for example in self.examples)
 
 
-def encode(examples: Iterable[Weighted], chat: Chat, *, max_length: int) -> Corpus:
+def encode(examples: Iterable[Example], chat: Chat, *, max_length: int) -> Corpus:
     """Encode with the renderer that sampling uses; drop what is longer than `max_length`."""
     corpus = Corpus()
     for example in examples:
-        ids, start = chat.encode_example(example)
+        if isinstance(example, Pair):
+            raise UserError("pairs cannot be trained on yet")
+        ids, start = chat.encode_completion(example.prompt, example.text, ended=example.ended)
         if len(ids) > max_length:
             corpus.dropped["too long"] += 1
         elif start >= len(ids):

@@ -37,7 +37,7 @@ from transformers.utils import logging
 
 from whorl.chat import Chat
 from whorl.errors import UserError
-from whorl.example import Weighted
+from whorl.example import Example
 from whorl.learn.batches import Batches, Corpus, encode, plan
 from whorl.learn.losses import likelihood
 from whorl.learn.sft import Sft, TrainResult
@@ -51,7 +51,7 @@ OnLog = Callable[[int, int, float], None]
 
 def train(
     model: Path,
-    examples: Iterable[Weighted],
+    examples: Iterable[Example],
     out: Path,
     *,
     settings: Sft,

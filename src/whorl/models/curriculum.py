@@ -46,7 +46,7 @@ class Curriculum:
             example = lessons.critique_path(rng, slips.path(rng, story))
         else:
             example = lessons.revise_path(rng, slips.path(rng, story))
-        ids, start = self._chat.encode_example(example)
+        ids, start = self._chat.encode_completion(example.prompt, example.text, ended=example.ended)
         return Item(ids, [i >= start for i in range(len(ids))])
 
     def batches(self, size: int) -> Iterator[list[Item]]:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from whorl import prompts
 from whorl.ask import Moves, Role
-from whorl.example import Weighted
+from whorl.example import Likelihood, Objective, Weighted
 from whorl.problem import Problem
 from whorl.recipe import Harvest
 from whorl.search import Sampling, backup, sample
@@ -47,6 +47,11 @@ class Rft:
     def samples_at_most(self) -> int:
         """Exactly so many."""
         return self.samples
+
+    @property
+    def objective(self) -> Objective:
+        """Plain fine-tuning."""
+        return Likelihood()
 
     def arms(self) -> Mapping[str, "Rft"]:
         """One search per problem."""

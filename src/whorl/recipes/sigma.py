@@ -28,7 +28,7 @@ from typing import Literal
 from whorl import prompts
 from whorl.answer import extract
 from whorl.ask import Ask, Moves, Prompt, Reply, Role
-from whorl.example import Weighted
+from whorl.example import Likelihood, Objective, Weighted
 from whorl.problem import Problem
 from whorl.prompts import Candidate
 from whorl.recipe import Harvest
@@ -93,6 +93,11 @@ class Sigma:
         calls = 2 * self.uct.depth if self.mode == "per_depth" else 2
         searched = self.uct.simulations * self.uct.depth * self.uct.children
         return searched + (self.retries + 1) * (calls + 1)
+
+    @property
+    def objective(self) -> Objective:
+        """Plain fine-tuning."""
+        return Likelihood()
 
     def arms(self) -> Mapping[str, "Sigma"]:
         """One search per temperature."""
