@@ -1,0 +1,126 @@
+"""Examples as token ids, encoded once."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whorl.chat import Chat
+from whorl.errors import UserError
+from whorl.example import Example, Objective, Pair, Preference, Weighted
+
+Ids: TypeAlias = NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A completion in its context: `ids[start:]` is the completion, and `start` is at least 1."""
+
+    ids: Ids  # [T]
+    start: int
+
+    def __len__(self) -> int:
+        """Tokens of context and completion."""
+        return len(self.ids)
+
+    @property
+    def learnt(self) -> int:
+        """Tokens of the completion."""
+        return len(self.ids) - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """An example as one path, or as a chosen and a rejected one.
+
+    weight: of a single path; a pair has none and holds 1.
+    first: position of its first path in `Corpus.paths`.
+    """
+
+    paths: tuple[Path, ...]
+    weight: float
+    first: int
+
+
+@dataclass(slots=True)
+class Corpus:
+    """What can be trained on.
+
+    groups: the examples of one question each; they share what the question and the steps say.
+    longest: tokens of the longest path.
+    dropped: examples that cannot be trained on, by reason.
+    """
+
+    groups: list[list[Encoded]] = field(default_factory=list)
+    paths: int = 0
+    longest: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    def __len__(self) -> int:
+        """Examples."""
+        return sum(map(len, self.groups))
+
+    @property
+    def tokens(self) -> int:
+        """Completion tokens, a token that two examples share counted twice."""
+        return sum(p.learnt for group in self.groups for e in group for p in e.paths)
+
+    @property
+    def negative(self) -> float:
+        """Share of the examples whose weight is below 0."""
+        below = sum(e.weight < 0 for group in self.groups for e in group)
+        return below / max(1, len(self))
+
+
+def encode(
+    examples: Iterable[Example], chat: Chat, objective: Objective, *, max_length: int
+) -> Corpus:
+    """Encode with the renderer that sampling uses; drop what is longer than `max_length` tokens.
+
+    Raises `UserError` at an example of a kind that the objective does not eat.
+    """
+    corpus = Corpus()
+    wanted = Pair if isinstance(objective, Preference) else Weighted
+    groups: dict[tuple[str, str], list[Encoded]] = {}
+    for example in examples:
+        if not isinstance(example, wanted):
+            raise UserError(_mismatch(example))
+        paths = tuple(_paths(example, chat))
+        if any(len(path) > max_length for path in paths):
+            corpus.dropped["too long"] += 1
+        elif any(not path.learnt for path in paths):
+            corpus.dropped["empty"] += 1
+        else:
+            weight = example.weight if isinstance(example, Weighted) else 1.0
+            key = (example.prompt.system, example.prompt.user)
+            groups.setdefault(key, []).append(Encoded(paths, weight, corpus.paths))
+            corpus.paths += len(paths)
+            corpus.longest = max(corpus.longest, *map(len, paths))
+    corpus.groups = list(groups.values())
+    return corpus
+
+
+def _paths(example: Example, chat: Chat) -> Iterable[Path]:
+    if isinstance(example, Pair):
+        completions = (
+            (example.chosen, example.chosen_ended),
+            (example.rejected, example.rejected_ended),
+        )
+    else:
+        completions = ((example.text, example.ended),)
+    for text, ended in completions:
+        ids, start = chat.encode_completion(example.prompt, text, ended=ended)
+        # nothing predicts a text's first token
+        yield Path(np.array(ids, dtype=np.int32), max(1, start))
+
+
+def _mismatch(example: Example) -> str:
+    if isinstance(example, Pair):
+        return "these are pairs, which likelihood cannot learn from; the objective is preference"
+    return (
+        "these are single completions, which preference cannot learn from; "
+        "the objective is likelihood"
+    )

@@ -1,0 +1,154 @@
+"""A batch of packed rows as tensors, with what the objective asks of each token.
+
+Shapes: B rows of T tokens, M targets (tokens with a loss), K kept positions, L members of P pairs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias, TypedDict
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from whorl.example import Likelihood, Objective
+from whorl.learn.corpus import Encoded, Path
+from whorl.learn.pack import PrefixTree, prefix_tree
+
+LogProbs: TypeAlias = Sequence[NDArray[np.float32]]
+"""The reference model's log-probability of every completion token, by path of the corpus."""
+
+
+class Batch(TypedDict, total=False):
+    """What a forward pass and its loss need.
+
+    ids: `[B, T]` token ids, padded on the right.
+    positions, ends: `[B, T]` position of a token, one past the last token of its subtree; absent
+        if every row is a single path, for which a plain causal mask serves.
+    keep: `[K]` positions within a row at which logits are needed in any row.
+    at: `[M]` where a target is predicted, in the `[B * K]` kept logits.
+    tokens: `[M]` targets: the token ids to be predicted.
+    weights: `[M]` coefficients of the targets' negative log-likelihood.
+    kl: `[M]` coefficients of the penalty at the targets; absent if there is none.
+    reference: `[M]` log-probabilities under the reference model; absent if not needed.
+    members, sides: `[L]` target, and path (2 p for the chosen one of pair p, 2 p + 1 for the
+        rejected one); pairs: `[P]` coefficients of the pairs' losses. Absent without pairs.
+    origins: where the examples come from.
+    """
+
+    ids: Tensor
+    positions: Tensor
+    ends: Tensor
+    keep: Tensor
+    at: Tensor
+    tokens: Tensor
+    weights: Tensor
+    kl: Tensor
+    reference: Tensor
+    members: Tensor
+    sides: Tensor
+    pairs: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What the examples of one optimizer step have in all, which their loss is divided by.
+
+    examples: how many; tokens: completion tokens, of chosen completions only if they are pairs.
+    """
+
+    examples: int
+    tokens: int
+
+    @classmethod
+    def of(cls, examples: Sequence[Encoded]) -> "Share":
+        return cls(len(examples), sum(example.paths[0].learnt for example in examples))
+
+
+def lay_out(
+    rows: Sequence[Sequence[Encoded]],
+    objective: Objective,
+    share: Share,
+    *,
+    packed: bool = True,
+    reference: LogProbs | None = None,
+) -> Batch:
+    """Rows of examples as a batch whose losses add up to the step's mean loss."""
+    examples = [example for row in rows for example in row]
+    paths = [path for example in examples for path in example.paths]
+    if packed:
+        trees = [prefix_tree([p.ids for example in row for p in example.paths]) for row in rows]
+    else:
+        trees = [prefix_tree([path.ids]) for path in paths]
+    shape = len(trees), max(map(len, trees))
+    nodes = [row * shape[1] + path for row, tree in enumerate(trees) for path in tree.paths]
+    learnt = [at[path.start :] for at, path in zip(nodes, paths, strict=True)]
+
+    weights, kl, known = (np.zeros(shape[0] * shape[1], np.float32) for _ in range(3))
+    target = np.zeros(shape[0] * shape[1], bool)
+    first = 0  # number of the example's first path in this batch
+    for example in examples:
+        for side, path in enumerate(example.paths):
+            at = learnt[first + side]
+            target[at] = True
+            weight, penalty = _coefficients(objective, share, example, path, side)
+            weights[at] += weight
+            kl[at] += penalty
+            if reference is not None:
+                known[at] = reference[example.first + side]
+        first += len(example.paths)
+
+    batch = _tokens(trees, shape, target)
+    chosen = np.flatnonzero(target)
+    batch["weights"] = torch.from_numpy(weights[chosen])
+    if isinstance(objective, Likelihood):
+        if objective.kl:
+            batch["kl"] = torch.from_numpy(kl[chosen])
+    else:
+        number = np.cumsum(target) - 1
+        sides = np.repeat(np.arange(len(learnt)), list(map(len, learnt)))
+        batch["members"] = torch.from_numpy(number[np.concatenate(learnt)])
+        batch["sides"] = torch.from_numpy(sides)
+        batch["pairs"] = torch.full((len(examples),), 1 / share.examples)
+    if reference is not None:
+        batch["reference"] = torch.from_numpy(known[chosen])
+    return batch
+
+
+def _coefficients(
+    objective: Objective, share: Share, example: Encoded, path: Path, side: int
+) -> tuple[float, float]:
+    """What a completion's tokens count: their negative log-likelihood, and their penalty."""
+    if not isinstance(objective, Likelihood):
+        return (objective.nll / share.tokens if side == 0 else 0.0), 0.0
+    part = {
+        "token": 1 / share.tokens,
+        "completion": 1 / (share.examples * path.learnt),
+        "sum": 1 / share.examples,
+    }[objective.average]
+    return example.weight * part, objective.kl * part
+
+
+def _tokens(
+    trees: Sequence[PrefixTree], shape: tuple[int, int], target: NDArray[np.bool_]
+) -> Batch:
+    """The rows' tokens and where the targets among them are predicted."""
+    ids, positions, parents = (np.zeros(shape, np.int64) for _ in range(3))
+    ends = np.tile(np.arange(1, shape[1] + 1), (shape[0], 1))  # padding sees nothing but itself
+    for row, tree in enumerate(trees):
+        ids[row, : len(tree)] = tree.ids
+        positions[row, : len(tree)] = tree.depths
+        parents[row, : len(tree)] = tree.parents
+        ends[row, : len(tree)] = tree.ends
+    chosen = np.flatnonzero(target)
+    keep, place = np.unique(parents.ravel()[chosen], return_inverse=True)
+    batch = Batch(
+        ids=torch.from_numpy(ids),
+        keep=torch.from_numpy(keep),
+        at=torch.from_numpy(chosen // shape[1] * len(keep) + place),
+        tokens=torch.from_numpy(ids.ravel()[chosen]),
+    )
+    if any(tree.branches for tree in trees):
+        batch |= Batch(positions=torch.from_numpy(positions), ends=torch.from_numpy(ends))
+    return batch
