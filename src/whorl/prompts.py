@@ -9,6 +9,9 @@ from whorl.ask import Prompt
 
 Verdict = Literal["keep", "edit", "replace"]
 
+CORRECTED = "Corrected solution:"
+"""The line between what a reflection says of a solution and the new solution."""
+
 
 class Candidate(NamedTuple):
     """A step as a critic sees it: its text and its mean outcome on the search's reward scale."""
@@ -113,6 +116,16 @@ def revise_path(
         f"{_reference(gold)}{_mismatch(missed)}Rewrite the solution."
     )
     return Prompt(_REVISE_PATH, user)
+
+
+def reflect(question: str, solution: str) -> Prompt:
+    """Ask for the first error of a wrong solution and, after the line `CORRECTED`, for a new one
+    (SPHERE, 2503.04813, stage 2; the words are ours)."""
+    user = (
+        f"Problem: {question}\n\nSolution:\n{solution.strip()}\n\n"
+        "Find the first error, then solve the problem again."
+    )
+    return Prompt(_REFLECT, user)
 
 
 def write_critique(critique: Critique) -> str:
@@ -233,3 +246,9 @@ You rewrite a solution. Repair every fault that the critique names, take over wh
 missing, and keep what is right. Write one step per paragraph, with a blank line between steps. \
 End with a last step that gives the final answer as \\boxed{answer}. Answer with the rewritten \
 solution and nothing else."""
+
+_REFLECT = f"""\
+You correct a solution. First find its first error and explain it in one paragraph. Then write the \
+line "{CORRECTED}" and solve the problem again from the beginning, step by step. Write one step per \
+paragraph, with a blank line between steps. End with a last step that gives the final answer as \
+\\boxed{{answer}}."""

@@ -10,10 +10,11 @@ from random import Random
 
 from whorl.ask import Ask, Replies, Reply
 from whorl.problem import Problem
-from whorl.prompts import Critique, write_critique, write_critiques
+from whorl.prompts import CORRECTED, Critique, write_critique, write_critiques
 
 SLIP = 0.25  # of the policy, per step
-OVERSIGHT = 0.1  # of the critic and of the reviser, per reply
+SMALL_SLIP = 0.4  # of the small policy
+OVERSIGHT = 0.1  # of the critic, of the reviser and of the process reward model, per reply
 
 
 def problems(count: int, *, terms: int = 4, seed: int = 0) -> Iterator[Problem]:
@@ -32,16 +33,22 @@ def answer(ask: Ask) -> Replies:
         return tuple(_reply(_criticise(ask.prompt.user, rng)) for rng in samples)
     if ask.prompt.user.endswith(("Rewrite the next step.", "Rewrite the solution.")):
         return tuple(_reply(_revise(ask.prompt.user, rng)) for rng in samples)
+    if ask.role == "prm":
+        return tuple(_score(ask.prompt.prefix, rng) for rng in samples)
+    if CORRECTED in ask.stop:
+        return tuple(_reply(_reflect(ask.prompt.user), "stop") for _ in samples)
     return tuple(_solve(ask, rng) for rng in samples)
 
 
 def _solve(ask: Ask, rng: Random) -> Reply:
     """Continue the solution by one step if asked to stop at one, else to its end."""
     numbers = _numbers(ask.prompt.user)
-    written = [step for step in ask.prompt.prefix.split("\n\n") if step]
+    solution = ask.prompt.prefix.rpartition(CORRECTED)[2]
+    written = [step for step in solution.split("\n\n") if step]
+    slip = SMALL_SLIP if ask.role == "small" else SLIP
     steps: list[str] = []
     while True:
-        steps.append(_next_step(numbers, written + steps, rng, SLIP))
+        steps.append(_next_step(numbers, written + steps, rng, slip))
         ended = "boxed" in steps[-1]
         if ended or ask.stop:
             return _reply("\n\n".join(steps), "eos" if ended else "stop")
@@ -77,6 +84,23 @@ def _revise(user: str, rng: Random) -> str:
         return "\n\n".join(steps)
     before, step = _between(user, "Solution so far:\n", "\n\nNext step: ", "\n\nCritique:")
     return step if slip else _next_step(numbers, before, rng, 0.0)
+
+
+def _score(solution: str, rng: Random) -> Reply:
+    """High if every sum so far is right and low if not, or the other way round by oversight."""
+    sound = _first_error(solution) is None
+    if rng.random() < OVERSIGHT:
+        sound = not sound
+    return Reply(value=round(rng.uniform(0.6, 1.0) if sound else rng.uniform(0.0, 0.4), 3))
+
+
+def _reflect(user: str) -> str:
+    return f"The first error is {_first_error(user) or 'not a sum'}.\n\n"
+
+
+def _first_error(solution: str) -> str | None:
+    sums = re.finditer(r"(\d+) \+ (\d+) = (\d+)", solution)
+    return next((s[0] for s in sums if int(s[1]) + int(s[2]) != int(s[3])), None)
 
 
 def _next_step(numbers: list[int], written: list[str], rng: Random, slip: float) -> str:
