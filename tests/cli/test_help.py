@@ -9,7 +9,10 @@ from typer.testing import Result
 from whorl.cli import app
 from whorl.settings import RECIPES
 
-COMMANDS = ["demo", "run", "grow", "harvest", "train", "evaluate", "problems", "show", "report"]
+COMMANDS = [
+    *("demo", "run", "grow", "harvest", "export"),
+    *("train", "evaluate", "problems", "show", "report"),
+]
 
 SCRIPT = """
 import sys, time

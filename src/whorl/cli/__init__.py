@@ -4,7 +4,18 @@ from collections.abc import Callable
 
 import typer
 
-from whorl.cli import demo, evaluate, grow, harvest, problems, report, run, show, train
+from whorl.cli import (
+    demo,
+    evaluate,
+    export,
+    grow,
+    harvest,
+    problems,
+    report,
+    run,
+    show,
+    train,
+)
 from whorl.cli.guard import guarded
 
 app = typer.Typer(
@@ -39,6 +50,7 @@ _add(demo.demo, demo.EXAMPLES)
 _add(run.run, run.EXAMPLES)
 _add(grow.grow, grow.EXAMPLES)
 _add(harvest.harvest, harvest.EXAMPLES)
+_add(export.export, export.EXAMPLES)
 _add(train.train, train.EXAMPLES)
 _add(evaluate.evaluate, evaluate.EXAMPLES)
 _add(problems.problems, problems.EXAMPLES)

@@ -1,0 +1,252 @@
+"""Examples in the columns that other trainers read; steps for reward models are in `stepwise`.
+
+    trl             prompt + completion, or prompt + chosen + rejected, as messages: what SFTTrainer
+                    and DPOTrainer (TRL 1.16) take as it is.
+    llama-factory   instruction, input, system + output, or + chosen, rejected; and an entry in
+                    `dataset_info.json` beside the file, without which its loader finds no data set.
+    openrlhf        input + output, or chosen + rejected, as messages: `input_key input`,
+                    `output_key output` and `apply_chat_template`; pairs need no key.
+    sharegpt        conversations of from + value, the system prompt first; pairs as LLaMA-Factory
+                    reads them, the two last turns in chosen and rejected.
+    alpaca          instruction, input, output; the system prompt, if any, is the instruction and
+                    the user's turn its input. It has no pairs.
+
+None of them can say three things of ours. All of them end the assistant's turn after a completion.
+None knows a weight. None takes loss off the beginning of a turn, which is what a prefix asks for;
+but in a pair the prefix stands in front of both completions, where its log-probabilities cancel in
+DPO's difference (2305.18290, eq. 7), so there it becomes part of both. This holds for losses that
+see nothing but that difference of sums, not for those that divide by the length (SimPO, ORPO, IPO
+as TRL has it). `origin` is for our eyes and stays behind.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from whorl.ask import Prompt
+from whorl.data.atomic import replacing
+from whorl.errors import UserError
+from whorl.example import Example, Pair
+
+Format = Literal["trl", "llama-factory", "openrlhf", "sharegpt", "alpaca"]
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written.
+
+    rows: lines of the file.
+    dropped: what was left out, reason -> count.
+    changed: what is in the file, but not as it was, what was done -> count.
+    """
+
+    rows: int
+    dropped: Mapping[str, int]
+    changed: Mapping[str, int]
+
+
+def export_examples(
+    examples: Iterable[Example],
+    out: Path,
+    form: Format,
+    *,
+    drop_weights: bool = False,
+    end_turns: bool = False,
+) -> Exported:
+    """Write examples, all of one kind, for another trainer. The file appears when it is complete.
+
+    drop_weights: take weights above 0 as 1 and leave out the other examples, instead of refusing.
+    end_turns: end the turns that go on, instead of leaving their examples out.
+    Raises `UserError` at a weight other than 1 and at a second kind of example, and if nothing is
+    left to write.
+    """
+    info = _read_info(out) if form == "llama-factory" else {}
+    dropped: Counter[str] = Counter()
+    changed: Counter[str] = Counter()
+    kinds: set[type] = set()
+
+    def rows() -> Iterator[Row]:
+        for number, example in enumerate(examples, start=1):
+            kinds.add(type(example))
+            if len(kinds) > 1:
+                raise UserError(
+                    f"example {number} is not of the kind of those before it: {form} wants "
+                    "completions or pairs, not both in one file"
+                )
+            if isinstance(example, Pair) and form == "alpaca":
+                raise UserError("alpaca has no columns for pairs; llama-factory and sharegpt do")
+            if not isinstance(example, Pair) and example.weight != 1 and not drop_weights:
+                raise UserError(
+                    f"example {number} has the weight {example.weight:g}, which {form} cannot say; "
+                    "--drop-weights takes weights above 0 as 1 and leaves the others out"
+                )
+            plain = _plain(example, end_turns, dropped, changed)
+            if plain is not None:
+                yield _COLUMNS[form](plain)
+
+    count = write_rows(out, rows(), dropped)
+    if form == "llama-factory":
+        _write_info(out, info, ranking=Pair in kinds)
+    return Exported(count, dropped, changed)
+
+
+def write_rows(out: Path, rows: Iterable[Row], dropped: Mapping[str, int]) -> int:
+    """Write JSON lines to a `.jsonl`, one array to a `.json`; returns the number of rows.
+
+    dropped: what `rows` has left out by its end, for the complaint if it gave nothing.
+    """
+    if out.suffix not in (".json", ".jsonl"):
+        raise UserError(f"{out} must end in .jsonl or .json: loaders go by the name")
+    before, between, after = ("[\n", ",\n", "\n]\n") if out.suffix == ".json" else ("", "\n", "\n")
+    count = 0
+    with replacing(out) as file:
+        for row in rows:
+            file.write((between if count else before).encode())
+            file.write(json.dumps(row, allow_nan=False).encode())
+            count += 1
+        if not count:
+            reasons = "; ".join(f"{reason}: {n:,}" for reason, n in sorted(dropped.items()))
+            raise UserError(f"nothing to export ({reasons or 'there is nothing there'})")
+        file.write(after.encode())
+    return count
+
+
+def _plain(
+    example: Example, end_turns: bool, dropped: Counter[str], changed: Counter[str]
+) -> Example | None:
+    """The example without prefix, weight and open end; None if that would not be the example."""
+    if isinstance(example, Pair):
+        ended = example.chosen_ended and example.rejected_ended
+    else:
+        ended = example.ended
+    reason = ""
+    if not ended and not end_turns:
+        reason = "the turn does not end"
+    elif not isinstance(example, Pair) and example.prompt.prefix:
+        reason = "goes on with a turn that has begun"
+    elif not isinstance(example, Pair) and example.weight <= 0:
+        reason = "weight not above 0"
+    if reason:
+        dropped[reason] += 1
+        return None
+    changed.update({"turn ended": 1} if not ended else {})
+    prompt = example.prompt
+    if not isinstance(example, Pair):
+        changed.update({"weight taken as 1": 1} if example.weight != 1 else {})
+        return replace(example, weight=1.0, ended=True)
+    changed.update({"prefix made part of both completions": 1} if prompt.prefix else {})
+    return Pair(
+        Prompt(prompt.system, prompt.user),
+        prompt.prefix + example.chosen,
+        prompt.prefix + example.rejected,
+    )
+
+
+def _trl(example: Example) -> Row:
+    prompt = _messages(example.prompt)
+    if isinstance(example, Pair):
+        return {
+            "prompt": prompt,
+            "chosen": [_answer(example.chosen)],
+            "rejected": [_answer(example.rejected)],
+        }
+    return {"prompt": prompt, "completion": [_answer(example.text)]}
+
+
+def _openrlhf(example: Example) -> Row:
+    """Its DPO takes the last message off `chosen` to get the prompt."""
+    prompt = _messages(example.prompt)
+    if isinstance(example, Pair):
+        return {
+            "chosen": [*prompt, _answer(example.chosen)],
+            "rejected": [*prompt, _answer(example.rejected)],
+        }
+    return {"input": prompt, "output": [_answer(example.text)]}
+
+
+def _llama_factory(example: Example) -> Row:
+    row = {
+        "instruction": example.prompt.user,
+        "input": "",
+        "system": example.prompt.system,
+    }
+    if isinstance(example, Pair):
+        return row | {"chosen": example.chosen, "rejected": example.rejected}
+    return row | {"output": example.text}
+
+
+def _sharegpt(example: Example) -> Row:
+    turns = [{"from": "human", "value": example.prompt.user}]
+    if example.prompt.system:
+        turns.insert(0, {"from": "system", "value": example.prompt.system})
+    if isinstance(example, Pair):
+        return {
+            "conversations": turns,
+            "chosen": {"from": "gpt", "value": example.chosen},
+            "rejected": {"from": "gpt", "value": example.rejected},
+        }
+    return {"conversations": [*turns, {"from": "gpt", "value": example.text}]}
+
+
+def _alpaca(example: Example) -> Row:
+    assert not isinstance(example, Pair)
+    system, user = example.prompt.system, example.prompt.user
+    instruction, context = (system, user) if system else (user, "")
+    return {"instruction": instruction, "input": context, "output": example.text}
+
+
+_COLUMNS: Mapping[Format, Callable[[Example], Row]] = {
+    "trl": _trl,
+    "llama-factory": _llama_factory,
+    "openrlhf": _openrlhf,
+    "sharegpt": _sharegpt,
+    "alpaca": _alpaca,
+}
+
+
+def _messages(prompt: Prompt) -> list[dict[str, str]]:
+    messages = [{"role": "user", "content": prompt.user}]
+    if prompt.system:
+        messages.insert(0, {"role": "system", "content": prompt.system})
+    return messages
+
+
+def _answer(text: str) -> dict[str, str]:
+    return {"role": "assistant", "content": text}
+
+
+def _read_info(out: Path) -> Row:
+    """The data sets that LLaMA-Factory knows in the folder; none if there is no list yet."""
+    path = out.with_name("dataset_info.json")
+    if out == path:
+        raise UserError(f"{path} is where LLaMA-Factory's list goes; export to another name")
+    try:
+        info = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+    if not isinstance(info, dict):
+        raise UserError(f"{path} is not a list of data sets as LLaMA-Factory keeps it")
+    there = info.get(out.stem)
+    if there is not None and (not isinstance(there, dict) or there.get("file_name") != out.name):
+        raise UserError(f"{path} has another data set {out.stem!r}; export to another name")
+    return info
+
+
+def _write_info(out: Path, info: Row, *, ranking: bool) -> None:
+    """Add `out` to the list under its stem. Columns that are not named are not read."""
+    columns = {"prompt": "instruction", "query": "input", "system": "system"}
+    columns |= {"chosen": "chosen", "rejected": "rejected"} if ranking else {"response": "output"}
+    entry = {
+        "file_name": out.name,
+        "formatting": "alpaca",
+        "ranking": ranking,
+        "columns": columns,
+    }
+    with replacing(out.with_name("dataset_info.json")) as file:
+        file.write(json.dumps(info | {out.stem: entry}, indent=2).encode() + b"\n")

@@ -1,0 +1,132 @@
+"""Step labels for process reward models, from the outcomes in grown trees.
+
+Math-Shepherd (2312.08935, section 3.3) samples completions from a step and calls the step good if
+some of them (hard estimation), or to the degree that they (soft estimation), reach the right
+answer. A tree holds such completions already: the solutions below the step.
+
+Differences from the paper
+1. Completions are not a fixed number of fresh samples per step but what the search grew below it,
+   so a step that the search liked has more of them; `counts` says how many.
+2. The last step of a solution is labelled by that solution alone.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from whorl.data.export import Exported, Row, write_rows
+from whorl.errors import UserError
+from whorl.tree import Tree
+
+MARKER = " ки"
+"""What stands behind each step in Math-Shepherd's data set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stepwise:
+    """A solution and, for each of its steps, the completions that go through the step.
+
+    right, judged: completions with the right answer, and all whose answer was judged; equal
+    samples count as often as they were drawn.
+    """
+
+    question: str
+    steps: tuple[str, ...]
+    right: tuple[int, ...]
+    judged: tuple[int, ...]
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """Soft estimates: the right share of each step's completions."""
+        return tuple(r / n for r, n in zip(self.right, self.judged, strict=True))
+
+
+def label(tree: Tree) -> Iterator[Stepwise]:
+    """The policy's judged solutions, in order of creation.
+
+    Solutions with a revised step are passed over and count nowhere: whoever revised was shown a
+    critique, which says nothing about where the policy gets to from the step.
+    """
+    nodes = tree.nodes
+    right, judged = [0] * len(nodes), [0] * len(nodes)
+    leaves = [
+        leaf
+        for leaf in tree.leaves()
+        if nodes[leaf].reward is not None and not _revised(tree, leaf)
+    ]
+    for leaf in leaves:
+        for node in tree.path(leaf):
+            right[node] += nodes[leaf].copies * (nodes[leaf].reward == 1.0)
+            judged[node] += nodes[leaf].copies
+    for leaf in leaves:
+        path = tree.path(leaf)
+        yield Stepwise(
+            tree.problem.question,
+            tuple(nodes[i].text.strip() for i in path),
+            tuple(right[i] for i in path),
+            tuple(judged[i] for i in path),
+        )
+
+
+def export_steps(
+    trees: Iterable[Tree], out: Path, *, enough: float = 0.0, marker: str = MARKER
+) -> Exported:
+    """Write one row per solution. The file appears when it is complete.
+
+    prompt, completions, labels: TRL's stepwise supervision; `labels` are booleans, because its PRM
+    trainer cuts numbers down to integers.
+    values, counts: the soft estimate of each step, and from how many completions it is.
+    input: question and steps with `marker` behind each step, for OpenRLHF: `input_key input`, with
+    `label_key labels` (hard) or `values` (soft), `reward_tokens + -`, and as `placeholder_token`
+    the marker, which has to be one token of the model.
+
+    enough: a step is good if more than this share of its completions is right; 0 is the paper's
+    hard estimation.
+    Raises `UserError` if there is no solution to write.
+    """
+    if not 0 <= enough < 1:
+        raise UserError(f"enough must be at least 0 and below 1, not {enough:g}")
+    if not marker.strip():
+        raise UserError("the marker must be a visible text")
+    dropped: Counter[str] = Counter()
+
+    def rows() -> Iterator[Row]:
+        for tree in trees:
+            dropped.update(_passed_over(tree))
+            for solution in label(tree):
+                if any(marker.strip() in text for text in (solution.question, *solution.steps)):
+                    dropped["the text holds the marker"] += 1
+                elif not all(solution.steps):
+                    dropped["a step is empty"] += 1
+                else:
+                    yield _row(solution, enough, marker)
+
+    return Exported(write_rows(out, rows(), dropped), dropped, {})
+
+
+def _passed_over(tree: Tree) -> Counter[str]:
+    """Why leaves are not among `label(tree)`."""
+    reasons: Counter[str] = Counter()
+    for leaf in tree.leaves():
+        if tree.nodes[leaf].reward is None:
+            reasons["the answer was not judged"] += 1
+        elif _revised(tree, leaf):
+            reasons["has a revised step"] += 1
+    reasons["the tree has no solution"] = int(not any(tree.leaves()))
+    return +reasons
+
+
+def _revised(tree: Tree, leaf: int) -> bool:
+    return any(tree.nodes[i].author == "reviser" for i in tree.path(leaf))
+
+
+def _row(solution: Stepwise, enough: float, marker: str) -> Row:
+    return {
+        "prompt": solution.question,
+        "completions": list(solution.steps),
+        "labels": [value > enough for value in solution.values],
+        "values": list(solution.values),
+        "counts": list(solution.judged),
+        "input": f"{solution.question} " + "\n".join(step + marker for step in solution.steps),
+    }
