@@ -1,0 +1,97 @@
+"""`whorl export`: from a run folder or a file, and what it says of what it leaves out."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from whorl.ask import Prompt
+from whorl.data.examples import write_examples
+from whorl.example import Weighted
+from whorl.folder import RunFolder
+from whorl.problem import Problem
+from whorl.tree import ROOT, Node, Tree
+
+
+def told(result) -> str:
+    """The one line of trouble on stderr."""
+    assert result.exit_code == 2, result.output
+    line = result.stderr.strip()
+    assert line.startswith("error: ") and "\n" not in line
+    return line
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run folder with one tree and three examples."""
+    tree = Tree(Problem("a", "1+1?", "2"))
+    tree.add(Node(ROOT, "\\boxed{2}", terminal=True, reward=1.0))
+    with RunFolder.open(tmp_path / "run", {}, version="0") as folder:
+        folder.trees.write_text(tree.to_json() + "\n")
+        write_examples(
+            folder.examples,
+            [
+                Weighted(Prompt("", "1+1?"), "2"),
+                Weighted(Prompt("", "1+1?", "It is"), " 2"),
+                Weighted(Prompt("", "1+2?"), "3", weight=-1.0),
+            ],
+        )
+    return folder.path
+
+
+def test_a_run_or_its_file_is_exported_and_nothing_is_lost_in_silence(
+    whorl, run: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "mine.jsonl"
+    assert "example 3 has the weight -1" in told(
+        whorl("export", "--format", "trl", run, "--out", out)
+    )
+    assert not out.exists()
+    for source in (run, run / "examples.jsonl"):
+        done = whorl("export", "--format", "trl", source, "--out", out, "--drop-weights")
+        assert done.exit_code == 0, done.output
+        assert done.stderr.splitlines() == [
+            "left out: goes on with a turn that has begun: 1",
+            "left out: weight not above 0: 1",
+            f"wrote {out}: 1 examples",
+        ]
+        assert json.loads(out.read_text())["completion"][0]["content"] == "2"
+
+
+def test_llama_factory_gets_its_list_of_data_sets(whorl, run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine.json"
+    done = whorl("export", "--format", "llama-factory", run, "--out", out, "--drop-weights")
+    assert done.exit_code == 0, done.output
+    assert f"wrote {tmp_path / 'dataset_info.json'}: data set mine" in done.stderr
+    assert json.loads((tmp_path / "dataset_info.json").read_text())["mine"]["ranking"] is False
+
+
+def test_steps_are_labelled(whorl, run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "steps.jsonl"
+    for source in (run, run / "trees.jsonl"):
+        done = whorl("export", "--format", "prm", source, "--out", out, "--marker", "<s>")
+        assert done.exit_code == 0, done.output
+        assert done.stderr == f"wrote {out}: 1 solutions\n"
+        assert json.loads(out.read_text())["input"] == "1+1? \\boxed{2}<s>"
+
+
+def test_trouble_is_one_line(whorl, run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "x.jsonl"
+
+    def trouble(form: str, source: Path, to: Path, *more: object) -> str:
+        return told(whorl("export", "--format", form, source, "--out", to, *more))
+
+    assert "cannot be read" in trouble("trl", tmp_path / "none.jsonl", out)
+    assert "is not a run folder" in trouble("trl", tmp_path, out)
+    assert "unknown column" in trouble("trl", run / "trees.jsonl", out)
+    assert "not a tree" in trouble("prm", run / "examples.jsonl", out)
+    assert "is what is read" in trouble("trl", run, run / "examples.jsonl")
+    assert "must end in" in trouble("trl", run, tmp_path / "x.csv")
+    assert "cannot be written" in trouble("prm", run, tmp_path / "none" / "x.jsonl")
+    assert "are for prm, not for trl" in trouble("trl", run, out, "--enough", "0.5")
+    assert "are not for prm" in trouble("prm", run, out, "--end-turns")
+    assert "enough must be" in trouble("prm", run, out, "--enough", "1")
+    (run / "examples.jsonl").unlink()
+    assert f"`whorl harvest {run}`" in trouble("trl", run, out)
+    assert not out.exists()
+    assert whorl("export", "--format", "csv", run, "--out", out).exit_code == 2
