@@ -18,6 +18,14 @@ from whorl.tree import ROOT, Node, Tree
 
 T = TypeVar("T")
 
+ROLLOUT = "rollout"
+"""Author of steps that a simulation was only played out with; selection passes them by."""
+SPINE = "spine"
+"""Author of a step sampled before, repeated where a search starts anew with statistics of its own;
+selection passes it by."""
+DEAD_END = "every continuation is a dead end"
+UNDECIDED = "undecided answer"
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
@@ -99,7 +107,7 @@ def simulate(tree: Tree, sampling: Sampling, uct: Uct, virtual: Counter[int]) ->
             yield from _expand_once(tree, leaf, sampling, uct, virtual)
         child = select(tree, leaf, uct, virtual)
         if child is None:
-            _prune(tree.nodes[leaf], "every continuation is a dead end")
+            _prune(tree.nodes[leaf], DEAD_END)
             break
         path.append(child)
         virtual[child] += 1
@@ -113,10 +121,12 @@ def select(tree: Tree, node: int, uct: Uct, virtual: Counter[int]) -> int | None
     """The child to descend to: highest `Q_c + constant * sqrt(ln N / N_c)`; an unvisited one first.
 
     UCT as in SIGMA (2506.06470; papers.md 1.2). A simulation under way counts as a visit that ended
-    wrong (virtual loss). None if every child is pruned.
+    wrong (virtual loss). None if every child of the policy's is pruned.
     """
     nodes = tree.nodes
-    open_children = [c for c in nodes[node].children if not nodes[c].pruned]
+    open_children = [
+        c for c in nodes[node].children if not nodes[c].pruned and nodes[c].author == "policy"
+    ]
     log_visits = math.log(max(1, nodes[node].visits + virtual[node]))
     best: int | None = None
     best_score = -math.inf
@@ -132,12 +142,13 @@ def select(tree: Tree, node: int, uct: Uct, virtual: Counter[int]) -> int | None
 
 
 def expand(
-    tree: Tree, leaf: int, sampling: Sampling, *, children: int, depth: int
+    tree: Tree, leaf: int, sampling: Sampling, *, children: int, depth: int | None = None
 ) -> Moves[list[int]]:
     """Sample `children` next steps in one ask and add the distinct ones; returns their indices.
 
-    A step that ends the solution is judged at once. A step that leads nowhere (cut off, empty, no
-    answer at the end, an undecided answer, too deep) is pruned, with the reason in its note.
+    A step that was sampled here before is another copy of its node. A step that ends the solution
+    is judged at once. A step that leads nowhere (cut off, empty, no answer at the end, an undecided
+    answer, `depth` steps and no end) is pruned, with the reason in its note.
     """
     prompt = prompts.solve(tree.problem.question)
     ask = Ask(
@@ -149,16 +160,19 @@ def expand(
         top_p=sampling.top_p,
     )
     (replies,) = yield [ask]
-    added: dict[str, int] = {}
+    nodes = tree.nodes
+    known = {nodes[c].text: c for c in nodes[leaf].children if nodes[c].author == "policy"}
+    drawn: dict[int, None] = {}
     for reply in replies:
         node = step_node(leaf, reply, sampling.steps)
-        if node.text in added:
-            tree.nodes[added[node.text]].copies += 1
+        if node.text in known:
+            nodes[known[node.text]].copies += 1
         else:
-            added[node.text] = tree.add(node)
-    new = list(added.values())
+            known[node.text] = tree.add(node)
+        drawn[known[node.text]] = None
+    new = list(drawn)
     yield from settle(tree, new)
-    if tree.depth(leaf) + 1 >= depth:
+    if depth is not None and tree.depth(leaf) + 1 >= depth:
         for child in new:
             if not tree.nodes[child].terminal and not tree.nodes[child].pruned:
                 _prune(tree.nodes[child], f"not finished after {depth} steps")
@@ -178,11 +192,18 @@ def backup(tree: Tree, leaf: int, outcome: float) -> None:
 
 
 def sample(
-    tree: Tree, n: int, sampling: Sampling, *, role: Role = "policy", at: int = ROOT
+    tree: Tree,
+    n: int,
+    sampling: Sampling,
+    *,
+    role: Role = "policy",
+    at: int = ROOT,
+    author: str | None = None,
 ) -> Moves[list[int]]:
     """Sample `n` solutions to their end from node `at` and judge them; returns the `n` last nodes.
 
-    Solutions that begin with the same steps share those nodes. Nothing is backed up.
+    Solutions that begin with the same steps share those nodes. Nothing is backed up. The nodes'
+    author is `role` unless `author` says otherwise.
     """
     prompt = prompts.solve(tree.problem.question)
     ask = Ask(
@@ -194,7 +215,8 @@ def sample(
         top_p=sampling.top_p,
     )
     (replies,) = yield [ask]
-    ends = [add_solution(tree, at, reply, sampling.steps, author=role) for reply in replies]
+    author = role if author is None else author
+    ends = [add_solution(tree, at, reply, sampling.steps, author=author) for reply in replies]
     yield from settle(tree, list(dict.fromkeys(ends)))
     return ends
 
@@ -262,7 +284,7 @@ def settle(tree: Tree, ends: Sequence[int]) -> Moves[None]:
         if extract(solution) is None:
             _prune(node, "no final answer")
         elif verdict is None:
-            _prune(node, "undecided answer")
+            _prune(node, UNDECIDED)
         else:
             node.reward = verdict
 
