@@ -1,0 +1,142 @@
+"""Step-level DPO: the baseline of MCTS process supervision (2501.01478, table 1).
+
+Search a problem by MCTS. Wherever the next steps after a prefix of the best path did not do equally
+well, the best of them is preferred to the worst. The pairs are learned by direct preference
+optimization, as in Step-DPO (2406.18629).
+
+Differences from the paper
+1. The paper names the baseline and says no more; all of this is ours.
+2. The search is one tree per problem. To compare it with process supervision at equal cost,
+   harvest the trees that one grew: then its pairs are those of every prefix searched there.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from whorl import prompts
+from whorl.ask import Moves, Role
+from whorl.errors import UserError
+from whorl.example import Objective, Pair, Preference
+from whorl.problem import Problem
+from whorl.recipe import Harvest
+from whorl.search import SPINE, Sampling, Uct, mcts
+from whorl.tree import ROOT, Tree
+
+
+@dataclass(frozen=True, slots=True)
+class StepDpo:
+    """The settings of step-level DPO.
+
+    uct, sampling: the search.
+    beta: inverse temperature of DPO.
+    """
+
+    uct: Uct = Uct(constant=math.sqrt(2), wrong=0.0, children=4)  # noqa: RUF009
+    sampling: Sampling = Sampling(top_p=0.95)  # noqa: RUF009
+    beta: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.beta <= 0:
+            raise ValueError("beta must be above 0")
+
+    @property
+    def roles(self) -> Sequence[Role]:
+        """The policy alone."""
+        return ("policy",)
+
+    @property
+    def samples_at_most(self) -> int:
+        """Every simulation expands to full depth."""
+        return self.uct.simulations * self.uct.depth * self.uct.children
+
+    @property
+    def objective(self) -> Objective:
+        """Preference over steps."""
+        return Preference(beta=self.beta)
+
+    def arms(self) -> Mapping[str, "StepDpo"]:
+        """One search per problem."""
+        return {"": self}
+
+    def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
+        """Search, and choose the best path."""
+        tree = Tree(problem)
+        yield from mcts(tree, self.sampling, self.uct)
+        tree.tip = best(tree)
+        return tree
+
+    def harvest(self, tree: Tree) -> Harvest:
+        """At most one pair per prefix of the best path.
+
+        Trees of other recipes will do if their simulations counted visits. Raises UserError for
+        trees without visits.
+        """
+        if not tree.nodes[ROOT].visits and any(tree.leaves()):
+            raise UserError("step-level DPO learns from visits, and this tree counts none")
+        prefixes = walked(tree)
+        pairs = [pair for at in prefixes if (pair := _pair(tree, at))]
+        dropped = {"no siblings that differ": len(prefixes) - len(pairs)}
+        return Harvest(tuple(pairs), {reason: count for reason, count in dropped.items() if count})
+
+    def tally(self, tree: Tree) -> Mapping[str, int]:
+        """The best solution's outcome; prefixes of its path, and those that give a pair."""
+        prefixes = walked(tree)
+        outcome = {1.0: "right", 0.0: "wrong", None: "no solution"}[tree.nodes[tree.tip].reward]
+        pairs = sum(_pair(tree, at) is not None for at in prefixes)
+        return {outcome: 1, "prefixes": len(prefixes), "pairs": pairs}
+
+
+def best(tree: Tree) -> int:
+    """The visited solution with the highest mean outcome along its path, a right one if there is
+    any; the root if no solution was visited."""
+    nodes = tree.nodes
+
+    def merit(leaf: int) -> tuple[bool, float]:
+        path = tree.path(leaf)
+        return nodes[leaf].reward == 1.0, sum(nodes[i].mean for i in path) / len(path)
+
+    return max((leaf for leaf in tree.leaves() if nodes[leaf].visits), key=merit, default=ROOT)
+
+
+def walked(tree: Tree) -> list[int]:
+    """Nodes along the best path, its end left out: those where searches started if the tree was
+    searched again and again, else the path to the tip, or to the `best` end if no simulation
+    reached the tip."""
+    starts = [i for i, node in enumerate(tree.nodes) if node.author == SPINE]
+    if starts:
+        return [ROOT, *starts]
+    end = tree.tip if tree.tip != ROOT and tree.nodes[tree.tip].visits else best(tree)
+    return [ROOT, *tree.path(end)[:-1]] if end != ROOT else []
+
+
+def _pair(tree: Tree, at: int) -> Pair | None:
+    """The best and the worst next step after `at`, of equal ones the more visited; None if all did
+    equally well. Dead ends and steps that no simulation passed are left out."""
+    nodes = tree.nodes
+    steps = [
+        c
+        for c in nodes[at].children
+        if nodes[c].author == "policy" and nodes[c].visits and not nodes[c].pruned
+    ]
+    if not steps:
+        return None
+    chosen = max(steps, key=lambda c: (nodes[c].mean, nodes[c].visits))
+    rejected = min(steps, key=lambda c: (nodes[c].mean, -nodes[c].visits))
+    if nodes[chosen].mean == nodes[rejected].mean:
+        return None
+    prompt = replace(prompts.solve(tree.problem.question), prefix=tree.text(at))
+    arm = tree.provenance.get("arm", "")
+    return Pair(
+        prompt,
+        _text(tree, chosen),
+        _text(tree, rejected),
+        chosen_ended=nodes[chosen].terminal,
+        rejected_ended=nodes[rejected].terminal,
+        origin=f"{tree.problem.id}#{arm}/{chosen}>{rejected}",
+    )
+
+
+def _text(tree: Tree, step: int) -> str:
+    node = tree.nodes[step]
+    return node.text.rstrip() if node.terminal else node.text
