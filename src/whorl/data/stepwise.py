@@ -5,8 +5,9 @@ some of them (hard estimation), or to the degree that they (soft estimation), re
 answer. A tree holds such completions already: the solutions below the step.
 
 Differences from the paper
-1. Completions are not a fixed number of fresh samples per step but what the search grew below it,
-   so a step that the search liked has more of them; `counts` says how many.
+1. Completions are not a fixed number of independent samples per step but what the search grew
+   below it: they share steps, and where the search liked to go there are more of them. `counts`
+   says how many there are.
 2. The last step of a solution is labelled by that solution alone.
 """
 
