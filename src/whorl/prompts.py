@@ -249,6 +249,6 @@ solution and nothing else."""
 
 _REFLECT = f"""\
 You correct a solution. First find its first error and explain it in one paragraph. Then write the \
-line "{CORRECTED}" and solve the problem again from the beginning, step by step. Write one step per \
-paragraph, with a blank line between steps. End with a last step that gives the final answer as \
+line "{CORRECTED}" and solve the problem again from the beginning. Write one step per paragraph, \
+with a blank line between steps. End with a last step that gives the final answer as \
 \\boxed{{answer}}."""
