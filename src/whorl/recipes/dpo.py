@@ -1,0 +1,86 @@
+"""DPO (2305.18290) on pairs of whole solutions: what MARGE is compared with.
+
+Sample solutions of the plain question, pair a right one with a wrong one, and train the policy to
+prefer the first. The pairs are its own samples, judged by their final answers.
+
+Differences from the paper
+1. The preference is the verifier's; the paper's come from people or a reward model.
+2. The right and the wrong solution of a pair are drawn at random; each is used once.
+3. A solution that was cut off is wrong, and is never taught to end there.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from whorl.ask import Moves, Role
+from whorl.example import Objective, Preference
+from whorl.groups import complete, paired, root_completions, standing
+from whorl.problem import Problem
+from whorl.recipe import Harvest
+from whorl.search import Sampling
+from whorl.tree import ROOT, Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Dpo:
+    """DPO's settings.
+
+    samples: solutions per problem; 16 is the size of MARGE's first pool.
+    pairs: harvested per problem at most.
+    beta: inverse temperature of the implicit reward.
+    """
+
+    sampling: Sampling = Sampling(temperature=0.8, top_p=0.95, solution_tokens=2048)  # noqa: RUF009
+    samples: int = 16
+    pairs: int = 1
+    beta: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.samples < 2 or self.pairs < 1:
+            raise ValueError("samples must be at least 2, and pairs at least 1")
+        if self.beta <= 0:
+            raise ValueError("beta must be above 0")
+
+    @property
+    def roles(self) -> Sequence[Role]:
+        """The policy."""
+        return ("policy",)
+
+    @property
+    def samples_at_most(self) -> int:
+        """Exactly so many."""
+        return self.samples
+
+    @property
+    def objective(self) -> Objective:
+        """Plain DPO."""
+        return Preference(beta=self.beta)
+
+    def arms(self) -> Mapping[str, "Dpo"]:
+        """One search per problem."""
+        return {"": self}
+
+    def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
+        """Sample solutions."""
+        tree = Tree(problem)
+        yield from complete(tree, ROOT, self.samples, self.sampling)
+        tree.tip = next((i for i in tree.leaves() if tree.nodes[i].reward == 1.0), ROOT)
+        return tree
+
+    def harvest(self, tree: Tree) -> Harvest:
+        """Random pairs of a right and a wrong solution.
+
+        Takes any tree of whole solutions that the policy wrote after the plain question, such as
+        `Rft`'s, `Grpo`'s or `Marge`'s; raises `UserError` for others.
+        """
+        group = root_completions(tree)
+        found = standing(group)
+        if found != "usable":
+            return Harvest((), {found: 1})
+        rng = Random(tree.problem.id)
+        return Harvest(tuple(paired(tree, ROOT, group, most=self.pairs, rng=rng)), {})
+
+    def tally(self, tree: Tree) -> Mapping[str, int]:
+        """Whether there were right and wrong solutions, and if not, what there was."""
+        return {standing(root_completions(tree)): 1}

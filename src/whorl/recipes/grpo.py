@@ -1,0 +1,87 @@
+"""GRPO's group baseline (2402.03300) on whole solutions: what MARGE is compared with.
+
+Sample a group of solutions of the plain question; a solution's advantage is its reward minus the
+group's mean, over the group's standard deviation. REINFORCE: each solution's likelihood is raised
+or lowered by its advantage, with a penalty for leaving the reference model.
+
+Differences from the paper
+1. One step from the policy that sampled, so that the importance ratio is 1: there is no ratio and
+   no clipping. A longer training on one round's examples is off-policy and not corrected for.
+2. 16 samples, the size of MARGE's first pool, and its temperature; the paper samples 64.
+3. The reward is 1 or 0 by the final answer; the paper trains a reward model.
+4. A solution that was cut off is wrong, and is never taught to end there.
+5. Equal samples are one example with the sum of their advantages.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from whorl.ask import Moves, Role
+from whorl.example import Likelihood, Objective
+from whorl.groups import complete, reinforced, root_completions, standing
+from whorl.problem import Problem
+from whorl.recipe import Harvest
+from whorl.search import Sampling
+from whorl.tree import ROOT, Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Grpo:
+    """GRPO's settings.
+
+    samples: solutions per problem, the group.
+    kl: coefficient of the penalty.
+    """
+
+    sampling: Sampling = Sampling(temperature=0.8, top_p=0.95, solution_tokens=2048)  # noqa: RUF009
+    samples: int = 16
+    kl: float = 0.04
+
+    def __post_init__(self) -> None:
+        if self.samples < 2:
+            raise ValueError("samples must be at least 2")
+        if self.kl < 0:
+            raise ValueError("kl must not be negative")
+
+    @property
+    def roles(self) -> Sequence[Role]:
+        """The policy."""
+        return ("policy",)
+
+    @property
+    def samples_at_most(self) -> int:
+        """Exactly so many."""
+        return self.samples
+
+    @property
+    def objective(self) -> Objective:
+        """Mean over completions of each one's mean over tokens, with the k3 estimate of the KL
+        divergence (2402.03300, eq. 3 and 4)."""
+        return Likelihood(kl=self.kl, penalty="k3", average="completion")
+
+    def arms(self) -> Mapping[str, "Grpo"]:
+        """One search per problem."""
+        return {"": self}
+
+    def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
+        """Sample the group."""
+        tree = Tree(problem)
+        yield from complete(tree, ROOT, self.samples, self.sampling)
+        tree.tip = next((i for i in tree.leaves() if tree.nodes[i].reward == 1.0), ROOT)
+        return tree
+
+    def harvest(self, tree: Tree) -> Harvest:
+        """Every solution with its advantage, if there are right and wrong ones.
+
+        Takes any tree of whole solutions that the policy wrote after the plain question, such as
+        `Rft`'s, `Dpo`'s or `Marge`'s; raises `UserError` for others.
+        """
+        group = root_completions(tree)
+        found = standing(group)
+        if found != "usable":
+            return Harvest((), {found: 1})
+        return Harvest(tuple(reinforced(tree, ROOT, group)), {})
+
+    def tally(self, tree: Tree) -> Mapping[str, int]:
+        """Whether the group was usable, and if not, why."""
+        return {standing(root_completions(tree)): 1}

@@ -1,0 +1,351 @@
+"""MARGE: guided exploration (2505.12500).
+
+Take one of the policy's own solutions of a problem as a guide: a wrong one if the problem is easy
+for it, a right one if it is hard. Sample completions after every prefix of the guide, the states,
+so that late steps are explored too and most states see both outcomes. Learn from each state's
+completions by REINFORCE with the state's value as baseline, or by DPO, and choose the next guide
+from the newest completions.
+
+Differences from the paper
+1. An episode is a round: all problems are searched with one policy, which is also the reference.
+   The authors' script trains after every 2048 questions.
+2. The first pool serves as the completions of the first state, which the policy would only have
+   sampled once more after the same prompt.
+3. The window of state values that train is in the authors' script only: `CODE`. Otherwise every
+   state with right and wrong completions does.
+4. Where the pool holds no solution of the wanted kind the old guide is kept, and at the start one
+   of the other kind is taken. The script drops such a question: `CODE`.
+5. The penalty is the k3 estimate of the KL divergence; the script's linear term, `CODE`, is no
+   penalty on its own.
+6. A completion that was cut off is wrong, and is never taught to end there; the script ends it.
+7. The script's states of equal length count a tokenizer's tokens; `Words` counts words. How many
+   tokens a state leaves for its completions is estimated from the guide's by characters.
+8. Steps of a guide that has more than `states` are joined, so that the cost is bounded.
+9. Equal completions of one state are one example with the sum of their advantages.
+10. `advantage` counts the guide's outcome as the value after its last step. The script's other
+    ways to choose (`max_prob`, per-step advantages, the nearest to 0.5) are not here, nor is its
+    redrawing of pairs until the texts are short and end in a full stop.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from random import Random
+from statistics import fmean
+from typing import Literal, NamedTuple, TypeVar
+
+from whorl.ask import Moves, Role
+from whorl.errors import UserError
+from whorl.example import Example, Likelihood, Objective, Preference
+from whorl.groups import (
+    Completion,
+    complete,
+    completions,
+    drawn,
+    paired,
+    reinforced,
+    rewards,
+    standing,
+)
+from whorl.problem import Problem
+from whorl.recipe import Harvest
+from whorl.search import Sampling, together
+from whorl.tree import ROOT, Node, Tree
+
+T = TypeVar("T")
+
+GUIDE = "guide"
+"""Author of the guide's steps. They were sampled before, so nothing trains on them."""
+
+Choice = Literal["chosen", "fallback", "kept", "regrown", "none"]
+"""How an episode came by its guide."""
+
+
+@dataclass(frozen=True, slots=True)
+class AfterMarker:
+    """A step ends right after the next "Step k:", as the states of MARGE's step-based runs do. To
+    be used with a `lead` that ends in "Step 1:"."""
+
+    stop: tuple[str, ...] = ()
+    glue: str = ""
+
+    def split(self, text: str) -> list[str]:
+        return [piece for piece in re.findall(r".*?(?:Step \d+:|\Z)", text, re.DOTALL) if piece]
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A step is a word and the space before it: with `states=5`, MARGE's states of equal length."""
+
+    stop: tuple[str, ...] = ()
+    glue: str = ""
+
+    def split(self, text: str) -> list[str]:
+        return [piece for piece in re.split(r"(?<=\S)(?=\s)", text) if piece]
+
+
+@dataclass(frozen=True, slots=True)
+class Marge:
+    """MARGE's settings. Presets: `Marge()` is the paper, `CODE` the authors' script.
+
+    sampling: `solution_tokens` bounds a state and its completion together; `steps` cuts guides.
+    pool: solutions per problem in the first episode, of which its guide is one (n1).
+    samples: completions per state (n).
+    states: per guide at most.
+    lead: what every solution begins with, such as "Step 1:"; part of the first state.
+    rule: how a guide is chosen: by `preference`; a `random` right solution; by `advantage`,
+        regrown after the state where the old guide's value falls most; or `fixed` for good.
+    thresholds: a problem is easy if its value is above, in the first episode and later on.
+    start: what to do if the first pool has no solution of the wanted kind.
+    window: values strictly between which a state trains.
+    learn: by the group's advantage, or from one random right and wrong completion of each state.
+    kl, penalty: REINFORCE's; see `Likelihood`.
+    beta: DPO's; see `Preference`.
+    """
+
+    sampling: Sampling = Sampling(temperature=0.8, top_p=0.95, solution_tokens=2048)  # noqa: RUF009
+    pool: int = 16
+    samples: int = 8
+    states: int = 16
+    lead: str = ""
+    rule: Literal["preference", "random", "advantage", "fixed"] = "preference"
+    thresholds: tuple[float, float] = (0.5, 0.5)
+    start: Literal["fall_back", "drop"] = "fall_back"
+    window: tuple[float, float] = (0.0, 1.0)
+    learn: Literal["reinforce", "preference"] = "reinforce"
+    kl: float = 0.01
+    penalty: Literal["k3", "linear"] = "k3"
+    beta: float = 0.05
+
+    def __post_init__(self) -> None:
+        if min(self.pool, self.samples, self.states) < 1:
+            raise ValueError("pool, samples and states must be at least 1")
+        if not 0 <= self.window[0] < self.window[1]:
+            raise ValueError("window must be two values, the lower one first")
+        if self.kl < 0 or self.beta <= 0:
+            raise ValueError("kl must not be negative, and beta must be above 0")
+
+    @property
+    def roles(self) -> Sequence[Role]:
+        """The policy."""
+        return ("policy",)
+
+    @property
+    def samples_at_most(self) -> int:
+        """Of the costliest episode, with as many states as there may be."""
+        return max(self.pool, self.samples) + self.samples * (self.states - 1)
+
+    @property
+    def objective(self) -> Objective:
+        """The paper's equation 4, or its equation 3 for `learn="preference"`."""
+        if self.learn == "preference":
+            return Preference(beta=self.beta)
+        return Likelihood(kl=self.kl, penalty=self.penalty, average="completion")
+
+    def arms(self) -> Mapping[str, "Marge"]:
+        """One search per problem."""
+        return {"": self}
+
+    def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
+        """One episode: choose a guide, complete it from each of its states.
+
+        The guide is a line of nodes by `guide`; each state's completions are its children by
+        `policy`. The root's note says which episode it was and how it came by the guide. Without a
+        guide there are no states. Raises `UserError` if `last` is no tree of MARGE's.
+        """
+        tree = Tree(problem)
+        episode = 1 if last is None else read_episode(last)[0] + 1
+        rng = Random(f"{problem.id}/{episode}")
+        first = tree.add(Node(ROOT, self.lead, author=GUIDE)) if self.lead else ROOT
+        if last is None:
+            yield from complete(tree, first, self.pool, self.sampling)
+            guide, choice = self._first_guide(tree, first, rng)
+        else:
+            guide, choice = self._next_guide(last, rng)
+        tree.nodes[ROOT].note = f"episode {episode}: guide {choice}"
+        if guide is not None:
+            states = self._follow(tree, first, guide)
+            new = states[1:] if last is None else states
+            yield from together([complete(tree, s, self.samples, self.sampling) for s in new])
+        tree.tip = next((i for i in tree.leaves() if tree.nodes[i].reward == 1.0), ROOT)
+        return tree
+
+    def harvest(self, tree: Tree) -> Harvest:
+        """Each usable state's completions with their advantages, or one pair of them.
+
+        The guide's states are the method, so a tree that another recipe grew raises `UserError`.
+        """
+        episode, choice = read_episode(tree)
+        if choice == "none":
+            return Harvest((), {"no guide": 1})
+        examples: list[Example] = []
+        dropped: Counter[str] = Counter()
+        for state in states_of(tree):
+            group = completions(tree, state)
+            found = standing(group, self.window)
+            if found != "usable":
+                dropped[f"state {found}"] += 1
+            elif self.learn == "reinforce":
+                examples += reinforced(tree, state, group)
+            else:
+                rng = Random(f"{tree.problem.id}/{episode}/{state}")
+                examples += paired(tree, state, group, most=1, rng=rng)
+        return Harvest(tuple(examples), dropped)
+
+    def tally(self, tree: Tree) -> Mapping[str, int]:
+        """How the guide was come by, whether it is right, and the states by what they are worth."""
+        _, choice = read_episode(tree)
+        counts = Counter({f"guide {choice}": 1})
+        if choice != "none":
+            end = tree.nodes[_spine(tree)[-1]]
+            counts["right guide" if end.reward == 1.0 else "wrong guide"] += 1
+            for state in states_of(tree):
+                counts[f"states {standing(completions(tree, state), self.window)}"] += 1
+        return counts
+
+    def _first_guide(self, tree: Tree, state: int, rng: Random) -> tuple["_Guide | None", Choice]:
+        pool = completions(tree, state)
+        one = self._choose(pool, self.thresholds[0], rng)
+        if one is not None:
+            return _Guide.ending(tree, state, state, one), "chosen"
+        if not pool or self.start == "drop":
+            return None, "none"
+        (one, *_) = drawn(pool, pool[0].reward, rng)  # all of them are of the other kind
+        return _Guide.ending(tree, state, state, one), "fallback"
+
+    def _next_guide(self, last: Tree, rng: Random) -> tuple["_Guide | None", Choice]:
+        if read_episode(last)[1] == "none":
+            return None, "none"
+        first, *_ = states = states_of(last)
+        if self.rule == "advantage":
+            worst = _steepest(last, states)
+            if worst is not None:
+                (one, *_) = drawn(completions(last, worst), 1.0, rng)
+                return _Guide.ending(last, first, worst, one), "regrown"
+        elif self.rule != "fixed":
+            newest = self._choose(completions(last, first), self.thresholds[1], rng)
+            if newest is not None:
+                return _Guide.ending(last, first, first, newest), "chosen"
+        return _Guide.of(last, first), "kept"
+
+    def _choose(
+        self, pool: Sequence[Completion], threshold: float, rng: Random
+    ) -> Completion | None:
+        """A random solution of the wanted kind; None if the pool has none."""
+        if not pool:
+            return None
+        wanted = 1.0 if self.rule == "random" else hit(fmean(rewards(pool)), threshold)
+        return next(iter(drawn(pool, wanted, rng)), None)
+
+    def _follow(self, tree: Tree, first: int, guide: "_Guide") -> list[int]:
+        """Add the guide below its first state, a node per step; returns its states."""
+        runs = even(self.sampling.steps.split(guide.text), self.states)
+        states, before = [first], 0
+        for text in ["".join(run) for run in runs] or [guide.text]:
+            after = before + len(text)
+            node = Node(states[-1], text, author=GUIDE)
+            node.tokens = guide.share(after) - guide.share(before)
+            states.append(tree.add(node))
+            before = after
+        last = tree.nodes[states.pop()]
+        end = guide.end
+        last.terminal, last.pruned, last.reward, last.note = (
+            end.terminal,
+            end.pruned,
+            end.reward,
+            end.note,
+        )
+        return states
+
+
+CODE = Marge(thresholds=(0.55, 0.51), start="drop", window=(0.3, 0.7), penalty="linear")
+"""What the authors' released script does, as far as it differs from the paper's text."""
+
+
+def hit(value: float, threshold: float = 0.5) -> float:
+    """The reward of the guide that is wanted: 0.0 for an easy problem, 1.0 for a hard one."""
+    return 0.0 if value > threshold else 1.0
+
+
+def even(items: Sequence[T], count: int) -> list[Sequence[T]]:
+    """`items` in `count` runs of nearly equal length, the longer ones first; fewer runs if there
+    are fewer items."""
+    count = min(count, len(items))
+    length, longer = divmod(len(items), count) if count else (0, 0)
+    cuts = [run * length + min(run, longer) for run in range(count + 1)]
+    return [items[start:end] for start, end in pairwise(cuts)]
+
+
+def states_of(tree: Tree) -> list[int]:
+    """The guide's states, first to last: the nodes of the root's line that the policy completed."""
+    return [
+        i
+        for i in (ROOT, *_spine(tree))
+        if any(tree.nodes[child].author == "policy" for child in tree.nodes[i].children)
+    ]
+
+
+def read_episode(tree: Tree) -> tuple[int, Choice]:
+    """Which episode grew the tree, from 1, and how it came by its guide. Raises `UserError` for a
+    tree that MARGE did not grow."""
+    note = re.fullmatch(r"episode (\d+): guide (\w+)", tree.nodes[ROOT].note)
+    for choice in _CHOICES:
+        if note and note[2] == choice:
+            return int(note[1]), choice
+    raise UserError(
+        f"the tree of {tree.problem.id} has no guide; marge needs trees that marge has grown"
+    )
+
+
+_CHOICES: tuple[Choice, ...] = ("chosen", "fallback", "kept", "regrown", "none")
+
+
+def _spine(tree: Tree) -> list[int]:
+    return [i for i, node in enumerate(tree.nodes) if node.author == GUIDE]
+
+
+def _steepest(tree: Tree, states: Sequence[int]) -> int | None:
+    """The state after which the guide's value falls most; None if it never falls."""
+    groups = {state: completions(tree, state) for state in states}
+    values = [(state, fmean(rewards(group))) for state, group in groups.items() if group]
+    outcome = float(tree.nodes[_spine(tree)[-1]].reward or 0.0)
+    falls = [
+        (before - after, state)
+        for (state, before), (_, after) in pairwise([*values, (ROOT, outcome)])
+    ]
+    fall, worst = max(falls, key=lambda one: one[0], default=(0.0, None))
+    return worst if fall > 0 else None
+
+
+class _Guide(NamedTuple):
+    """A solution to be completed from its steps.
+
+    text: what follows the first state.
+    tokens: sampled tokens of it.
+    end: the node that ended it: its outcome.
+    """
+
+    text: str
+    tokens: int
+    end: Node
+
+    @classmethod
+    def of(cls, tree: Tree, first: int) -> "_Guide":
+        """The guide of an episode."""
+        line = [i for i in _spine(tree) if i > first]
+        tokens = sum(tree.nodes[i].tokens for i in line)
+        return cls("".join(tree.nodes[i].text for i in line), tokens, tree.nodes[line[-1]])
+
+    @classmethod
+    def ending(cls, tree: Tree, first: int, state: int, one: Completion) -> "_Guide":
+        """What `state` adds to the first one, and a completion of it."""
+        line = [i for i in tree.path(state) if i > first]
+        end = tree.nodes[one.node]
+        tokens = sum(tree.nodes[i].tokens for i in line) + end.tokens
+        return cls("".join(tree.nodes[i].text for i in line) + one.text, tokens, end)
+
+    def share(self, characters: int) -> int:
+        """Tokens of the first so many characters, as if all were equally long."""
+        return self.tokens * characters // max(1, len(self.text))
