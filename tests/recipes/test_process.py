@@ -19,7 +19,7 @@ from whorl.errors import UserError
 from whorl.example import Likelihood, Weighted
 from whorl.problem import Problem
 from whorl.recipes.process import SPLIT, Kind, Process, compared, scores
-from whorl.search import ROLLOUT, SPINE, Sampling, Uct, mcts
+from whorl.search import DEAD_END, ROLLOUT, SPINE, Sampling, Uct, mcts
 from whorl.steps import BlankLine
 from whorl.tree import ROOT, Node, Tree
 
@@ -259,11 +259,32 @@ def test_scores_become_weights(recipe: Process, weights: list[float]) -> None:
     assert sum(crop.dropped.values()) == 3 - len(weights)
 
 
-def test_a_dead_end_counts_among_its_siblings_and_is_not_learned_from() -> None:
-    tree = family(Node(0, "a\n\n", visits=1, total=1), Node(0, "b", visits=1, pruned=True))
-    (example,) = weighted(PROCESS, tree)
-    assert (example.text, example.weight) == ("a\n\n", 0.5)
-    assert PROCESS.harvest(tree).dropped == {"dead end": 1}
+def test_what_was_cut_off_counts_among_its_siblings_and_is_not_learned_from() -> None:
+    tree = family(
+        Node(0, "a\n\n", visits=2, total=2), Node(0, "b", visits=1, pruned=True),
+        Node(0, "whole but leading nowhere\n\n", visits=1, pruned=True),
+    )  # fmt: skip
+    assert [(e.text, e.weight, e.ended) for e in weighted(PROCESS, tree)] == [
+        ("a\n\n", 0.5, False),
+        ("whole but leading nowhere\n\n", -0.125, False),
+    ]
+    assert PROCESS.harvest(tree).dropped == {"not a whole step": 1}
+
+
+def test_a_prefix_without_a_way_on_is_still_compared() -> None:
+    script = Script({"": ["3+4=7"], SEVEN: [" "]}, {SEVEN: ["\\boxed{12}"]})
+    tree = script.grow(sized(4, 1))
+    assert (tree.nodes[ROOT].pruned, tree.nodes[1].note) == (True, DEAD_END)
+    assert (tree.nodes[1].visits, tree.nodes[1].total) == (2, 1)
+    assert (tree.tip, compared(tree)) == (ROOT, [ROOT])
+
+
+def test_trees_of_other_recipes_may_hold_rollouts() -> None:
+    tree = family(Node(0, "a\n\n", visits=4, total=3), Node(0, "b\n\n", visits=1))
+    tree.add(Node(1, "\\boxed{12}", ROLLOUT, terminal=True, reward=1.0, visits=1, total=1))
+    tree.add(Node(1, "c\n\n", visits=1, total=1))
+    tree.add(Node(1, "d\n\n", visits=2, total=1))
+    assert compared(tree) == [ROOT, 1]
 
 
 UCTS = st.builds(

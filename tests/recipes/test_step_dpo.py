@@ -61,7 +61,7 @@ def ended(parent: int, text: str, visits: int, reward: float) -> Node:
 TWO_LEVELS = (
     Node(0, "a\n\n", visits=4, total=3),
     Node(0, "b\n\n", visits=4, total=1),
-    Node(0, "c", visits=2, pruned=True),
+    Node(0, "cut off", visits=2, pruned=True),
     Node(0, "d\n\n"),
     ended(1, "\\boxed{12}\n", 3, 1.0),
     ended(1, "\\boxed{13}", 1, 0.0),

@@ -15,8 +15,8 @@ Differences from the paper
 4. A next step that is sampled twice is one candidate. It has used up two of its parent's `children`
    expansions and is simulated twice.
 5. A rollout without an answer counts as wrong (`uct.dead_ends="leaf"`: not at all), one whose
-   answer cannot be judged is not counted. A step that is itself a dead end counts among its
-   siblings but is not learned from.
+   answer cannot be judged is not counted. A step that was cut off, or ended without an answer,
+   counts among its siblings but is not learned from.
 6. Simulations run in waves of `uct.parallel`, kept apart by virtual loss; 1 is the sequential
    search.
 """
@@ -52,6 +52,7 @@ from whorl.tree import ROOT, Node, Tree
 Kind = Literal["diff_visit", "diff_mean", "ratio_mean", "ratio_max"]
 
 NEGATIVE_SCALE = 0.25
+START = "a search starts here"
 SPLIT = "highest UCB and most visits choose differently"
 
 
@@ -116,6 +117,7 @@ class Process:
         tree = Tree(problem)
         root = ROOT
         for _ in range(self.uct.depth):
+            tree.nodes[root].note = START
             yield from self._search(tree, root)
             chosen = self._choose(tree, root)
             if chosen is None:
@@ -135,6 +137,7 @@ class Process:
         if not tree.nodes[ROOT].visits and any(tree.leaves()):
             raise UserError("process supervision learns from visits, and this tree counts none")
         prompt = prompts.solve(tree.problem.question)
+        glue = self.sampling.steps.glue
         origin = f"{tree.problem.id}#{tree.provenance.get('arm', '')}/"
         examples: list[Weighted] = []
         dropped: Counter[str] = Counter()
@@ -142,8 +145,8 @@ class Process:
             here = replace(prompt, prefix=tree.text(at))
             for step, score in _scored(tree, at, self.score):
                 node, weight = tree.nodes[step], self._weight(score)
-                if node.pruned:
-                    dropped["dead end"] += 1
+                if node.pruned and not (node.terminal or node.text.endswith(glue)):
+                    dropped["not a whole step"] += 1
                 elif not weight:
                     dropped["negative score" if score else "score of zero"] += 1
                 else:
@@ -190,8 +193,9 @@ class Process:
             move = self._expand if expanded else self._select
             child = yield from move(tree, leaf, virtual)
             if child is None:
-                nodes[leaf].pruned, nodes[leaf].note = True, DEAD_END
-                break
+                nodes[leaf].pruned, nodes[leaf].note = True, nodes[leaf].note or DEAD_END
+                virtual.subtract(path)
+                return
             path.append(child)
             virtual[child] += 1
         end = yield from self._roll_out(tree, path[-1])
@@ -279,10 +283,8 @@ def scores(q: Sequence[float], n: Sequence[int], kind: Kind) -> list[float]:
 def compared(tree: Tree) -> list[int]:
     """Nodes whose children a search compared: where searches started, if the tree was grown here;
     in other trees, all that simulations passed."""
-    nodes = tree.nodes
-    grown_here = any(node.author in (ROLLOUT, SPINE) for node in nodes)
-    starts = (i for i, node in enumerate(nodes) if i == ROOT or node.author == SPINE)
-    return [at for at in (starts if grown_here else range(len(nodes))) if _candidates(tree, at)]
+    starts = [i for i, node in enumerate(tree.nodes) if node.note == START]
+    return [at for at in starts or range(len(tree.nodes)) if _candidates(tree, at)]
 
 
 def _candidates(tree: Tree, at: int) -> list[int]:

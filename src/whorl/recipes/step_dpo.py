@@ -21,7 +21,7 @@ from whorl.example import Objective, Pair, Preference
 from whorl.problem import Problem
 from whorl.recipe import Harvest
 from whorl.search import SPINE, Sampling, Uct, mcts
-from whorl.tree import ROOT, Tree
+from whorl.tree import ROOT, Node, Tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class StepDpo:
         if not tree.nodes[ROOT].visits and any(tree.leaves()):
             raise UserError("step-level DPO learns from visits, and this tree counts none")
         prefixes = walked(tree)
-        pairs = [pair for at in prefixes if (pair := _pair(tree, at))]
+        pairs = [pair for at in prefixes if (pair := self._pair(tree, at))]
         dropped = {"no siblings that differ": len(prefixes) - len(pairs)}
         return Harvest(tuple(pairs), {reason: count for reason, count in dropped.items() if count})
 
@@ -83,8 +83,35 @@ class StepDpo:
         """The best solution's outcome; prefixes of its path, and those that give a pair."""
         prefixes = walked(tree)
         outcome = {1.0: "right", 0.0: "wrong", None: "no solution"}[tree.nodes[tree.tip].reward]
-        pairs = sum(_pair(tree, at) is not None for at in prefixes)
+        pairs = sum(self._pair(tree, at) is not None for at in prefixes)
         return {outcome: 1, "prefixes": len(prefixes), "pairs": pairs}
+
+    def _pair(self, tree: Tree, at: int) -> Pair | None:
+        """The best and the worst next step after `at`, of equal ones the more visited; None if all
+        did equally well. Left out are steps that no simulation passed, and what is no whole step:
+        cut off, or ended without an answer."""
+        nodes = tree.nodes
+        steps = [c for c in nodes[at].children if self._usable(nodes[c])]
+        if not steps:
+            return None
+        chosen = max(steps, key=lambda c: (nodes[c].mean, nodes[c].visits))
+        rejected = min(steps, key=lambda c: (nodes[c].mean, -nodes[c].visits))
+        if nodes[chosen].mean == nodes[rejected].mean:
+            return None
+        prompt = replace(prompts.solve(tree.problem.question), prefix=tree.text(at))
+        arm = tree.provenance.get("arm", "")
+        return Pair(
+            prompt,
+            _text(nodes[chosen]),
+            _text(nodes[rejected]),
+            chosen_ended=nodes[chosen].terminal,
+            rejected_ended=nodes[rejected].terminal,
+            origin=f"{tree.problem.id}#{arm}/{chosen}>{rejected}",
+        )
+
+    def _usable(self, step: Node) -> bool:
+        whole = not step.pruned or step.terminal or step.text.endswith(self.sampling.steps.glue)
+        return step.author == "policy" and step.visits > 0 and whole
 
 
 def best(tree: Tree) -> int:
@@ -110,33 +137,5 @@ def walked(tree: Tree) -> list[int]:
     return [ROOT, *tree.path(end)[:-1]] if end != ROOT else []
 
 
-def _pair(tree: Tree, at: int) -> Pair | None:
-    """The best and the worst next step after `at`, of equal ones the more visited; None if all did
-    equally well. Dead ends and steps that no simulation passed are left out."""
-    nodes = tree.nodes
-    steps = [
-        c
-        for c in nodes[at].children
-        if nodes[c].author == "policy" and nodes[c].visits and not nodes[c].pruned
-    ]
-    if not steps:
-        return None
-    chosen = max(steps, key=lambda c: (nodes[c].mean, nodes[c].visits))
-    rejected = min(steps, key=lambda c: (nodes[c].mean, -nodes[c].visits))
-    if nodes[chosen].mean == nodes[rejected].mean:
-        return None
-    prompt = replace(prompts.solve(tree.problem.question), prefix=tree.text(at))
-    arm = tree.provenance.get("arm", "")
-    return Pair(
-        prompt,
-        _text(tree, chosen),
-        _text(tree, rejected),
-        chosen_ended=nodes[chosen].terminal,
-        rejected_ended=nodes[rejected].terminal,
-        origin=f"{tree.problem.id}#{arm}/{chosen}>{rejected}",
-    )
-
-
-def _text(tree: Tree, step: int) -> str:
-    node = tree.nodes[step]
-    return node.text.rstrip() if node.terminal else node.text
+def _text(step: Node) -> str:
+    return step.text.rstrip() if step.terminal else step.text
