@@ -181,10 +181,20 @@ def test_the_readings_rank_solutions_that_part_differently() -> None:
         return tree.add(end)
 
     quick, steady = solution((0.6, 0.6), 1.0), solution((0.8, 0.8, 0.8), 1.0)
+    solution((0.1, 0.3), 0.0)
     wrong = solution((0.1, 0.1), 0.0)
     progress, value_too = READINGS
-    assert progress.matched(tree) == [(quick, wrong)]  # mean R: 0.6/2 against 0.8/3
-    assert value_too.matched(tree) == [(steady, wrong)]  # 1.2/2 against 2.4/3
+    assert progress.matched(tree)[0] == (quick, wrong)  # mean R: 0.6/2 against 0.8/3
+    assert value_too.matched(tree)[0] == (steady, wrong)  # 1.2/2 against 2.4/3
+
+
+def test_solutions_come_in_the_order_of_the_search() -> None:
+    tree = Tree(PROBLEM)
+    ends = []
+    for first, last in ((0.5, 0.9), (0.7, 0.1), (0.7, 0.2)):
+        at = tree.add(Node(ROOT, f"{first}", value=first))
+        ends.append(tree.add(Node(at, f"{last}", value=last, terminal=True, reward=1.0)))
+    assert outcomes(tree, "policy") == ([ends[1], ends[2], ends[0]], [])  # of equals the older
 
 
 def test_an_answer_cut_off_at_the_token_limit_is_no_end() -> None:
@@ -267,7 +277,7 @@ CORRECTED = {f"policy: {prompts.CORRECTED}": ["3+4=7", "3+4=6"], "policy: 3+4=7"
 WRONG_SCORES = {"3+4=8": 0.8, "3+4=9": 0.3, "3+4=7": 0.9, "3+4=6": 0.2} | {
     f"\\boxed{{{n}}}": n / 10 for n in range(10)
 }
-NOTICED = Reply("3+4 is not 8.\n\n", "stop")
+NOTICED = Reply("3+4 is not 8.\n\n**", "stop")
 
 
 def test_where_both_are_wrong_the_policy_reflects_and_solves_again() -> None:
@@ -321,21 +331,23 @@ def test_a_reflection_that_leads_to_no_solution_uses_up_a_try(reply: Reply) -> N
     assert any(reply.text in node.note for node in tree.nodes if node.pruned)
 
 
-def test_the_next_try_may_lend_the_wrong_correction() -> None:
-    # try 1 is wrong, try 2 right both times: the wrong one of the first is paired
-    calls = Counter[str]()
+@pytest.mark.parametrize("second", ["3+4=9", "3+4=6"])
+def test_an_earlier_try_may_lend_the_wrong_correction(second: str) -> None:
+    # the first try is wrong; the second is right, and its worst chain ends nowhere or is wrong too
+    first_try = {f"policy: {prompts.CORRECTED}": ["\\boxed{5}"]}
+    second_try = {f"policy: {prompts.CORRECTED}": ["3+4=7", second]}
+    rest = {"policy: 3+4=7": ["\\boxed{7}"], "policy: 3+4=6": ["\\boxed{6}"], "policy: 3+4=9": []}
+    tries = iter((first_try, second_try))
 
     def answer(ask: Ask) -> Replies:
-        script = Script(WRONG | CORRECTED, WRONG_SCORES, [NOTICED])
-        if ask.prompt.prefix.endswith(f"{prompts.CORRECTED}\n\n"):
-            calls["corrections"] += 1
-            if calls["corrections"] == 1:
-                return (Reply("\\boxed{6}"),) * ask.n
-        return script.answer(ask)
+        again = ask.prompt.prefix.endswith(f"{prompts.CORRECTED}\n\n") and ask.role == "policy"
+        corrections = next(tries) if again else {}
+        own = rest if prompts.CORRECTED in ask.prompt.prefix else WRONG
+        return Script({**WRONG, **own, **corrections}, WRONG_SCORES, [NOTICED]).answer(ask)
 
     (tree,) = run(SPHERE, [PROBLEM], answer)
-    _, correction = pairs(SPHERE.harvest(tree))
-    assert correction.rejected.endswith(f"{prompts.CORRECTED}\n\n\\boxed{{6}}")
+    ends = [pair.rejected.rpartition("\n\n")[2] for pair in pairs(SPHERE.harvest(tree))]
+    assert ends == ["\\boxed{8}", {"3+4=9": "\\boxed{5}", "3+4=6": "\\boxed{6}"}[second]]
 
 
 RIGHT = {
@@ -361,6 +373,13 @@ def test_where_both_are_right_the_small_model_makes_the_mistake() -> None:
     script = Script(RIGHT, WRONG_SCORES | {"4+3=7": 0.5})
     assert without.harvest(script.grow(without)).dropped == {"no wrong solution": 1}
     assert script.count("small") == 0
+
+
+def test_the_small_models_worst_solution_is_rejected() -> None:
+    slips = {"small: ": ["3+4=8", "3+4=6"], "small: 3+4=8": ["\\boxed{8}"]}
+    tree = Script(RIGHT | slips, WRONG_SCORES | {"4+3=7": 0.5}).grow(SPHERE)
+    (pair,) = pairs(SPHERE.harvest(tree))
+    assert pair.rejected == "3+4=6\n\n\\boxed{6}"
 
 
 def test_a_small_model_that_is_never_wrong_teaches_nothing() -> None:

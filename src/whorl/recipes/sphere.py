@@ -17,9 +17,9 @@ Differences from the paper, of which only digests were at hand; no code is relea
    siblings, so they keep the same steps, and rank apart only solutions that part company.
 2. Two chains: the best goes on from the best step only, the worst from the worst. The paper may
    mean a binary tree: `expand="full_binary"`, at most 6 steps deep.
-3. What makes the worst step plausible is ours. No candidate may be empty, cut off, a repetition of
-   an earlier step, in another script than the question or the end without an answer; the worst
-   must score `floor` if any does, and differ from the best by more than blanks and case.
+3. What makes the worst step plausible is ours. No candidate may be empty, be cut off, repeat an
+   earlier step, be in another script than the question, or end the solution without an answer; the
+   worst must score `floor` if any does, and differ from the best by more than blanks and case.
 4. Right and wrong are the verifier's, not the PRM's. If the best chain is wrong and the worst one
    right, they are paired the other way round, and counted.
 5. A chain that ends in no answer is neither right nor wrong: stage 2 follows where none is right
@@ -189,8 +189,8 @@ class Sphere:
         return best, worst
 
     def reward(self, tree: Tree, step: int) -> float:
-        """R of a step: its score if it is the first; then, with progress the difference to the
-        score before it, the progress, or the score + the progress (papers.md 4.2, A and B)."""
+        """R(s_t): the score v_t of the first step; of a later one v_t - v_(t-1), the `progress`, or
+        v_t + (v_t - v_(t-1)), the `value_plus_progress`. Both are readings of 2503.04813."""
         score = worth(tree, step)
         before = tree.nodes[step].parent
         if tree.nodes[before].author in ("", REFLECTOR):
@@ -411,12 +411,13 @@ class _Search:
 
 def _reflection(reply: Reply) -> Node:
     """The node under which a solution is corrected: pruned if there is no new solution to come."""
-    usable = reply.finished == "stop" and bool(reply.text.strip())
+    text = reply.text.rstrip("\n *#")  # a heading's marks before `CORRECTED` go with it
+    usable = reply.finished == "stop" and bool(text.strip())
     after = f"\n\n{prompts.CORRECTED}\n\n"
     return Node(
         ROOT,
         author=REFLECTOR,
-        note=reply.text.rstrip() + after if usable else f"{UNUSABLE}: {reply.text}",
+        note=text + after if usable else f"{UNUSABLE}: {reply.text}",
         pruned=not usable,
         tokens=reply.tokens,
         logprob=reply.logprob,
