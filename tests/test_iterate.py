@@ -14,7 +14,7 @@ from whorl.errors import UserError
 from whorl.evaluate import Decoding, read_scores
 from whorl.folder import RunFolder
 from whorl.iterate import Engines, Round, Run, check, iterate, model_folder, survey
-from whorl.learn.sft import Sft
+from whorl.learn.training import Training
 from whorl.models import POLICY
 from whorl.recipes.rft import Rft
 from whorl.search import Sampling
@@ -54,7 +54,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         Rft(Sampling(solution_tokens=100), samples=2),
         test=folder / "t.jsonl",
         rounds=2,
-        train=Sft(epochs=1, batch=8),
+        train=Training(epochs=1, batch=8),
         evaluate=Decoding(max_tokens=100),
     )
 

@@ -31,7 +31,7 @@ from whorl.evaluate import (
 from whorl.findings import cells, figures, levels, reference, row
 from whorl.folder import RunFolder
 from whorl.iterate import Engines, Run, Watch
-from whorl.learn.sft import Sft, TrainResult
+from whorl.learn.training import Training, TrainResult
 from whorl.models import POLICY, TEACHER
 from whorl.recipe import Recipe
 from whorl.recipes.rft import Rft
@@ -45,7 +45,7 @@ from whorl.tree import Tree
 STEPS = BlankLine(min_chars=0)  # a step of the tiny models may be as short as "3*4=12."
 SAMPLING = Sampling(step_tokens=48, solution_tokens=256, steps=STEPS)
 GREEDY = Decoding(max_tokens=256)
-TRAINING = Sft(epochs=3, lr=1e-3, batch=32, per_device=32, max_length=1024, warmup=0.05)
+TRAINING = Training(epochs=3, lr=1e-3, batch=32, max_length=1024, warmup=0.05)
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,16 @@ class Likelihood:
         if self.kl < 0:
             raise ValueError(f"kl must not be negative, not {self.kl}")
 
+    @property
+    def compares_distributions(self) -> bool:
+        """Whether the loss needs the reference model's whole distribution at every token."""
+        return self.kl > 0 and self.penalty == "exact"
+
+    @property
+    def compares_tokens(self) -> bool:
+        """Whether it needs the reference model's log-probability of every completion token."""
+        return self.kl > 0 and self.penalty != "exact"
+
 
 @dataclass(frozen=True, slots=True)
 class Preference:
@@ -85,6 +95,16 @@ class Preference:
     def __post_init__(self) -> None:
         if self.beta <= 0 or self.nll < 0:
             raise ValueError("beta must be above 0, and nll must not be negative")
+
+    @property
+    def compares_distributions(self) -> bool:
+        """As for `Likelihood`."""
+        return False
+
+    @property
+    def compares_tokens(self) -> bool:
+        """As for `Likelihood`."""
+        return True
 
 
 Objective: TypeAlias = Likelihood | Preference

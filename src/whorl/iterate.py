@@ -20,7 +20,7 @@ from whorl.errors import UserError
 from whorl.evaluate import Decoding, Score, evaluate, pass_rate, read_scores, write_scores
 from whorl.folder import RunFolder
 from whorl.journal import Journal
-from whorl.learn.sft import Sft, TrainResult
+from whorl.learn.training import Training, TrainResult
 from whorl.problem import Problem
 from whorl.recipe import Recipe
 from whorl.stages import Grown, Harvested, Plan, Progress
@@ -69,7 +69,7 @@ class Run:
     width: int = 256
     limit: int | None = None
     skip_bad: bool = False
-    train: Sft = Sft()  # noqa: RUF009 (frozen)
+    train: Training = Training()  # noqa: RUF009 (frozen)
     evaluate: Decoding = Decoding()  # noqa: RUF009 (frozen)
 
     def __post_init__(self) -> None:
@@ -291,7 +291,8 @@ def _play(folder: RunFolder, run: Run, watch: Watch) -> tuple[Grown, Harvested, 
         read_examples(folder.examples),
         checkpoint,
         settings=run.train,
-        on_log=watch.training,
+        objective=run.recipe.objective,
+        watch=watch,
     )
     watch.wrote(checkpoint, f"model after {trained.steps:,} steps, loss {trained.loss:.4f}")
     return grown, harvested, trained

@@ -1,65 +1,96 @@
-from pathlib import Path
-
+import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whorl.ask import Prompt
-from whorl.chat import Chat
-from whorl.example import Weighted
-from whorl.learn.batches import Encoded, collate, encode, plan
-from whorl.learn.losses import IGNORED
+from whorl.example import Likelihood, Objective, Preference
+from whorl.learn.batches import Steps, deal, nothing, plan
+from whorl.learn.corpus import Encoded, Path
+from whorl.learn.losses import batch_loss
+from whorl.learn.pack import Costs
 
-
-@given(
-    st.lists(st.integers(1, 500), max_size=300),
-    st.integers(1, 9),
-    st.integers(1, 3),
-    st.integers(0, 99),
+GROUPS = st.lists(
+    st.lists(st.lists(st.integers(0, 2), min_size=2, max_size=6), min_size=1, max_size=12),
+    min_size=1,
+    max_size=12,
 )
+
+
+def encode(groups: list[list[list[int]]]) -> list[list[Encoded]]:
+    number = iter(range(10**6))
+    return [
+        [Encoded((Path(np.array(ids, np.int32), 1),), 1.0, next(number)) for ids in group]
+        for group in groups
+    ]
+
+
+@given(GROUPS, st.integers(1, 9), st.integers(1, 3), st.integers(0, 9))
 def test_a_plan_holds_every_example_once_an_epoch(
-    lengths: list[int], size: int, epochs: int, seed: int
+    groups: list[list[list[int]]], size: int, epochs: int, seed: int
 ) -> None:
-    batches = plan(lengths, size=size, epochs=epochs, seed=seed)
-    assert all(1 <= len(batch) <= size for batch in batches)
-    per_epoch = len(batches) // epochs
-    for epoch in range(epochs):
-        seen = [i for batch in batches[epoch * per_epoch : (epoch + 1) * per_epoch] for i in batch]
-        assert sorted(seen) == list(range(len(lengths)))
-    assert batches == plan(lengths, size=size, epochs=epochs, seed=seed)
+    encoded = encode(groups)
+    planned = plan(encoded, size=size, epochs=epochs, seed=seed)
+    assert len(planned) == epochs
+    every = sorted(example.first for group in encoded for example in group)
+    for steps in planned:
+        assert sorted(example.first for step in steps for example in step) == every
+        assert all(1 <= len(step) <= size for step in steps)
+    again = plan(encoded, size=size, epochs=epochs, seed=seed)
+    assert [[e.first for e in s] for s in planned[-1]] == [[e.first for e in s] for s in again[-1]]
 
 
-def test_batches_hold_similar_lengths_in_an_order_of_their_own() -> None:
-    lengths = [1 + i * 7 % 400 for i in range(400)]
-    batches = plan(lengths, size=8, epochs=2, seed=0)
-    padding = sum(max(lengths[i] for i in b) * len(b) for b in batches) / (2 * sum(lengths))
-    assert padding < 1.05
-    longest = [max(lengths[i] for i in batch) for batch in batches]
-    assert longest != sorted(longest)
-    assert batches[:50] != batches[50:]
+@given(GROUPS, st.integers(12, 20))
+def test_questions_stay_together_where_they_fit(groups: list[list[list[int]]], size: int) -> None:
+    encoded = encode(groups)
+    ((*steps,),) = plan(encoded, size=size, epochs=1, seed=0)
+    for group in encoded:
+        numbers = {example.first for example in group}
+        assert sum(bool(numbers & {e.first for e in step}) for step in steps) == 1
 
 
-def test_collating_pads_and_labels_the_completion_only() -> None:
-    batch = collate(
-        [
-            Encoded(torch.tensor([5, 6, 7], dtype=torch.int32), 1, 0.5),
-            Encoded(torch.tensor([8, 9, 8, 9], dtype=torch.int32), 3, 1.0),
-        ]
-    )
-    assert batch["ids"].tolist() == [[5, 6, 7, 0], [8, 9, 8, 9]]
-    assert batch["labels"].tolist() == [[IGNORED, 6, 7, IGNORED], [IGNORED] * 3 + [9]]
-    assert batch["weights"].tolist() == [0.5, 1.0]
+def test_no_two_epochs_are_in_the_same_order() -> None:
+    encoded = encode([[[1, n]] for n in range(50)])
+    first, second = plan(encoded, size=5, epochs=2, seed=0)
+    assert [[e.first for e in step] for step in first] != [[e.first for e in s] for s in second]
 
 
-def test_encoding_drops_by_reason(tiny_model: Path) -> None:
-    chat = Chat.load(tiny_model)
-    fits = Weighted(Prompt("", "1+1?"), "2")
-    length = len(chat.encode_completion(fits.prompt, fits.text)[0])
-    corpus = encode(
-        [fits, Weighted(Prompt("", "1+1?"), "2 3"), Weighted(Prompt("", "q"), "", ended=False)],
-        chat,
-        max_length=length,
-    )
-    assert corpus.dropped == {"too long": 1, "empty": 1}
-    assert [len(example.ids) for example in corpus.examples] == [length]
-    assert corpus.tokens == 2  # "2" and the end of the turn
+@given(GROUPS, st.integers(1, 4))
+def test_processes_get_equally_many_batches_and_every_example_once(
+    groups: list[list[list[int]]], processes: int
+) -> None:
+    work = [[group] for group in encode(groups)]
+    hands = deal(work, processes)
+    assert len(hands) == processes
+    assert len({len(hand) for hand in hands}) == 1
+    dealt = sorted(e.first for hand in hands for rows in hand for row in rows for e in row)
+    assert dealt == sorted(e.first for rows in work for row in rows for e in row)
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_what_processes_compute_adds_up_to_the_step(processes: int) -> None:
+    """The coefficients of a step's tokens add up to 1, however it is dealt out."""
+    (group,) = encode([[[1, 2, 3, n % 4, n] for n in range(5, 12)]])
+    steps = Steps([group[:3], group], Likelihood(), Costs(12), processes=processes)
+    assert len(steps) == 2 * processes
+    for step in range(2):
+        mine = [steps[step * processes + process] for process in range(processes)]
+        weights = sum(float(batch["weights"].sum()) for hand in mine for batch in hand)
+        assert weights == pytest.approx(1.0)
+
+
+def test_sharing_counts_what_is_computed_once() -> None:
+    (group,) = encode([[[1, 2, 3, 4, n] for n in range(5, 15)]])
+    assert Steps([group], Likelihood(), Costs(1000)).sharing() == 50 / 14
+    assert Steps([group], Likelihood(), Costs(1000, packed=False)).sharing() == 1.0
+
+
+@pytest.mark.parametrize(
+    "objective", [Likelihood(), Likelihood(kl=1.0), Likelihood(kl=1.0, penalty="k3"), Preference()]
+)
+def test_nothing_costs_nothing(objective: Objective) -> None:
+    logits = torch.randn(1, 1, 5, requires_grad=True)
+    loss = batch_loss(objective, nothing(), logits, torch.randn(1, 1, 5))
+    loss.backward()
+    assert loss.item() == 0
+    assert logits.grad is not None and not logits.grad.any()

@@ -1,4 +1,5 @@
 import json
+import math
 import resource
 import shutil
 from dataclasses import replace
@@ -15,8 +16,8 @@ from whorl.engines.local import Local
 from whorl.errors import UserError
 from whorl.evaluate import Decoding, evaluate
 from whorl.example import Weighted
-from whorl.learn.sft import Sft, TrainResult
 from whorl.learn.train import train
+from whorl.learn.training import Training, TrainResult
 from whorl.problem import Problem
 from whorl.prompts import solve
 
@@ -28,19 +29,28 @@ EXAMPLES = [
     )
     for n in range(10, 30)
 ]
-SETTINGS = Sft(epochs=3, lr=1e-3, batch=8, per_device=4, seed=1)
+SETTINGS = Training(epochs=3, lr=1e-3, batch=8, seed=1)
 
 
 class Killed(Exception):
     pass
 
 
-def kill_at(step: int):
-    def on_log(now: int, total: int, loss: float) -> None:
-        if now >= step:
+class Log:
+    """Keeps what a training says; kills it at a step."""
+
+    def __init__(self, kill_at: float = math.inf) -> None:
+        self.losses: list[tuple[int, int, float]] = []
+        self.lines: list[str] = []
+        self._kill_at = kill_at
+
+    def training(self, step: int, steps: int, loss: float) -> None:
+        self.losses.append((step, steps, loss))
+        if step >= self._kill_at:
             raise Killed
 
-    return on_log
+    def say(self, line: str) -> None:
+        self.lines.append(line)
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +76,7 @@ def closest(one: Path, other: Path) -> float:
 
 def test_the_result_is_an_ordinary_model_folder(tiny_model: Path, trained: Path) -> None:
     assert sorted(path.name for path in trained.iterdir()) == [
+        "README.md",
         "chat_template.jinja",
         "config.json",
         "generation_config.json",
@@ -86,15 +97,15 @@ def test_the_result_is_an_ordinary_model_folder(tiny_model: Path, trained: Path)
 
 
 def test_training_reports_what_it_did(tiny_model: Path, tmp_path: Path) -> None:
-    logged: list[tuple[int, int, float]] = []
+    log = Log()
     result = train(
         tiny_model,
         [*EXAMPLES, Weighted(Prompt("", "q"), "long " * 400)],
         tmp_path / "out",
         settings=SETTINGS,
-        on_log=lambda *log: logged.append(log),
+        watch=log,
     )
-    steps = 3 * 5 // 2 + 1  # 5 batches of 4 an epoch, two to a step
+    steps = 3 * 3  # 8, 8 and 4 examples an epoch
     assert (result.steps, result.examples) == (steps, len(EXAMPLES))
     assert result.dropped == {"too long": 1}
     chat = Chat.load(tiny_model)
@@ -103,17 +114,17 @@ def test_training_reports_what_it_did(tiny_model: Path, tmp_path: Path) -> None:
         for example in EXAMPLES
     ]
     assert result.tokens == sum(len(ids) - start for ids, start in encoded)
-    assert [step for step, _, _ in logged] == list(range(1, steps + 1))
-    assert {total for _, total, _ in logged} == {steps}
-    last = [loss for _, _, loss in logged][-3:]
+    assert [step for step, _, _ in log.losses] == list(range(1, steps + 1))
+    assert {total for _, total, _ in log.losses} == {steps}
+    last = [loss for _, _, loss in log.losses][-3:]
     assert result.loss == pytest.approx(sum(last) / 3, rel=1e-6)
-    assert result.loss < logged[0][2]
+    assert result.loss < log.losses[0][2]
 
 
 def test_the_first_loss_is_plain_cross_entropy(tiny_model: Path, tmp_path: Path) -> None:
     """Weight 1, one step over everything: against the model's own loss, example by example."""
     examples = [replace(example, weight=1.0) for example in EXAMPLES]
-    settings = Sft(epochs=1, batch=20, per_device=20)
+    settings = Training(epochs=1, batch=20)
     result = train(tiny_model, examples, tmp_path / "out", settings=settings)
     model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
     chat = Chat.load(tiny_model)
@@ -135,7 +146,7 @@ def test_what_was_trained_is_what_is_sampled(tiny_model: Path, tmp_path: Path) -
         Weighted(solve(p.question), f"Mia has {p.answer} apples.\n\n\\boxed{{{p.answer}}}")
         for p in problems
     ]
-    settings = Sft(epochs=60, lr=2e-2, batch=2, per_device=2)
+    settings = Training(epochs=60, lr=2e-2, batch=2)
     result = train(tiny_model, examples, tmp_path / "out", settings=settings)
     assert result.loss < 0.05
     engine = Local(tmp_path / "out")
@@ -154,14 +165,13 @@ def test_weight_zero_changes_nothing(tiny_model: Path, tmp_path: Path) -> None:
 def test_accumulation_equals_one_big_batch(tiny_model: Path, tmp_path: Path) -> None:
     """Completions of unequal length, so a mean of the small batches' means would differ."""
     settings = replace(SETTINGS, epochs=1, batch=20, clip=1e9)
-    for size in (2, 20):
-        train(
-            tiny_model, EXAMPLES, tmp_path / str(size), settings=replace(settings, per_device=size)
-        )
-    losses = [json.loads((tmp_path / s / "training.json").read_text()) for s in ("2", "20")]
+    for tokens in (50, 8192):
+        out = tmp_path / str(tokens)
+        train(tiny_model, EXAMPLES, out, settings=replace(settings, tokens=tokens))
+    losses = [json.loads((tmp_path / s / "training.json").read_text()) for s in ("50", "8192")]
     assert losses[0]["result"]["loss"] == pytest.approx(losses[1]["result"]["loss"], rel=1e-6)
-    assert closest(tmp_path / "2", tmp_path / "20") < 1e-6
-    assert closest(tmp_path / "2", tiny_model) > 1e-4
+    assert closest(tmp_path / "50", tmp_path / "8192") < 1e-6
+    assert closest(tmp_path / "50", tiny_model) > 1e-4
 
 
 def test_a_seed_fixes_the_weights(tiny_model: Path, trained: Path, tmp_path: Path) -> None:
@@ -180,22 +190,22 @@ def test_a_killed_training_ends_in_the_same_weights(
     undisturbed = train(tiny_model, EXAMPLES, tmp_path / "undisturbed", settings=settings)
     out = tmp_path / "out"
     with pytest.raises(Killed):
-        train(tiny_model, EXAMPLES, out, settings=settings, on_log=kill_at(step))
+        train(tiny_model, EXAMPLES, out, settings=settings, watch=Log(step))
     assert not out.exists()
-    steps: list[int] = []
-    resumed = train(
-        tiny_model, EXAMPLES, out, settings=settings, on_log=lambda now, *_: steps.append(now)
-    )
+    log = Log()
+    resumed = train(tiny_model, EXAMPLES, out, settings=settings, watch=log)
     assert same(out, tmp_path / "undisturbed")
     assert resumed == undisturbed
-    assert steps[:1] == [(step - 1) // 2 * 2 + 1]  # nothing before the checkpoint was done again
+    assert (
+        log.losses[0][0] == (step - 1) // 2 * 2 + 1
+    )  # nothing before the checkpoint was done again
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "undisturbed"]
 
 
 def test_a_torn_checkpoint_is_passed_over(tiny_model: Path, trained: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.raises(Killed):
-        train(tiny_model, EXAMPLES, out, settings=SETTINGS, on_log=kill_at(5))
+        train(tiny_model, EXAMPLES, out, settings=SETTINGS, watch=Log(5))
     (whole,) = (tmp_path / "out.partial").glob("checkpoint-*")
     torn = shutil.copytree(whole, whole.with_name("checkpoint-4"))
     (torn / "trainer_state.json").write_text('{"best_')
@@ -242,11 +252,9 @@ def test_another_training_is_refused_with_what_differs(
         train(trained, EXAMPLES, trained, settings=SETTINGS)
     out = tmp_path / "out"
     with pytest.raises(Killed):
-        train(tiny_model, EXAMPLES, out, settings=SETTINGS, on_log=kill_at(5))
+        train(tiny_model, EXAMPLES, out, settings=SETTINGS, watch=Log(5))
     with pytest.raises(UserError, match=r"out\.partial .* \(the examples\); delete it"):
         train(tiny_model, EXAMPLES[1:], out, settings=SETTINGS)
-    train(tiny_model, EXAMPLES[1:], out, settings=SETTINGS, resume=False)
-    assert out.exists()
     (tmp_path / "notes").mkdir()
     with pytest.raises(UserError, match="was not written by training"):
         train(tiny_model, EXAMPLES, tmp_path / "notes", settings=SETTINGS)
@@ -289,7 +297,9 @@ def test_a_model_that_does_not_load_is_one_line(
 
 def test_a_diverging_training_stops(tiny_model: Path, tmp_path: Path) -> None:
     examples = [replace(example, weight=1e38) for example in EXAMPLES]
-    with pytest.raises(UserError, match=r"the loss is (inf|nan) at step 1; try a lower lr"):
+    with pytest.raises(
+        UserError, match=r"the loss is (inf|nan) at step 1, on a batch of 8 examples; try a"
+    ):
         train(tiny_model, examples, tmp_path / "out", settings=SETTINGS)
     assert not (tmp_path / "out").exists()
 
@@ -306,14 +316,14 @@ def test_training_prints_nothing(
     tiny_model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(Killed):
-        train(tiny_model, EXAMPLES, tmp_path / "out", settings=SETTINGS, on_log=kill_at(5))
+        train(tiny_model, EXAMPLES, tmp_path / "out", settings=SETTINGS, watch=Log(5))
     train(tiny_model, EXAMPLES, tmp_path / "out", settings=SETTINGS)
     assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"batch": 10}, {"epochs": 0}, {"lr": 0.0}, {"warmup": 1.5}, {"weight_decay": -1.0}],
+    [{"batch": 0}, {"epochs": 0}, {"lr": 0.0}, {"warmup": 1.5}, {"weight_decay": -1.0}],
 )
 def test_settings_are_checked(wrong: dict[str, float]) -> None:
     with pytest.raises(UserError, match="must"):

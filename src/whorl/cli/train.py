@@ -29,13 +29,13 @@ def train(
     from whorl import settings
     from whorl.cli.display import Display
     from whorl.data.examples import read_examples
-    from whorl.learn.sft import Sft
+    from whorl.learn.training import Training
 
-    sft = settings.read_settings(Sft(), overrides or ())
+    sft = settings.read_settings(Training(), overrides or ())
     display = Display()
     from whorl.learn.train import train as fine_tune
 
-    result = fine_tune(model, read_examples(examples), out, settings=sft, on_log=display.training)
+    result = fine_tune(model, read_examples(examples), out, settings=sft, watch=display)
     for reason, count in sorted(result.dropped.items()):
         display.say(f"left out: {reason}: {count:,}")
     display.wrote(

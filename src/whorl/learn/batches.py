@@ -1,107 +1,126 @@
-"""Examples to batches: encoded once, laid out for all epochs, padded to the batch's longest."""
+"""Which examples make an optimizer step, and the batches that one process computes for it."""
 
 import random
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 
-from whorl.chat import Chat
-from whorl.errors import UserError
-from whorl.example import Example, Pair
-from whorl.learn.losses import IGNORED
+from whorl.example import Objective
+from whorl.learn.corpus import Encoded
+from whorl.learn.layout import Batch, LogProbs, Share, lay_out
+from whorl.learn.pack import Costs, batches
 
-SHUFFLED = 50
-"""Batches' worth of examples that are sorted by length together, as transformers does."""
-
-
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """An example as token ids, `ids[start:]` being the completion."""
-
-    ids: Tensor  # [T], int32
-    start: int
-    weight: float
+SAMPLED = 64
+"""Optimizer steps that are enough to see how much is shared."""
 
 
-@dataclass(slots=True)
-class Corpus:
-    """The examples that can be trained on, and how many cannot, by reason."""
+def plan(
+    groups: Sequence[Sequence[Encoded]], *, size: int, epochs: int, seed: int
+) -> list[list[list[Encoded]]]:
+    """The optimizer steps of each epoch: at most `size` examples each, groups kept together.
 
-    examples: list[Encoded] = field(default_factory=list)
-    dropped: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def tokens(self) -> int:
-        """Completion tokens."""
-        return sum(len(example.ids) - example.start for example in self.examples)
-
-
-def encode(examples: Iterable[Example], chat: Chat, *, max_length: int) -> Corpus:
-    """Encode with the renderer that sampling uses; drop what is longer than `max_length`."""
-    corpus = Corpus()
-    for example in examples:
-        if isinstance(example, Pair):
-            raise UserError("pairs cannot be trained on yet")
-        ids, start = chat.encode_completion(example.prompt, example.text, ended=example.ended)
-        if len(ids) > max_length:
-            corpus.dropped["too long"] += 1
-        elif start >= len(ids):
-            corpus.dropped["empty"] += 1
-        else:
-            encoded = Encoded(torch.tensor(ids, dtype=torch.int32), start, example.weight)
-            corpus.examples.append(encoded)
-    return corpus
-
-
-def plan(lengths: Sequence[int], *, size: int, epochs: int, seed: int) -> list[list[int]]:
-    """Every batch of a training, as indices into `lengths`: at most `size` of similar length each.
-
-    Every epoch holds every index once. A function of its arguments alone, so a training that was
-    killed finds its place again by counting batches.
+    A group of more than `size` is cut along its tree. Every epoch holds every example once. A
+    function of its arguments alone, so a training that was killed finds its place again by
+    counting steps.
     """
+    parts = [
+        ordered[i : i + size]
+        for group in groups
+        for ordered in [sorted(group, key=lambda example: example.paths[0].ids.tobytes())]
+        for i in range(0, len(ordered), size)
+    ]
     shuffle = random.Random(seed)
-    batches = []
+    planned = []
     for _ in range(epochs):
-        order = list(range(len(lengths)))
-        shuffle.shuffle(order)
-        epoch = []
-        for first in range(0, len(order), size * SHUFFLED):
-            chunk = sorted(order[first : first + size * SHUFFLED], key=lengths.__getitem__)
-            epoch += [chunk[i : i + size] for i in range(0, len(chunk), size)]
-        shuffle.shuffle(epoch)
-        batches += epoch
-    return batches
+        shuffle.shuffle(parts)
+        steps: list[list[Encoded]] = [[]]
+        for part in parts:
+            if len(steps[-1]) + len(part) > size:
+                steps.append([])
+            steps[-1] += part
+        planned.append(steps)
+    return planned
 
 
-class Batches(Dataset[dict[str, Tensor]]):
-    """The planned batches, collated when they are asked for."""
+class Steps(Dataset[list[Batch]]):
+    """Item `step * processes + process` is what a process computes for an optimizer step."""
 
-    def __init__(self, examples: Sequence[Encoded], batches: Sequence[Sequence[int]]) -> None:
-        self._examples = examples
-        self._batches = batches
+    def __init__(
+        self,
+        steps: Sequence[Sequence[Encoded]],
+        objective: Objective,
+        costs: Costs,
+        *,
+        processes: int = 1,
+        reference: LogProbs | None = None,
+    ) -> None:
+        self._steps = steps
+        self._objective = objective
+        self._costs = costs
+        self._processes = processes
+        self._reference = reference
 
     def __len__(self) -> int:
-        return len(self._batches)
+        return len(self._steps) * self._processes
 
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        return collate([self._examples[i] for i in self._batches[index]])
+    def __getitem__(self, index: int) -> list[Batch]:
+        step, process = divmod(index, self._processes)
+        examples = self._steps[step]
+        share = Share.of(examples)
+        mine = deal(batches(examples, self._costs), self._processes)[process]
+        return [
+            lay_out(
+                rows,
+                self._objective,
+                share,
+                packed=self._costs.packed,
+                reference=self._reference,
+            )
+            if rows
+            else nothing()
+            for rows in mine
+        ]
+
+    def sharing(self) -> float:
+        """Tokens of the examples for each one computed, padding included, in the first steps."""
+        apart = computed = 0
+        for step in self._steps[:SAMPLED]:
+            apart += sum(len(path) for example in step for path in example.paths)
+            for rows in batches(step, self._costs):
+                batch = lay_out(rows, self._objective, Share.of(step), packed=self._costs.packed)
+                computed += batch["ids"].numel()
+        return apart / computed
 
 
-def collate(examples: Sequence[Encoded]) -> dict[str, Tensor]:
-    """`ids` and `labels` `[B, T]`, padded on the right, and `weights` `[B]`.
+def deal(work: Sequence[list[list[Encoded]]], processes: int) -> list[list[list[list[Encoded]]]]:
+    """Batches for each process: equally many, and about equally long, an empty one where they run
+    out, because processes that share a model take every pass together."""
+    hands: list[list[list[list[Encoded]]]] = [[] for _ in range(processes)]
+    for first in range(0, len(work), processes):
+        turn = list(work[first : first + processes])
+        turn += [[] for _ in range(processes - len(turn))]
+        # the order turns round, so no process always gets the longest
+        for hand, rows in zip(hands, turn if first // processes % 2 else turn[::-1], strict=True):
+            hand.append(rows)
+    return hands
 
-    There is no attention mask: the model is causal, so no token sees the padding to its right.
-    """
-    shape = len(examples), max(len(example.ids) for example in examples)
-    ids_BT = torch.zeros(shape, dtype=torch.int64)
-    labels_BT = torch.full(shape, IGNORED)
-    for row, example in enumerate(examples):
-        length = len(example.ids)
-        ids_BT[row, :length] = example.ids
-        labels_BT[row, example.start : length] = example.ids[example.start :]
-    weights_B = torch.tensor([example.weight for example in examples])
-    return {"ids": ids_BT, "labels": labels_BT, "weights": weights_B}
+
+def nothing() -> Batch:
+    """A batch whose loss is 0."""
+    one, none = torch.zeros(1, dtype=torch.int64), torch.zeros(0, dtype=torch.int64)
+    zero = torch.zeros(1)
+    return Batch(
+        ids=torch.zeros(1, 2, dtype=torch.int64),
+        keep=one,
+        at=one,
+        tokens=one,
+        weights=zero,
+        kl=zero,
+        reference=zero,
+        members=none,
+        sides=none,
+        pair=0.0,
+        paths=0,
+        origins=(),
+    )

@@ -37,26 +37,31 @@ class Encoded:
     """An example as one path, or as a chosen and a rejected one.
 
     weight: of a single path; a pair has none and holds 1.
-    first: position of its first path in `Corpus.paths`.
+    first: number of its first path among those of the corpus.
+    origin: as the example's.
     """
 
     paths: tuple[Path, ...]
     weight: float
     first: int
+    origin: str = ""
 
 
 @dataclass(slots=True)
 class Corpus:
     """What can be trained on.
 
-    groups: the examples of one question each; they share what the question and the steps say.
+    groups: the examples of one question each, which share its text and perhaps steps.
+    paths: how many there are.
     longest: tokens of the longest path.
+    highest: token id.
     dropped: examples that cannot be trained on, by reason.
     """
 
     groups: list[list[Encoded]] = field(default_factory=list)
     paths: int = 0
     longest: int = 0
+    highest: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
 
     def __len__(self) -> int:
@@ -96,21 +101,22 @@ def encode(
         else:
             weight = example.weight if isinstance(example, Weighted) else 1.0
             key = (example.prompt.system, example.prompt.user)
-            groups.setdefault(key, []).append(Encoded(paths, weight, corpus.paths))
+            groups.setdefault(key, []).append(Encoded(paths, weight, corpus.paths, example.origin))
             corpus.paths += len(paths)
             corpus.longest = max(corpus.longest, *map(len, paths))
+            corpus.highest = max(corpus.highest, *(int(path.ids.max()) for path in paths))
     corpus.groups = list(groups.values())
     return corpus
 
 
 def _paths(example: Example, chat: Chat) -> Iterable[Path]:
     if isinstance(example, Pair):
-        completions = (
+        completions = [
             (example.chosen, example.chosen_ended),
             (example.rejected, example.rejected_ended),
-        )
+        ]
     else:
-        completions = ((example.text, example.ended),)
+        completions = [(example.text, example.ended)]
     for text, ended in completions:
         ids, start = chat.encode_completion(example.prompt, text, ended=ended)
         # nothing predicts a text's first token

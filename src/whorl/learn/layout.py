@@ -1,11 +1,12 @@
 """A batch of packed rows as tensors, with what the objective asks of each token.
 
-Shapes: B rows of T tokens, M targets (tokens with a loss), K kept positions, L members of P pairs.
+Shapes: B rows of T tokens, M targets (tokens with a loss), K kept positions, L targets of all paths
+(one that paths share counts for each).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, TypedDict
+from typing import TypeAlias, TypedDict, cast
 
 import numpy as np
 import torch
@@ -30,10 +31,12 @@ class Batch(TypedDict, total=False):
     at: `[M]` where a target is predicted, in the `[B * K]` kept logits.
     tokens: `[M]` targets: the token ids to be predicted.
     weights: `[M]` coefficients of the targets' negative log-likelihood.
-    kl: `[M]` coefficients of the penalty at the targets; absent if there is none.
+    kl: `[M]` coefficients of the penalty at the targets.
     reference: `[M]` log-probabilities under the reference model; absent if not needed.
-    members, sides: `[L]` target, and path (2 p for the chosen one of pair p, 2 p + 1 for the
-        rejected one); pairs: `[P]` coefficients of the pairs' losses. Absent without pairs.
+    members, sides: `[L]` the targets of each path, one path after the other, and the number of the
+        path, which is 2 p for the chosen one of pair p and 2 p + 1 for the rejected one.
+    pair: coefficient of each pair's loss.
+    paths: how many there are.
     origins: where the examples come from.
     """
 
@@ -48,7 +51,9 @@ class Batch(TypedDict, total=False):
     reference: Tensor
     members: Tensor
     sides: Tensor
-    pairs: Tensor
+    pair: float
+    paths: int
+    origins: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +106,16 @@ def lay_out(
 
     batch = _tokens(trees, shape, target)
     chosen = np.flatnonzero(target)
-    batch["weights"] = torch.from_numpy(weights[chosen])
-    if isinstance(objective, Likelihood):
-        if objective.kl:
-            batch["kl"] = torch.from_numpy(kl[chosen])
-    else:
-        number = np.cumsum(target) - 1
-        sides = np.repeat(np.arange(len(learnt)), list(map(len, learnt)))
-        batch["members"] = torch.from_numpy(number[np.concatenate(learnt)])
-        batch["sides"] = torch.from_numpy(sides)
-        batch["pairs"] = torch.full((len(examples),), 1 / share.examples)
+    number = np.cumsum(target) - 1
+    batch |= Batch(
+        weights=torch.from_numpy(weights[chosen]),
+        kl=torch.from_numpy(kl[chosen]),
+        members=torch.from_numpy(number[np.concatenate(learnt)]),
+        sides=torch.from_numpy(np.repeat(np.arange(len(learnt)), list(map(len, learnt)))),
+        pair=1 / share.examples,
+        paths=len(paths),
+        origins=tuple(example.origin for example in examples),
+    )
     if reference is not None:
         batch["reference"] = torch.from_numpy(known[chosen])
     return batch
@@ -152,3 +157,8 @@ def _tokens(
     if any(tree.branches for tree in trees):
         batch |= Batch(positions=torch.from_numpy(positions), ends=torch.from_numpy(ends))
     return batch
+
+
+def moved(batch: Batch, device: torch.device) -> Batch:
+    """The batch with its tensors on `device`."""
+    return cast(Batch, {k: v.to(device) if isinstance(v, Tensor) else v for k, v in batch.items()})

@@ -4,7 +4,6 @@ Shapes: M targets (tokens to be predicted), V entries of the vocabulary, P pairs
 are in nats. `new` is the model in training, `reference` the one it must not leave too far behind.
 """
 
-import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
@@ -68,7 +67,7 @@ def batch_loss(
     log_probs_M = log_probs(logits_MV, batch["tokens"])
     loss = likelihood(log_probs_M, batch["weights"])
     if isinstance(objective, Likelihood):
-        if "kl" not in batch:
+        if not objective.kl:
             return loss
         if objective.penalty == "exact":
             assert reference_logits is not None
@@ -78,13 +77,15 @@ def batch_loss(
         else:
             penalty_M = k1(batch["reference"], log_probs_M)
         return loss + (penalty_M * batch["kl"]).sum()
-    new_P2 = _sums(log_probs_M, batch)
-    reference_P2 = _sums(batch["reference"], batch)
-    return loss + (preference(new_P2, reference_P2, beta=objective.beta) * batch["pairs"]).sum()
+    pairs = (batch["paths"] // 2, 2)
+    new_P2, reference_P2 = (
+        path_sums(values, batch).view(pairs) for values in (log_probs_M, batch["reference"])
+    )
+    loss_P = preference(new_P2, reference_P2, beta=objective.beta)
+    return loss + loss_P.sum() * batch["pair"]
 
 
-def _sums(values_M: Tensor, batch: Batch) -> Tensor:
-    """Sums along the paths of each pair, `[P, 2]`."""
-    pairs = len(batch["pairs"])
-    sums = torch.zeros(2 * pairs, dtype=values_M.dtype, device=values_M.device)
-    return sums.index_add(0, batch["sides"], values_M[batch["members"]]).view(pairs, 2)
+def path_sums(values_M: Tensor, batch: Batch) -> Tensor:
+    """Sums of the targets' values along each path of the batch, one after the other."""
+    sums = values_M.new_zeros(batch["paths"])
+    return sums.index_add(0, batch["sides"], values_M[batch["members"]])

@@ -1,52 +1,35 @@
-"""Fine-tuning: `transformers.Trainer` is the loop; the batches and the loss are ours.
+"""Fine-tuning: from a model folder and examples to a model folder, whatever interrupts it.
 
-The weights are trained and saved in float32, whatever the dtype of the model that comes in: at the
-learning rates of fine-tuning most updates are smaller than half a bfloat16 step and would be lost,
-within a training and again between rounds. The folder is twice the size of a bfloat16 one; an
-engine may load it in any dtype.
+One process trains on one device. Under `torchrun` or `accelerate launch` the same call trains on
+all of them, and the first process alone touches files.
 """
 
-import hashlib
+import copy
 import json
-import math
-import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from operator import itemgetter
 from pathlib import Path
-from typing import Any, cast
+from random import Random
 
 import torch
-from safetensors import SafetensorError
-from torch import Tensor, nn
-from torch.utils.data import Dataset
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    PreTrainedModel,
-    PrinterCallback,
-    Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
+from accelerate import PartialState
+from torch import nn
+from transformers import PreTrainedModel, TrainerState
 from transformers.utils import logging
 
 from whorl.chat import Chat
 from whorl.errors import UserError
-from whorl.example import Example
-from whorl.learn.batches import Batches, Corpus, encode, plan
-from whorl.learn.losses import likelihood
-from whorl.learn.sft import Sft, TrainResult
-
-Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(logits [B, T, V], labels [B, T], weights [B]) -> the loss summed over the batch's tokens."""
-
-OnLog = Callable[[int, int, float], None]
-"""(step, steps in all, mean loss since the last call)."""
+from whorl.example import Example, Likelihood, Objective
+from whorl.learn import network, reference
+from whorl.learn.batches import Steps, plan
+from whorl.learn.card import write_card
+from whorl.learn.corpus import Corpus, Encoded, encode
+from whorl.learn.pack import Costs
+from whorl.learn.trainer import Task, TreeTrainer, arguments
+from whorl.learn.training import Training, TrainResult, Watch
+from whorl.learn.unfinished import RECORD, begin, finished, identify, latest, publish, writing
 
 
 def train(
@@ -54,173 +37,199 @@ def train(
     examples: Iterable[Example],
     out: Path,
     *,
-    settings: Sft,
-    resume: bool = True,
-    on_log: OnLog | None = None,
+    settings: Training,
+    objective: Objective | None = None,
+    watch: Watch | None = None,
 ) -> TrainResult:
     """Fine-tune the model folder `model` on `examples`; write the model folder `out`.
 
-    `out` appears when it is complete; until then the work lies in `OUT.partial`. With `resume` the
-    same call goes on from the last checkpoint there, to the same weights on a CPU as if it had not
-    been interrupted, and returns at once if `out` is complete; without it, unfinished work is
-    thrown away. Raises `UserError` if nothing can be trained on, if the model cannot be loaded, if
+    objective: plain likelihood if not given. Its reference model is `model`.
+
+    `out` appears when it is complete; until then the work lies in `OUT.partial`, from whose last
+    checkpoint the same call goes on, to the same weights on a CPU as if it had not been
+    interrupted; it returns at once if `out` is complete. Raises `UserError` if nothing can be
+    trained on, if a weight is negative and no penalty holds it, if the model cannot be loaded, if
     the loss is no longer finite, and if `out` or the unfinished work belongs to another training.
     """
+    objective = objective or Likelihood()
     chat = Chat.load(model)
-    corpus = encode(examples, chat, max_length=min(settings.max_length, _context(model)))
-    if not corpus.examples:
-        reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(corpus.dropped.items()))
-        raise UserError(f"no example to train on ({reasons or 'none were given'})")
-    identity = _identity(model, corpus, settings)
+    corpus = _corpus(model, examples, chat, objective, settings)
+    identity = identify(model, corpus, objective, settings)
     if out.exists():
-        return _finished(out, identity)
+        return finished(out, identity)
+    state = PartialState(cpu=not torch.accelerator.is_available())
     partial = out.with_name(out.name + ".partial")
-    checkpoint = _open(partial, identity, resume)
+    if state.is_main_process:
+        begin(partial, identity)
+    state.wait_for_everyone()
 
     with _quiet():
-        network = _load(model)
-        use_cache = network.config.use_cache  # Trainer switches it off
-        state = _fit(network, corpus, settings, partial, checkpoint, on_log)
-        network.config.use_cache = use_cache
-        result = TrainResult(
-            loss=_last_epoch(state, settings.epochs),
-            steps=state.global_step,
-            examples=len(corpus.examples),
-            tokens=corpus.tokens,
-            dropped=dict(corpus.dropped),
-        )
-        with _writing(partial):
-            network.save_pretrained(partial / "model")
-            chat.tokenizer.save_pretrained(partial / "model")
-            record = identity | {"result": asdict(result)}
-            (partial / "model" / _RECORD).write_text(json.dumps(record))
-            _publish(partial / "model", out)
-    shutil.rmtree(partial)
+        training = _Training(model, corpus, objective, settings, partial)
+        result = training.run(watch)
+        if state.is_main_process:
+            with writing(partial):
+                folder = training.whole() if settings.lora.rank and settings.lora.merge else None
+                folder = folder or training.saved
+                chat.tokenizer.save_pretrained(folder)
+                record = identity | {"result": asdict(result)}
+                (folder / RECORD).write_text(json.dumps(record))
+                write_card(folder, model, objective, settings, result)
+                publish(folder, out)
+            shutil.rmtree(partial)
+        state.wait_for_everyone()
     return result
 
 
-_RECORD = "training.json"
-
-
-def _context(model: Path) -> int:
-    """Tokens the model can attend to."""
-    try:
-        config = AutoConfig.from_pretrained(model, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{model}/config.json cannot be read: {_first_line(error)}") from error
-    return int(getattr(config, "max_position_embeddings", None) or 2**31)
-
-
-def _identity(model: Path, corpus: Corpus, settings: Sft) -> dict[str, Any]:
-    """What a training's result depends on, by content; paths do not matter."""
-    weights = hashlib.blake2b(digest_size=16)
-    for pattern in ("config.json", "*.safetensors", "*.bin"):
-        for path in sorted(model.glob(pattern)):
-            with path.open("rb") as file:
-                weights.update(hashlib.file_digest(file, "blake2b").digest())
-    learned = hashlib.blake2b(digest_size=16)
-    for example in corpus.examples:
-        learned.update(f"{len(example.ids)} {example.start} {example.weight!r} ".encode())
-        learned.update(example.ids.numpy().tobytes())
-    return {
-        "model": weights.hexdigest(),
-        "examples": learned.hexdigest(),
-        "settings": asdict(settings),
-    }
-
-
-def _differences(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
-    """Which parts of two identities differ, in words; empty if none does."""
-    words = [f"the {part}" for part in ("model", "examples") if ours[part] != theirs.get(part)]
-    before = theirs.get("settings", {})
-    words += [
-        f"{name} = {before.get(name)}, now {value}"
-        for name, value in ours["settings"].items()
-        if value != before.get(name)
-    ]
-    return "; ".join(words)
-
-
-def _finished(out: Path, identity: dict[str, Any]) -> TrainResult:
-    """The result of the training that wrote `out`, if it was this one."""
-    try:
-        record = json.loads((out / _RECORD).read_text())
-        result = TrainResult(**record["result"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{out} exists and was not written by training; choose another") from error
-    if different := _differences(identity, record):
-        raise UserError(f"{out} holds another training ({different}); choose another folder")
-    return result
-
-
-def _open(partial: Path, identity: dict[str, Any], resume: bool) -> Path | None:
-    """Make the working folder, or find the checkpoint to go on from in the one there is."""
-    if not resume and partial.exists():
-        shutil.rmtree(partial)
-    record = partial / _RECORD
-    if record.exists():
-        if different := _differences(identity, json.loads(record.read_text())):
-            raise UserError(
-                f"{partial} is another unfinished training ({different}); delete it to start anew"
-            )
-    else:
-        with _writing(partial):
-            partial.mkdir(parents=True, exist_ok=True)
-            unfinished = record.with_suffix(".partial")
-            unfinished.write_text(json.dumps(identity))
-            unfinished.replace(record)
-    for checkpoint in _checkpoints(partial):
-        if _complete(checkpoint):
-            return checkpoint
-        shutil.rmtree(checkpoint)
-    return None
-
-
-@contextmanager
-def _writing(partial: Path) -> Iterator[None]:
-    """A full disk, which torch and safetensors report each in its own way, is one clear line."""
-    try:
-        yield
-    except (OSError, RuntimeError, SafetensorError) as error:
+def _corpus(
+    model: Path, examples: Iterable[Example], chat: Chat, objective: Objective, settings: Training
+) -> Corpus:
+    """The examples, if this model can learn from them in this way."""
+    config = network.read_config(model)
+    context = int(getattr(config, "max_position_embeddings", None) or 2**31)
+    corpus = encode(examples, chat, objective, max_length=min(settings.max_length, context))
+    if not corpus.groups:
+        reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(corpus.dropped.items()))
+        raise UserError(f"no example to train on ({reasons or 'none were given'})")
+    if corpus.highest >= config.vocab_size:
         raise UserError(
-            f"{partial} cannot be written; is the disk full? ({_first_line(error)}) "
-            "Put that right, then give the same command again"
-        ) from error
-
-
-def _checkpoints(partial: Path) -> list[Path]:
-    """Latest first."""
-    return sorted(partial.glob("checkpoint-*"), key=_step, reverse=True)
-
-
-def _step(checkpoint: Path) -> int:
-    return int(checkpoint.name.rpartition("-")[2])
-
-
-def _complete(checkpoint: Path) -> bool:
-    """Trainer writes a checkpoint's state last; a kill may have cut it short."""
-    try:
-        json.loads((checkpoint / "trainer_state.json").read_text())
-    except (OSError, ValueError):
-        return False
-    return True
-
-
-def _load(model: Path) -> PreTrainedModel:
-    try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            model, dtype=torch.float32, local_files_only=True, output_loading_info=True
+            f"the tokenizer in {model} gives token {corpus.highest}, but its model knows only "
+            f"{config.vocab_size} tokens: they do not belong together"
         )
-    except Exception as error:  # whatever a damaged folder makes of the loader, it is one line here
-        raise UserError(f"the model in {model} cannot be loaded: {_first_line(error)}") from error
-    network, report = cast(tuple[PreTrainedModel, dict[str, set[str]]], loaded)
-    if report["missing_keys"]:
-        raise UserError(f"the model in {model} lacks weights: {min(report['missing_keys'])}")
-    return network
+    if corpus.negative and not (isinstance(objective, Likelihood) and objective.kl):
+        raise UserError(
+            f"{corpus.negative:.0%} of the examples have a negative weight, and nothing holds the "
+            "model back from making them ever less likely; give the objective a kl above 0"
+        )
+    return corpus
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
+class _Training:
+    """One training, from the loaded model to the saved one."""
+
+    def __init__(
+        self,
+        model: Path,
+        corpus: Corpus,
+        objective: Objective,
+        settings: Training,
+        partial: Path,
+    ) -> None:
+        self._model = model
+        self._corpus = corpus
+        self._objective = objective
+        self._settings = settings
+        self._partial = partial
+        self.saved = partial / "model"
+
+    def run(self, watch: Watch | None) -> TrainResult:
+        """Train and save; returns what came of it."""
+        settings, corpus = self._settings, self._corpus
+        net = network.load(self._model)
+        costs, reason = network.costs(net, settings, corpus.longest)
+        if reason and watch:
+            watch.say(f"examples are computed one by one, without packing: {reason}")
+        groups, held = _hold_out(corpus.groups, settings)
+        task, epochs = self._task(net, groups, held, costs)
+        steps = sum(map(len, epochs))
+        trained: nn.Module = net
+        if settings.lora.rank:
+            trained = network.with_adapters(net, settings.lora, settings.seed)
+        use_cache = net.config.use_cache  # Trainer switches it off
+        trainer = TreeTrainer(
+            trained,
+            task,
+            arguments(
+                settings,
+                self._partial,
+                steps=steps,
+                per_epoch=len(epochs[0]),
+                held_out=bool(held),
+            ),
+            patience=settings.patience,
+            watch=watch,
+        )
+        checkpoint = latest(self._partial)
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        net.config.use_cache = use_cache
+        with writing(self._partial):
+            trainer.save_model(str(self.saved))
+            if PartialState().is_main_process:  # a pickle, of no use to whoever gets the model
+                (self.saved / "training_args.bin").unlink(missing_ok=True)
+        dropped = dict(corpus.dropped)
+        if held:
+            dropped["held out"] = sum(map(len, held))
+        return TrainResult(
+            loss=_last_epoch(trainer.state, len(epochs[-1])),
+            steps=trainer.state.global_step,
+            examples=sum(map(len, groups)),
+            tokens=sum(p.learnt for group in groups for e in group for p in e.paths),
+            dropped=dropped,
+            negative=corpus.negative,
+            sharing=task.steps.sharing(),
+            held_out=trainer.state.best_metric,
+        )
+
+    def _task(
+        self,
+        net: PreTrainedModel,
+        groups: list[list[Encoded]],
+        held: list[list[Encoded]],
+        costs: Costs,
+    ) -> tuple[Task, list[list[list[Encoded]]]]:
+        """What is to be learned, and the steps of each epoch."""
+        settings, objective = self._settings, self._objective
+        known = None
+        if objective.compares_tokens:
+            file = self._partial / "reference.npy"
+            with writing(self._partial):
+                known = reference.log_probs(
+                    net, self._corpus.groups, costs, file, bf16=settings.bf16
+                )
+        epochs = plan(groups, size=settings.batch, epochs=settings.epochs, seed=settings.seed)
+        processes = PartialState().num_processes
+
+        def steps(planned: list[list[Encoded]]) -> Steps:
+            return Steps(planned, objective, costs, processes=processes, reference=known)
+
+        task = Task(
+            objective,
+            steps([step for epoch in epochs for step in epoch]),
+            steps([[example for group in held for example in group]]) if held else None,
+        )
+        if objective.compares_distributions and not settings.lora.rank:
+            task.reference = copy.deepcopy(net).requires_grad_(False).train(False)
+        return task, epochs
+
+    def whole(self) -> Path:
+        """The saved adapter, merged into the model it adapts."""
+        folder = self._partial / "merged"
+        network.merge(self._model, self.saved).save_pretrained(folder)
+        return folder
+
+
+def _hold_out(
+    groups: list[list[Encoded]], settings: Training
+) -> tuple[list[list[Encoded]], list[list[Encoded]]]:
+    """Questions to train on, and those to measure on."""
+    if not settings.holdout:
+        return groups, []
+    held = max(1, round(settings.holdout * len(groups)))
+    if held >= len(groups):
+        raise UserError(f"holdout = {settings.holdout} leaves nothing of {len(groups)} questions")
+    shuffled = Random(settings.seed).sample(groups, len(groups))
+    return shuffled[held:], shuffled[:held]
+
+
+def _last_epoch(state: TrainerState, steps: int) -> float:
+    """Mean loss over the last `steps` steps, from the logged means."""
+    since = max(0, state.global_step - steps)
+    total = 0.0
+    before = 0
+    for entry in (entry for entry in state.log_history if "loss" in entry):
+        step = int(entry["step"])
+        total += entry["loss"] * max(0, step - max(before, since))
+        before = step
+    return total / (state.global_step - since)
 
 
 @contextmanager
@@ -235,159 +244,3 @@ def _quiet() -> Iterator[None]:
         logging.set_verbosity(verbosity)
         if shown:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
-
-
-def _fit(
-    network: PreTrainedModel,
-    corpus: Corpus,
-    settings: Sft,
-    partial: Path,
-    checkpoint: Path | None,
-    on_log: OnLog | None,
-) -> TrainerState:
-    """Train `network` in place."""
-    batches = plan(
-        [len(example.ids) for example in corpus.examples],
-        size=settings.per_device,
-        epochs=settings.epochs,
-        seed=settings.seed,
-    )
-    accumulated = settings.batch // settings.per_device
-    steps = math.ceil(len(batches) / accumulated)
-    arguments = TrainingArguments(
-        output_dir=str(partial),
-        num_train_epochs=1,  # the plan holds every epoch
-        train_sampling_strategy="sequential",
-        per_device_train_batch_size=1,  # one planned batch
-        gradient_accumulation_steps=accumulated,
-        learning_rate=settings.lr,
-        lr_scheduler_type="cosine",
-        warmup_steps=int(settings.warmup * steps),
-        weight_decay=settings.weight_decay,
-        max_grad_norm=settings.clip,
-        bf16=settings.bf16,
-        use_cpu=not torch.accelerator.is_available(),
-        seed=settings.seed,
-        save_steps=settings.save_steps or math.ceil(steps / settings.epochs),
-        logging_steps=math.ceil(steps / 50),
-        logging_nan_inf_filter=False,  # a loss that is not finite is an error, see _Watch
-        report_to="none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        dataloader_pin_memory=torch.cuda.is_available(),
-    )
-    if arguments.n_gpu > 1 or arguments.world_size > 1:
-        raise UserError("training uses one device; set CUDA_VISIBLE_DEVICES to show only one")
-    trainer = _Trainer(
-        network, arguments, Batches(corpus.examples, batches), likelihood, _Watch(on_log)
-    )
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    return trainer.state
-
-
-class _Trainer(Trainer):
-    """The loop, with a loss of our own. A dataset's item is a whole batch."""
-
-    loss_is_scaled_for_ga = True  # `compute_loss` divides by the tokens of the whole step
-
-    def __init__(
-        self,
-        network: nn.Module,
-        arguments: TrainingArguments,
-        batches: Dataset[dict[str, Tensor]],
-        loss: Loss,
-        watch: TrainerCallback,
-    ) -> None:
-        super().__init__(
-            network,
-            arguments,
-            data_collator=itemgetter(0),
-            train_dataset=batches,
-            callbacks=[watch],
-        )
-        self.remove_callback(PrinterCallback)
-        self._loss = loss
-        self.model_accepts_loss_kwargs = True  # has these tokens counted, for any model
-
-    def compute_loss(
-        self,
-        model: nn.Module,
-        inputs: dict[str, Tensor | Any],
-        return_outputs: bool = False,
-        num_items_in_batch: Tensor | int | None = None,
-    ) -> Tensor:
-        """The batch's share of the step's mean loss per completion token."""
-        assert num_items_in_batch is not None
-        logits = model(input_ids=inputs["ids"], use_cache=False).logits  # [B, T, V]
-        return self._loss(logits, inputs["labels"], inputs["weights"]) / num_items_in_batch
-
-    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        with _writing(Path(str(self.args.output_dir))):
-            super()._save_checkpoint(model, trial)
-
-
-class _Watch(TrainerCallback):
-    """Passes the loss on, keeps only the latest checkpoint, stops a training that has diverged."""
-
-    def __init__(self, on_log: OnLog | None) -> None:
-        self._on_log = on_log
-
-    def on_step_end(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **kwargs: Any,
-    ) -> None:
-        if control.should_save:  # or the losses since the last log would not survive a kill
-            control.should_log = True
-
-    def on_save(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **kwargs: Any,
-    ) -> None:
-        for checkpoint in _checkpoints(Path(str(args.output_dir))):
-            if _step(checkpoint) < state.global_step:
-                shutil.rmtree(checkpoint)
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        if not logs or "loss" not in logs:
-            return
-        if not math.isfinite(logs["loss"]):
-            raise UserError(
-                f"the loss is {logs['loss']} at step {state.global_step}; try a lower lr"
-            )
-        if self._on_log:
-            self._on_log(state.global_step, state.max_steps, logs["loss"])
-
-
-def _last_epoch(state: TrainerState, epochs: int) -> float:
-    """Mean loss over the last epoch's steps, from the logged means."""
-    logged = [entry for entry in state.log_history if "loss" in entry]
-    since = state.max_steps - math.ceil(state.max_steps / epochs)
-    total = 0.0
-    before = 0
-    for entry in logged:
-        step = int(entry["step"])
-        total += entry["loss"] * max(0, step - max(before, since))
-        before = step
-    return total / (state.max_steps - since)
-
-
-def _publish(folder: Path, out: Path) -> None:
-    """Give a complete folder its final name, once its files have reached the disk."""
-    for path in folder.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder.rename(out)

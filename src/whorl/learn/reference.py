@@ -1,0 +1,89 @@
+"""What the reference model says of every completion: computed once, kept on disk."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import PartialState
+from accelerate.utils import reduce
+from numpy.typing import NDArray
+from torch import nn
+
+from whorl.example import Likelihood
+from whorl.learn import losses, network
+from whorl.learn.batches import plan
+from whorl.learn.corpus import Encoded
+from whorl.learn.layout import LogProbs, Share, lay_out, moved
+from whorl.learn.pack import Costs, batches
+
+CHUNK = 1024
+"""Examples that are packed together; more would only take longer to arrange."""
+
+
+def log_probs(
+    model: nn.Module,
+    groups: Sequence[Sequence[Encoded]],
+    costs: Costs,
+    file: Path,
+    *,
+    bf16: bool = False,
+) -> LogProbs:
+    """Log-probability of every completion token under `model`, by path of the corpus.
+
+    Read from `file` if it is there, else computed by all processes together and kept there.
+    """
+    lengths = _lengths(groups)
+    state = PartialState()
+    if not file.exists():
+        values = _compute(model, groups, costs, lengths, bf16)
+        if state.is_main_process:
+            unfinished = file.with_suffix(".partial")
+            with unfinished.open("wb") as stream:
+                np.save(stream, values)
+            unfinished.rename(file)
+        state.wait_for_everyone()
+    return np.split(np.load(file), np.cumsum(lengths)[:-1])
+
+
+def _lengths(groups: Sequence[Sequence[Encoded]]) -> list[int]:
+    """Completion tokens of every path."""
+    lengths = {
+        example.first + side: path.learnt
+        for group in groups
+        for example in group
+        for side, path in enumerate(example.paths)
+    }
+    return [lengths[number] for number in range(len(lengths))]
+
+
+def _compute(
+    model: nn.Module,
+    groups: Sequence[Sequence[Encoded]],
+    costs: Costs,
+    lengths: Sequence[int],
+    bf16: bool,
+) -> NDArray[np.float32]:
+    """This process's share of the batches, then the sum over processes."""
+    state = PartialState()
+    device = state.device
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    values = np.zeros(starts[-1], np.float32)
+    model.to(device).train(False)
+    (chunks,) = plan(groups, size=CHUNK, epochs=1, seed=0)
+    every = (rows for chunk in chunks for rows in batches(chunk, costs))
+    for number, rows in enumerate(every):
+        if number % state.num_processes != state.process_index:
+            continue
+        batch = moved(lay_out(rows, Likelihood(), Share(1, 1), packed=costs.packed), device)
+        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            scores = network.logits(model, batch).flatten(0, 1)[batch["at"]]
+        found = losses.log_probs(scores, batch["tokens"])[batch["members"]].cpu().numpy()
+        at = 0
+        for example in (example for row in rows for example in row):
+            for side, path in enumerate(example.paths):
+                start = starts[example.first + side]
+                values[start : start + path.learnt] = found[at : at + path.learnt]
+                at += path.learnt
+    total: torch.Tensor = reduce(torch.from_numpy(values).to(device), "sum")
+    return total.cpu().numpy()

@@ -1,0 +1,225 @@
+"""The loop is `transformers.Trainer`; the batches and the loss are ours."""
+
+import math
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from transformers import (
+    EarlyStoppingCallback,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+from whorl.errors import UserError
+from whorl.example import Objective
+from whorl.learn.batches import Steps
+from whorl.learn.layout import Batch
+from whorl.learn.losses import batch_loss
+from whorl.learn.network import logits
+from whorl.learn.training import Training, Watch
+from whorl.learn.unfinished import writing
+
+
+@dataclass(slots=True)
+class Task:
+    """What is to be learned.
+
+    steps: what each process computes for each optimizer step.
+    held_out: the same for the measurement of held-out questions, as a single step; None without.
+    reference: the model that an exact penalty compares with; None if it is the trained one without
+        its adapters, or if there is no such penalty.
+    """
+
+    objective: Objective
+    steps: Steps
+    held_out: Steps | None = None
+    reference: nn.Module | None = None
+
+
+def arguments(
+    settings: Training, folder: Path, *, steps: int, per_epoch: int, held_out: bool
+) -> TrainingArguments:
+    """`settings` in transformers' terms. steps: optimizer steps in all."""
+    save = settings.save_steps or per_epoch
+    return TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=1,  # the plan holds every epoch
+        train_sampling_strategy="sequential",
+        per_device_train_batch_size=1,  # an item of `Steps` is an optimizer step
+        learning_rate=settings.lr,
+        lr_scheduler_type="cosine",
+        warmup_steps=int(settings.warmup * steps),
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.clip,
+        bf16=settings.bf16,
+        activation_checkpointing=settings.checkpointing,
+        activation_checkpointing_kwargs={"use_reentrant": False},
+        use_cpu=not torch.accelerator.is_available(),
+        seed=settings.seed,
+        save_steps=save,
+        save_total_limit=1,
+        eval_strategy="steps" if held_out else "no",
+        eval_steps=save if held_out else None,
+        load_best_model_at_end=held_out,
+        metric_for_best_model="loss" if held_out else None,
+        greater_is_better=False if held_out else None,
+        logging_steps=math.ceil(steps / 50),
+        logging_nan_inf_filter=False,  # a loss that is not finite is an error, see `training_step`
+        report_to=list(settings.report_to) or "none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        dataloader_num_workers=int(torch.cuda.is_available()),  # packs while the device computes
+        ddp_find_unused_parameters=False,
+    )
+
+
+class TreeTrainer(Trainer):
+    """Trains on `Task.steps`. The losses of a step's batches add up to the step's mean loss."""
+
+    loss_is_scaled_for_ga = True
+
+    def __init__(
+        self,
+        network: nn.Module,
+        task: Task,
+        settings: TrainingArguments,
+        *,
+        patience: int,
+        watch: Watch | None,
+    ) -> None:
+        super().__init__(
+            network,
+            settings,
+            data_collator=itemgetter(0),
+            train_dataset=task.steps,
+            eval_dataset=task.held_out,
+            callbacks=[
+                Reporter(watch),
+                *([EarlyStoppingCallback(patience)] if task.held_out else []),
+            ],
+        )
+        self.remove_callback(PrinterCallback)
+        self._task = task
+        if task.reference is not None:
+            task.reference.to(settings.device)
+
+    def training_step(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Tensor | Any],
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Tensor:
+        """Every batch of the step; gradients go between processes once, after the last.
+
+        Raises `UserError` if the loss is not finite; the last checkpoint is as it was.
+        """
+        batches = cast(list[Batch], inputs)
+        total = torch.zeros((), device=self.args.device)
+        for number, batch in enumerate(batches, start=1):
+            last = number == len(batches)
+            self.accelerator.gradient_state._set_sync_gradients(last)
+            with nullcontext() if last else self.accelerator.no_sync(model):
+                loss = super().training_step(model, cast(dict[str, Any], batch))
+            if not loss.isfinite():
+                raise UserError(
+                    f"the loss is {loss.item()} at step {self.state.global_step + 1}, on "
+                    f"{_named(batch['origins'])}; try a lower lr, or look at these examples"
+                )
+            total += loss
+        return total
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Tensor | Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Tensor:
+        """The batch's part of the step's mean loss, times the processes, whose mean is taken."""
+        batch = cast(Batch, inputs)
+        new = logits(model, batch)
+        reference = self._reference_logits(model, batch)
+        return batch_loss(self._task.objective, batch, new, reference) * int(self.args.world_size)
+
+    def _reference_logits(self, model: nn.Module, batch: Batch) -> Tensor | None:
+        if not self._task.objective.compares_distributions:
+            return None
+        with torch.no_grad():
+            if self._task.reference is not None:
+                return logits(self._task.reference, batch)
+            bare: Any = self.accelerator.unwrap_model(model)
+            with bare.disable_adapter():
+                return logits(bare, batch)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Mean loss of the held-out questions, `eval_loss`."""
+        assert self._task.held_out is not None
+        model = self.model_wrapped
+        model.train(False)
+        total = torch.zeros((), device=self.args.device)
+        with torch.no_grad(), self.compute_loss_context_manager():
+            for batch in self._task.held_out[self.args.process_index]:
+                total += self.compute_loss(model, self._prepare_inputs(cast(Any, batch)))
+        loss = self.accelerator.reduce(total, "mean").item()
+        metrics = {"eval_loss": loss}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, metrics
+        )
+        return metrics
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        with writing(Path(str(self.args.output_dir))):
+            super()._save_checkpoint(model, trial)
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        """Not counted: what a packed batch takes is not what transformers' formula says."""
+        return 0
+
+
+class Reporter(TrainerCallback):
+    """Passes the loss on to whoever shows it."""
+
+    def __init__(self, watch: Watch | None) -> None:
+        self._watch = watch
+
+    def on_step_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **kwargs: Any,
+    ) -> None:
+        if control.should_save:  # or the losses since the last log would not survive a kill
+            control.should_log = True
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if self._watch and logs and "loss" in logs and state.is_world_process_zero:
+            self._watch.training(state.global_step, state.max_steps, logs["loss"])
+
+
+def _named(origins: Sequence[str]) -> str:
+    """Where a batch's examples come from, the first few."""
+    known = [origin for origin in origins if origin]
+    if not known:
+        return f"a batch of {len(origins)} examples"
+    more = f" and {len(known) - 3} more" if len(known) > 3 else ""
+    return ", ".join(known[:3]) + more

@@ -1,0 +1,128 @@
+"""What a training is told, and what it reports."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from whorl.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Lora:
+    """Low-rank adapters (LoRA, 2106.09685) on every linear layer but the head.
+
+    rank: of the updates; 0 is full fine-tuning. MCTS process supervision uses LoRA; 64 is our
+        default for it (papers.md 3.6).
+    alpha: the update is scaled by alpha / rank.
+    dropout: of the adapters' input, in [0, 1).
+    merge: write a whole model; otherwise only the adapter, which names its base model.
+    """
+
+    rank: int = 0
+    alpha: float = 128.0
+    dropout: float = 0.0
+    merge: bool = True
+
+    def __post_init__(self) -> None:
+        if self.rank < 0 or self.alpha <= 0 or not 0 <= self.dropout < 1:
+            raise UserError(
+                "rank must not be negative, alpha must be above 0 and dropout in [0, 1)"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How to fine-tune: AdamW, cosine decay after a warm-up. Defaults are SIGMA's (2506.06470).
+
+    epochs: passes over the examples.
+    lr: peak learning rate.
+    batch: examples per optimizer step, in all processes together. Those of one question stay in
+        one step where they fit, so a step may hold some fewer.
+    max_length: tokens of context + completion; a longer example is dropped and counted.
+    warmup: share of the steps, in [0, 1].
+    weight_decay: of the matrices; the paper does not state it.
+    clip: largest norm of the gradient; the paper does not state it.
+    lora: low-rank adapters instead of all weights.
+    holdout: share of the questions, in [0, 1), that is not trained on but measured whenever a
+        checkpoint is written; the model with the lowest loss on it is the result.
+    patience: so many measurements without improvement end the training.
+    seed: fixes the order of the examples.
+    save_steps: optimizer steps between checkpoints; 0 is once an epoch.
+    tokens: in one forward pass of one process, padding included. Lower it if memory runs out.
+    packed: compute what examples share once. False pads each on its own, to compare.
+    checkpointing: recompute activations in the backward pass: less memory, a third more work.
+    bf16: compute in bfloat16 (the weights stay float32).
+    report_to: trackers that `transformers` knows, for example `tensorboard` or `wandb`.
+
+    The last five and `save_steps` change how the weights are computed, not which: an unfinished
+    training goes on with other values of them.
+    """
+
+    epochs: int = 3
+    lr: float = 1e-5  # LLaMA3-8B; 5e-5 for DeepSeekMath-7B, 4e-6 for Mistral-7B
+    batch: int = 128  # 8 per device x 4 accumulated x 4 GPUs
+    max_length: int = 4096
+    warmup: float = 0.03
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    lora: Lora = Lora()
+    holdout: float = 0.0
+    patience: int = 2
+    seed: int = 0
+    save_steps: int = 0
+    tokens: int = 8192
+    packed: bool = True
+    checkpointing: bool = False
+    bf16: bool = False
+    report_to: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch", "max_length", "patience", "tokens"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not self.lr > 0 or not self.clip > 0:
+            raise UserError("lr and clip must be above 0")
+        if not 0 <= self.warmup <= 1 or not 0 <= self.holdout < 1:
+            raise UserError("warmup must be in [0, 1] and holdout in [0, 1)")
+        if self.weight_decay < 0 or self.save_steps < 0:
+            raise UserError("weight_decay and save_steps must not be negative")
+
+
+EXECUTION = ("save_steps", "tokens", "packed", "checkpointing", "bf16", "report_to")
+"""Settings that an unfinished training may be continued with other values of."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """What a training did.
+
+    loss: mean over the optimizer steps of the last epoch: for likelihood, nats per completion token
+        (per completion, if the objective averages so); for preference, nats per pair.
+    steps: optimizer steps.
+    examples: examples trained on in each epoch.
+    tokens: their completion tokens.
+    dropped: examples left out, by reason: `too long`, `empty` (nothing to learn), `held out`.
+    negative: share of the examples with a negative weight.
+    sharing: tokens of the examples for each token that was computed, padding included; 1 / sharing
+        is what packing left of the work.
+    held_out: loss on the held-out questions, at its lowest; None if none were held out.
+    """
+
+    loss: float
+    steps: int
+    examples: int
+    tokens: int
+    dropped: Mapping[str, int]
+    negative: float = 0.0
+    sharing: float = 1.0
+    held_out: float | None = None
+
+
+class Watch(Protocol):
+    """Whoever shows a training while it goes on."""
+
+    def training(self, step: int, steps: int, loss: float) -> None:
+        """It has come to optimizer step `step` of `steps`; mean loss since the last call."""
+
+    def say(self, line: str) -> None:
+        """Something worth knowing."""

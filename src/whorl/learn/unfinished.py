@@ -1,0 +1,134 @@
+"""A training on disk: whose it is, where it stands, and how it becomes a finished folder."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from safetensors import SafetensorError
+
+from whorl.errors import UserError
+from whorl.example import Objective
+from whorl.learn.corpus import Corpus
+from whorl.learn.training import EXECUTION, Training, TrainResult
+
+RECORD = "training.json"
+
+Identity: TypeAlias = dict[str, Any]
+"""What a training's result depends on, by content; paths do not matter."""
+
+
+def identify(model: Path, corpus: Corpus, objective: Objective, settings: Training) -> Identity:
+    """Name a training by its model's files, its examples, its objective and its settings."""
+    weights = hashlib.blake2b(digest_size=16)
+    for pattern in ("config.json", "*.safetensors", "*.bin"):
+        for path in sorted(model.glob(pattern)):
+            with path.open("rb") as file:
+                weights.update(hashlib.file_digest(file, "blake2b").digest())
+    learned = hashlib.blake2b(digest_size=16)
+    for group in corpus.groups:
+        for example in group:
+            for taught in example.paths:
+                learned.update(f"{len(taught)} {taught.start} {example.weight!r} ".encode())
+                learned.update(taught.ids.tobytes())
+    said = {name: value for name, value in asdict(settings).items() if name not in EXECUTION}
+    return {
+        "model": weights.hexdigest(),
+        "examples": learned.hexdigest(),
+        "settings": {"objective": type(objective).__name__.lower(), **asdict(objective), **said},
+    }
+
+
+def finished(out: Path, identity: Identity) -> TrainResult:
+    """The result of the training that wrote `out`. Raises `UserError` if it was not this one."""
+    try:
+        record = json.loads((out / RECORD).read_text())
+        result = TrainResult(**record["result"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{out} exists and was not written by training; choose another") from error
+    if different := _differences(identity, record):
+        raise UserError(f"{out} holds another training ({different}); choose another folder")
+    return result
+
+
+def begin(partial: Path, identity: Identity) -> None:
+    """Make the working folder, or see to it that the one there is can be gone on with.
+
+    Raises `UserError` if it belongs to another training.
+    """
+    record = partial / RECORD
+    if record.exists():
+        if different := _differences(identity, json.loads(record.read_text())):
+            raise UserError(
+                f"{partial} is another unfinished training ({different}); delete it to start anew"
+            )
+        for checkpoint in _checkpoints(partial):
+            if not _complete(checkpoint):
+                shutil.rmtree(checkpoint)
+    else:
+        with writing(partial):
+            partial.mkdir(parents=True, exist_ok=True)
+            unfinished = record.with_suffix(".partial")
+            unfinished.write_text(json.dumps(identity))
+            unfinished.replace(record)
+
+
+def latest(partial: Path) -> Path | None:
+    """The checkpoint to go on from."""
+    return max(_checkpoints(partial), key=_step, default=None)
+
+
+def publish(folder: Path, out: Path) -> None:
+    """Give a complete folder its final name, once its files have reached the disk."""
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    out.parent.mkdir(parents=True, exist_ok=True)
+    folder.rename(out)
+
+
+@contextmanager
+def writing(partial: Path) -> Iterator[None]:
+    """A full disk, which torch and safetensors report each in its own way, is one clear line."""
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UserError(
+            f"{partial} cannot be written; is the disk full? ({reason}) "
+            "Put that right, then give the same command again"
+        ) from error
+
+
+def _differences(ours: Identity, theirs: Identity) -> str:
+    """Which parts of two identities differ, in words; empty if none does."""
+    words = [f"the {part}" for part in ("model", "examples") if ours[part] != theirs.get(part)]
+    now, before = ours["settings"], theirs.get("settings", {})
+    words += [
+        f"{name} = {before.get(name)}, now {now.get(name)}"
+        for name in dict.fromkeys((*now, *before))
+        if now.get(name) != before.get(name)
+    ]
+    return "; ".join(words)
+
+
+def _checkpoints(partial: Path) -> list[Path]:
+    return list(partial.glob("checkpoint-*"))
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def _complete(checkpoint: Path) -> bool:
+    """Trainer writes a checkpoint's state last; a kill may have cut it short."""
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text())
+    except (OSError, ValueError):
+        return False
+    return True
