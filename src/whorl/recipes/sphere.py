@@ -181,11 +181,15 @@ class Sphere:
     def prune(self, tree: Tree, steps: Sequence[int]) -> tuple[int, int]:
         """The best and the worst of scored candidates, the first of equals; the best twice if there
         is no other."""
-        best = max(steps, key=lambda step: self.reward(tree, step))
+
+        def merit(step: int) -> tuple[float, float]:
+            return self.reward(tree, step), worth(tree, step)  # a difference may round scores equal
+
+        best = max(steps, key=merit)
         seen = _plain(tree.nodes[best].text)
         others = [step for step in steps if _plain(tree.nodes[step].text) != seen]
         plausible = [step for step in others if worth(tree, step) >= self.floor]
-        worst = min(plausible or others, key=lambda step: self.reward(tree, step), default=best)
+        worst = min(plausible or others, key=merit, default=best)
         return best, worst
 
     def reward(self, tree: Tree, step: int) -> float:
