@@ -263,10 +263,12 @@ def test_what_was_cut_off_counts_among_its_siblings_and_is_not_learned_from() ->
     tree = family(
         Node(0, "a\n\n", visits=2, total=2), Node(0, "b", visits=1, pruned=True),
         Node(0, "whole but leading nowhere\n\n", visits=1, pruned=True),
+        Node(0, "\\boxed{12}\n", visits=1, total=1, terminal=True, reward=1.0),
     )  # fmt: skip
     assert [(e.text, e.weight, e.ended) for e in weighted(PROCESS, tree)] == [
-        ("a\n\n", 0.5, False),
-        ("whole but leading nowhere\n\n", -0.125, False),
+        ("a\n\n", 0.4, False),
+        ("whole but leading nowhere\n\n", -0.15, False),
+        ("\\boxed{12}", 0.4, True),
     ]
     assert PROCESS.harvest(tree).dropped == {"not a whole step": 1}
 
