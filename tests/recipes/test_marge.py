@@ -230,6 +230,34 @@ def test_the_advantage_rule_regrows_the_guide_where_its_value_falls_most() -> No
     assert read_episode(third) == (2, "kept")
 
 
+def test_a_fall_after_the_last_state_counts_too() -> None:
+    recipe = replace(MARGE, rule="advantage")
+    good = "8+4=12\n\nso \\boxed{12}"
+    script = Script([RIGHT, WRONG, RIGHT, RIGHT], [RIGHT] * 4, rest=lambda prefix: [good] * 4)
+    second = script.grow(recipe, script.grow(recipe))
+    # every state's completions are right, and the guide's own last step leads astray
+    assert guide(second) == WRONG.removesuffix("\\boxed{13}") + good
+
+
+def test_the_thresholds_are_of_the_first_and_of_later_episodes() -> None:
+    recipe = replace(MARGE, thresholds=(0.75, 0.5))
+    pool = [RIGHT, RIGHT, WRONG, RIGHT]
+    first = Script(pool).grow(recipe)
+    assert guide(first) == RIGHT
+    assert guide(Script(pool).grow(recipe, first)) == WRONG
+
+
+def test_a_pool_without_a_decided_answer_gives_no_guide() -> None:
+    def answer(ask: Ask) -> Replies:
+        return tuple(Reply("\\boxed{x+1}") for _ in range(ask.n))
+
+    problem = replace(PROBLEM, answer="1+x")
+    engines = {"policy": Function(answer), "judge": Function(lambda ask: (Reply(value=None),))}
+    (done,) = drive([("p", MARGE.grow(problem))], engines)
+    assert done.result is not None, done.error
+    assert MARGE.harvest(done.result).dropped == {"no guide": 1}
+
+
 def test_the_preference_variant_takes_one_pair_per_usable_state() -> None:
     recipe = replace(MARGE, learn="preference")
     tree = Script([RIGHT, WRONG, WRONG, WRONG]).grow(recipe)
@@ -250,12 +278,13 @@ def test_marker_states_end_right_after_each_marker() -> None:
     assert states == [text[: text.index(f"Step {k}:") + 7] for k in (1, 2, 3, 4)]
     recipe = replace(MARGE, lead="Step 1:", sampling=replace(SAMPLING, steps=AfterMarker()))
     pool = [text.removeprefix("Step 1:"), " \\boxed{1}", " \\boxed{2}", " \\boxed{3}"]
-    script = Script(pool, [" \\boxed{1}"] * 4)
+    script = Script(pool, [" \\boxed{1}"] * 4, [" \\boxed{1}"] * 4)
     tree = script.grow(recipe)
     assert prefixes(tree) == states == [ask.prompt.prefix for ask in script.asked]
     assert tree.text(tree.nodes[tree.tip].parent) + tree.nodes[tree.tip].text == text
     assert {e.prompt.prefix for e in recipe.harvest(tree).examples} == set(states)
-    kept = script.grow(recipe, tree)  # nothing right any more at the first state
+    kept = script.grow(recipe, script.grow(recipe, tree))
+    assert read_episode(kept) == (3, "kept")  # nothing was right any more at the first state
     assert prefixes(kept) == states
 
 
@@ -295,13 +324,14 @@ def test_even_runs_cover_everything_and_differ_by_one(items: list[int], count: i
 def test_a_long_guide_is_joined_to_stay_within_the_bound() -> None:
     long = "".join(f"{i}\n\n" for i in range(30)) + "\\boxed{12}"
     recipe = replace(MARGE, states=3)
-    script = Script([long, WRONG, WRONG, WRONG], [WRONG] * 4)
+    script = Script([long, WRONG, WRONG, WRONG])
     first = script.grow(recipe)
     assert len(states_of(first)) == 3
     assert sum(ask.n for ask in script.asked) == recipe.samples_at_most == 4 + 2 * 4
-    script.asked.clear()
-    script.grow(recipe, first)
-    assert sum(ask.n for ask in script.asked) == recipe.samples_at_most
+    wider = replace(recipe, samples=6)
+    script = Script([WRONG] * 6)
+    script.grow(wider, first)
+    assert sum(ask.n for ask in script.asked) == wider.samples_at_most == 3 * 6
 
 
 def test_an_empty_solution_can_be_a_guide() -> None:
@@ -349,7 +379,7 @@ def test_presets() -> None:
     "wrong",
     [
         {"pool": 0},
-        {"samples": 0},
+        {"samples": 1},
         {"states": 0},
         {"window": (0.7, 0.3)},
         {"kl": -1.0},

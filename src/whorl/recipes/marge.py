@@ -120,8 +120,8 @@ class Marge:
     beta: float = 0.05
 
     def __post_init__(self) -> None:
-        if min(self.pool, self.samples, self.states) < 1:
-            raise ValueError("pool, samples and states must be at least 1")
+        if min(self.pool, self.states) < 1 or self.samples < 2:
+            raise ValueError("pool and states must be at least 1, and samples at least 2")
         if not 0 <= self.window[0] < self.window[1]:
             raise ValueError("window must be two values, the lower one first")
         if self.kl < 0 or self.beta <= 0:
@@ -251,12 +251,8 @@ class Marge:
             before = after
         last = tree.nodes[states.pop()]
         end = guide.end
-        last.terminal, last.pruned, last.reward, last.note = (
-            end.terminal,
-            end.pruned,
-            end.reward,
-            end.note,
-        )
+        last.terminal, last.pruned = end.terminal, end.pruned
+        last.reward, last.note = end.reward, end.note
         return states
 
 
