@@ -194,6 +194,13 @@ def test_a_tree_is_split_where_it_shares_least() -> None:
     assert sorted({e.first // 3 for e in row} for row in rows) == [{0}, {1}]
 
 
+@pytest.mark.parametrize(("budget", "lengths"), [(40, [2]), (39, [1, 1]), (5, [1, 1])])
+def test_an_unpacked_pair_is_two_rows(budget: int, lengths: list[int]) -> None:
+    """Two pairs of ten tokens a side."""
+    two = [Encoded((Path(ids([i] * 10), 1), Path(ids([i] * 9), 1)), 1.0, 2 * i) for i in range(2)]
+    assert [len(batch) for batch in batches(two, Costs(budget, packed=False))] == lengths
+
+
 @pytest.mark.parametrize("packed", [True, False])
 def test_nothing_is_no_batch(packed: bool) -> None:
     assert batches([], Costs(10, packed=packed)) == []
