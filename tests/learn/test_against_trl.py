@@ -4,7 +4,7 @@ import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -17,11 +17,12 @@ from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
 from whorl.chat import Chat
 from whorl.example import Example, Likelihood, Objective, Pair, Preference, Weighted
+from whorl.learn.attention import GATHERED, register
 from whorl.learn.corpus import Encoded, encode
 from whorl.learn.layout import LogProbs, Share, lay_out
 from whorl.learn.losses import batch_loss, log_probs
 from whorl.learn.network import logits
-from whorl.learn.pack import Costs, batches
+from whorl.learn.pack import Packing, batches
 from whorl.models import POLICY
 from whorl.prompts import solve
 
@@ -55,6 +56,7 @@ OPTIONS: dict[str, Any] = {
 
 Step = tuple[float, dict[str, Tensor]]
 """Loss and gradients."""
+Form = Literal["padded", "gathered"]
 Rows = list[tuple[list[int], int]]
 """Token ids, and where the completion starts."""
 
@@ -161,13 +163,15 @@ def our_step(
     objective: Objective,
     examples: Sequence[Encoded],
     *,
-    packed: bool,
+    form: Form,
     reference: LogProbs | None = None,
 ) -> Step:
-    model.zero_grad()
-    total = 0.0
-    for rows in batches(examples, Costs(10**6, packed=packed)):
-        batch = lay_out(rows, objective, Share.of(examples), packed=packed, reference=reference)
+    register()
+    model = copy.deepcopy(model)
+    model.set_attn_implementation(GATHERED)
+    packing, total = Packing(10**6, form), 0.0
+    for some in batches(examples, packing):
+        batch = lay_out(some, objective, Share.of(examples), packing, reference)
         loss = batch_loss(objective, batch, logits(model, batch))
         loss.backward()
         total += loss.item()
@@ -201,7 +205,7 @@ def assert_same(ours: Step, theirs: Step) -> None:
         torch.testing.assert_close(ours[1][name], gradient, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("form", ["padded", "gathered"])
 @pytest.mark.parametrize("nll", [0.0, 0.25])
 def test_preference_is_their_dpo(
     policy: PreTrainedModel,
@@ -209,7 +213,7 @@ def test_preference_is_their_dpo(
     chat: Chat,
     tmp_path: Path,
     nll: float,
-    packed: bool,
+    form: Form,
 ) -> None:
     objective = Preference(beta=0.3, nll=nll)
     options: dict[str, Any] = {"beta": 0.3}
@@ -220,9 +224,9 @@ def test_preference_is_their_dpo(
     our_rows = [(path.ids.tolist(), path.start) for e in examples for path in e.paths]
     assert sorted(our_rows) == sorted(rows)
     reference = reference_of(start, examples)
-    assert_same(our_step(policy, objective, examples, packed=packed, reference=reference), theirs)
+    assert_same(our_step(policy, objective, examples, form=form, reference=reference), theirs)
     equal = our_step(
-        policy, objective, examples, packed=packed, reference=reference_of(policy, examples)
+        policy, objective, examples, form=form, reference=reference_of(policy, examples)
     )
     assert abs(equal[0] - theirs[0]) > 0.01  # the reference model matters
 
@@ -238,15 +242,15 @@ def test_a_prefix_cancels_out_of_their_dpo(
         ids for ids, _ in rows
     )
     reference = reference_of(start, examples)
-    assert_same(our_step(policy, objective, examples, packed=True, reference=reference), theirs)
+    assert_same(our_step(policy, objective, examples, form="gathered", reference=reference), theirs)
 
 
-@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("form", ["padded", "gathered"])
 def test_weight_one_is_their_sft(
-    policy: PreTrainedModel, chat: Chat, tmp_path: Path, packed: bool
+    policy: PreTrainedModel, chat: Chat, tmp_path: Path, form: Form
 ) -> None:
     theirs, rows = sft(SINGLE, policy, chat, tmp_path)
     examples = encoded(SINGLE, chat, Likelihood())
     our_rows = [(path.ids.tolist(), path.start) for e in examples for path in e.paths]
     assert sorted(our_rows) == sorted(rows)
-    assert_same(our_step(policy, Likelihood(), examples, packed=packed), theirs)
+    assert_same(our_step(policy, Likelihood(), examples, form=form), theirs)

@@ -14,6 +14,7 @@ from whorl.example import Likelihood, Objective, Preference
 from whorl.learn.corpus import Encoded, TokenPath
 from whorl.learn.layout import Batch, Share, lay_out
 from whorl.learn.losses import batch_loss, exact_kl, k1, k3, likelihood, log_probs, preference
+from whorl.learn.pack import Packing
 
 V = 11
 
@@ -31,7 +32,8 @@ def paths(objective: Objective, *, weight: float = 1.0) -> list[Encoded]:
     rng = np.random.default_rng(0)
     sides = 2 if isinstance(objective, Preference) else 1
     several = [
-        tuple(Path(rng.integers(0, V, 5 + i, np.int32), 2) for _ in range(sides)) for i in range(4)
+        tuple(TokenPath(rng.integers(0, V, 5 + i, np.int32), 2) for _ in range(sides))
+        for i in range(4)
     ]
     return [Encoded(p, weight, sides * i) for i, p in enumerate(several)]
 
@@ -42,7 +44,7 @@ def batch_of(objective: Objective, examples: list[Encoded]) -> tuple[Batch, Tens
         -np.arange(1, path.learnt + 1, dtype=np.float32) for e in examples for path in e.paths
     ]
     share = Share.of(examples)
-    batch = lay_out([[e] for e in examples], objective, share, packed=False, reference=reference)
+    batch = lay_out(examples, objective, share, Packing(10**6, "padded"), reference)
     return batch, logits(len(batch["ids"]), len(batch["keep"]), V)
 
 

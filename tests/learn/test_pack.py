@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from whorl.learn.corpus import Encoded, Ids, Path
-from whorl.learn.pack import Costs, Growing, batches, partition, prefix_tree
+from whorl.learn.corpus import Encoded, Ids, TokenPath
+from whorl.learn.pack import LAUNCH, Growing, Packing, batches, cut, partition, prefix_tree
 
 
 def ids(tokens: Iterable[int]) -> Ids:
@@ -26,17 +26,13 @@ sequences = st.lists(tokens.map(ids), max_size=9)
 def examples(draw: st.DrawFn) -> list[Encoded]:
     """Single paths or pairs, never both, as one objective eats them."""
     sides = draw(st.sampled_from([1, 2]))
-    path = st.builds(lambda t: Path(ids([7, *t]), 1), tokens)
+    path = st.builds(lambda t: TokenPath(ids([7, *t]), 1), tokens)
     several = draw(st.lists(st.lists(path, min_size=sides, max_size=sides), max_size=8))
     return [Encoded(tuple(paths), 1.0, sides * i) for i, paths in enumerate(several)]
 
 
-costs = st.builds(
-    Costs,
-    st.integers(1, 60),
-    even=st.sampled_from([math.inf, 4.0, 50.0]),
-    single=st.booleans(),
-    packed=st.booleans(),
+packings = st.builds(
+    Packing, st.integers(1, 60), st.sampled_from(["gathered", "flex", "padded", "padded"])
 )
 
 
@@ -44,9 +40,12 @@ def prefixes(several: Iterable[Ids]) -> set[tuple[int, ...]]:
     return {tuple(s[:n]) for s in several for n in range(1, len(s) + 1)}
 
 
-def forest_of(run: Iterable[Encoded]) -> int:
-    """Tokens of a row that shares what its examples begin alike with."""
-    return len(prefixes(path.ids for e in run for path in e.paths))
+def size_of(batch: Iterable[Encoded], packing: Packing) -> int:
+    """Tokens of a batch: of one row that shares prefixes, or of rows padded to the longest."""
+    paths = [path.ids for e in batch for path in e.paths]
+    if packing.form == "padded":
+        return len(paths) * max(map(len, paths))
+    return len(prefixes(paths))
 
 
 def splits(count: int) -> Iterable[list[tuple[int, int]]]:
@@ -92,10 +91,25 @@ def test_a_token_sees_its_ancestors_and_nothing_else(several: list[Ids]) -> None
         assert tree.depths[i] == len(path) - 1
 
 
-@given(sequences)
-def test_it_branches_unless_one_sequence_begins_with_all_others(several: list[Ids]) -> None:
-    longest = max(map(len, several), default=0)
-    assert prefix_tree(several).branches == (len(prefixes(several)) != longest)
+@given(sequences.filter(lambda several: any(map(len, several))), st.integers(1, 6))
+def test_a_block_knows_all_that_its_tokens_see(several: list[Ids], size: int) -> None:
+    tree = prefix_tree(several)
+    blocks = cut(tree, size=size)
+    count = -(-len(tree) // size)
+    assert blocks.keys.shape[0] == blocks.seen.shape[0] == count
+    assert blocks.seen.shape[1:] == (size, blocks.keys.shape[1])
+    assert blocks.keys.shape[1] <= max(map(len, several)) - 1 + size
+    for token in range(count * size):
+        block, row = divmod(token, size)
+        keys = blocks.keys[block][blocks.seen[block, row]].tolist()
+        if token < len(tree):
+            path, at = [], token
+            while at != -1:
+                path.append(at)
+                at = int(tree.parents[at])
+            assert keys == path[::-1]
+        else:
+            assert len(keys) == 1  # padding: something, or its softmax is none
 
 
 @given(sequences)
@@ -121,86 +135,71 @@ def test_a_partition_is_the_cheapest(data: st.DataObject, count: int) -> None:
     assert total(runs) == min(map(total, splits(count)))
 
 
-@given(examples(), costs)
+@given(examples(), packings)
 def test_a_batch_holds_every_example_once_and_no_more_than_it_may(
-    several: list[Encoded], costs: Costs
+    several: list[Encoded], packing: Packing
 ) -> None:
-    done = batches(several, costs)
-    assert sorted(e.first for batch in done for row in batch for e in row) == [
-        e.first for e in several
-    ]  # the very examples, so a pair is in one row
-    assert all(batch and all(batch) for batch in done)
+    """The very examples, so a pair is in one batch; a batch too large holds one example."""
+    done = batches(several, packing)
+    assert sorted(e.first for batch in done for e in batch) == [e.first for e in several]
     for batch in done:
-        if costs.packed:
-            lengths = [forest_of(row) for row in batch]
-        else:
-            lengths = [len(path) for row in batch for e in row for path in e.paths]
-        assert len(lengths) * max(lengths) <= costs.tokens or [len(row) for row in batch] == [1]
-        assert all(forest_of(row) <= costs.tokens or len(row) == 1 for row in batch)
-        assert len(batch) == 1 or not costs.single
-        if not costs.packed:
-            assert all(len(row) == 1 for row in batch)
+        assert batch
+        assert size_of(batch, packing) <= packing.tokens or len(batch) == 1
 
 
-@given(examples(), st.integers(1, 60), st.booleans())
-def test_no_other_split_in_depth_first_order_has_fewer_tokens(
-    several: list[Encoded], budget: int, single: bool
-) -> None:
-    """Where a row costs its tokens, rows have the fewest tokens that splits within the budget have.
+@given(examples(), packings)
+def test_no_other_split_computes_less(several: list[Encoded], packing: Packing) -> None:
+    """Of prefix trees in depth-first order, of padded rows in the order of their lengths."""
 
-    With a price on every row (`single`) it is tokens and price together.
-    """
-    ordered = sorted(several, key=lambda e: e.paths[0].ids.tobytes())
-    price = 64 if single else 0
+    def longest(example: Encoded) -> int:
+        return max(len(path) for path in example.paths)
 
-    def total(cuts: list[tuple[int, int]]) -> float:
-        rows = [ordered[a:b] for a, b in cuts]
-        if any(forest_of(row) > budget and len(row) > 1 for row in rows):
-            return math.inf
-        return sum(forest_of(row) + price for row in rows)
+    if packing.form == "padded":
+        ordered = sorted(several, key=longest, reverse=True)
+    else:
+        ordered = sorted(several, key=lambda e: e.paths[0].ids.tobytes())
 
-    rows = [row for batch in batches(several, Costs(budget, single=single)) for row in batch]
-    done = sum(forest_of(row) + price for row in rows)
-    assert done == min(map(total, splits(len(ordered))))
+    def total(split: Iterable[list[Encoded]]) -> float:
+        cost = 0.0
+        for batch in split:
+            size = size_of(batch, packing)
+            cost += size + LAUNCH if size <= packing.tokens or len(batch) == 1 else math.inf
+        return cost
+
+    cheapest = min(total(ordered[a:b] for a, b in cuts) for cuts in splits(len(ordered)))
+    assert total(batches(several, packing)) == cheapest
 
 
 @given(examples(), st.integers(1, 60))
 def test_packing_never_needs_more_tokens_than_rows_of_their_own(
     several: list[Encoded], budget: int
 ) -> None:
-    packed = [row for batch in batches(several, Costs(budget)) for row in batch]
-    assert sum(map(forest_of, packed)) <= sum(len(p) for e in several for p in e.paths)
-
-
-@pytest.mark.parametrize(("even", "lengths"), [(math.inf, [80]), (1.0, [40, 40])])
-def test_where_attention_is_dear_unrelated_examples_have_rows_of_their_own(
-    even: float, lengths: list[int]
-) -> None:
-    """Two rows of n tokens cost 2 n (1 + n / even) and two passes; one of 2 n costs
-    2 n (1 + 2 n / even) and one pass."""
-    apart = [Encoded((Path(ids([number] * 40), 1),), 1.0, number) for number in (0, 1)]
-    done = batches(apart, Costs(1000, even=even, single=True))
-    assert [forest_of(row) for batch in done for row in batch] == lengths
+    packing = Packing(budget, "gathered")
+    packed = sum(size_of(batch, packing) for batch in batches(several, packing))
+    assert packed <= sum(len(path) for e in several for path in e.paths)
 
 
 def test_a_tree_is_split_where_it_shares_least() -> None:
     """Two questions of 10 tokens with three answers each, and room for one question."""
     several = [
-        Encoded((Path(ids([question] * 10 + [answer]), 10),), 1.0, 3 * question + answer)
+        Encoded((TokenPath(ids([question] * 10 + [answer]), 10),), 1.0, 3 * question + answer)
         for answer in range(3)
         for question in range(2)
     ]
-    rows = [row for batch in batches(several, Costs(16)) for row in batch]
-    assert sorted({e.first // 3 for e in row} for row in rows) == [{0}, {1}]
+    done = batches(several, Packing(16, "gathered"))
+    assert sorted({e.first // 3 for e in batch} for batch in done) == [{0}, {1}]
 
 
 @pytest.mark.parametrize(("budget", "lengths"), [(40, [2]), (39, [1, 1]), (5, [1, 1])])
-def test_an_unpacked_pair_is_two_rows(budget: int, lengths: list[int]) -> None:
-    """Two pairs of ten tokens a side."""
-    two = [Encoded((Path(ids([i] * 10), 1), Path(ids([i] * 9), 1)), 1.0, 2 * i) for i in range(2)]
-    assert [len(batch) for batch in batches(two, Costs(budget, packed=False))] == lengths
+def test_a_padded_pair_is_two_rows(budget: int, lengths: list[int]) -> None:
+    """Two pairs, padded to ten tokens a side."""
+    two = [
+        Encoded((TokenPath(ids([i] * 10), 1), TokenPath(ids([i] * 9), 1)), 1.0, 2 * i)
+        for i in range(2)
+    ]
+    assert [len(batch) for batch in batches(two, Packing(budget, "padded"))] == lengths
 
 
-@pytest.mark.parametrize("packed", [True, False])
-def test_nothing_is_no_batch(packed: bool) -> None:
-    assert batches([], Costs(10, packed=packed)) == []
+@pytest.mark.parametrize("form", ["gathered", "flex", "padded"])
+def test_nothing_is_no_batch(form) -> None:
+    assert batches([], Packing(10, form)) == []

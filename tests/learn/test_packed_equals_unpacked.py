@@ -30,11 +30,13 @@ from whorl.drive import drive
 from whorl.engines import toy
 from whorl.engines.function import Function
 from whorl.example import Likelihood, Objective, Preference
-from whorl.learn.corpus import Encoded, Path, encode
+from whorl.learn import layout
+from whorl.learn.attention import GATHERED, register
+from whorl.learn.corpus import Encoded, TokenPath, encode
 from whorl.learn.layout import Batch, LogProbs, Share, lay_out
 from whorl.learn.losses import batch_loss, log_probs
 from whorl.learn.network import logits
-from whorl.learn.pack import Costs, batches, prefix_tree
+from whorl.learn.pack import BLOCK, Packing, batches, cut, prefix_tree
 from whorl.models import POLICY
 from whorl.recipe import Recipe
 from whorl.recipes.dpo import Dpo
@@ -68,9 +70,10 @@ OBJECTIVES = [
     Preference(),
     Preference(beta=0.5, nll=0.2),
 ]
-ALONE = Costs(10**6, packed=False)
-PACKED = [Costs(10**6), Costs(30), Costs(40, even=20.0), Costs(10**6, single=True)]
-"""One row for all; several batches; rows side by side, padded; rows one at a time."""
+ALONE = Packing(10**6, "padded")
+WHOLE = Packing(10**6, "gathered")
+PACKED = [(WHOLE, BLOCK), (WHOLE, 3), (Packing(30, "gathered"), 8)]
+"""With the tokens of a block: all in one batch; many blocks; several batches."""
 
 
 @cache
@@ -89,7 +92,10 @@ def model(architecture: str, seed: int = 0) -> PreTrainedModel:
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return kind(config)
+        network = kind(config)
+    register()
+    network.set_attn_implementation(GATHERED)
+    return network
 
 
 def reference_of(network: PreTrainedModel, examples: Sequence[Encoded]) -> LogProbs:
@@ -111,7 +117,7 @@ def step(
     network: PreTrainedModel,
     objective: Objective,
     examples: Sequence[Encoded],
-    costs: Costs,
+    packing: Packing,
     *,
     start: PreTrainedModel,
     forward: Forward = logits,
@@ -121,8 +127,8 @@ def step(
     reference = reference_of(start, examples) if compares else None
     share, total = Share.of(examples), 0.0
     network.zero_grad()
-    for rows in batches(examples, costs):
-        batch = lay_out(rows, objective, share, packed=costs.packed, reference=reference)
+    for some in batches(examples, packing):
+        batch = lay_out(some, objective, share, packing, reference)
         with torch.no_grad():
             start_logits = forward(start, batch) if compares else None
         loss = batch_loss(objective, batch, forward(network, batch), start_logits)
@@ -144,8 +150,10 @@ def furthest(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> fl
 def agree(architecture: str, objective: Objective, examples: Sequence[Encoded]) -> None:
     network, start = model(architecture), model(architecture, seed=1)
     loss, gradients = step(network, objective, examples, ALONE, start=start)
-    for costs in PACKED:
-        packed, packed_gradients = step(network, objective, examples, costs, start=start)
+    for packing, size in PACKED:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(layout, "cut", partial(cut, size=size))
+            packed, packed_gradients = step(network, objective, examples, packing, start=start)
         assert packed == pytest.approx(loss, abs=TOLERANCE, rel=TOLERANCE)
         assert furthest(packed_gradients, gradients) < TOLERANCE
 
@@ -164,7 +172,7 @@ def trees(draw: st.DrawFn, sides: int) -> list[Encoded]:
             text = trunk[:shared] + draw(st.lists(token, min_size=2, max_size=6))
             texts.append(text)
             start = draw(st.integers(1, len(text) - 1))
-            paths.append(Path(np.array(text, np.int32), start))
+            paths.append(TokenPath(np.array(text, np.int32), start))
         weight = draw(st.sampled_from([1.0, 0.5, -0.5, 0.0])) if sides == 1 else 1.0
         several.append(Encoded(tuple(paths), weight, sides * number))
     return several
@@ -213,8 +221,9 @@ def test_on_harvested_trees(recipe: Recipe) -> None:
 
 
 def sees_all_before(network: PreTrainedModel, batch: Batch) -> torch.Tensor:
-    size = batch["ids"].shape[1]
-    return logits(network, batch | Batch(ends=torch.full_like(batch["ids"], size)))
+    """What a plain causal mask would make of the row."""
+    assert len(batch["keys"]) == 1  # the block is the row
+    return logits(network, batch | Batch(seen=torch.ones_like(batch["seen"]).tril()))
 
 
 def stands_in_the_row(network: PreTrainedModel, batch: Batch) -> torch.Tensor:
@@ -225,13 +234,13 @@ def stands_in_the_row(network: PreTrainedModel, batch: Batch) -> torch.Tensor:
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_wrong_mask_or_position_would_be_noticed(architecture: str, forward: Forward) -> None:
     examples = [
-        Encoded((Path(np.array([3, 4, 5, *branch], np.int32), 2),), 1.0, number)
+        Encoded((TokenPath(np.array([3, 4, 5, *branch], np.int32), 2),), 1.0, number)
         for number, branch in enumerate(([3, 5, 4], [4, 4, 3], [5, 3, 3]))
     ]
     network, start = model(architecture), model(architecture, seed=1)
     loss, gradients = step(network, Likelihood(), examples, ALONE, start=start)
     wrong, wrong_gradients = step(
-        network, Likelihood(), examples, Costs(100), start=start, forward=forward
+        network, Likelihood(), examples, WHOLE, start=start, forward=forward
     )
     assert abs(wrong - loss) > 100 * TOLERANCE
     assert furthest(wrong_gradients, gradients) > 100 * TOLERANCE
@@ -244,6 +253,6 @@ def test_the_reference_model_would_be_noticed(architecture: str) -> None:
     network = model(architecture)
     for objective in OBJECTIVES:
         if isinstance(objective, Likelihood) and objective.kl:
-            one, _ = step(network, objective, examples, PACKED[0], start=network)
-            other, _ = step(network, objective, examples, PACKED[0], start=model(architecture, 1))
+            one, _ = step(network, objective, examples, WHOLE, start=network)
+            other, _ = step(network, objective, examples, WHOLE, start=model(architecture, 1))
             assert abs(one - other) > 100 * TOLERANCE
