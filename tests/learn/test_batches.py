@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from whorl.example import Likelihood, Objective, Preference
 from whorl.learn.batches import Steps, deal, nothing, plan
-from whorl.learn.corpus import Encoded, Path
+from whorl.learn.corpus import Encoded, TokenPath
 from whorl.learn.losses import batch_loss
-from whorl.learn.pack import Costs
+from whorl.learn.pack import Packing
 
 GROUPS = st.lists(
     st.lists(st.lists(st.integers(0, 2), min_size=2, max_size=6), min_size=1, max_size=12),
@@ -20,7 +20,7 @@ GROUPS = st.lists(
 def encode(groups: list[list[list[int]]]) -> list[list[Encoded]]:
     number = iter(range(10**6))
     return [
-        [Encoded((Path(np.array(ids, np.int32), 1),), 1.0, next(number)) for ids in group]
+        [Encoded((TokenPath(np.array(ids, np.int32), 1),), 1.0, next(number)) for ids in group]
         for group in groups
     ]
 
@@ -71,7 +71,7 @@ def test_processes_get_equally_many_batches_and_every_example_once(
 def test_what_processes_compute_adds_up_to_the_step(processes: int) -> None:
     """The coefficients of a step's tokens add up to 1, however it is dealt out."""
     (group,) = encode([[[1, 2, 3, n % 4, n] for n in range(5, 12)]])
-    steps = Steps([group[:3], group], Likelihood(), Costs(12), processes=processes)
+    steps = Steps([group[:3], group], Likelihood(), Packing(12, "gathered"), processes=processes)
     assert len(steps) == 2 * processes
     for step in range(2):
         mine = [steps[step * processes + process] for process in range(processes)]
@@ -81,8 +81,8 @@ def test_what_processes_compute_adds_up_to_the_step(processes: int) -> None:
 
 def test_sharing_counts_what_is_computed_once() -> None:
     (group,) = encode([[[1, 2, 3, 4, n] for n in range(5, 15)]])
-    assert Steps([group], Likelihood(), Costs(1000)).sharing() == 50 / 14
-    assert Steps([group], Likelihood(), Costs(1000, packed=False)).sharing() == 1.0
+    assert Steps([group], Likelihood(), Packing(1000, "gathered")).sharing() == 50 / 14
+    assert Steps([group], Likelihood(), Packing(1000, "padded")).sharing() == 1.0
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 from whorl.example import Objective
 from whorl.learn.corpus import Encoded
 from whorl.learn.layout import Batch, LogProbs, Share, lay_out
-from whorl.learn.pack import Costs, batches
+from whorl.learn.pack import Packing, batches, cheaper
 
 SAMPLED = 64
 """Optimizer steps that are enough to see how much is shared."""
@@ -50,14 +50,14 @@ class Steps(Dataset[list[Batch]]):
         self,
         steps: Sequence[Sequence[Encoded]],
         objective: Objective,
-        costs: Costs,
+        packing: Packing,
         *,
         processes: int = 1,
         reference: LogProbs | None = None,
     ) -> None:
         self._steps = steps
         self._objective = objective
-        self._costs = costs
+        self._packing = packing
         self._processes = processes
         self._reference = reference
 
@@ -68,18 +68,13 @@ class Steps(Dataset[list[Batch]]):
         step, process = divmod(index, self._processes)
         examples = self._steps[step]
         share = Share.of(examples)
-        mine = deal(batches(examples, self._costs), self._processes)[process]
+        packing = cheaper(examples, self._packing)
+        mine = deal(batches(examples, packing), self._processes)[process]
         return [
-            lay_out(
-                rows,
-                self._objective,
-                share,
-                packed=self._costs.packed,
-                reference=self._reference,
-            )
-            if rows
+            lay_out(batch, self._objective, share, packing, self._reference)
+            if batch
             else nothing()
-            for rows in mine
+            for batch in mine
         ]
 
     def sharing(self) -> float:
@@ -87,23 +82,19 @@ class Steps(Dataset[list[Batch]]):
         apart = computed = 0
         for step in self._steps[:SAMPLED]:
             apart += sum(len(path) for example in step for path in example.paths)
-            for rows in batches(step, self._costs):
-                batch = lay_out(rows, self._objective, Share.of(step), packed=self._costs.packed)
-                computed += batch["ids"].numel()
+            packing = cheaper(step, self._packing)
+            for batch in batches(step, packing):
+                laid = lay_out(batch, self._objective, Share.of(step), packing)
+                computed += laid["ids"].numel()
         return apart / computed
 
 
-def deal(work: Sequence[list[list[Encoded]]], processes: int) -> list[list[list[list[Encoded]]]]:
-    """Batches for each process: equally many, and about equally long, an empty one where they run
-    out, because processes that share a model take every pass together."""
-    hands: list[list[list[list[Encoded]]]] = [[] for _ in range(processes)]
-    for first in range(0, len(work), processes):
-        turn = list(work[first : first + processes])
-        turn += [[] for _ in range(processes - len(turn))]
-        # the order turns round, so no process always gets the longest
-        for hand, rows in zip(hands, turn if first // processes % 2 else turn[::-1], strict=True):
-            hand.append(rows)
-    return hands
+def deal(work: Sequence[list[Encoded]], processes: int) -> list[list[list[Encoded]]]:
+    """Batches for each process: equally many, an empty one where they run out, because processes
+    that share a model take every pass together."""
+    turns = -(-len(work) // processes)
+    padded = [*work, *([] for _ in range(turns * processes - len(work)))]
+    return [padded[process::processes] for process in range(processes)]
 
 
 def nothing() -> Batch:

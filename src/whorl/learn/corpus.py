@@ -16,7 +16,7 @@ Ids: TypeAlias = NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
-class Path:
+class TokenPath:
     """A completion in its context: `ids[start:]` is the completion, and `start` is at least 1."""
 
     ids: Ids  # [T]
@@ -41,7 +41,7 @@ class Encoded:
     origin: as the example's.
     """
 
-    paths: tuple[Path, ...]
+    paths: tuple[TokenPath, ...]
     weight: float
     first: int
     origin: str = ""
@@ -109,7 +109,7 @@ def encode(
     return corpus
 
 
-def _paths(example: Example, chat: Chat) -> Iterable[Path]:
+def _paths(example: Example, chat: Chat) -> Iterable[TokenPath]:
     if isinstance(example, Pair):
         completions = [
             (example.chosen, example.chosen_ended),
@@ -120,7 +120,7 @@ def _paths(example: Example, chat: Chat) -> Iterable[Path]:
     for text, ended in completions:
         ids, start = chat.encode_completion(example.prompt, text, ended=ended)
         # nothing predicts a text's first token
-        yield Path(np.array(ids, dtype=np.int32), max(1, start))
+        yield TokenPath(np.array(ids, dtype=np.int32), max(1, start))
 
 
 def _mismatch(example: Example) -> str:

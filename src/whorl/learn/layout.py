@@ -1,7 +1,7 @@
-"""A batch of packed rows as tensors, with what the objective asks of each token.
+"""A batch as tensors, with what the objective asks of each token.
 
-Shapes: B rows of T tokens, M targets (tokens with a loss), K kept positions, L targets of all paths
-(one that paths share counts for each).
+Shapes: B rows of T tokens, M targets (tokens with a loss), L targets of all paths (one that paths
+share counts for each), n blocks of Q tokens that attend to K.
 """
 
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from whorl.example import Likelihood, Objective
-from whorl.learn.corpus import Encoded, Path
-from whorl.learn.pack import PrefixTree, prefix_tree
+from whorl.learn.corpus import Encoded, TokenPath
+from whorl.learn.pack import Packing, PrefixTree, cut, prefix_tree
 
 LogProbs: TypeAlias = Sequence[NDArray[np.float32]]
 """The reference model's log-probability of every completion token, by path of the corpus."""
@@ -24,11 +24,12 @@ LogProbs: TypeAlias = Sequence[NDArray[np.float32]]
 class Batch(TypedDict, total=False):
     """What a forward pass and its loss need.
 
-    ids: `[B, T]` token ids, padded on the right.
-    positions, ends: `[B, T]` position of a token, one past the last token of its subtree; absent
-        if every row is a single path, for which a plain causal mask serves.
-    keep: `[K]` positions within a row at which logits are needed in any row.
-    at: `[M]` where a target is predicted, in the `[B * K]` kept logits.
+    ids: `[B, T]` token ids; one row of prefix trees, or paths padded on the right.
+    positions: `[1, T]` positions of the tokens of prefix trees.
+    keys, seen: `[n, K]`, `[n, 1, Q, K]` what each block of Q tokens may attend to (`Blocks`).
+    ends: `[1, T]` one past the last token of a token's subtree, for FlexAttention.
+    keep: positions within a row at which logits are needed in any row.
+    at: `[M]` where a target is predicted among the kept logits, row by row.
     tokens: `[M]` targets: the token ids to be predicted.
     weights: `[M]` coefficients of the targets' negative log-likelihood.
     kl: `[M]` coefficients of the penalty at the targets.
@@ -42,6 +43,8 @@ class Batch(TypedDict, total=False):
 
     ids: Tensor
     positions: Tensor
+    keys: Tensor
+    seen: Tensor
     ends: Tensor
     keep: Tensor
     at: Tensor
@@ -72,20 +75,19 @@ class Share:
 
 
 def lay_out(
-    rows: Sequence[Sequence[Encoded]],
+    examples: Sequence[Encoded],
     objective: Objective,
     share: Share,
-    *,
-    packed: bool = True,
+    packing: Packing,
     reference: LogProbs | None = None,
 ) -> Batch:
-    """Rows of examples as a batch whose losses add up to the step's mean loss."""
-    examples = [example for row in rows for example in row]
+    """Examples as a batch. The losses of a step's batches add up to the step's mean loss."""
     paths = [path for example in examples for path in example.paths]
-    if packed:
-        trees = [prefix_tree([p.ids for example in row for p in example.paths]) for row in rows]
+    sequences = [path.ids for path in paths]
+    if packing.form == "padded":
+        trees = [prefix_tree([sequence]) for sequence in sequences]
     else:
-        trees = [prefix_tree([path.ids]) for path in paths]
+        trees = [prefix_tree(sequences)]
     shape = len(trees), max(map(len, trees))
     nodes = [row * shape[1] + path for row, tree in enumerate(trees) for path in tree.paths]
     learnt = [at[path.start :] for at, path in zip(nodes, paths, strict=True)]
@@ -105,6 +107,8 @@ def lay_out(
         first += len(example.paths)
 
     batch = _tokens(trees, shape, target)
+    if packing.form != "padded":
+        batch |= _ancestors(trees[0], packing)
     chosen = np.flatnonzero(target)
     number = np.cumsum(target) - 1
     batch |= Batch(
@@ -122,7 +126,7 @@ def lay_out(
 
 
 def _coefficients(
-    objective: Objective, share: Share, example: Encoded, path: Path, side: int
+    objective: Objective, share: Share, example: Encoded, path: TokenPath, side: int
 ) -> tuple[float, float]:
     """What a completion's tokens count: their negative log-likelihood, and their penalty."""
     if not isinstance(objective, Likelihood):
@@ -139,23 +143,29 @@ def _tokens(
     trees: Sequence[PrefixTree], shape: tuple[int, int], target: NDArray[np.bool_]
 ) -> Batch:
     """The rows' tokens and where the targets among them are predicted."""
-    ids, positions, parents = (np.zeros(shape, np.int64) for _ in range(3))
-    ends = np.tile(np.arange(1, shape[1] + 1), (shape[0], 1))  # padding sees nothing but itself
+    ids, parents = (np.zeros(shape, np.int64) for _ in range(2))
     for row, tree in enumerate(trees):
         ids[row, : len(tree)] = tree.ids
-        positions[row, : len(tree)] = tree.depths
         parents[row, : len(tree)] = tree.parents
-        ends[row, : len(tree)] = tree.ends
     chosen = np.flatnonzero(target)
     keep, place = np.unique(parents.ravel()[chosen], return_inverse=True)
-    batch = Batch(
+    return Batch(
         ids=torch.from_numpy(ids),
         keep=torch.from_numpy(keep),
         at=torch.from_numpy(chosen // shape[1] * len(keep) + place),
         tokens=torch.from_numpy(ids.ravel()[chosen]),
     )
-    if any(tree.branches for tree in trees):
-        batch |= Batch(positions=torch.from_numpy(positions), ends=torch.from_numpy(ends))
+
+
+def _ancestors(tree: PrefixTree, packing: Packing) -> Batch:
+    """Where the tokens of a row stand and what they may attend to."""
+    batch = Batch(positions=torch.from_numpy(tree.depths[None].astype(np.int64)))
+    if packing.form == "flex":
+        batch["ends"] = torch.from_numpy(tree.ends[None].astype(np.int64))
+    else:
+        blocks = cut(tree)
+        batch["keys"] = torch.from_numpy(blocks.keys)
+        batch["seen"] = torch.from_numpy(blocks.seen[:, None])
     return batch
 
 

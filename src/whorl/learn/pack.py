@@ -1,20 +1,24 @@
 """Prefix-tree packing: what examples share is computed once.
 
-Examples of one search share their question and their first steps. A row of a batch holds them as a
-forest of tokens, depth first: a token attends to its ancestors only, and its position is its depth.
-So every path through the forest is computed as if it stood alone, and a shared token only once
-(Tree Training, 2511.00413).
+Examples of one search share their question and their first steps. A batch holds them as a forest of
+tokens, depth first: a token attends to its ancestors only, and its position is its depth. So every
+path through the forest is computed as if it stood alone, and a shared token only once (Tree
+Training, 2511.00413).
 """
 
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from whorl.learn.corpus import Encoded, Ids
+
+WORTH = 1.15
+"""Tokens that must be saved for each one gathered: gathering costs that much more (docs/log.md)."""
 
 LAUNCH = 64
 """What one forward and backward pass costs besides its tokens, in tokens (docs/log.md)."""
@@ -39,11 +43,6 @@ class PrefixTree:
 
     def __len__(self) -> int:
         return len(self.ids)
-
-    @property
-    def branches(self) -> bool:
-        """Whether it is more than one sequence."""
-        return bool((self.parents != np.arange(-1, len(self) - 1)).any())
 
 
 def prefix_tree(sequences: Sequence[Ids]) -> PrefixTree:
@@ -89,65 +88,107 @@ class Growing:
         self._sequences.insert(at, sequence)
 
 
-@dataclass(frozen=True, slots=True)
-class Costs:
-    """What a batch may hold, and what computing it costs.
+BLOCK = 64
+"""Tokens that attend together: fewer gather more often, more see more that is not theirs."""
 
-    tokens: in one forward pass, padding included.
-    even: row length at which attention, which sees the whole row, costs as much as the rest of the
-        model; infinite where it skips what a mask hides (FlexAttention).
-    single: rows are not padded to a common length but go one at a time.
-    packed: examples share rows; otherwise every path is a row of its own, padded to the longest.
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """The tokens of a row in n blocks of Q, each with the K tokens that any of its own may see.
+
+    keys: `[n, K]` indices of tokens: the ancestors of the block's first token, then the block
+        itself; 0 beyond that.
+    seen: `[n, Q, K]` whether a token sees that one. Padding sees the first.
+    """
+
+    keys: NDArray[np.int64]
+    seen: NDArray[np.bool_]
+
+
+def cut(tree: PrefixTree, *, size: int = BLOCK) -> Blocks:
+    """Blocks of `size` tokens.
+
+    In depth-first order whatever a block's tokens see beyond the block precedes its first token on
+    that token's path, so a block needs depth + size keys, and not the whole row.
+    """
+    starts = range(0, len(tree), size)
+    known = []
+    for start in starts:
+        own = np.arange(start, min(start + size, len(tree)))
+        known.append(np.concatenate([_above(tree, start), own]))
+    most = max(map(len, known))
+    keys = np.zeros((len(starts), most), np.int64)
+    seen = np.zeros((len(starts), size, most), bool)
+    for block, (start, at) in enumerate(zip(starts, known, strict=True)):
+        tokens = np.arange(start, min(start + size, len(tree)))[:, None]
+        keys[block, : len(at)] = at
+        seen[block, : len(tokens), : len(at)] = (at <= tokens) & (tokens < tree.ends[at])
+        seen[block, len(tokens) :, 0] = True
+    return Blocks(keys, seen)
+
+
+def _above(tree: PrefixTree, token: int) -> NDArray[np.intp]:
+    """The token's ancestors, the first token of its path first."""
+    above = []
+    while (token := int(tree.parents[token])) >= 0:
+        above.append(token)
+    return np.array(above[::-1], np.intp)
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """How batches are made.
+
+    tokens: in a batch at most, padding included.
+    form: `gathered` and `flex` are one row of prefix trees, for the two ways of attending to
+        ancestors only (`attention.py`); `padded` is a row for each path, nothing shared.
     """
 
     tokens: int
-    even: float = math.inf
-    single: bool = False
-    packed: bool = True
-
-    def row(self, length: int) -> float:
-        """Cost of a row, in tokens."""
-        return length * (1 + length / self.even)
+    form: Literal["gathered", "flex", "padded"]
 
 
-def batches(examples: Iterable[Encoded], costs: Costs) -> list[list[list[Encoded]]]:
-    """The examples as batches of rows, at the least cost: batch -> row -> examples.
+def batches(examples: Iterable[Encoded], packing: Packing) -> list[list[Encoded]]:
+    """The examples in batches of at most `packing.tokens` tokens, with the least computation.
 
-    Rows are runs of examples in depth-first order. So a forest longer than a batch is split where
-    least is computed twice, and small trees come together in a row. A pair stays in one batch. What
-    does not fit into `costs.tokens` alone is a batch of its own.
+    A batch of prefix trees is a run of examples in depth-first order, so a tree longer than a batch
+    is split where least is computed twice, and small trees come together. A batch of padded rows
+    is a run of examples by length. What does not fit alone is a batch of its own.
     """
-    ordered = sorted(examples, key=lambda example: example.paths[0].ids.tobytes())
-    lengths: dict[tuple[int, int], int] = {}
+    if packing.form == "padded":
+        ordered = sorted(examples, key=_longest, reverse=True)
+    else:
+        ordered = sorted(examples, key=lambda example: example.paths[0].ids.tobytes())
 
-    def row_costs(first: int) -> Iterable[float]:
-        """Costs of rows from `first` on, of ever more examples."""
+    def costs(first: int) -> Iterable[float]:
         growing = Growing()
-        for i in range(first, len(ordered) if costs.packed else first + 1):
-            for path in ordered[i].paths:
-                growing.add(path.ids)
-            if growing.size > costs.tokens and i > first:
+        for example in ordered[first:]:
+            if packing.form == "padded":
+                growing.size += len(example.paths) * _longest(ordered[first])
+            else:
+                for path in example.paths:
+                    growing.add(path.ids)
+            if growing.size > packing.tokens and example is not ordered[first]:
                 return
-            length = growing.size if costs.packed else max(map(len, ordered[i].paths))
-            lengths[first, i + 1] = length
-            yield costs.row(length) + (LAUNCH if costs.single else 0)
+            yield growing.size + LAUNCH
 
-    runs = partition(len(ordered), row_costs)
-    runs.sort(key=lambda run: lengths[run], reverse=True)
+    return [ordered[first:last] for first, last in partition(len(ordered), costs)]
 
-    def batch_costs(first: int) -> Iterable[float]:
-        """Costs of batches from row `first` on; the first row is the longest."""
-        length = lengths[runs[first]]
-        high = 1 if costs.packed else len(ordered[0].paths)
-        for runs_in in range(1, 2 if costs.single else len(runs) - first + 1):
-            if runs_in * high * length > costs.tokens and runs_in > 1:
-                return
-            yield runs_in * high * costs.row(length) + LAUNCH
 
-    return [
-        [ordered[a:b] for a, b in runs[first:last]]
-        for first, last in partition(len(runs), batch_costs)
-    ]
+def cheaper(examples: Sequence[Encoded], packing: Packing) -> Packing:
+    """`packing`, or padded rows where too little is shared for gathering to pay."""
+    if packing.form != "gathered":
+        return packing
+    growing = Growing()
+    for example in examples:
+        for path in example.paths:
+            growing.add(path.ids)
+    apart = sum(len(path) for example in examples for path in example.paths)
+    return packing if apart > WORTH * growing.size else Packing(packing.tokens, "padded")
+
+
+def _longest(example: Encoded) -> int:
+    return max(map(len, example.paths))
 
 
 def partition(count: int, costs: Callable[[int], Iterable[float]]) -> list[tuple[int, int]]:

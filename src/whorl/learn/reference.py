@@ -15,7 +15,7 @@ from whorl.learn import losses, network
 from whorl.learn.batches import plan
 from whorl.learn.corpus import Encoded
 from whorl.learn.layout import LogProbs, Share, lay_out, moved
-from whorl.learn.pack import Costs, batches
+from whorl.learn.pack import Packing, batches
 
 CHUNK = 1024
 """Examples that are packed together; more would only take longer to arrange."""
@@ -24,7 +24,7 @@ CHUNK = 1024
 def log_probs(
     model: nn.Module,
     groups: Sequence[Sequence[Encoded]],
-    costs: Costs,
+    packing: Packing,
     file: Path,
     *,
     bf16: bool = False,
@@ -36,7 +36,7 @@ def log_probs(
     lengths = _lengths(groups)
     state = PartialState()
     if not file.exists():
-        values = _compute(model, groups, costs, lengths, bf16)
+        values = _compute(model, groups, packing, lengths, bf16)
         if state.is_main_process:
             unfinished = file.with_suffix(".partial")
             with unfinished.open("wb") as stream:
@@ -60,7 +60,7 @@ def _lengths(groups: Sequence[Sequence[Encoded]]) -> list[int]:
 def _compute(
     model: nn.Module,
     groups: Sequence[Sequence[Encoded]],
-    costs: Costs,
+    packing: Packing,
     lengths: Sequence[int],
     bf16: bool,
 ) -> NDArray[np.float32]:
@@ -71,16 +71,16 @@ def _compute(
     values = np.zeros(starts[-1], np.float32)
     model.to(device).train(False)
     (chunks,) = plan(groups, size=CHUNK, epochs=1, seed=0)
-    every = (rows for chunk in chunks for rows in batches(chunk, costs))
-    for number, rows in enumerate(every):
+    every = (batch for chunk in chunks for batch in batches(chunk, packing))
+    for number, examples in enumerate(every):
         if number % state.num_processes != state.process_index:
             continue
-        batch = moved(lay_out(rows, Likelihood(), Share(1, 1), packed=costs.packed), device)
+        batch = moved(lay_out(examples, Likelihood(), Share(1, 1), packing), device)
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             scores = network.logits(model, batch).flatten(0, 1)[batch["at"]]
         found = losses.log_probs(scores, batch["tokens"])[batch["members"]].cpu().numpy()
         at = 0
-        for example in (example for row in rows for example in row):
+        for example in examples:
             for side, path in enumerate(example.paths):
                 start = starts[example.first + side]
                 values[start : start + path.learnt] = found[at : at + path.learnt]

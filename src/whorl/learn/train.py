@@ -26,7 +26,7 @@ from whorl.learn import network, reference
 from whorl.learn.batches import Steps, plan
 from whorl.learn.card import write_card
 from whorl.learn.corpus import Corpus, Encoded, encode
-from whorl.learn.pack import Costs
+from whorl.learn.pack import Packing
 from whorl.learn.trainer import Task, TreeTrainer, arguments
 from whorl.learn.training import Training, TrainResult, Watch
 from whorl.learn.unfinished import RECORD, begin, finished, identify, latest, publish, writing
@@ -125,11 +125,11 @@ class _Training:
         """Train and save; returns what came of it."""
         settings, corpus = self._settings, self._corpus
         net = network.load(self._model)
-        costs, reason = network.costs(net, settings, corpus.longest)
+        packing, reason = network.packing(net, settings, corpus.longest)
         if reason and watch:
             watch.say(f"examples are computed one by one, without packing: {reason}")
         groups, held = _hold_out(corpus.groups, settings)
-        task, epochs = self._task(net, groups, held, costs)
+        task, epochs = self._task(net, groups, held, packing)
         steps = sum(map(len, epochs))
         trained: nn.Module = net
         if settings.lora.rank:
@@ -174,7 +174,7 @@ class _Training:
         net: PreTrainedModel,
         groups: list[list[Encoded]],
         held: list[list[Encoded]],
-        costs: Costs,
+        packing: Packing,
     ) -> tuple[Task, list[list[list[Encoded]]]]:
         """What is to be learned, and the steps of each epoch."""
         settings, objective = self._settings, self._objective
@@ -183,13 +183,13 @@ class _Training:
             file = self._partial / "reference.npy"
             with writing(self._partial):
                 known = reference.log_probs(
-                    net, self._corpus.groups, costs, file, bf16=settings.bf16
+                    net, self._corpus.groups, packing, file, bf16=settings.bf16
                 )
         epochs = plan(groups, size=settings.batch, epochs=settings.epochs, seed=settings.seed)
         processes = PartialState().num_processes
 
         def steps(planned: list[list[Encoded]]) -> Steps:
-            return Steps(planned, objective, costs, processes=processes, reference=known)
+            return Steps(planned, objective, packing, processes=processes, reference=known)
 
         task = Task(
             objective,

@@ -70,7 +70,7 @@ class Training:
     patience: int = 2
     seed: int = 0
     save_steps: int = 0
-    tokens: int = 8192
+    tokens: int = 4096
     packed: bool = True
     checkpointing: bool = False
     bf16: bool = False

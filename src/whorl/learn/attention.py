@@ -1,0 +1,77 @@
+"""Attention to ancestors only: on a GPU by FlexAttention, elsewhere by gathering keys.
+
+Shapes: T tokens of one row of prefix trees, n blocks of Q tokens, each of which attends to K.
+"""
+
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask
+from torch.nn.functional import pad
+from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+from whorl.learn.layout import Batch
+
+GATHERED = "whorl_gathered"
+"""The name under which `transformers` knows `gathered`."""
+
+
+def register() -> None:
+    """Make `gathered` an attention implementation of `transformers` models."""
+    AttentionInterface.register(GATHERED, gathered)
+
+
+def options(batch: Batch) -> dict[str, Any]:
+    """What a model has to be told to attend along the trees of a batch; nothing if it is padded."""
+    if "keys" in batch:
+        return {
+            "position_ids": batch["positions"],
+            "blocks": (batch["keys"], batch["seen"]),
+        }
+    if "ends" in batch:
+        return {"position_ids": batch["positions"], "attention_mask": block_mask(batch["ends"])}
+    return {}
+
+
+def gathered(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    blocks: tuple[Tensor, Tensor] | None = None,
+    **others: Any,
+) -> tuple[Tensor, None]:
+    """Scaled dot-product attention of each block of tokens to the keys gathered for it.
+
+    A dense mask over the row would cost T x T products, most of them for nothing; this costs T x K.
+    query: `[1, heads, T, head size]`. blocks: keys and seen of a batch; without, it is the ordinary
+    kind.
+    """
+    if blocks is None:
+        result: tuple[Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, **others
+        )
+        return result
+    keys, seen = blocks
+    (_, heads, length, size), (count, most) = query.shape, keys.shape
+    width = seen.shape[2]
+    query = pad(query[0], (0, 0, 0, count * width - length)).view(heads, count, width, size)
+    key, value = (
+        states[0].index_select(1, keys.flatten()).view(-1, count, most, size).transpose(0, 1)
+        for states in (key, value)
+    )
+    found, _ = sdpa_attention_forward(module, query.transpose(0, 1), key, value, seen, **others)
+    return found.reshape(1, count * width, heads, size)[:, :length], None
+
+
+def block_mask(ends: Tensor) -> BlockMask:
+    """Who sees whom as FlexAttention takes it: token i sees token j iff `j <= i < ends[j]`."""
+
+    def sees(batch: Tensor, head: Tensor, i: Tensor, j: Tensor) -> Tensor:
+        return (j <= i) & (i < ends[batch, j])
+
+    rows, length = ends.shape
+    return create_block_mask(sees, rows, None, length, length, device=ends.device.type)
