@@ -71,9 +71,7 @@ class Steps(Dataset[list[Batch]]):
         packing = cheaper(examples, self._packing)
         mine = deal(batches(examples, packing), self._processes)[process]
         return [
-            lay_out(batch, self._objective, share, packing, self._reference)
-            if batch
-            else nothing()
+            lay_out(batch, self._objective, share, packing, self._reference) if batch else nothing()
             for batch in mine
         ]
 

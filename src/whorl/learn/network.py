@@ -14,7 +14,7 @@ from whorl.example import Likelihood
 from whorl.learn import attention, losses
 from whorl.learn.attention import GATHERED, register
 from whorl.learn.corpus import Encoded, TokenPath
-from whorl.learn.layout import Batch, Share, lay_out, moved
+from whorl.learn.layout import Batch, Share, lay_out
 from whorl.learn.pack import Packing
 from whorl.learn.training import Lora, Training
 
@@ -37,23 +37,12 @@ def load(model: Path) -> PreTrainedModel:
     Training keeps float32 weights whatever the folder holds: at the learning rates of fine-tuning
     most updates are smaller than half a bfloat16 step and would be lost.
     """
-    register()
-    for implementation in (GATHERED, "eager"):  # not every architecture lets it be chosen
-        try:
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
-                model,
-                dtype=torch.float32,
-                local_files_only=True,
-                output_loading_info=True,
-                attn_implementation=implementation,
-            )
-        except Exception as error:  # whatever a damaged folder makes of the loader, it is one line
-            if implementation == GATHERED and "does not support" in str(error):
-                continue
-            raise UserError(
-                f"the model in {model} cannot be loaded: {first_line(error)}"
-            ) from error
-        break
+    try:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            model, dtype=torch.float32, local_files_only=True, output_loading_info=True
+        )
+    except Exception as error:  # whatever a damaged folder makes of the loader, it is one line here
+        raise UserError(f"the model in {model} cannot be loaded: {first_line(error)}") from error
     network, report = cast(tuple[PreTrainedModel, dict[str, set[str]]], loaded)
     if report["missing_keys"]:
         raise UserError(f"the model in {model} lacks weights: {min(report['missing_keys'])}")
@@ -76,12 +65,12 @@ def logits(network: nn.Module, batch: Batch) -> Tensor:
 def packing(network: PreTrainedModel, settings: Training, longest: int) -> tuple[Packing, str]:
     """How batches are made for this model, and why they cannot be packed, if they cannot.
 
-    longest: tokens of the longest path.
+    longest: tokens of the longest path. If they can, `network` is made to attend along trees.
     """
     padded = Packing(settings.tokens, "padded")
     if not settings.packed:
         return padded, ""
-    if reason := unpackable(network, longest):
+    if reason := _obstacle(network, longest):
         return padded, reason
     if torch.cuda.is_available():
         network.set_attn_implementation("flex_attention")
@@ -89,8 +78,9 @@ def packing(network: PreTrainedModel, settings: Training, longest: int) -> tuple
     return Packing(settings.tokens, "gathered"), ""
 
 
-def unpackable(network: PreTrainedModel, longest: int) -> str:
-    """Why this model cannot compute prefix trees; empty if it can, which is tried out."""
+def _obstacle(network: PreTrainedModel, longest: int) -> str:
+    """Why this model cannot compute prefix trees. It is tried out: an empty answer leaves it with
+    the attention that can, any other with its own."""
     window = getattr(network.config, "sliding_window", None)
     if window and longest > window and getattr(network.config, "use_sliding_window", True):
         return f"it attends to the last {window} tokens only, and a path has {longest}"
@@ -99,25 +89,30 @@ def unpackable(network: PreTrainedModel, longest: int) -> str:
         Encoded((TokenPath(np.append(trunk, branch).astype(np.int32), 1),), 1.0, number)
         for number, branch in enumerate(branches)
     ]
+    padded = Packing(64, "padded")
+    own = network.config._attn_implementation
+    alone = _log_probs(network, examples, padded)
+    try:
+        register()
+        network.set_attn_implementation(GATHERED)
+        for form in (padded, Packing(64, "gathered")):
+            found = _log_probs(network, examples, form)
+            if not torch.allclose(found, alone, atol=TOLERANCE):
+                raise ValueError("it computes something else with it")
+    except Exception as error:  # a model that cannot be told whom to attend to may say so anyhow
+        network.set_attn_implementation(own)
+        return f"its attention cannot be exchanged ({first_line(error)})"
+    return ""
+
+
+def _log_probs(network: PreTrainedModel, examples: list[Encoded], form: Packing) -> Tensor:
+    """Of every completion token, path by path."""
+    batch = lay_out(examples, Likelihood(), Share(1, 1), form)
     training = network.training
     network.train(False)
-    try:
-        with torch.no_grad():
-            packed, padded = (
-                _log_probs(network, examples, form)
-                for form in (Packing(64, "gathered"), Packing(64, "padded"))
-            )
-    except Exception as error:  # a model that cannot be told whom to attend to may say so anyhow
-        return f"its attention takes no orders ({first_line(error)})"
-    finally:
-        network.train(training)
-    return "" if torch.allclose(packed, padded, atol=TOLERANCE) else "its attention takes no orders"
-
-
-def _log_probs(network: nn.Module, examples: list[Encoded], form: Packing) -> Tensor:
-    """Of every completion token, path by path."""
-    batch = moved(lay_out(examples, Likelihood(), Share(1, 1), form), _device(network))
-    scores = logits(network, batch).flatten(0, 1)[batch["at"]]
+    with torch.no_grad():
+        scores = logits(network, batch).flatten(0, 1)[batch["at"]]
+    network.train(training)
     return losses.log_probs(scores, batch["tokens"])[batch["members"]]
 
 
@@ -151,7 +146,3 @@ def _keeps(network: nn.Module) -> bool:
     model: Any = getattr(network, "module", network)
     model = model.get_base_model() if hasattr(model, "get_base_model") else model
     return "logits_to_keep" in inspect.signature(model.forward).parameters
-
-
-def _device(network: nn.Module) -> torch.device:
-    return next(network.parameters()).device
