@@ -24,7 +24,7 @@ class Shortest:
     def arms(self) -> Mapping[str, "Shortest"]:
         return {"": self}
 
-    def grow(self, problem: Problem) -> Moves[Tree]:
+    def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
         tree = Tree(problem)
         ends = yield from sample(tree, self.samples, Sampling(temperature=1.0))
         right = [end for end in ends if tree.nodes[end].reward == 1.0]

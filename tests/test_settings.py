@@ -98,7 +98,7 @@ def test_what_is_missing_is_named(tmp_path: Path, name: str) -> None:
 def test_recipes_are_suggested_or_listed() -> None:
     with pytest.raises(UserError, match="no recipe 'sgima'; did you mean sigma"):
         read_recipe({"name": "sgima"})
-    with pytest.raises(UserError, match="no recipe 'x'; there are sigma, rft"):
+    with pytest.raises(UserError, match="no recipe 'x'; there are sigma, process, marge, "):
         read_recipe({"name": "x"})
 
 

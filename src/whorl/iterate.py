@@ -1,6 +1,7 @@
 """The loop: grow, harvest, train, evaluate, then again with the better model."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from whorl import stages
-from whorl.ask import Engine
+from whorl.ask import Engine, Role
 from whorl.data.atomic import replacing
 from whorl.data.examples import read_examples
 from whorl.data.problems import read_problems
@@ -39,11 +40,18 @@ class Engines:
     policy: str = ""
     critic: str = ""
     reviser: str = ""
+    small: str = ""
+    prm: str = ""
     processes: int = 1
 
     def __post_init__(self) -> None:
         if self.processes < 0:
             raise UserError(f"processes should be at least 0, not {self.processes}")
+
+    def named(self) -> dict[Role, str]:
+        """The engines that are named, by role."""
+        roles: tuple[Role, ...] = ("policy", "critic", "reviser", "small", "prm")
+        return {role: spec for role in roles if (spec := getattr(self, role))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +136,11 @@ def opened(engines: Engines) -> Iterator[dict[str, Engine]]:
     with ExitStack() as stack:
         by_spec: dict[str, Engine] = {}
         by_role: dict[str, Engine] = {}
-        for role in ("policy", "critic", "reviser"):
-            spec: str = getattr(engines, role)
-            if spec and spec not in by_spec:
+        for role, spec in engines.named().items():
+            if spec not in by_spec:
                 by_spec[spec] = open_engine(spec, processes=engines.processes)
                 stack.callback(by_spec[spec].close)
-            if spec:
-                by_role[role] = by_spec[spec]
+            by_role[role] = by_spec[spec]
         judges = Judges()
         stack.callback(judges.close)
         yield {**by_role, "judge": judges}
@@ -162,16 +168,24 @@ def check(run: Run) -> Survey:
         return prepared.found
 
 
-def grow(folder: RunFolder, run: Run, prepared: Ready, watch: Watch) -> Grown:
-    """Grow the trees of `run.problems` into `folder`."""
+def grow(
+    folder: RunFolder, run: Run, prepared: Ready, watch: Watch, *, last: Path | None = None
+) -> Grown:
+    """Grow the trees of `run.problems` into `folder`. last: the trees of the round before."""
     found = prepared.found
     if found.bad:
         watch.say(f"passed over {found.bad:,} bad lines of {run.problems} ({found.first_bad})")
     progress = Progress(total=found.problems * len(run.recipe.arms()))
-    plan = Plan(run.recipe, type(run.recipe).__name__.lower(), run.seed, run.width)
+    name = re.sub(r"(?<!^)(?=[A-Z])", "_", type(run.recipe).__name__).lower()
+    plan = Plan(run.recipe, name, run.seed, run.width)
     with watch.stage("grow", progress):
         grown = stages.grow(
-            folder, lambda: problems_of(run), plan, prepared.engines, progress=progress
+            folder,
+            lambda: problems_of(run),
+            plan,
+            prepared.engines,
+            last=last,
+            progress=progress,
         )
     watch.wrote(folder.trees, f"{grown.trees:,} trees")
     return grown
@@ -194,7 +208,7 @@ def measure(
     progress = Progress(total=len(problems))
     scores: dict[str, Score] = {}
     with ExitStack() as stack:
-        by_role = stack.enter_context(opened(replace(engines, critic="", reviser="")))
+        by_role = stack.enter_context(opened(Engines(engines.policy, processes=engines.processes)))
         asked: dict[str, Engine] = {}
         kept = stack.enter_context(Journal(journal)) if journal else None
         for role, engine in by_role.items():
@@ -232,11 +246,13 @@ def iterate(folder: RunFolder, run: Run, watch: Watch) -> list[Round]:
     last, so the same call skips stages that are complete and goes on in the one that is not.
     """
     rounds: list[Round] = []
+    last: Path | None = None
     _scores(folder, run, 0, watch)
     for number in range(1, run.rounds + 1):
         watch.say(f"round {number} of {run.rounds}: the policy is {run.engines.policy}")
         with _round(folder, run, number) as inner:
-            grown, harvested, trained = _play(inner, run, watch)
+            grown, harvested, trained = _play(inner, run, watch, last)
+            last = inner.trees
         model = f"local:{inner.path / 'checkpoint'}"
         run = replace(run, seed=run.seed + 1, engines=replace(run.engines, policy=model))
         scores = _scores(folder, run, number, watch)
@@ -270,13 +286,15 @@ def _round(folder: RunFolder, run: Run, number: int) -> RunFolder:
     return RunFolder.open(folder.path / f"round-{number}", said, version=folder.version)
 
 
-def _play(folder: RunFolder, run: Run, watch: Watch) -> tuple[Grown, Harvested, TrainResult]:
-    """Grow, harvest and train in one round's folder."""
+def _play(
+    folder: RunFolder, run: Run, watch: Watch, last: Path | None
+) -> tuple[Grown, Harvested, TrainResult]:
+    """Grow, harvest and train in one round's folder. last: the trees of the round before."""
     from whorl.learn.train import train  # takes seconds, and growing does not need it
 
     def grow_now() -> Grown:
         with ready(run) as prepared:
-            return grow(folder, run, prepared, watch)
+            return grow(folder, run, prepared, watch, last=last)
 
     grown = _once(folder.path / "grown.json", Grown, grow_now)
     harvested = _once(

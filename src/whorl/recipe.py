@@ -39,8 +39,11 @@ class Recipe(Protocol):
     def arms(self) -> Mapping[str, "Recipe"]:
         """Independent searches of every problem, by name; `{"": self}` if there is just one."""
 
-    def grow(self, problem: Problem) -> Moves[Tree]:
-        """Search one problem: yields asks, is sent replies, returns the tree."""
+    def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
+        """Search one problem: yields asks, is sent replies, returns the tree.
+
+        last: the tree that the same arm grew for the problem in the round before.
+        """
 
     def harvest(self, tree: Tree) -> Harvest:
         """Pure: examples from a grown tree."""

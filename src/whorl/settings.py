@@ -11,10 +11,18 @@ from typing import Any, TypeVar, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from whorl.errors import UserError
+from whorl.example import Objective
 from whorl.iterate import Run
 from whorl.recipe import Recipe
+from whorl.recipes import marge, sigma
+from whorl.recipes.dpo import Dpo
+from whorl.recipes.grpo import Grpo
+from whorl.recipes.marge import Marge
+from whorl.recipes.process import Process
 from whorl.recipes.rft import Rft
-from whorl.recipes.sigma import CODE, Sigma
+from whorl.recipes.sigma import Sigma
+from whorl.recipes.sphere import Sphere
+from whorl.recipes.step_dpo import StepDpo
 from whorl.steps import BlankLine, Segmenter, StepMarker
 
 T = TypeVar("T")
@@ -22,12 +30,23 @@ T = TypeVar("T")
 Table = Mapping[str, Any]
 
 RECIPES: Mapping[str, Mapping[str, Recipe]] = {
-    "sigma": {"paper": Sigma(), "code": CODE},
+    "sigma": {"paper": Sigma(), "code": sigma.CODE},
+    "process": {"paper": Process()},
+    "marge": {"paper": Marge(), "code": marge.CODE},
+    "sphere": {"paper": Sphere()},
     "rft": {"paper": Rft()},
+    "step_dpo": {"paper": StepDpo()},
+    "dpo": {"paper": Dpo()},
+    "grpo": {"paper": Grpo()},
 }
 """Recipes by name, and each one's presets; the first is where its settings start from."""
 
-STEPS: Mapping[str, Segmenter] = {"blank_line": BlankLine(), "step_marker": StepMarker()}
+STEPS: Mapping[str, Segmenter] = {
+    "blank_line": BlankLine(),
+    "step_marker": StepMarker(),
+    "after_marker": marge.AfterMarker(),
+    "words": marge.Words(),
+}
 """Where a step ends: the values of `sampling.steps`."""
 
 
@@ -53,6 +72,12 @@ def read_recipe(table: Table, overrides: Sequence[str] = ()) -> Recipe:
 def read_settings(defaults: T, overrides: Sequence[str]) -> T:
     """A dataclass of settings with `KEY=VALUE` overrides applied."""
     return _build(type(defaults), override({}, overrides), base=defaults)
+
+
+def read_objective(defaults: Objective, overrides: Sequence[str]) -> Objective:
+    """An objective with those of the `KEY=VALUE` overrides applied that begin with `objective.`"""
+    own = [o.removeprefix("objective.") for o in overrides if o.startswith("objective.")]
+    return read_settings(defaults, own)
 
 
 def check(run: Run) -> None:

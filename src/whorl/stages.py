@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -84,11 +85,13 @@ def grow(
     plan: Plan,
     engines: Mapping[str, Engine],
     *,
+    last: Path | None = None,
     progress: Progress | None = None,
 ) -> Grown:
     """Search every problem with every arm of the recipe; trees end in `folder.trees`.
 
     problems: called twice, once to search and once for the order of the finished file.
+    last: the trees of the round before.
 
     Replies are journaled before they are used and trees are written as they end, so the same call
     goes on after any interruption. A search that fails is listed in `folder.failures` and left out.
@@ -96,7 +99,10 @@ def grow(
     progress = progress or Progress()
     arms = plan.recipe.arms()
     failures: dict[str, str] = {}
-    with Journal(folder.journal) as journal, Forest(folder.trees) as forest:
+    with ExitStack() as stack:
+        journal = stack.enter_context(Journal(folder.journal))
+        forest = stack.enter_context(Forest(folder.trees))
+        before = stack.enter_context(Forest(last)) if last else None
         metered = {id(engine): Meter(engine) for engine in engines.values()}
         progress.meters = list(metered.values())
         recorded = {key: journal.wrap(meter) for key, meter in metered.items()}
@@ -109,7 +115,8 @@ def grow(
                         progress.found += 1
                         continue
                     labels = {"recipe": plan.name, "arm": arm, "seed": str(plan.seed)}
-                    yield f"{problem.id}#{arm}", _labelled(armed, problem, labels)
+                    past = before.get((problem.id, arm)) if before else None
+                    yield f"{problem.id}#{arm}", _labelled(armed.grow(problem, past), labels)
 
         for finished in drive(searches(), by_role, width=plan.width, seed=plan.seed):
             if finished.result is None:
@@ -156,8 +163,8 @@ def harvest(trees: Path, recipe: Recipe, out: Path) -> Harvested:
     return Harvested(count, written, dict(dropped), dict(tally), dict(cost))
 
 
-def _labelled(recipe: Recipe, problem: Problem, labels: Mapping[str, str]) -> Moves[Tree]:
-    tree = yield from recipe.grow(problem)
+def _labelled(moves: Moves[Tree], labels: Mapping[str, str]) -> Moves[Tree]:
+    tree = yield from moves
     tree.provenance = {**labels, "whorl": __version__}
     return tree
 

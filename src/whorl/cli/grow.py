@@ -18,10 +18,12 @@ EXAMPLES = (
 def grow(  # noqa: PLR0913 (each parameter is an option)
     problems: options.Problems,
     run: Annotated[Path, typer.Option(help="Run folder to write.", show_default=False)],
-    recipe: Annotated[str, typer.Option(help="Method: sigma or rft.")] = "sigma",
+    recipe: options.Recipe = "sigma",
     policy: Annotated[str, typer.Option(help="Model that solves, as local:FOLDER.")] = "",
     critic: Annotated[str, typer.Option(help="Model that criticises steps.")] = "",
     reviser: Annotated[str, typer.Option(help="Model that rewrites steps.")] = "",
+    small: Annotated[str, typer.Option(help="Model that makes mistakes (SPHERE).")] = "",
+    prm: Annotated[str, typer.Option(help="Process reward model (SPHERE).")] = "",
     overrides: options.Overrides = None,
     seed: options.Seed = 0,
     limit: options.Limit = None,
@@ -49,7 +51,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     chosen = iterate.Run(
         run=run,
         problems=problems,
-        engines=iterate.Engines(policy, critic, reviser, processes),
+        engines=iterate.Engines(policy, critic, reviser, small, prm, processes),
         recipe=settings.read_recipe({"name": recipe}, overrides or ()),
         seed=seed,
         width=width,

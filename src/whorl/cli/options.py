@@ -15,6 +15,12 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; may be repeated."),
 ]
+Recipe = Annotated[
+    str,
+    typer.Option(
+        help="Method: sigma, process, marge, sphere, or a baseline: rft, step_dpo, dpo, grpo."
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn by lot.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Pass over bad lines of problems.")]
 Limit = Annotated[

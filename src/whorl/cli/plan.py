@@ -19,9 +19,7 @@ def grown_from(run: iterate.Run) -> dict[str, Any]:
         "recipe": settings.say(run.recipe),
         "problems": content(run.problems),
         "seed": run.seed,
-        "engines": {
-            role: _model(getattr(run.engines, role)) for role in ("policy", "critic", "reviser")
-        },
+        "engines": {role: _model(spec) for role, spec in run.engines.named().items()},
     }
 
 

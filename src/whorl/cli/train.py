@@ -9,8 +9,10 @@ from whorl.cli import options
 
 EXAMPLES = (
     "whorl train --model models/small --examples runs/a/examples.jsonl --out runs/a/checkpoint",
-    "whorl train --model models/small --examples runs/a/examples.jsonl --out runs/a/checkpoint "
-    "--set lr=5e-4 --set batch=32",
+    "whorl train --model models/small --examples runs/b/examples.jsonl --out runs/b/checkpoint "
+    "--recipe process --set lr=5e-5 --set lora.rank=64 --set objective.kl=0.1",
+    "torchrun --nproc_per_node 8 -m whorl train --model models/large --examples all.jsonl "
+    "--out out --set bf16=true --set checkpointing=true --set tokens=16384",
 )
 
 
@@ -18,26 +20,54 @@ def train(
     model: Annotated[Path, typer.Option(help="Model folder to start from.", show_default=False)],
     examples: Annotated[Path, typer.Option(help="File of examples.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Model folder to write.", show_default=False)],
+    recipe: Annotated[
+        str,
+        typer.Option(
+            help="Train towards this recipe's objective. Without it: likelihood for completions, "
+            "preference for pairs."
+        ),
+    ] = "",
     overrides: options.Overrides = None,
 ) -> None:
     """Fine-tune a model on examples.
 
-    The loss is taken on the completions only. After a crash or Ctrl-C the
-    same command goes on from the last checkpoint. --set changes settings of
-    the training, e.g. --set lr=1e-5 --set epochs=3.
+    What examples share, the question and the first steps, is computed once.
+    After a crash or Ctrl-C the same command goes on from the last checkpoint.
+    Under torchrun or accelerate launch it trains on all devices.
+
+    --set changes settings of the training (lr, epochs, batch, tokens,
+    max_length, holdout, lora.rank, bf16, ...) and of the objective
+    (objective.kl, objective.penalty, objective.average for completions,
+    objective.beta, objective.nll for pairs).
     """
+    from itertools import chain
+
     from whorl import settings
     from whorl.cli.display import Display
     from whorl.data.examples import read_examples
+    from whorl.example import Likelihood, Objective, Pair, Preference
     from whorl.learn.training import Training
 
-    sft = settings.read_settings(Training(), overrides or ())
+    changes = overrides or []
+    own = [change for change in changes if not change.startswith("objective.")]
+    training = settings.read_settings(Training(), own)
+    rows = read_examples(examples)
+    first = next(rows, None)
+    objective: Objective = Preference() if isinstance(first, Pair) else Likelihood()
+    if recipe:
+        objective = settings.read_recipe({"name": recipe}).objective
+    objective = settings.read_objective(objective, changes)
     display = Display()
     from whorl.learn.train import train as fine_tune
 
-    result = fine_tune(model, read_examples(examples), out, settings=sft, watch=display)
+    every = chain([first], rows) if first else rows
+    result = fine_tune(model, every, out, settings=training, objective=objective, watch=display)
     for reason, count in sorted(result.dropped.items()):
         display.say(f"left out: {reason}: {count:,}")
+    if result.negative:
+        display.say(f"negative weights: {result.negative:.1%} of the examples")
+    if result.sharing > 1:
+        display.say(f"computed once instead of {result.sharing:.1f} times: what examples share")
     display.wrote(
         out,
         f"model after {result.steps:,} steps on {result.examples:,} examples, "

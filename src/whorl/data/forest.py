@@ -88,6 +88,14 @@ class Forest:
     def __iter__(self) -> Iterator[Tree]:
         return read_trees(self.path)
 
+    def get(self, key: Key) -> Tree | None:
+        """The tree of a problem and an arm, if there is one."""
+        if key not in self._starts:
+            return None
+        with self.path.open("rb") as file:
+            file.seek(self._starts[key])
+            return Tree.from_json(file.readline().decode())
+
     def append(self, tree: Tree) -> None:
         """Add a finished tree; once this returns, killing the process does not lose it.
 

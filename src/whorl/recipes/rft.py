@@ -57,7 +57,7 @@ class Rft:
         """One search per problem."""
         return {"": self}
 
-    def grow(self, problem: Problem) -> Moves[Tree]:
+    def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
         """Sample `samples` solutions; those that begin alike share nodes."""
         tree = Tree(problem)
         ends = yield from sample(tree, self.samples, self.sampling, role=self.role)

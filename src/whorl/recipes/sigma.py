@@ -103,7 +103,7 @@ class Sigma:
         """One search per temperature."""
         return {f"T={t:g}": replace(self, temperatures=(t,)) for t in self.temperatures}
 
-    def grow(self, problem: Problem) -> Moves[Tree]:
+    def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
         """Search at the first temperature, then refine the best path."""
         tree = Tree(problem)
         sampling = replace(self.sampling, temperature=self.temperatures[0])
