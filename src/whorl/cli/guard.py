@@ -3,7 +3,9 @@
 import os
 import shlex
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr
 from functools import wraps
 from typing import ParamSpec
 
@@ -18,17 +20,23 @@ REFUSED = 2  # bad input, or trouble that the user can put right
 BROKEN = 70  # a fault of whorl's own
 STOPPED = 130  # Ctrl-C
 
+GRACE = 10.0
+"""Seconds that a further process of one command leaves the first one to say the same, whereupon
+its launcher ends them all."""
+
 
 def guarded(command: Callable[P, None]) -> Callable[P, None]:
     """`command` without tracebacks: one line on stderr instead, and an exit code.
 
-    With WHORL_DEBUG set in the environment, exceptions come through as they are.
+    Of several processes that a launcher started, the first one speaks; another one only if it alone
+    is in trouble. With WHORL_DEBUG set in the environment, exceptions come through as they are.
     """
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            command(*args, **kwargs)
+            with _first_speaks():
+                command(*args, **kwargs)
             sys.stdout.flush()
         except KeyboardInterrupt:
             _end(f"stopped, and nothing finished is lost. To go on, repeat: {repeated()}", STOPPED)
@@ -47,6 +55,20 @@ def repeated() -> str:
     return shlex.join(["whorl", *sys.argv[1:]])
 
 
+@contextmanager
+def _first_speaks() -> Iterator[None]:
+    """Silence on stderr, unless this is the first process."""
+    if _first():
+        yield
+    else:
+        with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
+            yield
+
+
+def _first() -> bool:
+    return os.environ.get("RANK", "0") == "0"
+
+
 def _told(error: Exception) -> tuple[str, int]:
     if isinstance(error, UserError):
         return f"error: {error}", REFUSED
@@ -62,5 +84,7 @@ def _told(error: Exception) -> tuple[str, int]:
 
 def _end(line: str, code: int) -> None:
     if line:
+        if not _first():
+            time.sleep(GRACE)
         typer.echo(" ".join(line.splitlines()), err=True)
     raise typer.Exit(code)
