@@ -67,7 +67,7 @@ def train(
     if result.negative:
         display.say(f"negative weights: {result.negative:.1%} of the examples")
     if result.sharing > 1:
-        display.say(f"computed once instead of {result.sharing:.1f} times: what examples share")
+        display.say(f"what examples share was computed once: 1/{result.sharing:.1f} of the tokens")
     display.wrote(
         out,
         f"model after {result.steps:,} steps on {result.examples:,} examples, "
