@@ -1,6 +1,9 @@
 """The model in training: loading it, and running it over packed rows."""
 
 import inspect
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -130,15 +133,25 @@ def with_adapters(network: PreTrainedModel, lora: Lora, seed: int) -> nn.Module:
         target_modules="all-linear",
         task_type="CAUSAL_LM",
     )
-    return get_peft_model(network, config)
+    with _of_no_concern():
+        return get_peft_model(network, config)
 
 
 def merge(model: Path, adapter: Path) -> PreTrainedModel:
     """The whole model that an adapter makes of `model`."""
     from peft import PeftModel
 
-    merged: Any = PeftModel.from_pretrained(load(model), adapter)
-    return cast(PreTrainedModel, merged.merge_and_unload())
+    with _of_no_concern():
+        merged: Any = PeftModel.from_pretrained(load(model), adapter)
+        return cast(PreTrainedModel, merged.merge_and_unload())
+
+
+@contextmanager
+def _of_no_concern() -> Iterator[None]:
+    """peft warns of what transformers renames, which the reader of a training cannot change."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
 
 
 def _keeps(network: nn.Module) -> bool:
