@@ -16,6 +16,7 @@ class Shortest:
     samples: int = 8
     roles = ("policy",)
     objective = Likelihood()
+    starts = "first"
 
     @property
     def samples_at_most(self) -> int:

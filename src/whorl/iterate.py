@@ -1,32 +1,42 @@
 """The loop: grow, harvest, train, evaluate, then again with the better model."""
 
+import hashlib
 import json
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from whorl import stages
+from whorl import findings, stages
 from whorl.ask import Engine, Role
 from whorl.data.atomic import replacing
 from whorl.data.examples import read_examples
-from whorl.data.problems import read_problems
+from whorl.data.forest import read_trees
+from whorl.data.problems import read_problems, write_problems
 from whorl.engines import open_engine
 from whorl.engines.judge import Judges
 from whorl.engines.meter import Meter
 from whorl.errors import UserError
 from whorl.evaluate import Decoding, Score, evaluate, pass_rate, read_scores, write_scores
+from whorl.findings import Variety
 from whorl.folder import RunFolder
 from whorl.journal import Journal
 from whorl.learn.training import Training, TrainResult
 from whorl.problem import Problem
-from whorl.recipe import Recipe
+from whorl.recipe import Recipe, Start
 from whorl.stages import Grown, Harvested, Plan, Progress
 
 T = TypeVar("T")
+
+WATCHED = Decoding(n=8, temperature=0.8, top_p=0.95)
+"""How held-out training problems are attempted: as MARGE samples the completions of a state, so
+that the share of right ones is the value of the question (papers.md 2.9). It costs no more than
+8 solutions for every twentieth problem."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +71,13 @@ class Run:
     run: the run folder.
     problems: file to grow trees for.
     test: file to measure on; without it nothing is measured.
-    rounds: times round the loop.
+    rounds: times round the loop at most.
+    start: where each round's training starts; None is where the recipe says. The policy that
+        searches is always the newest.
+    patience: stop after so many rounds in which accuracy on held-out training problems did not rise
+        above its best so far; 0 plays every round and holds nothing out. MARGE stops early and MCTS
+        process supervision goes on until there is no more gain: 2 is our value for both.
+    holdout: share of the problems, in (0, 1), that is held out for that (papers.md 2.9).
     width: searches in flight.
     limit: only the first so many problems.
     skip_bad: pass over bad lines of problems.
@@ -74,6 +90,9 @@ class Run:
     test: Path | None = None
     seed: int = 0
     rounds: int = 1
+    start: Start | None = None
+    patience: int = 0
+    holdout: float = 0.05
     width: int = 256
     limit: int | None = None
     skip_bad: bool = False
@@ -85,6 +104,13 @@ class Run:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"{name} should be at least 1, not {value}")
+        if self.patience < 0 or not 0 < self.holdout < 1:
+            raise UserError("patience should be at least 0, and holdout above 0 and below 1")
+
+    @property
+    def starts(self) -> Start:
+        """Where training starts in a round after the first."""
+        return self.start or self.recipe.starts
 
 
 class Watch(Protocol):
@@ -105,9 +131,11 @@ class Watch(Protocol):
 
 @dataclass(slots=True)
 class Survey:
-    """What a file of problems holds: usable ones and bad lines, of which the first is described."""
+    """What a file of problems holds: ones to grow trees for, ones that are held out, and bad lines,
+    of which the first is described."""
 
     problems: int = 0
+    held: int = 0
     bad: int = 0
     first_bad: str = ""
 
@@ -119,15 +147,40 @@ class Survey:
 def survey(run: Run) -> Survey:
     """Read the problems of a run once. Raises `UserError` if they cannot be used."""
     found = Survey()
-    for _ in problems_of(run, found.skip):
-        found.problems += 1
+    for problem in _read(run, found.skip):
+        if _is_held_out(problem, run):
+            found.held += 1
+        else:
+            found.problems += 1
+    if run.patience and not (found.held and found.problems):
+        raise UserError(
+            f"holdout = {run.holdout} divides {found.held + found.problems:,} problems into "
+            f"{found.problems:,} to learn from and {found.held:,} to watch; both need some"
+        )
     return found
 
 
 def problems_of(run: Run, on_skip: Callable[[int, str], None] | None = None) -> Iterator[Problem]:
     """The problems to grow trees for."""
+    return (problem for problem in _read(run, on_skip) if not _is_held_out(problem, run))
+
+
+def held_out(run: Run) -> Iterator[Problem]:
+    """The problems that are watched instead."""
+    return (problem for problem in _read(run, None) if _is_held_out(problem, run))
+
+
+def _read(run: Run, on_skip: Callable[[int, str], None] | None) -> Iterator[Problem]:
     problems = read_problems(run.problems, skip_bad=run.skip_bad, on_skip=on_skip)
     return islice(problems, run.limit)
+
+
+def _is_held_out(problem: Problem, run: Run) -> bool:
+    """By the id alone, so that more problems or another seed let each stay on its side."""
+    if not run.patience:
+        return False
+    lot = hashlib.blake2b(problem.id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(lot) < run.holdout * 2**64
 
 
 @contextmanager
@@ -227,54 +280,141 @@ def measure(
 class Round:
     """What one round did.
 
+    variety: of this round's trees, so of the policy that it began with.
     model: the policy it ended with.
     scores: of that policy, empty if nothing was measured.
+    watched: that policy's mean outcome in [0, 1] over solutions sampled for the held-out training
+        problems; None if none are held out.
+    seconds: wall clock of the call in which the round ended; what a call that was interrupted
+        spent is not in it.
     """
 
     number: int
     grown: Grown
     harvested: Harvested
+    variety: Variety
     trained: TrainResult
     model: str
     scores: Sequence[Score]
+    watched: float | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Spent:
+    seconds: float
+
+    @classmethod
+    def since(cls, start: float) -> "_Spent":
+        return cls(time.monotonic() - start)
 
 
 def iterate(folder: RunFolder, run: Run, watch: Watch) -> list[Round]:
-    """Play the rounds of a run, each with the model that the one before trained.
+    """Play the rounds of a run: each searches with the newest policy and trains the next one.
 
     Every round has a run folder of its own, `round-1` and so on. What a stage found is written
     last, so the same call skips stages that are complete and goes on in the one that is not.
+    With `run.patience` it may end early. It then says why, and which model is the best; all of them
+    are kept.
     """
+    base = model_folder(run.engines.policy)  # raises before anything is grown
     rounds: list[Round] = []
-    last: Path | None = None
     _scores(folder, run, 0, watch)
+    watched = [_watched(folder, run, 0, watch)]
     for number in range(1, run.rounds + 1):
         watch.say(f"round {number} of {run.rounds}: the policy is {run.engines.policy}")
+        start = time.monotonic()
         with _round(folder, run, number) as inner:
-            grown, harvested, trained = _play(inner, run, watch, last)
-            last = inner.trees
-        model = f"local:{inner.path / 'checkpoint'}"
-        run = replace(run, seed=run.seed + 1, engines=replace(run.engines, policy=model))
-        scores = _scores(folder, run, number, watch)
-        rounds.append(Round(number, grown, harvested, trained, model, scores))
+            grown, harvested, variety = _explore(inner, run, watch, _last(folder, number))
+            trained = _learn(folder, run, number, base, watch)
+            model = f"local:{inner.path / 'checkpoint'}"
+            run = replace(run, seed=run.seed + 1, engines=replace(run.engines, policy=model))
+            scores = _scores(folder, run, number, watch)
+            watched.append(_watched(folder, run, number, watch))
+            spent = _once(inner.path / "seconds.json", _Spent, partial(_Spent.since, start))
+        rounds.append(
+            Round(
+                number,
+                grown,
+                harvested,
+                variety,
+                trained,
+                model,
+                scores,
+                watched[-1],
+                spent.seconds,
+            )
+        )
         with replacing(folder.metrics) as file:
             for played in rounds:
                 file.write(json.dumps(metrics(played)).encode() + b"\n")
+        values = [value for value in watched if value is not None]
+        if stale(values, run.patience):
+            watch.say(f"stopped: no rise in {run.patience} rounds on the held-out problems")
+            break
+    if run.patience:
+        watch.say(_best([base, *(model_folder(played.model) for played in rounds)], values))
     return rounds
 
 
 def metrics(played: Round) -> dict[str, object]:
-    """A round's line in `metrics.jsonl`."""
+    """A round's line in `metrics.jsonl`.
+
+    round: its number; the first is 1.
+    trees, failed: searches that gave a tree, and that ended in an error.
+    tokens: sampled to grow the trees, discarded branches included, by role; generated_tokens: all.
+    examples: harvested from this round's trees.
+    learned: examples trained on in each epoch; from a `first` start those of all rounds so far.
+    negative: share of them with a negative weight.
+    loss, sharing: see `TrainResult`.
+    solutions, right, entropy: see `Variety`.
+    usable: share of the states or prefixes that can be learned from, if the recipe counts them;
+        see `findings.usable`.
+    seconds, held_out, model: see `Round`; held_out is its `watched`.
+    accuracy: pass@1 of the test problems, in [0, 1], if there are any.
+    passed: k -> value, low and high of pass@k and its 95 % interval, for 1 and `evaluate.n`.
+    """
+    scores = played.scores
+    attempts = max((len(score.right) for score in scores), default=1)
+    passed = {k: pass_rate(scores, k) for k in {1, max(1, attempts)}} if scores else {}
     line = {
         "round": played.number,
         "trees": played.grown.trees,
         "failed": len(played.grown.failures),
         "generated_tokens": sum(played.harvested.cost.values()),
+        "tokens": dict(played.harvested.cost),
         "examples": played.harvested.examples,
+        "learned": played.trained.examples,
+        "negative": played.trained.negative,
         "loss": played.trained.loss,
+        "sharing": played.trained.sharing,
+        **asdict(played.variety),
+        "usable": findings.usable(played.harvested.tally),
+        "seconds": played.seconds,
         "model": played.model,
+        "held_out": played.watched,
+        "accuracy": passed[1].value if passed else None,
+        "passed": {k: (rate.value, rate.low, rate.high) for k, rate in sorted(passed.items())},
     }
-    return line | ({"accuracy": pass_rate(played.scores, 1).value} if played.scores else {})
+    return {name: value for name, value in line.items() if value not in (None, {})}
+
+
+def stale(values: Sequence[float], patience: int) -> bool:
+    """Whether none of the last `patience` values is above the best before them.
+
+    values: before the first round, after it, and so on. Never with a patience of 0.
+    """
+    return 0 < patience < len(values) and max(values[-patience:]) <= max(values[:-patience])
+
+
+def _best(models: Sequence[Path], values: Sequence[float]) -> str:
+    """Which model did best on the held-out problems, the first of equals, in words."""
+    best = values.index(max(values))
+    which = f"of round {best}" if best else "it started from, which no round surpassed"
+    return (
+        f"best on the held-out problems: the model {which}, {100 * values[best]:.1f} % right: "
+        f"{models[best]}"
+    )
 
 
 def _round(folder: RunFolder, run: Run, number: int) -> RunFolder:
@@ -283,14 +423,22 @@ def _round(folder: RunFolder, run: Run, number: int) -> RunFolder:
     said["seed"] = run.seed
     if number > 1:
         said["engines"] = {**said["engines"], "policy": run.engines.policy}
-    return RunFolder.open(folder.path / f"round-{number}", said, version=folder.version)
+    return RunFolder.open(_place(folder, number), said, version=folder.version)
 
 
-def _play(
+def _place(folder: RunFolder, number: int) -> Path:
+    return folder.path / f"round-{number}"
+
+
+def _last(folder: RunFolder, number: int) -> Path | None:
+    """The trees of the round before."""
+    return _place(folder, number - 1) / "trees.jsonl" if number > 1 else None
+
+
+def _explore(
     folder: RunFolder, run: Run, watch: Watch, last: Path | None
-) -> tuple[Grown, Harvested, TrainResult]:
-    """Grow, harvest and train in one round's folder. last: the trees of the round before."""
-    from whorl.learn.train import train  # takes seconds, and growing does not need it
+) -> tuple[Grown, Harvested, Variety]:
+    """Grow and harvest in one round's folder. last: the trees of the round before."""
 
     def grow_now() -> Grown:
         with ready(run) as prepared:
@@ -303,30 +451,62 @@ def _play(
         lambda: stages.harvest(folder.trees, run.recipe, folder.examples),
     )
     watch.wrote(folder.examples, f"{harvested.examples:,} examples")
-    checkpoint = folder.path / "checkpoint"
+    variety = _once(
+        folder.path / "variety.json",
+        Variety,
+        lambda: findings.variety(read_trees(folder.trees)),
+    )
+    return grown, harvested, variety
+
+
+def _learn(folder: RunFolder, run: Run, number: int, base: Path, watch: Watch) -> TrainResult:
+    """Train the model of a round, from the newest one or from `base`."""
+    from whorl.learn.train import train  # takes seconds, and growing does not need it
+
+    first = run.starts == "first"
+    rounds = range(1, number + 1) if first else (number,)
+    files = [_place(folder, each) / "examples.jsonl" for each in rounds]
+    checkpoint = _place(folder, number) / "checkpoint"
     trained = train(
-        model_folder(run.engines.policy),
-        read_examples(folder.examples),
+        base if first else model_folder(run.engines.policy),
+        stages.distinct(chain.from_iterable(map(read_examples, files))),
         checkpoint,
         settings=run.train,
         objective=run.recipe.objective,
         watch=watch,
     )
     watch.wrote(checkpoint, f"model after {trained.steps:,} steps, loss {trained.loss:.4f}")
-    return grown, harvested, trained
+    return trained
 
 
 def _scores(folder: RunFolder, run: Run, number: int, watch: Watch) -> Sequence[Score]:
-    """Scores of the policy after round `number`; 0 is before the first."""
+    """Scores on the test problems of the policy after round `number`; 0 is before the first."""
     if run.test is None:
         return ()
-    path = folder.path / f"scores-{number}.jsonl"
-    if path.exists():
-        return read_scores(path)
-    journal = folder.path / f"scores-{number}.db"
-    scores = measure(run.engines, run.test, run.evaluate, watch, seed=run.seed, journal=journal)
-    write_scores(path, scores)
-    watch.wrote(path, f"scores of {len(scores):,} problems after {number} rounds")
+    return _measured(folder.path / f"scores-{number}.jsonl", run, run.test, run.evaluate, watch)
+
+
+def _watched(folder: RunFolder, run: Run, number: int, watch: Watch) -> float | None:
+    """Mean outcome on the held-out training problems of the policy after round `number`."""
+    if not run.patience:
+        return None
+    problems = folder.path / "held-out.jsonl"
+    if not problems.exists():
+        write_problems(problems, held_out(run))
+    decoding = replace(WATCHED, max_tokens=run.evaluate.max_tokens)
+    path = folder.path / f"held-out-{number}.jsonl"
+    return pass_rate(_measured(path, run, problems, decoding, watch), 1).value
+
+
+def _measured(
+    path: Path, run: Run, problems: Path, decoding: Decoding, watch: Watch
+) -> Sequence[Score]:
+    """Scores of the policy, measured now unless they are at `path`."""
+    if not path.exists():
+        journal = path.with_suffix(".db")
+        scores = measure(run.engines, problems, decoding, watch, seed=run.seed, journal=journal)
+        write_scores(path, scores)
+        watch.wrote(path, f"scores of {len(scores):,} problems")
     return read_scores(path)
 
 
@@ -334,7 +514,10 @@ def model_folder(spec: str) -> Path:
     """The folder of a model that can be trained."""
     scheme, _, path = spec.partition(":")
     if scheme != "local":
-        raise UserError(f"only a policy of the form local:FOLDER can be trained, not {spec}")
+        raise UserError(
+            "only a policy of the form local:FOLDER can be trained, not "
+            f"{spec or 'none: name one as engines.policy'}"
+        )
     return Path(path)
 
 

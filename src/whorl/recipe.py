@@ -2,12 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from whorl.ask import Moves, Role
 from whorl.example import Example, Objective
 from whorl.problem import Problem
 from whorl.tree import Tree
+
+Start: TypeAlias = Literal["last", "first"]
+"""Where a round's training starts: `last`, from the model that the round before ended with, on what
+this round taught; `first`, from the model that the first round started with, on what all rounds so
+far taught. Either way a model has learned from every round: in turn, or together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,10 @@ class Recipe(Protocol):
     @property
     def objective(self) -> Objective:
         """What training makes of the examples."""
+
+    @property
+    def starts(self) -> Start:
+        """Where training starts in a round after the first, unless the run says otherwise."""
 
     def arms(self) -> Mapping[str, "Recipe"]:
         """Independent searches of every problem, by name; `{"": self}` if there is just one."""

@@ -140,36 +140,37 @@ def harvest(trees: Path, recipe: Recipe, out: Path) -> Harvested:
     dropped: Counter[str] = Counter()
     tally: Counter[str] = Counter()
     cost: Counter[str] = Counter()
-    count = 0
+    grown = found = 0
 
     def examples() -> Iterator[Example]:
-        nonlocal count
-        seen: set[bytes] = set()
+        nonlocal grown, found
         for tree in read_trees(trees):
-            count += 1
+            grown += 1
             tally.update(recipe.tally(tree))
             cost.update(tree.cost)
             crop = recipe.harvest(tree)
             dropped.update(crop.dropped)
-            for example in crop.examples:
-                name = _fingerprint(example)
-                if name in seen:
-                    dropped["equal to another example"] += 1
-                    continue
-                seen.add(name)
-                yield example
+            found += len(crop.examples)
+            yield from crop.examples
 
-    written = write_examples(out, examples())
-    return Harvested(count, written, dict(dropped), dict(tally), dict(cost))
+    written = write_examples(out, distinct(examples()))
+    if found > written:
+        dropped["equal to another example"] = found - written
+    return Harvested(grown, written, dict(dropped), dict(tally), dict(cost))
+
+
+def distinct(examples: Iterable[Example]) -> Iterator[Example]:
+    """Each example once; equal are those that teach the same, wherever they come from."""
+    seen: set[bytes] = set()
+    for example in examples:
+        text = repr(replace(example, origin=""))
+        name = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        if name not in seen:
+            seen.add(name)
+            yield example
 
 
 def _labelled(moves: Moves[Tree], labels: Mapping[str, str]) -> Moves[Tree]:
     tree = yield from moves
     tree.provenance = {**labels, "whorl": __version__}
     return tree
-
-
-def _fingerprint(example: Example) -> bytes:
-    """Equal for examples that teach the same, wherever they come from."""
-    text = repr(replace(example, origin=""))
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -17,7 +17,7 @@ from whorl.ask import Moves, Role
 from whorl.example import Objective, Preference
 from whorl.groups import complete, paired, root_completions, standing
 from whorl.problem import Problem
-from whorl.recipe import Harvest
+from whorl.recipe import Harvest, Start
 from whorl.search import Sampling
 from whorl.tree import ROOT, Tree
 
@@ -56,6 +56,11 @@ class Dpo:
     def objective(self) -> Objective:
         """Plain DPO."""
         return Preference(beta=self.beta)
+
+    @property
+    def starts(self) -> Start:
+        """As the method whose baseline it is."""
+        return "last"
 
     def arms(self) -> Mapping[str, "Dpo"]:
         """One search per problem."""

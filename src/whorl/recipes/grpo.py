@@ -20,7 +20,7 @@ from whorl.ask import Moves, Role
 from whorl.example import Likelihood, Objective
 from whorl.groups import complete, reinforced, root_completions, standing
 from whorl.problem import Problem
-from whorl.recipe import Harvest
+from whorl.recipe import Harvest, Start
 from whorl.search import Sampling
 from whorl.tree import ROOT, Tree
 
@@ -58,6 +58,11 @@ class Grpo:
         """Mean over completions of each one's mean over tokens, with the k3 estimate of the KL
         divergence (2402.03300, eq. 3 and 4)."""
         return Likelihood(kl=self.kl, penalty="k3", average="completion")
+
+    @property
+    def starts(self) -> Start:
+        """As the method whose baseline it is."""
+        return "last"
 
     def arms(self) -> Mapping[str, "Grpo"]:
         """One search per problem."""

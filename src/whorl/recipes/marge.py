@@ -50,7 +50,7 @@ from whorl.groups import (
     standing,
 )
 from whorl.problem import Problem
-from whorl.recipe import Harvest
+from whorl.recipe import Harvest, Start
 from whorl.search import Sampling, together
 from whorl.tree import ROOT, Node, Tree
 
@@ -143,6 +143,11 @@ class Marge:
         if self.learn == "preference":
             return Preference(beta=self.beta)
         return Likelihood(kl=self.kl, penalty=self.penalty, average="completion")
+
+    @property
+    def starts(self) -> Start:
+        """The paper's: an episode goes on with the policy that it sampled from."""
+        return "last"
 
     def arms(self) -> Mapping[str, "Marge"]:
         """One search per problem."""

@@ -33,7 +33,7 @@ from whorl.ask import Moves, Role
 from whorl.errors import UserError
 from whorl.example import Likelihood, Objective, Weighted
 from whorl.problem import Problem
-from whorl.recipe import Harvest
+from whorl.recipe import Harvest, Start
 from whorl.search import (
     DEAD_END,
     ROLLOUT,
@@ -102,6 +102,11 @@ class Process:
     def objective(self) -> Objective:
         """Weighted likelihood under an exact KL penalty, averaged over tokens."""
         return Likelihood(kl=self.kl, penalty="exact", average="token")
+
+    @property
+    def starts(self) -> Start:
+        """The paper's: each round trains the model that came out of the one before."""
+        return "last"
 
     def arms(self) -> Mapping[str, "Process"]:
         """One search per problem."""

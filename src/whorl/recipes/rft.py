@@ -15,7 +15,7 @@ from whorl import prompts
 from whorl.ask import Moves, Role
 from whorl.example import Likelihood, Objective, Weighted
 from whorl.problem import Problem
-from whorl.recipe import Harvest
+from whorl.recipe import Harvest, Start
 from whorl.search import Sampling, backup, sample
 from whorl.tree import Tree
 
@@ -52,6 +52,11 @@ class Rft:
     def objective(self) -> Objective:
         """Plain fine-tuning."""
         return Likelihood()
+
+    @property
+    def starts(self) -> Start:
+        """As ReST-EM (2312.06585), which repeats RFT: from the base model."""
+        return "first"
 
     def arms(self) -> Mapping[str, "Rft"]:
         """One search per problem."""

@@ -31,7 +31,7 @@ from whorl.ask import Ask, Moves, Prompt, Reply, Role
 from whorl.example import Likelihood, Objective, Weighted
 from whorl.problem import Problem
 from whorl.prompts import Candidate
-from whorl.recipe import Harvest
+from whorl.recipe import Harvest, Start
 from whorl.search import Sampling, Uct, add_solution, mcts, sample, settle, step_node
 from whorl.tree import ROOT, Tree
 
@@ -98,6 +98,11 @@ class Sigma:
     def objective(self) -> Objective:
         """Plain fine-tuning."""
         return Likelihood()
+
+    @property
+    def starts(self) -> Start:
+        """The paper makes one pass; repeated, it is fine-tuning on solutions, as RFT is."""
+        return "first"
 
     def arms(self) -> Mapping[str, "Sigma"]:
         """One search per temperature."""

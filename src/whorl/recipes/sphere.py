@@ -45,7 +45,7 @@ from whorl.ask import Ask, Moves, Prompt, Reply, Role
 from whorl.errors import UserError
 from whorl.example import Objective, Pair, Preference
 from whorl.problem import Problem
-from whorl.recipe import Harvest
+from whorl.recipe import Harvest, Start
 from whorl.search import ROLLOUT, SPINE, Sampling, backup, sample, settle, step_node, together
 from whorl.tree import ROOT, Node, Tree
 
@@ -131,6 +131,11 @@ class Sphere:
     def objective(self) -> Objective:
         """Direct preference optimization, with the chosen solution's likelihood added."""
         return Preference(self.beta, self.nll)
+
+    @property
+    def starts(self) -> Start:
+        """Rounds are not known; iterative DPO trains the newest model."""
+        return "last"
 
     @property
     def _depth(self) -> int:

@@ -19,7 +19,7 @@ from whorl.ask import Moves, Role
 from whorl.errors import UserError
 from whorl.example import Objective, Pair, Preference
 from whorl.problem import Problem
-from whorl.recipe import Harvest
+from whorl.recipe import Harvest, Start
 from whorl.search import SPINE, Sampling, Uct, mcts
 from whorl.tree import ROOT, Node, Tree
 
@@ -54,6 +54,11 @@ class StepDpo:
     def objective(self) -> Objective:
         """Preference over steps."""
         return Preference(beta=self.beta)
+
+    @property
+    def starts(self) -> Start:
+        """As the method whose baseline it is."""
+        return "last"
 
     def arms(self) -> Mapping[str, "StepDpo"]:
         """One search per problem."""
