@@ -73,6 +73,7 @@ def arguments(
         load_best_model_at_end=held_out,
         metric_for_best_model="loss" if held_out else None,
         greater_is_better=False if held_out else None,
+        restore_callback_states_from_checkpoint=True,  # patience is counted across a kill
         logging_steps=math.ceil(steps / 50),
         logging_nan_inf_filter=False,  # a loss that is not finite is an error, see `training_step`
         report_to=list(settings.report_to) or "none",

@@ -68,7 +68,7 @@ def begin(partial: Path, identity: Identity) -> None:
                 f"{partial} is another unfinished training ({different}); delete it to start anew"
             )
         for checkpoint in _checkpoints(partial):
-            if not _complete(checkpoint):
+            if not _usable(checkpoint):
                 shutil.rmtree(checkpoint)
     else:
         with writing(partial):
@@ -125,10 +125,13 @@ def _step(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
 
 
-def _complete(checkpoint: Path) -> bool:
-    """Trainer writes a checkpoint's state last; a kill may have cut it short."""
+def _usable(checkpoint: Path) -> bool:
+    """Trainer writes a checkpoint's state last; a kill may have cut it short. And from one at which
+    patience had run out it would go on; from the best one, before that, it comes to the same end.
+    """
     try:
-        json.loads((checkpoint / "trainer_state.json").read_text())
+        state = json.loads((checkpoint / "trainer_state.json").read_text())
     except (OSError, ValueError):
         return False
-    return True
+    stopped = state["stateful_callbacks"]["TrainerControl"]["args"]["should_training_stop"]
+    return not stopped or state["global_step"] >= state["max_steps"]
