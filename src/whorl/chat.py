@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,11 @@ class Chat:
         """Token ids of `render(prompt)`."""
         ids: list[int] = self.tokenizer(self.render(prompt), add_special_tokens=False)["input_ids"]
         return ids
+
+    def encode_step(self, prompt: Prompt) -> list[int]:
+        """Token ids up to the last step of `prompt.prefix`, at the last of which a process reward
+        model scores the step. Blank space after the step is no part of it."""
+        return self.encode(replace(prompt, prefix=prompt.prefix.rstrip()))
 
     def encode_completion(
         self, prompt: Prompt, text: str, *, ended: bool = True

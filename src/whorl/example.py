@@ -46,6 +46,20 @@ Example: TypeAlias = Weighted | Pair
 
 
 @dataclass(frozen=True, slots=True)
+class Rated:
+    """A step for a process reward model to learn from.
+
+    prompt: the problem; `prompt.prefix` is the solution up to the end of the step.
+    value: how good the step is, in [0, 1].
+    origin: as `Weighted`'s.
+    """
+
+    prompt: Prompt
+    value: float
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Likelihood:
     """Weighted negative log-likelihood and a penalty for leaving the reference model; eats
     `Weighted`.

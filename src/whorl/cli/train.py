@@ -1,7 +1,7 @@
 """`whorl train`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -11,14 +11,18 @@ EXAMPLES = (
     "whorl train --model models/small --examples runs/a/examples.jsonl --out runs/a/checkpoint",
     "whorl train --model models/small --examples runs/b/examples.jsonl --out runs/b/checkpoint "
     "--recipe process --set lr=5e-5 --set lora.rank=64 --set objective.kl=0.1",
+    "whorl train --objective prm --model models/small --examples runs/a/trees.jsonl "
+    "--out models/prm --set holdout=0.1",
     "torchrun --nproc_per_node 8 -m whorl train --model models/large --examples all.jsonl "
     "--out out --set bf16=true --set checkpointing=true --set tokens=16384",
 )
 
 
-def train(
+def train(  # noqa: PLR0913 (each parameter is an option)
     model: Annotated[Path, typer.Option(help="Model folder to start from.", show_default=False)],
-    examples: Annotated[Path, typer.Option(help="File of examples.", show_default=False)],
+    examples: Annotated[
+        Path, typer.Option(help="File of examples; for prm a file of trees.", show_default=False)
+    ],
     out: Annotated[Path, typer.Option(help="Model folder to write.", show_default=False)],
     recipe: Annotated[
         str,
@@ -27,9 +31,23 @@ def train(
             "preference for pairs."
         ),
     ] = "",
+    target: Annotated[
+        Literal["", "prm"],
+        typer.Option("--objective", help="prm: a process reward model of the steps of trees."),
+    ] = "",
+    enough: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="prm: hard labels: a step is good if more than this share of what follows it is "
+            "right. Without it labels are that share.",
+            show_default=False,
+        ),
+    ] = None,
     overrides: options.Overrides = None,
 ) -> None:
-    """Fine-tune a model on examples.
+    """Fine-tune a model on examples, or make a process reward model of it.
 
     What examples share, the question and the first steps, is computed once.
     After a crash or Ctrl-C the same command goes on from the last checkpoint.
@@ -40,6 +58,15 @@ def train(
     (objective.kl, objective.penalty, objective.average for completions,
     objective.beta, objective.nll for pairs).
     """
+    from whorl.errors import UserError
+
+    if target == "prm":
+        if recipe:
+            raise UserError("--recipe is for examples; --objective prm learns from any trees")
+        _train_prm(model, examples, out, enough, overrides or [])
+        return
+    if enough is not None:
+        raise UserError("--enough is for --objective prm")
     from itertools import chain
 
     from whorl import settings
@@ -72,4 +99,30 @@ def train(
         out,
         f"model after {result.steps:,} steps on {result.examples:,} examples, "
         f"loss {result.loss:.4f}",
+    )
+
+
+def _train_prm(
+    model: Path, trees: Path, out: Path, enough: float | None, overrides: list[str]
+) -> None:
+    from whorl import settings
+    from whorl.cli.display import Display
+    from whorl.data.forest import read_trees
+    from whorl.data.stepwise import rate
+    from whorl.learn.training import Training
+
+    training = settings.read_settings(Training(), overrides)
+    display = Display()
+    from whorl.learn.prm import train_prm
+
+    steps = (step for tree in read_trees(trees) for step in rate(tree, enough=enough))
+    result = train_prm(model, steps, out, settings=training, watch=display)
+    for reason, count in sorted(result.dropped.items()):
+        display.say(f"left out: {reason}: {count:,}")
+    if result.auc is not None:
+        display.say(f"on held-out steps: AUC {result.auc:.3f}, accuracy {result.accuracy:.1%}")
+    display.wrote(
+        out,
+        f"process reward model after {result.steps:,} steps on {result.examples:,} labels, "
+        f"loss {result.loss:.4f}; use it as prm:{out}",
     )

@@ -13,11 +13,13 @@ Differences from the paper
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from whorl import prompts
 from whorl.data.export import Exported, Row, write_rows
 from whorl.errors import UserError
+from whorl.example import Rated
 from whorl.tree import Tree
 
 MARKER = " ки"
@@ -50,17 +52,8 @@ def label(tree: Tree) -> Iterator[Stepwise]:
     critique, which says nothing about where the policy gets to from the step.
     """
     nodes = tree.nodes
-    right, judged = [0] * len(nodes), [0] * len(nodes)
-    leaves = [
-        leaf
-        for leaf in tree.leaves()
-        if nodes[leaf].reward is not None and not _revised(tree, leaf)
-    ]
-    for leaf in leaves:
-        for node in tree.path(leaf):
-            right[node] += nodes[leaf].copies * (nodes[leaf].reward == 1.0)
-            judged[node] += nodes[leaf].copies
-    for leaf in leaves:
+    right, judged = _completions(tree)
+    for leaf in _judged(tree):
         path = tree.path(leaf)
         yield Stepwise(
             tree.problem.question,
@@ -68,6 +61,23 @@ def label(tree: Tree) -> Iterator[Stepwise]:
             tuple(right[i] for i in path),
             tuple(judged[i] for i in path),
         )
+
+
+def rate(tree: Tree, *, enough: float | None = None) -> Iterator[Rated]:
+    """Every step of the solutions of `label` once, with its value, in order of creation.
+
+    The value is the soft estimate, or with `enough` the hard one: 1 if more than this share of the
+    step's completions is right, else 0.
+    """
+    right, judged = _completions(tree)
+    prompt = prompts.solve(tree.problem.question)
+    origin = f"{tree.problem.id}#{tree.provenance.get('arm', '')}/"
+    for step, node in enumerate(tree.nodes):
+        if judged[step] and node.text.strip():
+            value = right[step] / judged[step]
+            if enough is not None:
+                value = float(value > enough)
+            yield Rated(replace(prompt, prefix=tree.text(step)), value, f"{origin}{step}")
 
 
 def export_steps(
@@ -104,6 +114,27 @@ def export_steps(
                     yield _row(solution, enough, marker)
 
     return Exported(write_rows(out, rows(), dropped), dropped, {})
+
+
+def _judged(tree: Tree) -> list[int]:
+    """Ends of the policy's judged solutions."""
+    nodes = tree.nodes
+    return [
+        leaf
+        for leaf in tree.leaves()
+        if nodes[leaf].reward is not None and not _revised(tree, leaf)
+    ]
+
+
+def _completions(tree: Tree) -> tuple[list[int], list[int]]:
+    """Of each node, the completions through it that are right, and all that were judged."""
+    nodes = tree.nodes
+    right, judged = [0] * len(nodes), [0] * len(nodes)
+    for leaf in _judged(tree):
+        for node in tree.path(leaf):
+            right[node] += nodes[leaf].copies * (nodes[leaf].reward == 1.0)
+            judged[node] += nodes[leaf].copies
+    return right, judged
 
 
 def _passed_over(tree: Tree) -> Counter[str]:

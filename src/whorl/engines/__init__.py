@@ -5,13 +5,15 @@ import warnings
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from whorl.ask import Engine
 from whorl.errors import UserError
 
 
 def open_engine(spec: str, *, processes: int = 1) -> Engine:
-    """The engine that `spec`, SCHEME:REST, names: `local:PATH` is a model folder.
+    """The engine that `spec`, SCHEME:REST, names: `local:PATH` is a model folder,
+    `prm:PATH` one of a process reward model.
 
     It runs in `processes` processes of its own; 0 is this one. Raises `UserError` if there is no
     such scheme or what it names cannot be used, before any process is started.
@@ -32,18 +34,10 @@ def open_engine(spec: str, *, processes: int = 1) -> Engine:
 
 def _local(path: str) -> Callable[[], Engine]:
     """Look at a model folder, without loading it; what is returned opens it."""
-    from whorl.chat import Chat
-
-    folder = Path(path)
-    if not path or not folder.is_dir():
-        raise UserError(f"there is no model folder {path!r}; write local:PATH")
-    Chat.load(folder)
-    if not any(next(folder.glob(f"*.{kind}"), None) for kind in ("safetensors", "bin")):
-        raise UserError(f"{folder} has no weights; save the model's safetensors beside config.json")
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{folder / 'config.json'} cannot be read: {error}") from error
+    folder, config = _look(path, "local")
+    architectures = config.get("architectures") or ()
+    if any(name.endswith("ForTokenClassification") for name in architectures):
+        raise UserError(f"{folder} is a process reward model; write prm:{path}")
 
     def opener() -> Engine:
         from whorl.engines.local.llama import unsupported, weight_files
@@ -65,4 +59,31 @@ def _local(path: str) -> Callable[[], Engine]:
     return opener
 
 
-_SCHEMES: dict[str, Callable[[str], Callable[[], Engine]]] = {"local": _local}
+def _prm(path: str) -> Callable[[], Engine]:
+    """As `_local`, for a process reward model."""
+    from whorl.engines.prm import Prm, unsupported
+
+    folder, config = _look(path, "prm")
+    if reason := unsupported(config):
+        raise UserError(f"{folder} is no process reward model: {reason}")
+    return lambda: Prm(folder)
+
+
+def _look(path: str, scheme: str) -> tuple[Path, dict[str, Any]]:
+    """A model folder that has all its parts, and its configuration."""
+    from whorl.chat import Chat
+
+    folder = Path(path)
+    if not path or not folder.is_dir():
+        raise UserError(f"there is no model folder {path!r}; write {scheme}:PATH")
+    Chat.load(folder)
+    if not any(next(folder.glob(f"*.{kind}"), None) for kind in ("safetensors", "bin")):
+        raise UserError(f"{folder} has no weights; save the model's safetensors beside config.json")
+    try:
+        config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{folder / 'config.json'} cannot be read: {error}") from error
+    return folder, config
+
+
+_SCHEMES: dict[str, Callable[[str], Callable[[], Engine]]] = {"local": _local, "prm": _prm}

@@ -63,7 +63,7 @@ def train(
         begin(partial, identity)
     state.wait_for_everyone()
 
-    with _quiet():
+    with quiet():
         training = _Training(model, corpus, objective, settings, partial)
         result = training.run(watch)
         if state.is_main_process:
@@ -128,7 +128,7 @@ class _Training:
         packing, reason = network.packing(net, settings, corpus.longest)
         if reason and watch:
             watch.say(f"examples are computed one by one, without packing: {reason}")
-        groups, held = _hold_out(corpus.groups, settings)
+        groups, held = hold_out(corpus.groups, settings)
         task, epochs = self._task(net, groups, held, packing)
         steps = sum(map(len, epochs))
         trained: nn.Module = net
@@ -159,7 +159,7 @@ class _Training:
         if held:
             dropped["held out"] = sum(map(len, held))
         return TrainResult(
-            loss=_last_epoch(trainer.state, len(epochs[-1])),
+            loss=last_epoch(trainer.state, len(epochs[-1])),
             steps=trainer.state.global_step,
             examples=sum(map(len, groups)),
             tokens=sum(p.learnt for group in groups for e in group for p in e.paths),
@@ -207,7 +207,7 @@ class _Training:
         return folder
 
 
-def _hold_out(
+def hold_out(
     groups: list[list[Encoded]], settings: Training
 ) -> tuple[list[list[Encoded]], list[list[Encoded]]]:
     """Questions to train on, and those to measure on."""
@@ -220,7 +220,7 @@ def _hold_out(
     return shuffled[held:], shuffled[:held]
 
 
-def _last_epoch(state: TrainerState, steps: int) -> float:
+def last_epoch(state: TrainerState, steps: int) -> float:
     """Mean loss over the last `steps` steps, from the logged means."""
     since = max(0, state.global_step - steps)
     total = 0.0
@@ -233,7 +233,7 @@ def _last_epoch(state: TrainerState, steps: int) -> float:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Neither progress bars nor warnings from transformers; `on_log` is how a training speaks."""
     shown, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]

@@ -106,6 +106,7 @@ class TrainResult:
     sharing: tokens of the examples for each token that was computed, padding included; 1 / sharing
         is what packing left of the work.
     held_out: loss on the held-out questions, at its lowest; None if none were held out.
+    auc, accuracy: of a process reward model, on their steps (`learn/prm.py`).
     """
 
     loss: float
@@ -116,6 +117,8 @@ class TrainResult:
     negative: float = 0.0
     sharing: float = 1.0
     held_out: float | None = None
+    auc: float | None = None
+    accuracy: float | None = None
 
 
 class Watch(Protocol):

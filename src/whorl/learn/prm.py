@@ -1,0 +1,259 @@
+"""Process reward models in training: how good is the last step of a solution so far?
+
+Math-Shepherd (2312.08935, eq. 3): cross-entropy between what the model says of a step and the
+step's label, hard or soft. The model is the one that training starts from, with a new head of two
+labels in place of the vocabulary; it is read at the step's last token.
+
+So a label is a token that the model predicts after the step, out of two. A soft label is both of
+them, weighted. That makes it ordinary weighted likelihood: prefix-tree packing computes a tree with
+all its steps as one row, and batches, loss, checkpoints and resuming are those of `train`.
+"""
+
+import copy
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from accelerate import PartialState
+from scipy.stats import rankdata
+from torch import nn
+from transformers import AutoModelForTokenClassification, PreTrainedModel
+
+from whorl import __version__
+from whorl.chat import Chat
+from whorl.errors import UserError
+from whorl.example import Likelihood, Rated
+from whorl.learn import network
+from whorl.learn.batches import Steps, plan
+from whorl.learn.corpus import Corpus, Encoded, TokenPath
+from whorl.learn.layout import Share, lay_out, moved
+from whorl.learn.pack import Packing, batches, cheaper
+from whorl.learn.train import hold_out, last_epoch, quiet
+from whorl.learn.trainer import Task, TreeTrainer, arguments
+from whorl.learn.training import Training, TrainResult, Watch
+from whorl.learn.unfinished import RECORD, begin, finished, identify, latest, publish, writing
+
+LABELS = ("bad", "good")
+GOOD = LABELS.index("good")
+
+OBJECTIVE = Likelihood(average="sum")
+
+
+def train_prm(
+    model: Path,
+    steps: Iterable[Rated],
+    out: Path,
+    *,
+    settings: Training,
+    watch: Watch | None = None,
+) -> TrainResult:
+    """Train a process reward model on `steps`, from the causal model in folder `model`; write the
+    model folder `out`, which the engine `prm:OUT` opens.
+
+    An example of `settings` is a label: a step with a value between 0 and 1 has two. The loss is in
+    nats per label. With `settings.holdout` the result has `auc` and `accuracy` on the held-out
+    questions' steps: whether steps of a value above 0.5 score higher than those of a value below,
+    and on the right side of 0.5.
+
+    Interrupted, it goes on as `train` does. Raises `UserError` as `train` does, and if low-rank
+    adapters are wanted.
+    """
+    if settings.lora.rank:
+        raise UserError("a process reward model is trained with all its weights; set lora.rank=0")
+    chat = Chat.load(model)
+    corpus = _corpus(model, steps, chat, settings)
+    identity = identify(model, corpus, OBJECTIVE, settings)
+    identity["settings"]["objective"] = "prm"
+    if out.exists():
+        return finished(out, identity)
+    state = PartialState(cpu=not torch.accelerator.is_available())
+    partial = out.with_name(out.name + ".partial")
+    if state.is_main_process:
+        begin(partial, identity)
+    state.wait_for_everyone()
+    with quiet():
+        folder = partial / "model"
+        result = _train(model, corpus, folder, settings, watch)
+        if state.is_main_process:
+            with writing(partial):
+                chat.tokenizer.save_pretrained(folder)
+                (folder / RECORD).write_text(json.dumps(identity | {"result": asdict(result)}))
+                (folder / "README.md").write_text(_card(model, settings, result))
+                publish(folder, out)
+            shutil.rmtree(partial)
+        state.wait_for_everyone()
+    return result
+
+
+def _corpus(model: Path, steps: Iterable[Rated], chat: Chat, settings: Training) -> Corpus:
+    """The steps' labels, if this model can learn them."""
+    config = network.read_config(model)
+    context = int(getattr(config, "max_position_embeddings", None) or 2**31)
+    corpus = encode_steps(steps, chat, max_length=min(settings.max_length, context))
+    if not corpus.groups:
+        reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(corpus.dropped.items()))
+        raise UserError(f"no step to train on ({reasons or 'none were given'})")
+    if corpus.highest >= config.vocab_size:
+        raise UserError(
+            f"the tokenizer in {model} gives token {corpus.highest}, but its model knows only "
+            f"{config.vocab_size} tokens: they do not belong together"
+        )
+    return corpus
+
+
+def encode_steps(steps: Iterable[Rated], chat: Chat, *, max_length: int) -> Corpus:
+    """Every step as one or two examples: its tokens and then a label, weighted by its share."""
+    corpus = Corpus()
+    groups: dict[tuple[str, str], list[Encoded]] = {}
+    for step in steps:
+        ids = chat.encode_step(step.prompt)
+        if len(ids) >= max_length:
+            corpus.dropped["too long"] += 1
+            continue
+        group = groups.setdefault((step.prompt.system, step.prompt.user), [])
+        for label, weight in ((GOOD, step.value), (1 - GOOD, 1 - step.value)):
+            if weight:
+                path = TokenPath(np.array([*ids, label], np.int32), len(ids))
+                group.append(Encoded((path,), weight, corpus.paths, step.origin))
+                corpus.paths += 1
+        corpus.longest = max(corpus.longest, len(ids) + 1)
+        corpus.highest = max(corpus.highest, *ids)
+    corpus.groups = list(groups.values())
+    return corpus
+
+
+def _train(
+    model: Path, corpus: Corpus, out: Path, settings: Training, watch: Watch | None
+) -> TrainResult:
+    """Train and save."""
+    causal = network.load(model)
+    packing, reason = network.packing(causal, settings, corpus.longest)
+    if reason and watch:
+        watch.say(f"steps are computed one by one, without packing: {reason}")
+    net = with_head(causal)
+    groups, held = hold_out(corpus.groups, settings)
+    epochs = plan(groups, size=settings.batch, epochs=settings.epochs, seed=settings.seed)
+    processes = PartialState().num_processes
+
+    def steps(planned: Sequence[Sequence[Encoded]]) -> Steps:
+        return Steps(planned, OBJECTIVE, packing, processes=processes)
+
+    task = Task(
+        OBJECTIVE,
+        steps([step for epoch in epochs for step in epoch]),
+        steps([[example for group in held for example in group]]) if held else None,
+    )
+    partial = out.parent
+    total, per_epoch = sum(map(len, epochs)), len(epochs[0])
+    use_cache = net.config.use_cache  # Trainer switches it off
+    trainer = TreeTrainer(
+        net,
+        task,
+        arguments(settings, partial, steps=total, per_epoch=per_epoch, held_out=bool(held)),
+        patience=settings.patience,
+        watch=watch,
+    )
+    checkpoint = latest(partial)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    net.config.use_cache = use_cache
+    with writing(partial):
+        trainer.save_model(str(out))
+        if PartialState().is_main_process:
+            (out / "training_args.bin").unlink(missing_ok=True)
+    dropped = dict(corpus.dropped)
+    if held:
+        dropped["held out"] = sum(map(len, held))
+    result = TrainResult(
+        loss=last_epoch(trainer.state, len(epochs[-1])),
+        steps=trainer.state.global_step,
+        examples=sum(map(len, groups)),
+        tokens=sum(map(len, groups)),
+        dropped=dropped,
+        sharing=task.steps.sharing(),
+        held_out=trainer.state.best_metric,
+    )
+    return _measured(result, net, [example for group in held for example in group], packing)
+
+
+def with_head(causal: PreTrainedModel) -> PreTrainedModel:
+    """The model with a head of two labels, which says 0.5 of everything, in place of its own.
+
+    Raises `UserError` if transformers has no token classification for its architecture.
+    """
+    config = copy.deepcopy(causal.config)
+    config.num_labels = len(LABELS)
+    config.id2label = dict(enumerate(LABELS))
+    config.label2id = {label: i for i, label in enumerate(LABELS)}
+    config.classifier_dropout = 0.0
+    try:
+        with torch.device("meta"):  # its weights are those of `causal`
+            net: PreTrainedModel = AutoModelForTokenClassification.from_config(config)  # type: ignore[no-untyped-call]
+        head = cast(nn.Linear, net.get_submodule("score"))
+    except (ValueError, AttributeError) as error:
+        name = type(causal).__name__
+        raise UserError(f"a process reward model cannot be made of a {name}") from error
+    setattr(net, net.base_model_prefix, causal.base_model)
+    head = head.to_empty(device=causal.device)
+    for parameter in head.parameters():
+        nn.init.zeros_(parameter)
+    return net
+
+
+def _measured(
+    result: TrainResult, net: PreTrainedModel, held: Sequence[Encoded], packing: Packing
+) -> TrainResult:
+    """The result with what the model says of held-out steps that are rather good or rather bad."""
+    clear = [example for example in held if example.weight > 0.5]
+    if not clear:
+        return result
+    good, said = (np.array(column) for column in zip(*_said(net, clear, packing), strict=True))
+    return replace(
+        result, auc=auc(said[good], said[~good]), accuracy=float(((said > 0.5) == good).mean())
+    )
+
+
+def _said(
+    net: PreTrainedModel, examples: Sequence[Encoded], packing: Packing
+) -> Iterator[tuple[bool, float]]:
+    """Whether each step's label is the good one, and the model's probability of that label."""
+    net.train(False)
+    device = next(net.parameters()).device
+    packing = cheaper(examples, packing)
+    for some in batches(examples, packing):
+        batch = moved(lay_out(some, OBJECTIVE, Share.of(some), packing), device)
+        with torch.no_grad():
+            logits = network.logits(net, batch).flatten(0, 1)[batch["at"]]
+        chances = logits.double().softmax(-1)[:, GOOD][batch["members"]]
+        labels = (int(example.paths[0].ids[-1]) == GOOD for example in some)
+        yield from zip(labels, chances.tolist(), strict=True)
+
+
+def auc(good: Sequence[float], bad: Sequence[float]) -> float | None:
+    """Probability that one of the good scores is above one of the bad ones, equal ones counting
+    half: the area under the ROC curve. None if there are none of either."""
+    if not len(good) or not len(bad):
+        return None
+    above = rankdata([*good, *bad])[: len(good)].sum() - len(good) * (len(good) + 1) / 2
+    return float(above / (len(good) * len(bad)))
+
+
+def _card(model: Path, settings: Training, result: TrainResult) -> str:
+    measured = ""
+    if result.auc is not None:
+        measured = f" On held-out questions: AUC {result.auc:.3f}, accuracy {result.accuracy:.1%}."
+    return (
+        "---\nlibrary_name: transformers\npipeline_tag: token-classification\n"
+        "tags: [whorl, math, process reward model]\n---\n\n"
+        f"# {model.name} as a process reward model\n\n"
+        f"From the model folder `{model.name}`, with whorl {__version__}: {result.examples:,} "
+        f"labels of steps, {result.steps:,} optimizer steps, loss {result.loss:.4f} nats per label."
+        f"{measured} lr {settings.lr:g}, {settings.epochs} epochs, {settings.batch} labels a step; "
+        "`training.json` has the rest.\n\n"
+        "Label 1 at the last token of a step is the probability that the step is good. In whorl: "
+        "`--prm prm:FOLDER`.\n"
+    )
