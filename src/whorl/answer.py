@@ -1,53 +1,222 @@
 """Final answers: finding one in a text, its plain form, and equality where arithmetic settles it.
 
 Everything here takes microseconds and time linear in the text. What needs algebra is left
-undecided (None) for the judge, and no number is compared with a hundred times itself: only an
-explicit percent sign has two readings, `50%` is 50 to a question about percent and 1/2 elsewhere.
+undecided (None) for the judge. Where graders differ, `Conventions` says what counts as the same.
 """
 
+import math
 import re
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 LONGEST = 2_000
 """An answer of more characters than this is no final answer; it equals only itself."""
 
+
+@dataclass(frozen=True, slots=True)
+class Conventions:
+    """What counts as the same answer where graders differ; rewards are given by the defaults.
+
+    percent: what `50%` is. `number`: 50, the question asks for percent; `fraction`: 1/2; `either`.
+        A number without the sign is never compared with a hundred times itself.
+    units: `optional`: a side may leave its unit out; `required`: both name one or neither does;
+        `ignored`. Unless ignored, two known units are converted: 5 m is 500 cm and is not 5 cm.
+    lists: whether `1, 2` is `2, 1`. Tuples and intervals are always ordered, sets in braces never.
+    intervals: whether a relation may stand for its `sets`: x <= 2 for (-oo, 2], or must be
+        `written` as one.
+    assignments: whether `x = 5` may stand for 5 (`optional`), or both sides name it (`required`).
+    choices: whether `(C) 12` is the choice C (`labelled`), or only letters are (`bare`).
+    tolerance: relative error allowed to a decimal that stands for what no decimal can write, or
+        that is written to as many places as the tolerance has; 0 allows none.
+    """
+
+    percent: Literal["either", "number", "fraction"] = "either"
+    units: Literal["optional", "required", "ignored"] = "optional"
+    lists: Literal["unordered", "ordered"] = "unordered"
+    intervals: Literal["sets", "written"] = "sets"
+    assignments: Literal["optional", "required"] = "optional"
+    choices: Literal["labelled", "bare"] = "labelled"
+    tolerance: float = 1e-6
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.tolerance < 1:
+            raise ValueError("tolerance must be at least 0 and below 1")
+
+    @property
+    def places(self) -> int:
+        """Decimal places that the tolerance has: 6 for 1e-6."""
+        return max(1, round(-math.log10(self.tolerance))) if self.tolerance else 15
+
+
+USUAL = Conventions()
+
+
+class Verdict(NamedTuple):
+    """right: None is undecided. reason: what settled it, or what was in the way, in a few words."""
+
+    right: bool | None
+    reason: str
+
+
 _BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
-_BLANK = re.compile(r"\s*")
-_PHRASE = re.compile(r"answer\s*(?:is\b|:)\s*:?\s*", re.IGNORECASE)
-_FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]")
-_SENTENCE = re.compile(r"[.!?](?=\s|$)|,?\s(?:because|since)\s")
+_BETWEEN = re.compile(r"\\(?:q?quad|text(?:rm)?|mathrm|mbox|[,;: ()\[\]])|[\s${}]")
+_JOINTS = (",", ";", "and", "or", ",and", ",or")
+_MEMBERS = 32
+_PHRASE = re.compile(
+    r"answer\s*(?:is\b|:)\s*:?\s*|^#+[ \t]*(?:final[ \t]+)?answer[ \t]*\n\s*",
+    re.IGNORECASE | re.MULTILINE,
+)
+_FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$(?!\d)|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
+_SENTENCE = re.compile(r"[.!?](?=\s|$)|,?\s(?:because|since|which|where)\s")
+_VERB = re.compile(r"[a-zA-Z]+[ ,].*\b(?:is|are|equals)\b\s*:?\s*(?=\S)")
+_LAST_LINE = re.compile(r"(?:A:|(?:.*\s)?####)\s*([^#]+)")
+_CHAT_TOKEN = re.compile(
+    r"<\|(?:im_start|im_end|endoftext|end_of_text|eot_id|start_header_id|end|user|system)\|>"
+    r"|</s>|\[INST\]"
+)
+_NEXT_QUESTION = re.compile(
+    r"^[ \t]*(?:#+[ \t]*|\*\*)?(?:Question|Problem|Exercise|Instruction|Q|Human|User)(?:\*\*)?:",
+    re.MULTILINE,
+)
 
 
 def extract(text: str) -> str | None:
-    """The final answer a solution states: the box that closes last, else what follows the last
-    "answer is" or "answer:". None if there is neither: a last number is not a statement.
+    """The final answer a solution states: the box that closes last, with the boxes it is listed
+    with (`\\boxed{1}` and `\\boxed{2}`); else what follows the last "answer is" or "answer:"; else
+    the number on a last line `#### 5` or `A: 5`. None if there is none of these: a last number is
+    not a statement. What follows the first solution is not read.
     """
-    opened: list[tuple[int, bool]] = []  # where the contents of each open brace start; is it a box
-    found: tuple[int, int] | None = None
+    text = first_solution(text)
+    boxes = _boxes(text)
+    return _listed(text, boxes) if boxes else _stated(text)
+
+
+def first_solution(text: str) -> str:
+    """`text` up to where its writer turns to something else: a token of a chat template or, once
+    an answer is stated, a line that opens another question (`Question:`, `Q:`, `Problem:`). A
+    numbered one, `Question 2:`, may be a part of the same problem and ends nothing.
+    """
+    for token in _CHAT_TOKEN.finditer(text):
+        if not text[: token.start()].isspace() and token.start():
+            text = text[: token.start()]
+            break
+    if not _NEXT_QUESTION.search(text):
+        return text
+    phrase = _PHRASE.search(text)
+    stated = [box.end for box in _boxes(text)[:1]] + ([phrase.end()] if phrase else [])
+    following = _NEXT_QUESTION.search(text, min(stated)) if stated else None
+    return text[: following.start()] if following else text
+
+
+class _Box(NamedTuple):
+    start: int
+    inner: int
+    close: int
+    end: int
+
+
+def _boxes(text: str) -> list[_Box]:
+    """Boxes that hold something, in the order in which they close."""
+    opened: list[tuple[int, int, bool]] = []  # an open brace: where it and its contents start; box?
+    found: list[_Box] = []
     for token in _BRACES.finditer(text) if "box" in text else ():
         if token[0] == "}" and opened:
-            start, boxed = opened.pop()
-            if boxed and not _BLANK.fullmatch(text, start, token.start()):
-                found = start, token.start()
+            start, inner, boxed = opened.pop()
+            if boxed and not _BLANK.fullmatch(text, inner, token.start()):
+                found.append(_Box(start, inner, token.start(), token.end()))
         elif token[0][-1] == "{" and token[0] != r"\{":
-            opened.append((token.end(), len(token[0]) > 1))
-    if found is not None:
-        return text[slice(*found)].strip()
-    return _stated(text)
+            opened.append((token.start(), token.end(), len(token[0]) > 1))
+    return found
+
+
+_BLANK = re.compile(r"\s*")
+
+
+def _listed(text: str, boxes: list[_Box]) -> str:
+    """The last box and those before it that only a comma, "and" or "or" separates from it. One
+    value boxed twice is one answer."""
+    last = boxes[-1]
+    members = [text[last.inner : last.close].strip()]
+    for box in reversed(boxes):
+        if len(members) == _MEMBERS:
+            break
+        if box.end > last.start:  # the last box itself, or one inside it
+            continue
+        gap = text[box.end : last.start]
+        if len(gap) > 60 or _BETWEEN.sub("", gap) not in _JOINTS:
+            break
+        last = box
+        member = text[box.inner : box.close].strip()
+        if not any(equal(member, known) for known in members):
+            members.insert(0, member)
+    return ", ".join(members)
 
 
 def _stated(text: str) -> str | None:
+    last_line = _LAST_LINE.fullmatch(text.rstrip().rpartition("\n")[2].strip())
+    if last_line and len(last_line[1]) < 100 and _number(normalise(last_line[1])) is not None:
+        return last_line[1].strip()
     start = -1
     for phrase in _PHRASE.finditer(text):
         start = phrase.end()
     if start < 0:
         return None
-    line = text[start:].partition("\n")[0].strip(" *")
-    formula = _FORMULA.match(line)
-    if formula:
+    stated = text[start:].lstrip(" *")
+    if formula := _FORMULA.match(stated):
         return next(group for group in formula.groups() if group is not None).strip()
-    return _SENTENCE.split(line, maxsplit=1)[0].strip(" *\r\t") or None
+    line = _SENTENCE.split(stated.partition("\n")[0].rstrip(" *"), maxsplit=1)[0]
+    if verb := _VERB.match(line):  # "The final answer: the largest n is 34."
+        line = line[verb.end() :]
+        if formula := _FORMULA.match(line):
+            return next(group for group in formula.groups() if group is not None).strip()
+    return line.strip(" *\r\t") or None
+
+
+def read(prediction: str, *, guess: bool = False) -> str | None:
+    """The answer that a prediction states, or is: a text of a few words and no more is taken whole.
+
+    guess: where neither holds, take the last formula or number. That is for grading the texts of
+        models that were never told how to state an answer; a reward for it is a reward for chance.
+    """
+    stated = extract(prediction)
+    if stated is not None:
+        return stated
+    prediction = first_solution(prediction).strip()
+    if _bare(prediction):
+        return prediction or None
+    return _last_expression(prediction) if guess else None
+
+
+def _bare(text: str) -> bool:
+    """Whether a text is an answer rather than prose about one."""
+    if len(text) > LONGEST:
+        return False
+    prose, formulas = _FORMULA.subn(" ", text)
+    words = _PROSE.findall(_TEXT.sub(" ", prose))
+    if formulas:
+        return set(words) <= {"and", "or"}
+    return len(words) <= 4 and "\n" not in prose and not {"is", "are"} & set(words)
+
+
+_PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}")
+_LAST_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:/\d+)?%?")
+
+
+def _last_expression(text: str) -> str | None:
+    """The formula or number that ends last."""
+    start, stop, end = -1, -1, -1  # where its contents start and stop, and where it ends
+    for left, right in (("$", "$"), (r"\(", r"\)"), (r"\[", r"\]")):
+        close = text.rfind(right)
+        if right == "$" and re.match(r"\$\d", text[close : close + 2]):
+            continue  # a price
+        close -= right == "$" and text[close - 1 : close] == "$"
+        opening = text.rfind(left, 0, max(close, 0))
+        if close > end and opening >= 0 and text[opening + len(left) : close].strip():
+            start, stop, end = opening + len(left), close, close + len(right)
+    for number in _LAST_NUMBER.finditer(text, max(end, 0)):
+        start, stop = number.span()
+    return text[start:stop].strip(" ,") if start >= 0 else None
 
 
 def parsable(answer: str) -> bool:
@@ -104,7 +273,12 @@ _REWRITES = tuple(
         (r"(?<=\d)(?:\{,\}|,?\s?\\[,!]\s?)(?=\d{3}(?!\d))", ","),  # 10{,}000  3,\!250  1\,234
         (r"\\(?:left|right|[bB]igg?[lrm]?)(?![a-zA-Z])\s*", ""),
         (r"(?<!\\)\\!", ""),
-        (r"(?<!\\)\\[,;: ]|\\q?quad(?![a-zA-Z])|~", " "),
+        (r"(?<!\\)\\[,;: ]|\\q?quad|~", " "),
+        (r"(?<![<>=])(?:<=(?!>)|=<)", r"\\le "),
+        (r"(?<![<>=])>=", r"\\ge "),
+        (r"(?<=\s)!=|\\neq?(?![a-zA-Z])", r"\\ne "),  # 5!=120 is a factorial
+        (r"\\lt(?![a-zA-Z])", "<"),
+        (r"\\gt(?![a-zA-Z])", ">"),
         (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
         (r"\\frac\s*([^\s{}\\])", r"\\frac{\1}"),
         (r"(\\frac\s*\{[^{}]*\})\s*([^\s{}\\])", r"\1{\2}"),
@@ -137,6 +311,7 @@ _NAMED = re.compile(
     r"((?:[a-zA-Z]|\\[a-zA-Z]+)(?:_(?:\w|\{[^{}]*\}))?\s*(?:\([a-zA-Z, ]*\))?)\s*"
     r"(?:=|\\in(?![a-zA-Z]))\s*(?=[^=<>]+$)(?!.*\\(?:le|ge|ne)(?![a-zA-Z]))"
 )
+_NAMED_AFTER = re.compile(r"([^=<>]+)=\s*([a-zA-Z](?:_(?:\w|\{[^{}]*\}))?)")
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?!\d|,\d)")
 _LOOSE = re.compile(r"(?<=\d)\s+(?=[a-zA-Z])|(?<![a-zA-Z0-9])\s+|\s+(?![a-zA-Z0-9])")
 _AFTER_MACRO = re.compile(r"(\\[a-zA-Z]+)\s+(?=\d)")
@@ -160,9 +335,10 @@ def take_apart(answer: str) -> Parts:
     if about:
         text = text[about.end() :]
     name = ""
-    named = _NAMED.match(text)
-    if named:
+    if named := _NAMED.match(text):
         name, text = _LOOSE.sub("", named[1]), text[named.end() :]
+    elif named := _NAMED_AFTER.fullmatch(text):
+        name, text = _LOOSE.sub("", named[2]), named[1]
     if not unit:
         text, unit = _without_unit(text)
     return Parts(name, _tight(text), unit or money)
@@ -198,12 +374,17 @@ def _without_unit(text: str) -> tuple[str, str]:
     return text, ""
 
 
+_REVERSED_START = re.compile(r"^\]([^\[\]]*,[^\[\]]*[)\[\]])$")  # ]0, 1] is (0, 1]
+_REVERSED_END = re.compile(r"^([(\[][^\[\]]*,[^\[\]]*)\[$")
+
+
 def _tight(text: str) -> str:
     """Without thousands commas and without blanks that separate nothing; a comma that is left
     separates a list and is written `, `, so that `1, 234` never turns into `1,234`."""
+    text = _REVERSED_END.sub(r"\1)", _REVERSED_START.sub(r"(\1", text.strip()))
     if not re.search(r"[(\[]|\\\{", text):
         text = _THOUSANDS.sub(lambda number: number[0].replace(",", ""), text)
-    text = _LOOSE.sub("", _AFTER_MACRO.sub(r"\1", text.strip()))
+    text = _LOOSE.sub("", _AFTER_MACRO.sub(r"\1", text))
     text = re.sub(r"\s+", " ", text).rstrip(".,;")
     return re.sub(r"(?<!\{),(?!\})", ", ", text)
 
@@ -245,69 +426,165 @@ def _number(text: str) -> Fraction | None:
 _PLAIN_INTEGER = re.compile(r"-?\d{1,18}")
 _WORDS = re.compile(r"[a-zA-Z]+(?: [a-zA-Z]+)*")
 _CHOICE = re.compile(r"\(?([A-Z])\)?")
+_LABELLED = re.compile(r"(?:\(([A-J])\)|([A-J])[).:])\s*\S.*")
 _BASED = re.compile(r"(\d+)_(?:\{(\d+)\}|(\d+))")
+_ALGEBRA = Verdict(None, "takes algebra")
 
 
 def equal(gold: str, answer: str) -> bool | None:
-    """Whether two answers are the same: True or False only where that is certain, None where it
-    takes algebra. Symmetric; `equal(a, a)` is True. Exact but for decimals that stand for
-    something they cannot write, or run to six places: those agree within 1e-6, relative.
+    """Whether two answers are the same by the usual conventions: True or False only where that is
+    certain, None where it takes algebra. Symmetric; `equal(a, a)` is True.
     """
+    return compare(gold, answer).right
+
+
+def compare(gold: str, answer: str, rules: Conventions = USUAL) -> Verdict:
+    """`equal` by any conventions, with the reason."""
     if gold == answer:
-        return True
+        return Verdict(True, "same text")
     if len(gold) > LONGEST or len(answer) > LONGEST:
-        return False
+        return Verdict(False, f"over {LONGEST:,} characters")
     if _PLAIN_INTEGER.fullmatch(gold) and _PLAIN_INTEGER.fullmatch(answer):
-        return int(gold) == int(answer)
+        return _said(int(gold) == int(answer), "number")
     one, other = take_apart(gold), take_apart(answer)
     if not one.body or not other.body:
-        return False if one.body or other.body else None
+        return Verdict(False, "empty answer") if one.body or other.body else _ALGEBRA
+    if apart := tell_apart(one, other, rules):
+        return apart
     if one.name and other.name and one.name != other.name:
-        return None
-    if one.unit and other.unit and one.unit != other.unit:
-        return None  # 5 cm and 5 centimetres, or 5 m: unknown
-    return _compare(one.body, other.body, nesting=2)
+        return _ALGEBRA
+    one, other = in_one_unit(one, other, rules)
+    return _compare(one.body, other.body, rules, nesting=2)
 
 
-def _compare(one: str, other: str, *, nesting: int) -> bool | None:
-    """`equal` of two plain bodies, down to lists of tuples."""
-    if one == other:
-        return True
-    if (verdict := _compare_numbers(one, other)) is not None:
-        return verdict
-    if (left := _CHOICE.fullmatch(one)) and (right := _CHOICE.fullmatch(other)):
-        return left[1] == right[1]
-    if _WORDS.fullmatch(one) and _WORDS.fullmatch(other) and len(one) > 1:
-        return True if one.casefold() == other.casefold() else None
-    if (left := _BASED.fullmatch(one)) and (right := _BASED.fullmatch(other)):
-        if int(left[2] or left[3]) != int(right[2] or right[3]):
-            return None
-        return int(left[1]) == int(right[1])
-    if nesting:
-        return _compare_lists(items(one), items(other), nesting=nesting - 1)
+def tell_apart(one: Parts, other: Parts, rules: Conventions) -> Verdict | None:
+    """What names and units settle before the values are compared; None if nothing."""
+    if rules.assignments == "required" and bool(one.name) != bool(other.name):
+        return Verdict(False, "one side names a variable")
+    if rules.units == "required" and bool(one.unit) != bool(other.unit):
+        return Verdict(False, "one side names a unit")
+    if rules.units != "ignored":
+        left, right = _measure(one.unit), _measure(other.unit)
+        if left and right and left[0] != right[0]:
+            return Verdict(False, f"{left[0]} is not {right[0]}")
+        if rules.units == "required" and not (left and right) and one.unit != other.unit:
+            return Verdict(None, "units not known")
     return None
 
 
-def _compare_numbers(one: str, other: str) -> bool | None:
-    percents = one.endswith("%") + other.endswith("%")
+def in_one_unit(one: Parts, other: Parts, rules: Conventions) -> tuple[Parts, Parts]:
+    """Both sides in the second one's unit, where each has one that is known."""
+    left, right = _measure(one.unit), _measure(other.unit)
+    if rules.units == "ignored" or not left or not right or left[1] == right[1]:
+        return one, other
+    factor, value = left[1] / right[1], _number(one.body)
+    body = str(value * factor) if value is not None else f"{_latex(factor)}({one.body})"
+    return Parts(one.name, body, other.unit), other
+
+
+def _latex(value: Fraction) -> str:
+    return f"\\frac{{{value.numerator}}}{{{value.denominator}}}"
+
+
+_UNITS = {
+    "length": "m meter metre=1 mm millimeter millimetre=1/1000 cm centimeter centimetre=1/100 "
+    "km kilometer kilometre=1000 in inch inches=0.0254 ft foot feet=0.3048 yd yard=0.9144 "
+    "mi mile=1609.344",
+    "mass": "g gram=1 mg milligram=1/1000 kg kilogram kilo=1000 oz ounce=28.349523125 "
+    "lb pound=453.59237",
+    "time": "s sec second=1 min minute=60 h hr hour=3600 day=86400 week=604800",
+    "volume": "l liter litre=1 ml milliliter millilitre=1/1000",
+    "money": "$ dollar=1 cent=1/100",
+}
+_MEASURES = {
+    name: (dimension, Fraction(factor))
+    for dimension, units in _UNITS.items()
+    for names, factor in re.findall(r"([^=]+)=(\S+)\s*", units)
+    for name in names.split()
+}
+_MARKUP = re.compile(r"\\(?:text(?:rm)?|mbox|mathrm)|[{}.]")
+_POWER = re.compile(r"(?:\^\s*)?([23²³])\s*$")
+_POWER_WORDS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
+
+
+def _measure(unit: str) -> tuple[str, Fraction] | None:
+    """The dimension of a unit and its size in that dimension's first unit; None if not known."""
+    if not unit:
+        return None
+    text, power = _MARKUP.sub(" ", unit.casefold()), 1
+    if written := _POWER.search(text):
+        text, power = text[: written.start()], 2 if written[1] in "2²" else 3
+    first, _, rest = text.strip().partition(" ")
+    if first in _POWER_WORDS:
+        text, power = rest, _POWER_WORDS[first]
+    name = text.strip()
+    found = _MEASURES.get(name) or _MEASURES.get(name.removesuffix("s"))
+    if found is None:
+        return None
+    dimension, size = found
+    return dimension if power == 1 else f"{dimension}^{power}", size**power
+
+
+def _said(same: bool, what: str) -> Verdict:
+    return Verdict(same, f"same {what}" if same else f"different {what}s")
+
+
+def _compare(one: str, other: str, rules: Conventions, *, nesting: int) -> Verdict:
+    """`compare` of two plain bodies, down to lists of tuples."""
+    if one == other:
+        return Verdict(True, "same plain form")
+    verdict = _compare_numbers(one, other, rules)
+    if verdict is not None:
+        return verdict
+    if chosen := _compare_choices(one, other, rules):
+        return chosen
+    if _WORDS.fullmatch(one) and _WORDS.fullmatch(other) and len(one) > 1:
+        return _said(True, "words") if one.casefold() == other.casefold() else _ALGEBRA
+    if (left := _BASED.fullmatch(one)) and (right := _BASED.fullmatch(other)):
+        if int(left[2] or left[3]) != int(right[2] or right[3]):
+            return _ALGEBRA
+        return _said(int(left[1]) == int(right[1]), "numeral")
+    if nesting:
+        same = _compare_lists(items(one), items(other), rules, nesting=nesting - 1)
+        return _ALGEBRA if same is None else _said(same, "list")
+    return _ALGEBRA
+
+
+def _compare_choices(one: str, other: str, rules: Conventions) -> Verdict | None:
+    left, right = _CHOICE.fullmatch(one), _CHOICE.fullmatch(other)
+    if left and right:
+        return _said(left[1] == right[1], "choice")
+    labelled = _LABELLED.fullmatch(other if left else one) if left or right else None
+    if labelled is None or rules.choices == "bare":
+        return None
+    letter = left or right
+    assert letter is not None
+    return _said(letter[1] == (labelled[1] or labelled[2]), "choice")
+
+
+def _compare_numbers(one: str, other: str, rules: Conventions) -> Verdict | None:
     left, right = _number(one.removesuffix("%")), _number(other.removesuffix("%"))
     if left is None or right is None:
         return None
-    if left == right or _close(one, left, other, right):
-        return True
-    if percents == 1:
-        return left == right * 100 if one.endswith("%") else left * 100 == right
-    return False
+    signs = one.endswith("%"), other.endswith("%")
+    if signs[0] != signs[1] and rules.percent != "number":
+        parts = left / (100 if signs[0] else 1), right / (100 if signs[1] else 1)
+        same = parts[0] == parts[1] or _close(one, parts[0], other, parts[1], rules)
+        if same or rules.percent == "fraction":
+            return _said(same, "number")
+    return _said(left == right or _close(one, left, other, right, rules), "number")
 
 
-def _close(one: str, left: Fraction, other: str, right: Fraction) -> bool:
-    """Whether one side is a decimal approximation that agrees with the other within 1e-6."""
-    if "." not in one and "." not in other:
+def _close(one: str, left: Fraction, other: str, right: Fraction, rules: Conventions) -> bool:
+    """Whether one side is a decimal approximation that agrees with the other."""
+    if not rules.tolerance or ("." not in one and "." not in other):
         return False
-    if abs(left - right) * 10**6 > max(abs(left), abs(right)):
+    if abs(left - right) > Fraction(rules.tolerance) * max(abs(left), abs(right)):
         return False
     endless = not _terminates(left) or not _terminates(right)
-    return endless or re.search(r"\.\d{6}", one + " " + other) is not None
+    return endless or any(
+        len(decimals) >= rules.places for decimals in re.findall(r"\.(\d+)", f"{one} {other}")
+    )
 
 
 def _terminates(value: Fraction) -> bool:
@@ -365,22 +642,24 @@ def _closes_last(body: str) -> bool:
     return False
 
 
-def _compare_lists(one: Items | None, other: Items | None, *, nesting: int) -> bool | None:
+def _compare_lists(
+    one: Items | None, other: Items | None, rules: Conventions, *, nesting: int
+) -> bool | None:
     if one is None or other is None:
         return None
     if one.ordered != other.ordered or max(len(one.members), len(other.members)) > 16:
         return None
     same_length = len(one.members) == len(other.members)
-    if one.ordered:
+    if one.ordered or (rules.lists == "ordered" and not one.left and not other.left):
         if not same_length:
             return False
         pairs = zip(one.members, other.members, strict=True)
-        verdicts = [_compare(*pair, nesting=nesting) for pair in pairs]
+        verdicts = [_compare(*pair, rules, nesting=nesting).right for pair in pairs]
         if all(verdicts):
             return (one.left, one.right) == (other.left, other.right)
         return False if False in verdicts else None
     table = [
-        [_compare(member, rival, nesting=nesting) for rival in other.members]
+        [_compare(member, rival, rules, nesting=nesting).right for rival in other.members]
         for member in one.members
     ]
     if any(set(line) == {False} for line in [*table, *zip(*table, strict=True)]):

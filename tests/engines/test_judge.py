@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,9 @@ import pytest
 from whorl.answer import equal, extract
 from whorl.ask import Ask, Failure, Prompt, Reply
 from whorl.engines import judge as module
-from whorl.engines.judge import Judges, Verdict
+from whorl.engines.judge import Judges
 
+Value = float | None
 DATA = Path(__file__).parents[3] / "shared" / "data"
 
 
@@ -23,11 +25,11 @@ def ask(gold: str, answer: str, n: int = 1) -> Ask:
     return Ask(Prompt("", gold, answer), role="judge", n=n)
 
 
-def verdicts(judges: Judges, pairs: list[tuple[str, str]]) -> list[Verdict]:
+def verdicts(judges: Judges, pairs: list[tuple[str, str]]) -> list[Value]:
     """Judge all pairs at once; fails if a ticket comes back twice or not at all."""
     for ticket, pair in enumerate(pairs):
         judges.submit(ticket, ask(*pair))
-    found: dict[int, Verdict] = {}
+    found: dict[int, Value] = {}
     until = time.monotonic() + 120
     while len(found) < len(pairs):
         assert time.monotonic() < until, f"{len(pairs) - len(found)} asks were never answered"
@@ -101,7 +103,11 @@ def test_each_sample_gets_the_verdict_and_known_pairs_wait_for_nobody(judges: Ju
     verdicts(judges, [(r"\sqrt{12}", r"2\sqrt{3}")])
     judges.submit(7, ask(r"\sqrt{12}", r"2\sqrt{3}", n=3))
     judges.submit(8, ask("5", "6"))
-    assert judges.poll(0) == [(7, (Reply(value=1.0),) * 3), (8, (Reply(value=0.0),))]
+    same, different = "equal by algebra", "different numbers"
+    assert judges.poll(0) == [
+        (7, (Reply(same, value=1.0),) * 3),
+        (8, (Reply(different, value=0.0),)),
+    ]
 
 
 def test_one_pair_asked_twice_at_once_answers_both(judges: Judges) -> None:
@@ -135,7 +141,7 @@ def test_hostile_answers_harm_nobody_and_leave_no_process() -> None:
     assert 1.0 not in found[::2]
     assert found[0] is None and found[2] is None  # the towers; a tower is not wrong
     assert found[1::2] == [1.0] * len(harmless)
-    processes = [worker.process.pid for worker in judges._workers]
+    processes = [worker.process for worker in judges._workers if worker.process]
     judges.close()
     assert not any(map(alive, processes))
 
@@ -158,13 +164,14 @@ def test_poll_waits_only_for_something_and_no_longer_than_asked() -> None:
 def test_a_process_that_dies_in_between_is_replaced(judges: Judges) -> None:
     verdicts(judges, [(r"\sqrt{18}", r"3\sqrt{2}")])
     (worker,) = judges._workers
-    os.kill(worker.process.pid, signal.SIGKILL)
-    worker.process.wait()
+    assert worker.process is not None
+    os.kill(worker.process, signal.SIGKILL)
+    assert wait([worker.connection], 10)
     assert verdicts(judges, [(r"\sqrt{50}", r"5\sqrt{2}")]) == [1.0]
 
 
 def test_a_process_that_cannot_start_fails_its_asks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_WORK", "raise SystemExit(3)")
+    monkeypatch.setattr(module, "_NURSE", "raise SystemExit(3)")
     judges = Judges()
     judges.submit(0, ask(r"\sqrt{2}", "x"))
     ((ticket, answer),) = judges.poll(60)
@@ -182,7 +189,7 @@ def test_the_processes_go_with_their_parent() -> None:
         "while not judges.poll(1): pass\n"
         "judges.submit(1, Ask(Prompt('', 'x', '10^{10^{10}}'), role='judge'))\n"
         "judges.poll(0)\n"
-        "print(judges._workers[0].process.pid, flush=True)\n"
+        "print(judges._workers[0].process, flush=True)\n"
         "import os, signal\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )

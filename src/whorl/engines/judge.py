@@ -1,10 +1,12 @@
 """Judges: math-verify in processes of its own, each killed when an answer takes it too long.
 
-A process reads pairs (gold, answer) from a socket and writes verdicts. No alarm runs inside: a
-power tower holds the interpreter for ever, so only the parent can end it. A verdict that does not
-come in time, or whose process dies, is "undecided", never "wrong".
+One process loads sympy and forks the judges, so that a new one costs milliseconds. A judge reads
+pairs (gold, answer) from a socket and writes verdicts. No alarm runs inside: a power tower holds
+the interpreter for ever, so only another process can end it. A verdict that does not come in time,
+or whose process dies, is "undecided", never "wrong".
 """
 
+import gc
 import json
 import logging
 import os
@@ -12,51 +14,77 @@ import re
 import resource
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection, wait
+from typing import NamedTuple, NoReturn
 
-from whorl.answer import Items, Parts, equal, items, take_apart
-from whorl.ask import Ask, Failure, Replies, Reply
-
-Verdict = float | None
-"""1.0 right, 0.0 wrong, None undecided."""
+from whorl.answer import (
+    USUAL,
+    Conventions,
+    Items,
+    Parts,
+    Verdict,
+    compare,
+    in_one_unit,
+    items,
+    take_apart,
+    tell_apart,
+)
+from whorl.ask import Ask, Failure, Prompt, Replies, Reply
+from whorl.errors import UserError
 
 _MEMORY = 4 << 30  # bytes of address space per process; the worst answer seen took 0.6 GB
-_START = 120.0  # seconds a process may take to load sympy on a loaded machine
+_BLOATED = 1 << 30  # bytes a process has held at most; one that needed more is replaced
+_START = 120.0  # seconds sympy may take to load on a loaded machine
 _REMEMBERED = 20_000  # pairs
-_WORK = "from whorl.engines.judge import work"
+_NURSE = "from whorl.engines.judge import nurse"
+
+
+class Judgement(NamedTuple):
+    """A verdict, why, and the seconds that it took; value: 1.0 right, 0.0 wrong, None undecided."""
+
+    value: float | None
+    reason: str
+    seconds: float
 
 
 class Judges:
     """Answers asks of role `judge`: `Prompt(system="", user=GOLD, prefix=ANSWER)` is replied to by
-    `Reply(value=1.0)` right, `0.0` wrong or `None` undecided.
+    `Reply(value=1.0)` right, `0.0` wrong or `None` undecided; the reply's text is the reason.
 
     workers: processes; they start at the first ask that arithmetic does not settle.
     deadline: seconds one pair may take.
+    rules: what counts as the same answer.
     """
 
-    def __init__(self, workers: int = 1, deadline: float = 2.0) -> None:
+    def __init__(self, workers: int = 1, deadline: float = 2.0, rules: Conventions = USUAL) -> None:
         if workers < 1 or deadline <= 0:
             raise ValueError("judges need at least one worker and a deadline above 0")
         self._size = workers
         self._deadline = deadline
+        self._rules = rules
+        self._nursery: _Nursery | None = None
         self._workers: list[_Worker] = []
         self._queue: deque[_Pair] = deque()
         self._tickets: dict[_Pair, list[tuple[int, int]]] = {}  # who waits for a pair, and n
-        self._known: dict[_Pair, Verdict] = {}
-        self._done: list[tuple[int, Replies | Failure]] = []
+        self._known: dict[_Pair, Judgement] = {}
+        self._done: list[tuple[int, int, Judgement | Failure]] = []
 
     def submit(self, ticket: int, ask: Ask) -> None:
         pair = ask.prompt.user, ask.prompt.prefix
-        verdict = equal(*pair)
-        if verdict is not None or pair in self._known:
-            settled = self._known[pair] if verdict is None else float(verdict)
-            self._done.append((ticket, (Reply(value=settled),) * ask.n))
+        begun = time.perf_counter()
+        right, reason = compare(*pair, self._rules)
+        if right is not None:
+            judgement = Judgement(float(right), reason, time.perf_counter() - begun)
+            self._done.append((ticket, ask.n, judgement))
+        elif pair in self._known:
+            self._done.append((ticket, ask.n, self._known[pair]))
         elif pair in self._tickets:
             self._tickets[pair].append((ticket, ask.n))
         else:
@@ -64,6 +92,48 @@ class Judges:
             self._queue.append(pair)
 
     def poll(self, timeout: float) -> Sequence[tuple[int, Replies | Failure]]:
+        return [
+            (ticket, (Reply(text=found.reason, value=found.value),) * n)
+            if isinstance(found, Judgement)
+            else (ticket, found)
+            for ticket, n, found in self._poll(timeout)
+        ]
+
+    def judge(
+        self, pairs: Iterable[tuple[str, str | None]], *, ahead: int = 1_000
+    ) -> Iterator[Judgement]:
+        """A judgement for each pair (gold, answer), in their order; no answer is not right. Reads
+        up to `ahead` pairs further than the one it waits for. For judges with no other asks.
+
+        Raises `UserError` if the judges cannot be started.
+        """
+        waiting: deque[int] = deque()
+        found: dict[int, Judgement] = {}
+        for ticket, (gold, answer) in enumerate(pairs):
+            waiting.append(ticket)
+            if answer is None:
+                found[ticket] = Judgement(0.0, "no final answer", 0.0)
+            else:
+                self.submit(ticket, Ask(Prompt("", gold, answer), role="judge"))
+            found |= self._found(0.0)
+            while waiting and (waiting[0] in found or len(waiting) >= ahead):
+                while waiting[0] not in found:
+                    found |= self._found(1.0)
+                yield found.pop(waiting.popleft())
+        for ticket in waiting:
+            while ticket not in found:
+                found |= self._found(1.0)
+            yield found.pop(ticket)
+
+    def _found(self, timeout: float) -> dict[int, Judgement]:
+        found: dict[int, Judgement] = {}
+        for ticket, _, judgement in self._poll(timeout):
+            if isinstance(judgement, Failure):
+                raise UserError(judgement.error)
+            found[ticket] = judgement
+        return found
+
+    def _poll(self, timeout: float) -> list[tuple[int, int, Judgement | Failure]]:
         until = time.monotonic() + timeout
         while True:
             self._hand_out()
@@ -76,7 +146,7 @@ class Judges:
                 if worker.connection in heard:
                     self._hear(worker)
                 elif time.monotonic() >= due:
-                    self._lose(worker)
+                    self._lose(worker, f"took longer than {self._deadline:g} s")
             if self._done or not busy or time.monotonic() >= until:
                 self._hand_out()
                 done, self._done = self._done, []
@@ -84,7 +154,10 @@ class Judges:
 
     def close(self) -> None:
         for worker in self._workers:
-            worker.kill()
+            worker.connection.close()
+        if self._nursery is not None:
+            self._nursery.close()
+            self._nursery = None
         self._workers.clear()
         self._queue.clear()
         self._tickets.clear()
@@ -97,41 +170,57 @@ class Judges:
             try:
                 worker.judge(self._queue[0], self._deadline)
             except OSError:  # it died while it had nothing to do
-                worker.kill()
-                self._workers.remove(worker)
+                self._end(worker)
             else:
                 self._queue.popleft()
         starting = sum(worker.pair is None and worker.due is not None for worker in self._workers)
         while len(self._workers) < self._size and len(self._queue) > starting:
-            self._workers.append(_start())
+            if self._nursery is None or self._nursery.process.poll() is not None:
+                self._nursery = _Nursery()
+            connection = self._nursery.bear()
+            self._workers.append(_Worker(connection, due=time.monotonic() + _START))
             starting += 1
 
     def _hear(self, worker: "_Worker") -> None:
         try:
-            verdict = json.loads(worker.connection.recv_bytes())
+            said = json.loads(worker.connection.recv_bytes())
         except (EOFError, OSError):
-            self._lose(worker)
+            self._lose(worker, "the judge died of it")
             return
-        if worker.pair is not None:
-            self._settle(worker.pair, verdict)
+        if worker.pair is None:
+            worker.process = said
+            worker.connection.send_bytes(json.dumps(asdict(self._rules)).encode())
+        else:
+            value, reason, seconds, memory = said
+            self._settle(worker.pair, Judgement(value, reason, seconds))
+            if memory > _BLOATED:
+                self._end(worker)
         worker.pair = worker.due = None
 
-    def _lose(self, worker: "_Worker") -> None:
+    def _lose(self, worker: "_Worker", reason: str) -> None:
         """A process is past its time or dead. One that never came up is no verdict but a fault."""
-        worker.kill()
-        self._workers.remove(worker)
-        if worker.pair is not None:
-            self._settle(worker.pair, None)
+        self._end(worker)
+        if worker.pair is not None and worker.due is not None:
+            seconds = self._deadline + time.monotonic() - worker.due
+            self._settle(worker.pair, Judgement(None, reason, seconds))
             return
-        failure = Failure(f"a judge process did not start (exit code {worker.process.returncode})")
+        assert self._nursery is not None
+        code = self._nursery.process.poll()
+        failure = Failure(f"a judge process did not start (exit code {code})")
         while self._queue:
-            for ticket, _ in self._tickets.pop(self._queue.popleft()):
-                self._done.append((ticket, failure))
+            for ticket, n in self._tickets.pop(self._queue.popleft()):
+                self._done.append((ticket, n, failure))
 
-    def _settle(self, pair: "_Pair", verdict: Verdict) -> None:
+    def _end(self, worker: "_Worker") -> None:
+        worker.connection.close()
+        self._workers.remove(worker)
+        if worker.process is not None and self._nursery is not None:
+            self._nursery.end(worker.process)
+
+    def _settle(self, pair: "_Pair", judgement: Judgement) -> None:
         for ticket, n in self._tickets.pop(pair):
-            self._done.append((ticket, (Reply(value=verdict),) * n))
-        self._known[pair] = verdict
+            self._done.append((ticket, n, judgement))
+        self._known[pair] = judgement
         if len(self._known) > _REMEMBERED:
             del self._known[next(iter(self._known))]
 
@@ -141,40 +230,73 @@ _Pair = tuple[str, str]  # gold, answer
 
 @dataclass(slots=True, eq=False)
 class _Worker:
-    """A judge process. pair: what it judges. due: when it must have answered; None when idle."""
+    """A judge process. process: its id, once it has said so. pair: what it judges. due: when it
+    must have answered; None when idle."""
 
-    process: "subprocess.Popen[bytes]"
     connection: Connection
     due: float | None
     pair: _Pair | None = field(default=None)
+    process: int | None = field(default=None)
 
     def judge(self, pair: _Pair, deadline: float) -> None:
         self.connection.send_bytes(json.dumps([*pair, deadline]).encode())
         self.pair, self.due = pair, time.monotonic() + deadline
 
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        self.connection.close()
+
+_ORDER = struct.Struct("!ci")  # what to do, and the process to do it to
+_BEAR, _END = b"b", b"e"
 
 
-def _start() -> _Worker:
-    """A fresh interpreter, so that the caller's main module is never imported a second time and
-    Ctrl-C in a terminal does not reach it."""
-    here, there = socket.socketpair()
-    with there:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-c", f"{_WORK}; work({there.fileno()})"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            pass_fds=[there.fileno()],
-            process_group=0,
-        )
-    return _Worker(process, Connection(here.detach()), due=time.monotonic() + _START)
+class _Nursery:
+    """The process that loads sympy once, and forks and ends the judges.
+
+    It is a fresh interpreter, so that the caller's main module is never imported a second time and
+    Ctrl-C in a terminal does not reach it. It alone may end a judge: the judges are its children,
+    so no other process can have got a judge's id meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._control, there = socket.socketpair()
+        with there:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-c", f"{_NURSE}; nurse({there.fileno()})"],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[there.fileno()],
+                process_group=0,
+            )
+
+    def bear(self) -> Connection:
+        """The near end of a new judge's connection; should it not come up, that end is closed."""
+        here, there = socket.socketpair()
+        with there:
+            self._tell(_BEAR, 0, [there.fileno()])
+        return Connection(here.detach())
+
+    def end(self, process: int) -> None:
+        self._tell(_END, process, [])
+
+    def close(self) -> None:
+        """Ends all judges and waits for that."""
+        self._control.close()
+        try:
+            self.process.wait(timeout=_GRACE)
+        except subprocess.TimeoutExpired:  # it is still loading, and has no judges
+            self.process.kill()
+            self.process.wait()
+
+    def _tell(self, order: bytes, process: int, descriptors: list[int]) -> None:
+        try:
+            socket.send_fds(self._control, [_ORDER.pack(order, process)], descriptors)
+        except OSError:  # it is dead, and its judges with it
+            self.process.wait()
 
 
-def work(descriptor: int) -> None:
-    """The judge process: say that it is ready, then answer pairs until the parent is gone."""
+_GRACE = 5.0  # seconds
+
+
+def nurse(descriptor: int) -> None:
+    """The nursery's process: fork and end judges as told, until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
@@ -182,54 +304,105 @@ def work(descriptor: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory, hard))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     logging.disable()
-    connection = Connection(descriptor)
-    judge(r"\sqrt{4}", "x+1")  # loads sympy and its parser's tables before the clock runs
-    connection.send_bytes(b"null")
-    while True:
-        try:
-            gold, answer, deadline = json.loads(connection.recv_bytes())
-        except (EOFError, OSError):
-            os._exit(0)
-        # Should the parent die meanwhile, the kernel ends this process: no handler, no Python.
-        signal.setitimer(signal.ITIMER_REAL, 2 * deadline + 1)
-        verdict = judge(gold, answer)
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        connection.send_bytes(json.dumps(verdict).encode())
+    sys.dont_write_bytecode = True  # judges may not write files
+    judge(r"\sqrt{4}", "x+1")  # loads sympy and its parser's tables
+    gc.freeze()
+    control = socket.socket(fileno=descriptor)
+    judges: set[int] = set()
+    while order := _next_order(control):
+        what, process, descriptors = order
+        if what == _END and process in judges:
+            _kill(process)
+            judges.remove(process)
+        for connection in descriptors:
+            if child := os.fork():
+                judges.add(child)
+                os.close(connection)
+            else:
+                control.close()
+                _work(connection)
+    for process in judges:
+        _kill(process)
 
 
-def judge(gold: str, answer: str) -> Verdict:
-    """Whether `answer` says the same as `gold`, by algebra; may take for ever.
-
-    Around math-verify's gaps: tuples are compared member by member, lists in any order, words
-    letter by letter (it multiplies the letters), numerals with their base. Units are not compared.
-    """
+def _next_order(control: socket.socket) -> tuple[bytes, int, list[int]] | None:
     try:
-        return _judge(gold, answer)
-    except Exception:  # sympy raises all kinds, RecursionError and MemoryError among them
+        message, descriptors, _, _ = socket.recv_fds(control, _ORDER.size, 1)
+        return *_ORDER.unpack(message), descriptors
+    except (OSError, struct.error):
         return None
 
 
-def _judge(gold: str, answer: str) -> Verdict:
-    settled = equal(gold, answer)
-    if settled is not None:
-        return float(settled)
+def _kill(process: int) -> None:
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+
+
+def _work(descriptor: int) -> NoReturn:
+    """A judge's process: say its id, be told the rules, answer pairs until the parent is gone."""
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+        connection = Connection(descriptor)
+        connection.send_bytes(json.dumps(os.getpid()).encode())
+        rules = Conventions(**json.loads(connection.recv_bytes()))
+        while True:
+            gold, answer, deadline = json.loads(connection.recv_bytes())
+            # Should both parents die meanwhile, the kernel ends this process: no handler runs.
+            signal.setitimer(signal.ITIMER_REAL, 2 * deadline + 1)
+            begun = time.perf_counter()
+            right, reason = judge(gold, answer, rules)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            value = None if right is None else float(right)
+            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+            said = [value, reason, time.perf_counter() - begun, memory]
+            connection.send_bytes(json.dumps(said).encode())
+    finally:
+        os._exit(0)
+
+
+def judge(gold: str, answer: str, rules: Conventions = USUAL) -> Verdict:
+    """Whether `answer` says the same as `gold`, by algebra; may take for ever.
+
+    Around math-verify's gaps: tuples are compared member by member, lists in any order, words
+    letter by letter (it multiplies the letters), numerals with their base.
+    """
+    try:
+        return _judge(gold, answer, rules)
+    except Exception as error:  # sympy raises all kinds, RecursionError and MemoryError among them
+        return Verdict(None, f"cannot be worked out ({type(error).__name__})")
+
+
+def _judge(gold: str, answer: str, rules: Conventions) -> Verdict:
+    settled = compare(gold, answer, rules)
+    if settled.right is not None:
+        return settled
     one, other = take_apart(gold), take_apart(answer)
+    apart = tell_apart(one, other, rules)
+    if apart is not None:
+        return apart
+    one, other = in_one_unit(one, other, rules)
     names = _letters(one.name), _letters(other.name)
     if names[0] != names[1] and (all(names) or "=" in one.body + other.body):
-        return _verified(_equation(one), _equation(other))
+        return _verified(_equation(one), _equation(other), rules)
     if _is_words(one.body, gold) and _is_words(other.body, answer):
-        return float(_letters(one.body) == _letters(other.body))
+        return _said(_letters(one.body) == _letters(other.body), "words")
     if (numeral := _BASED.fullmatch(one.body)) and other.body.isdigit():
-        return float(numeral[1] == other.body)  # a question that sets the base need not be echoed
+        # A question that sets the base need not be echoed.
+        return _said(numeral[1] == other.body, "digits")
     if (numeral := _BASED.fullmatch(other.body)) and one.body.isdigit():
-        return float(numeral[1] == one.body and numeral[2] == "10")
+        return _said(numeral[1] == one.body and numeral[2] == "10", "digits and base")
     left, right = items(one.body), items(other.body)
     if left and right and len(left.members) == len(right.members):
-        if left.ordered and right.ordered:
-            return _in_order(left, right)
+        in_order = rules.lists == "ordered" and not left.left and not right.left
+        if in_order or (left.ordered and right.ordered):
+            return _in_order(left, right, rules)
         if not left.ordered and not right.ordered:
-            return _in_any_order(left, right)
-    return _verified(one.body, other.body)
+            return _in_any_order(left, right, rules)
+    return _verified(one.body, other.body, rules)
+
+
+def _said(same: bool, what: str) -> Verdict:
+    return Verdict(same, f"{'same' if same else 'different'} {what}")
 
 
 def _equation(answer: Parts) -> str:
@@ -249,33 +422,34 @@ def _is_words(body: str, raw: str) -> bool:
     return letters.isalpha() and (len(letters) > 4 or (len(letters) > 1 and "\\" in raw))
 
 
-def _in_order(gold: Items, answer: Items) -> Verdict:
+def _in_order(gold: Items, answer: Items, rules: Conventions) -> Verdict:
     if (gold.left, gold.right) != (answer.left, answer.right):
-        return 0.0
-    verdicts: list[Verdict] = []
-    for mine, theirs in zip(gold.members, answer.members, strict=True):
-        verdicts.append(_judge(mine, theirs))
-        if verdicts[-1] == 0.0:
-            return 0.0
-    return None if None in verdicts else 1.0
+        return Verdict(False, "different brackets")
+    undecided: Verdict | None = None
+    for number, pair in enumerate(zip(gold.members, answer.members, strict=True), start=1):
+        verdict = _judge(*pair, rules)
+        if verdict.right is False:
+            return Verdict(False, f"different at {number}")
+        undecided = undecided or (verdict if verdict.right is None else None)
+    return undecided or Verdict(True, "same members, by algebra")
 
 
-def _in_any_order(gold: Items, answer: Items) -> Verdict:
+def _in_any_order(gold: Items, answer: Items, rules: Conventions) -> Verdict:
     """Each member of the answer is used once, so multiple roots must be named as often."""
     left = list(answer.members)
-    for mine in gold.members:
-        verdicts = [_judge(mine, theirs) for theirs in left]
-        if 1.0 not in verdicts:
-            return None if None in verdicts else 0.0
-        del left[verdicts.index(1.0)]
-    return 1.0
+    for number, mine in enumerate(gold.members, start=1):
+        verdicts = [_judge(mine, theirs, rules).right for theirs in left]
+        if True not in verdicts:
+            return Verdict(None if None in verdicts else False, f"member {number} is not found")
+        del left[verdicts.index(True)]
+    return Verdict(True, "same members, by algebra")
 
 
-def _verified(gold: str, answer: str) -> Verdict:
+def _verified(gold: str, answer: str, rules: Conventions) -> Verdict:
     """math-verify's verdict. It is asked both ways round: one way it takes the right-hand side of
     whatever equation is the answer (`2x + z = 1` for 1), the other way only of an assignment.
 
-    Both sides are read as LaTeX alone: its other reader picks the last number out of a text.
+    Both sides are read as LaTeX alone: its other reader evaluates Python.
     """
     from math_verify import LatexExtractionConfig, parse, verify
 
@@ -287,17 +461,19 @@ def _verified(gold: str, answer: str) -> Verdict:
 
     one, other = read(gold), read(answer)
     if not one or not other:
-        return None
+        return Verdict(None, f"the {'answer' if one else 'gold answer'} cannot be read as LaTeX")
 
     def holds(gold: list[object], answer: list[object]) -> bool:
         return bool(
             verify(
                 gold,
                 answer,
-                allow_set_relation_comp=True,
+                float_rounding=rules.places,
+                allow_set_relation_comp=rules.intervals == "sets",
                 timeout_seconds=None,
                 raise_on_error=True,
             )
         )
 
-    return float(holds(one, other) and holds(other, one))
+    same = holds(one, other) and holds(other, one)
+    return Verdict(same, "equal by algebra" if same else "not equal by algebra")
