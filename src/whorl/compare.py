@@ -1,0 +1,507 @@
+"""Recipes compared at equal cost: one base model, the same problems, the same number of generated
+tokens, the same verifier and evaluation, several seeds.
+
+What none of the papers reports jointly (papers.md 5.6). Every sampled token counts: discarded
+branches, critiques, revisions, rollouts, the small model and the PRM. A cheap recipe goes over the
+problems again under another seed until its tokens are used up, an expensive one may not reach them
+all. Everything lies in one folder, and what is there is not done again.
+"""
+
+import json
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import accumulate, islice
+from math import ceil
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+
+from whorl import __version__, iterate, settings, stages
+from whorl.ask import Engine
+from whorl.data.atomic import replacing
+from whorl.data.examples import read_examples
+from whorl.data.forest import read_trees
+from whorl.data.problems import read_problems
+from whorl.entries import Entry
+from whorl.errors import UserError
+from whorl.evaluate import Decoding, Score, read_scores, write_scores
+from whorl.folder import RunFolder
+from whorl.iterate import Engines, Watch
+from whorl.problem import Problem
+from whorl.stages import Plan, Progress
+from whorl.tree import Tree
+
+KS = (1, 4, 8)
+"""Pass@k is told for these k, as far as there are so many samples."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What is compared, and on what.
+
+    tokens: sampled tokens that each method may spend, per seed.
+    seeds: how many; each draws other samples and another order of training.
+    evaluate: the attempts for pass@k; accuracy is that of one greedy attempt.
+    width: searches in flight. jobs: methods at work at once, each in a process of its own.
+    """
+
+    problems: Path
+    test: Path
+    engines: Engines
+    entries: tuple[Entry, ...]
+    tokens: int
+    seeds: int = 3
+    evaluate: Decoding = Decoding(n=8, temperature=0.8, top_p=0.95)  # noqa: RUF009 (frozen)
+    width: int = 256
+    jobs: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("tokens", "seeds", "width", "jobs"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} should be at least 1, not {getattr(self, name)}")
+        if not self.entries:
+            raise UserError("there is no recipe to compare")
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Trees within a budget.
+
+    passes: how many trees count of each pass over the problems, the first ones in problem order.
+    problems: that have a tree. failed: searches that ended in an error.
+    tokens: sampled for them. left_out: for trees that were grown and would exceed the budget.
+    wall, cpu: seconds of the call that finished growing.
+    """
+
+    passes: Sequence[int] = ()
+    problems: int = 0
+    failed: int = 0
+    tokens: int = 0
+    left_out: int = 0
+    wall: float = 0.0
+    cpu: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One student of a method and what it took.
+
+    tokens: sampled for this student and those before it; left_out: sampled and not used.
+    problems, passes, trees, failed: of this student's trees; a pass may have been cut short.
+    examples: learned from. trained_tokens: their completions' tokens, times the epochs.
+    dropped, tally: of the harvest.
+    wall, cpu: seconds of growing, training and measuring since the student before.
+    """
+
+    tokens: int
+    left_out: int
+    problems: int
+    passes: int
+    trees: int
+    failed: int
+    examples: int
+    trained_tokens: int
+    dropped: Mapping[str, int]
+    tally: Mapping[str, int]
+    wall: float
+    cpu: float
+
+
+@dataclass(frozen=True, slots=True)
+class Student:
+    """A point with its scores: greedy, and sampled for pass@k."""
+
+    point: Point
+    greedy: Sequence[Score]
+    sampled: Sequence[Score]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One method under one seed; the last student has used all the tokens."""
+
+    entry: Entry
+    seed: int
+    students: Sequence[Student]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a comparison found; results in the order of entries, then seeds."""
+
+    base: tuple[Sequence[Score], Sequence[Score]]
+    results: Sequence[Result]
+
+
+def compare(folder: RunFolder, comparison: Comparison, watch: Watch) -> Outcome:
+    """Play a comparison in `folder`, or go on with the one there.
+
+    Seeds and recipes may be added later. Raises `UserError` if a role is not answered, and if the
+    tokens do not last for a method's first tree.
+    """
+    check(comparison)
+    jobs = [job for job in _jobs(folder.path, comparison) if not job.done()]
+    _side_by_side(jobs, comparison.jobs, watch)
+    return read(folder.path, comparison)
+
+
+def check(comparison: Comparison) -> None:
+    """Raises `UserError` unless everyone who is asked is named and there are problems to work on
+    and others to measure on."""
+    for entry in comparison.entries:
+        for role in entry.grow.roles:
+            if not getattr(comparison.engines, role):
+                raise UserError(f"{entry.name} asks a {role}: name one, --{role} local:FOLDER")
+    train = {problem.question for problem in read_problems(comparison.problems)}
+    test = {problem.question for problem in read_problems(comparison.test)}
+    for path, found in ((comparison.problems, train), (comparison.test, test)):
+        if not found:
+            raise UserError(f"there are no problems in {path}")
+    if common := len(train & test):
+        raise UserError(
+            f"{common:,} problems are both in {comparison.problems} and in {comparison.test}; "
+            "what a model was trained on measures nothing"
+        )
+
+
+def read(path: Path, comparison: Comparison) -> Outcome:
+    """What a finished comparison found."""
+    results = []
+    for entry in comparison.entries:
+        for seed in range(comparison.seeds):
+            students = []
+            for number in range(1, len(entry.shares) + 1):
+                place = _place(path, entry, seed) / f"{number}"
+                point = Point(**json.loads((place / "point.json").read_text()))
+                students.append(Student(point, *_scores(place)))
+            results.append(Result(entry, seed, students))
+    return Outcome(_scores(path / "base"), results)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """Work that is done in one process: the methods that share trees, under one seed; without a
+    method, the base model's evaluation."""
+
+    path: Path
+    comparison: Comparison
+    entries: tuple[Entry, ...] = ()
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        return f"{self.entries[0].forest}, seed {self.seed}" if self.entries else "base"
+
+    def done(self) -> bool:
+        if not self.entries:
+            return (self.path / "base" / "sampled.jsonl").exists()
+        places = [_place(self.path, e, self.seed) / f"{len(e.shares)}" for e in self.entries]
+        return all((place / "point.json").exists() for place in places)
+
+    def run(self, watch: Watch) -> None:
+        if not self.entries:
+            base = self.path / "base"
+            base.mkdir(exist_ok=True)
+            _measure(base, self.comparison, self.comparison.engines.policy, watch)
+        for entry in self.entries:
+            _play(self.path, self.comparison, entry, self.seed, watch)
+
+
+def _jobs(path: Path, comparison: Comparison) -> Iterator[_Job]:
+    forests: dict[str, list[Entry]] = {}
+    for entry in comparison.entries:
+        forests.setdefault(entry.forest, []).append(entry)
+    yield _Job(path, comparison)
+    for seed in range(comparison.seeds):
+        for entries in forests.values():
+            yield _Job(path, comparison, tuple(entries), seed)
+
+
+def _place(path: Path, entry: Entry, seed: int) -> Path:
+    return path / f"seed-{seed}" / entry.name
+
+
+def _play(path: Path, comparison: Comparison, entry: Entry, seed: int, watch: Watch) -> None:
+    """Every student of a method under one seed."""
+    place = _place(path, entry, seed)
+    forest = path / f"seed-{seed}" / "trees" / entry.forest
+    spent = 0
+    last: Path | None = None
+    with RunFolder.open(place, settings.say(entry), version=__version__):
+        for number, share in enumerate(entry.shares, start=1):
+            home = place / f"{number}"
+            home.mkdir(exist_ok=True)
+            forest = home / "trees" if entry.rounds else forest
+            budget = int(comparison.tokens * share) - spent
+            first = 1_000_000 * seed + 1000 * (number if entry.rounds else 0)
+            plan = Plan(entry.grow, entry.forest, first, comparison.width)
+            gathered = _gather(forest, comparison, plan, budget, last, watch)
+            if not gathered.passes:
+                least = ceil((spent + gathered.left_out) / share)
+                raise UserError(
+                    f"{entry.name}: {comparison.tokens:,} tokens do not last for one tree; with "
+                    f"seed {seed} it takes --tokens {least} at least"
+                )
+            if not (home / "point.json").exists():
+                clock = _Clock()
+                student = _learn(home, entry, gathered, forest, comparison, seed)
+                _measure(home, comparison, student.model, watch)
+                wall, cpu = clock.read()
+                point = replace(
+                    student.point,
+                    tokens=spent + gathered.tokens,
+                    wall=gathered.wall + wall,
+                    cpu=gathered.cpu + cpu,
+                )
+                _write(home / "point.json", point)
+                watch.say(f"{entry.name}, seed {seed}: measured at {point.tokens:,} tokens")
+            if entry.rounds:
+                spent, last = spent + gathered.tokens, home / "last.jsonl"
+                _keep(last, gathered.passes[:1], forest)
+                if (home / "checkpoint").exists():
+                    policy = f"local:{home / 'checkpoint'}"
+                    engines = replace(comparison.engines, policy=policy)
+                    comparison = replace(comparison, engines=engines)
+
+
+def _gather(
+    path: Path, comparison: Comparison, plan: Plan, budget: int, last: Path | None, watch: Watch
+) -> Gathered:
+    """Grow trees in problem order, pass after pass, until the next one would exceed `budget`.
+
+    last: trees of the round before, for the first pass. More budget adds to the trees there are.
+    """
+    record = path / f"{budget}.json"
+    if record.exists():
+        return Gathered(**json.loads(record.read_text()))
+    problems = list(read_problems(comparison.problems))
+    clock = _Clock()
+    passes: list[int] = []
+    spent = left_out = failed = 0
+    with iterate.opened(comparison.engines) as engines:
+        while not left_out:
+            number = len(passes) + 1
+            left = budget - spent
+            own = replace(plan, seed=plan.seed + number)
+            said = {"recipe": settings.say(plan.recipe), "seed": own.seed}
+            said["policy"] = comparison.engines.policy
+            with RunFolder.open(path / f"{number}", said, version=__version__) as folder:
+                costs, missed = _pass(folder, problems, own, engines, left, last)
+                failed += missed
+            fit = sum(total <= left for total in accumulate(costs))
+            if not costs:
+                raise UserError(f"{plan.name}: no search succeeded, see {folder.failures}")
+            passes += [fit] if fit else []
+            spent += sum(costs[:fit])
+            left_out, last = sum(costs[fit:]), None
+            watch.say(f"{plan.name}, pass {number}: {fit:,} trees, {spent:,} tokens so far")
+    reached = len({tree.problem.id for tree in _counted(path, passes)})
+    gathered = Gathered(passes, reached, failed, spent, left_out, *clock.read())
+    _write(record, gathered)
+    return gathered
+
+
+def _pass(
+    folder: RunFolder,
+    problems: Sequence[Problem],
+    plan: Plan,
+    engines: Mapping[str, Engine],
+    budget: int,
+    last: Path | None,
+) -> tuple[list[int], int]:
+    """Grow trees, some problems at a time, until they exceed the budget or no problem is left;
+    returns what each cost, in problem order, and how many searches failed.
+
+    How many are started depends on the costs of those before alone, so the trees are the same
+    however often the work is interrupted.
+    """
+    costs: list[int] = []
+    started = failed = 0
+    while started < len(problems) and sum(costs) <= budget:
+        more = 8 * started
+        if costs:  # at the mean cost so far, less a fifth: the mean is only an estimate
+            more = min(more, int(0.8 * (budget - sum(costs)) * started / sum(costs)))
+        started = min(len(problems), started + max(1, more))
+        now = problems[:started]
+        grown = stages.grow(folder, partial(iter, now), plan, engines, last=last)
+        failed = len(grown.failures)
+        ids = {problem.id for problem in now}
+        trees = read_trees(folder.trees)
+        costs = [sum(tree.cost.values()) for tree in trees if tree.problem.id in ids]
+    return costs, failed
+
+
+def _counted(path: Path, passes: Sequence[int]) -> Iterator[Tree]:
+    """The trees that count, pass by pass."""
+    for number, count in enumerate(passes, start=1):
+        yield from islice(read_trees(path / f"{number}" / "trees.jsonl"), count)
+
+
+def _keep(file: Path, passes: Sequence[int], path: Path) -> None:
+    with replacing(file) as out:
+        for tree in _counted(path, passes):
+            out.write(tree.to_json().encode() + b"\n")
+
+
+@dataclass(frozen=True, slots=True)
+class _Learned:
+    """A student's folder, and what is known of it before it is measured."""
+
+    model: Path
+    point: Point
+
+
+def _learn(
+    home: Path,
+    entry: Entry,
+    gathered: Gathered,
+    forest: Path,
+    comparison: Comparison,
+    seed: int,
+) -> _Learned:
+    """Harvest the trees that count and train; without examples the student is who it was."""
+    from whorl.learn.train import train  # takes seconds
+
+    trees, examples = home / "trees.jsonl", home / "examples.jsonl"
+    _keep(trees, gathered.passes, forest)
+    harvested = stages.harvest(trees, entry.harvest, examples)
+    trees.unlink()
+    model, learned, tokens = iterate.model_folder(comparison.engines.policy), 0, 0
+    if harvested.examples:
+        training = replace(entry.train, seed=entry.train.seed + seed)
+        objective = entry.harvest.objective
+        base, model = model, home / "checkpoint"
+        result = train(base, read_examples(examples), model, settings=training, objective=objective)
+        learned, tokens = result.examples, result.tokens * training.epochs
+    point = Point(
+        tokens=gathered.tokens,
+        left_out=gathered.left_out,
+        problems=gathered.problems,
+        passes=len(gathered.passes),
+        trees=sum(gathered.passes),
+        failed=gathered.failed,
+        examples=learned,
+        trained_tokens=tokens,
+        dropped=harvested.dropped,
+        tally=harvested.tally,
+        wall=0.0,
+        cpu=0.0,
+    )
+    return _Learned(model, point)
+
+
+def _measure(home: Path, comparison: Comparison, model: Path | str, watch: Watch) -> None:
+    """Attempt the test problems once greedily, then several times; what is there is kept."""
+    spec = model if isinstance(model, str) else f"local:{model}"
+    engines = replace(comparison.engines, policy=spec)
+    sampled = comparison.evaluate
+    greedy = replace(sampled, n=1, temperature=0.0, top_p=1.0)
+    for name, decoding in (("greedy", greedy), ("sampled", sampled)):
+        file = home / f"{name}.jsonl"
+        if not file.exists():
+            journal = home / f"{name}.db"
+            write_scores(
+                file, iterate.measure(engines, comparison.test, decoding, watch, journal=journal)
+            )
+            for left in home.glob(f"{name}.db*"):
+                left.unlink()
+
+
+def _scores(home: Path) -> tuple[Sequence[Score], Sequence[Score]]:
+    return read_scores(home / "greedy.jsonl"), read_scores(home / "sampled.jsonl")
+
+
+def _write(path: Path, facts: Gathered | Point) -> None:
+    with replacing(path) as file:
+        file.write(json.dumps(asdict(facts), indent=2).encode() + b"\n")
+
+
+class _Clock:
+    """Seconds since it was made: of the wall, and of this process."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic(), time.process_time()
+
+    def read(self) -> tuple[float, float]:
+        return time.monotonic() - self._start[0], time.process_time() - self._start[1]
+
+
+def _side_by_side(jobs: Sequence[_Job], most: int, watch: Watch) -> None:
+    """Do the jobs, `most` at once, each in a process of its own; the first that fails ends all."""
+    context = multiprocessing.get_context("spawn")
+    queue = list(jobs)[::-1]
+    running: dict[Connection, SpawnProcess] = {}
+    try:
+        while queue or running:
+            while queue and len(running) < most:
+                job = queue.pop()
+                ours, theirs = context.Pipe(duplex=False)
+                process = context.Process(target=_work, args=(job, theirs), name=job.name)
+                process.start()
+                theirs.close()
+                running[ours] = process
+            for pipe in wait(list(running)):
+                assert isinstance(pipe, Connection)
+                try:
+                    line = pipe.recv()
+                except EOFError:
+                    process = running.pop(pipe)
+                    process.join()
+                    if process.exitcode:
+                        raise RuntimeError(
+                            f"the process of {process.name} ended with code {process.exitcode}"
+                        ) from None
+                    continue
+                if isinstance(line, UserError):
+                    raise line
+                watch.say(line)
+    finally:
+        for process in running.values():
+            process.terminate()
+            process.join()
+
+
+def _work(job: _Job, pipe: Connection) -> None:
+    """The child: one thread, deaf to Ctrl-C, which is the parent's to handle, and not outliving
+    it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    import torch
+
+    torch.set_num_threads(1)
+    try:
+        job.run(_Speaker(pipe))
+    except UserError as error:
+        pipe.send(error)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+class _Speaker:
+    """Watches in a child: passes on what is said, and how each stage ended."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+
+    @contextmanager
+    def stage(self, title: str, progress: Progress) -> Iterator[None]:
+        yield
+
+    def training(self, step: int, steps: int, loss: float) -> None: ...
+
+    def wrote(self, path: Path, what: str) -> None: ...
+
+    def say(self, line: str) -> None:
+        self._pipe.send(line)
