@@ -5,6 +5,7 @@ Shapes: T tokens of one row of prefix trees, n blocks of Q tokens, each of which
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 from torch.nn.functional import pad
@@ -27,7 +28,7 @@ def options(batch: Batch) -> dict[str, Any]:
     if "keys" in batch:
         return {
             "position_ids": batch["positions"],
-            "blocks": (batch["keys"], batch["seen"]),
+            "blocks": (batch["keys"], batch["seen"], batch["runs"]),
         }
     if "ends" in batch:
         return {"position_ids": batch["positions"], "attention_mask": block_mask(batch["ends"])}
@@ -41,30 +42,44 @@ def gathered(
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    blocks: tuple[Tensor, Tensor] | None = None,
+    blocks: tuple[Tensor, Tensor, list[tuple[int, int]]] | None = None,
     **others: Any,
 ) -> tuple[Tensor, None]:
     """Scaled dot-product attention of each block of tokens to the keys gathered for it.
 
-    A dense mask over the row would cost T x T products, most of them for nothing; this costs T x K.
-    query: `[1, heads, T, head size]`. blocks: keys and seen of a batch; without, it is the ordinary
-    kind.
+    A dense mask over the row would cost T x T products, most of them for nothing; this costs T x K,
+    for the K of each run of blocks.
+    query: `[1, heads, T, head size]`. blocks: keys, seen and runs of a batch; without, it is the
+    ordinary kind.
     """
     if blocks is None:
         result: tuple[Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, **others
         )
         return result
-    keys, seen = blocks
-    (_, heads, length, size), (count, most) = query.shape, keys.shape
+    keys, seen, runs = blocks
+    (_, heads, length, size), (count, _) = query.shape, keys.shape
     width = seen.shape[2]
     query = pad(query[0], (0, 0, 0, count * width - length)).view(heads, count, width, size)
-    key, value = (
-        states[0].index_select(1, keys.flatten()).view(-1, count, most, size).transpose(0, 1)
-        for states in (key, value)
-    )
-    found, _ = sdpa_attention_forward(module, query.transpose(0, 1), key, value, seen, **others)
-    return found.reshape(1, count * width, heads, size)[:, :length], None
+    found = []
+    first = 0
+    for last, most in runs:
+        at = keys[first:last, :most].flatten()
+        key_states, value_states = (
+            states[0].index_select(1, at).view(-1, last - first, most, size).transpose(0, 1)
+            for states in (key, value)
+        )
+        part, _ = sdpa_attention_forward(
+            module,
+            query[:, first:last].transpose(0, 1),
+            key_states,
+            value_states,
+            seen[first:last, ..., :most],
+            **others,
+        )
+        found.append(part)
+        first = last
+    return torch.cat(found).reshape(1, count * width, heads, size)[:, :length], None
 
 
 def block_mask(ends: Tensor) -> BlockMask:

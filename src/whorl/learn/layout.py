@@ -15,7 +15,7 @@ from torch import Tensor
 
 from whorl.example import Likelihood, Objective
 from whorl.learn.corpus import Encoded, TokenPath
-from whorl.learn.pack import Packing, PrefixTree, cut, prefix_tree
+from whorl.learn.pack import Packing, PrefixTree, cut, prefix_tree, runs
 
 LogProbs: TypeAlias = Sequence[NDArray[np.float32]]
 """The reference model's log-probability of every completion token, by path of the corpus."""
@@ -27,6 +27,7 @@ class Batch(TypedDict, total=False):
     ids: `[B, T]` token ids; one row of prefix trees, or paths padded on the right.
     positions: `[1, T]` positions of the tokens of prefix trees.
     keys, seen: `[n, K]`, `[n, 1, Q, K]` what each block of Q tokens may attend to (`Blocks`).
+    runs: the blocks that are computed together (`pack.runs`).
     ends: `[1, T]` one past the last token of a token's subtree, for FlexAttention.
     keep: positions within a row at which logits are needed in any row.
     at: `[M]` where a target is predicted among the kept logits, row by row.
@@ -45,6 +46,7 @@ class Batch(TypedDict, total=False):
     positions: Tensor
     keys: Tensor
     seen: Tensor
+    runs: list[tuple[int, int]]
     ends: Tensor
     keep: Tensor
     at: Tensor
@@ -166,6 +168,7 @@ def _ancestors(tree: PrefixTree, packing: Packing) -> Batch:
         blocks = cut(tree)
         batch["keys"] = torch.from_numpy(blocks.keys)
         batch["seen"] = torch.from_numpy(blocks.seen[:, None])
+        batch["runs"] = runs(blocks)
     return batch
 
 

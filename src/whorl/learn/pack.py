@@ -127,6 +127,28 @@ def cut(tree: PrefixTree, *, size: int = BLOCK) -> Blocks:
     return Blocks(keys, seen)
 
 
+JOIN = 256
+"""What one more call of attention costs, in blocks times keys (docs/log.md)."""
+
+
+def runs(blocks: Blocks) -> list[tuple[int, int]]:
+    """Blocks to compute together: one past a run's last block, and the keys of its longest.
+
+    Deep blocks have many keys; a run by itself spares the others theirs.
+    """
+    used: NDArray[np.bool_] = np.any(blocks.seen, axis=1)
+    lengths = used.shape[1] - used[:, ::-1].argmax(1)
+
+    def costs(first: int) -> Iterable[float]:
+        most = 0
+        for count, length in enumerate(lengths[first:], start=1):
+            most = max(most, int(length))
+            yield count * most + JOIN
+
+    found = partition(len(lengths), costs)
+    return [(last, int(lengths[first:last].max())) for first, last in found]
+
+
 def _above(tree: PrefixTree, token: int) -> NDArray[np.intp]:
     """The token's ancestors, the first token of its path first."""
     above = []
