@@ -3,13 +3,16 @@ import math
 import resource
 import shutil
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+import whorl
 from whorl.ask import Prompt
 from whorl.chat import Chat
 from whorl.engines.local import Local
@@ -93,7 +96,30 @@ def test_the_result_is_an_ordinary_model_folder(tiny_model: Path, trained: Path)
     )
     prompt = Prompt("", "Problem: 1+1")
     assert Chat.load(trained).encode(prompt) == Chat.load(tiny_model).encode(prompt)
-    assert AutoTokenizer.from_pretrained(trained).chat_template
+    tokenizer = AutoTokenizer.from_pretrained(trained)
+    turn = [{"role": "user", "content": "Problem: 1+1"}]
+    text = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+    assert text == Chat.load(tiny_model).render(prompt)
+    assert model.generation_config.eos_token_id == tokenizer.eos_token_id
+    assert "whorl" not in (trained / "config.json").read_text()  # nothing that only we can load
+
+
+def test_the_model_card_says_what_was_done(trained: Path) -> None:
+    card = (trained / "README.md").read_text()
+    result = json.loads((trained / "training.json").read_text())["result"]
+    for part in (
+        "---\nlibrary_name: transformers\n",
+        f"whorl {whorl.__version__}",
+        f"transformers {transformers.__version__}",
+        f"torch {torch.__version__}",
+        f"| examples | 20, {result['tokens']} completion tokens |",
+        f"| loss over the last epoch | {result['loss']:.4f} |",
+        "| objective | Likelihood |",
+        "| lr | 0.001 |",
+        "| seed | 1 |",
+        "| lora | none, all weights were trained |",
+    ):
+        assert part in card
 
 
 def test_training_reports_what_it_did(tiny_model: Path, tmp_path: Path) -> None:
@@ -233,6 +259,29 @@ def test_a_full_disk_is_one_clear_line(
     assert same(out, trained)
 
 
+def test_a_disk_that_fills_up_later_leaves_the_old_checkpoint(
+    tiny_model: Path, trained: Path, tmp_path: Path
+) -> None:
+    """Full after the first checkpoint, at the second one's weights: it goes on from the first."""
+    out, whole = tmp_path / "out", resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    class Filling(Log):
+        def training(self, step: int, steps: int, loss: float) -> None:
+            super().training(step, steps, loss)
+            if step == 4:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, whole[1]))
+
+    try:
+        with pytest.raises(UserError, match=r"cannot be written; is the disk full\?"):
+            train(tiny_model, EXAMPLES, out, settings=SETTINGS, watch=Filling())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, whole)
+    log = Log()
+    train(tiny_model, EXAMPLES, out, settings=SETTINGS, watch=log)
+    assert log.losses[0][0] == 4  # an epoch has 3 steps and ends in a checkpoint
+    assert same(out, trained)
+
+
 def test_the_same_call_again_returns_the_same_result(
     tiny_model: Path, trained: Path, tmp_path: Path
 ) -> None:
@@ -337,3 +386,41 @@ def test_bfloat16_arithmetic_keeps_float32_weights(
     assert {t.dtype for t in weights(tmp_path / "out").values()} == {torch.float32}
     assert not same(tmp_path / "out", trained)
     assert closest(tmp_path / "out", trained) < 8 * SETTINGS.lr  # no more than the steps can move
+
+
+def test_how_it_is_computed_hardly_changes_the_losses(tiny_model: Path, tmp_path: Path) -> None:
+    losses = {}
+    for name, how in {
+        "plain": SETTINGS,
+        "recomputed": replace(SETTINGS, checkpointing=True),
+        "bfloat16": replace(SETTINGS, bf16=True),
+    }.items():
+        log = Log()
+        train(tiny_model, EXAMPLES, tmp_path / name, settings=how, watch=log)
+        losses[name] = [loss for _, _, loss in log.losses]
+    assert losses["recomputed"] == pytest.approx(losses["plain"], rel=1e-6)
+    assert losses["bfloat16"] == pytest.approx(losses["plain"], rel=2e-3)
+    assert losses["bfloat16"] != losses["plain"]
+    assert closest(tmp_path / "recomputed", tmp_path / "plain") < 1e-6
+
+
+@pytest.mark.parametrize("name", ["tensorboard", "wandb"])
+def test_a_tracker_is_reached_or_missed_before_anything_is_done(
+    tiny_model: Path, tmp_path: Path, name: str
+) -> None:
+    settings = replace(SETTINGS, report_to=(name,))
+    if find_spec(name) is None:
+        with pytest.raises(UserError, match=rf"report_to = {name}: .* be installed") as caught:
+            train(tiny_model, EXAMPLES, tmp_path / "out", settings=settings)
+        assert "\n" not in str(caught.value)
+        assert not list(tmp_path.iterdir())
+    elif name == "tensorboard":  # the one that needs no server
+        train(tiny_model, EXAMPLES, tmp_path / "out", settings=settings)
+        assert list(tmp_path.glob("out/runs/*/events*"))
+
+
+def test_an_unknown_tracker_is_one_line(tiny_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"report_to = wandv: wandv is not supported"):
+        settings = replace(SETTINGS, report_to=("wandv",))
+        train(tiny_model, EXAMPLES, tmp_path / "out", settings=settings)
+    assert not list(tmp_path.iterdir())

@@ -27,7 +27,7 @@ from whorl.learn.batches import Steps, plan
 from whorl.learn.card import write_card
 from whorl.learn.corpus import Corpus, Encoded, encode
 from whorl.learn.pack import Packing
-from whorl.learn.trainer import Task, TreeTrainer, arguments
+from whorl.learn.trainer import Task, TreeTrainer, arguments, check_trackers
 from whorl.learn.training import Training, TrainResult, Watch
 from whorl.learn.unfinished import RECORD, begin, finished, identify, latest, publish, writing
 
@@ -57,6 +57,7 @@ def train(
     identity = identify(model, corpus, objective, settings)
     if out.exists():
         return finished(out, identity)
+    check_trackers(settings.report_to)
     state = PartialState(cpu=not torch.accelerator.is_available())
     partial = out.with_name(out.name + ".partial")
     if state.is_main_process:
@@ -74,6 +75,8 @@ def train(
                 record = identity | {"result": asdict(result)}
                 (folder / RECORD).write_text(json.dumps(record))
                 write_card(folder, model, objective, settings, result)
+                if (tracked := partial / "runs").exists():  # TensorBoard's, as model hubs show it
+                    tracked.rename(folder / "runs")
                 publish(folder, out)
             shutil.rmtree(partial)
         state.wait_for_everyone()

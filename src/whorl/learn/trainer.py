@@ -19,13 +19,14 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
+from transformers.integrations.integration_utils import get_reporting_integration_callbacks
 
 from whorl.errors import UserError
 from whorl.example import Objective
 from whorl.learn.batches import Steps
 from whorl.learn.layout import Batch
 from whorl.learn.losses import batch_loss
-from whorl.learn.network import logits
+from whorl.learn.network import first_line, logits
 from whorl.learn.training import Training, Watch
 from whorl.learn.unfinished import writing
 
@@ -83,6 +84,16 @@ def arguments(
         dataloader_num_workers=int(torch.cuda.is_available()),  # packs while the device computes
         ddp_find_unused_parameters=False,
     )
+
+
+def check_trackers(names: Sequence[str]) -> None:
+    """Raises `UserError` if one is unknown or not installed; the message says what to install."""
+    for name in names:
+        try:
+            (tracker,) = get_reporting_integration_callbacks([name])  # type: ignore[no-untyped-call]
+            tracker()
+        except Exception as error:  # each tracker has its own way to say what it lacks
+            raise UserError(f"report_to = {name}: {first_line(error)}") from error
 
 
 class TreeTrainer(Trainer):

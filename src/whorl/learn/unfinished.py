@@ -85,7 +85,7 @@ def latest(partial: Path) -> Path | None:
 
 def publish(folder: Path, out: Path) -> None:
     """Give a complete folder its final name, once its files have reached the disk."""
-    for path in folder.iterdir():
+    for path in filter(Path.is_file, folder.rglob("*")):
         with path.open("rb") as file:
             os.fsync(file.fileno())
     out.parent.mkdir(parents=True, exist_ok=True)
