@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForTokenClassification, Qwen2Config, Qwen2Model
 from transformers.modeling_outputs import TokenClassifierOutput
 from transformers.models.qwen2.modeling_qwen2 import Qwen2PreTrainedModel
+from transformers.utils import logging
 
 from whorl.ask import Ask, Failure, Prompt, Replies, Reply
 from whorl.chat import Chat
@@ -44,7 +45,8 @@ class Prm:
 
     Each `poll` scores one batch: prompts of about the same length, with at most `tokens` tokens in
     all, padding included (a longer prompt comes alone). What else is in a batch changes a value by
-    rounding only. Raises `UserError` if the model cannot be loaded.
+    no more than float32's rounding, which the value's six decimals mostly hide. Raises `UserError`
+    if the model cannot be loaded.
     """
 
     def __init__(self, folder: Path, *, tokens: int = 8192) -> None:
@@ -104,8 +106,7 @@ class Prm:
         seen = (torch.arange(width) <= last[:, None]).long()
         logits = self._network(input_ids=ids, attention_mask=seen, use_cache=False).logits
         chances = logits[torch.arange(len(prompts)), last].double().softmax(-1)
-        values: list[float] = chances[:, GOOD].tolist()
-        return values
+        return [round(chance, 6) for chance in chances[:, GOOD].tolist()]
 
 
 class Qwen2ForProcessRewardModel(Qwen2PreTrainedModel):
@@ -126,6 +127,8 @@ class Qwen2ForProcessRewardModel(Qwen2PreTrainedModel):
 def _load(folder: Path, *, separated: bool) -> Any:
     """The model in float32, for inference."""
     kind: Any = Qwen2ForProcessRewardModel if separated else AutoModelForTokenClassification
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         network, report = kind.from_pretrained(
             folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
@@ -133,6 +136,9 @@ def _load(folder: Path, *, separated: bool) -> Any:
     except Exception as error:  # whatever a damaged folder makes of the loader, it is one line here
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"the model in {folder} cannot be loaded: {reason}") from error
+    finally:
+        if shown:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
     if report["missing_keys"]:
         raise UserError(f"the model in {folder} lacks weights: {min(report['missing_keys'])}")
     return network.train(False)
