@@ -12,6 +12,7 @@ from whorl.iterate import Engines, Run
 from whorl.recipe import Recipe
 from whorl.recipes.rft import Rft
 from whorl.recipes.sigma import CODE, Sigma
+from whorl.recipes.sphere import Sphere
 from whorl.search import Sampling, Uct
 from whorl.settings import RECIPES, check, flat, read_recipe, read_run, read_settings, say
 from whorl.steps import StepMarker
@@ -74,6 +75,9 @@ def test_bare_words_and_toml_both_do_as_values() -> None:
         ("evaluate.n = 4", "evaluate: several attempts at temperature 0"),
         ("train.batch = 0", "train: batch must be at least 1, not 0"),
         ("rounds = 0", "rounds should be at least 1, not 0"),
+        ("patience = -1", "patience should be at least 0"),
+        ("holdout = 1.0", "holdout above 0 and below 1"),
+        ("start = 'middle'", "start should be 'last' or 'first', not 'middle'"),
         ("test = 1979-05-27", "test should be a valid string, not datetime.date(1979, 5, 27)"),
         ("seed = = 1", "is not TOML"),
         ("run = 'again'", "is not TOML"),
@@ -164,3 +168,16 @@ def test_every_role_that_is_asked_needs_an_engine() -> None:
     check(replace(run, recipe=Rft()))
     with pytest.raises(UserError, match="rft asks a reviser"):
         check(replace(run, recipe=Rft(role="reviser")))
+    sphere = replace(run, recipe=Sphere())
+    with pytest.raises(UserError, match="sphere asks a prm, and none is named; give --prm "):
+        check(sphere)
+    with pytest.raises(UserError, match=r"asks a small, .* or engines\.small in a run file"):
+        check(replace(sphere, engines=Engines("local:m", prm="prm:p")))
+    check(replace(sphere, recipe=Sphere(score="rollouts", small_candidates=0)))
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_rounds_start_where_the_recipe_says_unless_the_run_does(tmp_path: Path, name: str) -> None:
+    run = read_run(run_file(tmp_path, LEAST), [f"recipe.name={name}"])
+    assert run.starts == ("first" if name in ("sigma", "rft") else "last")
+    assert {replace(run, start=start).starts for start in ("first", "last")} == {"first", "last"}

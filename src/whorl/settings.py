@@ -86,7 +86,10 @@ def check(run: Run) -> None:
     for role in recipe.roles:
         if not getattr(run.engines, role):
             name = name_of(recipe)
-            raise UserError(f"{name} asks a {role}, and none is named; for example local:FOLDER")
+            raise UserError(
+                f"{name} asks a {role}, and none is named; give --{role} SCHEME:PATH, or "
+                f"engines.{role} in a run file"
+            )
 
 
 def override(table: Table, overrides: Sequence[str]) -> dict[str, Any]:

@@ -24,12 +24,14 @@ def grown_from(run: iterate.Run) -> dict[str, Any]:
 
 
 def learned_from(run: iterate.Run) -> dict[str, Any]:
-    """What the results of a whole run depend on."""
-    return grown_from(run) | {
+    """What the results of a whole run depend on. Not: when it stops, but what is held out."""
+    learned = grown_from(run) | {
+        "start": run.starts,
         "test": content(run.test) if run.test else None,
         "train": settings.say(run.train),
         "evaluate": settings.say(run.evaluate),
     }
+    return learned | ({"holdout": run.holdout} if run.patience else {})
 
 
 def content(path: Path) -> str:
@@ -55,7 +57,8 @@ def describe(run: iterate.Run, said: Mapping[str, Any]) -> None:
         typer.echo(f"{name} = {value}")
     found = iterate.check(run)
     bad = f", {found.bad:,} bad lines passed over" if found.bad else ""
-    typer.echo(f"problems: {found.problems:,}{bad}")
+    held = f", {found.held:,} more held out" if found.held else ""
+    typer.echo(f"problems: {found.problems:,}{held}{bad}")
     searches = found.problems * len(run.recipe.arms())
     most = searches * run.recipe.samples_at_most
     typer.echo(f"searches: {searches:,} in each round, {most:,} samples at most")

@@ -30,19 +30,32 @@ def run(
         engines.reviser = "local:models/large"
         recipe.name = "sigma"
 
-    --dry-run lists every setting there is. What is complete is not done
-    again: after a crash or Ctrl-C the same command goes on where it stopped.
-    Paths are relative to the folder in which the command is given.
+    Each of the `rounds` searches with the newest model. Training starts from
+    it, as MARGE and MCTS process supervision do, or with start = "first" from
+    the first model, on the examples of all rounds so far, which is the default
+    for sigma and rft.
+
+    patience = 2 stops after two rounds without a rise of accuracy on problems
+    that are held out for it, one in twenty; the run files of MARGE and MCTS
+    process supervision say so, as the papers stop when there is no more gain.
+    It is off unless it is said. The test file never decides.
+
+    metrics.jsonl gets a line per round. --dry-run lists every setting there
+    is. What is complete is not done again: after a crash or Ctrl-C the same
+    command goes on where it stopped. Paths are relative to the folder in
+    which the command is given.
     """
     from whorl import __version__, iterate, settings
     from whorl.cli.display import Display
     from whorl.cli.plan import describe, learned_from, tell_failures
     from whorl.cli.summary import summary
+    from whorl.cli.table import print_rounds
     from whorl.folder import RunFolder
     from whorl.report import write_report
 
     chosen = settings.read_run(file, overrides or ())
     settings.check(chosen)
+    iterate.model_folder(chosen.engines.policy)  # what cannot be trained is not worth growing for
     if dry_run:
         return describe(chosen, settings.say(chosen))
     iterate.check(chosen)  # before a folder is bound to settings that cannot work
@@ -53,6 +66,7 @@ def run(
     page = folder.path / "report.html"
     write_report(page, summary(folder))
     display.wrote(page, "report")
+    print_rounds([iterate.metrics(played) for played in rounds])
     for played in rounds:
         path = folder.path / f"round-{played.number}" / "failures.jsonl"
         tell_failures(path, played.grown.failures, "They were left out.")

@@ -1,5 +1,6 @@
 """Results of an evaluation, for people and for machines."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -8,6 +9,24 @@ from rich.table import Table
 
 from whorl.demo import Outcome
 from whorl.evaluate import Paired, Rate, Summary, summarise
+
+OUTCOME = {
+    "held out": ("held_out", ".1%"),
+    "loss": ("loss", ".4f"),
+    "seconds": ("seconds", ",.0f"),
+}
+DATA = {
+    "tokens": ("generated_tokens", ","),
+    "examples": ("examples", ","),
+    "learned": ("learned", ","),
+    "negative": ("negative", ".0%"),
+    "sharing": ("sharing", ".1f"),
+    "solutions": ("solutions", ".1f"),
+    "right": ("right", ".2f"),
+    "entropy": ("entropy", ".2f"),
+    "usable": ("usable", ".0%"),
+}
+"""Columns of the rounds: a measure of `iterate.metrics`, and how it is written."""
 
 
 def print_summary(summary: Summary, comparison: Paired | None) -> None:
@@ -59,10 +78,36 @@ def print_demo(outcome: Outcome) -> None:
     )
 
 
+def print_rounds(lines: Sequence[Mapping[str, Any]]) -> None:
+    """What `iterate.metrics` says of each round: what came of it, then what it learned from."""
+    ks = sorted(lines[0]["passed"]) if "passed" in lines[0] else []
+    rates = [name for k in ks for name in (f"pass@{k}", "95 %")]
+    outcome = Table("round", *rates, *OUTCOME, box=None, pad_edge=False)
+    data = Table("round", *DATA, box=None, pad_edge=False)
+    for line in lines:
+        number = str(line["round"])
+        own = [Rate(*line["passed"][k]) for k in ks]
+        cells = [cell for rate in own for cell in (f"{100 * rate.value:.1f}", _interval(rate))]
+        outcome.add_row(number, *cells, *_cells(line, OUTCOME))
+        data.add_row(number, *_cells(line, DATA))
+    console = _console()
+    console.print(outcome)
+    console.print()
+    console.print(data)
+    console.print(
+        "solutions, different right ones, and entropy of their answers (nats): per problem, "
+        "sampled by the policy of the round before"
+    )
+
+
 def as_mapping(summary: Summary, comparison: Paired | None) -> dict[str, Any]:
     """Everything, as JSON can hold it."""
     said = asdict(summary)
     return said | ({"against": asdict(comparison)} if comparison else {})
+
+
+def _cells(line: Mapping[str, Any], columns: Mapping[str, tuple[str, str]]) -> list[str]:
+    return [format(line[key], form) if key in line else "" for key, form in columns.values()]
 
 
 def _console() -> Console:
