@@ -1,4 +1,5 @@
 """Problems on disk: one JSON object per line, `.jsonl` or `.jsonl.gz`, read and written as streams.
+CSV, TSV and Parquet files are read as well.
 
 Fields: `question` (or `problem`); `answer`, text or number; optional `id`, `source`, `split`,
 `level`. Without `id` a problem is called `FILE:LINE`. The files of GSM8K and MATH as published
@@ -8,47 +9,76 @@ read as they are: an answer after `####`, or no answer but a `solution` with a `
 import gzip
 import hashlib
 import json
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, TypeVar
 
 from whorl.answer import LONGEST, extract, parsable
 from whorl.data.atomic import replacing
+from whorl.data.rows import BadRow, Row, cell, columns, read_rows
 from whorl.errors import UserError
 from whorl.problem import Problem
 
+FIELDS = ("id", "question", "answer", "source", "split", "level")
 
-class _Bad(Exception):
-    """Why a line is no problem, in a few words."""
+OnSkip = Callable[[int, str], None]
+"""Told the number of a line that holds no problem, and why."""
+
+T = TypeVar("T")
 
 
 def read_problems(
     path: Path | str,
     *,
+    fields: Mapping[str, str] | None = None,
     skip_bad: bool = False,
-    on_skip: Callable[[int, str], None] | None = None,
+    on_skip: OnSkip | None = None,
 ) -> Iterator[Problem]:
     """The problems of a file in its order; blank lines count but hold none.
+
+    fields: one of `FIELDS` -> the column that holds it. An answer named so may be a solution: what
+    counts is what stands after its last `####`, else its last box or what it states as the answer,
+    else all of it.
 
     Raises UserError at the first bad line, with its number; with `skip_bad` such lines go to
     `on_skip(line number, reason)` instead, and it is raised only if no problem is left.
     Memory: 16 bytes and a set's overhead per problem, to find ids that occur twice.
     """
     path = Path(path)
+
+    def read(number: int, row: Row) -> Problem:
+        return _problem(_renamed(row, fields or {}), default_id=f"{_stem(path)}:{number}")
+
+    return collect(read_rows(path), read, where=f"{path}", skip_bad=skip_bad, on_skip=on_skip)
+
+
+def collect(
+    rows: Iterable[tuple[int, T | BadRow]],
+    read: Callable[[int, T], Problem],
+    *,
+    where: str,
+    skip_bad: bool = False,
+    on_skip: OnSkip | None = None,
+) -> Iterator[Problem]:
+    """The problems that `read` makes of numbered rows; see `read_problems` for what is raised.
+
+    where: what the rows are of, for messages.
+    """
     seen: set[bytes] = set()
     skipped, first = 0, ""
-    for number, line in _lines(path):
+    for number, row in rows:
         try:
-            problem = _problem(line, default_id=f"{_stem(path)}:{number}")
+            if isinstance(row, BadRow):
+                raise row
+            problem = read(number, row)
             name = hashlib.blake2b(problem.id.encode(), digest_size=16).digest()
             if name in seen:
-                raise _Bad(f"the id {problem.id!r} occurs twice")
-        except _Bad as bad:
+                raise BadRow(f"the id {problem.id!r} occurs twice")
+        except BadRow as bad:
             if not skip_bad:
                 raise UserError(
-                    f"{path}, line {number}: {bad}; mend it or leave such lines out (--skip-bad)"
+                    f"{where}, line {number}: {bad}; mend it or leave such lines out (--skip-bad)"
                 ) from None
             skipped, first = skipped + 1, first or f"line {number}: {bad}"
             if on_skip is not None:
@@ -58,7 +88,7 @@ def read_problems(
         yield problem
     if not seen:
         why = f"all {skipped} lines are bad, the first: {first}" if skipped else "it is empty"
-        raise UserError(f"{path} holds no problem ({why}); one JSON object per line is expected")
+        raise UserError(f"{where} holds no problem ({why})")
 
 
 def write_problems(path: Path | str, problems: Iterable[Problem]) -> int:
@@ -78,88 +108,60 @@ def write_problems(path: Path | str, problems: Iterable[Problem]) -> int:
     return count
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as file:
-            for number, line in enumerate(file, start=1):
-                text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-                if text.strip():
-                    yield number, text
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such file") from None
-    except IsADirectoryError:
-        raise UserError(f"{path} is a folder; name a .jsonl or .jsonl.gz file in it") from None
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(f"{path} is not a whole gzip file: {error}") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from None
-
-
 def _stem(path: Path) -> str:
-    return path.name.removesuffix(".gz").removesuffix(".jsonl")
+    name = path.name.removesuffix(".gz")
+    return name.removesuffix(".jsonl").removesuffix(".csv").removesuffix(".parquet")
 
 
-def _problem(line: bytes, *, default_id: str) -> Problem:
-    """The problem of one line; raises `_Bad`."""
-    record = _record(line)
-    question = _text(record, "question") or _text(record, "problem")
+def _renamed(row: Row, fields: Mapping[str, str]) -> Row:
+    """The row with what `fields` names under our names."""
+    renamed = dict(row)
+    for field, column in fields.items():
+        if column not in row:
+            raise BadRow(f"no column {column!r}; there are {columns(row)}")
+        renamed[field] = row[column]
+    if "answer" in fields:
+        renamed["answer"] = _final(cell(renamed, "answer"))
+    return renamed
+
+
+def _final(text: str) -> str:
+    return text.rpartition("####")[2].strip() if "####" in text else extract(text) or text
+
+
+def _problem(row: Row, *, default_id: str) -> Problem:
+    """The problem of one row; raises `BadRow`."""
+    question = cell(row, "question") or cell(row, "problem")
     if not question:
-        raise _Bad('no question (field "question" or "problem")')
+        raise BadRow(f'no question (field "question" or "problem"; there are {columns(row)})')
     return Problem(
-        id=_text(record, "id") or default_id,
+        id=cell(row, "id") or default_id,
         question=question,
-        answer=_answer(record),
-        source=_text(record, "source"),
-        split=_text(record, "split"),
-        level=_text(record, "level"),
+        answer=checked(_answer(row)),
+        source=cell(row, "source"),
+        split=cell(row, "split"),
+        level=cell(row, "level"),
     )
 
 
-def _record(line: bytes) -> dict[str, Any]:
-    def no_number(constant: str) -> NoReturn:
-        raise ValueError(f"{constant} is not JSON")
-
-    try:
-        # Numbers stay as they are written: 0.10 keeps its zero and no integer is too long.
-        record = json.loads(line.decode(), parse_int=str, parse_float=str, parse_constant=no_number)
-    except UnicodeDecodeError as error:
-        raise _Bad(f"not UTF-8 at byte {error.start + 1}") from None
-    except json.JSONDecodeError as error:
-        raise _Bad(f"broken JSON at column {error.colno} ({error.msg})") from None
-    except (ValueError, RecursionError) as error:
-        raise _Bad(f"broken JSON ({error})") from None
-    if not isinstance(record, dict):
-        raise _Bad("not a JSON object")
-    return record
-
-
-def _text(record: dict[str, Any], name: str) -> str:
-    """A field that holds text or a number; empty if it is missing or null."""
-    value = record.get(name)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise _Bad(f"{name!r} is neither text nor a number")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise _Bad(f"{name!r} holds half a surrogate pair") from None
-    return value.strip()
-
-
-def _answer(record: dict[str, Any]) -> str:
-    answer = _text(record, "answer")
+def _answer(row: Row) -> str:
+    answer = cell(row, "answer")
     if "####" in answer:
         answer = answer.rpartition("####")[2].strip()
     if not answer:
-        solution = _text(record, "solution")
+        solution = cell(row, "solution")
         if "####" in solution:
             answer = solution.rpartition("####")[2].strip()
         elif "boxed" in solution:
             answer = extract(solution) or ""
     if not answer:
-        raise _Bad('no answer (field "answer", or a "solution" with a \\boxed{})')
+        raise BadRow('no answer (field "answer", or a "solution" with a \\boxed{})')
+    return answer
+
+
+def checked(answer: str) -> str:
+    """The answer, if others can be compared with it; raises `BadRow`."""
     if not parsable(answer):
         size = f"{len(answer)} characters, {LONGEST} at most" if len(answer) > LONGEST else answer
-        raise _Bad(f"the answer cannot be parsed ({size[:60]})")
+        raise BadRow(f"the answer cannot be parsed ({size[:60]})")
     return answer

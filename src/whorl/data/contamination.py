@@ -1,0 +1,90 @@
+"""Training problems that are in a test set too: found by shared words, as language models' training
+data is checked since GPT-3 (2005.14165, appendix C), in windows of 13 words.
+
+Time and memory are linear in the words.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from whorl.data.selection import Dropped, OnDrop
+from whorl.problem import Problem
+
+WINDOW = 13
+"""Words in a row that two different problems do not share by chance, or so it is assumed: problems
+of a textbook, or with one way of asking, may. `Dropped.words` shows which."""
+
+_WORD = re.compile(r"[^\W_]+")
+_WORD_OR_SIGN = re.compile(r"[^\W_]+|[-+*/^=<>]")
+_DRAWING = re.compile(r"\[asy\].*?\[/asy\]", re.DOTALL | re.IGNORECASE)
+
+
+def words(text: str) -> list[str]:
+    """The runs of letters and digits in lower case; so neither blanks, punctuation, the signs of
+    formulas nor their layout count. The program of a drawing is no wording: `[asy]` is left out."""
+    return _WORD.findall(_DRAWING.sub(" ", text).casefold())
+
+
+def plain(text: str) -> str:
+    """All the words and the signs that formulas compute with: 2+2 is not 2-2."""
+    return " ".join(_WORD_OR_SIGN.findall(text.casefold().translate(_MINUS)))
+
+
+_MINUS = str.maketrans("−–", "--")
+
+
+@dataclass(slots=True)
+class Known:
+    """The wording of test sets: each window and each whole text, and the first problem it is of.
+
+    problems: how many.
+    """
+
+    problems: int = 0
+    windows: dict[str, str] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+
+    def add(self, problems: Iterable[Problem]) -> None:
+        """Take in the problems of a test set."""
+        for problem in problems:
+            self.problems += 1
+            if whole := plain(problem.question):
+                self.texts.setdefault(whole, problem.id)
+            for window in _windows(words(problem.question)):
+                self.windows.setdefault(window, problem.id)
+
+    def match(self, problem: Problem) -> Dropped | None:
+        """What a problem has in common with a test problem; None if neither its `plain` text nor
+        `WINDOW` words in a row are there. Of several, the one that shares the most windows."""
+        own, whole = words(problem.question), plain(problem.question)
+        if whole in self.texts:
+            return Dropped(problem.id, "the text of a test problem", self.texts[whole], 1.0, whole)
+        shared = [window for window in _windows(own) if window in self.windows]
+        if not shared:
+            return None
+        ((of, count),) = Counter(self.windows[window] for window in shared).most_common(1)
+        first = next(window for window in shared if self.windows[window] == of)
+        share = count / (len(own) - WINDOW + 1)
+        return Dropped(problem.id, f"{WINDOW} words of a test problem", of, share, first)
+
+
+def decontaminated(
+    problems: Iterable[Problem], known: Known, *, overlap: float = 0.0, on_drop: OnDrop
+) -> Iterator[Problem]:
+    """The problems that no test set knows, as a stream.
+
+    overlap: the least share of a problem's windows that makes a match. The default is the strict
+    rule: a single window does, also one that is no more than a usual way of asking.
+    """
+    for problem in problems:
+        match = known.match(problem)
+        if match and (match.share or 0.0) >= overlap:
+            on_drop(match)
+        else:
+            yield problem
+
+
+def _windows(own: list[str]) -> Iterator[str]:
+    return (" ".join(own[start : start + WINDOW]) for start in range(len(own) - WINDOW + 1))

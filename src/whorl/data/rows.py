@@ -1,0 +1,152 @@
+"""Rows of a file, read as a stream: JSON lines, or by its ending CSV, TSV or Parquet.
+
+Text files may be gzipped. Cells stay as they are written where the form allows it: in text files
+0.10 keeps its zero. Parquet needs pyarrow, which comes with `whorl[hub]`.
+"""
+
+import csv
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+from whorl.errors import UserError
+
+Row = dict[str, Any]
+
+
+class BadRow(Exception):
+    """Why a row is no problem, in a few words."""
+
+
+def read_rows(path: Path) -> Iterator[tuple[int, Row | BadRow]]:
+    """The rows of a file in its order, each with its number, or with what is wrong with it.
+
+    Numbers count from 1: lines of a text file, on which the row starts, or rows of Parquet. Blank
+    lines count but hold no row. Raises `UserError` if the file as a whole cannot be read.
+    """
+    name = path.name.removesuffix(".gz")
+    try:
+        if name.endswith((".csv", ".tsv")):
+            yield from _separated(path, "\t" if name.endswith(".tsv") else ",")
+        elif name.endswith(".parquet"):
+            yield from _parquet(path)
+        else:
+            yield from _json_lines(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such file") from None
+    except IsADirectoryError:
+        raise UserError(f"{path} is a folder; name a .jsonl or .jsonl.gz file in it") from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UserError(f"{path} is not a whole gzip file: {error}") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def cell(row: Row, column: str) -> str:
+    """A cell that holds text or a number, as text; empty if it is missing, null or not a number.
+
+    A float without a fraction is written as an integer. Raises `BadRow` at anything else.
+    """
+    value = row.get(column)
+    if isinstance(value, float):
+        value = "" if value != value else repr(int(value) if value.is_integer() else value)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise BadRow(f"{column!r} is neither text nor a number")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise BadRow(f"{column!r} holds half a surrogate pair") from None
+    return value.strip()
+
+
+def columns(row: Row) -> str:
+    """The columns of a row, for a message."""
+    names = ", ".join(map(str, row))
+    return names if len(names) <= 200 else names[:200] + " ..."
+
+
+def _binary_lines(path: Path) -> Iterator[bytes]:
+    with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as file:
+        first = next(iter(file), b"")
+        yield first.removeprefix(b"\xef\xbb\xbf")
+        yield from file
+
+
+def _json_lines(path: Path) -> Iterator[tuple[int, Row | BadRow]]:
+    for number, line in enumerate(_binary_lines(path), start=1):
+        if line.strip():
+            try:
+                yield number, _record(line)
+            except BadRow as bad:
+                yield number, bad
+
+
+def _record(line: bytes) -> Row:
+    def no_number(constant: str) -> NoReturn:
+        raise ValueError(f"{constant} is not JSON")
+
+    try:
+        # Numbers stay as they are written: 0.10 keeps its zero and no integer is too long.
+        record = json.loads(line.decode(), parse_int=str, parse_float=str, parse_constant=no_number)
+    except UnicodeDecodeError as error:
+        raise BadRow(f"not UTF-8 at byte {error.start + 1}") from None
+    except json.JSONDecodeError as error:
+        raise BadRow(f"broken JSON at column {error.colno} ({error.msg})") from None
+    except (ValueError, RecursionError) as error:
+        raise BadRow(f"broken JSON ({error})") from None
+    if not isinstance(record, dict):
+        raise BadRow("not a JSON object")
+    return record
+
+
+def _separated(path: Path, delimiter: str) -> Iterator[tuple[int, Row | BadRow]]:
+    """A row may span lines, so what is not UTF-8 is found in the row, not in the line."""
+    lines = (line.decode(errors="surrogateescape") for line in _binary_lines(path))
+    reader = csv.reader(lines, delimiter=delimiter)
+    header: list[str] | None = None
+    while True:
+        number = reader.line_num + 1
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            yield number, BadRow(f"broken CSV ({error})")
+            continue
+        if row is None:
+            return
+        if header is None:
+            header = [name.strip() for name in row]
+        elif row:
+            yield number, _named(row, header)
+
+
+def _named(row: list[str], header: list[str]) -> Row | BadRow:
+    if len(row) != len(header):
+        return BadRow(f"{len(row)} fields, and there are {len(header)} columns")
+    if any("\udc80" <= character <= "\udcff" for field in row for character in field):
+        return BadRow("not UTF-8")
+    return dict(zip(header, row, strict=True))
+
+
+def _parquet(path: Path) -> Iterator[tuple[int, Row | BadRow]]:
+    try:
+        from pyarrow import ArrowInvalid  # type: ignore[import-untyped]
+        from pyarrow.parquet import ParquetFile  # type: ignore[import-untyped]
+    except ImportError:
+        raise UserError(f"{path}: to read Parquet, pip install 'whorl[hub]'") from None
+    with path.open("rb") as raw:
+        try:
+            file = ParquetFile(raw)
+            number = 0
+            for batch in file.iter_batches(batch_size=1024):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield number, row
+        except ArrowInvalid as error:
+            raise UserError(f"{path} is not a whole Parquet file: {error}") from None
