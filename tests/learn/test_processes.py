@@ -129,8 +129,8 @@ def test_two_killed_processes_go_on_to_the_same_weights(
     tiny_model: Path, tmp_path: Path, apart: Apart, task: str
 ) -> None:
     command = Command(tiny_model, tmp_path, task)
-    undisturbed = command.run(TORCHRUN, "undisturbed", "epochs=30")
-    killed = command.start(TORCHRUN, "out", "epochs=30")
+    undisturbed = command.run(TORCHRUN, "undisturbed", "epochs=12")
+    killed = command.start(TORCHRUN, "out", "epochs=12")
     deadline = time.monotonic() + 200
     while not any((tmp_path / "out.partial").glob("checkpoint-*/trainer_state.json")):
         assert killed.poll() is None and time.monotonic() < deadline
@@ -140,7 +140,7 @@ def test_two_killed_processes_go_on_to_the_same_weights(
         process.kill()
     killed.communicate()
     assert not (tmp_path / "out").exists()
-    out = command.run(TORCHRUN, "out", "epochs=30")
+    out = command.run(TORCHRUN, "out", "epochs=12")
     assert apart(out, undisturbed) == 0
 
 
