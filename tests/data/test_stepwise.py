@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whorl.data.stepwise import Stepwise, export_steps, label
+from whorl import prompts
+from whorl.data.stepwise import Stepwise, export_steps, label, rate
 from whorl.errors import UserError
 from whorl.models import POLICY
 from whorl.problem import Problem
@@ -29,6 +30,23 @@ def test_a_step_has_what_its_completions_reach() -> None:
     assert first == Stepwise("1+1+1?", ("1+1=2", "2+1=3 \\boxed{3}"), (3, 3), (4, 3))
     assert second.values == (0.75, 0.0)
     assert third.values == (0.0, 0.0) and third.judged == (2, 2)
+
+
+def test_every_step_is_rated_once_after_what_the_policy_saw() -> None:
+    tree = grown()
+    soft = list(rate(tree))
+    assert [(s.origin, s.value) for s in soft] == [
+        ("a#/1", 0.75),
+        ("a#/2", 1.0),
+        ("a#/3", 0.0),
+        ("a#/4", 0.0),
+        ("a#/5", 0.0),
+    ]
+    asked = prompts.solve("1+1+1?")
+    assert {(s.prompt.system, s.prompt.user) for s in soft} == {(asked.system, asked.user)}
+    assert soft[1].prompt.prefix == "1+1=2\n\n2+1=3 \\boxed{3}"
+    assert [s.value for s in rate(tree, enough=0.0)] == [1, 1, 0, 0, 0]
+    assert [s.value for s in rate(tree, enough=0.75)] == [0, 1, 0, 0, 0]
 
 
 def test_rows_hold_what_reward_trainers_read(tmp_path: Path) -> None:
