@@ -115,7 +115,6 @@ def problems(  # noqa: PLR0913 (each parameter is an option)
 
     display = Display()
     noted = _Noted()
-    filters = _filters(against or (), overlap, at, scores, pass_rate, near_duplicates, noted)
     if source:
         found = _loaded(source, split, at, columns, skip_bad, noted)
         found = _of_levels(found, levels) if levels else found
@@ -125,6 +124,7 @@ def problems(  # noqa: PLR0913 (each parameter is an option)
                 "--map, --skip-bad and --at are for a file or a data set; name it with --from"
             )
         found = _made_up(split or "pool", n or MADE_UP, levels, seed)
+    filters = _filters(against or (), overlap, at, scores, pass_rate, near_duplicates, noted)
     for each in filters:
         found = each(found)
     if source and n:

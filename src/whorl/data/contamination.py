@@ -1,7 +1,7 @@
-"""Training problems that are in a test set too: found by shared words, as language models' training
-data is checked since GPT-3 (2005.14165, appendix C), in windows of 13 words.
+"""Training problems that are in a test set too, found by the words they share.
 
-Time and memory are linear in the words.
+A window of 13 words is what language models' training data is checked by since GPT-3 (2005.14165,
+appendix C). Time and memory are linear in the words.
 """
 
 import re

@@ -27,11 +27,12 @@ def distinct(problems: Iterable[Problem], *, on_drop: OnDrop) -> Iterator[Proble
     except ImportError:
         raise UserError("near duplicates need datasketch: pip install 'whorl[dedup]'") from None
     near: Any = MinHashLSH(threshold=ALIKE, num_perm=128)
+    empty: Any = MinHash(num_perm=128)  # its permutations are drawn once
     kept: dict[str, tuple[list[str], frozenset[str]]] = {}
     for problem in problems:
         numbers = _COUNTS.findall(plain(problem.question))
         own = _shingles(words(problem.question))
-        signature = MinHash(num_perm=128)
+        signature = empty.copy()
         signature.update_batch([shingle.encode() for shingle in own])
         alike = {
             other: len(own & kept[other][1]) / len(own | kept[other][1])

@@ -1,9 +1,9 @@
 """Problems on disk: one JSON object per line, `.jsonl` or `.jsonl.gz`, read and written as streams.
-CSV, TSV and Parquet files are read as well.
 
-Fields: `question` (or `problem`); `answer`, text or number; optional `id`, `source`, `split`,
-`level`. Without `id` a problem is called `FILE:LINE`. The files of GSM8K and MATH as published
-read as they are: an answer after `####`, or no answer but a `solution` with a `\\boxed{}`.
+CSV, TSV and Parquet files are read as well. Fields: `question` (or `problem`); `answer`, text or
+number; optional `id`, `source`, `split`, `level`. Without `id` a problem is called `FILE:LINE`. The
+files of GSM8K and MATH as published read as they are: an answer after `####`, or no answer but a
+`solution` with a `\\boxed{}`.
 """
 
 import gzip
@@ -110,7 +110,9 @@ def write_problems(path: Path | str, problems: Iterable[Problem]) -> int:
 
 def _stem(path: Path) -> str:
     name = path.name.removesuffix(".gz")
-    return name.removesuffix(".jsonl").removesuffix(".csv").removesuffix(".parquet")
+    for ending in (".jsonl", ".csv", ".tsv", ".parquet"):
+        name = name.removesuffix(ending)
+    return name
 
 
 def _renamed(row: Row, fields: Mapping[str, str]) -> Row:

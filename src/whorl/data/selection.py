@@ -1,5 +1,4 @@
-"""Which of many problems are taken: those a policy solves sometimes, and a sample; and a record of
-each problem that was dropped, and why."""
+"""Which of many problems are taken, by pass rate or by lot, and which were dropped and why."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
