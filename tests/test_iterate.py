@@ -7,18 +7,34 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from whorl.data.problems import write_problems
+from whorl.data.examples import read_examples
+from whorl.data.problems import read_problems, write_problems
 from whorl.data.synthetic import problems
 from whorl.errors import UserError
 from whorl.evaluate import Decoding, read_scores
+from whorl.example import Example
 from whorl.folder import RunFolder
-from whorl.iterate import Engines, Round, Run, check, iterate, model_folder, survey
+from whorl.iterate import (
+    Engines,
+    Round,
+    Run,
+    check,
+    held_out,
+    iterate,
+    metrics,
+    model_folder,
+    problems_of,
+    stale,
+    survey,
+)
 from whorl.learn.training import Training
 from whorl.models import POLICY
 from whorl.recipes.rft import Rft
 from whorl.search import Sampling
-from whorl.stages import Progress
+from whorl.stages import Progress, distinct
 
 
 class Log:
@@ -26,6 +42,7 @@ class Log:
 
     def __init__(self) -> None:
         self.stages: list[str] = []
+        self.said: list[str] = []
 
     @contextmanager
     def stage(self, title: str, progress: Progress) -> Iterator[None]:
@@ -40,6 +57,7 @@ class Log:
 
     def say(self, line: str) -> None:
         assert "\n" not in line
+        self.said.append(line)
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +104,97 @@ def test_a_round_starts_from_the_model_of_the_one_before_and_nothing_is_done_twi
     third = Log()
     assert play(run, third) == rounds
     assert third.stages == []
+
+
+def test_a_round_can_go_on_from_the_last_model_and_says_what_it_came_to(
+    run: Run, tmp_path: Path
+) -> None:
+    decoding = Decoding(n=2, temperature=1.0, max_tokens=60)
+    last = replace(run, run=tmp_path / "run", start="last", evaluate=decoding)
+    rounds = play(last, Log())
+    assert trained_from(last.run, 1) != trained_from(last.run, 2)
+    lines = map(json.loads, (last.run / "metrics.jsonl").read_text().splitlines())
+    for played, line in zip(rounds, lines, strict=True):
+        assert line["generated_tokens"] == sum(line["tokens"].values()) > 0
+        assert set(line["passed"]) == {"1", "2"}
+        value, low, high = line["passed"]["1"]
+        assert low <= value == line["accuracy"] <= high
+        assert value <= line["passed"]["2"][0]
+        assert 0 < line["right"] <= line["solutions"] <= 2
+        assert line["learned"] == line["examples"] == played.harvested.examples
+        assert line["seconds"] == played.seconds > 0
+        assert "held_out" not in line
+        assert "accuracy" not in metrics(replace(played, scores=()))
+
+
+def trained_from(run: Path, number: int) -> str:
+    """A name for the weights that a round's training started from."""
+    return str(json.loads((run / f"round-{number}/checkpoint/training.json").read_text())["model"])
+
+
+def examples(run: Path, number: int) -> Iterator[Example]:
+    return read_examples(run / f"round-{number}" / "examples.jsonl")
+
+
+def test_a_run_stops_where_held_out_problems_do_not_get_better(run: Run, tmp_path: Path) -> None:
+    write_problems(tmp_path / "p.jsonl", problems("pool", 12, seed=0, levels=[2, 3]))
+    watched = replace(
+        run,
+        run=tmp_path / "run",
+        problems=tmp_path / "p.jsonl",
+        test=None,
+        rounds=6,
+        patience=2,
+        holdout=0.2,
+        train=Training(epochs=1, batch=8, lr=1e-9),  # learns nothing, so nothing rises for long
+    )
+    log = Log()
+    rounds = play(watched, log)
+    held = [problem.id for problem in read_problems(watched.run / "held-out.jsonl")]
+    trees = (watched.run / "round-1" / "trees.jsonl").read_text()
+    assert held and not any(f'"{name}"' in trees for name in held)
+    assert rounds[0].grown.trees + len(held) == 12
+    (before,) = [
+        sum(map(sum, (s.right for s in scores))) / 8 / len(scores)
+        for scores in [read_scores(watched.run / "held-out-0.jsonl")]
+    ]
+    values = [before, *(played.watched or 0.0 for played in rounds)]
+    ends = [n for n in range(1, 7) if stale(values[: n + 1], 2)]
+    assert len(rounds) == min([*ends, 6]) < 6
+    assert log.said[-2] == "stopped: no rise in 2 rounds on the held-out problems"
+    best = values.index(max(values))
+    assert log.said[-1].endswith(f"round-{best}/checkpoint" if best else str(POLICY))
+
+    # RFT trains the first model every time, on what all rounds found
+    assert len({trained_from(watched.run, played.number) for played in rounds}) == 1
+    every = distinct(e for played in rounds for e in examples(watched.run, played.number))
+    assert rounds[-1].trained.examples == len(list(every)) > rounds[-1].harvested.examples
+
+    again = Log()
+    assert play(watched, again) == rounds
+    assert again.stages == [] and again.said[-2:] == log.said[-2:]
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=9), st.integers(0, 4))
+def test_patience(values: list[int], patience: int) -> None:
+    found = stale(values, patience)
+    since = len(values) - 1 - values.index(max(values))  # rounds since the best was reached
+    assert found == (0 < patience <= since)
+
+
+def test_what_is_held_out_does_not_depend_on_the_seed_or_on_how_many_there_are(
+    run: Run, tmp_path: Path
+) -> None:
+    write_problems(tmp_path / "p.jsonl", problems("pool", 400, seed=0))
+    many = replace(run, problems=tmp_path / "p.jsonl", patience=2)
+    held, rest = list(held_out(many)), list(problems_of(many))
+    assert 8 <= len(held) <= 32 and len(held) + len(rest) == 400
+    assert list(problems_of(replace(many, patience=0))) == list(read_problems(many.problems))
+    fewer = replace(many, limit=100, seed=5)
+    assert set(held_out(fewer)) <= set(held) and set(problems_of(fewer)) <= set(rest)
+    assert survey(many).held == len(held)
+    with pytest.raises(UserError, match=r"holdout = 0\.999 divides 400 problems into 0 to learn"):
+        survey(replace(many, holdout=0.999))
 
 
 def test_a_survey_counts_what_is_used(run: Run, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from whorl.models import POLICY
 from whorl.stages import Progress
 
 MODEL = f"local:{POLICY}"
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -100,8 +101,27 @@ def test_a_run_file_plays_the_whole_loop(whorl, easy: Path, tmp_path: Path) -> N
     assert f"wrote {run / 'report.html'}" in played.stderr
     (line,) = (run / "metrics.jsonl").read_text().splitlines()
     assert json.loads(line)["trees"] == 3
+    table = played.stdout.splitlines()
+    assert table[0].split()[:2] == ["round", "pass@1"] and table[1].split()[0] == "1"
+    assert f"{json.loads(line)['generated_tokens']:,}" in played.stdout
     other = whorl("run", file, *changes, "--set", "train.epochs=2")
     assert other.exit_code == 2 and "train.epochs: 2 here, 1 in the run folder" in other.stderr
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "runs").glob("*.toml")), ids=lambda f: f.stem)
+def test_the_run_files_that_come_along_can_be_played(
+    whorl, easy: Path, monkeypatch: pytest.MonkeyPatch, file: Path
+) -> None:
+    monkeypatch.chdir(ROOT)
+    here = (f"problems={easy}", f"test={easy}", "engines.processes=0", "holdout=0.5")
+    planned = whorl("run", file, *(p for change in here for p in ("--set", change)), "--dry-run")
+    assert planned.exit_code == 0, planned.output
+    lines = planned.stdout.splitlines()
+    assert f'recipe.name = "{file.stem.removesuffix("-tiny")}"' in lines
+    assert "the engines open; nothing was written" in lines
+    if "patience = 2" in lines:
+        assert any(line.startswith("problems: ") and "more held out" in line for line in lines)
+    assert not (ROOT / "runs" / file.stem).exists()
 
 
 def test_problems_are_made_up(whorl, tmp_path: Path) -> None:

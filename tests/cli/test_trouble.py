@@ -40,6 +40,9 @@ def grow(whorl, problems: Path, run: Path, *more: object, policy: object = POLIC
         (GOOD + '{"question": \n', "line 2: broken JSON"),
         (GOOD + GOOD, "line 2: the id 'a' occurs twice"),
         ('{"question": "1+1?"}\n', "line 1: no answer"),
+        ('{"question": "1+1?", "answer": null}\n', "line 1: no answer"),
+        ('{"question": "1+1?", "answer": " "}\n', "line 1: no answer"),
+        (GOOD + '{"question": "1+1?", "solution": "It is 2."}\n', "line 2: no answer"),
         ('{"question": "1+1?", "answer": "{2"}\n', "line 1: the answer cannot be parsed"),
     ],
 )
@@ -81,12 +84,50 @@ def test_a_model_folder_that_lacks_something(
         (["--set", "sample=1"], "unknown setting sample; did you mean samples?"),
         (["--set", "samples=many"], "samples should be a valid integer, not 'many'"),
         (["--recipe", "sigma", "--set", "retries=0"], "unknown setting samples"),
-        (["--set", "role=reviser"], "rft asks a reviser, and none is named"),
+        (["--set", "role=reviser"], "rft asks a reviser, and none is named; give --reviser "),
+        (["--recipe", "marge", "--policy", ""], "marge asks a policy, and none is named"),
         (["--policy", "locl:x"], "did you mean local"),
     ],
 )
 def test_bad_settings(whorl, tmp_path: Path, easy: Path, more: list[str], why: str) -> None:
     assert why in told(grow(whorl, easy, tmp_path / "run", *more))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("named", "lacks"),
+    [((), "prm"), (("prm",), "small"), (("small",), "prm")],
+)
+def test_sphere_says_whom_it_lacks(
+    whorl, tmp_path: Path, easy: Path, named: tuple[str, ...], lacks: str
+) -> None:
+    flags = [part for role in named for part in (f"--{role}", f"local:{POLICY}")]
+    run = tmp_path / "run"
+    result = whorl(
+        *("grow", "--recipe", "sphere", "--problems", easy, "--run", run),
+        *("--policy", f"local:{POLICY}", *flags),
+    )
+    assert f"sphere asks a {lacks}, and none is named; give --{lacks} " in told(result)
+    assert not run.exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ('engines.policy = "locl:m"', "only a policy of the form local:FOLDER can be trained"),
+        ('recipe.role = "reviser"\nengines.reviser = "local:m"', "not none: name one as engines."),
+        (f'engines.policy = "local:{POLICY}"\npatience = 2', "problems into 8 to learn from and 0"),
+    ],
+)
+def test_a_run_that_cannot_work_leaves_no_folder(
+    whorl, tmp_path: Path, easy: Path, more: str, why: str
+) -> None:
+    file = tmp_path / "run.toml"
+    engines = "" if "engines" in more else "engines = {}\n"
+    file.write_text(
+        f'run = "{tmp_path / "run"}"\nproblems = "{easy}"\nrecipe.name = "rft"\n{engines}{more}\n'
+    )
+    assert why in told(whorl("run", file, "--set", "holdout=0.001"))
     assert not (tmp_path / "run").exists()
 
 
