@@ -21,7 +21,7 @@ class Conventions:
     percent: what `50%` is. `number`: 50, the question asks for percent; `fraction`: 1/2; `either`.
         A number without the sign is never compared with a hundred times itself.
     units: `optional`: a side may leave its unit out; `required`: both name one or neither does;
-        `ignored`. Unless ignored, two known units are converted: 5 m is 500 cm and is not 5 cm.
+        `ignored`. Unless ignored, two known units are converted: 2 feet is 24 inches, not 2 inches.
     lists: whether `1, 2` is `2, 1`. Tuples and intervals are always ordered, sets in braces never.
     intervals: whether a relation may stand for its `sets`: x <= 2 for (-oo, 2], or must be
         `written` as one.
@@ -173,8 +173,9 @@ def _stated(text: str) -> str | None:
     return line.strip(" *\r\t") or None
 
 
-def read(prediction: str, *, guess: bool = False) -> str | None:
-    """The answer that a prediction states, or is: a text of a few words and no more is taken whole.
+def read(prediction: str, gold: str = "", *, guess: bool = False) -> str | None:
+    """The answer that a prediction states, or is: one that is the gold answer word for word, or
+    a text of a few words and no more, is taken whole.
 
     guess: where neither holds, take the last formula or number. That is for grading the texts of
         models that were never told how to state an answer; a reward for it is a reward for chance.
@@ -183,7 +184,7 @@ def read(prediction: str, *, guess: bool = False) -> str | None:
     if stated is not None:
         return stated
     prediction = first_solution(prediction).strip()
-    if _bare(prediction):
+    if prediction == gold.strip() or _bare(prediction):
         return prediction or None
     return _last_expression(prediction) if guess else None
 
@@ -196,15 +197,15 @@ def _bare(text: str) -> bool:
     words = _PROSE.findall(_TEXT.sub(" ", prose))
     if formulas:
         return set(words) <= {"and", "or"}
-    return len(words) <= 4 and "\n" not in prose and not {"is", "are"} & set(words)
+    return len(words) <= 3 and "\n" not in prose and not {"is", "are"} & set(words)
 
 
 _PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}")
-_LAST_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:/\d+)?%?")
+_LAST_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:/\d+)?%?(?![\d)\]}'\"])")
 
 
 def _last_expression(text: str) -> str | None:
-    """The formula or number that ends last."""
+    """The formula or number that ends last; a number before a bracket or quote is part of more."""
     start, stop, end = -1, -1, -1  # where its contents start and stop, and where it ends
     for left, right in (("$", "$"), (r"\(", r"\)"), (r"\[", r"\]")):
         close = text.rfind(right)
@@ -282,6 +283,8 @@ _REWRITES = tuple(
         (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
         (r"\\frac\s*([^\s{}\\])", r"\\frac{\1}"),
         (r"(\\frac\s*\{[^{}]*\})\s*([^\s{}\\])", r"\1{\2}"),
+        (r"(?:√|(?<![a-zA-Z\\])sqrt)\s*(?:\(([^()]*)\)|(\d+|[a-z]))", r"\\sqrt{\1\2}"),
+        (r"(?<![a-zA-Z\\])pi(?![a-zA-Z])", r"\\pi "),
         (r"\\sqrt\s*([^\s{}\\\[])", r"\\sqrt{\1}"),
         (r"\\(le|ge)q(?:slant)?(?![a-zA-Z])", r"\\\1 "),
         (r"\^\s*(?:\\circ(?![a-zA-Z])|\{\s*\\circ\s*\})|\\degree(?![a-zA-Z])", ""),
@@ -311,6 +314,8 @@ _NAMED = re.compile(
     r"((?:[a-zA-Z]|\\[a-zA-Z]+)(?:_(?:\w|\{[^{}]*\}))?\s*(?:\([a-zA-Z, ]*\))?)\s*"
     r"(?:=|\\in(?![a-zA-Z]))\s*(?=[^=<>]+$)(?!.*\\(?:le|ge|ne)(?![a-zA-Z]))"
 )
+_CONSTANT = r"(?:[^a-zA-Z\\=<>]|\\(?:frac|sqrt|log|ln|binom|cdot|times|div|pi|pm)(?![a-zA-Z]))+"
+_WORKED = re.compile(rf"(?!\s*[\d.]+\s*=){_CONSTANT}=\s*({_CONSTANT})")  # 2 \cdot 3 = 6
 _NAMED_AFTER = re.compile(r"([^=<>]+)=\s*([a-zA-Z](?:_(?:\w|\{[^{}]*\}))?)")
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?!\d|,\d)")
 _LOOSE = re.compile(r"(?<=\d)\s+(?=[a-zA-Z])|(?<![a-zA-Z0-9])\s+|\s+(?![a-zA-Z0-9])")
@@ -339,6 +344,8 @@ def take_apart(answer: str) -> Parts:
         name, text = _LOOSE.sub("", named[1]), text[named.end() :]
     elif named := _NAMED_AFTER.fullmatch(text):
         name, text = _LOOSE.sub("", named[2]), named[1]
+    elif worked := _WORKED.fullmatch(text):
+        text = worked[1]
     if not unit:
         text, unit = _without_unit(text)
     return Parts(name, _tight(text), unit or money)

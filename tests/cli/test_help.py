@@ -11,7 +11,7 @@ from whorl.settings import RECIPES
 
 COMMANDS = [
     *("demo", "run", "grow", "harvest", "export"),
-    *("train", "evaluate", "problems", "show", "report"),
+    *("train", "evaluate", "judge", "problems", "show", "report"),
 ]
 
 SCRIPT = """

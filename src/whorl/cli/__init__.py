@@ -5,11 +5,13 @@ from collections.abc import Callable
 import typer
 
 from whorl.cli import (
+    compare,
     demo,
     evaluate,
     export,
     grow,
     harvest,
+    judge,
     problems,
     report,
     run,
@@ -48,11 +50,13 @@ def _add(command: Callable[..., None], examples: tuple[str, ...]) -> None:
 
 _add(demo.demo, demo.EXAMPLES)
 _add(run.run, run.EXAMPLES)
+_add(compare.compare, compare.EXAMPLES)
 _add(grow.grow, grow.EXAMPLES)
 _add(harvest.harvest, harvest.EXAMPLES)
 _add(export.export, export.EXAMPLES)
 _add(train.train, train.EXAMPLES)
 _add(evaluate.evaluate, evaluate.EXAMPLES)
+_add(judge.judge, judge.EXAMPLES)
 _add(problems.problems, problems.EXAMPLES)
 _add(show.show, show.EXAMPLES)
 _add(report.report, report.EXAMPLES)

@@ -9,6 +9,7 @@ or whose process dies, is "undecided", never "wrong".
 import gc
 import json
 import logging
+import math
 import os
 import re
 import resource
@@ -39,7 +40,7 @@ from whorl.answer import (
 from whorl.ask import Ask, Failure, Prompt, Replies, Reply
 from whorl.errors import UserError
 
-_MEMORY = 4 << 30  # bytes of address space per process; the worst answer seen took 0.6 GB
+_MEMORY = 2 << 30  # bytes of address space per process; the worst answer seen took 0.6 GB
 _BLOATED = 1 << 30  # bytes a process has held at most; one that needed more is replaced
 _START = 120.0  # seconds sympy may take to load on a loaded machine
 _REMEMBERED = 20_000  # pairs
@@ -138,14 +139,15 @@ class Judges:
         while True:
             self._hand_out()
             now = time.monotonic()
-            busy = {worker: worker.due for worker in self._workers if worker.due is not None}
-            soon = now if self._done else min([until, *busy.values()])
+            busy = [worker for worker in self._workers if worker.busy]
+            turns = (worker.due if now >= worker.late else worker.late for worker in busy)
+            soon = now if self._done else min([until, *turns])
             connections = [worker.connection for worker in busy]
             heard = wait(connections, max(0.0, soon - now)) if busy else []
-            for worker, due in busy.items():
+            for worker in busy:
                 if worker.connection in heard:
                     self._hear(worker)
-                elif time.monotonic() >= due:
+                elif time.monotonic() >= worker.due:
                     self._lose(worker, f"took longer than {self._deadline:g} s")
             if self._done or not busy or time.monotonic() >= until:
                 self._hand_out()
@@ -163,8 +165,9 @@ class Judges:
         self._tickets.clear()
 
     def _hand_out(self) -> None:
-        """Give each idle process a pair; start processes while there are more pairs than those."""
-        idle = [worker for worker in self._workers if worker.due is None]
+        """Give each idle process a pair, and start as many as there are pairs for. A process that
+        is late has a second beside it meanwhile, so that what hangs holds up nobody else."""
+        idle = [worker for worker in self._workers if not worker.busy]
         while self._queue and idle:
             worker = idle.pop()
             try:
@@ -173,13 +176,17 @@ class Judges:
                 self._end(worker)
             else:
                 self._queue.popleft()
-        starting = sum(worker.pair is None and worker.due is not None for worker in self._workers)
-        while len(self._workers) < self._size and len(self._queue) > starting:
+        now = time.monotonic()
+        late = sum(worker.busy and now >= worker.late for worker in self._workers)
+        size = self._size + min(late, self._size)
+        starting = sum(worker.busy and worker.pair is None for worker in self._workers)
+        while len(self._workers) < size and len(self._queue) > starting:
             if self._nursery is None or self._nursery.process.poll() is not None:
                 self._nursery = _Nursery()
-            connection = self._nursery.bear()
-            self._workers.append(_Worker(connection, due=time.monotonic() + _START))
+            self._workers.append(_Worker(self._nursery.bear()))
             starting += 1
+        for worker in idle[: max(0, len(self._workers) - size)]:
+            self._end(worker)
 
     def _hear(self, worker: "_Worker") -> None:
         try:
@@ -195,12 +202,12 @@ class Judges:
             self._settle(worker.pair, Judgement(value, reason, seconds))
             if memory > _BLOATED:
                 self._end(worker)
-        worker.pair = worker.due = None
+        worker.pair, worker.busy = None, False
 
     def _lose(self, worker: "_Worker", reason: str) -> None:
         """A process is past its time or dead. One that never came up is no verdict but a fault."""
         self._end(worker)
-        if worker.pair is not None and worker.due is not None:
+        if worker.pair is not None:
             seconds = self._deadline + time.monotonic() - worker.due
             self._settle(worker.pair, Judgement(None, reason, seconds))
             return
@@ -230,17 +237,24 @@ _Pair = tuple[str, str]  # gold, answer
 
 @dataclass(slots=True, eq=False)
 class _Worker:
-    """A judge process. process: its id, once it has said so. pair: what it judges. due: when it
-    must have answered; None when idle."""
+    """A judge process; busy while it starts and while it judges.
+
+    process: its id, once it has said so. pair: what it judges. due: when it must have answered.
+    late: when that takes it longer than most.
+    """
 
     connection: Connection
-    due: float | None
-    pair: _Pair | None = field(default=None)
-    process: int | None = field(default=None)
+    busy: bool = True
+    due: float = field(default_factory=lambda: time.monotonic() + _START)
+    late: float = math.inf
+    pair: _Pair | None = None
+    process: int | None = None
 
     def judge(self, pair: _Pair, deadline: float) -> None:
         self.connection.send_bytes(json.dumps([*pair, deadline]).encode())
-        self.pair, self.due = pair, time.monotonic() + deadline
+        now = time.monotonic()
+        self.pair, self.busy = pair, True
+        self.due, self.late = now + deadline, now + deadline / 4
 
 
 _ORDER = struct.Struct("!ci")  # what to do, and the process to do it to
