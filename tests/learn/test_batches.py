@@ -79,6 +79,15 @@ def test_what_processes_compute_adds_up_to_the_step(processes: int) -> None:
         assert weights == pytest.approx(1.0)
 
 
+def test_every_process_has_something_to_do() -> None:
+    """All of the step would fit into one batch."""
+    groups = encode([[[n, 1, 2, 3, 4, 5, m] for m in range(5, 9)] for n in range(6)])
+    step = [example for group in groups for example in group]
+    steps = Steps([step], Likelihood(), Packing(1000, "gathered"), processes=2)
+    sizes = [sum(batch["ids"].numel() for batch in steps[process]) for process in range(2)]
+    assert max(sizes) < 1.5 * min(sizes)
+
+
 def test_sharing_counts_what_is_computed_once() -> None:
     (group,) = encode([[[1, 2, 3, 4, n] for n in range(5, 15)]])
     assert Steps([group], Likelihood(), Packing(1000, "gathered")).sharing() == 50 / 14

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from whorl.learn.corpus import Encoded, Ids, TokenPath
-from whorl.learn.pack import LAUNCH, Growing, Packing, batches, cut, partition, prefix_tree
+from whorl.learn.pack import LAUNCH, Growing, Packing, batches, cut, partition, prefix_tree, runs
 
 
 def ids(tokens: Iterable[int]) -> Ids:
@@ -110,6 +110,23 @@ def test_a_block_knows_all_that_its_tokens_see(several: list[Ids], size: int) ->
             assert keys == path[::-1]
         else:
             assert len(keys) == 1  # padding: something, or its softmax is none
+
+
+def test_runs_leave_no_block_and_no_key_out() -> None:
+    """A deep chain, then a hundred shallow ones: the shallow blocks are spared the deep one's keys."""
+    deep = np.arange(2000, dtype=np.int32)
+    shallow = [np.array([5000 + n, *range(30)], np.int32) for n in range(100)]
+    blocks = cut(prefix_tree([deep, *shallow]))
+    found = runs(blocks)
+    ends = [last for last, _ in found]
+    assert ends == sorted(ends) and ends[-1] == len(blocks.keys)
+    for (first, _), (last, most) in zip([(0, 0), *found], found, strict=False):
+        assert not blocks.seen[first:last, :, most:].any()
+    computed = sum(
+        (last - first) * most
+        for (first, _), (last, most) in zip([(0, 0), *found], found, strict=False)
+    )
+    assert computed < 0.7 * blocks.keys.size
 
 
 @given(sequences)

@@ -1,7 +1,9 @@
 """Which examples make an optimizer step, and the batches that one process computes for it."""
 
+import math
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch.utils.data import Dataset
@@ -9,7 +11,7 @@ from torch.utils.data import Dataset
 from whorl.example import Objective
 from whorl.learn.corpus import Encoded
 from whorl.learn.layout import Batch, LogProbs, Share, lay_out
-from whorl.learn.pack import Packing, batches, cheaper
+from whorl.learn.pack import Packing, batches, cheaper, size
 
 SAMPLED = 64
 """Optimizer steps that are enough to see how much is shared."""
@@ -69,6 +71,9 @@ class Steps(Dataset[list[Batch]]):
         examples = self._steps[step]
         share = Share.of(examples)
         packing = cheaper(examples, self._packing)
+        if self._processes > 1:  # or one would compute what others could
+            part = math.ceil(size(examples, packing) / self._processes)
+            packing = replace(packing, tokens=min(packing.tokens, part))
         mine = deal(batches(examples, packing), self._processes)[process]
         return [
             lay_out(batch, self._objective, share, packing, self._reference) if batch else nothing()

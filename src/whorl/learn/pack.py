@@ -201,12 +201,20 @@ def cheaper(examples: Sequence[Encoded], packing: Packing) -> Packing:
     """`packing`, or padded rows where too little is shared for gathering to pay."""
     if packing.form != "gathered":
         return packing
+    padded = Packing(packing.tokens, "padded")
+    worth = size(examples, padded) > WORTH * size(examples, packing)
+    return packing if worth else padded
+
+
+def size(examples: Iterable[Encoded], packing: Packing) -> int:
+    """Tokens of the examples in one batch, padding left out."""
+    paths = (path for example in examples for path in example.paths)
+    if packing.form == "padded":
+        return sum(map(len, paths))
     growing = Growing()
-    for example in examples:
-        for path in example.paths:
-            growing.add(path.ids)
-    apart = sum(len(path) for example in examples for path in example.paths)
-    return packing if apart > WORTH * growing.size else Packing(packing.tokens, "padded")
+    for path in paths:
+        growing.add(path.ids)
+    return growing.size
 
 
 def _longest(example: Encoded) -> int:
