@@ -28,12 +28,25 @@ from whorl.ask import Engine
 from whorl.data.atomic import replacing
 from whorl.data.examples import read_examples
 from whorl.data.forest import read_trees
-from whorl.data.problems import read_problems
-from whorl.entries import Entry
+from whorl.data.problems import read_problems, write_problems
+from whorl.data.synthetic import problems
+from whorl.entries import TINY, Entry, select
 from whorl.errors import UserError
-from whorl.evaluate import Decoding, Score, read_scores, write_scores
+from whorl.evaluate import (
+    Decoding,
+    Paired,
+    Rate,
+    Score,
+    paired,
+    paired_over,
+    pass_rate,
+    pass_rate_over,
+    read_scores,
+    write_scores,
+)
 from whorl.folder import RunFolder
 from whorl.iterate import Engines, Watch
+from whorl.models import POLICY, TEACHER
 from whorl.problem import Problem
 from whorl.stages import Plan, Progress
 from whorl.tree import Tree
@@ -47,6 +60,7 @@ class Comparison:
     """What is compared, and on what.
 
     tokens: sampled tokens that each method may spend, per seed.
+    often: problems to attempt several times, for pass@k; None: those of `test`.
     seeds: how many; each draws other samples and another order of training.
     evaluate: the attempts for pass@k; accuracy is that of one greedy attempt.
     width: searches in flight. jobs: methods at work at once, each in a process of its own.
@@ -57,6 +71,7 @@ class Comparison:
     engines: Engines
     entries: tuple[Entry, ...]
     tokens: int
+    often: Path | None = None
     seeds: int = 3
     evaluate: Decoding = Decoding(n=8, temperature=0.8, top_p=0.95)  # noqa: RUF009 (frozen)
     width: int = 256
@@ -68,6 +83,47 @@ class Comparison:
                 raise UserError(f"{name} should be at least 1, not {getattr(self, name)}")
         if not self.entries:
             raise UserError("there is no recipe to compare")
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A comparison of the shipped models on made-up problems.
+
+    names: of the recipes. test: problems to measure on; often: how many of them for pass@k.
+    """
+
+    names: tuple[str, ...]
+    problems: int
+    test: int
+    often: int
+    tokens: int
+    seeds: int
+
+
+SIZES = {
+    "smoke": Size(("sigma", "rft"), problems=40, test=100, often=20, tokens=12_000, seeds=1),
+    "small": Size(tuple(TINY), problems=400, test=1000, often=200, tokens=200_000, seeds=3),
+}
+
+
+def made_up(folder: Path, size: Size, overrides: Sequence[str] = ()) -> Comparison:
+    """The comparison of a size; writes its problems into `folder`. One job per core."""
+    paths = {name: folder / f"{name}.jsonl" for name in ("problems", "test", "often")}
+    write_problems(paths["problems"], problems("pool", size.problems, seed=0))
+    write_problems(paths["test"], problems("test", size.test, seed=1))
+    write_problems(paths["often"], problems("test", size.often, seed=1))
+    policy, teacher = f"local:{POLICY}", f"local:{TEACHER}"
+    return Comparison(
+        paths["problems"],
+        paths["test"],
+        Engines(policy, critic=teacher, reviser=teacher, small=policy, processes=0),
+        select(TINY, size.names, overrides),
+        size.tokens,
+        often=paths["often"],
+        seeds=size.seeds,
+        evaluate=Decoding(n=8, temperature=0.8, top_p=0.95, max_tokens=256),
+        jobs=len(os.sched_getaffinity(0)),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +187,10 @@ class Result:
     seed: int
     students: Sequence[Student]
 
+    @property
+    def last(self) -> Student:
+        return self.students[-1]
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -138,6 +198,59 @@ class Outcome:
 
     base: tuple[Sequence[Score], Sequence[Score]]
     results: Sequence[Result]
+
+    def ks(self) -> list[int]:
+        """The k that there are attempts enough for."""
+        return [k for k in KS if k <= max(len(score.right) for score in self.base[1])]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is said of a method: of one seed, or of all of them.
+
+    accuracy: of a greedy attempt. passed: k -> pass@k.
+    against_base, against_rft: of the greedy attempts; the latter pairs students of the same seed,
+        and is None without RFT and for RFT itself.
+    """
+
+    accuracy: Rate
+    passed: Mapping[int, Rate]
+    against_base: Paired
+    against_rft: Paired | None
+
+
+def judge(outcome: Outcome, result: Result) -> Verdict:
+    """One method under one seed. Intervals and tests are those of `pass_rate` and `paired`."""
+    rft = _rft(outcome, result)
+    greedy, sampled = result.last.greedy, result.last.sampled
+    return Verdict(
+        pass_rate(greedy, 1),
+        {k: pass_rate(sampled, k) for k in outcome.ks()},
+        paired(outcome.base[0], greedy),
+        paired(rft.last.greedy, greedy) if rft else None,
+    )
+
+
+def pool(outcome: Outcome, results: Sequence[Result]) -> Verdict:
+    """One method over its seeds. Intervals and tests are those of `pass_rate_over` and
+    `paired_over`."""
+    rfts = [_rft(outcome, result) for result in results]
+    pairs = [
+        (rft.last.greedy, result.last.greedy)
+        for rft, result in zip(rfts, results, strict=True)
+        if rft
+    ]
+    return Verdict(
+        pass_rate_over([result.last.greedy for result in results], 1),
+        {k: pass_rate_over([r.last.sampled for r in results], k) for k in outcome.ks()},
+        paired_over([(outcome.base[0], result.last.greedy) for result in results]),
+        paired_over(pairs) if pairs else None,
+    )
+
+
+def _rft(outcome: Outcome, result: Result) -> Result | None:
+    found = (r for r in outcome.results if r.entry.name == "rft" and r.seed == result.seed)
+    return None if result.entry.name == "rft" else next(found, None)
 
 
 def compare(folder: RunFolder, comparison: Comparison, watch: Watch) -> Outcome:
@@ -281,7 +394,7 @@ def _gather(
     record = path / f"{budget}.json"
     if record.exists():
         return Gathered(**json.loads(record.read_text()))
-    problems = list(read_problems(comparison.problems))
+    asked = list(read_problems(comparison.problems))
     clock = _Clock()
     passes: list[int] = []
     spent = left_out = failed = 0
@@ -293,7 +406,7 @@ def _gather(
             said = {"recipe": settings.say(plan.recipe), "seed": own.seed}
             said["policy"] = comparison.engines.policy
             with RunFolder.open(path / f"{number}", said, version=__version__) as folder:
-                costs, missed = _pass(folder, problems, own, engines, left, last)
+                costs, missed = grow_within(folder, asked, own, engines, left, last)
                 failed += missed
             fit = sum(total <= left for total in accumulate(costs))
             if not costs:
@@ -308,7 +421,7 @@ def _gather(
     return gathered
 
 
-def _pass(
+def grow_within(
     folder: RunFolder,
     problems: Sequence[Problem],
     plan: Plan,
@@ -403,13 +516,12 @@ def _measure(home: Path, comparison: Comparison, model: Path | str, watch: Watch
     engines = replace(comparison.engines, policy=spec)
     sampled = comparison.evaluate
     greedy = replace(sampled, n=1, temperature=0.0, top_p=1.0)
-    for name, decoding in (("greedy", greedy), ("sampled", sampled)):
+    often = comparison.often or comparison.test
+    for name, test, decoding in (("greedy", comparison.test, greedy), ("sampled", often, sampled)):
         file = home / f"{name}.jsonl"
         if not file.exists():
             journal = home / f"{name}.db"
-            write_scores(
-                file, iterate.measure(engines, comparison.test, decoding, watch, journal=journal)
-            )
+            write_scores(file, iterate.measure(engines, test, decoding, watch, journal=journal))
             for left in home.glob(f"{name}.db*"):
                 left.unlink()
 

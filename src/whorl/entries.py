@@ -133,6 +133,13 @@ def _grown(entry: Entry, name: str, recipe: Recipe) -> Entry:
     return replace(entry, name=name, forest=name, grow=recipe, harvest=recipe)
 
 
+def unscored(entries: Mapping[str, Entry]) -> Mapping[str, Entry]:
+    """Without a process reward model: SPHERE scores steps by rollouts."""
+    sphere = entries["sphere"]
+    recipe = replace(cast(Sphere, sphere.grow), score="rollouts")
+    return {**entries, "sphere": replace(sphere, grow=recipe, harvest=recipe)}
+
+
 def select(
     entries: Mapping[str, Entry], names: Iterable[str], overrides: Sequence[str] = ()
 ) -> tuple[Entry, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import comb, sqrt
 from pathlib import Path
-from statistics import NormalDist, fmean
+from statistics import NormalDist, fmean, stdev
 
 from whorl import prompts
 from whorl.answer import extract, normalise
@@ -287,6 +287,47 @@ def paired(before: Sequence[Score], after: Sequence[Score]) -> Paired:
         broken=broken,
         difference=Rate(gap / n, max(-1.0, middle - half), min(1.0, middle + half)),
         p_value=float(binomtest(broken, changed, 0.5).pvalue) if changed else 1.0,
+    )
+
+
+def pass_rate_over(runs: Sequence[Sequence[Score]], k: int) -> Rate:
+    """Pass@k over several evaluations of the same problems, e.g. of one student per seed: the mean,
+    with a bootstrap over problems that draws all attempts at a problem together."""
+    by_problem: dict[str, list[float]] = {}
+    for scores in runs:
+        for score in scores:
+            by_problem.setdefault(score.id, []).append(_passed(score, k))
+    return bootstrap([fmean(values) for values in by_problem.values()])
+
+
+def paired_over(runs: Sequence[tuple[Sequence[Score], Sequence[Score]]]) -> Paired:
+    """Several comparisons `(before, after)` of the same problems, e.g. one per seed, as one.
+
+    fixed and broken are counted over all of them. The difference is the mean; its interval and the
+    p-value are those of a paired t-test over problems, each with its mean change over the runs, so
+    that attempts at one problem count as one observation. Whether other seeds would say the same is
+    not in them. Raises `UserError` unless all hold the same problems once each.
+    """
+    from scipy.stats import t
+
+    each = [paired(before, after) for before, after in runs]
+    changes: dict[str, list[int]] = {}
+    for before, after in runs:
+        first, second = _firsts(before), _firsts(after)
+        for id in first:
+            changes.setdefault(id, []).append(second[id] - first[id])
+    if any(len(own) < len(runs) for own in changes.values()):
+        raise UserError("the evaluations are not of the same problems")
+    means = [fmean(own) for own in changes.values()]
+    n, gap = len(means), fmean(means)
+    error = stdev(means) / sqrt(n) if n > 1 else 0.0
+    half = float(t.ppf((1 + CONFIDENCE) / 2, n - 1)) * error if error else 0.0
+    return Paired(
+        problems=n,
+        fixed=sum(one.fixed for one in each),
+        broken=sum(one.broken for one in each),
+        difference=Rate(gap, max(-1.0, gap - half), min(1.0, gap + half)),
+        p_value=float(2 * t.sf(abs(gap) / error, n - 1)) if error else float(gap == 0),
     )
 
 

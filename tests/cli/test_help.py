@@ -10,7 +10,7 @@ from whorl.cli import app
 from whorl.settings import RECIPES
 
 COMMANDS = [
-    *("demo", "run", "grow", "harvest", "export"),
+    *("demo", "run", "compare", "grow", "harvest", "export"),
     *("train", "evaluate", "judge", "problems", "show", "report"),
 ]
 

@@ -1,6 +1,27 @@
 """What a run found, as one self-contained HTML page that needs no network."""
 
-from whorl.report.content import Cells, Figure, Interval, Level, Report, Row, Table
+from whorl.report.content import (
+    Cells,
+    Chart,
+    Curve,
+    Figure,
+    Interval,
+    Level,
+    Report,
+    Row,
+    Table,
+)
 from whorl.report.page import write_report
 
-__all__ = ["Cells", "Figure", "Interval", "Level", "Report", "Row", "Table", "write_report"]
+__all__ = [
+    "Cells",
+    "Chart",
+    "Curve",
+    "Figure",
+    "Interval",
+    "Level",
+    "Report",
+    "Row",
+    "Table",
+    "write_report",
+]

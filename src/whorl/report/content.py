@@ -49,6 +49,24 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Curve:
+    """Shares measured after so many generated tokens, fewest first."""
+
+    name: str
+    points: tuple[tuple[int, Interval], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Curves side by side, each beside `reference`; `base` is the share before any training."""
+
+    title: str
+    base: Interval
+    curves: tuple[Curve, ...]
+    reference: Curve | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Level:
     """Accuracy on the `n` held-out problems of one level, before and after training."""
 
@@ -91,6 +109,7 @@ class Report:
     lead: str
     figures: tuple[Figure, ...] = ()
     rows: tuple[Row, ...] = ()
+    charts: tuple[Chart, ...] = ()
     remarks: tuple[str, ...] = ()
     levels: tuple[Level, ...] = ()
     cells: Cells | None = None

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from whorl.errors import UserError
 from whorl.report import text
 from whorl.report.content import Report
-from whorl.report.plots import accuracy_plot, level_plot
+from whorl.report.plots import accuracy_plot, curve_plot, level_plot
 from whorl.report.trees import view
 
 TREES = 20  # that are shown
@@ -49,6 +49,7 @@ def render(report: Report) -> str:
         .render(
             report=report,
             accuracy_plot=Markup(accuracy_plot(report.rows)) if report.rows else "",
+            charts=[(chart.title, Markup(curve_plot(chart))) for chart in report.charts],
             level_plot=Markup(level_plot(report.levels)) if report.levels else "",
             trees=[view(tree) for tree in report.trees[:TREES]],
             trees_left_out=max(0, len(report.trees) - TREES),

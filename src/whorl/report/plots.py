@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree as Xml
 
-from whorl.report.content import Interval, Level, Row
+from whorl.report.content import Chart, Curve, Interval, Level, Row
 from whorl.report.text import percent, visible
 
 WIDTH = 870
@@ -59,6 +59,83 @@ def level_plot(levels: Sequence[Level]) -> str:
             _dot(svg, axis, share, at, kind)
             _text(svg, "value", RIGHT + 14, at + 5, percent(share.value))
     return _markup(svg)
+
+
+def curve_plot(chart: Chart) -> str:
+    """A panel per curve, all on one scale: shares against generated tokens. The reference curve is
+    grey in every panel, a dashed line is the base."""
+    across, wide, high = 4, 180, 150
+    left, gap, pitch, top = 44, 27, high + 66, 26
+    shares = [chart.base, *(share for curve in chart.curves for _, share in curve.points)]
+    most = max((tokens for curve in chart.curves for tokens, _ in curve.points), default=1)
+    scale = _axis(shares)
+    svg = _chart(
+        top + pitch * math.ceil(len(chart.curves) / across) - 24,
+        chart.title,
+        "; ".join(
+            f"{curve.name}: " + ", ".join(f"{n:,} tokens {_said(s)}" for n, s in curve.points)
+            for curve in chart.curves
+        ),
+    )
+    for number, curve in enumerate(chart.curves):
+        x = left + number % across * (wide + gap)
+        y = top + number // across * pitch
+        panel = _Panel(svg, scale, most, (x, y, wide, high))
+        panel.frame(curve.name, scale_shown=number % across == 0)
+        panel.level(chart.base)
+        if chart.reference and chart.reference != curve:
+            panel.draw(chart.reference, "before")
+        panel.draw(curve, "after")
+    return _markup(svg)
+
+
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """A small chart of shares against tokens. box: left, top, width, height."""
+
+    svg: Xml.Element
+    scale: "_Axis"
+    most: int
+    box: tuple[float, float, float, float]
+
+    def x(self, tokens: int) -> float:
+        return self.box[0] + tokens / self.most * (self.box[2] - 10)
+
+    def y(self, share: float) -> float:
+        low, high = self.scale.low, self.scale.high
+        return self.box[1] + (high - share) / (high - low) * self.box[3]
+
+    def frame(self, name: str, *, scale_shown: bool) -> None:
+        x, y, wide, high = self.box
+        text = _text(self.svg, "head", x, y - 9, name)
+        text.set("dir", "auto")
+        for k in range(round((self.scale.high - self.scale.low) / self.scale.step) + 1):
+            share = self.scale.low + k * self.scale.step
+            _line(self.svg, "grid", x, self.y(share), x + wide, self.y(share))
+            if scale_shown:
+                _text(self.svg, "scale", x - 7, self.y(share) + 4, f"{100 * share:.0f}")
+        for tokens in (0, self.most):
+            label = f"{tokens / 1000:,.0f}k" if tokens else "0"
+            _text(self.svg, "foot", self.x(tokens), y + high + 18, label)
+
+    def level(self, share: Interval) -> None:
+        x, _, wide, _ = self.box
+        _line(self.svg, "reference", x, self.y(share.value), x + wide, self.y(share.value))
+
+    def draw(self, curve: Curve, kind: str) -> None:
+        """The curve, and for the one that the panel is about its intervals."""
+        points = [(self.x(tokens), share) for tokens, share in curve.points if _finite(share)]
+        group = Xml.SubElement(self.svg, "g", {"class": kind})
+        line = " ".join(f"{_n(x)},{_n(self.y(share.value))}" for x, share in points)
+        Xml.SubElement(group, "polyline", {"class": "curve", "points": line})
+        for x, share in points:
+            if kind != "after":
+                continue
+            dot = Xml.SubElement(group, "g")
+            Xml.SubElement(dot, "title").text = _said(share)
+            _line(dot, "interval", x, self.y(share.low), x, self.y(share.high))
+            place = {"cx": _n(x), "cy": _n(self.y(share.value)), "r": "4"}
+            Xml.SubElement(dot, "circle", place)
 
 
 @dataclass(frozen=True, slots=True)
