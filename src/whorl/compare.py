@@ -102,7 +102,7 @@ class Size:
 
 SIZES = {
     "smoke": Size(("sigma", "rft"), problems=40, test=100, often=20, tokens=12_000, seeds=1),
-    "small": Size(tuple(TINY), problems=400, test=1000, often=200, tokens=200_000, seeds=3),
+    "small": Size(tuple(TINY), problems=150, test=1000, often=200, tokens=100_000, seeds=3),
 }
 
 

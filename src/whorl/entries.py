@@ -89,6 +89,8 @@ _SAMPLING = Sampling(step_tokens=48, solution_tokens=256, steps=BlankLine(min_ch
 _NUCLEUS = replace(_SAMPLING, top_p=0.95)
 _WARM = replace(_NUCLEUS, temperature=0.8)
 _TINY = Training(epochs=3, lr=1e-3, batch=32, max_length=1024, warmup=0.05)
+_GENTLE = replace(_TINY, lr=1e-4)  # where a likelihood may be lowered, 1e-3 breaks the model
+_TWICE = replace(_GENTLE, epochs=2)
 
 TINY = _named(
     _own(
@@ -96,17 +98,17 @@ TINY = _named(
         Sigma(uct=Uct(simulations=8), sampling=_SAMPLING, critic_tokens=128, reviser_tokens=64),
         _TINY,
     ),
-    _own("process", Process(sampling=_NUCLEUS), replace(_TINY, lr=3e-4), HALVES, rounds=True),
-    _own("marge", Marge(sampling=_WARM), replace(_TINY, lr=3e-4), HALVES, rounds=True),
+    _own("process", Process(sampling=_NUCLEUS), _TWICE, HALVES, rounds=True),
+    _own("marge", Marge(sampling=_WARM), _TWICE, HALVES, rounds=True),
     _own(
         "sphere",
         Sphere(sampling=replace(_SAMPLING, temperature=0.8), score="rollouts"),
-        replace(_TINY, lr=1e-4),
+        replace(_GENTLE, batch=8),
     ),
     _own("rft", Rft(replace(_SAMPLING, temperature=1.0)), _TINY, QUARTERS),
-    _own("step_dpo", StepDpo(sampling=_NUCLEUS), replace(_TINY, lr=1e-4)),
-    _own("dpo", Dpo(sampling=_WARM), replace(_TINY, lr=1e-4)),
-    _own("grpo", Grpo(sampling=_WARM), replace(_TINY, lr=3e-4)),
+    _own("step_dpo", StepDpo(sampling=_NUCLEUS), _GENTLE),
+    _own("dpo", Dpo(sampling=_WARM), _GENTLE),
+    _own("grpo", Grpo(sampling=_WARM), _TWICE),
 )
 """For the shipped models. Training was chosen on `dev` problems, see docs/results.md."""
 

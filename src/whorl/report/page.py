@@ -49,7 +49,7 @@ def render(report: Report) -> str:
         .render(
             report=report,
             accuracy_plot=Markup(accuracy_plot(report.rows)) if report.rows else "",
-            charts=[(chart.title, Markup(curve_plot(chart))) for chart in report.charts],
+            charts=[(chart, Markup(curve_plot(chart))) for chart in report.charts],
             level_plot=Markup(level_plot(report.levels)) if report.levels else "",
             trees=[view(tree) for tree in report.trees[:TREES]],
             trees_left_out=max(0, len(report.trees) - TREES),
