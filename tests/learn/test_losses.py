@@ -13,7 +13,16 @@ from torch.nn.functional import cross_entropy, kl_div
 from whorl.example import Likelihood, Objective, Preference
 from whorl.learn.corpus import Encoded, TokenPath
 from whorl.learn.layout import Batch, Share, lay_out
-from whorl.learn.losses import batch_loss, exact_kl, k1, k3, likelihood, log_probs, preference
+from whorl.learn.losses import (
+    batch_loss,
+    chunked,
+    exact_kl,
+    k1,
+    k3,
+    likelihood,
+    log_probs,
+    preference,
+)
 from whorl.learn.pack import Packing
 
 V = 11
@@ -230,3 +239,26 @@ def test_a_penalty_is_added_with_its_coefficient(penalty) -> None:
     }[penalty]
     expected = (0.5 * taken + 0.4 * terms).mean()
     torch.testing.assert_close(batch_loss(objective, batch, scores, other), expected)
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 100])
+def test_chunks_change_nothing(size: int) -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(7, 5, requires_grad=True)
+    whole = torch.randn(7, 5)
+
+    def score(some: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        return (some * other).logsumexp(1)
+
+    expected = score(logits, whole)
+    (gradient,) = torch.autograd.grad(expected.sin().sum(), logits)
+    found = chunked(score, logits, whole, size=size)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(torch.autograd.grad(found.sin().sum(), logits)[0], gradient)
+
+
+def test_several_tokens_at_one_position() -> None:
+    logits = torch.randn(3, 5)
+    at, tokens = torch.tensor([0, 2, 2]), torch.tensor([4, 0, 1])
+    expected = logits.log_softmax(1)[at, tokens]
+    torch.testing.assert_close(log_probs(logits, tokens, at), expected)

@@ -113,7 +113,7 @@ def test_a_block_knows_all_that_its_tokens_see(several: list[Ids], size: int) ->
 
 
 def test_runs_leave_no_block_and_no_key_out() -> None:
-    """A deep chain, then a hundred shallow ones: the shallow blocks are spared the deep one's keys."""
+    """A deep chain, then a hundred shallow ones, which are spared the deep one's keys."""
     deep = np.arange(2000, dtype=np.int32)
     shallow = [np.array([5000 + n, *range(30)], np.int32) for n in range(100)]
     blocks = cut(prefix_tree([deep, *shallow]))

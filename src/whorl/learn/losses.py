@@ -1,26 +1,52 @@
 """Losses: pure functions of what a model gives to tokens.
 
-Shapes: M targets (tokens to be predicted), V entries of the vocabulary, P pairs. Log-probabilities
+Shapes: K positions with logits, M targets (tokens to be predicted at one of them), V entries of the
+vocabulary, P pairs. Log-probabilities
 are in nats. `new` is the model in training, `reference` the one it must not leave too far behind.
 """
 
+from collections.abc import Callable
+
+import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
+from torch.utils.checkpoint import checkpoint
 
 from whorl.example import Likelihood, Objective
 from whorl.learn.layout import Batch
 
-
-def log_probs(logits_MV: Tensor, tokens_M: Tensor) -> Tensor:
-    """Log-probability of each token, `[M]`, in float32."""
-    scores_MV = logits_MV.float()
-    return scores_MV.gather(1, tokens_M[:, None])[:, 0] - scores_MV.logsumexp(1)
+CHUNK = 1024
+"""Positions whose logits are in float32 at once."""
 
 
-def exact_kl(new_MV: Tensor, reference_MV: Tensor) -> Tensor:
-    """KL(new || reference) of the next token's distribution at each target, `[M]`, from logits."""
-    new_MV, reference_MV = new_MV.float().log_softmax(1), reference_MV.float().log_softmax(1)
-    return (new_MV.exp() * (new_MV - reference_MV)).sum(1)
+def log_probs(logits_KV: Tensor, tokens_M: Tensor, at_M: Tensor | None = None) -> Tensor:
+    """Log-probability of each token at its position, `[M]`, in float32.
+
+    at_M: positions, several tokens of a tree being possible at one; without, the M positions in
+        their order.
+    """
+    at_M = torch.arange(len(tokens_M), device=tokens_M.device) if at_M is None else at_M
+    normalisers_K = chunked(lambda part: part.float().logsumexp(1), logits_KV)
+    return logits_KV[at_M, tokens_M].float() - normalisers_K[at_M]
+
+
+def exact_kl(new_KV: Tensor, reference_KV: Tensor) -> Tensor:
+    """KL(new || reference) of the next token's distribution, from logits; `[K]`."""
+
+    def divergence(new: Tensor, reference: Tensor) -> Tensor:
+        new, reference = new.float().log_softmax(1), reference.float().log_softmax(1)
+        return (new.exp() * (new - reference)).sum(1)
+
+    return chunked(divergence, new_KV, reference_KV)
+
+
+def chunked(score: Callable[..., Tensor], *logits_KV: Tensor, size: int = CHUNK) -> Tensor:
+    """`score` of every position, `[K]`, for `size` positions at a time, once more in the backward
+    pass: a large vocabulary's logits of all positions fit into memory once, not several times."""
+    if len(logits_KV[0]) <= size:
+        return score(*logits_KV)
+    parts = zip(*(torch.split(each, size) for each in logits_KV), strict=True)
+    return torch.cat([checkpoint(score, *part, use_reentrant=False) for part in parts])
 
 
 def k1(new_M: Tensor, reference_M: Tensor) -> Tensor:
@@ -63,15 +89,15 @@ def batch_loss(
     logits: `[B, K, V]`, at the positions `batch["keep"]` of each row; `reference_logits` the same
     of the reference model, which an exact penalty needs.
     """
-    logits_MV = logits.flatten(0, 1)[batch["at"]]
-    log_probs_M = log_probs(logits_MV, batch["tokens"])
+    logits_KV = logits.flatten(0, 1)
+    log_probs_M = log_probs(logits_KV, batch["tokens"], batch["at"])
     loss = likelihood(log_probs_M, batch["weights"])
     if isinstance(objective, Likelihood):
         if not objective.kl:
             return loss
         if objective.penalty == "exact":
             assert reference_logits is not None
-            penalty_M = exact_kl(logits_MV, reference_logits.flatten(0, 1)[batch["at"]])
+            penalty_M = exact_kl(logits_KV, reference_logits.flatten(0, 1))[batch["at"]]
         elif objective.penalty == "k3":
             penalty_M = k3(log_probs_M, batch["reference"])
         else:

@@ -114,9 +114,9 @@ def _log_probs(network: PreTrainedModel, examples: list[Encoded], form: Packing)
     training = network.training
     network.train(False)
     with torch.no_grad():
-        scores = logits(network, batch).flatten(0, 1)[batch["at"]]
+        scores = logits(network, batch).flatten(0, 1)
     network.train(training)
-    return losses.log_probs(scores, batch["tokens"])[batch["members"]]
+    return losses.log_probs(scores, batch["tokens"], batch["at"])[batch["members"]]
 
 
 def with_adapters(network: PreTrainedModel, lora: Lora, seed: int) -> nn.Module:

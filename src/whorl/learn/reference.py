@@ -77,8 +77,10 @@ def _compute(
             continue
         batch = moved(lay_out(examples, Likelihood(), Share(1, 1), packing), device)
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            scores = network.logits(model, batch).flatten(0, 1)[batch["at"]]
-        found = losses.log_probs(scores, batch["tokens"])[batch["members"]].cpu().numpy()
+            scores = network.logits(model, batch).flatten(0, 1)
+        found = (
+            losses.log_probs(scores, batch["tokens"], batch["at"])[batch["members"]].cpu().numpy()
+        )
         at = 0
         for example in examples:
             for side, path in enumerate(example.paths):
