@@ -403,11 +403,13 @@ _SCIENTIFIC = re.compile(
 )
 _RATIO = re.compile(rf"({_SIGNED})/({_SIGNED})|([+-]?)\\frac\{{({_SIGNED})\}}\{{({_SIGNED})\}}")
 _MIXED = re.compile(r"([+-]?)(\d+)(?: (\d+)/(\d+)|\\frac\{(\d+)\}\{(\d+)\})")
+_REPEATING = re.compile(r"([+-]?)(\d*)\.(\d*)\\overline(?:\{(\d+)\}|(\d))")
 _WRAPPED = re.compile(r"([+-]?)(?:\((.*)\)|\{(.*)\})")
 
 
 def _number(text: str) -> Fraction | None:
-    """The exact value of a plain number, ratio, mixed number or power of ten; else None."""
+    """The exact value of a plain number, ratio, mixed number, repeating decimal or power of ten;
+    else None."""
     wrapped = _WRAPPED.fullmatch(text)
     if wrapped:
         inner = wrapped[2] if wrapped[2] is not None else wrapped[3]
@@ -427,6 +429,11 @@ def _number(text: str) -> Fraction | None:
         if 0 < above < below:  # 2 3/2 is as likely a product
             value = int(match[2]) + above / below
             return -value if match[1] == "-" else value
+    if match := _REPEATING.fullmatch(text):  # 0.1\overline{6} is (16 - 1) / 90
+        first, again = match[3], match[4] or match[5]
+        below = 10 ** len(first) * (10 ** len(again) - 1)
+        above = int(match[2] + first + again) - int(match[2] + first or 0)
+        return Fraction(-above if match[1] == "-" else above, below)
     return None
 
 

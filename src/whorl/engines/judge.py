@@ -34,6 +34,7 @@ from whorl.answer import (
     compare,
     in_one_unit,
     items,
+    parsable,
     take_apart,
     tell_apart,
 )
@@ -181,8 +182,10 @@ class Judges:
         size = self._size + min(late, self._size)
         starting = sum(worker.busy and worker.pair is None for worker in self._workers)
         while len(self._workers) < size and len(self._queue) > starting:
-            if self._nursery is None or self._nursery.process.poll() is not None:
-                self._nursery = _Nursery()
+            if self._nursery is not None and self._nursery.process.poll() is not None:
+                self._nursery.close()
+                self._nursery = None
+            self._nursery = self._nursery or _Nursery()
             self._workers.append(_Worker(self._nursery.bear()))
             starting += 1
         for worker in idle[: max(0, len(self._workers) - size)]:
@@ -390,6 +393,8 @@ def _judge(gold: str, answer: str, rules: Conventions) -> Verdict:
     settled = compare(gold, answer, rules)
     if settled.right is not None:
         return settled
+    if not (parsable(gold) and parsable(answer)):
+        return Verdict(None, "braces do not match")
     one, other = take_apart(gold), take_apart(answer)
     apart = tell_apart(one, other, rules)
     if apart is not None:
