@@ -106,6 +106,10 @@ SIZES = {
 }
 
 
+ATTEMPTS = Decoding(n=8, temperature=0.8, top_p=0.95, max_tokens=256)
+"""For pass@k of the shipped models."""
+
+
 def made_up(folder: Path, size: Size, overrides: Sequence[str] = ()) -> Comparison:
     """The comparison of a size; writes its problems into `folder`. One job per core."""
     paths = {name: folder / f"{name}.jsonl" for name in ("problems", "test", "often")}
@@ -121,7 +125,7 @@ def made_up(folder: Path, size: Size, overrides: Sequence[str] = ()) -> Comparis
         size.tokens,
         often=paths["often"],
         seeds=size.seeds,
-        evaluate=Decoding(n=8, temperature=0.8, top_p=0.95, max_tokens=256),
+        evaluate=ATTEMPTS,
         jobs=len(os.sched_getaffinity(0)),
     )
 

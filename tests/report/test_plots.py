@@ -4,8 +4,8 @@ from xml.etree import ElementTree as Xml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whorl.report import Interval, Level, Row
-from whorl.report.plots import LEFT, RIGHT, accuracy_plot, level_plot
+from whorl.report import Chart, Curve, Interval, Level, Row
+from whorl.report.plots import LEFT, RIGHT, WIDTH, accuracy_plot, curve_plot, level_plot
 
 shares = st.lists(st.floats(0, 1), min_size=3, max_size=3).map(
     lambda ends: Interval(sorted(ends)[1], sorted(ends)[0], sorted(ends)[2])
@@ -52,3 +52,20 @@ def test_long_name_is_cut_and_whole_in_its_tooltip() -> None:
     label = next(e for e in svg.iter("text") if e.get("class") == "label")
     assert (label.text or "").endswith("…") and name.startswith((label.text or "")[:-1])
     assert label.findtext("title") == name
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**7), shares), min_size=1, max_size=5), shares)
+def test_more_tokens_are_further_right_and_more_accurate_is_higher(
+    points: list[tuple[int, Interval]], base: Interval
+) -> None:
+    points.sort(key=lambda point: point[0])
+    curve = Curve("one <curve>", tuple(points))
+    svg = Xml.fromstring(curve_plot(Chart("a title", base, (curve, curve), curve)))
+    assert svg.find("title").text == "a title"  # type: ignore[union-attr]
+    dots = [(float(c.get("cx", "")), float(c.get("cy", ""))) for c in svg.iter("circle")]
+    assert len(dots) == 2 * len(points)
+    assert all(0 <= x <= WIDTH for x, _ in dots)
+    for (x, _), (later, _) in pairwise(dots[: len(points)]):
+        assert x <= later
+    by_share = sorted(zip((share.value for _, share in points), dots, strict=False))
+    assert all(low[1][1] >= high[1][1] for low, high in pairwise(by_share))

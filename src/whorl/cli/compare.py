@@ -77,7 +77,7 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     from whorl.cli.comparison import FILES, as_list, print_comparison, write
     from whorl.cli.display import Display
     from whorl.cli.plan import content
-    from whorl.compare import SIZES, Comparison, Size, check, made_up
+    from whorl.compare import ATTEMPTS, SIZES, Comparison, Size, check, made_up
     from whorl.compare import compare as play
     from whorl.entries import PAPERS, TINY, select, unscored
     from whorl.errors import UserError
@@ -101,7 +101,8 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
             seeds=seeds or size.seeds,
             tokens=tokens or size.tokens,
         )
-        select(TINY, size.names, own)  # raises before there is a folder
+        select(TINY, size.names, own)  # what is wrong is said before there is a folder
+        evaluate = settings.read_settings(ATTEMPTS, measure)
         said = {"preset": preset, "tokens": size.tokens, "evaluate": measure}
     else:
         if not (problems and test and policy and tokens):
@@ -130,7 +131,6 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     with RunFolder.open(run, said, version=__version__) as folder:
         if size:
             chosen = made_up(run, size, own)
-            evaluate = settings.read_settings(chosen.evaluate, measure)
             chosen = replace(chosen, evaluate=evaluate, jobs=jobs or chosen.jobs, width=width)
         outcome = play(folder, chosen, display)
     write(run, outcome, chosen)

@@ -67,7 +67,7 @@ def curve_plot(chart: Chart) -> str:
     across, wide, high = 4, 180, 150
     left, gap, pitch, top = 44, 27, high + 66, 26
     shares = [chart.base, *(share for curve in chart.curves for _, share in curve.points)]
-    most = max((tokens for curve in chart.curves for tokens, _ in curve.points), default=1)
+    most = max([1, *(tokens for curve in chart.curves for tokens, _ in curve.points)])
     scale = _axis(shares)
     svg = _chart(
         top + pitch * math.ceil(len(chart.curves) / across) - 24,
