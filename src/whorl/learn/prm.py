@@ -174,7 +174,6 @@ def _train(
         examples=sum(map(len, groups)),
         tokens=sum(map(len, groups)),
         dropped=dropped,
-        sharing=task.steps.sharing(),
         held_out=trainer.state.best_metric,
     )
     return _measured(result, net, [example for group in held for example in group], packing)

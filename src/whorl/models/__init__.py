@@ -1,6 +1,7 @@
-"""The two tiny models that come with whorl, and what made them."""
+"""The three tiny models that come with whorl, and what made them."""
 
 from pathlib import Path
 
 POLICY = Path(__file__).parent / "policy"
 TEACHER = Path(__file__).parent / "teacher"
+PRM = Path(__file__).parent / "prm"
