@@ -17,9 +17,9 @@ class Node:
 
     parent: index of the node this step continues; `NO_PARENT` for the root.
     text: the step this node adds, its separator included, so texts along a path join by `+`.
-    author: who wrote it, and as what: `policy`, `reviser`, `small`; `rollout` to try out a step,
-        `spine` and `guide` for steps a search goes on from, `reflector` and `corrector` for a second
-        attempt. The root has none.
+    author: who wrote it, and as what: `policy`, `reviser`, `small`; `rollout` to try a step out,
+        `spine` and `guide` for steps that a search goes on from, `reflector` and `corrector` for a
+        second attempt. The root has none.
     note: prose about the step: a critique, or why it was pruned.
     terminal: the solution ends here.
     pruned: search does not go here again.
