@@ -12,8 +12,9 @@ The last line is one JSON object:
 core_accuracy: agreement with the labels of the core; at least 0.99.
 false_positives: pairs judged right against their label, outside the conventions of `EXPLAINED`.
 fast_per_s: verdicts per CPU-second that arithmetic settles, on answers of real models.
-pool_vs_sequential: verdicts per wall second of two judges, starting them included, over those of
-    math-verify in sequence, on distinct answers of real models.
+pool_vs_sequential: verdicts per wall second of two judges over those of math-verify in sequence,
+    sympy loaded, on distinct answers of real models; `algebra_pool_vs_sequential` is the same for
+    those that take algebra alone, loading sympy included on both sides.
 hostile_ok: whether each hostile answer was not right, came in time, ran nothing, and left the
     memory of this process and its judges as it was.
 lost_workers: judges that died over 10,000 fuzzed answers.
@@ -23,21 +24,25 @@ import argparse
 import json
 import os
 import resource
+import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from whorl.answer import compare, extract, read
+from whorl.ask import Ask, Prompt
 from whorl.engines.judge import Judgement, Judges
 
 DEADLINE = 2.0
+SLACK = 0.5  # seconds in which a kill must have been noticed on a loaded machine
 EXPLAINED = {
     "ordered-list": "lists are unordered unless `lists` says otherwise",
     "unreduced-fraction": "2/4 is 1/2",
@@ -46,6 +51,7 @@ EXPLAINED = {
     "disputed": "the values are equal",
 }
 Pair = tuple[str, str | None]
+T = TypeVar("T")
 
 
 def main() -> None:
@@ -72,11 +78,18 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 def judged(pairs: Iterable[Pair], workers: int = 2) -> list[Judgement]:
-    judges = Judges(workers, DEADLINE)
+    judges = started(workers)
     try:
         return list(judges.judge(pairs))
     finally:
         judges.close()
+
+
+def started(workers: int, deadline: float = DEADLINE) -> Judges:
+    """Judges that have loaded sympy, as this process will have when math-verify is timed in it."""
+    judges = Judges(workers, deadline)
+    list(judges.judge([(f"\\sqrt{{{4 * k}}}", f"2\\sqrt{{{k}}}") for k in range(2, 2 + workers)]))
+    return judges
 
 
 # Accuracy
@@ -155,23 +168,46 @@ def speed(recorded: Path) -> dict[str, Any]:
     settled = [pair for pair in pairs if compare(*pair).right is not None]
     rewritten = [pair for pair in settled if not all(side.isdigit() for side in pair)]
     distinct = list(dict.fromkeys(pairs))
-    started = time.perf_counter()
-    ours = judged(distinct)
-    pooled = time.perf_counter() - started
-    started = time.perf_counter()
-    theirs = [plainly(f"${gold}$", f"\\boxed{{{answer}}}") for gold, answer in distinct]
-    sequential = time.perf_counter() - started
-    differ = sum((o.value == 1.0) != t for o, t in zip(ours, theirs, strict=True))
+    algebra = [pair for pair in distinct if compare(*pair).right is None]
+    starting, judges = timed(lambda: started(2))
+    pooled, verdicts = timed(lambda: list(judges.judge(distinct)))
+    judges.close()
+    ours = [verdict.value == 1.0 for verdict in verdicts]
+    plainly("1", "2")
+    plain, theirs = timed(lambda: [plainly(gold, answer, True) for gold, answer in distinct])
+    pooled_algebra, _ = timed(lambda: judged(algebra))
+    plain_algebra, _ = timed(lambda: in_a_new_process(algebra))
     return {
         "fast_share": round(len(settled) / len(pairs), 4),
         "fast_per_s": round(per_second(settled)),
         "fast_rewritten_per_s": round(per_second(rewritten)),
         "batch": len(distinct),
+        "judges_start_s": round(starting, 2),
         "pool_per_s": round(len(distinct) / pooled, 1),
-        "sequential_per_s": round(len(distinct) / sequential, 1),
-        "pool_vs_sequential": round(sequential / pooled, 2),
-        "verdicts_that_differ": differ,
+        "sequential_per_s": round(len(distinct) / plain, 1),
+        "pool_vs_sequential": round(plain / pooled, 2),
+        "verdicts_that_differ": sum(o != t for o, t in zip(ours, theirs, strict=True)),
+        "algebra": len(algebra),
+        "algebra_pool_vs_sequential": round(plain_algebra / pooled_algebra, 2),
     }
+
+
+def timed(run: Callable[[], T]) -> tuple[float, T]:
+    started = time.perf_counter()
+    found = run()
+    return time.perf_counter() - started, found
+
+
+def in_a_new_process(pairs: Sequence[tuple[str, str]]) -> None:
+    """math-verify in sequence, loaded anew, as the judges are: it remembers what it has parsed."""
+    code = (
+        "import json, sys; from math_verify import parse, verify\n"
+        "for gold, answer in json.load(sys.stdin):\n"
+        "    try: verify(parse(f'${gold}$'), parse(f'${answer}$'))\n"
+        "    except Exception: pass\n"
+    )
+    command = [sys.executable, "-c", code]
+    subprocess.run(command, input=json.dumps(pairs), text=True, check=True, capture_output=True)
 
 
 def real_answers(recorded: Path) -> list[tuple[str, str]]:
@@ -238,19 +274,18 @@ def hostility() -> dict[str, Any]:
     """Each as an answer to a gold answer that takes algebra, so that it reaches a judge."""
     ok, slowest = True, 0.0
     with tempfile.TemporaryDirectory() as folder, in_folder(folder):
-        judges = Judges(1, 1.0)
-        list(judges.judge([(r"\sqrt{8}", r"2\sqrt{2}")]))
+        judges = started(1, 1.0)
         before = memory(judges)
         for hostile in INJECTED + BOMBS:
-            begun = time.perf_counter()
+            begun = time.process_time()
             read(hostile, guess=True)
+            reading = time.process_time() - begun
             texts = [hostile, f"The answer is {hostile}", f"\\boxed{{{hostile}}}"]
             found = list(judges.judge([(r"\frac{\pi}{7}", extract(t) or t) for t in texts]))
-            late = time.perf_counter() - begun - len(texts) * 1.0
             slowest = max(slowest, *(judgement.seconds for judgement in found))
-            fine = all(judgement.value != 1.0 for judgement in found) and late < 1.0
+            fine = all(j.value != 1.0 and j.seconds < 1.0 + SLACK for j in found) and reading < 1.0
             if not fine:
-                print(f"hostile: {hostile[:40]!r}: {found}, {late:.1f} s late")
+                print(f"hostile: {hostile[:40]!r}: {found}, {reading:.1f} s to read")
             ok &= fine
         (last,) = judges.judge([(r"\sqrt{12}", r"2\sqrt{3}")])
         grown = [after - earlier for after, earlier in zip(memory(judges), before, strict=True)]
@@ -291,13 +326,11 @@ def resident(process: int) -> int:
 def hanging() -> dict[str, Any]:
     """When a batch's answers come from one judge, with and without one among them that hangs."""
     good = [(f"\\sqrt{{{4 * k}}}", f"2\\sqrt{{{k}}}") for k in range(2, 42)]
-    bomb = (r"\frac{\pi}{7}", "10^{10^{10}}")
-    judges = Judges(1, DEADLINE)
-    list(judges.judge([(r"\sqrt{8}", r"2\sqrt{2}")]))
+    bomb = (r"\frac{\pi}{7}", "9^{9^{9^9}}")
+    judges = started(1)
     calm = arrivals(judges, good)
     judges.close()
-    judges = Judges(1, DEADLINE)
-    list(judges.judge([(r"\sqrt{8}", r"2\sqrt{2}")]))
+    judges = started(1)
     hung = arrivals(judges, [*good[:1], bomb, *good[1:]])
     judges.close()
     delay = max(hung[pair] - calm[pair] for pair in good)
@@ -306,9 +339,12 @@ def hanging() -> dict[str, Any]:
 
 def arrivals(judges: Judges, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], float]:
     begun = time.perf_counter()
-    found = {}
-    for pair, _ in zip(pairs, judges.judge(pairs), strict=True):
-        found[pair] = time.perf_counter() - begun
+    for ticket, (gold, answer) in enumerate(pairs):
+        judges.submit(ticket, Ask(Prompt("", gold, answer), role="judge"))
+    found: dict[tuple[str, str], float] = {}
+    while len(found) < len(pairs):
+        answered = judges.poll(1.0)
+        found |= {pairs[ticket]: time.perf_counter() - begun for ticket, _ in answered}
     return found
 
 

@@ -292,6 +292,10 @@ _REWRITES = tuple(
         (r"\\?%|\s*\b(?:percent(?:age)?|pct)\b\.?", "%"),
     )
 )
+_TRIGONOMETRIC = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)")
+_DEGREES = re.compile(
+    r"(\d+(?:\.\d+)?)\s*(?:\^\s*(?:\\circ(?![a-zA-Z])|\{\s*\\circ\s*\})|\\degree(?![a-zA-Z]))"
+)
 _TEXT = re.compile(r"\\(?:text(?:rm|bf|it|sf)?|mbox|math(?:rm|bf|it|sf))\s*\{([^{}]*)\}")
 _TEXT_UNIT = re.compile(
     r"(?:(?<=[\d)}\].!])|(?<=\\pi))\s*(?:\\(?:text(?:rm)?|mbox)\s*\{([^{}]*[a-zA-Z][^{}]*)\}"
@@ -329,6 +333,8 @@ def take_apart(answer: str) -> Parts:
     text = _single_spaced(answer.translate(_CHARACTERS))
     if "boxed" in text or "fbox" in text:
         text = extract(text) or text
+    if _TRIGONOMETRIC.search(text):
+        text = _DEGREES.sub(r"(\\frac{\1\\pi}{180})", text)
     for pattern, plain in _REWRITES:
         text = pattern.sub(plain, text)
     text = _undressed(_single_spaced(text))
@@ -381,6 +387,7 @@ def _without_unit(text: str) -> tuple[str, str]:
     return text, ""
 
 
+_SEMICOLONS = re.compile(r"[(\[][^()\[\],;]*;[^()\[\],]*[)\]]")  # (1; 2), and no (1,5; 2)
 _REVERSED_START = re.compile(r"^\]([^\[\]]*,[^\[\]]*[)\[\]])$")  # ]0, 1] is (0, 1]
 _REVERSED_END = re.compile(r"^([(\[][^\[\]]*,[^\[\]]*)\[$")
 
@@ -388,6 +395,7 @@ _REVERSED_END = re.compile(r"^([(\[][^\[\]]*,[^\[\]]*)\[$")
 def _tight(text: str) -> str:
     """Without thousands commas and without blanks that separate nothing; a comma that is left
     separates a list and is written `, `, so that `1, 234` never turns into `1,234`."""
+    text = _SEMICOLONS.sub(lambda inner: inner[0].replace(";", ","), text)
     text = _REVERSED_END.sub(r"\1)", _REVERSED_START.sub(r"(\1", text.strip()))
     if not re.search(r"[(\[]|\\\{", text):
         text = _THOUSANDS.sub(lambda number: number[0].replace(",", ""), text)
@@ -431,9 +439,9 @@ def _number(text: str) -> Fraction | None:
             return -value if match[1] == "-" else value
     if match := _REPEATING.fullmatch(text):  # 0.1\overline{6} is (16 - 1) / 90
         first, again = match[3], match[4] or match[5]
-        below = 10 ** len(first) * (10 ** len(again) - 1)
-        above = int(match[2] + first + again) - int(match[2] + first or 0)
-        return Fraction(-above if match[1] == "-" else above, below)
+        once, twice = int(match[2] + first or 0), int(match[2] + first + again)
+        value = Fraction(twice - once, 10 ** len(first) * (10 ** len(again) - 1))
+        return -value if match[1] == "-" else value
     return None
 
 

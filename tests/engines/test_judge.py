@@ -73,6 +73,9 @@ RIGHT = [
     ("f(x)=x+1", "1+x"),
     ("CBAD", r"\text{cbad}"),
     (r"2\pi\text{ ft}", r"24\pi\text{ in}"),
+    (r"\sin 20^\circ", r"\cos 70^{\circ}"),
+    (r"-\sqrt{3}", r"\tan 80^\circ (4 \cos 80^\circ - 1)"),
+    (r"\sqrt{2}", "1.4142136"),
     (r"]0, \sqrt{8}]", r"(0, 2\sqrt{2}]"),
     (r"12\pi", "12*pi"),
     ("x \\ne 3", "x != 3"),
@@ -93,6 +96,8 @@ NOT_RIGHT = [
     (r"\{1, \sqrt{2}, \sqrt{2}\}", r"\{1, 1, \sqrt{2}\}"),
     ("x=5", "y=5"),
     (r"\sqrt{2}", ""),
+    (r"\sqrt{2}", "1.41"),
+    (r"\sqrt{3} - \sqrt{2}", r"\sqrt{3} - \sqrt{2} + 10^{-9}"),
     (r"2\pi\text{ ft}", r"2\pi\text{ in}"),
     (r"\text{4:30 p.m.}", r"4:30 \text{ a.m.}"),
 ]
@@ -111,7 +116,7 @@ def test_each_sample_gets_the_verdict_and_known_pairs_wait_for_nobody(judges: Ju
     verdicts(judges, [(r"\sqrt{12}", r"2\sqrt{3}")])
     judges.submit(7, ask(r"\sqrt{12}", r"2\sqrt{3}", n=3))
     judges.submit(8, ask("5", "6"))
-    same, different = "equal by algebra", "different numbers"
+    same, different = "same value, to 40 digits", "different numbers"
     assert judges.poll(0) == [
         (7, (Reply(same, value=1.0),) * 3),
         (8, (Reply(different, value=0.0),)),
@@ -128,10 +133,10 @@ def test_judgements_come_in_order_with_reasons_and_times(judges: Judges) -> None
         found = list(judges.judge(pairs, ahead=ahead))
         assert [judgement.value for judgement in found] == [1.0, 1.0, 0.0, 0.0] * 3
         assert [judgement.reason for judgement in found[:4]] == [
-            "equal by algebra",
+            "same value, to 40 digits",
             "same number",
             "no final answer",
-            "not equal by algebra",
+            "different values",
         ]
         assert all(0 <= judgement.seconds < 20 for judgement in found)
 
@@ -166,7 +171,7 @@ def test_the_processes_judge_by_the_conventions_they_are_given() -> None:
 
 def test_what_hangs_holds_up_nobody_else() -> None:
     judges = Judges(workers=1, deadline=8.0)
-    judges.submit(0, ask(r"\sqrt{2}", "10^{10^{10}}"))
+    judges.submit(0, ask(r"\sqrt{2}", "9^{9^{9^9}}"))
     for ticket in range(1, 6):
         judges.submit(ticket, ask(f"\\sqrt{{{ticket}}}", f"{ticket}^{{1/2}}"))
     found: dict[int, object] = {}
@@ -202,7 +207,7 @@ def test_no_text_kills_a_judge(judges: Judges, answer: str) -> None:
 
 def test_a_judge_that_dies_of_an_answer_leaves_it_undecided() -> None:
     judges = Judges(deadline=30.0)
-    judges.submit(0, ask(r"\sqrt{2}", "10^{10^{10}}"))
+    judges.submit(0, ask(r"\sqrt{2}", "9^{9^{9^9}}"))
     while not (judges._workers and judges._workers[0].pair):
         assert judges.poll(0.1) == []
     process = judges._workers[0].process
@@ -226,8 +231,8 @@ def test_judges_start_anew_after_the_process_that_forks_them_died(judges: Judges
 
 
 HOSTILE = [
-    "10^{10^{10}}",
     "9^{9^{9^9}}",
+    "9^{9^{9^9}} + 1",
     "(" * 900 + "x" + ")" * 900,
     r"\sum_{k=1}^{1000000} \frac{1}{k^2+\sin k}",
     r"\sqrt{" * 280 + "2" + "}" * 280,
@@ -263,7 +268,7 @@ def test_poll_waits_only_for_something_and_no_longer_than_asked() -> None:
         started = time.monotonic()
         assert judges.poll(5.0) == []
         assert time.monotonic() - started < 0.5
-        judges.submit(0, ask(r"\sqrt{2}", "10^{10^{10}}"))
+        judges.submit(0, ask(r"\sqrt{2}", "9^{9^{9^9}}"))
         for timeout in (0.0, 0.1):
             started = time.monotonic()
             assert judges.poll(timeout) == []
@@ -300,7 +305,7 @@ def test_the_processes_go_with_their_parent() -> None:
         "judges = Judges(deadline=1.0)\n"
         "judges.submit(0, Ask(Prompt('', 'x', 'y+1'), role='judge'))\n"
         "while not judges.poll(1): pass\n"
-        "judges.submit(1, Ask(Prompt('', 'x', '10^{10^{10}}'), role='judge'))\n"
+        "judges.submit(1, Ask(Prompt('', 'x', '9^{9^{9^9}}'), role='judge'))\n"
         "judges.poll(0)\n"
         "print(judges._workers[0].process, flush=True)\n"
         "import os, signal\n"

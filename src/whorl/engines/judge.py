@@ -102,7 +102,7 @@ class Judges:
         ]
 
     def judge(
-        self, pairs: Iterable[tuple[str, str | None]], *, ahead: int = 1_000
+        self, pairs: Iterable[tuple[str, str | None]], *, ahead: int = 10_000
     ) -> Iterator[Judgement]:
         """A judgement for each pair (gold, answer), in their order; no answer is not right. Reads
         up to `ahead` pairs further than the one it waits for. For judges with no other asks.
@@ -405,6 +405,8 @@ def _judge(gold: str, answer: str, rules: Conventions) -> Verdict:
         return _verified(_equation(one), _equation(other), rules)
     if _is_words(one.body, gold) and _is_words(other.body, answer):
         return _said(_letters(one.body) == _letters(other.body), "words")
+    if _is_prose(one.body) or _is_prose(other.body):
+        return Verdict(None, "prose, not an expression")
     if (numeral := _BASED.fullmatch(one.body)) and other.body.isdigit():
         # A question that sets the base need not be echoed.
         return _said(numeral[1] == other.body, "digits")
@@ -439,6 +441,14 @@ def _is_words(body: str, raw: str) -> bool:
     """Text rather than a product of variables."""
     letters = body.replace(" ", "")
     return letters.isalpha() and (len(letters) > 4 or (len(letters) > 1 and "\\" in raw))
+
+
+def _is_prose(body: str) -> bool:
+    """Three words in a row: math-verify would multiply their letters."""
+    return _PROSE.search(body) is not None
+
+
+_PROSE = re.compile(r"(?<![a-zA-Z\\])[a-zA-Z]{2,}[ ,]+[a-zA-Z]{2,}[ ,]+[a-zA-Z]{2,}")
 
 
 def _in_order(gold: Items, answer: Items, rules: Conventions) -> Verdict:
@@ -482,6 +492,9 @@ def _verified(gold: str, answer: str, rules: Conventions) -> Verdict:
     if not one or not other:
         return Verdict(None, f"the {'answer' if one else 'gold answer'} cannot be read as LaTeX")
 
+    if "%" not in gold + answer and (apart := _valued(one[0], other[0], rules)):
+        return apart
+
     def holds(gold: list[object], answer: list[object]) -> bool:
         return bool(
             verify(
@@ -496,3 +509,31 @@ def _verified(gold: str, answer: str, rules: Conventions) -> Verdict:
 
     same = holds(one, other) and holds(other, one)
     return Verdict(same, "equal by algebra" if same else "not equal by algebra")
+
+
+_DIGITS = 50
+
+
+def _valued(gold: object, answer: object, rules: Conventions) -> Verdict | None:
+    """The verdict on two constants by their values, to 40 digits; None if it takes more than that.
+
+    Simplifying a difference of roots or sines can take minutes where its value takes milliseconds.
+    """
+    from sympy import Expr, Integral, Limit, Product, Sum  # type: ignore[import-untyped]
+
+    values = []
+    for side in (gold, answer):
+        if not isinstance(side, Expr) or not side.is_number:
+            return None
+        if side.has(Integral, Limit, Product, Sum):
+            return None
+        values.append(side.evalf(_DIGITS))
+    if not all(value.is_number and value.is_finite for value in values):
+        return None
+    apart = abs(values[0] - values[1])
+    size = max(abs(values[0]), abs(values[1]))
+    if apart > max(rules.tolerance, 1e-12) * size:
+        return Verdict(False, "different values")
+    if apart <= size * 10 ** (10 - _DIGITS):
+        return Verdict(True, "same value, to 40 digits")
+    return None
