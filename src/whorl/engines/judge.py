@@ -23,7 +23,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection, wait
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from whorl.answer import (
     USUAL,
@@ -519,7 +519,7 @@ def _valued(gold: object, answer: object, rules: Conventions) -> Verdict | None:
 
     Simplifying a difference of roots or sines can take minutes where its value takes milliseconds.
     """
-    from sympy import Expr, Integral, Limit, Product, Sum  # type: ignore[import-untyped]
+    from sympy import Expr, I, Integral, Limit, Product, Sum  # type: ignore[import-untyped]
 
     values = []
     for side in (gold, answer):
@@ -527,13 +527,31 @@ def _valued(gold: object, answer: object, rules: Conventions) -> Verdict | None:
             return None
         if side.has(Integral, Limit, Product, Sum):
             return None
-        values.append(side.evalf(_DIGITS))
+        value = side.evalf(_DIGITS)
+        if not side.has(I) and value.is_real is False:
+            value = side.replace(_is_odd_root, _real_root).evalf(_DIGITS)
+        values.append(value)
     if not all(value.is_number and value.is_finite for value in values):
         return None
     apart = abs(values[0] - values[1])
     size = max(abs(values[0]), abs(values[1]))
+    if size < 10 ** (20 - _DIGITS):
+        return None  # nothing, or what rounding left of nothing
     if apart > max(rules.tolerance, 1e-12) * size:
         return Verdict(False, "different values")
     if apart <= size * 10 ** (10 - _DIGITS):
         return Verdict(True, "same value, to 40 digits")
     return None
+
+
+def _is_odd_root(term: Any) -> bool:
+    """A cube root and the like of a negative number: real in schools, complex in sympy."""
+    if not term.is_Pow or not term.base.is_negative:
+        return False
+    power = term.exp.doit()
+    return bool(power.is_Rational and power.q > 1 and power.q % 2 == 1)
+
+
+def _real_root(term: Any) -> Any:
+    power = term.exp.doit()
+    return (-1) ** power.p * (-term.base) ** power
