@@ -50,7 +50,7 @@ class Ask:
 class Reply:
     """One sample, or one verdict.
 
-    text: the sampled text, without prompt, stop string and end-of-sequence token.
+    text: the sampled text, without prompt, stop string and end-of-sequence token; a judge's reason.
     finished: `stop` (a stop string), `eos` (the model ended its turn) or `length` (max_tokens).
     tokens: number of sampled tokens, the end-of-sequence token included.
     value: a score instead of text: the judge's 1.0 right, 0.0 wrong; None is undecided.
