@@ -19,7 +19,8 @@ def clip(text: str, limit: int) -> Excerpt:
 
 
 def visible(text: str) -> str:
-    """Control, formatting (bidirectional, zero-width) and surrogate characters as `‹U+202E›`."""
+    """Characters without a glyph, e.g. control and formatting (bidirectional, zero-width) ones, as
+    `‹U+202E›`."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(f"‹U+{ord(c):04X}›" if _unseen(c) else c for c in text)
@@ -58,4 +59,6 @@ _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def _unseen(char: str) -> bool:
-    return char not in "\n\t" and unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+    """Category C is what has no glyph: controls, formats, surrogates, private use, unassigned."""
+    category = unicodedata.category(char)
+    return char not in "\n\t" and (category[0] == "C" or category in ("Zl", "Zp"))
