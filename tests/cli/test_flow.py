@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from whorl.ask import Prompt
 from whorl.cli.display import clock, status
-from whorl.data.examples import read_examples
+from whorl.data.examples import read_examples, write_examples
+from whorl.example import Weighted
 from whorl.models import POLICY
+from whorl.settings import read_run
 from whorl.stages import Progress
 
 MODEL = f"local:{POLICY}"
@@ -122,6 +125,25 @@ def test_the_run_files_that_come_along_can_be_played(
     if "patience = 2" in lines:
         assert any(line.startswith("problems: ") and "more held out" in line for line in lines)
     assert not (ROOT / "runs" / file.stem).exists()
+
+
+def test_a_run_file_says_how_to_train(whorl, tmp_path: Path) -> None:
+    """The objective is the recipe's, the settings are [train]'s, and --set has the last word."""
+    examples = tmp_path / "examples.jsonl"
+    write_examples(
+        examples, [Weighted(Prompt("", f"{n}+1?"), str(n + 1), (-1.0) ** n) for n in range(6)]
+    )
+    run_file = ROOT / "runs" / "process-tiny.toml"
+    out = tmp_path / "out"
+    told = whorl(
+        *("train", "--run-file", run_file, "--model", POLICY, "--examples", examples),
+        *("--out", out, "--set", "epochs=1"),
+    )
+    assert told.exit_code == 0, told.output  # negative weights: without the recipe's kl an error
+    said = json.loads((out / "training.json").read_text())["settings"]
+    run = read_run(run_file)
+    assert (said["epochs"], said["lr"], said["batch"]) == (1, run.train.lr, run.train.batch)
+    assert said["kl"] == run.recipe.objective.kl
 
 
 def test_problems_are_made_up(whorl, tmp_path: Path) -> None:

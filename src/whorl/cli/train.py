@@ -13,8 +13,8 @@ EXAMPLES = (
     "--recipe process --set lr=5e-5 --set lora.rank=64 --set objective.kl=0.1",
     "whorl train --objective prm --model models/small --examples runs/a/trees.jsonl "
     "--out models/prm --set holdout=0.1",
-    "torchrun --nproc_per_node 8 -m whorl train --model models/large --examples all.jsonl "
-    "--out out --set bf16=true --set checkpointing=true --set tokens=16384",
+    "torchrun --nproc_per_node 8 -m whorl train --run-file run.toml --model models/large "
+    "--examples all.jsonl --out out --set bf16=true --set checkpointing=true --set tokens=16384",
 )
 
 
@@ -31,6 +31,14 @@ def train(  # noqa: PLR0913 (each parameter is an option)
             "preference for pairs."
         ),
     ] = "",
+    run_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--run-file",
+            help="Run file whose [train] and [recipe] to train by; --set changes them.",
+            show_default=False,
+        ),
+    ] = None,
     target: Annotated[
         Literal["", "prm"],
         typer.Option("--objective", help="prm: a process reward model of the steps of trees."),
@@ -61,8 +69,10 @@ def train(  # noqa: PLR0913 (each parameter is an option)
     from whorl.errors import UserError
 
     if target == "prm":
-        if recipe:
-            raise UserError("--recipe is for examples; --objective prm learns from any trees")
+        if recipe or run_file:
+            raise UserError(
+                "--recipe and --run-file are for examples; --objective prm learns from any trees"
+            )
         _train_prm(model, examples, out, enough, overrides or [])
         return
     if enough is not None:
@@ -77,12 +87,15 @@ def train(  # noqa: PLR0913 (each parameter is an option)
 
     changes = overrides or []
     own = [change for change in changes if not change.startswith("objective.")]
-    training = settings.read_settings(Training(), own)
+    run = settings.read_run(run_file) if run_file else None
+    training = settings.read_settings(run.train if run else Training(), own)
     rows = read_examples(examples)
     first = next(rows, None)
     objective: Objective = Preference() if isinstance(first, Pair) else Likelihood()
     if recipe:
         objective = settings.read_recipe({"name": recipe}).objective
+    elif run:
+        objective = run.recipe.objective
     objective = settings.read_objective(objective, changes)
     display = Display()
     from whorl.learn.train import train as fine_tune
