@@ -187,8 +187,9 @@ def print_comparison(outcome: Outcome) -> None:
         shown.add_column(name, justify="left" if name == "recipe" else "right", no_wrap=True)
     for row in table(outcome):
         shown.add_row(*row)
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(shown, width=250)  # a line that is too long for the terminal is wrapped by it
+    # as wide as the table: a line that is too long for the terminal is wrapped by it
+    console = Console(highlight=False, soft_wrap=True, width=250)
+    console.print(shown)
     console.print(_legend(outcome))
 
 
