@@ -34,6 +34,12 @@ def read_config(model: Path) -> PretrainedConfig:
     return config
 
 
+def context(model: Path, settings: Training) -> int:
+    """Tokens an example may have: what the model can attend to, or `settings` if they say less."""
+    most = getattr(read_config(model), "max_position_embeddings", None)
+    return min(settings.max_length, int(most or 2**31))
+
+
 def load(model: Path) -> PreTrainedModel:
     """The model of a folder in float32. Raises `UserError` if it is damaged or incomplete.
 

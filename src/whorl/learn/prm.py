@@ -10,10 +10,8 @@ all its steps as one row, and batches, loss, checkpoints and resuming are those 
 """
 
 import copy
-import json
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -33,10 +31,18 @@ from whorl.learn.batches import Steps, plan
 from whorl.learn.corpus import Corpus, Encoded, TokenPath
 from whorl.learn.layout import Share, lay_out, moved
 from whorl.learn.pack import Packing, batches, cheaper
-from whorl.learn.train import hold_out, last_epoch, quiet
-from whorl.learn.trainer import Task, TreeTrainer, arguments
+from whorl.learn.train import (
+    SAVED,
+    carry_out,
+    check,
+    fit,
+    hold_out,
+    last_epoch,
+    left_out,
+)
+from whorl.learn.trainer import Task, check_trackers
 from whorl.learn.training import Training, TrainResult, Watch
-from whorl.learn.unfinished import RECORD, begin, finished, identify, latest, publish, writing
+from whorl.learn.unfinished import finished, identify
 
 LABELS = ("bad", "good")
 GOOD = LABELS.index("good")
@@ -66,44 +72,21 @@ def train_prm(
     if settings.lora.rank:
         raise UserError("a process reward model is trained with all its weights; set lora.rank=0")
     chat = Chat.load(model)
-    corpus = _corpus(model, steps, chat, settings)
+    corpus = encode_steps(steps, chat, max_length=network.context(model, settings))
+    check(corpus, model, "step")
     identity = identify(model, corpus, OBJECTIVE, settings)
     identity["settings"]["objective"] = "prm"
     if out.exists():
         return finished(out, identity)
-    state = PartialState(cpu=not torch.accelerator.is_available())
-    partial = out.with_name(out.name + ".partial")
-    if state.is_main_process:
-        begin(partial, identity)
-    state.wait_for_everyone()
-    with quiet():
-        folder = partial / "model"
-        result = _train(model, corpus, folder, settings, watch)
-        if state.is_main_process:
-            with writing(partial):
-                chat.tokenizer.save_pretrained(folder)
-                (folder / RECORD).write_text(json.dumps(identity | {"result": asdict(result)}))
-                (folder / "README.md").write_text(_card(model, settings, result))
-                publish(folder, out)
-            shutil.rmtree(partial)
-        state.wait_for_everyone()
-    return result
+    check_trackers(settings.report_to)
 
+    def play(partial: Path) -> tuple[Path, TrainResult]:
+        return partial / SAVED, _train(model, corpus, partial, settings, watch)
 
-def _corpus(model: Path, steps: Iterable[Rated], chat: Chat, settings: Training) -> Corpus:
-    """The steps' labels, if this model can learn them."""
-    config = network.read_config(model)
-    context = int(getattr(config, "max_position_embeddings", None) or 2**31)
-    corpus = encode_steps(steps, chat, max_length=min(settings.max_length, context))
-    if not corpus.groups:
-        reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(corpus.dropped.items()))
-        raise UserError(f"no step to train on ({reasons or 'none were given'})")
-    if corpus.highest >= config.vocab_size:
-        raise UserError(
-            f"the tokenizer in {model} gives token {corpus.highest}, but its model knows only "
-            f"{config.vocab_size} tokens: they do not belong together"
-        )
-    return corpus
+    def card(folder: Path, result: TrainResult) -> None:
+        (folder / "README.md").write_text(_card(model, settings, result))
+
+    return carry_out(out, identity, chat, play, card)
 
 
 def encode_steps(steps: Iterable[Rated], chat: Chat, *, max_length: int) -> Corpus:
@@ -128,7 +111,7 @@ def encode_steps(steps: Iterable[Rated], chat: Chat, *, max_length: int) -> Corp
 
 
 def _train(
-    model: Path, corpus: Corpus, out: Path, settings: Training, watch: Watch | None
+    model: Path, corpus: Corpus, partial: Path, settings: Training, watch: Watch | None
 ) -> TrainResult:
     """Train and save."""
     causal = network.load(model)
@@ -148,33 +131,15 @@ def _train(
         steps([step for epoch in epochs for step in epoch]),
         steps([[example for group in held for example in group]]) if held else None,
     )
-    partial = out.parent
-    total, per_epoch = sum(map(len, epochs)), len(epochs[0])
-    use_cache = net.config.use_cache  # Trainer switches it off
-    trainer = TreeTrainer(
-        net,
-        task,
-        arguments(settings, partial, steps=total, per_epoch=per_epoch, held_out=bool(held)),
-        patience=settings.patience,
-        watch=watch,
-    )
-    checkpoint = latest(partial)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    net.config.use_cache = use_cache
-    with writing(partial):
-        trainer.save_model(str(out))
-        if PartialState().is_main_process:
-            (out / "training_args.bin").unlink(missing_ok=True)
-    dropped = dict(corpus.dropped)
-    if held:
-        dropped["held out"] = sum(map(len, held))
+    sizes = list(map(len, epochs))
+    state = fit(net, task, sizes, settings, partial, watch)
     result = TrainResult(
-        loss=last_epoch(trainer.state, len(epochs[-1])),
-        steps=trainer.state.global_step,
+        loss=last_epoch(state, sizes[-1]),
+        steps=state.global_step,
         examples=sum(map(len, groups)),
         tokens=sum(map(len, groups)),
-        dropped=dropped,
-        held_out=trainer.state.best_metric,
+        dropped=left_out(corpus, held),
+        held_out=state.best_metric,
     )
     return _measured(result, net, [example for group in held for example in group], packing)
 

@@ -7,16 +7,17 @@ all of them, and the first process alone touches files.
 import copy
 import json
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from random import Random
+from typing import cast
 
 import torch
 from accelerate import PartialState
 from torch import nn
-from transformers import PreTrainedModel, TrainerState
+from transformers import PretrainedConfig, PreTrainedModel, TrainerState
 from transformers.utils import logging
 
 from whorl.chat import Chat
@@ -29,7 +30,19 @@ from whorl.learn.corpus import Corpus, Encoded, encode
 from whorl.learn.pack import Packing
 from whorl.learn.trainer import Task, TreeTrainer, arguments, check_trackers
 from whorl.learn.training import Training, TrainResult, Watch
-from whorl.learn.unfinished import RECORD, begin, finished, identify, latest, publish, writing
+from whorl.learn.unfinished import (
+    RECORD,
+    Identity,
+    begin,
+    finished,
+    identify,
+    latest,
+    publish,
+    writing,
+)
+
+SAVED = "model"
+"""Folder of the trained model in the working folder."""
 
 
 def train(
@@ -58,23 +71,41 @@ def train(
     if out.exists():
         return finished(out, identity)
     check_trackers(settings.report_to)
+
+    def play(partial: Path) -> tuple[Path, TrainResult]:
+        training = _Training(model, corpus, objective, settings, partial)
+        return training.run(watch)
+
+    def card(folder: Path, result: TrainResult) -> None:
+        write_card(folder, model, objective, settings, result)
+
+    return carry_out(out, identity, chat, play, card)
+
+
+def carry_out(
+    out: Path,
+    identity: Identity,
+    chat: Chat,
+    play: Callable[[Path], tuple[Path, TrainResult]],
+    card: Callable[[Path, TrainResult], None],
+) -> TrainResult:
+    """Do a training in `OUT.partial` and give its model folder the name `out` once it is complete.
+
+    play: trains in the working folder and returns the saved model's folder in it. card: writes the
+    model card. Raises `UserError` as `train` does.
+    """
     state = PartialState(cpu=not torch.accelerator.is_available())
     partial = out.with_name(out.name + ".partial")
     if state.is_main_process:
         begin(partial, identity)
     state.wait_for_everyone()
-
     with quiet():
-        training = _Training(model, corpus, objective, settings, partial)
-        result = training.run(watch)
+        folder, result = play(partial)
         if state.is_main_process:
             with writing(partial):
-                folder = training.whole() if settings.lora.rank and settings.lora.merge else None
-                folder = folder or training.saved
                 chat.tokenizer.save_pretrained(folder)
-                record = identity | {"result": asdict(result)}
-                (folder / RECORD).write_text(json.dumps(record))
-                write_card(folder, model, objective, settings, result)
+                (folder / RECORD).write_text(json.dumps(identity | {"result": asdict(result)}))
+                card(folder, result)
                 if (tracked := partial / "runs").exists():  # TensorBoard's, as model hubs show it
                     tracked.rename(folder / "runs")
                 publish(folder, out)
@@ -87,23 +118,30 @@ def _corpus(
     model: Path, examples: Iterable[Example], chat: Chat, objective: Objective, settings: Training
 ) -> Corpus:
     """The examples, if this model can learn from them in this way."""
-    config = network.read_config(model)
-    context = int(getattr(config, "max_position_embeddings", None) or 2**31)
-    corpus = encode(examples, chat, objective, max_length=min(settings.max_length, context))
-    if not corpus.groups:
-        reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(corpus.dropped.items()))
-        raise UserError(f"no example to train on ({reasons or 'none were given'})")
-    if corpus.highest >= config.vocab_size:
-        raise UserError(
-            f"the tokenizer in {model} gives token {corpus.highest}, but its model knows only "
-            f"{config.vocab_size} tokens: they do not belong together"
-        )
+    corpus = encode(examples, chat, objective, max_length=network.context(model, settings))
+    check(corpus, model, "example")
     if corpus.negative and not (isinstance(objective, Likelihood) and objective.kl):
         raise UserError(
             f"{corpus.negative:.0%} of the examples have a negative weight, and nothing holds the "
             "model back from making them ever less likely; give the objective a kl above 0"
         )
     return corpus
+
+
+def check(corpus: Corpus, model: Path, what: str) -> None:
+    """Raises `UserError` if there is nothing to learn, or if the model does not know its tokens.
+
+    what: the corpus is made of, in the singular.
+    """
+    if not corpus.groups:
+        reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(corpus.dropped.items()))
+        raise UserError(f"no {what} to train on ({reasons or 'none were given'})")
+    known = network.read_config(model).vocab_size
+    if corpus.highest >= known:
+        raise UserError(
+            f"the tokenizer in {model} gives token {corpus.highest}, but its model knows only "
+            f"{known} tokens: they do not belong together"
+        )
 
 
 class _Training:
@@ -122,10 +160,9 @@ class _Training:
         self._objective = objective
         self._settings = settings
         self._partial = partial
-        self.saved = partial / "model"
 
-    def run(self, watch: Watch | None) -> TrainResult:
-        """Train and save; returns what came of it."""
+    def run(self, watch: Watch | None) -> tuple[Path, TrainResult]:
+        """Train and save; returns the model's folder and what came of it."""
         settings, corpus = self._settings, self._corpus
         net = network.load(self._model)
         packing, reason = network.packing(net, settings, corpus.longest)
@@ -133,44 +170,22 @@ class _Training:
             watch.say(f"examples are computed one by one, without packing: {reason}")
         groups, held = hold_out(corpus.groups, settings)
         task, epochs = self._task(net, groups, held, packing)
-        steps = sum(map(len, epochs))
         trained: nn.Module = net
         if settings.lora.rank:
             trained = network.with_adapters(net, settings.lora, settings.seed)
-        use_cache = net.config.use_cache  # Trainer switches it off
-        trainer = TreeTrainer(
-            trained,
-            task,
-            arguments(
-                settings,
-                self._partial,
-                steps=steps,
-                per_epoch=len(epochs[0]),
-                held_out=bool(held),
-            ),
-            patience=settings.patience,
-            watch=watch,
-        )
-        checkpoint = latest(self._partial)
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        net.config.use_cache = use_cache
-        with writing(self._partial):
-            trainer.save_model(str(self.saved))
-            if PartialState().is_main_process:  # a pickle, of no use to whoever gets the model
-                (self.saved / "training_args.bin").unlink(missing_ok=True)
-        dropped = dict(corpus.dropped)
-        if held:
-            dropped["held out"] = sum(map(len, held))
-        return TrainResult(
-            loss=last_epoch(trainer.state, len(epochs[-1])),
-            steps=trainer.state.global_step,
+        sizes = list(map(len, epochs))
+        state = fit(trained, task, sizes, settings, self._partial, watch)
+        result = TrainResult(
+            loss=last_epoch(state, sizes[-1]),
+            steps=state.global_step,
             examples=sum(map(len, groups)),
             tokens=sum(p.learnt for group in groups for e in group for p in e.paths),
-            dropped=dropped,
+            dropped=left_out(corpus, held),
             negative=corpus.negative,
             sharing=task.steps.sharing(),
-            held_out=trainer.state.best_metric,
+            held_out=state.best_metric,
         )
+        return self._whole(), result
 
     def _task(
         self,
@@ -203,11 +218,52 @@ class _Training:
             task.reference = copy.deepcopy(net).requires_grad_(False).train(False)
         return task, epochs
 
-    def whole(self) -> Path:
-        """The saved adapter, merged into the model it adapts."""
-        folder = self._partial / "merged"
-        network.merge(self._model, self.saved).save_pretrained(folder)
-        return folder
+    def _whole(self) -> Path:
+        """The saved model's folder; an adapter is merged into the model it adapts, if wanted."""
+        saved, merged = self._partial / SAVED, self._partial / "merged"
+        if not (self._settings.lora.rank and self._settings.lora.merge):
+            return saved
+        if PartialState().is_main_process:
+            with writing(self._partial):
+                network.merge(self._model, saved).save_pretrained(merged)
+        return merged
+
+
+def fit(
+    net: nn.Module,
+    task: Task,
+    sizes: Sequence[int],
+    settings: Training,
+    partial: Path,
+    watch: Watch | None,
+) -> TrainerState:
+    """Train `net` from its last checkpoint in `partial` and save it there as `SAVED`.
+
+    sizes: optimizer steps of each epoch.
+    """
+    config = cast(PretrainedConfig, net.config)
+    use_cache = config.use_cache  # Trainer switches it off
+    held_out = task.held_out is not None
+    trainer = TreeTrainer(
+        net,
+        task,
+        arguments(settings, partial, steps=sum(sizes), per_epoch=sizes[0], held_out=held_out),
+        patience=settings.patience,
+        watch=watch,
+    )
+    checkpoint = latest(partial)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    config.use_cache = use_cache
+    with writing(partial):
+        trainer.save_model(str(partial / SAVED))
+        if PartialState().is_main_process:  # a pickle, of no use to whoever gets the model
+            (partial / SAVED / "training_args.bin").unlink(missing_ok=True)
+    return trainer.state
+
+
+def left_out(corpus: Corpus, held: Sequence[Sequence[Encoded]]) -> dict[str, int]:
+    """Examples that are not trained on, by reason."""
+    return dict(corpus.dropped) | ({"held out": sum(map(len, held))} if held else {})
 
 
 def hold_out(
