@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from whorl.example import Objective
 from whorl.learn.corpus import Encoded
 from whorl.learn.layout import Batch, LogProbs, Share, lay_out
-from whorl.learn.pack import Packing, batches, cheaper, size
+from whorl.learn.pack import Packing, batches, cheaper, computed_tokens, size
 
 SAMPLED = 64
 """Optimizer steps that are enough to see how much is shared."""
@@ -86,9 +86,7 @@ class Steps(Dataset[list[Batch]]):
         for step in self._steps[:SAMPLED]:
             apart += sum(len(path) for example in step for path in example.paths)
             packing = cheaper(step, self._packing)
-            for batch in batches(step, packing):
-                laid = lay_out(batch, self._objective, Share.of(step), packing)
-                computed += laid["ids"].numel()
+            computed += sum(computed_tokens(batch, packing) for batch in batches(step, packing))
         return apart / computed
 
 

@@ -217,6 +217,13 @@ def size(examples: Iterable[Encoded], packing: Packing) -> int:
     return growing.size
 
 
+def computed_tokens(batch: Sequence[Encoded], packing: Packing) -> int:
+    """Tokens of a batch, padding included."""
+    if packing.form == "padded":
+        return sum(len(example.paths) for example in batch) * max(map(_longest, batch))
+    return size(batch, packing)
+
+
 def _longest(example: Encoded) -> int:
     return max(map(len, example.paths))
 
