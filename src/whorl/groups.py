@@ -14,11 +14,8 @@ from whorl import prompts
 from whorl.ask import Ask, Moves, Prompt, Reply
 from whorl.errors import UserError
 from whorl.example import Pair, Weighted
-from whorl.search import UNDECIDED, Sampling, backup, settle
+from whorl.search import CUT_OFF, UNDECIDED, Sampling, backup, settle
 from whorl.tree import ROOT, Node, Tree
-
-CUT_OFF = "cut off at the token limit"
-"""Note of an end at which the policy was stopped; `search.step_node` writes the same."""
 
 Standing: TypeAlias = Literal[
     "usable", "all right", "all wrong", "outside the window", "nothing decided"
@@ -148,7 +145,7 @@ def reinforced(tree: Tree, state: int, group: Sequence[Completion]) -> Iterator[
     for one in group:
         weight = sum(next(advantages) for _ in range(one.copies))
         if one.text or one.ended:  # a cut-off without text has no token to learn from
-            yield Weighted(prompt, one.text, weight, one.ended, _origin(tree, f"{one.node}"))
+            yield Weighted(prompt, one.text, weight, one.ended, tree.origin(one.node))
 
 
 def paired(
@@ -159,7 +156,7 @@ def paired(
     texts = [one for one in group if one.text or one.ended]
     right, wrong = drawn(texts, 1.0, rng), drawn(texts, 0.0, rng)
     for chosen, rejected in zip(right[:most], wrong[:most], strict=False):
-        origin = _origin(tree, f"{chosen.node}>{rejected.node}")
+        origin = tree.origin(chosen.node, rejected.node)
         yield Pair(prompt, chosen.text, rejected.text, chosen.ended, rejected.ended, origin)
 
 
@@ -197,7 +194,3 @@ def _ends(tree: Tree, state: int) -> Iterator[int]:
 def _reward(node: Node) -> float | None:
     """A pruned end has no answer or was cut off, which is wrong; an undecided one is neither."""
     return 0.0 if node.pruned and node.note != UNDECIDED else node.reward
-
-
-def _origin(tree: Tree, nodes: str) -> str:
-    return f"{tree.problem.id}#{tree.provenance.get('arm', '')}/{nodes}"

@@ -25,6 +25,7 @@ SPINE = "spine"
 selection passes it by."""
 DEAD_END = "every continuation is a dead end"
 UNDECIDED = "undecided answer"
+CUT_OFF = "cut off at the token limit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +267,7 @@ def step_node(
         logprob=reply.logprob,
     )
     if reply.finished == "length" and not answered:
-        _prune(node, "cut off at the token limit")
+        _prune(node, CUT_OFF)
     elif not text.strip():
         _prune(node, "empty step")
     elif not node.terminal:

@@ -96,6 +96,11 @@ class Tree:
             index, depth = self.nodes[index].parent, depth + 1
         return depth
 
+    def origin(self, node: int, rejected: int | None = None) -> str:
+        """What an example made of a node, or of a preferred and a rejected one, says of itself."""
+        nodes = f"{node}" if rejected is None else f"{node}>{rejected}"
+        return f"{self.problem.id}#{self.provenance.get('arm', '')}/{nodes}"
+
     def leaves(self) -> Iterator[int]:
         """Indices of terminal nodes, in order of creation."""
         return (i for i, node in enumerate(self.nodes) if node.terminal)

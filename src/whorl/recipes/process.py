@@ -143,7 +143,6 @@ class Process:
             raise UserError("process supervision learns from visits, and this tree counts none")
         prompt = prompts.solve(tree.problem.question)
         glue = self.sampling.steps.glue
-        origin = f"{tree.problem.id}#{tree.provenance.get('arm', '')}/"
         examples: list[Weighted] = []
         dropped: Counter[str] = Counter()
         for at in compared(tree):
@@ -156,7 +155,7 @@ class Process:
                     dropped["negative score" if score else "score of zero"] += 1
                 else:
                     text = node.text.rstrip() if node.terminal else node.text
-                    examples.append(Weighted(here, text, weight, node.terminal, f"{origin}{step}"))
+                    examples.append(Weighted(here, text, weight, node.terminal, tree.origin(step)))
         return Harvest(tuple(examples), dict(dropped))
 
     def tally(self, tree: Tree) -> Mapping[str, int]:

@@ -78,8 +78,7 @@ class Rft:
         prompt = prompts.solve(tree.problem.question)
         kept = {tree.text(leaf).rstrip(): leaf for leaf in reversed(right)}
         chosen = list(reversed(kept.items()))[: self.keep]
-        origin = f"{tree.problem.id}#{tree.provenance.get('arm', '')}/"
-        examples = tuple(Weighted(prompt, text, origin=f"{origin}{i}") for text, i in chosen)
+        examples = tuple(Weighted(prompt, text, origin=tree.origin(i)) for text, i in chosen)
         dropped = {"more than `keep` right ones": len(kept) - len(chosen)}
         dropped["no right solution"] = 0 if right else 1
         return Harvest(examples, {reason: count for reason, count in dropped.items() if count})

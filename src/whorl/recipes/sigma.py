@@ -130,8 +130,7 @@ class Sigma:
             reason = "wrong after revision" if self.take == "refined" else "best path is wrong"
             return Harvest((), {reason: 1})
         prompt = prompts.solve(tree.problem.question)
-        origin = f"{tree.problem.id}#{tree.provenance.get('arm', '')}/{tip}"
-        return Harvest((Weighted(prompt, tree.text(tip).rstrip(), origin=origin),), {})
+        return Harvest((Weighted(prompt, tree.text(tip).rstrip(), origin=tree.origin(tip)),), {})
 
     def tally(self, tree: Tree) -> Mapping[str, int]:
         """Outcomes before and after, and how often each guard fired."""

@@ -46,7 +46,17 @@ from whorl.errors import UserError
 from whorl.example import Objective, Pair, Preference
 from whorl.problem import Problem
 from whorl.recipe import Harvest, Start
-from whorl.search import ROLLOUT, SPINE, Sampling, backup, sample, settle, step_node, together
+from whorl.search import (
+    CUT_OFF,
+    ROLLOUT,
+    SPINE,
+    Sampling,
+    backup,
+    sample,
+    settle,
+    step_node,
+    together,
+)
 from whorl.tree import ROOT, Node, Tree
 
 Side: TypeAlias = Literal["max", "min"]
@@ -380,7 +390,7 @@ class _Search:
         """Why no solution should go through a step."""
         tree = self.tree
         if reply.finished == "length":
-            return "cut off at the token limit"
+            return CUT_OFF
         if _plain(node.text) in {_plain(tree.nodes[i].text) for i in tree.path(node.parent)}:
             return "repeats an earlier step"
         if _scripts(node.text) - _scripts(tree.problem.question):
@@ -442,8 +452,7 @@ def _pair(
         reflection = tree.nodes[tree.path(end)[0]].note if reflected else ""
         return reflection + tree.text(end).rstrip()
 
-    arm = tree.provenance.get("arm", "")
-    origin = f"{tree.problem.id}#{arm}/{chosen}>{rejected}"
+    origin = tree.origin(chosen, rejected)
     return Pair(prompt, written(chosen), written(rejected), origin=origin)
 
 

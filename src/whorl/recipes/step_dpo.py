@@ -104,14 +104,13 @@ class StepDpo:
         if nodes[chosen].mean == nodes[rejected].mean:
             return None
         prompt = replace(prompts.solve(tree.problem.question), prefix=tree.text(at))
-        arm = tree.provenance.get("arm", "")
         return Pair(
             prompt,
             _text(nodes[chosen]),
             _text(nodes[rejected]),
             chosen_ended=nodes[chosen].terminal,
             rejected_ended=nodes[rejected].terminal,
-            origin=f"{tree.problem.id}#{arm}/{chosen}>{rejected}",
+            origin=tree.origin(chosen, rejected),
         )
 
     def _usable(self, step: Node) -> bool:
