@@ -13,10 +13,11 @@ from whorl.errors import UserError
 
 def open_engine(spec: str, *, processes: int = 1) -> Engine:
     """The engine that `spec`, SCHEME:REST, names: `local:PATH` is a model folder,
-    `prm:PATH` one of a process reward model.
+    `prm:PATH` one of a process reward model, `server:URL` a model elsewhere.
 
-    It runs in `processes` processes of its own; 0 is this one. Raises `UserError` if there is no
-    such scheme or what it names cannot be used, before any process is started.
+    A model of this machine runs in `processes` processes of its own; 0 is this one. Raises
+    `UserError` if there is no such scheme or what it names cannot be used, before any process is
+    started.
     """
     scheme, _, rest = spec.partition(":")
     if scheme not in _SCHEMES:
@@ -25,7 +26,7 @@ def open_engine(spec: str, *, processes: int = 1) -> Engine:
         hint = f"; did you mean {near[0]}:?" if near else ""
         raise UserError(f"{spec!r} names no engine; known are {known}{hint}")
     opener = _SCHEMES[scheme](rest)
-    if not processes:
+    if not processes or scheme in _ELSEWHERE:
         return opener()
     from whorl.engines.workers import Workers
 
@@ -86,4 +87,18 @@ def _look(path: str, scheme: str) -> tuple[Path, dict[str, Any]]:
     return folder, config
 
 
-_SCHEMES: dict[str, Callable[[str], Callable[[], Engine]]] = {"local": _local, "prm": _prm}
+def _server(rest: str) -> Callable[[], Engine]:
+    from whorl.engines.server.address import read_address
+    from whorl.engines.server.background import Background
+    from whorl.engines.server.text import begin
+
+    address = read_address(rest)
+    return lambda: Background(address, begin)
+
+
+_SCHEMES: dict[str, Callable[[str], Callable[[], Engine]]] = {
+    "local": _local,
+    "prm": _prm,
+    "server": _server,
+}
+_ELSEWHERE = {"server"}

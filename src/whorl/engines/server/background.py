@@ -1,0 +1,98 @@
+"""An engine that answers with coroutines, on an event loop in a thread of its own."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any, TypeAlias, TypeVar
+
+from whorl.ask import Ask, Failure, Replies
+from whorl.engines.server.address import Address
+from whorl.engines.server.transport import RefusedError, Transport
+
+T = TypeVar("T")
+
+Answer: TypeAlias = Callable[[Ask], Awaitable[Replies]]
+"""Answers one ask. Raises `RefusedError` if it has no answer, `LostError` if nothing will have."""
+
+
+class Background:
+    """Answers asks by `begin(transport)`, which is awaited once, at the start.
+
+    The search goes on in the caller's thread while requests are under way. Raises what `begin`
+    raises.
+    """
+
+    def __init__(self, address: Address, begin: Callable[[Transport], Awaitable[Answer]]) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = Thread(target=self._loop.run_forever, name="whorl server", daemon=True)
+        self._thread.start()
+        self._unsent: list[tuple[int, Ask]] = []
+        self._answers: SimpleQueue[tuple[int, Replies | Failure | BaseException]] = SimpleQueue()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._transport: Transport | None = None
+        try:
+            secret = address.secret()
+            self._transport = self._wait(_made(address, secret))
+            self._answer = self._wait(_begun(begin, self._transport))
+        except BaseException:
+            self.close()
+            raise
+
+    def submit(self, ticket: int, ask: Ask) -> None:
+        self._unsent.append((ticket, ask))
+
+    def poll(self, timeout: float) -> Sequence[tuple[int, Replies | Failure]]:
+        if self._unsent:
+            asks, self._unsent = self._unsent, []
+            self._loop.call_soon_threadsafe(self._start, asks)
+        answers: list[tuple[int, Replies | Failure]] = []
+        try:
+            item = self._answers.get(timeout > 0, timeout or None)
+            while True:
+                ticket, answer = item
+                if isinstance(answer, BaseException):
+                    raise answer
+                answers.append((ticket, answer))
+                item = self._answers.get_nowait()
+        except Empty:
+            return answers
+
+    def close(self) -> None:
+        if self._thread.is_alive():
+            self._wait(self._stop())
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+        self._loop.close()
+
+    def _start(self, asks: Sequence[tuple[int, Ask]]) -> None:
+        for ticket, ask in asks:
+            task = self._loop.create_task(self._settle(ticket, ask))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _settle(self, ticket: int, ask: Ask) -> None:
+        try:
+            self._answers.put((ticket, await self._answer(ask)))
+        except RefusedError as error:
+            self._answers.put((ticket, Failure(str(error))))
+        except Exception as error:  # `LostError`, or a fault of ours: the caller's to raise
+            self._answers.put((ticket, error))
+
+    async def _stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._transport is not None:
+            await self._transport.close()
+
+    def _wait(self, doing: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(doing, self._loop).result()
+
+
+async def _made(address: Address, secret: str) -> Transport:
+    return Transport(address, secret)
+
+
+async def _begun(begin: Callable[[Transport], Awaitable[Answer]], transport: Transport) -> Answer:
+    return await begin(transport)

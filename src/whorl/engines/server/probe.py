@@ -1,0 +1,210 @@
+"""What a server can do, found out by asking it: servers differ, and mostly do not say so."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import fields, replace
+from typing import Any, TypeAlias
+
+from whorl.ask import Ask, Prompt
+from whorl.chat import Chat
+from whorl.engines.server.transport import RefusedError, Transport
+from whorl.engines.server.wire import Abilities, Wire, messages
+from whorl.errors import UserError
+
+_PROMPT = Prompt("", "Count from one to twenty, each number on its own.", "one two three four five")
+_BARE = replace(_PROMPT, prefix="")
+_TOKENS = 16
+
+_Answer: TypeAlias = Callable[[Ask], Awaitable[dict[str, Any]]]
+
+
+async def served_model(transport: Transport, url: str) -> tuple[str, int | None]:
+    """The model's name at an endpoint and its context in tokens, if that is said. Raises
+    `UserError` if the address's model is not there, or must be chosen among several."""
+    wanted = transport.address.model
+    try:
+        said = await transport.once(url, "/models", None)
+        found = {str(model["id"]): model for model in said["data"]}
+    except RefusedError as error:
+        if wanted:  # a server may do without the list
+            return wanted, None
+        raise UserError(f"{error}; name the model: model=NAME") from error
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"{url}/models is no list of models; is this an OpenAI-style server?"
+        ) from error
+    if wanted and wanted in found:
+        return wanted, _context(found[wanted])
+    names = ", ".join(sorted(found)[:5]) or "none"
+    if wanted:
+        raise UserError(f"{url} serves no model {wanted!r}; it has {names}")
+    if len(found) != 1:
+        raise UserError(f"{url} serves {len(found)} models; name one: model=NAME, of {names}")
+    ((name, model),) = found.items()
+    return name, _context(model)
+
+
+async def probe(
+    transport: Transport, url: str, model: str, context: int | None, chat: Chat | None
+) -> Abilities:
+    """Try an endpoint out with some short requests. Raises `UserError` if it answers none of them,
+    or counts the tokens of a prompt otherwise than `chat` does."""
+    asked = _Asked(transport, url, model)
+    route = await _completions(asked, chat) if chat is not None else None
+    abilities = replace(route or await _conversation(asked), context=context)
+    greedy = Ask(_PROMPT if abilities.continues else _BARE, max_tokens=_TOKENS, temperature=0.0)
+
+    async def answer(ask: Ask) -> dict[str, Any]:
+        (request,) = Wire(model, abilities, chat).requests(ask)
+        return await asked.post(request.path, **request.body)
+
+    for seeds, logprobs in ((True, True), (True, False), (False, True), (False, False)):
+        abilities = replace(abilities, seeds=seeds, logprobs=logprobs)
+        try:
+            plain = await answer(greedy)
+            break
+        except RefusedError as error:
+            trouble = error
+    else:
+        raise UserError(f"{trouble}; the server answers no request of ours")
+    abilities = replace(
+        abilities, logprobs=bool(_choice(plain).get("logprobs")), usage="usage" in plain
+    )
+    return replace(
+        abilities,
+        samples=await _samples(answer, replace(greedy, n=2, temperature=1.0)),
+        tells_stop=await _tells_stop(answer, greedy, _text(plain)),
+    )
+
+
+async def _samples(answer: _Answer, ask: Ask) -> bool:
+    try:
+        return len((await answer(ask))["choices"]) == ask.n
+    except RefusedError:
+        return False
+
+
+async def _tells_stop(answer: _Answer, ask: Ask, text: str) -> bool:
+    """Whether it names the stop string, a piece of what it says without one."""
+    piece = text[len(text) // 2 : len(text) // 2 + 2]
+    if not piece:
+        return False
+    try:
+        choice = _choice(await answer(replace(ask, stop=(piece,))))
+    except RefusedError:
+        return False
+    return piece in (choice.get("stop_reason"), choice.get("matched_stop"))
+
+
+def table(abilities: Abilities) -> list[tuple[str, str]]:
+    """What was found, in words: what it is about, and how it is."""
+    routes = {
+        "ids": "token ids to /completions",
+        "text": "text to /completions, in the model's own template",
+        "chat": "messages to /chat/completions",
+    }
+    context = f"{abilities.context:,} tokens" if abilities.context else "not said"
+    return [
+        ("prompts", routes[abilities.route]),
+        ("a prefix is continued", "yes" if abilities.continues else "no: only whole solutions"),
+        ("several samples at once", "yes" if abilities.samples else "no: a request for each"),
+        ("stop strings", "yes" if abilities.tells_stop else "not told: read as a stream and cut"),
+        ("seeds", "yes" if abilities.seeds else "refused: samples cannot be repeated"),
+        ("log-probabilities", "yes" if abilities.logprobs else "no"),
+        ("tokens are counted", "by the server" if abilities.usage else "here"),
+        ("context", context),
+    ]
+
+
+def differences(one: Abilities, other: Abilities) -> list[str]:
+    """The names in which two endpoints differ."""
+    return [f.name for f in fields(Abilities) if getattr(one, f.name) != getattr(other, f.name)]
+
+
+class _Asked:
+    """Short greedy requests to one endpoint."""
+
+    def __init__(self, transport: Transport, url: str, model: str) -> None:
+        self._transport = transport
+        self._url = url
+        self._base = {"model": model, "max_tokens": _TOKENS, "temperature": 0.0}
+
+    async def post(self, path: str, **body: object) -> dict[str, Any]:
+        """Raises `RefusedError` if there is no answer with choices."""
+        said = await self._transport.once(self._url, path, {**self._base, **body})
+        if not _choice(said):
+            raise RefusedError(f"{self._url}{path} gave no choices")
+        return dict(said)
+
+
+async def _completions(asked: _Asked, chat: Chat) -> Abilities | None:
+    """How /completions takes a prompt; None if it takes none."""
+    text, ids = chat.render(_PROMPT), chat.encode(_PROMPT)
+    for extra in ({"add_special_tokens": False}, {}):
+        try:
+            by_ids = await asked.post("/completions", prompt=ids, **extra)
+            if _prompt_tokens(by_ids) == len(ids):
+                return Abilities("ids", extra)
+        except RefusedError:
+            pass
+        try:
+            by_text = await asked.post("/completions", prompt=text, **extra)
+        except RefusedError:
+            continue
+        counted = _prompt_tokens(by_text)
+        if counted in (None, len(ids)):
+            return Abilities("text", extra)
+        if not extra:
+            bos = str(chat.tokenizer.bos_token)
+            if counted == len(ids) + 1 and text.startswith(bos):
+                return Abilities("text", adds_bos=True)
+            raise UserError(
+                f"the server counts {counted} tokens in a prompt of {len(ids)}: it adds some of "
+                "its own, or tokenizer=FOLDER is not that of its model"
+            )
+    return None
+
+
+async def _conversation(asked: _Asked) -> Abilities:
+    """How /chat/completions continues the assistant's turn, if it does.
+
+    A new turn after the prefix costs some tokens, a continued one none. The cost of the prefix's
+    own text is known from a prefix twice as long.
+    """
+    once, twice = _PROMPT, replace(_PROMPT, prefix=f"{_PROMPT.prefix} {_PROMPT.prefix}")
+    bare = await asked.post("/chat/completions", messages=messages(_BARE))
+    for extra in ({"add_generation_prompt": False, "continue_final_message": True}, {}):
+        try:
+            first = await asked.post("/chat/completions", messages=messages(once), **extra)
+            second = await asked.post("/chat/completions", messages=messages(twice), **extra)
+        except RefusedError:
+            continue
+        counts = [_prompt_tokens(said) for said in (bare, first, second)]
+        if None not in counts:
+            start, short, long = (count or 0 for count in counts)
+            if short > start and (short - start) - (long - short) <= 1:
+                return Abilities("chat", extra)
+    return Abilities("chat", continues=False)
+
+
+def _prompt_tokens(said: Mapping[str, Any]) -> int | None:
+    usage = said.get("usage")
+    return usage.get("prompt_tokens") if isinstance(usage, dict) else None
+
+
+def _choice(said: Any) -> dict[str, Any]:
+    choices = said.get("choices") if isinstance(said, dict) else None
+    first = choices[0] if isinstance(choices, list) and choices else None
+    return first if isinstance(first, dict) else {}
+
+
+def _text(said: Any) -> str:
+    choice = _choice(said)
+    message = choice.get("message") or {}
+    return str(choice.get("text") or message.get("content") or "")
+
+
+def _context(model: Mapping[str, Any]) -> int | None:
+    """vLLM and SGLang say `max_model_len`, llama.cpp hides it in `meta`."""
+    meta = model.get("meta") or {}
+    found = model.get("max_model_len") or meta.get("n_ctx") or meta.get("n_ctx_train")
+    return int(found) if found else None

@@ -1,0 +1,75 @@
+"""Samples from servers: who answers, as whom, and with what."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from whorl.ask import Ask, Replies
+from whorl.chat import Chat
+from whorl.engines.server.background import Answer
+from whorl.engines.server.probe import differences, probe, served_model, table
+from whorl.engines.server.tokenizer import load_chat
+from whorl.engines.server.transport import Transport
+from whorl.engines.server.wire import Abilities, Request, Wire
+from whorl.errors import UserError
+
+LOG = logging.getLogger("whorl.engines")
+
+
+async def begin(transport: Transport) -> Answer:
+    """Find out what the servers of an address can do, say so, and answer accordingly.
+
+    Raises `UserError` if one cannot be used, or if they are not alike.
+    """
+    urls = transport.address.urls
+    found = await asyncio.gather(*(served_model(transport, url) for url in urls))
+    models = {model for model, _ in found}
+    if len(models) > 1:
+        raise UserError(
+            f"the endpoints serve different models: {', '.join(sorted(models))}; name one: "
+            "model=NAME"
+        )
+    (model,) = models
+    chat = load_chat(transport.address.tokenizer, model)
+    abilities = await asyncio.gather(
+        *(
+            probe(transport, url, model, size, chat)
+            for url, (_, size) in zip(urls, found, strict=True)
+        )
+    )
+    for url, other in zip(urls[1:], abilities[1:], strict=True):
+        if unlike := differences(abilities[0], other):
+            raise UserError(
+                f"{url} and {urls[0]} differ in {', '.join(unlike)}; use servers that are alike"
+            )
+    tell(urls, model, abilities[0], chat)
+    return partial(answer, transport, Wire(model, abilities[0], chat))
+
+
+async def answer(transport: Transport, wire: Wire, ask: Ask) -> Replies:
+    """An ask's `n` replies, of as many requests as that takes."""
+    requests = wire.requests(ask)
+    home = ask.prompt.user.partition("\n")[0]  # the question
+
+    async def post(request: Request) -> Replies:
+        return await transport.post(request.path, request.body, partial(wire.read, request), home)
+
+    if len(requests) == 1:
+        replies = await post(requests[0])
+    else:
+        replies = sum(await asyncio.gather(*map(post, requests)), ())
+    if len(replies) < ask.n:  # greedy: sampled once
+        again = replace(replies[0], tokens=0, prompt_tokens=0, cached_tokens=0)
+        replies += (again,) * (ask.n - 1)
+    return replies
+
+
+def tell(urls: Sequence[str], model: str, abilities: Abilities, chat: Chat | None) -> None:
+    """Log what was found as one table."""
+    rows = [("server", ", ".join(urls)), ("model", model), *table(abilities)]
+    if chat is None:
+        rows.append(("tokenizer", "none: give tokenizer=FOLDER to send prompts as the model's own"))
+    width = max(len(name) for name, _ in rows)
+    LOG.info("\n".join(f"{name:{width}}  {said}" for name, said in rows))

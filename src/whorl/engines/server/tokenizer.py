@@ -1,0 +1,32 @@
+"""The tokenizer and chat template of a model that runs elsewhere."""
+
+import re
+from pathlib import Path
+
+from whorl.chat import Chat
+from whorl.errors import UserError
+
+_FILES = ["config.json", "tokenizer*", "*.jinja", "special_tokens_map.json", "vocab*", "merges.txt"]
+
+
+def load_chat(named: str, model: str) -> Chat | None:
+    """The tokenizer in the folder, or of the hub's model, that is named; else that of `model` if
+    its name is one, or None. Raises `UserError` if what was named cannot be had."""
+    name = named or model
+    if Path(name).is_dir():
+        return Chat.load(Path(name))
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+        try:
+            return Chat.load(Path(snapshot_download(name, allow_patterns=_FILES)))
+        except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+            if named:
+                raise UserError(
+                    f"the tokenizer of {name} cannot be fetched from the hub: "
+                    f"{str(error).splitlines()[0]}"
+                ) from error
+    if named:
+        raise UserError(f"there is no tokenizer folder {named!r}; give tokenizer=FOLDER")
+    return None

@@ -1,0 +1,218 @@
+"""Requests to the endpoints of an address: spread, limited, and repeated where that may help."""
+
+import asyncio
+import json
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any, TypeAlias, TypeVar
+
+import aiohttp
+
+from whorl.engines.server.address import Address
+from whorl.engines.server.window import Window
+from whorl.errors import UserError
+
+T = TypeVar("T")
+
+Read: TypeAlias = Callable[[aiohttp.ClientResponse], Awaitable[T]]
+"""Makes something of a response. Raises ValueError if it cannot; the request is repeated."""
+
+_TRIES = 6  # of a request whose answer is broken
+_PAUSE = 0.5  # seconds before the first repetition; doubled each time, and drawn by lot below that
+_LONGEST = 30.0
+_OUT = 5.0  # seconds that an endpoint out of reach is left alone, at most
+_SLACK = 64  # requests that an endpoint may have more than another before it is passed over
+_SHOWN = 200  # characters of a server's own words
+_BUSY = {429, 503}
+
+
+class RefusedError(Exception):
+    """The server will not answer this request, in one line."""
+
+
+class LostError(UserError):
+    """No endpoint has been in reach for longer than the address's patience."""
+
+
+@dataclass(slots=True, eq=False)
+class _Endpoint:
+    url: str
+    window: Window
+    down_since: float | None = None
+    back_at: float = 0.0
+
+
+@dataclass(slots=True)
+class Transport:
+    """The connection to one address. Lives in one event loop.
+
+    repeated: requests that were sent again. Counts never go down.
+    """
+
+    address: Address
+    secret: str
+    repeated: int = 0
+    _endpoints: list[_Endpoint] = field(init=False)
+    _session: aiohttp.ClientSession = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._endpoints = [
+            _Endpoint(url, Window(self.address.in_flight)) for url in self.address.urls
+        ]
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),
+            timeout=aiohttp.ClientTimeout(total=self.address.timeout),
+            headers={"Authorization": f"Bearer {self.secret}"} if self.secret else {},
+            trust_env=True,
+        )
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that were submitted and have no answer yet."""
+        return sum(endpoint.window.load for endpoint in self._endpoints)
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    async def once(self, url: str, path: str, body: Mapping[str, object] | None) -> Any:
+        """The JSON that one request to one endpoint gives, a GET if there is no body: for finding
+        out what a server can do. Raises `RefusedError` whatever goes wrong, and `UserError` if the
+        endpoint cannot be reached or does not take the key."""
+        method = "GET" if body is None else "POST"
+        try:
+            async with self._session.request(method, url + path, json=body) as response:
+                if response.status in (401, 403):
+                    line = await self._complaint(url, response)
+                    raise UserError(f"{line}; the key is read from {self.address.key}")
+                if response.status >= 400:
+                    raise RefusedError(await self._complaint(url, response))
+                return await read_json(response)
+        except (aiohttp.ClientConnectionError, TimeoutError, OSError) as error:
+            raise UserError(
+                f"no answer from {url}: {_said(error)}; is the server running, and is this its "
+                "address?"
+            ) from error
+        except (aiohttp.ClientError, ValueError) as error:
+            raise RefusedError(f"{url}{path} gave no JSON: {_said(error)}") from error
+
+    async def post(self, path: str, body: Mapping[str, object], read: Read[T], home: str) -> T:
+        """What `read` makes of the answer to a request, from whichever endpoint has room.
+
+        Requests with the same `home` go to the same endpoint, whose cache knows their prefix,
+        unless that one has far more to do than another. What may pass is tried again: broken
+        answers some times, a busy server until patience ends, another endpoint if one is down.
+        Raises `RefusedError` if this request has no answer, `LostError` if no endpoint is in reach.
+        """
+        data = json.dumps(body).encode()
+        loop = asyncio.get_running_loop()
+        start, broken = loop.time(), 0
+        while True:
+            endpoint = self._choose(home)
+            if (pause := endpoint.back_at - loop.time()) > 0:  # none is up
+                await asyncio.sleep(pause)
+            since = await endpoint.window.enter()
+            try:
+                async with self._session.post(
+                    endpoint.url + path, data=data, headers=_JSON
+                ) as response:
+                    endpoint.down_since = None
+                    if response.status == 200:
+                        answer = await read(response)
+                        endpoint.window.answered()
+                        return answer
+                    trouble = await self._complaint(endpoint.url, response)
+                    if response.status in _BUSY:
+                        pause = _retry_after(response)
+                        endpoint.window.refused(since, pause)
+                        if loop.time() + pause - start > self.address.patience:
+                            raise RefusedError(f"{trouble} (for {self.address.patience:.0f} s)")
+                    elif response.status < 500 and response.status != 408:
+                        raise RefusedError(trouble)
+                    else:
+                        broken += 1
+            except aiohttp.ClientConnectorError as error:
+                trouble = f"no answer from {endpoint.url}: {_said(error)}"
+                self._mark_down(endpoint, trouble)
+            except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
+                trouble = self._redacted(f"broken answer from {endpoint.url}: {_said(error)}")
+                broken += 1
+            finally:
+                endpoint.window.leave()
+            if broken >= _TRIES:
+                raise RefusedError(f"{trouble} ({_TRIES} times)")
+            self.repeated += 1
+            await asyncio.sleep(_backoff(broken))
+
+    def _choose(self, home: str) -> _Endpoint:
+        now = asyncio.get_running_loop().time()
+        up = [endpoint for endpoint in self._endpoints if endpoint.back_at <= now]
+        up = up or [min(self._endpoints, key=lambda endpoint: endpoint.back_at)]
+        if len(up) == 1:
+            return up[0]
+        lot = int.from_bytes(blake2b(home.encode("utf-8", "surrogatepass"), digest_size=4).digest())
+        own = up[lot % len(up)]
+        idlest = min(up, key=lambda endpoint: endpoint.window.load)
+        return own if own.window.load <= idlest.window.load + _SLACK else idlest
+
+    def _mark_down(self, endpoint: _Endpoint, trouble: str) -> None:
+        now = asyncio.get_running_loop().time()
+        endpoint.down_since = endpoint.down_since if endpoint.down_since is not None else now
+        endpoint.back_at = now + min(_OUT, max(_PAUSE, (now - endpoint.down_since) / 4))
+        last = max(now if e.down_since is None else e.down_since for e in self._endpoints)
+        if now - last > self.address.patience:
+            raise LostError(
+                f"{trouble}, for {now - last:.0f} seconds; start the server, then repeat the "
+                "command: it goes on where it was"
+            )
+
+    async def _complaint(self, url: str, response: aiohttp.ClientResponse) -> str:
+        """A response that is no answer, in one line."""
+        try:
+            text = (await response.content.read(4096)).decode("utf-8", "replace")
+        except aiohttp.ClientError:
+            text = ""
+        return self._redacted(f"{url} says {response.status}: {_message(text) or response.reason}")
+
+    def _redacted(self, line: str) -> str:
+        """Without the key, which a server may repeat."""
+        return line.replace(self.secret, "***") if self.secret else line
+
+
+_JSON = {"Content-Type": "application/json"}
+
+
+async def read_json(response: aiohttp.ClientResponse) -> Any:
+    """The body as JSON; ValueError if it is none."""
+    return json.loads(await response.read())
+
+
+def _message(text: str) -> str:
+    """What a server says of an error, wherever its kind puts it."""
+    try:
+        said: Any = json.loads(text)
+    except ValueError:
+        said = text
+    for name in ("error", "detail", "message"):
+        if isinstance(said, dict) and name in said:
+            said = said[name]
+    line = " ".join((said if isinstance(said, str) else json.dumps(said)).split())
+    return line if len(line) <= _SHOWN else line[:_SHOWN] + "..."
+
+
+def _said(error: BaseException) -> str:
+    return " ".join(str(error).split())[:_SHOWN] or type(error).__name__
+
+
+def _retry_after(response: aiohttp.ClientResponse) -> float:
+    """Seconds that a busy server asks for."""
+    try:
+        return min(_LONGEST, max(0.0, float(response.headers.get("Retry-After", "1"))))
+    except ValueError:  # a date: rare, and the second is as good
+        return 1.0
+
+
+def _backoff(broken: int) -> float:
+    """Seconds before a request is repeated; drawn by lot, so that not all come back at once."""
+    return random.uniform(0.5, 1.0) * min(_LONGEST, _PAUSE * 2.0 ** max(0, broken - 1))

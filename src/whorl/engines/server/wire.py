@@ -1,0 +1,259 @@
+"""Asks as requests, and responses as replies: /completions, or /chat/completions."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import aiohttp
+
+from whorl.ask import Ask, Prompt, Replies, Reply
+from whorl.chat import Chat
+from whorl.engines.server.transport import RefusedError, read_json
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What a server can do, as `probe` found it.
+
+    route: how a prompt is sent: as token ids, as text in the model's own template, or as messages.
+    extra: fields of the body that make it continue just that; of messages, those with a prefix.
+    adds_bos: it puts the token that begins a text before a prompt itself.
+    continues: a prefix of the assistant's turn is continued.
+    samples: one request brings several samples.
+    tells_stop: it says whether a stop string or the end of the turn ended a sample. One that does
+        not is read as a stream, which is cut off at the stop string.
+    seeds: it takes one. logprobs, usage: it gives them.
+    context: tokens that prompt and sample may have together, None if it does not say.
+    """
+
+    route: Literal["ids", "text", "chat"]
+    extra: Mapping[str, object] = field(default_factory=dict)
+    adds_bos: bool = False
+    continues: bool = True
+    samples: bool = True
+    tells_stop: bool = True
+    seeds: bool = True
+    logprobs: bool = True
+    usage: bool = True
+    context: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request for `n` of an ask's samples.
+
+    length: of the prompt in tokens; None if there is no tokenizer.
+    """
+
+    path: str
+    body: Mapping[str, object]
+    stop: tuple[str, ...]
+    n: int
+    max_tokens: int
+    length: int | None
+    streamed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """One model's way of speaking. chat: its tokenizer; without it prompts go as messages."""
+
+    model: str
+    abilities: Abilities
+    chat: Chat | None
+
+    def requests(self, ask: Ask) -> list[Request]:
+        """The requests that make up an ask; a greedy one needs one sample, whatever its `n`.
+
+        Raises `RefusedError` for a prompt that is too long, or a prefix that cannot be continued.
+        """
+        can = self.abilities
+        prompt, length = self._prompt(ask.prompt)
+        max_tokens = ask.max_tokens
+        if can.context is not None and length is not None:
+            if length >= can.context:
+                raise RefusedError(f"prompt has {length} tokens, the model takes {can.context}")
+            max_tokens = min(max_tokens, can.context - length)
+        streamed = bool(ask.stop) and not can.tells_stop
+        wanted = 1 if ask.temperature == 0 else ask.n
+        each = wanted if can.samples and not streamed else 1
+        body = {
+            "model": self.model,
+            **prompt,
+            "max_tokens": max_tokens,
+            "temperature": ask.temperature,
+            "top_p": ask.top_p,
+        }
+        if can.route != "chat" or ask.prompt.prefix:
+            body |= can.extra
+        if each > 1:
+            body["n"] = each
+        if streamed:
+            body["stream"] = True
+        elif ask.stop:
+            body["stop"] = list(ask.stop)
+        if can.logprobs and not streamed:
+            body["logprobs"] = True if can.route == "chat" else 0
+        path = "/chat/completions" if can.route == "chat" else "/completions"
+        seeds = range(ask.seed, ask.seed + wanted, each)
+        return [
+            Request(
+                path,
+                body | ({"seed": seed % 2**31} if can.seeds else {}),
+                ask.stop,
+                each,
+                max_tokens,
+                length,
+                streamed,
+            )
+            for seed in seeds
+        ]
+
+    async def read(self, request: Request, response: aiohttp.ClientResponse) -> Replies:
+        """The samples of a response. Raises ValueError if it does not hold what was asked for."""
+        streams = response.content_type == "text/event-stream"
+        if request.streamed and streams:
+            return (await self._read_stream(request, response),)
+        said = await read_json(response)
+        choices = said.get("choices") if isinstance(said, dict) else None
+        if not isinstance(choices, list) or len(choices) != request.n:
+            got = len(choices) if isinstance(choices, list) else "no"
+            raise ValueError(f"{got} choices instead of {request.n}")
+        parts = [_Part.of(choice) for choice in choices]
+        usage = _usage(said)
+        counts = self._counts(parts, usage)
+        replies = [part.reply(request, tokens) for part, tokens in zip(parts, counts, strict=True)]
+        return (_with_prompt(replies[0], usage, request.length), *replies[1:])
+
+    def _prompt(self, prompt: Prompt) -> tuple[dict[str, object], int | None]:
+        """The fields that hold a prompt, and its length in tokens."""
+        if self.abilities.route != "chat":
+            assert self.chat is not None
+            ids = self.chat.encode(prompt)
+            if self.abilities.route == "ids":
+                return {"prompt": ids}, len(ids)
+            bos = str(self.chat.tokenizer.bos_token) if self.abilities.adds_bos else ""
+            return {"prompt": self.chat.render(prompt).removeprefix(bos)}, len(ids)
+        if prompt.prefix and not self.abilities.continues:
+            raise RefusedError(
+                "this server cannot continue a prefix: it has no /completions and begins a new "
+                "turn; use a recipe that samples whole solutions, such as rft, or another server"
+            )
+        return {"messages": messages(prompt)}, None
+
+    async def _read_stream(self, request: Request, response: aiohttp.ClientResponse) -> Reply:
+        """One sample, read piece by piece until a stop string has come."""
+        text, finished, pieces = "", None, 0
+        async for line in response.content:
+            data = line.strip().removeprefix(b"data:").strip()
+            if not line.startswith(b"data:") or data == b"[DONE]":
+                continue
+            for choice in json.loads(data).get("choices") or ():
+                part = _Part.of(choice)
+                pieces += bool(part.text)
+                text += part.text
+                finished = part.finish or finished
+            if cut(text, request.stop) is not None:
+                response.close()  # the server stops working on it
+                break
+        if finished is None and cut(text, request.stop) is None:
+            raise ValueError("the stream ended before the sample did")
+        (tokens,) = self._counts([_Part(text, finished, None, None)], None, pieces)
+        reply = _Part(text, finished, None, None).reply(request, tokens)
+        return _with_prompt(reply, None, request.length)
+
+    def _counts(
+        self, parts: Sequence["_Part"], usage: Mapping[str, Any] | None, pieces: int = 0
+    ) -> list[int]:
+        """Sampled tokens of each part, so that they add up to what the server says."""
+        if all(part.logprobs is not None for part in parts):
+            return [len(part.logprobs or ()) for part in parts]
+        if usage:
+            each, rest = divmod(int(usage.get("completion_tokens") or 0), len(parts))
+            return [each + (slot < rest) for slot in range(len(parts))]
+        return [max(pieces, self._length(part.text)) + 1 for part in parts]
+
+    def _length(self, text: str) -> int:
+        """Tokens of a text; without a tokenizer, at four characters each."""
+        if self.chat is None:
+            return -(-len(text) // 4)
+        return len(self.chat.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What is said of one sample. stopped_by: the stop string, where the server names it."""
+
+    text: str
+    finish: str | None
+    stopped_by: str | None
+    logprobs: Sequence[float] | None
+
+    @classmethod
+    def of(cls, choice: Any) -> "_Part":
+        """Raises ValueError if the choice cannot be read."""
+        try:
+            message = choice.get("message") or choice.get("delta") or choice
+            text = message.get("content" if message is not choice else "text") or ""
+            stopped_by = choice.get("stop_reason", choice.get("matched_stop"))
+            return cls(
+                str(text),
+                choice.get("finish_reason"),
+                stopped_by if isinstance(stopped_by, str) else None,
+                _logprobs(choice.get("logprobs")),
+            )
+        except (AttributeError, TypeError, KeyError) as error:
+            raise ValueError(f"a choice cannot be read: {error}") from error
+
+    def reply(self, request: Request, tokens: int) -> Reply:
+        """Where a stop string is in the text, the text ends there, whatever the server did."""
+        end = cut(self.text, request.stop)
+        logprob = sum(self.logprobs) if self.logprobs is not None else None
+        text = self.text if end is None else self.text[:end]
+        if end is not None or self.stopped_by in request.stop:
+            return Reply(text, "stop", tokens, logprob=logprob)
+        full = self.finish is None and tokens >= request.max_tokens
+        ended = "length" if self.finish == "length" or full else "eos"
+        return Reply(text, ended, tokens, logprob=logprob)  # type: ignore[arg-type]
+
+
+def messages(prompt: Prompt) -> list[dict[str, str]]:
+    """A prompt as the turns of a conversation; the assistant's is unfinished."""
+    turns = {"system": prompt.system, "user": prompt.user, "assistant": prompt.prefix}
+    return [{"role": role, "content": text} for role, text in turns.items() if text]
+
+
+def cut(text: str, stop: Sequence[str]) -> int | None:
+    """Where the first stop string begins, None if there is none."""
+    found = [at for string in stop if (at := text.find(string)) >= 0]
+    return min(found, default=None)
+
+
+def _usage(said: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    usage = said.get("usage")
+    return usage if isinstance(usage, dict) and usage.get("completion_tokens") is not None else None
+
+
+def _with_prompt(reply: Reply, usage: Mapping[str, Any] | None, length: int | None) -> Reply:
+    """Tokens of the prompt, as the server says, else as they were counted here."""
+    usage = usage or {}
+    details = usage.get("prompt_tokens_details") or {}
+    return Reply(
+        reply.text,
+        reply.finished,
+        reply.tokens,
+        logprob=reply.logprob,
+        prompt_tokens=int(usage.get("prompt_tokens") or length or 0),
+        cached_tokens=int(details.get("cached_tokens") or 0),
+    )
+
+
+def _logprobs(said: Any) -> Sequence[float] | None:
+    """Log-probabilities of the sampled tokens, in either endpoint's form."""
+    if not isinstance(said, dict):
+        return None
+    if isinstance(said.get("content"), list):
+        return [float(token["logprob"]) for token in said["content"]]
+    values = said.get("token_logprobs")
+    return [float(value) for value in values] if isinstance(values, list) else None
