@@ -55,8 +55,8 @@ class Reply:
     tokens: number of sampled tokens, the end-of-sequence token included.
     value: a score instead of text: the judge's 1.0 right, 0.0 wrong; None is undecided.
     logprob: sum of the sampled tokens' log-probabilities at temperature 1, in nats.
-    prompt_tokens: tokens of the prompt, told once for an ask: on its first reply, else 0. 0 as well
-        where an engine does not say.
+    prompt_tokens: tokens of the prompt that were read for it; where one reading served several
+        samples, the first has them and the others 0. 0 as well where an engine does not say.
     cached_tokens: of those, the ones that the engine knew from earlier prompts.
     """
 

@@ -1,7 +1,7 @@
 """What a server can do, found out by asking it: servers differ, and mostly do not say so."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeAlias
 
 from whorl.ask import Ask, Prompt
@@ -13,48 +13,55 @@ from whorl.errors import UserError
 _PROMPT = Prompt("", "Count from one to twenty, each number on its own.", "one two three four five")
 _BARE = replace(_PROMPT, prefix="")
 _TOKENS = 16
+_SHOWN = 5  # names of models
 
 _Answer: TypeAlias = Callable[[Ask], Awaitable[dict[str, Any]]]
 
 
-async def served_model(transport: Transport, url: str) -> tuple[str, int | None]:
-    """The model's name at an endpoint and its context in tokens, if that is said. Raises
-    `UserError` if the address's model is not there, or must be chosen among several."""
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A model at an endpoint. context: in tokens, if that is said. listed: all models there, of
+    which it need not be one: some servers list others than those they serve."""
+
+    name: str
+    context: int | None = None
+    listed: tuple[str, ...] = ()
+
+
+async def served(transport: Transport, url: str) -> Served:
+    """The address's model at an endpoint, or the only one there. Raises `UserError` if one must be
+    chosen."""
     wanted = transport.address.model
     try:
         said = await transport.once(url, "/models", None)
         found = {str(model["id"]): model for model in said["data"]}
-    except RefusedError as error:
-        if wanted:  # a server may do without the list
-            return wanted, None
-        raise UserError(f"{error}; name the model: model=NAME") from error
-    except (KeyError, TypeError) as error:
-        raise UserError(
-            f"{url}/models is no list of models; is this an OpenAI-style server?"
-        ) from error
-    if wanted and wanted in found:
-        return wanted, _context(found[wanted])
-    names = ", ".join(sorted(found)[:5]) or "none"
-    if wanted:
-        raise UserError(f"{url} serves no model {wanted!r}; it has {names}")
-    if len(found) != 1:
+    except (RefusedError, KeyError, TypeError) as error:
+        if wanted:
+            return Served(wanted)
+        why = error if isinstance(error, RefusedError) else f"{url}/models is no list of models"
+        raise UserError(f"{why}; name the model: model=NAME") from error
+    if not wanted and len(found) != 1:
+        names = ", ".join(sorted(found)[:_SHOWN])
         raise UserError(f"{url} serves {len(found)} models; name one: model=NAME, of {names}")
-    ((name, model),) = found.items()
-    return name, _context(model)
+    name = wanted or next(iter(found))
+    return Served(name, _context(found.get(name, {})), tuple(sorted(found)))
 
 
-async def probe(
-    transport: Transport, url: str, model: str, context: int | None, chat: Chat | None
-) -> Abilities:
+async def probe(transport: Transport, url: str, model: Served, chat: Chat | None) -> Abilities:
     """Try an endpoint out with some short requests. Raises `UserError` if it answers none of them,
     or counts the tokens of a prompt otherwise than `chat` does."""
-    asked = _Asked(transport, url, model)
-    route = await _completions(asked, chat) if chat is not None else None
-    abilities = replace(route or await _conversation(asked), context=context)
+    asked = _Asked(transport, url, model.name)
+    try:
+        route = await _completions(asked, chat) if chat is not None else None
+        abilities = replace(route or await _conversation(asked), context=model.context)
+    except RefusedError as error:
+        others = model.name not in model.listed and model.listed[:_SHOWN]
+        hint = f"; it lists {', '.join(others)}" if others else ""
+        raise UserError(f"{error}{hint}") from error
     greedy = Ask(_PROMPT if abilities.continues else _BARE, max_tokens=_TOKENS, temperature=0.0)
 
     async def answer(ask: Ask) -> dict[str, Any]:
-        (request,) = Wire(model, abilities, chat).requests(ask)
+        (request,) = Wire(model.name, abilities, chat).requests(ask)
         return await asked.post(request.path, **request.body)
 
     for seeds, logprobs in ((True, True), (True, False), (False, True), (False, False)):

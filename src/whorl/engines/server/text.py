@@ -9,7 +9,7 @@ from functools import partial
 from whorl.ask import Ask, Replies
 from whorl.chat import Chat
 from whorl.engines.server.background import Answer
-from whorl.engines.server.probe import differences, probe, served_model, table
+from whorl.engines.server.probe import differences, probe, served, table
 from whorl.engines.server.tokenizer import load_chat
 from whorl.engines.server.transport import Transport
 from whorl.engines.server.wire import Abilities, Request, Wire
@@ -24,20 +24,15 @@ async def begin(transport: Transport) -> Answer:
     Raises `UserError` if one cannot be used, or if they are not alike.
     """
     urls = transport.address.urls
-    found = await asyncio.gather(*(served_model(transport, url) for url in urls))
-    models = {model for model, _ in found}
-    if len(models) > 1:
+    found = await asyncio.gather(*(served(transport, url) for url in urls))
+    model, *others = sorted({one.name for one in found})
+    if others:
         raise UserError(
-            f"the endpoints serve different models: {', '.join(sorted(models))}; name one: "
-            "model=NAME"
+            f"the endpoints serve different models, {model} and {others[0]}; name one: model=NAME"
         )
-    (model,) = models
     chat = load_chat(transport.address.tokenizer, model)
     abilities = await asyncio.gather(
-        *(
-            probe(transport, url, model, size, chat)
-            for url, (_, size) in zip(urls, found, strict=True)
-        )
+        *(probe(transport, url, one, chat) for url, one in zip(urls, found, strict=True))
     )
     for url, other in zip(urls[1:], abilities[1:], strict=True):
         if unlike := differences(abilities[0], other):

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, TypeAlias, TypeVar
+from urllib.request import getproxies
 
 import aiohttp
 
@@ -65,7 +66,9 @@ class Transport:
             connector=aiohttp.TCPConnector(limit=0),
             timeout=aiohttp.ClientTimeout(total=self.address.timeout),
             headers={"Authorization": f"Bearer {self.secret}"} if self.secret else {},
-            trust_env=True,
+            trust_env=bool(
+                getproxies()
+            ),  # looked up anew for each request: only where there is one
         )
 
     @property

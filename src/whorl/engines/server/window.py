@@ -36,7 +36,12 @@ class Window:
             place = loop.create_future()
             self._waiting.append(place)
             self._admit()
-            await place  # whoever is cancelled here is passed over by `_admit`
+            try:
+                await place
+            except asyncio.CancelledError:  # a place that is waited for is passed over by `_admit`
+                if not place.cancelled():
+                    self.leave()
+                raise
         else:
             self._open += 1
         return loop.time()
