@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers.processors import TemplateProcessing
 
 from whorl.ask import Prompt
 from whorl.chat import Chat
@@ -103,3 +104,16 @@ def test_no_end_of_sequence_token_is_refused(tiny_model: Path, tmp_path: Path) -
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
     with pytest.raises(UserError, match="has no end-of-sequence token"):
         Chat.load(folder)
+
+
+def test_a_prompt_without_turns_is_a_text_of_its_own(tiny_model: Path) -> None:
+    tokenizer = Chat.load(tiny_model).tokenizer
+    prompt = Prompt("", "", "### Instruction:\n1+1?\n\n### Response:")
+    assert Chat(tokenizer).render(prompt) == prompt.prefix
+    bos = tokenizer.bos_token_id
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<|bos|> $A", special_tokens=[("<|bos|>", bos)]
+    )
+    ids = Chat(tokenizer).encode(prompt)
+    assert ids.count(bos) == 1 and ids[0] == bos
+    assert Chat(tokenizer).decode(ids) == prompt.prefix

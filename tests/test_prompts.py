@@ -1,9 +1,11 @@
 """What models are told, and how their critiques are read."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from whorl import prompts
+from whorl.ask import Prompt
 from whorl.prompts import Candidate, Critique
 
 WORDS = st.text(alphabet="abc 0123456789+-=*/()", min_size=1, max_size=20).map(str.strip)
@@ -85,3 +87,23 @@ def test_siblings_are_shown_with_their_outcomes() -> None:
     user = prompts.critique_step("Q?", "a", Candidate("b", 0.5), [Candidate("c", -1)]).user
     assert "b [Q 0.5]" in user and "- c [Q -1.0]" in user
     assert "Alternatives: none" in prompts.critique_step("Q?", "a", Candidate("b", 0), []).user
+
+
+@pytest.mark.parametrize("name", prompts.TEMPLATES)
+def test_every_way_to_ask_holds_the_question_and_gives_it_back(name: str) -> None:
+    question = "Solve\n\nx + 1 = 2 for $x$."
+    prompt = prompts.TEMPLATES[name].ask(question)
+    assert question in prompt.user + prompt.prefix
+    assert question in prompts.questions(prompt)
+
+
+def test_the_question_is_found_in_what_recipes_teach_with() -> None:
+    question = "Problem: what is 1 + 1?"
+    for prompt in (
+        prompts.solve(question),
+        prompts.reflect(question, "It is 3."),
+        prompts.critique_step(question, "So far.", Candidate("1+1=3", 0.0), []),
+        prompts.critique_path(question, [Candidate("1+1=3", 0.0)], [[]]),
+        Prompt("", question),
+    ):
+        assert question in prompts.questions(prompt)

@@ -29,6 +29,8 @@ class Chat:
             raise UserError(f"{name} has no end-of-sequence token")
         self.tokenizer = tokenizer
         self.eos: int = tokenizer.eos_token_id
+        begun = tokenizer("x")["input_ids"][0] == tokenizer.bos_token_id
+        self._opening = str(tokenizer.bos_token) if begun else ""
 
     @classmethod
     def load(cls, folder: Path) -> Chat:
@@ -47,7 +49,13 @@ class Chat:
         return cls(tokenizer, name=str(folder))
 
     def render(self, prompt: Prompt) -> str:
-        """The text the model continues: the template's turns, then the assistant's turn so far."""
+        """The text the model continues: the template's turns, then the assistant's turn so far.
+
+        Without system and user the prefix is a whole text in a form of its own; only the token that
+        the tokenizer begins texts with is put before it.
+        """
+        if not prompt.system and not prompt.user:
+            return self._opening + prompt.prefix
         messages = [{"role": "user", "content": prompt.user}]
         if prompt.system:
             messages.insert(0, {"role": "system", "content": prompt.system})

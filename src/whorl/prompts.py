@@ -1,7 +1,7 @@
 """Every word said to a model, and how its structured replies are read."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -49,6 +49,44 @@ class Critique:
 def solve(question: str) -> Prompt:
     """Ask for a solution, step by step."""
     return Prompt(_SOLVE, f"Problem: {question}")
+
+
+def alpaca(question: str) -> Prompt:
+    """Ask for a solution as DART-Math does (2407.13690; `alpaca` in its code): the whole text, in
+    the place of a chat template."""
+    return Prompt("", "", f"{_ALPACA}\n\n### Instruction:\n{question}\n\n### Response:")
+
+
+def boxed(question: str) -> Prompt:
+    """Ask for a solution as Qwen2.5-Math's evaluation does (`qwen25-math-cot` in its code)."""
+    return Prompt(_BOXED, question)
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A way to ask for a solution, and the strings at which one ends."""
+
+    ask: Callable[[str], Prompt]
+    stop: tuple[str, ...] = ()
+
+
+TEMPLATES = {
+    "whorl": Template(solve),
+    "dart": Template(alpaca, stop=("### Instruction:", "### Response:")),
+    "qwen": Template(boxed),
+}
+"""Ways to ask for a solution by the names that evaluations give them; `solve` is what models are
+trained under."""
+
+
+def questions(prompt: Prompt) -> tuple[str, ...]:
+    """What may be the question of a prompt made here, or of a user's own: all that the user says,
+    and that without what our prompts put before and behind a question."""
+    whole = prompt.user or prompt.prefix
+    inner = _BEHIND.split(whole.removeprefix("Problem: "), maxsplit=1)[0]
+    if instruction := _INSTRUCTION.search(whole):
+        inner = instruction[1]
+    return tuple({whole: None, whole.removeprefix("Problem: "): None, inner: None})
 
 
 def critique_step(
@@ -213,6 +251,16 @@ def _items(text: str) -> tuple[str, ...]:
 _SOLVE = """\
 Solve the problem step by step. Write one step per paragraph, with a blank line between steps. \
 End with a last step that gives the final answer as \\boxed{answer}."""
+
+_ALPACA = (
+    "Below is an instruction that describes a task. "
+    "Write a response that appropriately completes the request."
+)
+
+_BOXED = "Please reason step by step, and put your final answer within \\boxed{}."
+
+_BEHIND = re.compile(r"\n\n(?:Solution(?: so far)?:\n|Step 1: )")
+_INSTRUCTION = re.compile(r"### Instruction:\n(.*?)\n\n### Response:", re.DOTALL)
 
 _FORM = """\
 Expected: what the step should establish, worked out by yourself before you judge it

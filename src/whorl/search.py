@@ -6,13 +6,15 @@ reward scale of a method is applied where the sums are read.
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from whorl import prompts
-from whorl.answer import equal, extract
+from whorl.answer import Verdict, compare, extract
 from whorl.ask import Ask, Moves, Prompt, Reply, Role
+from whorl.budget import OutOfBudget
 from whorl.steps import BlankLine, Segmenter
 from whorl.tree import ROOT, Node, Tree
 
@@ -79,6 +81,21 @@ class Uct:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.right <= self.wrong:
             raise ValueError("right must be worth more than wrong")
+
+
+@contextmanager
+def kept(tree: Tree) -> Iterator[None]:
+    """Growing that may end early: where the search is out of budget, `tree` stays as it stands.
+
+    It says so in `Tree.cut_short`. Ends that no verdict has reached are undecided.
+    """
+    try:
+        yield
+    except OutOfBudget as end:
+        tree.cut_short = str(end)
+        for node in tree.nodes:
+            if node.terminal and node.reward is None:
+                _prune(node, UNDECIDED)
 
 
 def mcts(tree: Tree, sampling: Sampling, uct: Uct) -> Moves[None]:
@@ -291,21 +308,25 @@ def settle(tree: Tree, ends: Sequence[int]) -> Moves[None]:
 
 
 def judged(gold: str, solutions: Sequence[str]) -> Moves[list[float | None]]:
-    """Outcome of each solution: 1.0 right, 0.0 wrong or without an answer, None undecided.
+    """Outcome of each solution: 1.0 right, 0.0 wrong or without an answer, None undecided."""
+    found = yield from verdicts(gold, [extract(solution) for solution in solutions])
+    return [None if verdict.right is None else float(verdict.right) for verdict in found]
+
+
+def verdicts(gold: str, answers: Sequence[str | None]) -> Moves[list[Verdict]]:
+    """The verdict on each answer; none, or an empty one, is wrong.
 
     What the exact comparison cannot settle is put to the role `judge`.
     """
-    answers = [extract(solution) for solution in solutions]
-    known = [False if answer is None else equal(gold, answer) for answer in answers]
-    open_answers = sorted({a for a, k in zip(answers, known, strict=True) if a and k is None})
+    known = {a: compare(gold, a) if a else Verdict(False, "no final answer") for a in answers}
+    open_answers = sorted(a for a, verdict in known.items() if a and verdict.right is None)
     if open_answers:
         asks = [Ask(Prompt("", gold, answer), role="judge") for answer in open_answers]
         replies = yield asks
-        verdicts = {a: r.value for a, (r,) in zip(open_answers, replies, strict=True)}
-    return [
-        verdicts[answer] if verdict is None and answer else float(bool(verdict))
-        for answer, verdict in zip(answers, known, strict=True)
-    ]
+        for answer, (reply,) in zip(open_answers, replies, strict=True):
+            right = None if reply.value is None else bool(reply.value)
+            known[answer] = Verdict(right, reply.text)
+    return [known[answer] for answer in answers]
 
 
 def together(moves: Sequence[Moves[T]]) -> Moves[list[T]]:

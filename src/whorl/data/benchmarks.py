@@ -157,6 +157,7 @@ class Benchmark:
             source=f"{self.name}/{subject}" if subject else self.name,
             split=split,
             level=_first(row, self.level).removeprefix("Level "),
+            subject=subject,
         )
 
 

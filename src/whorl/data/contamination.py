@@ -10,14 +10,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from whorl.data.selection import Dropped, OnDrop
-from whorl.problem import Problem
+from whorl.problem import Problem, plain
 
 WINDOW = 13
 """Words in a row that two different problems do not share by chance, or so it is assumed: problems
 of a textbook, or with one way of asking, may. `Dropped.words` shows which."""
 
 _WORD = re.compile(r"[^\W_]+")
-_WORD_OR_SIGN = re.compile(r"[^\W_]+|[-+*/^=<>]")
 _DRAWING = re.compile(r"\[asy\].*?\[/asy\]", re.DOTALL | re.IGNORECASE)
 
 
@@ -25,14 +24,6 @@ def words(text: str) -> list[str]:
     """The runs of letters and digits in lower case; so neither blanks, punctuation, the signs of
     formulas nor their layout count. The program of a drawing is no wording: `[asy]` is left out."""
     return _WORD.findall(_DRAWING.sub(" ", text).casefold())
-
-
-def plain(text: str) -> str:
-    """All the words and the signs that formulas compute with: 2+2 is not 2-2."""
-    return " ".join(_WORD_OR_SIGN.findall(text.casefold().translate(_MINUS)))
-
-
-_MINUS = str.maketrans("−–", "--")
 
 
 @dataclass(slots=True)

@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from whorl.data.contamination import plain, words
+from whorl.data.contamination import words
 from whorl.data.selection import Dropped, OnDrop
 from whorl.errors import UserError
-from whorl.problem import Problem
+from whorl.problem import Problem, plain
 
 ALIKE = 0.8  # Jaccard similarity of the shingles; the usual threshold for training text
 SHINGLE = 3  # words; questions are short, and with 5 one changed word of forty would be too much

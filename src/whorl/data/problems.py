@@ -1,7 +1,7 @@
 """Problems on disk: one JSON object per line, `.jsonl` or `.jsonl.gz`, read and written as streams.
 
 CSV, TSV and Parquet files are read as well. Fields: `question` (or `problem`); `answer`, text or
-number; optional `id`, `source`, `split`, `level`. Without `id` a problem is called `FILE:LINE`. The
+number; optional `id`, `source`, `split`, `level`, `subject`. Without `id` a problem is called `FILE:LINE`. The
 files of GSM8K and MATH as published read as they are: an answer after `####`, or no answer but a
 `solution` with a `\\boxed{}`.
 """
@@ -20,7 +20,7 @@ from whorl.data.rows import BadRow, Row, cell, columns, read_rows
 from whorl.errors import UserError
 from whorl.problem import Problem
 
-FIELDS = ("id", "question", "answer", "source", "split", "level")
+FIELDS = ("id", "question", "answer", "source", "split", "level", "subject")
 
 OnSkip = Callable[[int, str], None]
 """Told the number of a line that holds no problem, and why."""
@@ -143,6 +143,7 @@ def _problem(row: Row, *, default_id: str) -> Problem:
         source=cell(row, "source"),
         split=cell(row, "split"),
         level=cell(row, "level"),
+        subject=cell(row, "subject"),
     )
 
 

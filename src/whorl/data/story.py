@@ -99,6 +99,7 @@ class Story:
             source="synthetic",
             split=split,
             level=str(self.level),
+            subject=self.family,
         )
 
 
