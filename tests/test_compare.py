@@ -1,6 +1,7 @@
 """Recipes at equal cost: budgets that hold, the same trees however often interrupted, one table."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -172,8 +173,12 @@ def test_what_cannot_be_compared_is_refused(comparison: Comparison) -> None:
 @pytest.mark.slow
 def test_equal_cost_and_nothing_is_done_twice(comparison: Comparison, tmp_path: Path) -> None:
     poor = RunFolder.open(tmp_path / "poor", {}, version=__version__)
-    with poor, pytest.raises(UserError, match=r"10 tokens do not last .* --tokens \d+ at least"):
-        compare(poor, replace(comparison, tokens=10), Silent())  # type: ignore[arg-type]
+    with poor, pytest.raises(UserError, match="tokens do not last") as refused:
+        compare(poor, replace(comparison, tokens=10, jobs=1), Silent())  # type: ignore[arg-type]
+    said = re.search(
+        r"--tokens (\d+) .*rft, seed 0: (\d+), black_box, seed 0: (\d+)", str(refused.value)
+    )
+    assert said and int(said[1]) == max(int(said[2]), int(said[3])) > 10
     with RunFolder.open(tmp_path / "run", {}, version=__version__) as folder:
         outcome = compare(folder, comparison, Silent())  # type: ignore[arg-type]
         for result in outcome.results:

@@ -305,12 +305,16 @@ def read(path: Path, comparison: Comparison) -> Outcome:
 @dataclass(frozen=True, slots=True)
 class _Job:
     """Work that is done in one process: the methods that share trees, under one seed; without a
-    method, the base model's evaluation."""
+    method, the base model's evaluation.
+
+    only_try: whether the tokens last for a tree of each.
+    """
 
     path: Path
     comparison: Comparison
     entries: tuple[Entry, ...] = ()
     seed: int = 0
+    only_try: bool = False
 
     @property
     def name(self) -> str:
@@ -328,7 +332,7 @@ class _Job:
             base.mkdir(exist_ok=True)
             _measure(base, self.comparison, self.comparison.engines.policy, watch)
         for entry in self.entries:
-            _play(self.path, self.comparison, entry, self.seed, watch)
+            _play(self, entry, watch)
 
 
 def _jobs(path: Path, comparison: Comparison) -> Iterator[_Job]:
@@ -345,8 +349,17 @@ def _place(path: Path, entry: Entry, seed: int) -> Path:
     return path / f"seed-{seed}" / entry.name
 
 
-def _play(path: Path, comparison: Comparison, entry: Entry, seed: int, watch: Watch) -> None:
+class _TooFew(UserError):
+    """The tokens do not last for one tree of a method under a seed, and how many would."""
+
+    def __init__(self, name: str, least: int) -> None:
+        super().__init__(name, least)
+        self.name, self.least = name, least
+
+
+def _play(job: _Job, entry: Entry, watch: Watch) -> None:
     """Every student of a method under one seed."""
+    path, comparison, seed = job.path, job.comparison, job.seed
     place = _place(path, entry, seed)
     forest = path / f"seed-{seed}" / "trees" / entry.forest
     spent = 0
@@ -362,10 +375,9 @@ def _play(path: Path, comparison: Comparison, entry: Entry, seed: int, watch: Wa
             gathered = _gather(forest, comparison, plan, budget, last, watch)
             if not gathered.passes:
                 least = ceil((spent + gathered.left_out) / share)
-                raise UserError(
-                    f"{entry.name}: {comparison.tokens:,} tokens do not last for one tree; with "
-                    f"seed {seed} it takes --tokens {least} at least"
-                )
+                raise _TooFew(f"{entry.name}, seed {seed}", least)
+            if job.only_try:
+                return
             if not (home / "point.json").exists():
                 clock = _Clock()
                 student = _learn(home, entry, gathered, forest, comparison, seed)
@@ -550,14 +562,16 @@ class _Clock:
 
 
 def _side_by_side(jobs: Sequence[_Job], most: int, watch: Watch) -> None:
-    """Do the jobs, `most` at once, each in a process of its own; the first that fails ends all."""
+    """Do the jobs, `most` at once, each in a process of its own; the first that fails ends all, but
+    where tokens do not last for a tree the others are tried too, to say how many would."""
+    short: list[_TooFew] = []
     context = multiprocessing.get_context("spawn")
     queue = list(jobs)[::-1]
     running: dict[Connection, SpawnProcess] = {}
     try:
         while queue or running:
             while queue and len(running) < most:
-                job = queue.pop()
+                job = replace(queue.pop(), only_try=bool(short))
                 ours, theirs = context.Pipe(duplex=False)
                 process = context.Process(target=_work, args=(job, theirs), name=job.name)
                 process.start()
@@ -575,9 +589,18 @@ def _side_by_side(jobs: Sequence[_Job], most: int, watch: Watch) -> None:
                             f"the process of {process.name} ended with code {process.exitcode}"
                         ) from None
                     continue
-                if isinstance(line, UserError):
+                if isinstance(line, _TooFew):
+                    short.append(line)
+                elif isinstance(line, UserError):
                     raise line
-                watch.say(line)
+                else:
+                    watch.say(line)
+        if short:
+            each = ", ".join(f"{one.name}: {one.least:,}" for one in short)
+            raise UserError(
+                "the tokens do not last for one tree; it takes "
+                f"--tokens {max(one.least for one in short)} at least ({each})"
+            )
     finally:
         for process in running.values():
             process.terminate()
