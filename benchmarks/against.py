@@ -1,0 +1,60 @@
+"""Two students of a comparison against each other, over its seeds.
+
+    python benchmarks/against.py runs/compare sphere:dpo process/1:rft/2 process/2:process/1
+
+Each pair names the students: a recipe, and which of its students if not the last; `base` is the
+base model. Positive: the first one is better. A paired t-test over problems, as in `whorl compare`.
+The last line is a JSON object.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from whorl.errors import UserError
+from whorl.evaluate import Score, paired_over, read_scores
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path, help="folder of a comparison")
+    parser.add_argument("pairs", nargs="+", metavar="A:B")
+    parser.add_argument("--json", action="store_true", help="print nothing but the last line")
+    options = parser.parse_args()
+    found = {pair: against(options.run, *pair.split(":")) for pair in options.pairs}
+    for pair, row in () if options.json else found.items():
+        print(
+            f"{pair}: {row['points']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f}), "
+            f"p {row['p']:.2g}, by seed {', '.join(f'{own:+.1f}' for own in row['by_seed'])}"
+        )
+    print(json.dumps(found))
+
+
+def against(run: Path, one: str, other: str) -> dict[str, Any]:
+    """How much better `one` is, in points of greedy accuracy."""
+    seeds = sorted(run.glob("seed-*"))
+    pairs = [(scores(run, seed, other), scores(run, seed, one)) for seed in seeds]
+    pooled = paired_over(pairs)
+    return {
+        "points": 100 * pooled.difference.value,
+        "low": 100 * pooled.difference.low,
+        "high": 100 * pooled.difference.high,
+        "p": pooled.p_value,
+        "by_seed": [100 * paired_over([pair]).difference.value for pair in pairs],
+    }
+
+
+def scores(run: Path, seed: Path, student: str) -> list[Score]:
+    """Greedy scores of `base`, `NAME` or `NAME/NUMBER`."""
+    name, _, number = student.partition("/")
+    if name == "base":
+        return read_scores(run / "base" / "greedy.jsonl")
+    numbers = [int(own.name) for own in (seed / name).glob("[0-9]*")]
+    if not numbers:
+        raise UserError(f"there is no student of {name} in {seed}")
+    return read_scores(seed / name / (number or str(max(numbers))) / "greedy.jsonl")
+
+
+if __name__ == "__main__":
+    main()

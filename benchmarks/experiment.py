@@ -1,0 +1,340 @@
+"""Run files side by side: grown for the same problems, learned from, measured on the same tests.
+
+    python benchmarks/experiment.py runs/critics.toml
+
+An experiment is a file that names its arms, each a run file and what is changed in it:
+
+    run = "runs/critics"        # folder to write
+    seeds = 3                   # other samples, another order of training; default 3
+    equal = true                # students learn from equally many examples, drawn by lot; false
+    tests = ["a.jsonl"]         # instead of the first run file's test
+    often = 200                 # problems of each test to attempt 8 times, for pass@k; default 0
+    [arms]
+    "teacher" = ["runs/sigma-tiny.toml"]
+    "policy" = ["runs/sigma-tiny.toml", "engines.critic=local:src/whorl/models/policy"]
+
+    [without]                   # an arm learns nothing from trees that count this in their tally
+    "stages 2 and 3" = "right and wrong"
+
+One round is played. Replies are kept by seed and model, so arms whose searches ask the same
+pay for it once; tokens are counted in full for each. The first arm is what the others are compared
+with. What is complete is not done again. The last line is a JSON object; `cpu_minutes` is what this
+call took.
+"""
+
+import argparse
+import json
+import re
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from random import Random
+from statistics import fmean
+from typing import Any
+
+import torch
+
+from whorl import __version__, iterate, settings, stages
+from whorl.ask import Engine
+from whorl.cli.display import Display
+from whorl.compare import ATTEMPTS, KS
+from whorl.data.atomic import replacing
+from whorl.data.examples import read_examples, write_examples
+from whorl.data.forest import read_trees
+from whorl.drive import drive
+from whorl.evaluate import (
+    Decoding,
+    Paired,
+    Score,
+    paired_over,
+    pass_rate_over,
+    read_scores,
+    write_scores,
+)
+from whorl.example import Example
+from whorl.folder import RunFolder
+from whorl.iterate import Engines, Run, Watch
+from whorl.journal import Journal
+from whorl.learn.train import train
+from whorl.stages import Harvested
+from whorl.tree import Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """What an experiment's file says; see above."""
+
+    run: str
+    arms: Mapping[str, Sequence[str]]
+    seeds: int = 3
+    equal: bool = False
+    tests: Sequence[str] = ()
+    often: int = 0
+    without: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Arm:
+    """An arm and what became of it, by seed.
+
+    greedy, sampled: test -> scores by seed.
+    """
+
+    name: str
+    run: Run
+    without: str = ""
+    harvested: list[Harvested] = field(default_factory=list)
+    learned: list[int] = field(default_factory=list)
+    greedy: dict[str, list[list[Score]]] = field(default_factory=dict)
+    sampled: dict[str, list[list[Score]]] = field(default_factory=dict)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("experiment", type=Path)
+    parser.add_argument("--seeds", type=int, help="other than the file's")
+    parser.add_argument("--run", type=Path, help="another folder to write")
+    parser.add_argument("--json", action="store_true", help="print nothing but the last line")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    experiment = Experiment(**tomllib.loads(options.experiment.read_text()))
+    experiment = replace(experiment, seeds=options.seeds or experiment.seeds)
+    found = play(options.run or Path(experiment.run), experiment, Display())
+    if not options.json:
+        print(table(found))
+    print(json.dumps(found))
+
+
+def play(folder: Path, experiment: Experiment, watch: Watch) -> dict[str, Any]:
+    """Grow, train and measure every arm under every seed, or go on with it; what was found."""
+    start = time.process_time()
+    arms = [
+        Arm(name, settings.read_run(Path(file), changes), experiment.without.get(name, ""))
+        for name, (file, *changes) in experiment.arms.items()
+    ]
+    for arm in arms:
+        settings.check(arm.run)
+    first = arms[0].run
+    tests = [Path(test) for test in experiment.tests or [str(first.test)]]
+    for seed in range(experiment.seeds):
+        for arm in arms:
+            arm.harvested.append(_grow(folder / f"seed-{seed}", arm, seed, watch))
+        least = min(arm.harvested[-1].examples for arm in arms) if experiment.equal else None
+        for arm in arms:
+            place = folder / f"seed-{seed}" / _file(arm.name)
+            model, learned = _train(place, arm.run, least, seed)
+            arm.learned.append(learned)
+            _measure(place, arm, tests, model, experiment.often, watch)
+    base = Arm("base", first)
+    model = iterate.model_folder(first.engines.policy)
+    for _ in range(experiment.seeds):
+        _measure(folder / "base", base, tests, model, experiment.often, watch)
+    return {
+        "seeds": experiment.seeds,
+        "base": {test.name: _rates(base, test) for test in tests},
+        "arms": {arm.name: _found(arm, base, arms[0], tests) for arm in arms},
+        "cpu_minutes": round((time.process_time() - start) / 60, 1),
+    }
+
+
+def _file(name: str) -> str:
+    return re.sub(r"\W+", "-", name)
+
+
+def _grow(folder: Path, arm: Arm, seed: int, watch: Watch) -> Harvested:
+    """The arm's trees under a seed, and its examples, unless they are there."""
+    run, place = arm.run, folder / _file(arm.name)
+    said = settings.say(run)
+    grown = {key: said[key] for key in ("problems", "engines", "recipe", "limit", "train")}
+    with RunFolder.open(place, grown, version=__version__) as own:
+        record = place / "harvested.json"
+        if not record.exists():
+            watch.say(f"{arm.name}, seed {seed}: growing trees")
+            trees = {tree.origin(0): tree for tree in _searched(folder, run, seed)}
+            with replacing(own.trees) as file:
+                for _, tree in sorted(trees.items()):
+                    file.write(tree.to_json().encode() + b"\n")
+            crop = _harvest(own.trees, arm, place / "examples.jsonl")
+            with replacing(record) as file:
+                file.write(json.dumps(asdict(crop)).encode())
+            watch.wrote(place, f"{crop.examples:,} examples from {crop.trees:,} trees")
+        return Harvested(**json.loads(record.read_text()))
+
+
+def _searched(folder: Path, run: Run, seed: int) -> Iterator[Tree]:
+    with ExitStack() as stack:
+        own = {role: spec for role, spec in run.engines.named().items() if role in run.recipe.roles}
+        by_role = stack.enter_context(iterate.opened(Engines(**own, processes=0)))
+        kept: dict[str, Engine] = {}  # a journal for each model
+        for role, engine in by_role.items():
+            model = own.get(role, role)
+            if model not in kept:
+                journal = stack.enter_context(Journal(folder / f"{_file(model)}.db"))
+                kept[model] = journal.wrap(engine)
+        engines = {role: kept[own.get(role, role)] for role in by_role}
+        arms = run.recipe.arms()
+        searches = (
+            (f"{problem.id}#{name}", arm.grow(problem))
+            for problem in iterate.problems_of(replace(run, patience=0))
+            for name, arm in arms.items()
+        )
+        for finished in drive(searches, engines, width=run.width, seed=1_000_000 * seed):
+            if finished.result is None:
+                raise RuntimeError(f"{finished.key}: {finished.error}")
+            finished.result.cost = dict(sorted(finished.cost.items()))
+            finished.result.provenance = {"arm": finished.key.partition("#")[2]}
+            yield finished.result
+
+
+def _harvest(trees: Path, arm: Arm, out: Path) -> Harvested:
+    """What the arm learns from, with the counts and the cost of all its trees."""
+    recipe = arm.run.recipe
+    crop = stages.harvest(trees, recipe, out)
+    if not arm.without:
+        return crop
+    some = out.with_name("some.jsonl")
+    with replacing(some) as file:
+        for tree in read_trees(trees):
+            if not recipe.tally(tree).get(arm.without):
+                file.write(tree.to_json().encode() + b"\n")
+    less = stages.harvest(some, recipe, out)
+    return replace(crop, examples=less.examples, dropped=less.dropped)
+
+
+def _train(place: Path, run: Run, count: int | None, seed: int) -> tuple[Path, int]:
+    """The student's folder and how many examples it learned from."""
+    found: list[Example] = list(read_examples(place / "examples.jsonl"))
+    if count is not None:
+        chosen = sorted(Random(seed).sample(range(len(found)), count))
+        found = [found[i] for i in chosen]
+    base = iterate.model_folder(run.engines.policy)
+    if not found:
+        return base, 0
+    write_examples(place / "learned.jsonl", found)
+    student = place / "student"
+    own = replace(run.train, seed=run.train.seed + seed)
+    result = train(
+        base,
+        read_examples(place / "learned.jsonl"),
+        student,
+        settings=own,
+        objective=run.recipe.objective,
+    )
+    return student, result.examples
+
+
+def _measure(
+    place: Path, arm: Arm, tests: Sequence[Path], model: Path, often: int, watch: Watch
+) -> None:
+    """Attempt the tests, once greedily and the first problems 8 times, unless that is done."""
+    place.mkdir(parents=True, exist_ok=True)
+    greedy = Decoding(max_tokens=ATTEMPTS.max_tokens)
+    for test in tests:
+        some = place / f"often-{test.name}"
+        with test.open("rb") as file, replacing(some) as out:
+            out.writelines(line for line, _ in zip(file, range(often), strict=False))
+        for kind, problems, decoding, kept in (
+            ("greedy", test, greedy, arm.greedy),
+            ("sampled", some, ATTEMPTS, arm.sampled),
+        ):
+            if kind == "sampled" and not often:
+                continue
+            scores = place / f"{kind}-{test.name}"
+            if not scores.exists():
+                engines = Engines(f"local:{model}", processes=0)
+                write_scores(scores, iterate.measure(engines, problems, decoding, watch))
+            kept.setdefault(test.name, []).append(read_scores(scores))
+
+
+def _found(arm: Arm, base: Arm, first: Arm, tests: Sequence[Path]) -> dict[str, Any]:
+    cost, tally, dropped = Counter[str](), Counter[str](), Counter[str]()
+    for crop in arm.harvested:
+        cost.update(crop.cost)
+        tally.update(crop.tally)
+        dropped.update(crop.dropped)
+    return {
+        "trees": fmean(crop.trees for crop in arm.harvested),
+        "tokens": {role: count / len(arm.harvested) for role, count in sorted(cost.items())},
+        "harvested": fmean(crop.examples for crop in arm.harvested),
+        "examples": fmean(arm.learned),
+        "tally": dict(sorted(tally.items())),
+        "dropped": dict(sorted(dropped.items())),
+        "tests": {
+            test.name: {
+                **_rates(arm, test),
+                "gain": _change(base, arm, test),
+                "gain_by_seed": [
+                    100 * paired_over([pair]).difference.value for pair in _pairs(base, arm, test)
+                ],
+                "over_first": _change(first, arm, test) if arm is not first else None,
+            }
+            for test in tests
+        },
+    }
+
+
+def _rates(arm: Arm, test: Path) -> dict[str, Any]:
+    sampled = arm.sampled.get(test.name, [])
+    return {
+        "accuracy": 100 * pass_rate_over(arm.greedy[test.name], 1).value,
+        "pass_at_k": {k: 100 * pass_rate_over(sampled, k).value for k in KS if sampled},
+    }
+
+
+def _pairs(before: Arm, after: Arm, test: Path) -> list[tuple[list[Score], list[Score]]]:
+    return list(zip(before.greedy[test.name], after.greedy[test.name], strict=True))
+
+
+def _change(before: Arm, after: Arm, test: Path) -> dict[str, float]:
+    """In points, over the seeds; see `evaluate.paired_over`."""
+    change: Paired = paired_over(_pairs(before, after, test))
+    points = change.difference
+    return {
+        "points": 100 * points.value,
+        "low": 100 * points.low,
+        "high": 100 * points.high,
+        "p": change.p_value,
+    }
+
+
+HEAD = (
+    *("arm", "test", "right %", "gain", "95 %", "p", "by seed", "over the first", "p"),
+    *("pass@k %", "tokens", "harvested", "examples"),
+)
+
+
+def table(found: Mapping[str, Any]) -> str:
+    """A Markdown table, a row per arm and test."""
+    rows = [HEAD, ["---", "---", *["---:"] * (len(HEAD) - 2)]]
+    for test, rates in found["base"].items():
+        passed = "/".join(f"{rate:.1f}" for rate in rates["pass_at_k"].values())
+        rows.append(["base", test, f"{rates['accuracy']:.1f}", *[""] * 6, passed, *[""] * 3])
+    for name, arm in found["arms"].items():
+        for test, rates in arm["tests"].items():
+            gain, over = rates["gain"], rates["over_first"]
+            rows.append(
+                [
+                    name,
+                    test,
+                    f"{rates['accuracy']:.1f}",
+                    f"{gain['points']:+.1f}",
+                    f"{gain['low']:+.1f} to {gain['high']:+.1f}",
+                    f"{gain['p']:.2g}",
+                    ", ".join(f"{points:+.1f}" for points in rates["gain_by_seed"]),
+                    f"{over['points']:+.1f}" if over else "",
+                    f"{over['p']:.2g}" if over else "",
+                    "/".join(f"{rate:.1f}" for rate in rates["pass_at_k"].values()),
+                    f"{sum(arm['tokens'].values()):,.0f}",
+                    f"{arm['harvested']:,.0f}",
+                    f"{arm['examples']:,.0f}",
+                ]
+            )
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+if __name__ == "__main__":
+    main()
