@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from whorl.ask import Ask, Engine, Failure, Moves, Replies
+from whorl.budget import SPENT
 
 T = TypeVar("T")
 
@@ -51,7 +52,9 @@ def drive(
 
     `searches` is read lazily. What a search returns depends only on its key, `seed` and the replies
     to its own asks: not on `width`, nor on the order in which replies arrive. A failed ask or an
-    exception inside one search ends that search alone. Raises ValueError if `width` is below 1.
+    exception inside one search ends that search alone. An ask that is answered `SPENT` ends its
+    search with that error, and no further search is started; those that need no more go on. Raises
+    ValueError if `width` is below 1.
     """
     if width < 1:
         raise ValueError(f"width must be at least 1, not {width}")
@@ -97,6 +100,7 @@ def drive(
         for ticket, answer in _poll(distinct, pending):
             search, slot, ask = waiting.pop(ticket)
             pending[id(engines[ask.role])] -= 1
+            exhausted = exhausted or answer is SPENT
             _settle(search, slot, ask, answer)
             if not search.missing:
                 ready.append(search)
@@ -146,7 +150,8 @@ def _poll(
 def _settle(search: _Open[T], slot: int, ask: Ask, answer: Replies | Failure) -> None:
     search.missing -= 1
     if isinstance(answer, Failure):
-        search.failure = search.failure or f"{ask.role}: {answer.error}"
+        error = answer.error if answer is SPENT else f"{ask.role}: {answer.error}"
+        search.failure = search.failure or error
         return
     assert search.answers is not None
     search.answers[slot] = answer

@@ -98,7 +98,7 @@ def root_completions(tree: Tree) -> list[Completion]:
     samples of them, and where `completions` does."""
     group = completions(tree, ROOT)
     samples = sum(tree.nodes[node].copies for node in _ends(tree, ROOT))
-    if samples < 2 and len(tree.nodes) > 1:
+    if samples < 2 and len(tree.nodes) > 1 and not tree.cut_short:
         raise UserError(
             f"the tree of {tree.problem.id} has fewer than two solutions that the policy wrote "
             "after the plain question; sample more of them, as grpo and dpo do"

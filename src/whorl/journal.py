@@ -5,15 +5,16 @@ comes to where it was.
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
 from whorl.ask import Ask, Engine, Failure, Replies, Reply, digest
+from whorl.budget import Usage
 from whorl.errors import UserError
 
 _APPLICATION = 0x77686F72  # "whor": tells a journal from any other SQLite file
-_VERSION = 1
+_VERSION = 2
 
 # The rows stand in the order of arrival, so a long run appends; the key is an index beside them.
 _SCHEMA = """
@@ -26,11 +27,21 @@ CREATE TABLE reply (
     tokens INTEGER NOT NULL,
     value,                   -- no type, so that 1.0 does not come back as 1
     logprob,
+    prompt_tokens INTEGER NOT NULL DEFAULT 0,
+    cached_tokens INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (ask, slot)
 )
 """
-_INSERT = "INSERT OR REPLACE INTO reply VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-_SELECT = "SELECT text, finished, tokens, value, logprob FROM reply WHERE ask = ? ORDER BY slot"
+_SINCE_2 = ("prompt_tokens", "cached_tokens")
+_INSERT = "INSERT OR REPLACE INTO reply VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_SELECT = """
+SELECT text, finished, tokens, value, logprob, prompt_tokens, cached_tokens
+FROM reply WHERE ask = ? ORDER BY slot
+"""
+_USAGE = """
+SELECT role, sum(slot = 0), sum(tokens), sum(prompt_tokens), sum(cached_tokens)
+FROM reply WHERE role <> 'judge' GROUP BY role
+"""
 
 
 class Journal:
@@ -78,11 +89,16 @@ class Journal:
         # replies, which are then asked again, but never damages the file.
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = NORMAL")
-        if not tables:
+        if not tables or version < _VERSION:
             with self._database:
                 self._database.execute("BEGIN")
-                self._database.execute(_SCHEMA)
-                self._database.execute(f"PRAGMA application_id = {_APPLICATION}")
+                if not tables:
+                    self._database.execute(_SCHEMA)
+                    self._database.execute(f"PRAGMA application_id = {_APPLICATION}")
+                else:
+                    for name in _SINCE_2:
+                        column = f"{name} INTEGER NOT NULL DEFAULT 0"
+                        self._database.execute(f"ALTER TABLE reply ADD COLUMN {column}")
                 self._database.execute(f"PRAGMA user_version = {_VERSION}")
         return ""
 
@@ -95,10 +111,19 @@ class Journal:
         rows = self._database.execute(_SELECT, (name,))
         return tuple(Reply(_decode(text), *rest) for text, *rest in rows)
 
+    def usage(self) -> Iterator[tuple[str, Usage]]:
+        """What the models on record were asked and have answered, by role; judges are left out.
+        Before version 2 the prompts' tokens were not recorded."""
+        for role, *counts in self._database.execute(_USAGE):
+            yield role, Usage(*counts)
+
     def record(self, answers: Iterable[tuple[bytes, str, Replies]]) -> None:
         """Keep `(digest, role, replies)`, all or none. Raises `UserError` if they cannot be."""
         rows = (
-            (name, slot, role, _encode(r.text), r.finished, r.tokens, r.value, r.logprob)
+            (
+                *(name, slot, role, _encode(r.text), r.finished, r.tokens, r.value, r.logprob),
+                *(r.prompt_tokens, r.cached_tokens),
+            )
             for name, role, replies in answers
             for slot, r in enumerate(replies)
         )

@@ -62,6 +62,7 @@ class Tree:
     tip: the terminal node the recipe chose; `ROOT` if it chose none.
     cost: sampled tokens by role, discarded branches included.
     provenance: recipe, arm, seed and version that grew it.
+    cut_short: what ended the search before it was done; empty if it came to its end.
     """
 
     problem: Problem
@@ -69,6 +70,7 @@ class Tree:
     tip: int = ROOT
     cost: dict[str, int] = field(default_factory=dict)
     provenance: dict[str, str] = field(default_factory=dict)
+    cut_short: str = ""
 
     def add(self, node: Node) -> int:
         """Append `node` under its parent; returns its index."""
@@ -113,6 +115,7 @@ class Tree:
             "tip": self.tip,
             "cost": self.cost,
             "provenance": self.provenance,
+            **({"cut_short": self.cut_short} if self.cut_short else {}),
             "nodes": nodes,
         }
         return json.dumps(record, ensure_ascii=True, separators=(",", ":"))
@@ -128,6 +131,7 @@ class Tree:
                 record["tip"],
                 record["cost"],
                 record["provenance"],
+                record.get("cut_short", ""),
             )
             if not 0 <= tree.tip < len(tree.nodes):
                 raise ValueError(f"the tip {tree.tip} is not a node")

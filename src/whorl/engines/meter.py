@@ -16,6 +16,7 @@ class Meter:
     failed: of those, failed.
     samples: replies received.
     tokens: sampled tokens in them.
+    prompt_tokens, cached_tokens: read for them, and those of them that the engine knew from before.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -25,6 +26,8 @@ class Meter:
         self.failed = 0
         self.samples = 0
         self.tokens = 0
+        self.prompt_tokens = 0
+        self.cached_tokens = 0
 
     @property
     def in_flight(self) -> int:
@@ -43,7 +46,10 @@ class Meter:
             else:
                 self.answered += 1
                 self.samples += len(answer)
-                self.tokens += sum(reply.tokens for reply in answer)
+                for reply in answer:
+                    self.tokens += reply.tokens
+                    self.prompt_tokens += reply.prompt_tokens
+                    self.cached_tokens += reply.cached_tokens
         return answers
 
     def close(self) -> None:

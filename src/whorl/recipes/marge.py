@@ -51,7 +51,7 @@ from whorl.groups import (
 )
 from whorl.problem import Problem
 from whorl.recipe import Harvest, Start
-from whorl.search import Sampling, together
+from whorl.search import Sampling, kept, together
 from whorl.tree import ROOT, Node, Tree
 
 T = TypeVar("T")
@@ -161,19 +161,12 @@ class Marge:
         guide there are no states. Raises `UserError` if `last` is no tree of MARGE's.
         """
         tree = Tree(problem)
+        if last is not None and last.cut_short and not states_of(last):
+            last = None  # there is nothing to go on from
         episode = 1 if last is None else read_episode(last)[0] + 1
-        rng = Random(f"{problem.id}/{episode}")
-        first = tree.add(Node(ROOT, self.lead, author=GUIDE)) if self.lead else ROOT
-        if last is None:
-            yield from complete(tree, first, self.pool, self.sampling)
-            guide, choice = self._first_guide(tree, first, rng)
-        else:
-            guide, choice = self._next_guide(last, rng)
-        tree.nodes[ROOT].note = f"episode {episode}: guide {choice}"
-        if guide is not None:
-            states = self._follow(tree, first, guide)
-            new = states[1:] if last is None else states
-            yield from together([complete(tree, s, self.samples, self.sampling) for s in new])
+        tree.nodes[ROOT].note = f"episode {episode}: guide none"
+        with kept(tree):
+            yield from self._explore(tree, last, episode)
         tree.tip = next((i for i in tree.leaves() if tree.nodes[i].reward == 1.0), ROOT)
         return tree
 
@@ -209,6 +202,21 @@ class Marge:
             for state in states_of(tree):
                 counts[f"states {standing(completions(tree, state), self.window)}"] += 1
         return counts
+
+    def _explore(self, tree: Tree, last: Tree | None, episode: int) -> Moves[None]:
+        """Choose the guide and complete it from each of its states."""
+        rng = Random(f"{tree.problem.id}/{episode}")
+        first = tree.add(Node(ROOT, self.lead, author=GUIDE)) if self.lead else ROOT
+        if last is None:
+            yield from complete(tree, first, self.pool, self.sampling)
+            guide, choice = self._first_guide(tree, first, rng)
+        else:
+            guide, choice = self._next_guide(last, rng)
+        tree.nodes[ROOT].note = f"episode {episode}: guide {choice}"
+        if guide is not None:
+            states = self._follow(tree, first, guide)
+            new = states[1:] if last is None else states
+            yield from together([complete(tree, s, self.samples, self.sampling) for s in new])
 
     def _first_guide(self, tree: Tree, state: int, rng: Random) -> tuple["_Guide | None", Choice]:
         pool = completions(tree, state)

@@ -43,6 +43,7 @@ from whorl.search import (
     Uct,
     backup,
     expand,
+    kept,
     sample,
     select,
     together,
@@ -121,16 +122,17 @@ class Process:
         """
         tree = Tree(problem)
         root = ROOT
-        for _ in range(self.uct.depth):
-            tree.nodes[root].note = START
-            yield from self._search(tree, root)
-            chosen = self._choose(tree, root)
-            if chosen is None:
-                break
-            if tree.nodes[chosen].terminal:
-                tree.tip = chosen
-                break
-            root = tree.add(Node(root, tree.nodes[chosen].text, author=SPINE))
+        with kept(tree):
+            for _ in range(self.uct.depth):
+                tree.nodes[root].note = START
+                yield from self._search(tree, root)
+                chosen = self._choose(tree, root)
+                if chosen is None:
+                    break
+                if tree.nodes[chosen].terminal:
+                    tree.tip = chosen
+                    break
+                root = tree.add(Node(root, tree.nodes[chosen].text, author=SPINE))
         return tree
 
     def harvest(self, tree: Tree) -> Harvest:
@@ -139,7 +141,7 @@ class Process:
         Trees of other recipes will do if their simulations counted visits: there, every prefix
         that a simulation passed is one. Raises UserError for trees without visits.
         """
-        if not tree.nodes[ROOT].visits and any(tree.leaves()):
+        if not tree.nodes[ROOT].visits and any(tree.leaves()) and not tree.cut_short:
             raise UserError("process supervision learns from visits, and this tree counts none")
         prompt = prompts.solve(tree.problem.question)
         glue = self.sampling.steps.glue

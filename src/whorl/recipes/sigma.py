@@ -32,7 +32,7 @@ from whorl.example import Likelihood, Objective, Weighted
 from whorl.problem import Problem
 from whorl.prompts import Candidate
 from whorl.recipe import Harvest, Start
-from whorl.search import Sampling, Uct, add_solution, mcts, sample, settle, step_node
+from whorl.search import Sampling, Uct, add_solution, kept, mcts, sample, settle, step_node
 from whorl.tree import ROOT, Tree
 
 KEPT = "kept"
@@ -112,10 +112,13 @@ class Sigma:
         """Search at the first temperature, then refine the best path."""
         tree = Tree(problem)
         sampling = replace(self.sampling, temperature=self.temperatures[0])
-        yield from mcts(tree, sampling, self.uct)
-        best = pick(tree)
-        if best is not None:
-            tree.tip = yield from _Refinement(self, tree, best).run()
+        with kept(tree):
+            yield from mcts(tree, sampling, self.uct)
+            best = pick(tree)
+            if best is not None:
+                tree.tip = yield from _Refinement(self, tree, best).run()
+        if tree.cut_short:
+            tree.tip = unrevised(tree)
         return tree
 
     def harvest(self, tree: Tree) -> Harvest:
@@ -125,7 +128,7 @@ class Sigma:
             return Harvest((), {"search found no solution": 1})
         tip = tree.tip
         if self.take == "unrefined":
-            tip = best if tree.nodes[best].reward == 1.0 or not self.check else ROOT
+            tip = unrevised(tree) if self.check else best
         if tip == ROOT:
             reason = "wrong after revision" if self.take == "refined" else "best path is wrong"
             return Harvest((), {reason: 1})
@@ -168,9 +171,16 @@ def pick(tree: Tree) -> int | None:
     return max(found, key=merit, default=None)
 
 
+def unrevised(tree: Tree) -> int:
+    """The best path's end if it is right, else the root."""
+    best = pick(tree)
+    return best if best is not None and tree.nodes[best].reward == 1.0 else ROOT
+
+
 def attempts(tree: Tree) -> list[int]:
-    """Last nodes of the refinement's tries, in order."""
-    return [i for i, node in enumerate(tree.nodes) if not node.children and _revised(tree, i)]
+    """Last nodes of the refinement's tries, in order; a try that was cut short is none."""
+    ended = (i for i, node in enumerate(tree.nodes) if node.terminal or node.pruned)
+    return [i for i in ended if not tree.nodes[i].children and _revised(tree, i)]
 
 
 def siblings(tree: Tree, step: int, most: int) -> list[int]:
@@ -215,7 +225,7 @@ class _Refinement:
             if not any(tree.nodes[i].note.startswith(ASKED) for i in tree.path(end)):
                 break  # the reviser was never asked, so another try would be the same
             missed, temperature = extract(tree.text(end)), recipe.retry_temperature
-        return self.best if tree.nodes[self.best].reward == 1.0 else ROOT
+        return unrevised(tree)
 
     def _sweep(
         self, critiques: dict[tuple[int, str], str], missed: str | None, temperature: float

@@ -52,6 +52,7 @@ from whorl.search import (
     SPINE,
     Sampling,
     backup,
+    kept,
     sample,
     settle,
     step_node,
@@ -162,14 +163,15 @@ class Sphere:
         """
         tree = Tree(problem)
         plain = prompts.solve(problem.question)
-        yield from _Search(self, tree, plain, self.candidates).run(ROOT, BOTH, self._depth)
-        right, wrong = outcomes(tree, *POLICY)
-        if wrong and not right:
-            yield from self._correct(tree, wrong[0])
-            right, _ = outcomes(tree, *CORRECTION)
-        elif right and not wrong and self.small_candidates:
-            small = _Search(self, tree, plain, self.small_candidates, "small", "small")
-            yield from small.run(ROOT, BOTH, self._depth)
+        with kept(tree):
+            yield from _Search(self, tree, plain, self.candidates).run(ROOT, BOTH, self._depth)
+            right, wrong = outcomes(tree, *POLICY)
+            if wrong and not right:
+                yield from self._correct(tree, wrong[0])
+            elif right and not wrong and self.small_candidates:
+                small = _Search(self, tree, plain, self.small_candidates, "small", "small")
+                yield from small.run(ROOT, BOTH, self._depth)
+        right = outcomes(tree, *POLICY)[0] or outcomes(tree, *CORRECTION)[0]
         tree.tip = right[0] if right else ROOT
         return tree
 
@@ -223,7 +225,8 @@ class Sphere:
         Any tree with whole solutions by the policy can be paired, scored by the nodes' mean outcome
         where there is no PRM's score. Raises UserError if the policy had no part in the tree.
         """
-        if len(tree.nodes) > 1 and not any(node.author == "policy" for node in tree.nodes):
+        policy = any(node.author == "policy" for node in tree.nodes)
+        if len(tree.nodes) > 1 and not policy and not tree.cut_short:
             raise UserError(
                 f"{tree.problem.id}: SPHERE pairs solutions by the policy, and this tree has none"
             )

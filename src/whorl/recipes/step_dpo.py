@@ -20,7 +20,7 @@ from whorl.errors import UserError
 from whorl.example import Objective, Pair, Preference
 from whorl.problem import Problem
 from whorl.recipe import Harvest, Start
-from whorl.search import SPINE, Sampling, Uct, mcts
+from whorl.search import SPINE, Sampling, Uct, kept, mcts
 from whorl.tree import ROOT, Node, Tree
 
 
@@ -67,7 +67,8 @@ class StepDpo:
     def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
         """Search, and choose the best path."""
         tree = Tree(problem)
-        yield from mcts(tree, self.sampling, self.uct)
+        with kept(tree):
+            yield from mcts(tree, self.sampling, self.uct)
         tree.tip = best(tree)
         return tree
 
@@ -77,7 +78,7 @@ class StepDpo:
         Trees of other recipes will do if their simulations counted visits. Raises UserError for
         trees without visits.
         """
-        if not tree.nodes[ROOT].visits and any(tree.leaves()):
+        if not tree.nodes[ROOT].visits and any(tree.leaves()) and not tree.cut_short:
             raise UserError("step-level DPO learns from visits, and this tree counts none")
         prefixes = walked(tree)
         pairs = [pair for at in prefixes if (pair := self._pair(tree, at))]
