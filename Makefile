@@ -1,9 +1,9 @@
-# make demo | test | check | setup   Needs Python 3.11 or newer, git and make; the rest is set up here.
+# make demo | test | test-vllm | check | setup   Needs Python 3.11 or newer, git and make; the rest is set up here.
 PYTHON ?= python3.11
 export OMP_NUM_THREADS = 1
 export HF_HUB_OFFLINE = 1
 
-.PHONY: setup demo test check
+.PHONY: setup demo test test-vllm check
 
 setup: .venv/.ready
 
@@ -20,6 +20,12 @@ demo: setup
 
 test: check
 	.venv/bin/python -m pytest -n 2
+
+test-vllm: .venv-vllm/.ready
+	.venv-vllm/bin/python -m pytest -m vllm -s --show-capture=no tests/engines/test_vllm.py tests/engines/server/test_vllm.py
+
+.venv-vllm/.ready: scripts/vllm-env
+	PYTHON=$(PYTHON) scripts/vllm-env
 
 check: setup
 	scripts/check

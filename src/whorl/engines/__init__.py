@@ -4,8 +4,10 @@ import json
 import warnings
 from collections.abc import Callable
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 from whorl.ask import Engine
 from whorl.errors import UserError
@@ -13,7 +15,8 @@ from whorl.errors import UserError
 
 def open_engine(spec: str, *, processes: int = 1) -> Engine:
     """The engine that `spec`, SCHEME:REST, names: `local:PATH` is a model folder,
-    `prm:PATH` one of a process reward model, `server:URL` a model elsewhere.
+    `prm:PATH` one of a process reward model, `vllm:PATH` a model folder for vLLM,
+    `server:URL` a model elsewhere.
 
     A model of this machine runs in `processes` processes of its own; 0 is this one. Raises
     `UserError` if there is no such scheme or what it names cannot be used, before any process is
@@ -70,6 +73,33 @@ def _prm(path: str) -> Callable[[], Engine]:
     return lambda: Prm(folder)
 
 
+def _vllm(rest: str) -> Callable[[], Engine]:
+    """As `_local`, for vLLM; its engine arguments follow the path, as `?dtype=bfloat16`."""
+    path, _, query = rest.partition("?")
+    folder, _ = _look(path, "vllm")
+    settings = {name: _value(text) for name, text in parse_qsl(query, keep_blank_values=True)}
+    if find_spec("vllm") is None:
+        raise UserError(
+            "vLLM is not installed: pip install vllm, in an environment of its own if it wants an "
+            "older transformers, or start a server and write server:URL"
+        )
+
+    def opener() -> Engine:
+        from whorl.engines.vllm import Vllm
+
+        return Vllm(folder, settings)
+
+    return opener
+
+
+def _value(text: str) -> Any:
+    """A number, a truth value or a structure as JSON writes it, else the text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
 def _look(path: str, scheme: str) -> tuple[Path, dict[str, Any]]:
     """A model folder that has all its parts, and its configuration."""
     from whorl.chat import Chat
@@ -100,5 +130,6 @@ _SCHEMES: dict[str, Callable[[str], Callable[[], Engine]]] = {
     "local": _local,
     "prm": _prm,
     "server": _server,
+    "vllm": _vllm,
 }
 _ELSEWHERE = {"server"}

@@ -1,0 +1,149 @@
+"""vLLM in this process: its scheduler batches the asks, its prefix cache knows the trees."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+from whorl.ask import Ask, Failure, Replies, Reply
+from whorl.chat import Chat
+from whorl.errors import UserError
+
+_STEPS = 32  # tokens for every sample in a slice of work, at most
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """An ask in work: how many samples it needs, and the ones that are there, by number."""
+
+    ask: Ask
+    prompt_tokens: int
+    needed: int
+    cached_tokens: int = 0
+    replies: dict[int, Reply] = field(default_factory=dict)
+
+
+class Vllm:
+    """Answers asks with the model in `folder`.
+
+    settings: vLLM's engine arguments by name, such as `dtype` (by default that of the weights),
+        `max_model_len` or `gpu_memory_utilization`.
+
+    What is sampled for an ask depends on the ask alone, up to the rounding of sums, which differs
+    from batch to batch. Each `poll` does a slice of the work. Of several in one process none can be
+    used after the first was closed, as vLLM shares what they have in common. Raises `UserError` if
+    vLLM has no such setting or cannot load the model.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
+        self.chat = Chat.load(folder)
+        self._engine = _start(folder, settings)
+        self._limit: int = self._engine.model_config.max_model_len
+        self._jobs: dict[int, _Job] = {}
+        self._done: list[tuple[int, Replies | Failure]] = []
+
+    def submit(self, ticket: int, ask: Ask) -> None:
+        ids = self.chat.encode(ask.prompt)
+        if not ids:
+            self._done.append((ticket, Failure("prompt is empty")))
+        elif len(ids) >= self._limit:
+            error = f"prompt has {len(ids)} tokens, the model takes {self._limit}"
+            self._done.append((ticket, Failure(error)))
+        elif ask.n < 1 or ask.max_tokens < 1:
+            self._done.append((ticket, (Reply(finished="length", logprob=0.0),) * ask.n))
+        else:
+            needed = ask.n if ask.temperature > 0 else 1
+            try:
+                for sample in range(needed):
+                    _add(self._engine, f"{ticket}/{sample}", ids, ask, ask.seed + sample)
+            except Exception as error:  # vLLM refuses the ask
+                self._done.append((ticket, Failure(f"vLLM: {' '.join(str(error).split())}")))
+            else:
+                self._jobs[ticket] = _Job(ask, len(ids), needed)
+
+    def poll(self, timeout: float) -> Sequence[tuple[int, Replies | Failure]]:
+        for _ in range(_STEPS):
+            if self._done or not self._jobs:
+                break
+            for output in self._engine.step():
+                self._take(output)
+        done, self._done = self._done, []
+        return done
+
+    def close(self) -> None:
+        self._jobs.clear()
+        self._done.clear()
+        self._engine.engine_core.shutdown()
+        del self._engine
+
+    def _take(self, output: Any) -> None:
+        """One sample has ended."""
+        ticket, sample = map(int, output.request_id.split("/"))
+        if ticket not in self._jobs:
+            return  # another sample of the ask has failed
+        job = self._jobs[ticket]
+        (made,) = output.outputs
+        if made.finish_reason not in ("stop", "length"):
+            del self._jobs[ticket]
+            self._done.append((ticket, Failure(f"vLLM ended a sample: {made.finish_reason}")))
+            return
+        finished: Literal["stop", "eos", "length"] = "length"
+        if made.finish_reason == "stop":
+            finished = "stop" if isinstance(made.stop_reason, str) else "eos"
+        job.replies[sample] = Reply(
+            made.text, finished, len(made.token_ids), logprob=made.cumulative_logprob
+        )
+        if sample == 0:
+            job.cached_tokens = output.num_cached_tokens or 0
+        if len(job.replies) == job.needed:
+            del self._jobs[ticket]
+            replies = [reply for _, reply in sorted(job.replies.items())]
+            again = replace(replies[0], tokens=0)  # a greedy one is sampled once
+            replies += [again] * (job.ask.n - job.needed)
+            replies[0] = replace(
+                replies[0], prompt_tokens=job.prompt_tokens, cached_tokens=job.cached_tokens
+            )
+            self._done.append((ticket, tuple(replies)))
+
+
+def _start(folder: Path, settings: Mapping[str, Any]) -> Any:
+    """A `vllm.LLMEngine` with the model."""
+    # vLLM reads these when it is first imported: it would start processes of its own, and it writes
+    # what it does to the standard output, where our results go.
+    os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+    os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    from vllm import EngineArgs, LLMEngine
+
+    known = [argument.name for argument in fields(EngineArgs) if argument.name != "model"]
+    for name in settings:
+        if name not in known:
+            near = get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise UserError(f"vLLM has no engine argument {name!r}{hint}")
+    ours = {"enable_prefix_caching": True, "disable_log_stats": True, "use_tqdm_on_load": False}
+    try:
+        return LLMEngine.from_engine_args(EngineArgs(model=str(folder), **{**ours, **settings}))
+    except Exception as error:  # whatever keeps vLLM from starting, it is one line here
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise UserError(f"vLLM cannot start with {folder}: {reason}") from error
+
+
+def _add(engine: Any, name: str, ids: list[int], ask: Ask, seed: int) -> None:
+    """Hand one sample of an ask to vLLM."""
+    from vllm import SamplingParams
+    from vllm.inputs import tokens_input
+    from vllm.sampling_params import RequestOutputKind
+
+    sampling = SamplingParams(
+        temperature=ask.temperature,
+        top_p=ask.top_p,
+        seed=seed % 2**63,
+        stop=[stop for stop in ask.stop if stop],
+        max_tokens=ask.max_tokens,
+        logprobs=0,  # of the sampled token alone
+        output_kind=RequestOutputKind.FINAL_ONLY,
+    )
+    engine.add_request(name, tokens_input(ids), sampling)
