@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ class Chat:
             raise UserError(f"{name} has no end-of-sequence token")
         self.tokenizer = tokenizer
         self.eos: int = tokenizer.eos_token_id
+        self._turns = lru_cache(maxsize=4096)(self._render)  # a search asks about one question
         begun = tokenizer("x")["input_ids"][0] == tokenizer.bos_token_id
         self._opening = str(tokenizer.bos_token) if begun else ""
 
@@ -56,17 +58,23 @@ class Chat:
         """
         if not prompt.system and not prompt.user:
             return self._opening + prompt.prefix
-        messages = [{"role": "user", "content": prompt.user}]
-        if prompt.system:
-            messages.insert(0, {"role": "system", "content": prompt.system})
+        return self._turns(prompt.system, prompt.user) + prompt.prefix
+
+    def _render(self, system: str, user: str) -> str:
+        messages = [{"role": "user", "content": user}]
+        if system:
+            messages.insert(0, {"role": "system", "content": system})
         text = self.tokenizer.apply_chat_template(
             messages, tokenize=False, add_generation_prompt=True
         )
-        return str(text) + prompt.prefix
+        return str(text)
 
     def encode(self, prompt: Prompt) -> list[int]:
         """Token ids of `render(prompt)`."""
-        ids: list[int] = self.tokenizer(self.render(prompt), add_special_tokens=False)["input_ids"]
+        # past the tokenizer's own call, which costs more than the backend's work on a short prompt
+        backend = self.tokenizer.backend_tokenizer
+        (encoding,) = backend.encode_batch_fast([self.render(prompt)], add_special_tokens=False)
+        ids: list[int] = encoding.ids
         return ids
 
     def encode_step(self, prompt: Prompt) -> list[int]:

@@ -16,6 +16,13 @@ Answer: TypeAlias = Callable[[Ask], Awaitable[Replies]]
 """Answers one ask. Raises `RefusedError` if it has no answer, `LostError` if nothing will have."""
 
 
+_Settled: TypeAlias = tuple[int, Replies | Failure | Exception]
+
+_GATHER = 0.001
+"""Seconds in which answers are gathered for the caller: threads that hand over one at a time spend
+more on waking each other than on the work."""
+
+
 class Background:
     """Answers asks by `begin(transport)`, which is awaited once, at the start.
 
@@ -28,7 +35,8 @@ class Background:
         self._thread = Thread(target=self._loop.run_forever, name="whorl server", daemon=True)
         self._thread.start()
         self._unsent: list[tuple[int, Ask]] = []
-        self._answers: SimpleQueue[tuple[int, Replies | Failure | BaseException]] = SimpleQueue()
+        self._settled: list[_Settled] = []
+        self._answers: SimpleQueue[list[_Settled]] = SimpleQueue()
         self._tasks: set[asyncio.Task[None]] = set()
         self._transport: Transport | None = None
         try:
@@ -46,17 +54,13 @@ class Background:
         if self._unsent:
             asks, self._unsent = self._unsent, []
             self._loop.call_soon_threadsafe(self._start, asks)
-        answers: list[tuple[int, Replies | Failure]] = []
+        settled: list[_Settled] = []
         try:
-            item = self._answers.get(timeout > 0, timeout or None)
+            settled = self._answers.get(timeout > 0, timeout or None)
             while True:
-                ticket, answer = item
-                if isinstance(answer, BaseException):
-                    raise answer
-                answers.append((ticket, answer))
-                item = self._answers.get_nowait()
+                settled += self._answers.get_nowait()
         except Empty:
-            return answers
+            return [_raised(one) for one in settled]
 
     def close(self) -> None:
         if self._thread.is_alive():
@@ -72,12 +76,20 @@ class Background:
             task.add_done_callback(self._tasks.discard)
 
     async def _settle(self, ticket: int, ask: Ask) -> None:
+        answer: Replies | Failure | Exception
         try:
-            self._answers.put((ticket, await self._answer(ask)))
+            answer = await self._answer(ask)
         except RefusedError as error:
-            self._answers.put((ticket, Failure(str(error))))
+            answer = Failure(str(error))
         except Exception as error:  # `LostError`, or a fault of ours: the caller's to raise
-            self._answers.put((ticket, error))
+            answer = error
+        if not self._settled:
+            self._loop.call_later(_GATHER, self._hand_over)
+        self._settled.append((ticket, answer))
+
+    def _hand_over(self) -> None:
+        settled, self._settled = self._settled, []
+        self._answers.put(settled)
 
     async def _stop(self) -> None:
         for task in self._tasks:
@@ -88,6 +100,13 @@ class Background:
 
     def _wait(self, doing: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(doing, self._loop).result()
+
+
+def _raised(settled: _Settled) -> tuple[int, Replies | Failure]:
+    ticket, answer = settled
+    if isinstance(answer, Exception):
+        raise answer
+    return ticket, answer
 
 
 async def _made(address: Address, secret: str) -> Transport:
