@@ -16,7 +16,7 @@ from whorl.errors import UserError
 from whorl.evaluate import (
     Decoding,
     Score,
-    bootstrap,
+    Setup,
     evaluate,
     paired,
     pass_at,
@@ -25,6 +25,8 @@ from whorl.evaluate import (
     wilson,
     write_scores,
 )
+from whorl.evaluate import score as scored
+from whorl.evaluate.measures import bootstrap
 from whorl.problem import Problem
 
 TEN = [Problem(str(n), f"What is {n} + {n}?", str(2 * n), level=str(n % 2)) for n in range(10)]
@@ -179,7 +181,8 @@ def test_too_few_attempts_are_refused() -> None:
 
 def test_evaluating_attempts_every_problem() -> None:
     engine = Function(solves)
-    found = {s.id: s for s in evaluate(TEN, {"policy": engine}, decoding=Decoding())}
+    records = {r.problem.id: r for r in evaluate(TEN, {"policy": engine}, setup=Setup())}
+    found = {id: scored(record) for id, record in records.items()}
     assert sorted(found) == [problem.id for problem in TEN]
     assert [found[str(n)].right for n in range(8)] == [(1.0,)] * 5 + [(0.0,)] * 3
     assert found["3"] == Score("3", "1", (1.0,), ("6",))
@@ -202,8 +205,9 @@ def test_what_comparison_cannot_settle_goes_to_the_judge() -> None:
         "policy": Function(lambda ask: tuple(Reply(text) for text in replies)),
         "judge": Function(lambda ask: (Reply(value=verdicts[ask.prompt.prefix]),)),
     }
-    decoding = Decoding(n=3, temperature=0.7)
-    (found,) = evaluate([problem], engines, decoding=decoding)
+    setup = Setup(decoding=Decoding(n=3, temperature=0.7))
+    (record,) = evaluate([problem], engines, setup=setup)
+    found = scored(record)
     assert found.right == (1.0, 0.0, None)
 
 
@@ -215,7 +219,8 @@ def test_attempts_are_asked_as_told() -> None:
         return (Reply(r"\boxed{0}"),) * ask.n
 
     decoding = Decoding(n=4, temperature=0.8, top_p=0.9, max_tokens=77)
-    list(evaluate(TEN[:2], {"policy": Function(answer)}, decoding=decoding, seed=3))
+    setup = Setup(decoding=decoding)
+    list(evaluate(TEN[:2], {"policy": Function(answer)}, setup=setup, seed=3))
     assert {(a.n, a.temperature, a.top_p, a.max_tokens) for a in asked} == {(4, 0.8, 0.9, 77)}
     assert len({a.seed for a in asked}) == 2
 

@@ -26,6 +26,7 @@ from pathlib import Path
 from whorl import __version__, iterate, settings, stages
 from whorl.ask import Engine
 from whorl.data.atomic import replacing
+from whorl.data.contamination import check_apart
 from whorl.data.examples import read_examples
 from whorl.data.forest import read_trees
 from whorl.data.problems import read_problems, write_problems
@@ -37,12 +38,12 @@ from whorl.evaluate import (
     Paired,
     Rate,
     Score,
+    Setup,
     paired,
     paired_over,
     pass_rate,
     pass_rate_over,
     read_scores,
-    write_scores,
 )
 from whorl.folder import RunFolder
 from whorl.iterate import Engines, Watch
@@ -276,16 +277,7 @@ def check(comparison: Comparison) -> None:
         for role in entry.grow.roles:
             if not getattr(comparison.engines, role):
                 raise UserError(f"{entry.name} asks a {role}: name one, --{role} local:FOLDER")
-    train = {problem.question for problem in read_problems(comparison.problems)}
-    test = {problem.question for problem in read_problems(comparison.test)}
-    for path, found in ((comparison.problems, train), (comparison.test, test)):
-        if not found:
-            raise UserError(f"there are no problems in {path}")
-    if common := len(train & test):
-        raise UserError(
-            f"{common:,} problems are both in {comparison.problems} and in {comparison.test}; "
-            "what a model was trained on measures nothing"
-        )
+    check_apart(comparison.problems, comparison.test)
 
 
 def read(path: Path, comparison: Comparison) -> Outcome:
@@ -536,10 +528,7 @@ def _measure(home: Path, comparison: Comparison, model: Path | str, watch: Watch
     for name, test, decoding in (("greedy", comparison.test, greedy), ("sampled", often, sampled)):
         file = home / f"{name}.jsonl"
         if not file.exists():
-            journal = home / f"{name}.db"
-            write_scores(file, iterate.measure(engines, test, decoding, watch, journal=journal))
-            for left in home.glob(f"{name}.db*"):
-                left.unlink()
+            iterate.measure(engines, test, Setup(decoding=decoding), watch, out=file)
 
 
 def _scores(home: Path) -> tuple[Sequence[Score], Sequence[Score]]:

@@ -23,10 +23,10 @@ from whorl.evaluate import (
     Decoding,
     Paired,
     Score,
+    Setup,
     paired,
     read_scores,
     summarise,
-    write_scores,
 )
 from whorl.findings import cells, figures, levels, reference, row
 from whorl.folder import RunFolder
@@ -209,10 +209,10 @@ def _scores(model: Path, test: Path, out: Path, watch: Watch) -> Sequence[Score]
     """Greedy attempts at the held-out problems; kept in `out`, which is read if it is there."""
     if out.exists():
         return read_scores(out)
-    scores = iterate.measure(Engines(f"local:{model}", processes=_cores()), test, GREEDY, watch)
-    write_scores(out, scores)
+    engines = Engines(f"local:{model}", processes=_cores())
+    scores = iterate.measure(engines, test, Setup(decoding=GREEDY), watch, out=out)
     watch.wrote(out, f"scores of {model.name}")
-    return read_scores(out)
+    return scores
 
 
 def _cores() -> int:

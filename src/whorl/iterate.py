@@ -12,9 +12,11 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from whorl import findings, stages
+from whorl import __version__, findings, stages
 from whorl.ask import Engine, Role
 from whorl.data.atomic import replacing
+from whorl.data.contamination import seen
+from whorl.data.content import content, model_content
 from whorl.data.examples import read_examples
 from whorl.data.forest import read_trees
 from whorl.data.problems import read_problems, write_problems
@@ -22,12 +24,25 @@ from whorl.engines import open_engine
 from whorl.engines.judge import Judges
 from whorl.engines.meter import Meter
 from whorl.errors import UserError
-from whorl.evaluate import Decoding, Score, evaluate, pass_rate, read_scores, write_scores
+from whorl.evaluate import (
+    Decoding,
+    Place,
+    Record,
+    Score,
+    Setup,
+    evaluate,
+    in_order,
+    keep,
+    pass_rate,
+    read_scores,
+)
+from whorl.evaluate.seen import trained_on
 from whorl.findings import Variety
 from whorl.folder import RunFolder
 from whorl.journal import Journal
 from whorl.learn.training import Training, TrainResult
 from whorl.problem import Problem
+from whorl.prompts import TEMPLATES
 from whorl.recipe import Recipe, Start
 from whorl.stages import Grown, Harvested, Plan, Progress
 
@@ -245,35 +260,54 @@ def grow(
 
 
 def measure(
-    engines: Engines,
-    test: Path,
-    decoding: Decoding,
-    watch: Watch,
-    *,
-    seed: int = 0,
-    journal: Path | None = None,
+    engines: Engines, test: Path, setup: Setup, watch: Watch, *, out: Path, seed: int = 0
 ) -> list[Score]:
-    """Attempt the problems of `test` with the policy of `engines`; scores in their order.
+    """Attempt the problems of `test` with the policy of `engines`; scores sorted by id.
 
-    journal: file to keep replies in, for this model, test and decoding alone.
+    They are kept in `out`, and every text beside it: see `Place`. The same call goes on after any
+    interruption and asks nothing that was answered; if `out` is complete, it asks nothing at all.
+    Raises `UserError` if `out` is of another model, other problems, another setup or seed.
     """
-    problems = [problem.id for problem in read_problems(test)]
-    progress = Progress(total=len(problems))
-    scores: dict[str, Score] = {}
+    ids = [problem.id for problem in read_problems(test)]
+    place = Place(out)
+    if place.begin(_identity(engines.policy, test, setup, seed)):
+        return read_scores(place.scores)
+    progress = Progress(total=len(ids))
     with ExitStack() as stack:
         by_role = stack.enter_context(opened(Engines(engines.policy, processes=engines.processes)))
-        asked: dict[str, Engine] = {}
-        kept = stack.enter_context(Journal(journal)) if journal else None
-        for role, engine in by_role.items():
-            meter = Meter(engine)
-            progress.meters.append(meter)
-            asked[role] = kept.wrap(meter) if kept else meter
+        journal = stack.enter_context(Journal(place.journal))
+        progress.meters = [Meter(engine) for engine in by_role.values()]
+        asked = dict(zip(by_role, map(journal.wrap, progress.meters), strict=True))
         stack.enter_context(watch.stage("evaluate", progress))
-        for score in evaluate(read_problems(test), asked, decoding=decoding, seed=seed):
-            scores[score.id] = score
-            progress.failed += bool(score.error)
-            progress.done += not score.error
-    return [scores[problem] for problem in problems]
+
+        def attempted() -> Iterator[Record]:
+            for record in evaluate(read_problems(test), asked, setup=setup, seed=seed):
+                progress.failed += bool(record.error)
+                progress.done += not record.error
+                progress.recalled = journal.recalled
+                yield record
+
+        scores = keep(place.attempts, in_order(attempted(), ids))
+    place.end(scores)
+    return read_scores(place.scores)
+
+
+def _identity(model: str, test: Path, setup: Setup, seed: int) -> dict[str, object]:
+    """What an evaluation depends on, and about it what makes no difference."""
+    both = seen(read_problems(test), trained_on(model))
+    return {
+        "model": model_content(model),
+        "problems": content(test),
+        "setup": asdict(setup),
+        "prompt": asdict(TEMPLATES[setup.template].ask("QUESTION")),
+        "seed": seed,
+        "about": {
+            "model": model,
+            "problems": str(test),
+            "trained_on": len(both),
+            "whorl": __version__,
+        },
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -503,9 +537,8 @@ def _measured(
 ) -> Sequence[Score]:
     """Scores of the policy, measured now unless they are at `path`."""
     if not path.exists():
-        journal = path.with_suffix(".db")
-        scores = measure(run.engines, problems, decoding, watch, seed=run.seed, journal=journal)
-        write_scores(path, scores)
+        setup = Setup(decoding=decoding)
+        scores = measure(run.engines, problems, setup, watch, out=path, seed=run.seed)
         watch.wrote(path, f"scores of {len(scores):,} problems")
     return read_scores(path)
 

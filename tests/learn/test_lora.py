@@ -18,7 +18,7 @@ from whorl.ask import Prompt
 from whorl.chat import Chat
 from whorl.engines.local import Local
 from whorl.errors import UserError
-from whorl.evaluate import Decoding, evaluate
+from whorl.evaluate import Decoding, Setup, evaluate
 from whorl.example import Likelihood, Objective, Pair, Preference, Weighted
 from whorl.learn.train import train
 from whorl.learn.training import Lora, Training
@@ -92,9 +92,10 @@ def test_a_merged_model_is_an_ordinary_one(tiny_model: Path, merged: Path) -> No
         assert torch.equal(before[name], after[name]) == ("_proj" not in name), name
     engine = Local(merged)
     problems = [Problem("a", "Mia has 12 apples.", "12")]
-    (score,) = evaluate(problems, {"policy": engine}, decoding=Decoding(max_tokens=8))
+    setup = Setup(decoding=Decoding(max_tokens=8))
+    (record,) = evaluate(problems, {"policy": engine}, setup=setup)
     engine.close()
-    assert len(score.right) == 1 and not score.error
+    assert len(record.attempts) == 1 and not record.error
 
 
 def test_merged_is_base_and_adapter(tiny_model: Path, adapter: Path, merged: Path) -> None:

@@ -15,10 +15,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import whorl
 from whorl.ask import Prompt
 from whorl.chat import Chat
+from whorl.data.contamination import seen
 from whorl.engines.local import Local
 from whorl.errors import UserError
-from whorl.evaluate import Decoding, evaluate
+from whorl.evaluate import Decoding, Setup, evaluate
 from whorl.example import Weighted
+from whorl.learn.folder import read_questions
 from whorl.learn.train import train
 from whorl.learn.training import Training, TrainResult
 from whorl.problem import Problem
@@ -176,10 +178,11 @@ def test_what_was_trained_is_what_is_sampled(tiny_model: Path, tmp_path: Path) -
     result = train(tiny_model, examples, tmp_path / "out", settings=settings)
     assert result.loss < 0.05
     engine = Local(tmp_path / "out")
-    scores = list(evaluate(problems, {"policy": engine}, decoding=Decoding(max_tokens=60)))
+    setup = Setup(decoding=Decoding(max_tokens=60))
+    attempts = [r.attempts for r in evaluate(problems, {"policy": engine}, setup=setup)]
     engine.close()
-    assert [score.right for score in scores] == [(1.0,)] * 2
-    assert not any(score.cut for score in scores)
+    assert [(a.right, a.finished) for (a,) in attempts] == [(1.0, "eos")] * 2
+    assert seen(problems, read_questions(tmp_path / "out")) == ["a", "b"]
 
 
 def test_weight_zero_changes_nothing(tiny_model: Path, tmp_path: Path) -> None:

@@ -76,9 +76,9 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     from whorl import __version__, settings
     from whorl.cli.comparison import FILES, as_list, print_comparison, write
     from whorl.cli.display import Display
-    from whorl.cli.plan import content
     from whorl.compare import ATTEMPTS, SIZES, Comparison, Size, check, made_up
     from whorl.compare import compare as play
+    from whorl.data.content import content
     from whorl.entries import PAPERS, TINY, select, unscored
     from whorl.errors import UserError
     from whorl.folder import RunFolder

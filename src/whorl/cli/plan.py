@@ -1,6 +1,5 @@
 """What a run is going to do, and what it must not be mixed with."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import typer
 
 from whorl import iterate, settings
 from whorl.cli.guard import FAILED
+from whorl.data.content import content, model_content
 
 SHOWN = 5  # failures that are listed
 
@@ -19,7 +19,7 @@ def grown_from(run: iterate.Run) -> dict[str, Any]:
         "recipe": settings.say(run.recipe),
         "problems": content(run.problems),
         "seed": run.seed,
-        "engines": {role: _model(spec) for role, spec in run.engines.named().items()},
+        "engines": {role: model_content(spec) for role, spec in run.engines.named().items()},
     }
 
 
@@ -32,23 +32,6 @@ def learned_from(run: iterate.Run) -> dict[str, Any]:
         "evaluate": settings.say(run.evaluate),
     }
     return learned | ({"holdout": run.holdout} if run.patience else {})
-
-
-def content(path: Path) -> str:
-    """A file's or folder's name and a digest of its bytes."""
-    digest = hashlib.blake2b(digest_size=6)
-    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
-        if file.is_file():
-            with file.open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "blake2b").digest())
-    return f"{path.name} {digest.hexdigest()}"
-
-
-def _model(spec: str) -> str:
-    """A model of this machine by its content, which training may have changed in its place."""
-    scheme, _, rest = spec.partition(":")
-    path = Path(rest)
-    return f"{scheme}:{content(path)}" if path.is_dir() and rest else spec
 
 
 def describe(run: iterate.Run, said: Mapping[str, Any]) -> None:

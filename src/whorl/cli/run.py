@@ -50,11 +50,14 @@ def run(
     from whorl.cli.plan import describe, learned_from, tell_failures
     from whorl.cli.summary import summary
     from whorl.cli.table import print_rounds
+    from whorl.data.contamination import check_apart
     from whorl.folder import RunFolder
     from whorl.report import write_report
 
     chosen = settings.read_run(file, overrides or ())
     settings.check(chosen)
+    if chosen.test:
+        check_apart(chosen.problems, chosen.test)
     iterate.model_folder(chosen.engines.policy)  # what cannot be trained is not worth growing for
     if dry_run:
         return describe(chosen, settings.say(chosen))

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from whorl.demo import Outcome
@@ -30,15 +31,20 @@ DATA = {
 
 
 def print_summary(summary: Summary, comparison: Paired | None) -> None:
-    """A table of the shares, then the comparison in one line."""
+    """A table of the shares, then the comparison in words."""
     table = Table("measure", "problems", "%", "95 % interval", box=None, pad_edge=False)
     n = summary.problems
-    rows = [(f"pass@{k}", n, rate) for k, rate in summary.passed.items()]
-    rows += [(f"majority@{k}", n, rate) for k, rate in summary.majority.items()]
-    if len(summary.levels) > 1:
-        rows += [(f"level {name}", count, rate) for name, (count, rate) in summary.levels.items()]
+    samples = max(summary.passed)
+    mean = f"pass@1 = avg@{samples}" if samples > 1 else "pass@1"
+    rows = [(mean if k == 1 else f"pass@{k}", n, rate) for k, rate in summary.passed.items()]
+    rows += [(f"maj@{k}", n, rate) for k, rate in summary.majority.items()]
+    for what, groups in (("level", summary.levels), ("subject", summary.subjects)):
+        if len(groups) > 1:
+            rows += [
+                (f"{what} {name or 'none'}", own, rate) for name, (own, rate) in groups.items()
+            ]
     for name, count, rate in rows:
-        table.add_row(name, f"{count:,}", f"{100 * rate.value:.1f}", _interval(rate))
+        table.add_row(escape(name), f"{count:,}", f"{100 * rate.value:.1f}", _interval(rate))
     console = _console()
     console.print(table)
     for name in ("failed", "cut", "unanswered", "undecided"):
@@ -48,7 +54,12 @@ def print_summary(summary: Summary, comparison: Paired | None) -> None:
         console.print(
             f"difference {100 * comparison.difference.value:+.1f} points "
             f"({_interval(comparison.difference)}): {comparison.fixed:,} fixed, "
-            f"{comparison.broken:,} broken, p = {comparison.p_value:.2g}"
+            f"{comparison.broken:,} broken, p = {comparison.p_value:.2g} (McNemar, exact)"
+        )
+        attempts = ", over all attempts" if samples > 1 else ""
+        console.print(
+            f"bootstrap of the difference{attempts}: {100 * comparison.mean.value:+.1f} points "
+            f"({_interval(comparison.mean)})"
         )
 
 

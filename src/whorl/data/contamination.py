@@ -6,11 +6,17 @@ appendix C). Time and memory are linear in the words.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from whorl.ask import Prompt
+from whorl.data.problems import read_problems
+from whorl.data.rows import BadRow, Row, columns, read_rows
 from whorl.data.selection import Dropped, OnDrop
-from whorl.problem import Problem, plain
+from whorl.errors import UserError
+from whorl.problem import Problem, fingerprint, plain
+from whorl.prompts import questions
 
 WINDOW = 13
 """Words in a row that two different problems do not share by chance, or so it is assumed: problems
@@ -75,6 +81,54 @@ def decontaminated(
             on_drop(match)
         else:
             yield problem
+
+
+def check_apart(learned: Path, test: Path) -> None:
+    """Raises `UserError` if a file of problems to learn from holds one to measure on, in the same
+    words."""
+    known = {fingerprint(problem.question) for problem in read_problems(test)}
+    if both := seen(read_problems(learned, skip_bad=True), known):
+        raise UserError(
+            f"{len(both):,} problems are both in {learned} and in {test}, the first: {both[0]}; "
+            "what a model was trained on measures nothing. `whorl problems --from "
+            f"{learned} --against {test} --out OUT` leaves them out"
+        )
+
+
+def seen(problems: Iterable[Problem], fingerprints: Collection[str]) -> list[str]:
+    """Ids of the problems whose wording is among the fingerprints."""
+    return [p.id for p in problems if (name := fingerprint(p.question)) and name in fingerprints]
+
+
+def fingerprints_in(path: Path) -> set[str]:
+    """Of the questions of a file of problems, trees or examples.
+
+    Raises `UserError` at a line that is none of them.
+    """
+    found: set[str] = set()
+    for number, row in read_rows(path):
+        try:
+            if isinstance(row, BadRow):
+                raise row
+            found.update(map(fingerprint, _questions(row)))
+        except BadRow as bad:
+            raise UserError(f"{path}, line {number}: {bad}") from None
+    return found - {""}
+
+
+def _questions(row: Row) -> Iterable[str]:
+    try:
+        if "nodes" in row:
+            return [str(row["problem"]["question"])]
+        if "prompt" in row:
+            said = {message["role"]: str(message["content"]) for message in row["prompt"]}
+            return questions(Prompt("", said.get("user", ""), str(row.get("prefix", ""))))
+    except (TypeError, KeyError):
+        raise BadRow("neither a tree nor an example") from None
+    question = row.get("question") or row.get("problem")
+    if not isinstance(question, str):
+        raise BadRow(f"no problem, tree or example (there are {columns(row)})")
+    return [question]
 
 
 def _windows(own: list[str]) -> Iterator[str]:

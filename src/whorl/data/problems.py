@@ -1,9 +1,9 @@
 """Problems on disk: one JSON object per line, `.jsonl` or `.jsonl.gz`, read and written as streams.
 
 CSV, TSV and Parquet files are read as well. Fields: `question` (or `problem`); `answer`, text or
-number; optional `id`, `source`, `split`, `level`, `subject`. Without `id` a problem is called `FILE:LINE`. The
-files of GSM8K and MATH as published read as they are: an answer after `####`, or no answer but a
-`solution` with a `\\boxed{}`.
+number; optional `id`, `source`, `split`, `level`, `subject`. Without `id` a problem is called
+`FILE:LINE`. The files of GSM8K and MATH as published read as they are: an answer after `####`, or
+no answer but a `solution` with a `\\boxed{}`.
 """
 
 import gzip

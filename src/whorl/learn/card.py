@@ -8,6 +8,7 @@ import transformers
 
 from whorl import __version__
 from whorl.example import Objective
+from whorl.learn.folder import QUESTIONS
 from whorl.learn.training import EXECUTION, Training, TrainResult
 
 
@@ -36,7 +37,8 @@ def write_card(
         f"# {model.name}, fine-tuned by whorl\n\n"
         f"From the model folder `{model.name}`, with whorl {__version__}, transformers "
         f"{transformers.__version__} and torch {torch.__version__}. `training.json` holds what "
-        "identifies the training.\n\n"
+        f"identifies the training, `{QUESTIONS}` names the questions learned from, those of the "
+        "model before included: figures on them say nothing.\n\n"
         f"## Figures\n\n{_table(figures)}\n\n## Settings\n\n{_table(said)}\n"
     )
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from whorl.chat import Chat
 from whorl.errors import UserError
 from whorl.example import Example, Objective, Pair, Preference, Weighted
+from whorl.problem import fingerprint
+from whorl.prompts import questions
 
 Ids: TypeAlias = NDArray[np.int32]
 
@@ -56,6 +58,7 @@ class Corpus:
     longest: tokens of the longest path.
     highest: token id.
     dropped: examples that cannot be trained on, by reason.
+    questions: fingerprints of what may be their questions.
     """
 
     groups: list[list[Encoded]] = field(default_factory=list)
@@ -63,6 +66,7 @@ class Corpus:
     longest: int = 0
     highest: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
+    questions: set[str] = field(default_factory=set)
 
     def __len__(self) -> int:
         """Examples."""
@@ -101,6 +105,8 @@ def encode(
         else:
             weight = example.weight if isinstance(example, Weighted) else 1.0
             key = (example.prompt.system, example.prompt.user)
+            if key not in groups or not example.prompt.user:
+                corpus.questions.update(map(fingerprint, questions(example.prompt)))
             groups.setdefault(key, []).append(Encoded(paths, weight, corpus.paths, example.origin))
             corpus.paths += len(paths)
             corpus.longest = max(corpus.longest, *map(len, paths))

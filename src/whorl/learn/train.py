@@ -27,6 +27,7 @@ from whorl.learn import network, reference
 from whorl.learn.batches import Steps, plan
 from whorl.learn.card import write_card
 from whorl.learn.corpus import Corpus, Encoded, encode
+from whorl.learn.folder import write_questions
 from whorl.learn.pack import Packing
 from whorl.learn.trainer import Task, TreeTrainer, arguments, check_trackers
 from whorl.learn.training import Training, TrainResult, Watch
@@ -78,6 +79,7 @@ def train(
 
     def card(folder: Path, result: TrainResult) -> None:
         write_card(folder, model, objective, settings, result)
+        write_questions(folder, model, corpus.questions)
 
     return carry_out(out, identity, chat, play, card)
 

@@ -1,61 +1,22 @@
-"""How good a model is: attempts at held-out problems, pass@k, intervals, and paired comparison."""
+"""What scores say: pass@k, majority votes, their intervals, and paired comparison."""
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import comb, sqrt
-from pathlib import Path
 from statistics import NormalDist, fmean, stdev
+from typing import TYPE_CHECKING
 
-from whorl import prompts
-from whorl.answer import extract, normalise
-from whorl.ask import Ask, Engine, Moves
-from whorl.data.atomic import replacing
-from whorl.drive import drive
+from whorl.answer import equal
 from whorl.errors import UserError
-from whorl.problem import Problem
-from whorl.search import judged
+from whorl.evaluate.scores import Score
+
+if TYPE_CHECKING:
+    from numpy import float64
+    from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True, slots=True)
-class Decoding:
-    """How attempts are sampled. The defaults are greedy decoding as in SIGMA's evaluation.
-
-    n: attempts at each problem.
-    temperature, top_p, max_tokens: as in `Ask`.
-    """
-
-    n: int = 1
-    temperature: float = 0.0
-    top_p: float = 1.0
-    max_tokens: int = 2048  # DART-Math's scripts, which the paper follows
-
-    def __post_init__(self) -> None:
-        if self.n < 1 or self.max_tokens < 1:
-            raise UserError("n and max_tokens must be at least 1")
-        if self.n > 1 and self.temperature == 0:
-            raise UserError("several attempts at temperature 0 are all the same; raise it")
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """What became of the attempts at one problem.
-
-    right: by attempt: 1.0, 0.0, or None where the judge could not decide.
-    answers: by attempt: the final answer in plain form, None if there was none.
-    cut: attempts that ran into `max_tokens`.
-    error: why the problem could not be attempted; then there are no attempts.
-    """
-
-    id: str
-    level: str
-    right: tuple[float | None, ...]
-    answers: tuple[str | None, ...]
-    cut: int = 0
-    error: str = ""
+RESAMPLES = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +32,9 @@ class Rate:
 class Summary:
     """The numbers of one evaluation.
 
-    passed: k -> pass@k; majority: k -> accuracy of the majority vote of k attempts.
-    levels: level -> (problems, pass@1).
+    passed: k -> pass@k; pass@1 is also the mean over attempts, avg@n.
+    majority: k -> accuracy of the majority vote of k attempts.
+    levels, subjects: name -> (problems, pass@1).
     undecided, cut: attempts, among all `attempts`, not decided by the judge, or cut off.
     unanswered: attempts without a final answer.
     failed: problems that could not be attempted. All four count as not right.
@@ -83,6 +45,7 @@ class Summary:
     passed: Mapping[int, Rate]
     majority: Mapping[int, Rate]
     levels: Mapping[str, tuple[int, Rate]]
+    subjects: Mapping[str, tuple[int, Rate]]
     undecided: int
     unanswered: int
     cut: int
@@ -91,11 +54,12 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """The same problems before and after, by their first attempts.
+    """The same problems before and after.
 
-    fixed, broken: problems that turned right, that turned wrong.
-    difference: after - before, with its 95 % confidence interval.
-    p_value: two-sided exact McNemar test of no change.
+    fixed, broken: problems whose first attempt turned right, turned wrong.
+    difference: after - before of the first attempts, with its 95 % confidence interval.
+    p_value: two-sided exact McNemar test of no change in them.
+    mean: after - before of the mean over all attempts, with a bootstrap interval over problems.
     """
 
     problems: int
@@ -103,111 +67,41 @@ class Paired:
     broken: int
     difference: Rate
     p_value: float
+    mean: Rate
 
 
-def evaluate(
-    problems: Iterable[Problem],
-    engines: Mapping[str, Engine],
-    *,
-    decoding: Decoding,
-    width: int = 256,
-    seed: int = 0,
-) -> Iterator[Score]:
-    """Attempt every problem; yields scores as problems end, in any order.
-
-    `engines` answer the roles `policy` and `judge`. A problem whose ask fails has `Score.error`.
-    """
-    attempted: dict[str, Problem] = {}
-
-    def searches() -> Iterator[tuple[str, Moves[Score]]]:
-        for problem in problems:
-            key = f"{problem.id}#evaluate"
-            attempted[key] = problem
-            yield key, attempts(problem, decoding)
-
-    for finished in drive(searches(), engines, width=width, seed=seed):
-        problem = attempted.pop(finished.key)
-        if finished.result is not None:
-            yield finished.result
-        else:
-            yield Score(problem.id, problem.level, (), (), error=finished.error or "")
-
-
-def attempts(problem: Problem, decoding: Decoding) -> Moves[Score]:
-    """Solve one problem `decoding.n` times and judge every attempt."""
-    (replies,) = yield [
-        Ask(
-            prompts.solve(problem.question),
-            n=decoding.n,
-            max_tokens=decoding.max_tokens,
-            temperature=decoding.temperature,
-            top_p=decoding.top_p,
-        )
-    ]
-    texts = [reply.text for reply in replies]
-    right = yield from judged(problem.answer, texts)
-    answers = [extract(text) for text in texts]
-    return Score(
-        problem.id,
-        problem.level,
-        tuple(right),
-        tuple(None if answer is None else normalise(answer) for answer in answers),
-        cut=sum(reply.finished == "length" for reply in replies),
-    )
-
-
-def write_scores(path: Path, scores: Iterable[Score]) -> int:
-    """One line of JSON per problem, sorted by id, so that equal scores make equal files; returns
-    how many. The file appears when it is complete."""
-    ordered = sorted(scores, key=lambda score: score.id)
-    with replacing(path) as file:
-        for score in ordered:
-            file.write(json.dumps(asdict(score), separators=(",", ":")).encode() + b"\n")
-    return len(ordered)
-
-
-def read_scores(path: Path) -> list[Score]:
-    """Inverse of `write_scores`. Raises `UserError` with file and line number at a bad line."""
-    scores = []
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                scores.append(_read_score(line, f"{path}:{number}"))
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from error
-    return scores
-
-
-def _read_score(line: bytes, where: str) -> Score:
-    try:
-        row = json.loads(line)
-        row["right"], row["answers"] = tuple(row["right"]), tuple(row["answers"])
-        score = Score(**row)
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{where}: not a line of scores") from error
-    if not all(right in (0.0, 1.0, None) for right in score.right):
-        raise UserError(f"{where}: right must be 1, 0 or null for each attempt")
-    return score
+def sensible(samples: int) -> list[int]:
+    """The k worth telling for so many attempts: 1, 2, 4 and so on, and all of them."""
+    powers = [1 << bit for bit in range(samples.bit_length())]
+    return sorted({*powers, max(samples, 1)})
 
 
 def summarise(scores: Sequence[Score], *, ks: Sequence[int] = (1,)) -> Summary:
-    """Pass@k and majority@k for every k of `ks`, and the table by level.
+    """Pass@k and majority@k for every k of `ks`, and pass@1 by level and by subject.
 
     Raises `UserError` if there is no score, or fewer than k attempts at a problem.
     """
-    levels = sorted({score.level for score in scores})
-    by_level = {level: [s for s in scores if s.level == level] for level in levels}
     return Summary(
         problems=len(scores),
         attempts=sum(len(score.right) for score in scores),
         passed={k: pass_rate(scores, k) for k in ks},
-        majority={k: majority_rate(scores, k) for k in ks if k > 1},
-        levels={level: (len(own), pass_rate(own, 1)) for level, own in by_level.items()},
+        majority=majority_rates(scores, [k for k in ks if k > 1]),
+        levels=_by([score.level for score in scores], scores),
+        subjects=_by([score.subject for score in scores], scores),
         undecided=sum(score.right.count(None) for score in scores),
         unanswered=sum(score.answers.count(None) for score in scores),
         cut=sum(score.cut for score in scores),
         failed=sum(bool(score.error) for score in scores),
     )
+
+
+def _by(names: Sequence[str], scores: Sequence[Score]) -> dict[str, tuple[int, Rate]]:
+    """Pass@1 of each group of problems, numbers in their order before other names."""
+    groups: dict[str, list[Score]] = {}
+    for name, score in zip(names, scores, strict=True):
+        groups.setdefault(name, []).append(score)
+    order = sorted(groups, key=lambda name: (not name.isdecimal(), name.zfill(9), name))
+    return {name: (len(groups[name]), pass_rate(groups[name], 1)) for name in order}
 
 
 def pass_rate(scores: Sequence[Score], k: int) -> Rate:
@@ -216,15 +110,12 @@ def pass_rate(scores: Sequence[Score], k: int) -> Rate:
     The interval is Wilson's where every problem passes or does not, as at one attempt each, else
     a bootstrap over problems.
     """
-    return _rate([_passed(score, k) for score in scores])
+    return _rate(passes(scores, k))
 
 
-def majority_rate(scores: Sequence[Score], k: int) -> Rate:
-    """Accuracy of the commonest answer among the first k attempts; a tie goes to the earliest.
-
-    Answers are the same vote if their plain forms are; no answer is no vote.
-    """
-    return _rate([_voted(score, k) for score in scores])
+def passes(scores: Sequence[Score], k: int) -> list[float]:
+    """`pass_at` k of each problem. Raises `UserError` if one has fewer attempts."""
+    return [_passed(score, k) for score in scores]
 
 
 def pass_at(n: int, right: int, k: int) -> float:
@@ -237,6 +128,49 @@ def pass_at(n: int, right: int, k: int) -> float:
     return 1 - comb(n - right, k) / comb(n, k)
 
 
+def majority_rates(scores: Sequence[Score], ks: Sequence[int]) -> dict[int, Rate]:
+    """k -> accuracy of the commonest answer among k attempts (self-consistency, 2203.11171); of
+    equally common ones the earliest.
+
+    With n attempts it is the mean over the n // k groups of k in a row. Equal answers are one vote,
+    as far as arithmetic can tell and without a look at the right one; no answer is no vote.
+    """
+    return {k: _rate(votes) for k, votes in elections(scores, ks).items()}
+
+
+def elections(scores: Sequence[Score], ks: Sequence[int]) -> dict[int, list[float]]:
+    """k -> share of each problem's groups of k attempts whose commonest answer is right."""
+    found: dict[int, list[float]] = {k: [] for k in ks}
+    for score in scores:
+        votes = _votes(score.answers) if ks else []
+        for k, shares in found.items():
+            if score.error:
+                shares.append(0.0)
+                continue
+            _enough(score, k)
+            starts = range(0, len(votes) - k + 1, k)
+            shares.append(fmean(_elected(votes[i : i + k], score.right[i : i + k]) for i in starts))
+    return found
+
+
+def _votes(answers: Sequence[str | None]) -> list[str | None]:
+    """The answers, equal ones in the words of the first of them."""
+    spoken: dict[str, str] = {}
+    for answer in answers:
+        if answer is not None and answer not in spoken:
+            same = (known for known in dict.fromkeys(spoken.values()) if equal(known, answer))
+            spoken[answer] = next(same, answer)
+    return [answer if answer is None else spoken[answer] for answer in answers]
+
+
+def _elected(votes: Sequence[str | None], right: Sequence[float | None]) -> float:
+    counts = Counter(vote for vote in votes if vote is not None)
+    if not counts:
+        return 0.0
+    ((winner, _),) = counts.most_common(1)
+    return float(right[votes.index(winner)] == 1.0)
+
+
 def wilson(successes: int, trials: int) -> Rate:
     """Wilson's score interval for a proportion."""
     from scipy.stats import binomtest
@@ -245,19 +179,39 @@ def wilson(successes: int, trials: int) -> Rate:
     return Rate(successes / trials, float(interval.low), float(interval.high))
 
 
-def bootstrap(values: Sequence[float], *, resamples: int = 2000, seed: int = 0) -> Rate:
+def bootstrap(values: Sequence[float], *, seed: int = 0) -> Rate:
     """The mean with a percentile bootstrap interval over `values`, one for each problem."""
-    from numpy import array, quantile
+    return _percentiles(fmean(values), _resampled(values, seed))
+
+
+def macro_rate(sets: Sequence[Sequence[float]]) -> Rate:
+    """The mean over sets of problems, each of which counts the same, of the mean of their values.
+    The interval is a percentile bootstrap over the problems of each set."""
+    from numpy import mean
+
+    resampled = [_resampled(values, seed) for seed, values in enumerate(sets)]
+    return _percentiles(fmean(map(fmean, sets)), mean(resampled, axis=0))
+
+
+def _resampled(values: Sequence[float], seed: int) -> "NDArray[float64]":
+    """Means of `RESAMPLES` samples with replacement."""
+    from numpy import array
     from numpy.random import default_rng
 
-    random, each = default_rng(seed), array(values)
-    means = [random.choice(each, len(each)).mean() for _ in range(resamples)]
+    random, each = default_rng(seed), array(values, dtype=float)
+    means = [random.choice(each, len(each)).mean() for _ in range(RESAMPLES)]
+    return array(means, dtype=float)
+
+
+def _percentiles(value: float, means: "NDArray[float64]") -> Rate:
+    from numpy import quantile
+
     low, high = quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Rate(fmean(values), float(low), float(high))
+    return Rate(value, float(low), float(high))
 
 
 def paired(before: Sequence[Score], after: Sequence[Score]) -> Paired:
-    """Compare two evaluations of the same problems, in whatever order, by their first attempts.
+    """Compare two evaluations of the same problems, in whatever order.
 
     The p-value is the exact McNemar test: the broken among the changed problems against a fair
     coin. The interval is Agresti and Min's (Statistics in Medicine 24:729, 2005, "Wald+2"): with
@@ -287,6 +241,7 @@ def paired(before: Sequence[Score], after: Sequence[Score]) -> Paired:
         broken=broken,
         difference=Rate(gap / n, max(-1.0, middle - half), min(1.0, middle + half)),
         p_value=float(binomtest(broken, changed, 0.5).pvalue) if changed else 1.0,
+        mean=bootstrap(list(_changes(before, after).values())),
     )
 
 
@@ -312,15 +267,17 @@ def paired_over(runs: Sequence[tuple[Sequence[Score], Sequence[Score]]]) -> Pair
 
     each = [paired(before, after) for before, after in runs]
     changes: dict[str, list[int]] = {}
+    means: dict[str, list[float]] = {}
     for before, after in runs:
         first, second = _firsts(before), _firsts(after)
-        for id in first:
+        for id, change in _changes(before, after).items():
             changes.setdefault(id, []).append(second[id] - first[id])
+            means.setdefault(id, []).append(change)
     if any(len(own) < len(runs) for own in changes.values()):
         raise UserError("the evaluations are not of the same problems")
-    means = [fmean(own) for own in changes.values()]
-    n, gap = len(means), fmean(means)
-    error = stdev(means) / sqrt(n) if n > 1 else 0.0
+    values = [fmean(own) for own in changes.values()]
+    n, gap = len(values), fmean(values)
+    error = stdev(values) / sqrt(n) if n > 1 else 0.0
     half = float(t.ppf((1 + CONFIDENCE) / 2, n - 1)) * error if error else 0.0
     return Paired(
         problems=n,
@@ -328,25 +285,20 @@ def paired_over(runs: Sequence[tuple[Sequence[Score], Sequence[Score]]]) -> Pair
         broken=sum(one.broken for one in each),
         difference=Rate(gap, max(-1.0, gap - half), min(1.0, gap + half)),
         p_value=float(2 * t.sf(abs(gap) / error, n - 1)) if error else float(gap == 0),
+        mean=bootstrap([fmean(own) for own in means.values()]),
     )
 
 
 def _passed(score: Score, k: int) -> float:
     if score.error:
         return 0.0
-    if len(score.right) < k:
-        raise UserError(f"problem {score.id!r} has {len(score.right)} attempts, too few for @{k}")
+    _enough(score, k)
     return pass_at(len(score.right), score.right.count(1.0), k)
 
 
-def _voted(score: Score, k: int) -> float:
-    if not score.error and len(score.right) < k:
+def _enough(score: Score, k: int) -> None:
+    if len(score.right) < k:
         raise UserError(f"problem {score.id!r} has {len(score.right)} attempts, too few for @{k}")
-    votes = Counter(answer for answer in score.answers[:k] if answer is not None)
-    if not votes:
-        return 0.0
-    ((winner, _),) = votes.most_common(1)
-    return float(score.right[score.answers.index(winner)] == 1.0)
 
 
 def _rate(values: Sequence[float]) -> Rate:
@@ -364,3 +316,9 @@ def _firsts(scores: Sequence[Score]) -> dict[str, bool]:
         twice = next(id for id, n in Counter(score.id for score in scores).items() if n > 1)
         raise UserError(f"problem {twice!r} is scored twice in one evaluation")
     return firsts
+
+
+def _changes(before: Sequence[Score], after: Sequence[Score]) -> dict[str, float]:
+    """Problem id -> by how much the share of right attempts changed."""
+    shares = {score.id: _passed(score, 1) for score in before}
+    return {score.id: _passed(score, 1) - shares[score.id] for score in after}

@@ -1,0 +1,22 @@
+"""What a result depends on, named by its bytes and not by where it lies."""
+
+import hashlib
+from pathlib import Path
+
+
+def content(path: Path) -> str:
+    """A file's or folder's name and a digest of its bytes."""
+    digest = hashlib.blake2b(digest_size=6)
+    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+        if file.is_file():
+            with file.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "blake2b").digest())
+    return f"{path.name} {digest.hexdigest()}"
+
+
+def model_content(spec: str) -> str:
+    """A model of this machine by its content, which training may have changed in its place; any
+    other as it is named."""
+    scheme, _, rest = spec.partition(":")
+    path = Path(rest)
+    return f"{scheme}:{content(path)}" if path.is_dir() and rest else spec

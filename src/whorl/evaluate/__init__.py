@@ -1,0 +1,61 @@
+"""How good a model is: attempts at held-out problems, measures with intervals, and comparisons.
+
+`setup` says how problems are put, `attempts` puts them, `scores` keeps what became of them,
+`measures` sums up, `seen` tells what a model was trained on.
+"""
+
+from whorl.evaluate.attempts import Attempt, Record, evaluate
+from whorl.evaluate.measures import (
+    Paired,
+    Rate,
+    Summary,
+    macro_rate,
+    paired,
+    paired_over,
+    pass_at,
+    pass_rate,
+    pass_rate_over,
+    sensible,
+    summarise,
+    wilson,
+)
+from whorl.evaluate.scores import (
+    Place,
+    Score,
+    in_order,
+    keep,
+    read_records,
+    read_scores,
+    score,
+    write_scores,
+)
+from whorl.evaluate.setup import PRESETS, Decoding, Setup
+
+__all__ = [
+    "PRESETS",
+    "Attempt",
+    "Decoding",
+    "Paired",
+    "Place",
+    "Rate",
+    "Record",
+    "Score",
+    "Setup",
+    "Summary",
+    "evaluate",
+    "in_order",
+    "keep",
+    "macro_rate",
+    "paired",
+    "paired_over",
+    "pass_at",
+    "pass_rate",
+    "pass_rate_over",
+    "read_records",
+    "read_scores",
+    "score",
+    "sensible",
+    "summarise",
+    "wilson",
+    "write_scores",
+]

@@ -1,0 +1,111 @@
+"""Attempts at problems, with a wall between the model and the answers.
+
+`attempts` is given a question and nothing else. The answer joins in `marked`, which is given texts
+that are final and asks no model, only the judge.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from whorl import prompts
+from whorl.answer import extract, read
+from whorl.ask import Ask, Engine, Moves, Replies
+from whorl.drive import drive
+from whorl.evaluate.setup import Setup
+from whorl.problem import Problem
+from whorl.search import verdicts
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt at a problem.
+
+    answer: what was taken for the final answer; None if there is none.
+    right: 1.0, 0.0, or None where the judge could not decide; reason: why.
+    finished, tokens: as in `Reply`.
+    """
+
+    text: str
+    answer: str | None
+    right: float | None
+    reason: str
+    finished: Literal["stop", "eos", "length"] = "eos"
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A problem and the attempts at it.
+
+    error: why the problem could not be attempted; then there are no attempts.
+    """
+
+    problem: Problem
+    attempts: tuple[Attempt, ...]
+    error: str = ""
+
+
+def evaluate(
+    problems: Iterable[Problem],
+    engines: Mapping[str, Engine],
+    *,
+    setup: Setup,
+    width: int = 256,
+    seed: int = 0,
+) -> Iterator[Record]:
+    """Attempt every problem; yields records as problems end, in any order.
+
+    `engines` answer the roles `policy` and `judge`. A problem whose ask fails has `Record.error`.
+    """
+    attempted: dict[str, Problem] = {}
+
+    def searches() -> Iterator[tuple[str, Moves[tuple[Attempt, ...]]]]:
+        for problem in problems:
+            key = f"{problem.id}#evaluate"
+            attempted[key] = problem
+            yield key, _examined(problem, setup)
+
+    for finished in drive(searches(), engines, width=width, seed=seed):
+        problem = attempted.pop(finished.key)
+        yield Record(problem, finished.result or (), error=finished.error or "")
+
+
+def _examined(problem: Problem, setup: Setup) -> Moves[tuple[Attempt, ...]]:
+    texts = yield from attempts(problem.question, setup)
+    return (yield from marked(problem.answer, texts, setup))
+
+
+def attempts(question: str, setup: Setup) -> Moves[Replies]:
+    """Solve a question `setup.decoding.n` times."""
+    template, decoding = prompts.TEMPLATES[setup.template], setup.decoding
+    (replies,) = yield [
+        Ask(
+            template.ask(question),
+            n=decoding.n,
+            stop=template.stop,
+            max_tokens=decoding.max_tokens,
+            temperature=decoding.temperature,
+            top_p=decoding.top_p,
+        )
+    ]
+    return replies
+
+
+def marked(gold: str, replies: Replies, setup: Setup) -> Moves[tuple[Attempt, ...]]:
+    """Judge final texts."""
+    answers = [
+        read(reply.text, guess=True) if setup.guess else extract(reply.text) for reply in replies
+    ]
+    found = yield from verdicts(gold, answers)
+    return tuple(
+        Attempt(
+            reply.text,
+            answer,
+            None if verdict.right is None else float(verdict.right),
+            verdict.reason,
+            reply.finished,
+            reply.tokens,
+        )
+        for reply, answer, verdict in zip(replies, answers, found, strict=True)
+    )

@@ -1,0 +1,223 @@
+"""An evaluation on disk: a line of scores per problem, and beside it what the model wrote."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from whorl.answer import normalise
+from whorl.data.atomic import replacing, unwritable
+from whorl.errors import UserError
+from whorl.evaluate.attempts import Attempt, Record
+from whorl.problem import Problem
+
+VERDICTS = {1.0: "right", 0.0: "wrong", None: "undecided"}
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What became of the attempts at one problem.
+
+    right: by attempt: 1.0, 0.0, or None where the judge could not decide.
+    answers: by attempt: the final answer in plain form, None if there was none.
+    cut: attempts that ran into `max_tokens`.
+    error: why the problem could not be attempted; then there are no attempts.
+    """
+
+    id: str
+    level: str
+    right: tuple[float | None, ...]
+    answers: tuple[str | None, ...]
+    cut: int = 0
+    error: str = ""
+    subject: str = ""
+
+
+def score(record: Record) -> Score:
+    """What counts of a record."""
+    return Score(
+        record.problem.id,
+        record.problem.level,
+        tuple(attempt.right for attempt in record.attempts),
+        tuple(a.answer if a.answer is None else normalise(a.answer) for a in record.attempts),
+        cut=sum(attempt.finished == "length" for attempt in record.attempts),
+        error=record.error,
+        subject=record.problem.subject,
+    )
+
+
+def write_scores(path: Path, scores: Iterable[Score]) -> int:
+    """One line of JSON per problem, sorted by id, so that equal scores make equal files; returns
+    how many. The file appears when it is complete."""
+    ordered = sorted(scores, key=lambda score: score.id)
+    with replacing(path) as file:
+        for each in ordered:
+            file.write(json.dumps(asdict(each), separators=(",", ":")).encode() + b"\n")
+    return len(ordered)
+
+
+def read_scores(path: Path) -> list[Score]:
+    """Inverse of `write_scores`. Raises `UserError` with file and line number at a bad line."""
+    scores = []
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                scores.append(_read_score(line, f"{path}:{number}"))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    return scores
+
+
+def _read_score(line: bytes, where: str) -> Score:
+    try:
+        row = json.loads(line)
+        row["right"], row["answers"] = tuple(row["right"]), tuple(row["answers"])
+        found = Score(**row)
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{where}: not a line of scores") from error
+    if not all(right in (0.0, 1.0, None) for right in found.right):
+        raise UserError(f"{where}: right must be 1, 0 or null for each attempt")
+    return found
+
+
+def written(record: Record) -> bytes:
+    """A record as a line of JSON for people: the problem, then each text with its verdict."""
+    shown = [
+        {
+            "verdict": VERDICTS[attempt.right],
+            "answer": attempt.answer,
+            "reason": attempt.reason,
+            "text": attempt.text,
+            "finished": attempt.finished,
+            "tokens": attempt.tokens,
+        }
+        for attempt in record.attempts
+    ]
+    row = {name: value for name, value in asdict(record.problem).items() if value}
+    row |= {"attempts": shown} | ({"error": record.error} if record.error else {})
+    return json.dumps(row, separators=(",", ":")).encode() + b"\n"
+
+
+def keep(path: Path, records: Iterable[Record]) -> list[Score]:
+    """Write records and return their scores; texts are not held in memory. The file appears when it
+    is complete."""
+    scores = []
+    with replacing(path) as file:
+        for record in records:
+            file.write(written(record))
+            scores.append(score(record))
+    return scores
+
+
+def in_order(records: Iterable[Record], ids: Iterable[str]) -> Iterator[Record]:
+    """Records in the order of `ids`, each as soon as it and those before it are there."""
+    early: dict[str | None, Record] = {}
+    rest = iter(ids)
+    wanted = next(rest, None)
+    for record in records:
+        early[record.problem.id] = record
+        while wanted in early:
+            yield early.pop(wanted)
+            wanted = next(rest, None)
+
+
+def read_records(path: Path) -> Iterator[Record]:
+    """Inverse of `written`, line by line. Raises `UserError` at a line that is no record."""
+    values = {verdict: value for value, verdict in VERDICTS.items()}
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                try:
+                    row = json.loads(line)
+                    told, error = row.pop("attempts"), row.pop("error", "")
+                    attempts = (Attempt(right=values[each.pop("verdict")], **each) for each in told)
+                    yield Record(Problem(**row), tuple(attempts), error)
+                except (ValueError, KeyError, TypeError, AttributeError) as fault:
+                    raise UserError(f"{path}:{number}: not a record of attempts") from fault
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an evaluation lies: its scores, and beside them `NAME.attempts.jsonl` with every text,
+    `NAME.setup.json` with how it was made and, until it is complete, `NAME.journal.db`."""
+
+    scores: Path
+
+    @property
+    def attempts(self) -> Path:
+        return self._beside("attempts.jsonl")
+
+    @property
+    def setup(self) -> Path:
+        return self._beside("setup.json")
+
+    @property
+    def journal(self) -> Path:
+        return self._beside("journal.db")
+
+    def _beside(self, ending: str) -> Path:
+        name = self.scores.name
+        return self.scores.with_name(f"{name.removesuffix('.jsonl')}.{ending}")
+
+    def begin(self, identity: Mapping[str, Any]) -> bool:
+        """Say what the evaluation depends on; whether it is complete already.
+
+        identity: what JSON can hold; what it holds under `about` makes no difference.
+        An evaluation in which problems failed is not complete: they are asked again. Raises
+        `UserError` if another evaluation lies here, finished or not.
+        """
+        if self.setup.exists():
+            if different := _differences(identity, self.said()):
+                raise UserError(
+                    f"{self.scores} is of another evaluation ({different}); choose another --out, "
+                    f"or delete it and {self.setup.name}"
+                )
+            return self.scores.exists() and not self.journal.exists()
+        if self.scores.exists():
+            raise UserError(f"{self.scores} exists, and how it was made is not known; delete it")
+        with replacing(self.setup) as file:
+            file.write(json.dumps(identity, indent=2).encode() + b"\n")
+        return False
+
+    def said(self) -> dict[str, Any]:
+        """What `begin` was told; empty if nothing is known."""
+        try:
+            found = json.loads(self.setup.read_text())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self.setup} cannot be read: {error}") from error
+        return found if isinstance(found, dict) else {}
+
+    def end(self, scores: Iterable[Score]) -> None:
+        """Write the scores; the journal goes, unless something is left to be asked again."""
+        kept = list(scores)
+        write_scores(self.scores, kept)
+        if not any(each.error for each in kept):
+            try:
+                for ending in ("", "-wal", "-shm"):
+                    with suppress(FileNotFoundError):
+                        self.journal.with_name(self.journal.name + ending).unlink()
+            except OSError as error:
+                raise unwritable(self.journal, error) from error
+
+
+def _differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
+    mine, there = ({k: v for k, v in _flat(said) if k != "about"} for said in (ours, theirs))
+    return ", ".join(
+        f"{name}: {mine.get(name)} here, {there.get(name)} there"
+        for name in dict.fromkeys((*mine, *there))
+        if mine.get(name) != there.get(name)
+    )
+
+
+def _flat(said: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in said.items():
+        if isinstance(value, dict) and name != "about":
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield above + name, value

@@ -1,0 +1,57 @@
+"""How problems are put to a model: the words, the decoding, and what is taken for its answer."""
+
+from dataclasses import dataclass, field
+
+from whorl import prompts
+from whorl.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How attempts are sampled. The defaults are greedy decoding as in SIGMA's evaluation.
+
+    n: attempts at each problem.
+    temperature, top_p, max_tokens: as in `Ask`.
+    """
+
+    n: int = 1
+    temperature: float = 0.0
+    top_p: float = 1.0
+    max_tokens: int = 2048  # DART-Math's scripts, which the paper follows
+
+    def __post_init__(self) -> None:
+        if self.n < 1 or self.max_tokens < 1:
+            raise UserError("n and max_tokens must be at least 1")
+        if self.temperature < 0 or not 0 < self.top_p <= 1:
+            raise UserError("temperature must not be negative, and top_p must be in (0, 1]")
+        if self.n > 1 and self.temperature == 0:
+            raise UserError("several attempts at temperature 0 are all the same; raise it")
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """An evaluation's setup.
+
+    template: the words, one of `prompts.TEMPLATES`.
+    guess: where no answer is stated, take the last formula or number; for models that were never
+        told how to state one.
+    """
+
+    template: str = "whorl"
+    decoding: Decoding = field(default_factory=Decoding)
+    guess: bool = False
+
+    def __post_init__(self) -> None:
+        if self.template not in prompts.TEMPLATES:
+            known = ", ".join(prompts.TEMPLATES)
+            raise UserError(f"there is no prompt template {self.template!r}; there are {known}")
+
+
+PRESETS = {
+    "whorl": Setup(),
+    "dart": Setup("dart"),
+    "qwen": Setup("qwen", guess=True),
+}
+"""Protocols by name. `dart` is DART-Math's, which SIGMA follows (papers.md 1.8); `qwen` is that of
+Qwen2.5-Math, which MARGE and SPHERE follow (papers.md 2.6, 4.6). Both are greedy, with one attempt
+of 2,048 tokens at most; DART takes stated answers only, Qwen's falls back to the last number."""
