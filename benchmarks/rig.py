@@ -53,6 +53,7 @@ from typing import Any, cast
 LACKS = {
     "n": "it sends one choice, whatever n is",
     "stop": "stop strings are ignored",
+    "temperature": "every sample is the greedy one",
     "logprobs": "log-probabilities are ignored",
     "ids": "a prompt of token ids is refused with 400",
     "usage": "token counts are left out",
@@ -596,7 +597,7 @@ class Server:
             n=body.get("n") or 1,
             most=most or room,
             seed=self._random.getrandbits(32) if seed is None else seed,
-            greedy=body.get("temperature") == 0,
+            greedy=body.get("temperature") == 0 or "temperature" in self._rig.lacks,
             stop=(stop,) if isinstance(stop, str) else tuple(stop),
         )
 

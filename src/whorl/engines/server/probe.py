@@ -1,6 +1,7 @@
 """What a server can do, found out by asking it: servers differ, and mostly do not say so."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeAlias
 
@@ -13,6 +14,7 @@ from whorl.errors import UserError
 _PROMPT = Prompt("", "Count from one to twenty, each number on its own.", "one two three four five")
 _BARE = replace(_PROMPT, prefix="")
 _TOKENS = 16
+_HOT = 1.8  # a temperature at which hardly any model says the same thrice
 _SHOWN = 5  # names of models
 
 _Answer: TypeAlias = Callable[[Ask], Awaitable[dict[str, Any]]]
@@ -78,12 +80,22 @@ async def probe(transport: Transport, url: str, model: Served, chat: Chat | None
     )
     return replace(
         abilities,
-        samples=await _samples(answer, replace(greedy, n=2, temperature=1.0)),
+        samples=await _samples(answer, replace(greedy, temperature=_HOT)),
+        several=await _several(answer, replace(greedy, n=2, temperature=_HOT)),
         tells_stop=await _tells_stop(answer, greedy, _text(plain)),
     )
 
 
 async def _samples(answer: _Answer, ask: Ask) -> bool:
+    """Whether it says different things at a high temperature."""
+    said = set()
+    for seed in range(1, 4):
+        with suppress(RefusedError):
+            said.add(_text(await answer(replace(ask, seed=seed))))
+    return len(said) > 1
+
+
+async def _several(answer: _Answer, ask: Ask) -> bool:
     try:
         return len((await answer(ask))["choices"]) == ask.n
     except RefusedError:
@@ -113,7 +125,8 @@ def table(abilities: Abilities) -> list[tuple[str, str]]:
     return [
         ("prompts", routes[abilities.route]),
         ("a prefix is continued", "yes" if abilities.continues else "no: only whole solutions"),
-        ("several samples at once", "yes" if abilities.samples else "no: a request for each"),
+        ("samples", "yes" if abilities.samples else "no: it says the same at any temperature"),
+        ("several at once", "yes" if abilities.several else "no: a request for each"),
         ("stop strings", "yes" if abilities.tells_stop else "not told: read as a stream and cut"),
         ("seeds", "yes" if abilities.seeds else "refused: samples cannot be repeated"),
         ("log-probabilities", "yes" if abilities.logprobs else "no"),

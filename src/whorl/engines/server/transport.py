@@ -21,12 +21,13 @@ Read: TypeAlias = Callable[[aiohttp.ClientResponse], Awaitable[T]]
 """Makes something of a response. Raises ValueError if it cannot; the request is repeated."""
 
 _TRIES = 6  # of a request whose answer is broken
+_PROBES = 3  # of one that finds out what a server can do
 _PAUSE = 0.5  # seconds before the first repetition; doubled each time, and drawn by lot below that
 _LONGEST = 30.0
 _OUT = 5.0  # seconds that an endpoint out of reach is left alone, at most
 _SLACK = 64  # requests that an endpoint may have more than another before it is passed over
 _SHOWN = 200  # characters of a server's own words
-_BUSY = {429, 503}
+_BUSY = {408, 429, 503}
 
 
 class RefusedError(Exception):
@@ -80,25 +81,31 @@ class Transport:
         await self._session.close()
 
     async def once(self, url: str, path: str, body: Mapping[str, object] | None) -> Any:
-        """The JSON that one request to one endpoint gives, a GET if there is no body: for finding
-        out what a server can do. Raises `RefusedError` whatever goes wrong, and `UserError` if the
-        endpoint cannot be reached or does not take the key."""
-        method = "GET" if body is None else "POST"
-        try:
-            async with self._session.request(method, url + path, json=body) as response:
-                if response.status in (401, 403):
-                    line = await self._complaint(url, response)
-                    raise UserError(f"{line}; the key is read from {self.address.key}")
-                if response.status >= 400:
-                    raise RefusedError(await self._complaint(url, response))
-                return await read_json(response)
-        except (aiohttp.ClientConnectionError, TimeoutError, OSError) as error:
-            raise UserError(
-                f"no answer from {url}: {_said(error)}; is the server running, and is this its "
-                "address?"
-            ) from error
-        except (aiohttp.ClientError, ValueError) as error:
-            raise RefusedError(f"{url}{path} gave no JSON: {_said(error)}") from error
+        """The JSON that one endpoint gives, a GET if there is no body: for finding out what it can
+        do. Raises `RefusedError` if there is none after some tries, and `UserError` if the endpoint
+        cannot be reached or does not take the key."""
+        method, trouble = "GET" if body is None else "POST", ""
+        for tried in range(1, _PROBES + 1):
+            try:
+                async with self._session.request(method, url + path, json=body) as response:
+                    if response.status == 200:
+                        return await read_json(response)
+                    trouble = await self._complaint(url, response)
+                    if response.status in (401, 403):
+                        raise UserError(f"{trouble}; the key is read from {self.address.key}")
+                    if response.status < 500 and response.status not in _BUSY:
+                        break
+                    pause = _retry_after(response) if response.status in _BUSY else 0.0
+            except aiohttp.ClientConnectorError as error:
+                raise UserError(
+                    f"no answer from {url}: {_said(error)}; is the server running, and is this its "
+                    "address?"
+                ) from error
+            except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
+                trouble = self._redacted(f"{url}{path} gave no JSON: {_said(error)}")
+                pause = 0.0
+            await asyncio.sleep(pause + _backoff(tried))
+        raise RefusedError(trouble)
 
     async def post(self, path: str, body: Mapping[str, object], read: Read[T], home: str) -> T:
         """What `read` makes of the answer to a request, from whichever endpoint has room.
@@ -131,7 +138,7 @@ class Transport:
                         endpoint.window.refused(since, pause)
                         if loop.time() + pause - start > self.address.patience:
                             raise RefusedError(f"{trouble} (for {self.address.patience:.0f} s)")
-                    elif response.status < 500 and response.status != 408:
+                    elif response.status < 500:
                         raise RefusedError(trouble)
                     else:
                         broken += 1
@@ -184,6 +191,7 @@ class Transport:
 
 
 _JSON = {"Content-Type": "application/json"}
+_ALONE = {"Connection": "close"}  # loading a tokenizer takes longer than servers keep connections
 
 
 async def read_json(response: aiohttp.ClientResponse) -> Any:

@@ -20,7 +20,7 @@ class Abilities:
     extra: fields of the body that make it continue just that; of messages, those with a prefix.
     adds_bos: it puts the token that begins a text before a prompt itself.
     continues: a prefix of the assistant's turn is continued.
-    samples: one request brings several samples.
+    samples: it heeds the temperature. several: one request brings as many samples as it asks for.
     tells_stop: it says whether a stop string or the end of the turn ended a sample. One that does
         not is read as a stream, which is cut off at the stop string.
     seeds: it takes one. logprobs, usage: it gives them.
@@ -32,6 +32,7 @@ class Abilities:
     adds_bos: bool = False
     continues: bool = True
     samples: bool = True
+    several: bool = True
     tells_stop: bool = True
     seeds: bool = True
     logprobs: bool = True
@@ -66,9 +67,14 @@ class Wire:
     def requests(self, ask: Ask) -> list[Request]:
         """The requests that make up an ask; a greedy one needs one sample, whatever its `n`.
 
-        Raises `RefusedError` for a prompt that is too long, or a prefix that cannot be continued.
+        Raises `RefusedError` for what the server cannot do, and for a prompt that is too long.
         """
         can = self.abilities
+        if ask.temperature > 0 and not can.samples:
+            raise RefusedError(
+                "this server says the same at any temperature, so there is nothing to search; "
+                'transformers serve samples if generation_config.json has "do_sample": true'
+            )
         prompt, length = self._prompt(ask.prompt)
         max_tokens = ask.max_tokens
         if can.context is not None and length is not None:
@@ -77,7 +83,7 @@ class Wire:
             max_tokens = min(max_tokens, can.context - length)
         streamed = bool(ask.stop) and not can.tells_stop
         wanted = 1 if ask.temperature == 0 else ask.n
-        each = wanted if can.samples and not streamed else 1
+        each = wanted if can.several and not streamed else 1
         body = {
             "model": self.model,
             **prompt,

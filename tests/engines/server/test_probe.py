@@ -1,0 +1,174 @@
+"""What servers cannot do is found out, worked round where that is possible, and told."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from tests.engines.server.conftest import SOLVE, STEP, Opened, answer, answers
+
+from whorl.ask import Ask, Failure, Prompt
+from whorl.errors import UserError
+from whorl.models import POLICY
+
+Server = Callable[..., str]
+WHOLE = Ask(SOLVE, max_tokens=400, seed=3)
+
+
+def table(caplog: pytest.LogCaptureFixture) -> dict[str, str]:
+    rows = (line.split("  ", 1) for line in caplog.messages[-1].splitlines())
+    return {name.strip(): said.strip() for name, said in rows}
+
+
+@pytest.fixture(autouse=True)
+def told(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "whorl.engines")
+
+
+def test_a_server_that_can_do_everything(
+    rig_server: Server, opened: Opened, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = opened(rig_server(tokenizer=str(POLICY)))
+    assert table(caplog)["prompts"].startswith("token ids")
+    assert table(caplog)["context"] == "4,096 tokens"
+    replies = answer(engine, STEP)
+    assert len({reply.text for reply in replies}) == 3
+    assert {reply.finished for reply in replies} == {"stop", "eos"}  # as this seed has it
+    assert all(reply.logprob is not None for reply in replies)
+    assert [reply.prompt_tokens > 0 for reply in replies] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("lack", "row", "said"),
+    [
+        ("n", "several at once", "no"),
+        ("stop_reason", "stop strings", "not told"),
+        ("stop", "stop strings", "not told"),
+        ("logprobs", "log-probabilities", "no"),
+        ("ids", "prompts", "text"),
+        ("usage", "tokens are counted", "here"),
+        ("extras", "prompts", "token ids"),
+        ("context", "context", "not said"),
+    ],
+)
+def test_a_step_is_the_same_whatever_a_server_lacks(
+    lack: str,
+    row: str,
+    said: str,
+    rig_server: Server,
+    opened: Opened,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    whole = answer(opened(rig_server(tokenizer=str(POLICY))), STEP)
+    replies = answer(opened(rig_server(tokenizer=str(POLICY), lacks=[lack])), STEP)
+    assert table(caplog)[row].startswith(said)
+    assert (replies[0].text, replies[0].finished) == (whole[0].text, whole[0].finished)
+    assert len(replies) == 3
+    assert all("\n\n" not in reply.text for reply in replies)
+    assert all(0 < reply.tokens < 64 for reply in replies)
+
+
+@pytest.mark.parametrize("lack", ["stop_reason", "stop"])
+def test_the_end_of_the_turn_is_no_stop_string(
+    lack: str, rig_server: Server, opened: Opened
+) -> None:
+    ends = [
+        answer(opened(rig_server(tokenizer=str(POLICY), lacks=lacks)), replace(STEP, prompt=last))
+        for lacks in ((), (lack,))
+        for last in [replace(SOLVE, prefix="We add 7 and 5.\n\n" * 7)]
+    ]
+    assert "eos" in {reply.finished for reply in ends[0]}
+    assert ends[0][0].finished == ends[1][0].finished
+
+
+def test_a_missing_finish_reason_is_made_up_for(rig_server: Server, opened: Opened) -> None:
+    engine = opened(rig_server(tokenizer=str(POLICY), lacks=["finish_reason"]))
+    (whole,), (short,) = answer(engine, WHOLE), answer(engine, replace(WHOLE, max_tokens=5))
+    assert (whole.finished, short.finished) == ("eos", "length")
+    assert short.tokens == 5
+
+
+def test_without_completions_the_conversation_is_continued(
+    rig_server: Server, opened: Opened, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = opened(rig_server(tokenizer=str(POLICY), lacks=["completions"]))
+    assert table(caplog)["prompts"].startswith("messages")
+    assert table(caplog)["a prefix is continued"] == "yes"
+    assert len(answer(engine, replace(STEP, prompt=replace(SOLVE, prefix="First, 7.\n\n")))) == 3
+
+
+def test_where_a_prefix_cannot_be_continued_whole_solutions_are_left(
+    rig_server: Server, opened: Opened, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = rig_server(lacks=["completions", "continuation"])
+    engine = opened(url, tokenizer=None)
+    assert table(caplog)["a prefix is continued"].startswith("no")
+    (whole,) = answer(engine, WHOLE)
+    assert whole.finished == "eos"
+    (failure,) = answers(engine, [Ask(Prompt("", "Problem: x", "Step 1"))])
+    assert isinstance(failure, Failure)
+    assert "continue a prefix" in failure.error
+
+
+def test_a_server_without_temperature_answers_greedy_asks_only(
+    rig_server: Server, opened: Opened, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = opened(rig_server(tokenizer=str(POLICY), lacks=["temperature"]))
+    assert table(caplog)["samples"].startswith("no")
+    greedy, sampled = answers(engine, [replace(WHOLE, temperature=0.0), WHOLE])
+    assert not isinstance(greedy, Failure)
+    assert isinstance(sampled, Failure)
+
+
+def test_a_greedy_ask_is_sampled_once(rig_server: Server, opened: Opened) -> None:
+    engine = opened(rig_server(tokenizer=str(POLICY)))
+    first, second = answer(engine, replace(WHOLE, n=2, temperature=0.0))
+    assert first.text == second.text
+    assert first.tokens > 0 == second.tokens
+
+
+def test_what_cannot_be_used_is_refused_at_the_start(rig_server: Server, opened: Opened) -> None:
+    url = rig_server(tokenizer=str(POLICY))
+    with pytest.raises(UserError, match="lists rig"):
+        opened(url, model="another")
+    with pytest.raises(UserError, match="is the server running"):
+        opened("http://127.0.0.1:9/v1")
+    with pytest.raises(UserError, match="no tokenizer folder"):
+        opened(url, tokenizer="nowhere")
+    with pytest.raises(UserError, match="differ in several"):
+        opened(url, rig_server(tokenizer=str(POLICY), lacks=["n"]))
+
+
+def test_another_models_tokenizer_is_noticed(
+    rig_server: Server, opened: Opened, llama: Callable[..., object]
+) -> None:
+    url = rig_server(tokenizer=str(POLICY), lacks=["ids"])
+    with pytest.raises(UserError, match="not that of its model"):
+        opened(url, tokenizer=llama())
+
+
+def test_a_key_opens_the_server_and_is_never_said(
+    rig_server: Server,
+    opened: Opened,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    url = rig_server(key="sesame", tokenizer=str(POLICY))
+    with pytest.raises(UserError, match="OPENAI_API_KEY"):
+        opened(url)
+    monkeypatch.setenv("RIG_KEY", "wrong-sesame")
+    with pytest.raises(UserError, match="RIG_KEY") as refused:
+        opened(url, key="RIG_KEY")
+    assert "sesame" not in str(refused.value)
+    monkeypatch.setenv("RIG_KEY", "sesame")
+    assert answer(opened(url, key="RIG_KEY"), STEP)
+    assert "sesame" not in caplog.text
+
+
+def test_a_prompt_longer_than_the_context_fails_alone(rig_server: Server, opened: Opened) -> None:
+    engine = opened(rig_server(tokenizer=str(POLICY), context=100))
+    long = replace(STEP, prompt=replace(SOLVE, prefix="We add 7 and 5.\n\n" * 20))
+    failure, replies = answers(engine, [long, replace(STEP, max_tokens=4000)])
+    assert isinstance(failure, Failure)
+    assert "the model takes 100" in failure.error
+    assert not isinstance(replies, Failure)  # what is left of the context is enough

@@ -1,0 +1,168 @@
+"""Requests get their answers, whatever becomes of a server on the way."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from types import ModuleType
+
+import pytest
+from tests.engines.server.conftest import SOLVE, STEP, Opened, answer, answers
+
+from whorl.ask import Ask, Failure, Replies
+from whorl.engines.server import transport
+from whorl.errors import UserError
+from whorl.models import POLICY
+
+Server = Callable[..., str]
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Repeat at once, so that tests are quick."""
+    monkeypatch.setattr(transport, "_PAUSE", 0.01)
+
+
+def asks(count: int) -> list[Ask]:
+    """About as many questions, each alone in its samples."""
+    prompts = [replace(SOLVE, user=f"{SOLVE.user} {number} + 4?") for number in range(count)]
+    return [replace(STEP, prompt=prompt, seed=number) for number, prompt in enumerate(prompts)]
+
+
+def said(found: list[Replies | Failure]) -> list[list[str]]:
+    failures = [one.error for one in found if isinstance(one, Failure)]
+    assert not failures, failures[0]
+    return [[reply.text for reply in one] for one in found if not isinstance(one, Failure)]
+
+
+@pytest.mark.parametrize(
+    ("fault", "settings"),
+    [
+        ("500", {}),
+        ("503", {"retry_after": 0.02}),
+        ("429", {"retry_after": 0.02}),
+        ("cut", {}),
+        ("malformed", {}),
+        ("count", {}),
+        ("slow", {"drip": 5.0}),
+    ],
+)
+def test_what_passes_is_tried_again_and_changes_nothing(
+    fault: str,
+    settings: dict[str, float],
+    rig_server: Server,
+    opened: Opened,
+) -> None:
+    calm = opened(rig_server(tokenizer=str(POLICY)))
+    rough = opened(
+        rig_server(tokenizer=str(POLICY), faults={fault: 0.2}, seed=3, **settings), timeout=0.3
+    )
+    assert said(answers(rough, asks(60))) == said(answers(calm, asks(60)))
+
+
+def test_what_does_not_pass_fails_that_ask_alone(
+    rig_server: Server, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "_TRIES", 2)
+    engine = opened(rig_server(tokenizer=str(POLICY), faults={"500": 0.3}, seed=2))
+    found = answers(engine, asks(100))
+    failures = [one.error for one in found if isinstance(one, Failure)]
+    assert 0 < len(failures) < 30  # less than without a second try
+    assert "500" in failures[0]
+    assert "\n" not in failures[0]
+
+
+@pytest.mark.parametrize("fault", ["empty", "repeat"])
+def test_strange_samples_are_samples(fault: str, rig_server: Server, opened: Opened) -> None:
+    engine = opened(rig_server(tokenizer=str(POLICY), faults={fault: 0.5}, seed=3))
+    texts = said(answers(engine, [replace(ask, stop=()) for ask in asks(20)]))
+    assert len(texts) == 20
+
+
+def test_a_busy_server_is_given_less_and_everything_is_answered(
+    rig_server: Server, opened: Opened, rig: ModuleType
+) -> None:
+    url = rig_server(tokenizer=str(POLICY), latency=0.005, limit=12, retry_after=0.01)
+    assert len(said(answers(opened(url), asks(300)))) == 300
+    statuses = rig.stats(url)["statuses"]
+    assert 0 < statuses["429"] < 300  # of the first 64 sent at once, and few after that
+
+
+def test_no_more_is_in_flight_than_allowed(
+    rig_server: Server, opened: Opened, rig: ModuleType
+) -> None:
+    url = rig_server(tokenizer=str(POLICY), latency=0.005)
+    said(answers(opened(url, in_flight=7), asks(60)))
+    assert rig.stats(url)["peak"] == 7
+
+
+def test_one_question_goes_to_one_server_and_all_have_work(
+    rig_server: Server, opened: Opened, rig: ModuleType
+) -> None:
+    urls = [rig_server(tokenizer=str(POLICY), cache=True) for _ in range(2)]
+    before = [rig.stats(url)["requests"] for url in urls]
+    engine = opened(*urls)
+    prefixes = [replace(ask, prompt=replace(ask.prompt, prefix="3")) for ask in asks(40)]
+    said(answers(engine, asks(40)))
+    found = answers(engine, prefixes)
+    counts = [rig.stats(url)["requests"] - was for url, was in zip(urls, before, strict=True)]
+    assert min(counts) >= 16
+    known = [one[0].cached_tokens for one in found if not isinstance(one, Failure)]
+    assert all(known)
+
+
+def test_where_one_server_is_lost_the_other_goes_on(opened: Opened, rig: ModuleType) -> None:
+    with ExitStack() as first, rig.running(rig.Rig(tokenizer=str(POLICY))) as there:
+        here = first.enter_context(rig.running(rig.Rig(tokenizer=str(POLICY), latency=0.05)))
+        engine = opened(here, there)
+        for ticket, ask in enumerate(asks(40)):
+            engine.submit(ticket, ask)
+        found = dict(engine.poll(0.01))
+        first.close()  # in the middle
+        while len(found) < 40:
+            found.update(engine.poll(0.1))
+        said(list(found.values()))
+
+
+def test_a_server_that_comes_back_is_used_again(opened: Opened, rig: ModuleType) -> None:
+    settings = rig.Rig(tokenizer=str(POLICY), latency=0.05)
+    with rig.running(settings) as url:
+        engine = opened(url)
+        for ticket, ask in enumerate(asks(40)):
+            engine.submit(ticket, ask)
+        found = dict(engine.poll(0.01))
+    port = int(url.split(":")[2].partition("/")[0])
+    found.update(engine.poll(0.1))
+    with rig.running(settings, port=port):
+        while len(found) < 40:
+            found.update(engine.poll(0.1))
+    said(list(found.values()))
+
+
+def test_when_all_servers_are_lost_the_run_ends_and_says_how_to_go_on(
+    opened: Opened, rig: ModuleType
+) -> None:
+    with rig.running(rig.Rig(tokenizer=str(POLICY))) as url:
+        engine = opened(url, patience=0.1)
+        assert answer(engine, STEP)
+    engine.submit(1, STEP)
+    end = time.monotonic() + 20
+    with pytest.raises(UserError, match="start the server, then repeat"):
+        while time.monotonic() < end:
+            engine.poll(0.1)
+
+
+def test_errors_are_one_line_without_the_key() -> None:
+    async def check() -> str:
+        address = transport.Address(("http://host/v1",))
+        link = transport.Transport(address, "sesame")
+        try:
+            return link._redacted("bad key sesame")
+        finally:
+            await link.close()
+
+    assert "sesame" not in asyncio.run(check())
+    long = transport._message('{"error": {"message": "two\\nlines ' + "x" * 1000 + '"}}')
+    assert "\n" not in long
+    assert len(long) < 250
