@@ -1,5 +1,6 @@
 """The one scheduler: keeps many searches in flight over the engines that answer their asks."""
 
+import gc
 import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -58,6 +59,16 @@ def drive(
     """
     if width < 1:
         raise ValueError(f"width must be at least 1, not {width}")
+    gc.freeze()  # models and libraries: looking through them for garbage costs a third of a search
+    try:
+        yield from _drive(searches, engines, width, seed)
+    finally:
+        gc.unfreeze()
+
+
+def _drive(
+    searches: Iterable[tuple[str, Moves[T]]], engines: Mapping[str, Engine], width: int, seed: int
+) -> Iterator[Finished[T]]:
     source = iter(searches)
     ready: deque[_Open[T]] = deque()
     waiting: dict[int, tuple[_Open[T], int, Ask]] = {}
