@@ -26,3 +26,11 @@ def easy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("problems") / "easy.jsonl"
     write_problems(path, problems("pool", 8, seed=0, levels=[1]))
     return path
+
+
+@pytest.fixture(scope="session")
+def held(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight others to measure on."""
+    path = tmp_path_factory.mktemp("problems") / "held.jsonl"
+    write_problems(path, problems("test", 8, seed=0, levels=[1]))
+    return path

@@ -41,7 +41,9 @@ def test_trees_are_shown(whorl, run: Path) -> None:
     assert missing.exit_code == 2 and "holds no tree of problem 'none'" in missing.stderr
 
 
-def test_harvest_train_evaluate_report(whorl, run: Path, easy: Path, tmp_path: Path) -> None:
+def test_harvest_train_evaluate_report(
+    whorl, run: Path, easy: Path, held: Path, tmp_path: Path
+) -> None:
     harvested = whorl("harvest", run)
     assert harvested.exit_code == 0, harvested.output
     examples = list(read_examples(run / "examples.jsonl"))
@@ -61,16 +63,31 @@ def test_harvest_train_evaluate_report(whorl, run: Path, easy: Path, tmp_path: P
     assert f"wrote {tuned}: model after 1 steps" in trained.stderr
 
     before, after = tmp_path / "before.jsonl", tmp_path / "after.jsonl"
-    common = ("--problems", easy, "--max-tokens", "120", "--processes", 0)
-    assert whorl("evaluate", "--model", MODEL, "--out", before, *common).exit_code == 0
-    compared = whorl(
-        *("evaluate", "--model", f"local:{tuned}", "--out", after, *common),
-        *("--against", before, "--json"),
-    )
+    common = ("--max-tokens", "120", "--processes", 0)
+    evaluate = ("evaluate", *common, "--problems", held, "--out")
+    assert whorl(*evaluate, before, "--model", MODEL).exit_code == 0
+    compared = whorl(*evaluate, after, "--model", f"local:{tuned}", "--against", before, "--json")
     assert compared.exit_code == 0, compared.output
+    assert "prompt    whorl: system 'Solve" in compared.stdout
+    assert "decoding  1 sample, greedy, top_p 1.0, at most 120 tokens, seed 0" in compared.stdout
+    assert "training  none of the questions" in compared.stdout
     assert "pass@1" in compared.stdout and "p = " in compared.stdout
     found = json.loads(compared.stdout.splitlines()[-1])
     assert found["problems"] == found["against"]["problems"] == 8
+
+    mine = ("evaluate", *common, "--problems", easy, "--model", f"local:{tuned}")
+    refused = whorl(*mine, "--out", tmp_path / "seen.jsonl")
+    taught = {example.prompt.user for example in read_examples(fewer)}
+    assert refused.exit_code == 2 and not list(tmp_path.glob("seen*"))
+    assert f"was trained on {len(taught)} of the questions in {easy}" in refused.stderr
+    allowed = whorl(*mine, "--out", tmp_path / "seen.jsonl", "--allow-seen")
+    assert allowed.exit_code == 0, allowed.output
+    assert f"SEEN: it was trained on {len(taught)} of the questions" in allowed.stdout
+    said = json.loads((tmp_path / "seen.setup.json").read_text())
+    assert said["about"]["trained_on"] == len(taught)
+    told = ("evaluate", *common, "--problems", easy, "--model", MODEL, "--trained-on", run)
+    refused = whorl(*told, "--out", tmp_path / "told.jsonl")
+    assert refused.exit_code == 2 and "was trained on 8 of the questions" in refused.stderr
 
     page = tmp_path / "page.html"
     reported = whorl("report", run, "--out", page)
@@ -89,15 +106,18 @@ def test_the_same_command_again_asks_nothing(whorl, run: Path, easy: Path) -> No
     assert (run / "trees.jsonl").read_bytes() == trees
 
 
-def test_a_run_file_plays_the_whole_loop(whorl, easy: Path, tmp_path: Path) -> None:
+def test_a_run_file_plays_the_whole_loop(whorl, easy: Path, held: Path, tmp_path: Path) -> None:
     file, run = tmp_path / "run.toml", tmp_path / "run"
     file.write_text(
-        f'run = "{run}"\nproblems = "{easy}"\ntest = "{easy}"\nrecipe.name = "rft"\n'
+        f'run = "{run}"\nproblems = "{easy}"\ntest = "{held}"\nrecipe.name = "rft"\n'
         f'engines.policy = "{MODEL}"\nengines.processes = 0\nevaluate.max_tokens = 120\n'
     )
     changes = ("--set", "recipe.samples=2", "--set", "recipe.sampling.solution_tokens=120")
     planned = whorl("run", file, *changes, "--dry-run")
     assert planned.exit_code == 0 and "recipe.samples = 2" in planned.stdout
+    assert not run.exists()
+    refused = whorl("run", file, *changes, "--set", f"test={easy}")
+    assert refused.exit_code == 2 and "8 problems are both in" in refused.stderr
     assert not run.exists()
     played = whorl("run", file, *changes, "--set", "train.epochs=1", "--set", "limit=3")
     assert played.exit_code == 0, played.output
@@ -113,10 +133,10 @@ def test_a_run_file_plays_the_whole_loop(whorl, easy: Path, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("file", sorted((ROOT / "runs").glob("*.toml")), ids=lambda f: f.stem)
 def test_the_run_files_that_come_along_can_be_played(
-    whorl, easy: Path, monkeypatch: pytest.MonkeyPatch, file: Path
+    whorl, easy: Path, held: Path, monkeypatch: pytest.MonkeyPatch, file: Path
 ) -> None:
     monkeypatch.chdir(ROOT)
-    here = (f"problems={easy}", f"test={easy}", "engines.processes=0", "holdout=0.5")
+    here = (f"problems={easy}", f"test={held}", "engines.processes=0", "holdout=0.5")
     planned = whorl("run", file, *(p for change in here for p in ("--set", change)), "--dry-run")
     assert planned.exit_code == 0, planned.output
     lines = planned.stdout.splitlines()

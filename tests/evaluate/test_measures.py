@@ -1,35 +1,23 @@
 import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import combinations
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whorl.ask import Ask, Replies, Reply
-from whorl.engines.function import Function
 from whorl.errors import UserError
 from whorl.evaluate import (
-    Decoding,
     Score,
-    Setup,
-    evaluate,
+    macro_rate,
     paired,
     pass_at,
-    read_scores,
+    sensible,
     summarise,
     wilson,
-    write_scores,
 )
-from whorl.evaluate import score as scored
-from whorl.evaluate.measures import bootstrap
-from whorl.problem import Problem
-
-TEN = [Problem(str(n), f"What is {n} + {n}?", str(2 * n), level=str(n % 2)) for n in range(10)]
+from whorl.evaluate.measures import bootstrap, majority_rates
 
 
 def score(right: Sequence[float | None], id: str = "a", level: str = "", **rest) -> Score:
@@ -39,17 +27,6 @@ def score(right: Sequence[float | None], id: str = "a", level: str = "", **rest)
 
 def scores(right: Sequence[float]) -> list[Score]:
     return [score([r], id=str(i)) for i, r in enumerate(right)]
-
-
-def solves(ask: Ask) -> Replies:
-    """Right below 5, wrong from 5, cut off at 7, no sense at 9; fails at 8."""
-    number = int(ask.prompt.user.split()[3])
-    if number == 8:
-        raise RuntimeError("out of memory")
-    text = f"Double it.\n\nThe answer is \\boxed{{{2 * number + (number >= 5)}}}."
-    text = {7: "Double it.\n\nSo", 9: "I give up."}.get(number, text)
-    finished = "length" if number == 7 else "eos"
-    return (Reply(text, finished=finished, tokens=3),) * ask.n
 
 
 @given(st.integers(1, 9), st.data())
@@ -163,6 +140,7 @@ def test_the_summary_counts_apart_what_is_not_right() -> None:
         ((None, None, "4"), (0.0, 0.0, 1.0), 1.0),  # no answer is no vote
         ((None, None, None), (0.0, 0.0, 0.0), 0.0),
         (("x", "x", "4"), (None, None, 1.0), 0.0),  # undecided is not right
+        (("3", "1/2", "0.5"), (0.0, 1.0, 1.0), 1.0),  # equal answers are one vote
     ],
 )
 def test_the_majority_decides(
@@ -179,82 +157,57 @@ def test_too_few_attempts_are_refused() -> None:
         summarise([])
 
 
-def test_evaluating_attempts_every_problem() -> None:
-    engine = Function(solves)
-    records = {r.problem.id: r for r in evaluate(TEN, {"policy": engine}, setup=Setup())}
-    found = {id: scored(record) for id, record in records.items()}
-    assert sorted(found) == [problem.id for problem in TEN]
-    assert [found[str(n)].right for n in range(8)] == [(1.0,)] * 5 + [(0.0,)] * 3
-    assert found["3"] == Score("3", "1", (1.0,), ("6",))
-    assert (found["7"].answers, found["7"].cut) == ((None,), 1)
-    assert found["8"].error == "policy: RuntimeError: out of memory"
-    summary = summarise(list(found.values()))
-    assert summary.passed == {1: wilson(5, 10)}
-    assert (summary.failed, summary.unanswered, summary.cut) == (1, 2, 1)
-    assert {level: (n, rate.value) for level, (n, rate) in summary.levels.items()} == {
-        "0": (5, 0.6),
-        "1": (5, 0.4),
-    }
-
-
-def test_what_comparison_cannot_settle_goes_to_the_judge() -> None:
-    problem = Problem("p", "Factor it.", "(x-1)(x+1)")
-    replies = [r"\boxed{x^2-1}", r"\boxed{x^2-2}", r"\boxed{x^{2^2}}"]
-    verdicts = {"x^2-1": 1.0, "x^2-2": 0.0, "x^{2^2}": None}
-    engines = {
-        "policy": Function(lambda ask: tuple(Reply(text) for text in replies)),
-        "judge": Function(lambda ask: (Reply(value=verdicts[ask.prompt.prefix]),)),
-    }
-    setup = Setup(decoding=Decoding(n=3, temperature=0.7))
-    (record,) = evaluate([problem], engines, setup=setup)
-    found = scored(record)
-    assert found.right == (1.0, 0.0, None)
-
-
-def test_attempts_are_asked_as_told() -> None:
-    asked: list[Ask] = []
-
-    def answer(ask: Ask) -> Replies:
-        asked.append(ask)
-        return (Reply(r"\boxed{0}"),) * ask.n
-
-    decoding = Decoding(n=4, temperature=0.8, top_p=0.9, max_tokens=77)
-    setup = Setup(decoding=decoding)
-    list(evaluate(TEN[:2], {"policy": Function(answer)}, setup=setup, seed=3))
-    assert {(a.n, a.temperature, a.top_p, a.max_tokens) for a in asked} == {(4, 0.8, 0.9, 77)}
-    assert len({a.seed for a in asked}) == 2
-
-
-@pytest.mark.parametrize("wrong", [{"n": 0}, {"max_tokens": 0}, {"n": 2}])
-def test_decoding_is_checked(wrong: dict[str, int]) -> None:
-    with pytest.raises(UserError):
-        Decoding(**wrong)
-
-
-def test_scores_survive_the_disk_in_an_order_of_their_own(tmp_path: Path) -> None:
-    found = [
-        score([1.0, None], "b", "2", answers=("½", None), cut=1),
-        Score("a", "", (), (), error="policy: no"),
-    ]
-    assert write_scores(tmp_path / "scores.jsonl", found) == 2
-    assert read_scores(tmp_path / "scores.jsonl") == [found[1], found[0]]
-    write_scores(tmp_path / "again.jsonl", found[::-1])
-    assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "scores.jsonl").read_bytes()
+@given(st.lists(st.sampled_from(["1", "2", None]), min_size=1, max_size=12), st.integers(1, 12))
+def test_a_majority_of_k_is_the_mean_over_groups_of_k(answers: list[str | None], k: int) -> None:
+    k = min(k, len(answers))
+    right = tuple(float(answer == "1") for answer in answers)
+    groups = [answers[i : i + k] for i in range(0, len(answers) - k + 1, k)]
+    wins = []
+    for group in groups:
+        ones, twos = group.count("1"), group.count("2")
+        first = next((each for each in group if each), None)
+        wins.append(ones > twos or (ones == twos and first == "1"))
+    found = majority_rates([Score("a", "", right, tuple(answers))], [k])
+    assert found[k].value == pytest.approx(sum(wins) / len(wins))
 
 
 @pytest.mark.parametrize(
-    "line", ["{", "[]", "{}", '{"id":"a","level":"","right":[2],"answers":[]}']
+    ("samples", "ks"), [(1, [1]), (2, [1, 2]), (6, [1, 2, 4, 6]), (64, [1, 2, 4, 8, 16, 32, 64])]
 )
-def test_a_bad_line_of_scores_is_named(tmp_path: Path, line: str) -> None:
-    path = tmp_path / "scores.jsonl"
-    write_scores(path, [score([1.0])])
-    path.write_text(path.read_text() + line + "\n")
-    with pytest.raises(UserError, match=r"scores\.jsonl:2: "):
-        read_scores(path)
-    with pytest.raises(UserError, match="cannot be read"):
-        read_scores(tmp_path / "none.jsonl")
+def test_the_ks_worth_telling(samples: int, ks: list[int]) -> None:
+    assert sensible(samples) == ks
 
 
-def test_importing_loads_no_scipy() -> None:
-    code = "import sys, whorl.evaluate; sys.exit(any(m in sys.modules for m in ('scipy', 'numpy')))"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+def test_levels_and_subjects_are_told_apart() -> None:
+    found = [
+        score([1.0], "a", "10", subject="algebra"),
+        score([0.0], "b", "2", subject="geometry"),
+        score([1.0], "c", "hard", subject="algebra"),
+    ]
+    summary = summarise(found)
+    assert list(summary.levels) == ["2", "10", "hard"]
+    assert {name: (n, rate.value) for name, (n, rate) in summary.subjects.items()} == {
+        "algebra": (2, 1.0),
+        "geometry": (1, 0.0),
+    }
+
+
+def test_the_bootstrap_of_a_difference_counts_all_attempts() -> None:
+    """First attempts alike; of the others, one in four is better. The bootstrap agrees with the
+    normal interval of a mean of differences."""
+    before = [score([1.0, 0.0], id=str(i)) for i in range(400)]
+    after = [score([1.0, float(i % 4 == 0)], id=str(i)) for i in range(400)]
+    result = paired(before, after)
+    assert (result.fixed, result.broken, result.p_value) == (0, 0, 1.0)
+    deviation = 0.5 * (0.25 * 0.75) ** 0.5
+    assert result.mean.value == pytest.approx(0.125)
+    assert result.mean.low == pytest.approx(0.125 - 1.96 * deviation / 20, abs=0.002)
+    assert result.mean.high == pytest.approx(0.125 + 1.96 * deviation / 20, abs=0.002)
+
+
+def test_a_mean_over_benchmarks_counts_each_the_same() -> None:
+    small, large = [1.0, 0.0] * 50, [1.0] * 900 + [0.0] * 100
+    rate = macro_rate([small, large])
+    assert rate.value == pytest.approx(0.7)
+    spread = (0.25 / 100 + 0.09 / 1000) ** 0.5 / 2
+    assert rate.high - rate.low == pytest.approx(2 * 1.96 * spread, rel=0.08)
