@@ -213,16 +213,22 @@ class Purse:
         self.spent = Spent(budget.prices)
         self._limits = budget.run
         self._in_flight = 0
+        self._ended = ""
         self._start = time.monotonic()
-        self._before = (0, 0, 0.0)
+        self._before: tuple[float, float, float] = (0, 0, 0.0)
 
     def count(self, earlier: Iterable[tuple[str, Usage]]) -> None:
         """Count what a journal of the run has on record, as usage by role."""
         if self.budget == Budget():
             return  # it takes a while to look, and nothing depends on it
+        then = self._now
         for role, usage in earlier:
             self.spent.add(role, usage)
-        self._before = (self.spent.tokens, self.spent.requests, self.spent.money)
+        tokens, requests, money = (
+            before + now - last
+            for before, now, last in zip(self._before, self._now, then, strict=True)
+        )
+        self._before = tokens, requests, money
 
     def limit(self, moves: Moves[T]) -> Moves[T]:
         """A search `within` the budget of a problem."""
@@ -230,22 +236,26 @@ class Purse:
         return moves if limits == Limits() else within(moves, limits, self.budget.prices)
 
     @property
-    def reached(self) -> str:
-        """The limit that allows not one more request, as a setting; empty while there is none."""
+    def ended(self) -> str:
+        """The limit that was reached, as a setting; empty as long as asks are passed on."""
         passed = time.monotonic() - self._start
-        return self._limits.reached(self.spent, self._in_flight + 1, passed)
+        self._ended = self._ended or self._limits.reached(self.spent, self._in_flight + 1, passed)
+        return self._ended
 
     @property
     def seconds_left(self) -> float | None:
-        """Until a limit is reached, if spending goes on as in this call; None if none is near."""
+        """Until a limit is reached, if spending goes on as in this call; None if there is none."""
         passed = time.monotonic() - self._start
-        now = (self.spent.tokens, self.spent.requests, self.spent.money)
         limits = (self._limits.tokens, self._limits.requests, self._limits.money)
         left = [] if self._limits.seconds is None else [self._limits.seconds - passed]
-        for limit, before, after in zip(limits, self._before, now, strict=True):
-            if limit is not None and after > before:
-                left.append((limit - after) * passed / (after - before))
+        for limit, before, now in zip(limits, self._before, self._now, strict=True):
+            if limit is not None and now > before:
+                left.append((limit - now) * passed / (now - before))
         return max(0.0, min(left)) if left else None
+
+    @property
+    def _now(self) -> tuple[float, float, float]:
+        return self.spent.tokens, self.spent.requests, self.spent.money
 
     def wrap(self, engine: Engine) -> Engine:
         """An engine whose asks are paid from here; once the purse is empty it answers `SPENT`."""
@@ -263,7 +273,7 @@ class _Paid:
 
     def submit(self, ticket: int, ask: Ask) -> None:
         if _paid(ask):
-            if self._purse.reached:
+            if self._purse.ended:
                 self._refused.append((ticket, SPENT))
                 return
             self._purse._in_flight += 1

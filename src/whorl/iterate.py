@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 
 from whorl import __version__, findings, stages
 from whorl.ask import Engine, Role
+from whorl.budget import Budget, Purse
 from whorl.data.atomic import replacing
 from whorl.data.contamination import seen
 from whorl.data.content import content, model_content
@@ -96,6 +97,7 @@ class Run:
     width: searches in flight.
     limit: only the first so many problems.
     skip_bad: pass over bad lines of problems.
+    budget: what growing may spend, over all rounds; measuring is not counted.
     """
 
     run: Path
@@ -113,6 +115,7 @@ class Run:
     skip_bad: bool = False
     train: Training = Training()  # noqa: RUF009 (frozen)
     evaluate: Decoding = Decoding()  # noqa: RUF009 (frozen)
+    budget: Budget = Budget()  # noqa: RUF009 (frozen)
 
     def __post_init__(self) -> None:
         for name in ("rounds", "width", "limit"):
@@ -237,15 +240,25 @@ def check(run: Run) -> Survey:
 
 
 def grow(
-    folder: RunFolder, run: Run, prepared: Ready, watch: Watch, *, last: Path | None = None
+    folder: RunFolder,
+    run: Run,
+    prepared: Ready,
+    watch: Watch,
+    *,
+    last: Path | None = None,
+    purse: Purse | None = None,
 ) -> Grown:
-    """Grow the trees of `run.problems` into `folder`. last: the trees of the round before."""
+    """Grow the trees of `run.problems` into `folder`.
+
+    last: the trees of the round before.
+    purse: what earlier rounds have left of the budget; None if there were none.
+    """
     found = prepared.found
     if found.bad:
         watch.say(f"passed over {found.bad:,} bad lines of {run.problems} ({found.first_bad})")
     progress = Progress(total=found.problems * len(run.recipe.arms()))
     name = re.sub(r"(?<!^)(?=[A-Z])", "_", type(run.recipe).__name__).lower()
-    plan = Plan(run.recipe, name, run.seed, run.width)
+    plan = Plan(run.recipe, name, run.seed, run.width, purse or Purse(run.budget))
     with watch.stage("grow", progress):
         grown = stages.grow(
             folder,
@@ -334,12 +347,21 @@ class Round:
     seconds: float
 
 
+class Unfinished(Exception):
+    """The budget ended while a round grew its trees in `folder`, of which there are `grown`."""
+
+    def __init__(self, folder: Path, grown: Grown) -> None:
+        super().__init__(f"the budget is spent: {grown.limit}")
+        self.folder = folder
+        self.grown = grown
+
+
 @dataclass(frozen=True, slots=True)
-class _Spent:
+class _Took:
     seconds: float
 
     @classmethod
-    def since(cls, start: float) -> "_Spent":
+    def since(cls, start: float) -> "_Took":
         return cls(time.monotonic() - start)
 
 
@@ -349,8 +371,9 @@ def iterate(folder: RunFolder, run: Run, watch: Watch) -> list[Round]:
     Every round has a run folder of its own, `round-1` and so on. What a stage found is written
     last, so the same call skips stages that are complete and goes on in the one that is not.
     With `run.patience` it may end early. It then says why, and which model is the best; all of them
-    are kept.
+    are kept. Raises `Unfinished` where the budget ends first.
     """
+    purse = Purse(run.budget)
     base = model_folder(run.engines.policy)  # raises before anything is grown
     rounds: list[Round] = []
     _scores(folder, run, 0, watch)
@@ -359,13 +382,13 @@ def iterate(folder: RunFolder, run: Run, watch: Watch) -> list[Round]:
         watch.say(f"round {number} of {run.rounds}: the policy is {run.engines.policy}")
         start = time.monotonic()
         with _round(folder, run, number) as inner:
-            grown, harvested, variety = _explore(inner, run, watch, _last(folder, number))
+            grown, harvested, variety = _explore(inner, run, watch, purse, _last(folder, number))
             trained = _learn(folder, run, number, base, watch)
             model = f"local:{inner.path / 'checkpoint'}"
             run = replace(run, seed=run.seed + 1, engines=replace(run.engines, policy=model))
             scores = _scores(folder, run, number, watch)
             watched.append(_watched(folder, run, number, watch))
-            spent = _once(inner.path / "seconds.json", _Spent, partial(_Spent.since, start))
+            took = _once(inner.path / "seconds.json", _Took, partial(_Took.since, start))
         rounds.append(
             Round(
                 number,
@@ -376,7 +399,7 @@ def iterate(folder: RunFolder, run: Run, watch: Watch) -> list[Round]:
                 model,
                 scores,
                 watched[-1],
-                spent.seconds,
+                took.seconds,
             )
         )
         with replacing(folder.metrics) as file:
@@ -453,7 +476,8 @@ def _best(models: Sequence[Path], values: Sequence[float]) -> str:
 
 def _round(folder: RunFolder, run: Run, number: int) -> RunFolder:
     """The folder of a round. Its settings are what its trees depend on, as for `whorl grow`."""
-    said = {name: folder.settings[name] for name in ("recipe", "problems", "engines")}
+    names = ("recipe", "problems", "engines", "budget")
+    said = {name: folder.settings[name] for name in names if name in folder.settings}
     said["seed"] = run.seed
     if number > 1:
         said["engines"] = {**said["engines"], "policy": run.engines.policy}
@@ -470,14 +494,20 @@ def _last(folder: RunFolder, number: int) -> Path | None:
 
 
 def _explore(
-    folder: RunFolder, run: Run, watch: Watch, last: Path | None
+    folder: RunFolder, run: Run, watch: Watch, purse: Purse, last: Path | None
 ) -> tuple[Grown, Harvested, Variety]:
     """Grow and harvest in one round's folder. last: the trees of the round before."""
 
     def grow_now() -> Grown:
         with ready(run) as prepared:
-            return grow(folder, run, prepared, watch, last=last)
+            grown = grow(folder, run, prepared, watch, last=last, purse=purse)
+        if grown.missing:
+            raise Unfinished(folder.path, grown)
+        return grown
 
+    if run.budget != Budget() and (folder.path / "grown.json").exists():  # it was paid for earlier
+        with Journal(folder.journal) as journal:
+            purse.count(journal.usage())
     grown = _once(folder.path / "grown.json", Grown, grow_now)
     harvested = _once(
         folder.path / "harvested.json",

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from whorl.budget import Budget
 from whorl.errors import UserError
 from whorl.example import Objective
 from whorl.iterate import Run
@@ -72,6 +73,12 @@ def read_recipe(table: Table, overrides: Sequence[str] = ()) -> Recipe:
 def read_settings(defaults: T, overrides: Sequence[str]) -> T:
     """A dataclass of settings with `KEY=VALUE` overrides applied."""
     return _build(type(defaults), override({}, overrides), base=defaults)
+
+
+def read_budget(overrides: Sequence[str]) -> Budget:
+    """A budget of those of the `KEY=VALUE` overrides that begin with `budget.`"""
+    own = [o for o in overrides if o.startswith("budget.")]
+    return _build(Budget, override({}, own).get("budget", {}), "budget.")
 
 
 def read_objective(defaults: Objective, overrides: Sequence[str]) -> Objective:

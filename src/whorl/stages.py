@@ -76,7 +76,8 @@ class Progress:
 class Grown:
     """What `grow` did: trees in the file, failed searches (key -> error), tokens generated now.
 
-    missing: searches that the run's budget did not last for; begun: those that have replies.
+    missing: searches that the run's budget did not last for; begun: those that have replies; limit:
+    the limit that was reached, as a setting.
     """
 
     trees: int
@@ -85,6 +86,7 @@ class Grown:
     recalled: int
     missing: int = 0
     begun: int = 0
+    limit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +169,15 @@ def grow(
     with replacing(folder.failures) as file:
         for key, error in sorted(failures.items()):
             file.write((json.dumps({"search": key, "error": error}) + "\n").encode())
-    missing = lacking - len(failures)
-    return Grown(trees, failures, progress.tokens, progress.recalled, missing, sum(suspended))
+    return Grown(
+        trees,
+        failures,
+        progress.tokens,
+        progress.recalled,
+        missing=lacking - len(failures),
+        begun=sum(suspended),
+        limit=purse.ended if suspended else "",
+    )
 
 
 def harvest(trees: Path, recipe: Recipe, out: Path) -> Harvested:

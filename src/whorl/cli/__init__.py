@@ -32,7 +32,7 @@ app = typer.Typer(
 
 @app.callback(
     epilog="Start with [bold]whorl demo[/bold]. Exit codes: 0 done, 1 some problems failed, "
-    "2 bad input, 130 stopped by Ctrl-C."
+    "2 bad input, 3 the budget ended first, 130 stopped by Ctrl-C."
 )
 def whorl() -> None:
     """Make language models better at mathematics by tree search.

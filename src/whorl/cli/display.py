@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +11,11 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from whorl.budget import Prices
 from whorl.stages import Progress
 
 EVERY = 10.0  # seconds between plain lines
+WINDOW = 30.0  # seconds that a rate is measured over
 
 
 class Display:
@@ -26,9 +29,17 @@ class Display:
     def stage(self, title: str, progress: Progress) -> Iterator[None]:
         """Show the counts of `progress` while the stage runs, and once more at its end."""
         start = time.monotonic()
+        recent = deque([(0.0, progress.tokens)])
 
         def line() -> Text:
-            return Text(f"{title}: {status(progress, time.monotonic() - start)}")
+            """With the rate of late."""
+            seconds = time.monotonic() - start
+            recent.append((seconds, progress.tokens))
+            while len(recent) > 2 and recent[1][0] < seconds - WINDOW:
+                recent.popleft()
+            (since, before), (_, now) = recent[0], recent[-1]
+            rate = (now - before) / (seconds - since) if seconds > since else 0.0
+            return Text(f"{title}: {status(progress, seconds, rate)}")
 
         try:
             if self._console.is_terminal:
@@ -43,7 +54,7 @@ class Display:
                 with _repeated(lambda: self.say(line().plain)):
                     yield
         finally:
-            self.say(line().plain)
+            self.say(f"{title}: {status(progress, time.monotonic() - start)}")
 
     def training(self, step: int, steps: int, loss: float) -> None:
         """Show how far a training is."""
@@ -59,23 +70,35 @@ class Display:
         self._console.print(Text(line))
 
 
-def status(progress: Progress, seconds: float) -> str:
-    """What there is to say about a stage after `seconds`."""
-    finished = progress.done + progress.failed
+def status(progress: Progress, seconds: float, rate: float | None = None) -> str:
+    """What there is to say about a stage after `seconds`.
+
+    rate: sampled tokens per second of late; None: since the start.
+    """
+    finished, purse = progress.done + progress.failed, progress.purse
     parts = [f"{progress.found + progress.done}/{progress.total} done"]
     if progress.found:
         parts.append(f"{progress.found} of them before")
+    if progress.short:
+        parts.append(f"{progress.short} cut short")
     if progress.failed:
         parts.append(f"{progress.failed} failed")
     if progress.recalled:
         parts.append(f"{progress.recalled:,} asks recalled")
-    rate = progress.tokens / seconds if seconds else 0.0
+    if progress.in_flight:
+        parts.append(f"{progress.in_flight:,} in flight")
+    if rate is None:
+        rate = progress.tokens / seconds if seconds else 0.0
     parts.append(f"{progress.tokens:,} tokens, {rate:,.0f}/s")
+    if progress.cached is not None:
+        parts.append(f"{100 * progress.cached:.0f} % of prompts cached")
+    if purse is not None and purse.budget.prices != Prices():
+        parts.append(f"{purse.spent.money:,.2f} spent")
     left = progress.total - progress.found - finished
-    if left > 0 and finished:
-        parts.append(f"{clock(left * seconds / finished)} left")
-    else:
-        parts.append(clock(seconds))
+    ends = [left * seconds / finished] if left > 0 and finished else []
+    budgeted = purse.seconds_left if purse is not None and left > 0 else None
+    ends += [] if budgeted is None else [budgeted]
+    parts.append(f"{clock(min(ends))} left" if ends else clock(seconds))
     return ", ".join(parts)
 
 

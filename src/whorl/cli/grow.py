@@ -40,30 +40,39 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
 
     --set changes settings of the recipe, e.g. --set uct.simulations=8; with
     --set preset=code SIGMA starts from its authors' script instead of the
-    paper. --dry-run lists every setting.
+    paper. --set budget.tokens=100000 stops after so many sampled tokens; there
+    are requests, seconds and money as well, for all of it and, as in
+    budget.problem.tokens, for each search. --dry-run lists every setting.
     """
     from whorl import __version__, iterate, settings
     from whorl.cli.display import Display
-    from whorl.cli.guard import repeated
-    from whorl.cli.plan import describe, grown_from, tell_failures
+    from whorl.cli.guard import FAILED, repeated
+    from whorl.cli.plan import describe, grown_from, tell_failures, tell_missing
     from whorl.folder import RunFolder
 
+    changes = overrides or []
+    own = [change for change in changes if not change.startswith("budget.")]
     chosen = iterate.Run(
         run=run,
         problems=problems,
         engines=iterate.Engines(policy, critic, reviser, small, prm, processes),
-        recipe=settings.read_recipe({"name": recipe}, overrides or ()),
+        recipe=settings.read_recipe({"name": recipe}, own),
         seed=seed,
         width=width,
         limit=limit,
         skip_bad=skip_bad,
+        budget=settings.read_budget(changes),
     )
     settings.check(chosen)
     if dry_run:
-        return describe(chosen, settings.say(chosen.recipe))
+        said = settings.say(chosen.recipe) | {"budget": settings.say(chosen.budget)}
+        return describe(chosen, said)
     with (
         iterate.ready(chosen) as prepared,  # before a folder is bound to what cannot work
         RunFolder.open(run, grown_from(chosen), version=__version__) as folder,
     ):
         grown = iterate.grow(folder, chosen, prepared, Display())
     tell_failures(folder.failures, grown.failures, f"To try them again, repeat: {repeated()}")
+    tell_missing(grown)
+    if grown.failures:
+        raise typer.Exit(FAILED)

@@ -17,6 +17,7 @@ P = ParamSpec("P")
 
 FAILED = 1  # some problems failed, the rest is done
 REFUSED = 2  # bad input, or trouble that the user can put right
+SPENT = 3  # the budget ended first; what is done is kept
 BROKEN = 70  # a fault of whorl's own
 STOPPED = 130  # Ctrl-C
 

@@ -1,5 +1,6 @@
 """What a run is going to do, and what it must not be mixed with."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,20 +8,28 @@ from typing import Any
 import typer
 
 from whorl import iterate, settings
-from whorl.cli.guard import FAILED
+from whorl.budget import Budget, Limits
+from whorl.cli.guard import SPENT, repeated
 from whorl.data.content import content, model_content
+from whorl.stages import Grown
 
 SHOWN = 5  # failures that are listed
 
 
 def grown_from(run: iterate.Run) -> dict[str, Any]:
     """What a run's trees depend on. Not: where they lie, how fast they grow, how many there are."""
-    return {
+    grown = {
         "recipe": settings.say(run.recipe),
         "problems": content(run.problems),
         "seed": run.seed,
         "engines": {role: model_content(spec) for role, spec in run.engines.named().items()},
     }
+    if run.budget.problem == Limits():
+        return grown
+    budget: dict[str, Any] = {"problem": dict(run.budget.problem.named())}
+    if run.budget.problem.money is not None:
+        budget["prices"] = settings.say(run.budget.prices)
+    return grown | {"budget": budget}
 
 
 def learned_from(run: iterate.Run) -> dict[str, Any]:
@@ -49,7 +58,7 @@ def describe(run: iterate.Run, said: Mapping[str, Any]) -> None:
 
 
 def tell_failures(path: Path, failures: Mapping[str, str], again: str) -> None:
-    """List searches that failed, say how to try them `again`, and leave with the code for it."""
+    """List searches that failed, and say how to try them `again`."""
     if not failures:
         return
     for key, error in list(failures.items())[:SHOWN]:
@@ -57,4 +66,38 @@ def tell_failures(path: Path, failures: Mapping[str, str], again: str) -> None:
     more = len(failures) - SHOWN
     rest = f"; {more:,} more are listed in {path}" if more > 0 else ""
     typer.echo(f"{len(failures):,} searches failed{rest}. {again}", err=True)
-    raise typer.Exit(FAILED)
+
+
+def grow_command(run: iterate.Run, folder: Path) -> str:
+    """The command that grows in `folder` what the first round of `run` grows there."""
+    name = settings.name_of(run.recipe)
+    usual, said = (
+        dict(settings.flat(settings.say(recipe) | {"budget": settings.say(budget)}))
+        for recipe, budget in (
+            (settings.read_recipe({"name": name}), Budget()),
+            (run.recipe, run.budget),
+        )
+    )
+    changed = [f"{key}={value}" for key, value in said.items() if value != usual.get(key)]
+    parts = ["whorl", "grow", "--recipe", name, "--problems", str(run.problems)]
+    parts += ["--run", str(folder), "--seed", str(run.seed)]
+    parts += [part for role, spec in run.engines.named().items() for part in (f"--{role}", spec)]
+    parts += [part for change in changed for part in ("--set", change)]
+    parts += ["--limit", str(run.limit)] if run.limit else []
+    parts += ["--skip-bad"] if run.skip_bad else []
+    return shlex.join(parts)
+
+
+def tell_missing(grown: Grown) -> None:
+    """Say what a budget did not last for, and leave with the code for it."""
+    if not grown.missing:
+        return
+    total = grown.trees + len(grown.failures) + grown.missing
+    name = grown.limit.partition(" ")[0]
+    more = "this" if name == "seconds" else f"this with a larger budget.{name}"
+    typer.echo(
+        f"budget.{grown.limit} is spent: {grown.trees:,} of {total:,} trees are grown, "
+        f"{grown.begun:,} more are begun, nothing is lost. To go on, repeat {more}: {repeated()}",
+        err=True,
+    )
+    raise typer.Exit(SPENT)

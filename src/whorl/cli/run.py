@@ -40,6 +40,12 @@ def run(
     process supervision say so, as the papers stop when there is no more gain.
     It is off unless it is said. The test file never decides.
 
+    budget.tokens = 1000000 stops growing when so many tokens are sampled;
+    there are requests, seconds and money as well, for all rounds together and,
+    as in budget.problem.tokens, for each search. Money needs prices per
+    million tokens, such as budget.prices.critic.sampled = 0.4. The same
+    command with a larger budget goes on.
+
     metrics.jsonl gets a line per round. --dry-run lists every setting there
     is. What is complete is not done again: after a crash or Ctrl-C the same
     command goes on where it stopped. Paths are relative to the folder in
@@ -47,7 +53,8 @@ def run(
     """
     from whorl import __version__, iterate, settings
     from whorl.cli.display import Display
-    from whorl.cli.plan import describe, learned_from, tell_failures
+    from whorl.cli.guard import FAILED
+    from whorl.cli.plan import describe, grow_command, learned_from, tell_failures, tell_missing
     from whorl.cli.summary import summary
     from whorl.cli.table import print_rounds
     from whorl.data.contamination import check_apart
@@ -64,12 +71,25 @@ def run(
     iterate.check(chosen)  # before a folder is bound to settings that cannot work
     display = Display()
     with RunFolder.open(chosen.run, learned_from(chosen), version=__version__) as folder:
-        rounds = iterate.iterate(folder, chosen, display)
+        try:
+            rounds = iterate.iterate(folder, chosen, display)
+        except iterate.Unfinished as unfinished:
+            tell_failures(
+                unfinished.folder / "failures.jsonl",
+                unfinished.grown.failures,
+                "They will be tried again.",
+            )
+            return tell_missing(unfinished.grown)
         display.wrote(folder.metrics, f"{len(rounds)} rounds")
     page = folder.path / "report.html"
     write_report(page, summary(folder))
     display.wrote(page, "report")
     print_rounds([iterate.metrics(played) for played in rounds])
     for played in rounds:
-        path = folder.path / f"round-{played.number}" / "failures.jsonl"
-        tell_failures(path, played.grown.failures, "They were left out.")
+        path = folder.path / f"round-{played.number}"
+        again = "They were left out."
+        if played.number == 1 and not chosen.patience:  # for which `whorl grow` does the same
+            again += f" To grow their trees after all: {grow_command(chosen, path)}"
+        tell_failures(path / "failures.jsonl", played.grown.failures, again)
+    if any(played.grown.failures for played in rounds):
+        raise typer.Exit(FAILED)
