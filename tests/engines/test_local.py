@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM
 from whorl.ask import Ask, Engine, Failure, Prompt, Replies
 from whorl.chat import Chat
 from whorl.engines.local import Local
+from whorl.engines.local.prefix import BLOCK
 
 WORDS = "apples|3|17|and|has|buys|more|Step|2:|compute\n\n|sum|=|the|数学|Café".split("|")  # noqa: SIM905
 
@@ -32,8 +33,13 @@ def collect(engine: Engine, count: int) -> list[Replies]:
         for ticket, replies in engine.poll(0.0):
             assert not isinstance(replies, Failure)
             assert ticket not in answers
-            answers[ticket] = replies
+            answers[ticket] = sampled(replies)
     return [answers[ticket] for ticket in range(count)]
+
+
+def sampled(replies: Replies) -> Replies:
+    """Without what the cache knew of the prompt, which depends on what came before."""
+    return tuple(replace(reply, cached_tokens=0) for reply in replies)
 
 
 def mixed_asks(count: int) -> list[Ask]:
@@ -140,13 +146,13 @@ def test_an_answer_does_not_depend_on_company_or_cache(llama, shape: str) -> Non
     assert [shuffled[order.index(i)] for i in range(len(asks))] == alone
 
     staggered = Local(folder, max_rows=16)
-    answers: dict[int, object] = {}
+    answers: dict[int, Replies] = {}
     for ticket, ask in enumerate(asks):
         staggered.submit(ticket, ask)
         answers |= staggered.poll(0.0)
     while len(answers) < len(asks):
         answers |= staggered.poll(0.0)
-    assert [answers[ticket] for ticket in range(len(asks))] == alone
+    assert [sampled(answers[ticket]) for ticket in range(len(asks))] == alone
 
 
 def test_long_texts_do_not_depend_on_company(llama) -> None:
@@ -193,6 +199,40 @@ def test_top_p_keeps_the_nucleus(llama) -> None:
     size = int((chance.cumsum(0) < 0.5).sum()) + 1
     nucleus = [engine.chat.decode([token]) for token in order[:size].tolist()]
     assert {reply.text for reply in replies} == set(nucleus)
+
+
+def test_a_prompt_is_told_once_with_what_the_cache_knew_of_it(llama) -> None:
+    engine = Local(llama())
+    short = Ask(Prompt("", " ".join(WORDS * 2)), n=3, max_tokens=2)
+    long = replace(short, prompt=replace(short.prompt, prefix=" ".join(WORDS)))
+    lengths = [len(engine.chat.encode(ask.prompt)) for ask in (short, long)]
+    told = []
+    for ask in (short, long, long):
+        engine.submit(0, ask)
+        answers: list = []
+        while not answers:
+            answers = list(engine.poll(0.0))
+        ((_, replies),) = answers
+        assert all((r.prompt_tokens, r.cached_tokens) == (0, 0) for r in replies[1:])
+        told.append((replies[0].prompt_tokens, replies[0].cached_tokens))
+    assert [read for read, _ in told] == [lengths[0], lengths[1], lengths[1]]
+    new, continued, repeated = (known for _, known in told)
+    assert new == 0
+    assert lengths[0] - 2 * BLOCK < continued <= lengths[0]
+    assert lengths[1] - BLOCK <= repeated < lengths[1]
+
+
+def test_asks_of_one_prompt_that_begin_together_read_it_once(llama) -> None:
+    engine = Local(llama())
+    ask = Ask(Prompt("", " ".join(WORDS)), n=2, max_tokens=2)
+    for ticket in range(3):
+        engine.submit(ticket, replace(ask, seed=ticket))
+    answers: dict = {}
+    while len(answers) < 3:
+        answers |= dict(engine.poll(0.0))
+    length = len(engine.chat.encode(ask.prompt))
+    assert [answers[ticket][0].prompt_tokens for ticket in range(3)] == [length] * 3
+    assert [answers[ticket][0].cached_tokens for ticket in range(3)] == [0, length, length]
 
 
 def test_samples_of_an_ask_differ_and_seeds_fix_them(llama) -> None:

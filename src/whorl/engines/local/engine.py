@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -51,6 +51,7 @@ class _Job:
     stop: tuple[str, ...]
     replies: list[Reply | None]
     begun: int = 0  # samples
+    cached: int = 0  # tokens of the prompt that were known when its first sample began
     missing: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -157,6 +158,10 @@ class Local:
         self._kv.reserve(max(map(len, wanted)))
         known = {ids: self._prefixes.known(ids) for ids in wanted}
         prompts = sorted(wanted, key=lambda ids: len(ids) - known[ids])
+        for ids, samples in wanted.items():
+            for job, sample in samples:
+                if not sample:
+                    job.cached = known[ids] if (job, sample) == samples[0] else len(ids)
         for row, ids in enumerate(prompts, start=first):
             self._prefixes.load(ids, self._kv.memory, row)
         new = [ids[known[ids] :] for ids in prompts]
@@ -285,8 +290,10 @@ class Local:
             text = self.chat.decode(ids)
         else:
             return False
-        logprob = float(state["logprob"])
-        job.replies[sample] = Reply(text, finished, count, logprob=logprob)
+        reply = Reply(text, finished, count, logprob=float(state["logprob"]))
+        if not sample:
+            reply = replace(reply, prompt_tokens=len(job.ids), cached_tokens=job.cached)
+        job.replies[sample] = reply
         job.missing -= 1
         if not job.missing:
             replies = tuple(reply for reply in job.replies if reply is not None)
