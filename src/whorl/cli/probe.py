@@ -1,0 +1,47 @@
+"""`whorl probe`."""
+
+from typing import Annotated
+
+import typer
+
+EXAMPLES = (
+    'whorl probe "server:http://localhost:8000/v1"',
+    'whorl probe "server:http://localhost:8080/v1?tokenizer=models/small" --question "3+4?"',
+    "whorl probe local:models/small",
+)
+
+
+def probe(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="Model, as server:URL, local:FOLDER or vllm:FOLDER.", show_default=False
+        ),
+    ],
+    question: Annotated[
+        str, typer.Option(help="What it is asked.")
+    ] = "Mia has 7 apples and buys 5 more. How many apples does she have now?",
+) -> None:
+    """See what a model says and what its server can do.
+
+    Of a server, prints how prompts are sent, whether a step can be continued,
+    and what it lacks; then the model's greedy answer to a question.
+    """
+    from whorl import prompts
+    from whorl.ask import Ask, Failure
+    from whorl.engines import open_engine
+    from whorl.errors import UserError
+
+    engine = open_engine(model, processes=0)
+    try:
+        engine.submit(0, Ask(prompts.solve(question), max_tokens=512, temperature=0.0))
+        answered = engine.poll(1.0)
+        while not answered:
+            answered = engine.poll(1.0)
+    finally:
+        engine.close()
+    ((_, said),) = answered
+    if isinstance(said, Failure):
+        raise UserError(f"{model}: {said.error}")
+    typer.echo(said[0].text)
+    typer.echo(f"({said[0].tokens:,} tokens, ended by {said[0].finished})", err=True)
