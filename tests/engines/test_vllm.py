@@ -119,6 +119,11 @@ def test_what_does_not_fit_fails_alone(vllm: Engine) -> None:
     assert not isinstance(good, Failure)
 
 
+def test_more_prompts_than_one_step_takes_are_read_with_their_seeds(vllm: Engine) -> None:
+    asks = [Ask(Prompt("", f"{n} " * 500), max_tokens=4, seed=n) for n in range(1, 17)]
+    assert not [each for each in answer(vllm, asks) if isinstance(each, Failure)]
+
+
 def test_searches_run_on_it(vllm: Engine) -> None:
     recipe = Rft(samples=4, sampling=Sampling(temperature=0.7))
     searches = [(p.id, recipe.grow(p)) for p in problems("test", 8, seed=2)]

@@ -116,6 +116,7 @@ def _start(folder: Path, settings: Mapping[str, Any]) -> Any:
     os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     from vllm import EngineArgs, LLMEngine
+    from vllm.platforms import current_platform
 
     known = [argument.name for argument in fields(EngineArgs) if argument.name != "model"]
     for name in settings:
@@ -124,6 +125,8 @@ def _start(folder: Path, settings: Mapping[str, Any]) -> Any:
             hint = f"; did you mean {near[0]}?" if near else ""
             raise UserError(f"vLLM has no engine argument {name!r}{hint}")
     ours = {"enable_prefix_caching": True, "disable_log_stats": True, "use_tqdm_on_load": False}
+    if current_platform.is_cpu():
+        ours["enable_chunked_prefill"] = False  # vLLM 0.32 breaks down over a seeded one on a CPU
     try:
         return LLMEngine.from_engine_args(EngineArgs(model=str(folder), **{**ours, **settings}))
     except Exception as error:  # whatever keeps vLLM from starting, it is one line here

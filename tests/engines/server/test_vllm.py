@@ -175,8 +175,8 @@ def test_a_run_survives_a_server_that_is_killed_and_comes_back(
     assert _recorded(run) == after
     tokens = sum(tokens for *_, tokens in after.values())
     print(
-        f"server: SIGMA on {GROWN} problems in {seconds:.0f} s, the server away for {away:.0f} of "
-        f"them; {tokens:,} tokens in {len(after):,} replies, {len(before):,} of them before the kill"
+        f"server: SIGMA on {GROWN} problems in {seconds:.0f} s, the server away for {away:.0f} s; "
+        f"{tokens:,} tokens in {len(after):,} replies, {len(before):,} of them before the kill"
     )
 
 
