@@ -1,6 +1,11 @@
 """Fixtures shared by the whole suite."""
 
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import settings
@@ -66,3 +71,23 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def rig() -> ModuleType:
+    """`benchmarks/rig.py` as a module."""
+    path = Path(__file__).parents[1] / "benchmarks" / "rig.py"
+    spec = importlib.util.spec_from_file_location("rig", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["rig"] = module  # a dataclass looks its module up
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def rig_server(rig: ModuleType) -> Iterator[Callable[..., str]]:
+    """Starts simulated servers: `rig_server(latency=0.1)` takes the settings of `Rig` and returns a
+    base URL that ends in /v1. They are stopped when the test ends."""
+    with ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(rig.running(rig.Rig(**settings)))

@@ -1,12 +1,8 @@
 """A tiny byte-level tokenizer with a chat template, and random models that use it; a simulated
 server."""
 
-import importlib.util
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
@@ -85,23 +81,3 @@ def llama(tokenizer: PreTrainedTokenizerFast, tmp_path_factory: pytest.TempPathF
         return folder
 
     return make
-
-
-@pytest.fixture(scope="session")
-def rig() -> ModuleType:
-    """`benchmarks/rig.py` as a module."""
-    path = Path(__file__).parents[2] / "benchmarks" / "rig.py"
-    spec = importlib.util.spec_from_file_location("rig", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["rig"] = module  # a dataclass looks its module up
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
-def rig_server(rig: ModuleType) -> Iterator[Callable[..., str]]:
-    """Starts simulated servers: `rig_server(latency=0.1)` takes the settings of `Rig` and returns a
-    base URL that ends in /v1. They are stopped when the test ends."""
-    with ExitStack() as stack:
-        yield lambda **settings: stack.enter_context(rig.running(rig.Rig(**settings)))

@@ -12,13 +12,16 @@ from whorl.cli import (
     grow,
     harvest,
     judge,
+    probe,
     problems,
     report,
     run,
     show,
+    tabulate,
     train,
 )
 from whorl.cli.guard import guarded
+from whorl.cli.log import show_log
 
 app = typer.Typer(
     name="whorl",
@@ -41,6 +44,7 @@ def whorl() -> None:
     harvested from the trees, a model is trained on the examples and measured
     on held-out problems.
     """
+    show_log()
 
 
 def _add(command: Callable[..., None], examples: tuple[str, ...]) -> None:
@@ -56,6 +60,8 @@ _add(harvest.harvest, harvest.EXAMPLES)
 _add(export.export, export.EXAMPLES)
 _add(train.train, train.EXAMPLES)
 _add(evaluate.evaluate, evaluate.EXAMPLES)
+_add(tabulate.table, tabulate.EXAMPLES)
+_add(probe.probe, probe.EXAMPLES)
 _add(judge.judge, judge.EXAMPLES)
 _add(problems.problems, problems.EXAMPLES)
 _add(show.show, show.EXAMPLES)

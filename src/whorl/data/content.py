@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 
 def content(path: Path) -> str:
@@ -15,8 +16,11 @@ def content(path: Path) -> str:
 
 
 def model_content(spec: str) -> str:
-    """A model of this machine by its content, which training may have changed in its place; any
-    other as it is named."""
+    """What replies depend on: a model of this machine by its content, which training may have
+    changed in its place, one behind a server by its name if that is given, wherever it is."""
     scheme, _, rest = spec.partition(":")
-    path = Path(rest)
-    return f"{scheme}:{content(path)}" if path.is_dir() and rest else spec
+    place, _, query = rest.partition("?")
+    if place and Path(place).is_dir():
+        return f"{scheme}:{content(Path(place))}" + (f"?{query}" if query else "")
+    name = dict(parse_qsl(query)).get("model")
+    return f"{scheme}:{name}" if name else spec

@@ -1,0 +1,75 @@
+"""Commands over servers: what they say, what they keep, and what they never tell."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from whorl.models import POLICY
+
+Whorl = Callable[..., Result]
+Server = Callable[..., str]
+GROW = ("grow", "--recipe", "rft", "--set", "samples=4")
+
+
+def test_a_probe_says_what_a_server_can_do_and_what_it_says(
+    whorl: Whorl, rig_server: Server
+) -> None:
+    done = whorl("probe", f"server:{rig_server()}?tokenizer={POLICY}")
+    assert done.exit_code == 0
+    assert "a prefix is continued" in done.stderr
+    assert "\\boxed" in done.stdout
+
+
+def test_the_key_is_in_no_file_and_on_no_screen(
+    whorl: Whorl, rig_server: Server, easy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RIG_KEY", "open-sesame")
+    model = f"server:{rig_server(key='open-sesame')}?tokenizer={POLICY}&key=RIG_KEY"
+    done = whorl(*GROW, "--problems", easy, "--policy", model, "--run", tmp_path / "run")
+    assert done.exit_code == 0
+    assert "open-sesame" not in done.output
+    for path in (tmp_path / "run").iterdir():
+        assert b"open-sesame" not in path.read_bytes()
+
+
+def test_a_run_goes_on_with_the_same_model_at_another_address(
+    whorl: Whorl, rig_server: Server, easy: Path, tmp_path: Path
+) -> None:
+    def grow(limit: int) -> Result:
+        model = f"server:{rig_server()}?tokenizer={POLICY}&model=rig"
+        more = ("--policy", model, "--limit", limit)
+        return whorl(*GROW, "--problems", easy, "--run", tmp_path / "run", *more)
+
+    assert grow(3).exit_code == 0
+    assert grow(8).exit_code == 0
+    assert len((tmp_path / "run" / "trees.jsonl").read_text().splitlines()) == 8
+
+
+def test_a_problem_without_an_answer_is_listed_with_the_command_that_tries_it_again(
+    whorl: Whorl, rig_server: Server, easy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("whorl.engines.server.transport._TRIES", 1)
+    run = ("--problems", easy, "--run", tmp_path / "run")
+    rough = rig_server(faults={"500": 0.3}, seed=1)
+    done = whorl(*GROW, *run, "--policy", f"server:{rough}?tokenizer={POLICY}&model=rig")
+    assert done.exit_code == 1
+    assert "says 500" in done.stderr
+    assert "To try them again" in done.stderr
+    failed = len((tmp_path / "run" / "failures.jsonl").read_text().splitlines())
+    assert 0 < failed < 8
+    with sqlite3.connect(tmp_path / "run" / "journal.db") as journal:
+        assert journal.execute("SELECT count(*) FROM reply").fetchone()[0] >= 4 * (8 - failed)
+    calm = f"server:{rig_server()}?tokenizer={POLICY}&model=rig"
+    assert whorl(*GROW, *run, "--policy", calm).exit_code == 0
+
+
+def test_a_server_that_is_not_there_is_one_line(whorl: Whorl, easy: Path, tmp_path: Path) -> None:
+    model = "server:http://127.0.0.1:9/v1"
+    done = whorl(*GROW, "--problems", easy, "--policy", model, "--run", tmp_path / "run")
+    assert done.exit_code == 2
+    assert "is the server running" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
