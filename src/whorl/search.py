@@ -142,20 +142,21 @@ def select(tree: Tree, node: int, uct: Uct, virtual: Counter[int]) -> int | None
     wrong (virtual loss). None if every child of the policy's is pruned.
     """
     nodes = tree.nodes
-    open_children = [
-        c for c in nodes[node].children if not nodes[c].pruned and nodes[c].author == "policy"
-    ]
-    log_visits = math.log(max(1, nodes[node].visits + virtual[node]))
+    here = nodes[node]
+    log_visits = math.log(max(1, here.visits + virtual[node]))
     best: int | None = None
     best_score = -math.inf
-    for child in open_children:
-        visits = nodes[child].visits + virtual[child]
+    for index in here.children:
+        child = nodes[index]
+        if child.pruned or child.author != "policy":
+            continue
+        visits = child.visits + virtual[index]
         if not visits:
-            return child
-        q = uct.wrong + (uct.right - uct.wrong) * nodes[child].total / visits
+            return index
+        q = uct.wrong + (uct.right - uct.wrong) * child.total / visits
         score = q + uct.constant * math.sqrt(log_visits / visits)
         if score > best_score:
-            best, best_score = child, score
+            best, best_score = index, score
     return best
 
 
