@@ -1,22 +1,32 @@
 """What search itself costs: CPU and memory per node, with replies from a function.
 
-The function's own time is not counted. Prints one JSON object:
+The function's own time is not counted. Prints one JSON object as its last line:
 
 ms_per_node_one_tree: CPU milliseconds per node of one tree of `--nodes` nodes, by `mcts`.
 ms_per_node_many_trees: the same for `--trees` small trees in flight at once, by `drive`.
-bytes_per_node: memory of those trees, held at once, per node.
-ms_per_node_grown: the same for `whorl grow` with SIGMA: journal, forest and all.
+bytes_per_node: memory of such trees, held at once, per node, text included.
+ms_per_node_grown: CPU milliseconds per node for `whorl grow` with SIGMA: journal, forest and all.
 rss_mb_1000, rss_mb_30000: peak memory of a process that grows so many problems this way.
+
+    python benchmarks/search_overhead.py --curve 1000 10000 100000 1000000 --plot curve.svg
+
+prints, instead, how time and memory per node change with the number of nodes, in one tree and in
+small ones, each point in a process of its own. Memory is what the process grew by, less the nodes'
+text. In one tree a simulation costs the same at any size, but fewer and fewer of them find a new
+node; hence the column of simulations per node.
 """
 
 import argparse
+import gc
 import json
+import math
 import subprocess
 import sys
 import tempfile
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 
@@ -30,9 +40,11 @@ from whorl.problem import Problem
 from whorl.recipes.sigma import Sigma
 from whorl.search import Sampling, Uct, mcts
 from whorl.stages import Plan, grow
-from whorl.tree import Tree
+from whorl.tree import ROOT, Tree
 
 SIMULATIONS = 10**9  # trees here stop at a number of nodes
+LIMIT_MS, LIMIT_BYTES = 0.3, 2048  # per node; what we set ourselves
+SIZE = 100  # nodes of a small tree
 SMALL = Sigma(uct=Uct(simulations=4), temperatures=(0.7,))
 
 
@@ -99,6 +111,98 @@ def bytes_per_node(trees: int, nodes: int) -> float:
     return size / sum(len(tree.nodes) for tree in found)
 
 
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Costs per node of so many nodes, and simulations per node."""
+
+    nodes: int
+    ms: float
+    bytes: float
+    simulations: float
+
+
+def point(trees: int, nodes: int) -> Point:
+    """Grow that many trees at once, in this process."""
+    grown_in_flight(1, SIZE)  # what is loaded at the first use
+    gc.collect()
+    before = _memory("VmRSS")
+    ms, found = grown_in_flight(trees, nodes)
+    gc.collect()
+    grown = _memory("VmRSS") - before
+    total = sum(len(tree.nodes) for tree in found)
+    text = sum(sys.getsizeof(node.text) for tree in found for node in tree.nodes)
+    simulations = sum(tree.nodes[ROOT].visits for tree in found)
+    return Point(total, ms, (grown - text) / total, simulations / total)
+
+
+def curve(sizes: Sequence[int]) -> dict[str, list[Point]]:
+    """A point per size, in one tree and in small ones; printed as they are measured."""
+    print(f"{'':12}{'nodes':>12}{'ms/node':>10}{'bytes/node':>12}{'simulations/node':>18}")
+    curves: dict[str, list[Point]] = {"one tree": [], f"trees of {SIZE}": []}
+    for size in sizes:
+        for (name, points), trees in zip(curves.items(), (1, size // SIZE), strict=True):
+            found = in_own_process("--point", str(trees), str(size // trees))
+            here = Point(**found)  # type: ignore[arg-type]
+            points.append(here)
+            print(
+                f"{name:12}{here.nodes:12,}{here.ms:10.4f}{here.bytes:12,.0f}"
+                f"{here.simulations:18.2f}",
+                flush=True,
+            )
+    return curves
+
+
+def plot(curves: Mapping[str, Sequence[Point]]) -> str:
+    """Two panels as SVG, time and memory per node against the number of nodes (logarithmic)."""
+    colours = dict(zip(curves, ("#1f77b4", "#d95f02"), strict=True))
+    panels = (
+        ("CPU milliseconds per node", lambda p: p.ms, LIMIT_MS),
+        ("bytes per node beyond its text", lambda p: p.bytes, LIMIT_BYTES),
+    )
+    svg = [
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 860 330" font-family="sans-serif" '
+        'font-size="13"><rect width="860" height="330" fill="white"/>'
+    ]
+    sizes = [p.nodes for points in curves.values() for p in points]
+    low, high = math.log10(min(sizes)), math.log10(max(sizes))
+    for number, (title, value, limit) in enumerate(panels):
+        left = 60 + 420 * number
+        top = max(limit, *(value(p) for points in curves.values() for p in points)) * 1.1
+
+        def at(
+            nodes: float, cost: float, left: int = left, top: float = top
+        ) -> tuple[float, float]:
+            across = (math.log10(nodes) - low) / max(high - low, 1e-9)
+            return left + 340 * across, 270 - 220 * cost / top
+
+        svg.append(f'<text x="{left}" y="30" font-weight="bold">{title}</text>')
+        for k in range(5):
+            _, y = at(10**low, top * k / 4)
+            svg.append(f'<path d="M{left} {y:.1f}h340" stroke="#ddd"/>')
+            svg.append(
+                f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{top * k / 4:.3g}</text>'
+            )
+        _, y = at(10**low, limit)
+        svg.append(f'<path d="M{left} {y:.1f}h340" stroke="#555" stroke-dasharray="5 4"/>')
+        for name, points in curves.items():
+            places = [at(p.nodes, value(p)) for p in points]
+            line = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+            svg.append(f'<polyline points="{line}" fill="none" stroke="{colours[name]}"/>')
+            svg += [
+                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colours[name]}"/>'
+                for x, y in places
+            ]
+        for exponent in range(math.ceil(low - 0.01), math.floor(high + 0.01) + 1):
+            x, _ = at(10**exponent, 0)
+            svg.append(f'<text x="{x:.1f}" y="290" text-anchor="middle">{10**exponent:,}</text>')
+    for number, (name, colour) in enumerate(colours.items()):
+        svg.append(f'<text x="{60 + 110 * number}" y="316" fill="{colour}">{name}</text>')
+    svg.append(
+        '<text x="300" y="316" fill="#555">nodes; dashed: the limit we set ourselves</text></svg>'
+    )
+    return "\n".join(svg)
+
+
 def grow_run(problems: int) -> dict[str, float]:
     """`whorl grow` in this process: CPU milliseconds per node, peak memory in MB."""
     timed = Timed(toy.answer)
@@ -110,37 +214,51 @@ def grow_run(problems: int) -> dict[str, float]:
             engines = dict.fromkeys(roles, timed.engine)
             grow(folder, lambda: toy.problems(problems), Plan(SMALL, "sigma"), engines)
         seconds = time.process_time() - start - timed.seconds
-        peak = _peak_mb()
+        peak = _memory("VmHWM") / 2**20
         nodes = sum(len(tree.nodes) for tree in read_trees(folder.trees))
     return {"ms_per_node": 1000 * seconds / nodes, "rss_mb": peak, "nodes": nodes}
 
 
-def _peak_mb() -> float:
-    """Of this program alone: `ru_maxrss` would begin with the parent's."""
+def _memory(name: str) -> int:
+    """Bytes of this program alone: `ru_maxrss` would begin with the parent's."""
     status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+    return int(status.partition(f"{name}:")[2].split()[0]) * 1024
 
 
-def in_own_process(problems: int) -> dict[str, float]:
-    command = [sys.executable, __file__, "--grow", str(problems)]
+def in_own_process(*arguments: str) -> dict[str, float]:
+    command = [sys.executable, __file__, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found: dict[str, float] = json.loads(done.stdout)
     return found
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--nodes", type=int, default=10_000, help="of the one tree")
     parser.add_argument("--trees", type=int, default=10_000)
-    parser.add_argument("--small", type=int, default=30, help="nodes of each of the many trees")
+    parser.add_argument("--small", type=int, default=SIZE, help="nodes of each of the many trees")
     parser.add_argument("--problems", type=int, nargs=2, default=[1_000, 30_000])
     parser.add_argument("--grow", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--curve", type=int, nargs="+", metavar="NODES", help="see above")
+    parser.add_argument("--plot", type=Path, help="SVG file for the curve")
+    parser.add_argument("--point", type=int, nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.grow:
         print(json.dumps(grow_run(options.grow)))
         return
+    if options.point:
+        print(json.dumps(asdict(point(*options.point))))
+        return
+    if options.curve:
+        curves = curve(options.curve)
+        if options.plot:
+            options.plot.write_text(plot(curves))
+        print(json.dumps({name: [asdict(p) for p in points] for name, points in curves.items()}))
+        return
     few, many = options.problems
-    runs = {count: in_own_process(count) for count in (few, many)}
+    runs = {count: in_own_process("--grow", str(count)) for count in (few, many)}
     found = {
         "ms_per_node_one_tree": grown_in_flight(1, options.nodes)[0],
         "ms_per_node_many_trees": grown_in_flight(options.trees, options.small)[0],
