@@ -106,9 +106,7 @@ def test_an_evaluation_is_bound_to_what_it_depends_on(tmp_path: Path) -> None:
     assert not place.begin(said)
     assert not place.begin(said | {"about": {"model": "elsewhere/m"}})
     other = said | {"setup": {"decoding": {"n": 4}}}
-    with pytest.raises(
-        UserError, match=r"\(setup\.decoding\.n: 4 here, 8 there\)"
-    ):
+    with pytest.raises(UserError, match=r"\(setup\.decoding\.n: 4 here, 8 there\)"):
         place.begin(other)
     place.journal.touch()
     failed = [Score("a", "", (), (), error="policy: no")]

@@ -1,9 +1,10 @@
-"""A search tree drawn with characters."""
+"""Search trees, and the attempts of an evaluation, drawn with characters."""
 
 from rich.console import RenderableType
 from rich.text import Text
 from rich.tree import Tree as Drawing
 
+from whorl.evaluate import Record
 from whorl.report.text import clip, visible
 from whorl.tree import ROOT, Node, Tree
 
@@ -32,6 +33,30 @@ def drawn(tree: Tree, *, notes: bool) -> RenderableType:
             label.append(f"\n{_short(node.note, LONGEST)}", "italic yellow")
         drawings.append(drawings[node.parent].add(label))
     return drawings[ROOT]
+
+
+def outlined(record: Record) -> RenderableType:
+    """The attempts at a problem in one line."""
+    right = sum(attempt.right == 1.0 for attempt in record.attempts)
+    undecided = sum(attempt.right is None for attempt in record.attempts)
+    outcome = record.error or f"{right}/{len(record.attempts)} right"
+    doubt = f", {undecided} undecided" if undecided else ""
+    line = f"{record.problem.id}: {outcome}{doubt}, answer {record.problem.answer}: "
+    return Text(visible(line) + _short(record.problem.question, 60))
+
+
+def told(record: Record) -> RenderableType:
+    """The attempts at a problem, whole, each with its verdict and why."""
+    problem = record.problem
+    text = Text(visible(f"{problem.question}\n[answer: {problem.answer}]\n"), "bold")
+    for number, attempt in enumerate(record.attempts, start=1):
+        verdict = {1.0: "right", 0.0: "wrong", None: "undecided"}[attempt.right]
+        style = {1.0: "green", 0.0: "red", None: "yellow"}[attempt.right]
+        answer = "no answer" if attempt.answer is None else attempt.answer
+        cut = ", cut off" if attempt.finished == "length" else ""
+        head = f"\n{number}. {verdict}: {answer} ({attempt.reason}; {attempt.tokens} tokens{cut})\n"
+        text.append(visible(head), style).append(visible(attempt.text.rstrip()) + "\n")
+    return text.append(visible(f"\nfailed: {record.error}\n"), "red") if record.error else text
 
 
 def _label(node: Node, chosen: bool) -> Text:

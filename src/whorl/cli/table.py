@@ -47,9 +47,11 @@ def print_summary(summary: Summary, comparison: Paired | None) -> None:
         table.add_row(escape(name), f"{count:,}", f"{100 * rate.value:.1f}", _interval(rate))
     console = _console()
     console.print(table)
-    for name in ("failed", "cut", "unanswered", "undecided"):
+    for name in ("failed", "unanswered", "undecided"):
         if count := getattr(summary, name):
             console.print(f"{name}: {count:,}, counted as not right")
+    if summary.cut:
+        console.print(f"cut off at the token limit: {summary.cut:,}")
     if comparison:
         console.print(
             f"difference {100 * comparison.difference.value:+.1f} points "

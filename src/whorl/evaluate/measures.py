@@ -35,9 +35,9 @@ class Summary:
     passed: k -> pass@k; pass@1 is also the mean over attempts, avg@n.
     majority: k -> accuracy of the majority vote of k attempts.
     levels, subjects: name -> (problems, pass@1).
-    undecided, cut: attempts, among all `attempts`, not decided by the judge, or cut off.
-    unanswered: attempts without a final answer.
-    failed: problems that could not be attempted. All four count as not right.
+    undecided, unanswered: attempts, among all `attempts`, that the judge did not decide, or that
+        have no final answer; failed: problems that could not be attempted. None counts as right.
+    cut: attempts that ran into the token limit; they may have answered before.
     """
 
     problems: int
@@ -105,12 +105,8 @@ def _by(names: Sequence[str], scores: Sequence[Score]) -> dict[str, tuple[int, R
 
 
 def pass_rate(scores: Sequence[Score], k: int) -> Rate:
-    """Pass@k, the mean over problems of `pass_at`.
-
-    The interval is Wilson's where every problem passes or does not, as at one attempt each, else
-    a bootstrap over problems.
-    """
-    return _rate(passes(scores, k))
+    """Pass@k, the mean over problems of `pass_at`; the interval is that of `rate`."""
+    return rate(passes(scores, k))
 
 
 def passes(scores: Sequence[Score], k: int) -> list[float]:
@@ -135,7 +131,7 @@ def majority_rates(scores: Sequence[Score], ks: Sequence[int]) -> dict[int, Rate
     With n attempts it is the mean over the n // k groups of k in a row. Equal answers are one vote,
     as far as arithmetic can tell and without a look at the right one; no answer is no vote.
     """
-    return {k: _rate(votes) for k, votes in elections(scores, ks).items()}
+    return {k: rate(votes) for k, votes in elections(scores, ks).items()}
 
 
 def elections(scores: Sequence[Score], ks: Sequence[int]) -> dict[int, list[float]]:
@@ -171,6 +167,19 @@ def _elected(votes: Sequence[str | None], right: Sequence[float | None]) -> floa
     return float(right[votes.index(winner)] == 1.0)
 
 
+def rate(values: Sequence[float]) -> Rate:
+    """The mean of `values`, one for each problem.
+
+    The interval is Wilson's where every problem passes or does not, as at one attempt each, else
+    a bootstrap over problems. Raises `UserError` if there are none.
+    """
+    if not values:
+        raise UserError("there are no scores to summarise")
+    if all(value in (0.0, 1.0) for value in values):
+        return wilson(int(sum(values)), len(values))
+    return bootstrap(values)
+
+
 def wilson(successes: int, trials: int) -> Rate:
     """Wilson's score interval for a proportion."""
     from scipy.stats import binomtest
@@ -194,13 +203,15 @@ def macro_rate(sets: Sequence[Sequence[float]]) -> Rate:
 
 
 def _resampled(values: Sequence[float], seed: int) -> "NDArray[float64]":
-    """Means of `RESAMPLES` samples with replacement."""
-    from numpy import array
+    """Means of `RESAMPLES` samples with replacement: how often each value is drawn is multinomial,
+    and there are few different values."""
+    from numpy import array, unique
     from numpy.random import default_rng
 
-    random, each = default_rng(seed), array(values, dtype=float)
-    means = [random.choice(each, len(each)).mean() for _ in range(RESAMPLES)]
-    return array(means, dtype=float)
+    different, counts = unique(array(values, dtype=float), return_counts=True)
+    drawn = default_rng(seed).multinomial(len(values), counts / len(values), RESAMPLES)
+    means: NDArray[float64] = drawn @ different / len(values)
+    return means
 
 
 def _percentiles(value: float, means: "NDArray[float64]") -> Rate:
@@ -299,14 +310,6 @@ def _passed(score: Score, k: int) -> float:
 def _enough(score: Score, k: int) -> None:
     if len(score.right) < k:
         raise UserError(f"problem {score.id!r} has {len(score.right)} attempts, too few for @{k}")
-
-
-def _rate(values: Sequence[float]) -> Rate:
-    if not values:
-        raise UserError("there are no scores to summarise")
-    if all(value in (0.0, 1.0) for value in values):
-        return wilson(int(sum(values)), len(values))
-    return bootstrap(values)
 
 
 def _firsts(scores: Sequence[Score]) -> dict[str, bool]:
