@@ -11,7 +11,7 @@ from whorl.settings import RECIPES
 
 COMMANDS = [
     *("demo", "run", "compare", "grow", "harvest", "export"),
-    *("train", "evaluate", "probe", "judge", "problems", "show", "report"),
+    *("train", "evaluate", "table", "probe", "judge", "problems", "show", "report"),
 ]
 
 SCRIPT = """
