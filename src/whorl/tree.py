@@ -10,6 +10,9 @@ from whorl.problem import Problem
 ROOT = 0
 NO_PARENT = -1
 
+HELPERS = frozenset(("reviser", "small", "reflector", "corrector"))
+"""Authors of steps that the policy did not write in answer to the question alone."""
+
 
 @dataclass(slots=True)
 class Node:
@@ -102,6 +105,10 @@ class Tree:
         """What an example made of a node, or of a preferred and a rejected one, says of itself."""
         nodes = f"{node}" if rejected is None else f"{node}>{rejected}"
         return f"{self.problem.id}#{self.provenance.get('arm', '')}/{nodes}"
+
+    def first_hand(self, index: int) -> bool:
+        """Whether no helper had a hand in this solution, or part of one."""
+        return not any(self.nodes[i].author in HELPERS for i in self.path(index))
 
     def leaves(self) -> Iterator[int]:
         """Indices of terminal nodes, in order of creation."""

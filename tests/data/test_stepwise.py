@@ -99,7 +99,7 @@ def test_what_the_policy_did_not_find_by_itself_is_left_out(tmp_path: Path) -> N
     exported = export_steps([tree, Tree(Problem("b", "2?", "2"))], out)
     assert exported.rows == 3
     assert exported.dropped == {
-        "has a revised step": 1,
+        "not the policy's alone": 1,
         "the answer was not judged": 1,
         "the tree has no solution": 1,
     }

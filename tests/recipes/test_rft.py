@@ -10,7 +10,7 @@ from whorl.problem import Problem
 from whorl.recipes.rft import Rft
 from whorl.search import Sampling
 from whorl.steps import BlankLine
-from whorl.tree import ROOT, Tree
+from whorl.tree import HELPERS, ROOT, Node, Tree
 
 SAMPLING = Sampling(steps=BlankLine(min_chars=0))
 PROBLEM = Problem("p", "Add 3 and 4.", "7")
@@ -35,6 +35,16 @@ def test_distinct_right_solutions_are_kept_in_order() -> None:
     assert crop.dropped == {"more than `keep` right ones": 1}
     assert recipe.tally(tree) == {"right": 4, "wrong": 1, "no answer": 0}
     assert (tree.nodes[ROOT].visits, tree.nodes[ROOT].total) == (5, 4.0)
+
+
+@pytest.mark.parametrize("helper", sorted(HELPERS))
+def test_what_others_had_a_hand_in_is_not_the_policys(helper: str) -> None:
+    tree = Tree(PROBLEM)
+    step = tree.add(Node(ROOT, "3+4=7\n\n", author=helper))
+    tree.add(Node(step, "\\boxed{7}", terminal=True, reward=1.0))
+    own = tree.add(Node(ROOT, "7: \\boxed{7}", author="rollout", terminal=True, reward=1.0))
+    assert [example.text for example in Rft().harvest(tree).examples] == [tree.text(own)]
+    assert Rft(role="reviser").harvest(tree).examples == ()
 
 
 def test_no_right_solution_is_counted() -> None:

@@ -120,9 +120,7 @@ def _judged(tree: Tree) -> list[int]:
     """Ends of the policy's judged solutions."""
     nodes = tree.nodes
     return [
-        leaf
-        for leaf in tree.leaves()
-        if nodes[leaf].reward is not None and not _revised(tree, leaf)
+        leaf for leaf in tree.leaves() if nodes[leaf].reward is not None and tree.first_hand(leaf)
     ]
 
 
@@ -143,14 +141,10 @@ def _passed_over(tree: Tree) -> Counter[str]:
     for leaf in tree.leaves():
         if tree.nodes[leaf].reward is None:
             reasons["the answer was not judged"] += 1
-        elif _revised(tree, leaf):
-            reasons["has a revised step"] += 1
+        elif not tree.first_hand(leaf):
+            reasons["not the policy's alone"] += 1
     reasons["the tree has no solution"] = int(not any(tree.leaves()))
     return +reasons
-
-
-def _revised(tree: Tree, leaf: int) -> bool:
-    return any(tree.nodes[i].author == "reviser" for i in tree.path(leaf))
 
 
 def _row(solution: Stepwise, enough: float, marker: str) -> Row:

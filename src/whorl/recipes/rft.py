@@ -73,8 +73,12 @@ class Rft:
         return tree
 
     def harvest(self, tree: Tree) -> Harvest:
-        """The first `keep` distinct right solutions."""
-        right = [leaf for leaf in tree.leaves() if tree.nodes[leaf].reward == 1.0]
+        """The first `keep` distinct right solutions that nobody else had a hand in."""
+        right = [
+            leaf
+            for leaf in tree.leaves()
+            if tree.nodes[leaf].reward == 1.0 and self._own(tree, leaf)
+        ]
         prompt = prompts.solve(tree.problem.question)
         kept = {tree.text(leaf).rstrip(): leaf for leaf in reversed(right)}
         chosen = list(reversed(kept.items()))[: self.keep]
@@ -82,6 +86,12 @@ class Rft:
         dropped = {"more than `keep` right ones": len(kept) - len(chosen)}
         dropped["no right solution"] = 0 if right else 1
         return Harvest(examples, {reason: count for reason, count in dropped.items() if count})
+
+    def _own(self, tree: Tree, leaf: int) -> bool:
+        """Whether `role` wrote this solution."""
+        if self.role == "policy":
+            return tree.first_hand(leaf)
+        return all(tree.nodes[step].author == self.role for step in tree.path(leaf))
 
     def tally(self, tree: Tree) -> Mapping[str, int]:
         """Samples by outcome."""

@@ -162,7 +162,7 @@ CODE = Sigma(mode="whole_path", show_gold=True, check=False, retries=0)
 def pick(tree: Tree) -> int | None:
     """The best path's end: the right solution of the policy with the highest mean Q along its path;
     if none is right, the highest of all; None if search finished no solution."""
-    found = [leaf for leaf in tree.leaves() if not _revised(tree, leaf)]
+    found = [leaf for leaf in tree.leaves() if tree.first_hand(leaf)]
 
     def merit(leaf: int) -> tuple[bool, float]:
         path = tree.path(leaf)
