@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING
 
 from whorl.ask import Prompt
 from whorl.errors import UserError
+from whorl.steps import paragraphs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+SEPARATOR = "<extra_0>"
+"""The token that Qwen2.5-Math-PRM finds behind every step."""
 
 
 class Chat:
@@ -81,6 +85,12 @@ class Chat:
         """Token ids up to the last step of `prompt.prefix`, at the last of which a process reward
         model scores the step. Blank space after the step is no part of it."""
         return self.encode(replace(prompt, prefix=prompt.prefix.rstrip()))
+
+    def encode_steps(self, prompt: Prompt) -> list[int]:
+        """As `encode_step`, with `SEPARATOR` behind every step; at the last one the last step is
+        scored. Steps are the prefix's paragraphs."""
+        text = "".join(step + SEPARATOR for step in paragraphs(prompt.prefix))
+        return self.encode(replace(prompt, prefix=text))
 
     def encode_completion(
         self, prompt: Prompt, text: str, *, ended: bool = True

@@ -58,3 +58,8 @@ class StepMarker:
 
     def split(self, text: str) -> list[str]:
         return [piece for piece in re.split(r"(?m)^(?=Step \d+:)", text) if piece]
+
+
+def paragraphs(text: str) -> list[str]:
+    """The paragraphs of a text, without the space around them; none is empty."""
+    return [stripped for part in text.split("\n\n") if (stripped := part.strip())]

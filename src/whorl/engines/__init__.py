@@ -3,6 +3,7 @@
 import json
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +17,7 @@ from whorl.errors import UserError
 def open_engine(spec: str, *, processes: int = 1) -> Engine:
     """The engine that `spec`, SCHEME:REST, names: `local:PATH` is a model folder,
     `prm:PATH` one of a process reward model, `vllm:PATH` a model folder for vLLM,
-    `server:URL` a model elsewhere.
+    `server:URL` a model elsewhere, `scores:URL` a process reward model elsewhere.
 
     A model of this machine runs in `processes` processes of its own; 0 is this one. Raises
     `UserError` if there is no such scheme or what it names cannot be used, before any process is
@@ -71,6 +72,17 @@ def _prm(path: str) -> Callable[[], Engine]:
     if reason := unsupported(config):
         raise UserError(f"{folder} is no process reward model: {reason}")
     return lambda: Prm(folder)
+
+
+def _scores(rest: str) -> Callable[[], Engine]:
+    """As `_server`, for a process reward model."""
+    from whorl.engines.server.address import read_address
+    from whorl.engines.server.background import Background
+    from whorl.engines.server.scores import begin
+
+    address = read_address(rest, "scores")
+    roots = tuple(url.removesuffix("/v1") for url in address.urls)
+    return lambda: Background(replace(address, urls=roots), begin)
 
 
 def _vllm(rest: str) -> Callable[[], Engine]:
@@ -130,6 +142,7 @@ _SCHEMES: dict[str, Callable[[str], Callable[[], Engine]]] = {
     "local": _local,
     "prm": _prm,
     "server": _server,
+    "scores": _scores,
     "vllm": _vllm,
 }
-_ELSEWHERE = {"server"}
+_ELSEWHERE = {"server", "scores"}

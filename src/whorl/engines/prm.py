@@ -6,7 +6,6 @@ Qwen2.5-Math-PRM (2501.07301) finds a special token behind every step and is ask
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,6 @@ from whorl.errors import UserError
 
 GOOD = 1
 """The label of a good step; the other one is 0."""
-
-SEPARATOR = "<extra_0>"
-"""What Qwen2.5-Math-PRM finds behind every step."""
 
 
 def unsupported(config: Mapping[str, Any]) -> str | None:
@@ -91,11 +87,8 @@ class Prm:
         del self._network
 
     def _encode(self, prompt: Prompt) -> list[int]:
-        if not self._separated:
-            return self.chat.encode_step(prompt)
-        steps = (step.strip() for step in prompt.prefix.split("\n\n"))
-        text = "".join(step + SEPARATOR for step in steps if step)
-        return self.chat.encode(replace(prompt, prefix=text))
+        chat = self.chat
+        return chat.encode_steps(prompt) if self._separated else chat.encode_step(prompt)
 
     @torch.inference_mode()
     def _values(self, prompts: Sequence[list[int]]) -> list[float]:

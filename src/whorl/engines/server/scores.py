@@ -1,0 +1,145 @@
+"""Scores of steps from servers: vLLM's pooling endpoint, or any that is told a question and steps.
+
+    POST /v1/score   {"question": "...", "steps": ["...", ...]} -> {"scores": [0.9, ...]}
+
+with one number in [0, 1] for every step, and "model" beside the question where one is named.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import aiohttp
+
+from whorl.ask import Ask, Prompt, Replies, Reply
+from whorl.chat import SEPARATOR, Chat
+from whorl.engines.server.background import Answer
+from whorl.engines.server.probe import served
+from whorl.engines.server.tokenizer import load_chat
+from whorl.engines.server.transport import RefusedError, Transport, read_json
+from whorl.errors import UserError
+from whorl.steps import paragraphs
+
+_TRIED = Prompt("", "What is 3 + 4?", "3 + 4 = 7\n\nThe answer is 7.")
+
+
+class Scorer(Protocol):
+    """A way to have the last step of a prompt's prefix scored."""
+
+    @property
+    def path(self) -> str: ...
+
+    def body(self, prompt: Prompt) -> Mapping[str, object]:
+        """Raises `RefusedError` if the prompt cannot be sent."""
+
+    def reply(self, said: Any, prompt: Prompt) -> Reply:
+        """What a response says. Raises ValueError if it does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pooling:
+    """vLLM's endpoint. It gives the probabilities of "bad" and "good" at every token, or at every
+    `SEPARATOR` (Qwen2.5-Math-PRM, 2501.07301); either way the last pair is of the last step."""
+
+    model: str
+    chat: Chat
+    context: int | None
+    path: str = "/pooling"
+
+    def body(self, prompt: Prompt) -> Mapping[str, object]:
+        separated = SEPARATOR in self.chat.tokenizer.get_vocab()
+        ids = (self.chat.encode_steps if separated else self.chat.encode_step)(prompt)
+        if self.context is not None and len(ids) > self.context:
+            raise RefusedError(f"prompt has {len(ids)} tokens, the model takes {self.context}")
+        return {"model": self.model, "input": ids}
+
+    def reply(self, said: Any, prompt: Prompt) -> Reply:
+        try:
+            _, good = said["data"][0]["data"][-1]
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise ValueError("no pair of probabilities came for the last step") from error
+        read = int((said.get("usage") or {}).get("prompt_tokens") or 0)
+        return Reply(value=_chance(good), prompt_tokens=read)
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """An endpoint that is told the question and the steps in words."""
+
+    model: str
+    path: str = "/v1/score"
+
+    def body(self, prompt: Prompt) -> Mapping[str, object]:
+        named = {"model": self.model} if self.model else {}
+        return {**named, "question": prompt.user, "steps": paragraphs(prompt.prefix)}
+
+    def reply(self, said: Any, prompt: Prompt) -> Reply:
+        scores = said.get("scores") if isinstance(said, dict) else None
+        steps = len(paragraphs(prompt.prefix))
+        if not isinstance(scores, list) or len(scores) != steps:
+            got = len(scores) if isinstance(scores, list) else "no"
+            raise ValueError(f"{got} scores for {steps} steps")
+        return Reply(value=_chance(scores[-1]))
+
+
+async def begin(transport: Transport) -> Answer:
+    """Find out how the servers of an address score steps, and answer accordingly.
+
+    The address's urls are those of the servers themselves, without the API's version. Raises
+    `UserError` if one does not score steps, or if they are not alike.
+    """
+    urls = transport.address.urls
+    scorers = await asyncio.gather(*(_scorer(transport, url) for url in urls))
+    for url, other in zip(urls[1:], scorers[1:], strict=True):
+        if (other.path, other.model) != (scorers[0].path, scorers[0].model):
+            raise UserError(f"{url} and {urls[0]} differ; use servers that are alike")
+    return partial(answer, transport, scorers[0])
+
+
+async def _scorer(transport: Transport, url: str) -> Pooling | Plain:
+    """What an endpoint understands, tried out: token ids, if we are told the tokenizer or if it
+    takes no words."""
+    plain, trouble = Plain(transport.address.model), ""
+    if not transport.address.tokenizer:
+        try:
+            plain.reply(await transport.once(url, plain.path, plain.body(_TRIED)), _TRIED)
+            return plain
+        except (RefusedError, ValueError) as error:  # vLLM has something else at that place
+            trouble = str(error)
+    model = await served(transport, f"{url}/v1")
+    chat = load_chat(transport.address.tokenizer, model.name)
+    if chat is None:
+        raise UserError(f"{trouble}; a server that takes token ids needs tokenizer=FOLDER")
+    pooling = Pooling(model.name, chat, model.context)
+    try:
+        pooling.reply(await transport.once(url, pooling.path, pooling.body(_TRIED)), _TRIED)
+    except (RefusedError, ValueError) as error:
+        raise UserError(
+            f"{url} does not score steps: {error}; is it a process reward model, and started with "
+            "--runner pooling?"
+        ) from error
+    return pooling
+
+
+async def answer(transport: Transport, scorer: Scorer, ask: Ask) -> Replies:
+    """How good the last step of the ask's prefix is, told `n` times."""
+    if ask.role != "prm":
+        raise RefusedError(f"a process reward model scores steps and is no {ask.role}")
+    if not ask.prompt.prefix.strip():
+        raise RefusedError("there is no step to score")
+
+    async def read(response: aiohttp.ClientResponse) -> Reply:
+        return scorer.reply(await read_json(response), ask.prompt)
+
+    home = ask.prompt.user.partition("\n")[0]  # the question
+    reply = await transport.post(scorer.path, scorer.body(ask.prompt), read, home)
+    return (reply, *(Reply(value=reply.value),) * (ask.n - 1))
+
+
+def _chance(said: Any) -> float:
+    """A probability, rounded as the embedded reward model's are."""
+    if isinstance(said, (int, float)) and 0 <= said <= 1:
+        return round(float(said), 6)
+    raise ValueError(f"{said!r} is no probability")
