@@ -5,10 +5,19 @@ import json
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from tokenizers import Tokenizer
+
+from whorl.ask import Moves
+from whorl.drive import drive
+from whorl.engines import open_engine
+from whorl.problem import Problem
+from whorl.search import Sampling, Uct, mcts
+from whorl.tree import Tree
 
 POLICY = Path(__file__).parents[2] / "src/whorl/models/policy"
 PROMPT = "Problem: Mia has 7 apples and buys 5 more.\n\n"
@@ -232,3 +241,31 @@ def test_process_reward_models(rig_server):
     scores = post(url, "/score", {"question": "?", "steps": steps})["scores"]
     assert len(scores) == 2 and all(0 <= score <= 1 for score in scores)
     assert post(url, "/score", {"question": "?", "steps": steps[:1]})["scores"] == scores[:1]
+
+
+@pytest.mark.parametrize("lacks", [(), ("n", "stop_reason")])
+def test_a_search_keeps_every_sample_and_depends_on_no_timing(rig_server, rig, lacks):
+    trees = []
+    for timing in ({}, {"latency": 0.002, "spread": 1.0, "slots": 8}):
+        url = rig_server(lacks=lacks, **timing)
+        with closing(open_engine(f"server:{url}?tokenizer={POLICY}")) as engine:
+            probed = rig.stats(url)["samples"]
+            found = drive(searches(), {"policy": engine})
+            trees.append({finished.key: finished.result for finished in found})
+            paid = rig.stats(url)["samples"] - probed
+        nodes = [node for tree in trees[-1].values() for node in tree.nodes[1:]]
+        assert len(nodes) > 50
+        assert sum(node.copies for node in nodes) == paid
+    assert {key: tree.to_json() for key, tree in trees[0].items()} == {
+        key: tree.to_json() for key, tree in trees[1].items()
+    }
+
+
+def searches() -> Iterator[tuple[str, Moves[Tree]]]:
+    def grow(problem: Problem) -> Moves[Tree]:
+        tree = Tree(problem)
+        yield from mcts(tree, Sampling(), Uct(simulations=8))
+        return tree
+
+    for number in range(6):
+        yield f"{number}", grow(Problem(f"{number}", f"Mia has {number} apples.", "42"))
