@@ -243,11 +243,11 @@ def test_process_reward_models(rig_server):
     assert post(url, "/score", {"question": "?", "steps": steps[:1]})["scores"] == scores[:1]
 
 
-@pytest.mark.parametrize("lacks", [(), ("n", "stop_reason")])
-def test_a_search_keeps_every_sample_and_depends_on_no_timing(rig_server, rig, lacks):
+def test_a_search_keeps_every_sample_and_depends_on_no_timing(rig_server, rig):
+    """Of a server that must be asked for each sample by itself and read as a stream."""
     trees = []
     for timing in ({}, {"latency": 0.002, "spread": 1.0, "slots": 8}):
-        url = rig_server(lacks=lacks, **timing)
+        url = rig_server(lacks=("n", "stop_reason"), **timing)
         with closing(open_engine(f"server:{url}?tokenizer={POLICY}")) as engine:
             probed = rig.stats(url)["samples"]
             found = drive(searches(), {"policy": engine})
