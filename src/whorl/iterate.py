@@ -87,6 +87,8 @@ class Run:
     run: the run folder.
     problems: file to grow trees for.
     test: file to measure on; without it nothing is measured.
+    base: folder of the policy's weights, where it is behind a server; what is trained from them is
+        searched with on this machine. None: the folder of `engines.policy`.
     rounds: times round the loop at most.
     start: where each round's training starts; None is where the recipe says. The policy that
         searches is always the newest.
@@ -105,6 +107,7 @@ class Run:
     engines: Engines
     recipe: Recipe
     test: Path | None = None
+    base: Path | None = None
     seed: int = 0
     rounds: int = 1
     start: Start | None = None
@@ -124,6 +127,11 @@ class Run:
                 raise UserError(f"{name} should be at least 1, not {value}")
         if self.patience < 0 or not 0 < self.holdout < 1:
             raise UserError("patience should be at least 0, and holdout above 0 and below 1")
+
+    @property
+    def weights(self) -> Path:
+        """Where training starts in the first round. Raises `UserError` if that is not known."""
+        return self.base or model_folder(self.engines.policy)
 
     @property
     def starts(self) -> Start:
@@ -374,7 +382,7 @@ def iterate(folder: RunFolder, run: Run, watch: Watch) -> list[Round]:
     are kept. Raises `Unfinished` where the budget ends first.
     """
     purse = Purse(run.budget)
-    base = model_folder(run.engines.policy)  # raises before anything is grown
+    base = run.weights  # raises before anything is grown
     rounds: list[Round] = []
     _scores(folder, run, 0, watch)
     watched = [_watched(folder, run, 0, watch)]
@@ -384,7 +392,7 @@ def iterate(folder: RunFolder, run: Run, watch: Watch) -> list[Round]:
         with _round(folder, run, number) as inner:
             grown, harvested, variety = _explore(inner, run, watch, purse, _last(folder, number))
             trained = _learn(folder, run, number, base, watch)
-            model = f"local:{inner.path / 'checkpoint'}"
+            model = _with_folder(run.engines.policy, inner.path / "checkpoint")
             run = replace(run, seed=run.seed + 1, engines=replace(run.engines, policy=model))
             scores = _scores(folder, run, number, watch)
             watched.append(_watched(folder, run, number, watch))
@@ -532,7 +540,7 @@ def _learn(folder: RunFolder, run: Run, number: int, base: Path, watch: Watch) -
     files = [_place(folder, each) / "examples.jsonl" for each in rounds]
     checkpoint = _place(folder, number) / "checkpoint"
     trained = train(
-        base if first else model_folder(run.engines.policy),
+        base if first or number == 1 else model_folder(run.engines.policy),
         stages.distinct(chain.from_iterable(map(read_examples, files))),
         checkpoint,
         settings=run.train,
@@ -575,13 +583,26 @@ def _measured(
 
 def model_folder(spec: str) -> Path:
     """The folder of a model that can be trained."""
-    scheme, _, path = spec.partition(":")
-    if scheme != "local":
+    scheme, _, rest = spec.partition(":")
+    if scheme not in ("local", "vllm"):
         raise UserError(
             "only a policy of the form local:FOLDER can be trained, not "
-            f"{spec or 'none: name one as engines.policy'}"
+            + (
+                f"{spec}; name the folder of its weights: base=FOLDER"
+                if spec
+                else "none: name one as engines.policy"
+            )
         )
-    return Path(path)
+    return Path(rest.partition("?")[0])
+
+
+def _with_folder(spec: str, folder: Path) -> str:
+    """The engine that answers for `folder` as that of `spec` did for another one."""
+    scheme, _, rest = spec.partition(":")
+    query = rest.partition("?")[2]
+    return (
+        f"vllm:{folder}" + (f"?{query}" if query else "") if scheme == "vllm" else f"local:{folder}"
+    )
 
 
 def _once(path: Path, kind: type[T], work: Callable[[], T]) -> T:

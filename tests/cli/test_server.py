@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
+from whorl.data.problems import write_problems
 from whorl.models import POLICY
+from whorl.problem import Problem
 
 Whorl = Callable[..., Result]
 Server = Callable[..., str]
@@ -73,3 +75,30 @@ def test_a_server_that_is_not_there_is_one_line(whorl: Whorl, easy: Path, tmp_pa
     assert "is the server running" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_a_served_policy_is_trained_from_the_folder_of_its_weights(
+    whorl: Whorl, rig_server: Server, tmp_path: Path
+) -> None:
+    file = tmp_path / "run.toml"
+    write_problems(
+        tmp_path / "problems.jsonl",
+        [Problem(f"p{number}", f"What is {number}+{42 - number}?", "42") for number in range(6)],
+    )
+    run = f"""
+    run = "{tmp_path / "run"}"
+    problems = "{tmp_path / "problems.jsonl"}"
+    recipe = {{name = "rft", samples = 4}}
+    train = {{epochs = 1, max_length = 512}}
+    [engines]
+    policy = "server:{rig_server(right=0.8)}?tokenizer={POLICY}"
+    """
+    file.write_text(run)
+    done = whorl("run", file)
+    assert done.exit_code == 2
+    assert "name the folder of its weights" in done.stderr
+    file.write_text(f'base = "{POLICY}"\n{run}')
+    assert whorl("run", file).exit_code == 0
+    checkpoint = tmp_path / "run" / "round-1" / "checkpoint"
+    assert (checkpoint / "model.safetensors").exists()
+    assert "ended by" in whorl("probe", f"local:{checkpoint}").stderr

@@ -37,6 +37,7 @@ def learned_from(run: iterate.Run) -> dict[str, Any]:
     learned = grown_from(run) | {
         "start": run.starts,
         "test": content(run.test) if run.test else None,
+        **({"base": content(run.base)} if run.base else {}),
         "train": settings.say(run.train),
         "evaluate": settings.say(run.evaluate),
     }

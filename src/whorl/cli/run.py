@@ -65,7 +65,7 @@ def run(
     settings.check(chosen)
     if chosen.test:
         check_apart(chosen.problems, chosen.test)
-    iterate.model_folder(chosen.engines.policy)  # what cannot be trained is not worth growing for
+    _ = chosen.weights  # what cannot be trained is not worth growing for
     if dry_run:
         return describe(chosen, settings.say(chosen))
     iterate.check(chosen)  # before a folder is bound to settings that cannot work
