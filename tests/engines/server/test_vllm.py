@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from whorl import prompts
-from whorl.ask import Ask, Engine, Failure, Replies
-from whorl.chat import Chat
+from whorl.ask import Ask, Engine, Failure, Prompt, Replies
+from whorl.chat import SEPARATOR, Chat
 from whorl.data.forest import read_trees
 from whorl.data.problems import write_problems
 from whorl.data.synthetic import problems
@@ -35,25 +35,26 @@ GROWN = 24
 class Server:
     """A vLLM server of its own process group, which can be killed and started again."""
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, model: Path, log: Path, *flags: str) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/v1"
         self._log = log
+        command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
+        command += ["--model", str(model), "--served-model-name", "model"]
+        command += ["--host", "127.0.0.1", "--port", str(self.port)]
+        command += ["--dtype", "float32", "--enforce-eager", "--block-size", "32"]
+        command += ["--kv-cache-memory-bytes", str(512 << 20)]
+        command += ["--no-enable-chunked-prefill"]  # or a CPU breaks down over seeds
+        self._command = [*command, *flags]
 
     def start(self) -> float:
         """Seconds until it answers."""
-        command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
-        command += ["--model", str(POLICY), "--served-model-name", "policy"]
-        command += ["--host", "127.0.0.1", "--port", str(self.port)]
-        command += ["--dtype", "float32", "--enforce-eager", "--block-size", "32"]
-        command += ["--kv-cache-memory-bytes", str(512 << 20), "--enable-prompt-tokens-details"]
-        command += ["--no-enable-chunked-prefill"]  # or a CPU breaks down over seeds
         start = time.monotonic()
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                command, stdout=log, stderr=log, start_new_session=True
+                self._command, stdout=log, stderr=log, start_new_session=True
             )
         while not self._answers():
             assert self.alive() and time.monotonic() - start < 300, self.said()
@@ -89,7 +90,8 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("vllm") / "log")
+    log = tmp_path_factory.mktemp("vllm") / "log"
+    server = Server(POLICY, log, "--enable-prompt-tokens-details")
     try:
         print(f"server: answers after {server.start():.0f} s")
         yield server
@@ -116,7 +118,7 @@ def test_the_server_reads_the_token_ids_that_we_write(server: Server) -> None:
     chat = Chat.load(POLICY)
     prompt = prompts.solve(QUESTIONS[0])
     ids = chat.encode(prompt)
-    settings = {"model": "policy", "max_tokens": 1, "return_token_ids": True}
+    settings = {"model": "model", "max_tokens": 1, "return_token_ids": True}
     forms = [{"prompt": ids}, {"prompt": chat.render(prompt), "add_special_tokens": False}]
     for form in forms:
         said = server.post("/completions", settings | form)
@@ -178,6 +180,53 @@ def test_a_run_survives_a_server_that_is_killed_and_comes_back(
         f"server: SIGMA on {GROWN} problems in {seconds:.0f} s, the server away for {away:.0f} s; "
         f"{tokens:,} tokens in {len(after):,} replies, {len(before):,} of them before the kill"
     )
+
+
+def test_a_reward_model_behind_a_server_says_what_it_says_here(tmp_path: Path) -> None:
+    """Qwen2.5-Math-PRM's architecture, tiny and untrained."""
+    import torch
+    from transformers import Qwen2Config
+
+    from whorl.engines.prm import Qwen2ForProcessRewardModel
+
+    tokenizer = Chat.load(POLICY).tokenizer
+    tokenizer.add_special_tokens({"additional_special_tokens": [SEPARATOR]})
+    tokenizer.save_pretrained(tmp_path)
+    torch.manual_seed(0)
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=128,
+        intermediate_size=256,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=1024,
+        initializer_range=0.3,
+    )
+    Qwen2ForProcessRewardModel(config).save_pretrained(tmp_path)
+
+    steps = ["7 + 5 = 12", "12 - 4 = 8", "The answer is 8."]
+    prompts = [
+        Prompt("", question, "\n\n".join(steps[:count]))
+        for question in QUESTIONS[:8]
+        for count in (1, 2, 3)
+    ]
+    asks = [Ask(prompt, role="prm") for prompt in prompts]
+    pooler = json.dumps({"step_tag_id": tokenizer.convert_tokens_to_ids(SEPARATOR)})
+    flags = ("--runner", "pooling", "--pooler-config", pooler)
+    server = Server(
+        tmp_path, tmp_path / "log", "--runner", "pooling", "--pooler-config", step_token
+    )
+    try:
+        server.start()
+        engine = open_engine(f"scores:{server.url}?tokenizer={tmp_path}")
+        theirs = [reply.value for (reply,) in answer(engine, asks)]
+    finally:
+        server.kill()
+    ours = [reply.value for (reply,) in answer(open_engine(f"prm:{tmp_path}", processes=0), asks)]
+    assert theirs == pytest.approx(ours, abs=1e-4)
+    assert max(ours) - min(ours) > 0.1
+    print(f"server: {len(asks)} steps scored as the embedded reward model scores them")
 
 
 def _recorded(run: Path) -> dict[tuple[bytes, int], tuple[str, bytes, int]]:
