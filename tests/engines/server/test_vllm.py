@@ -214,9 +214,7 @@ def test_a_reward_model_behind_a_server_says_what_it_says_here(tmp_path: Path) -
     asks = [Ask(prompt, role="prm") for prompt in prompts]
     pooler = json.dumps({"step_tag_id": tokenizer.convert_tokens_to_ids(SEPARATOR)})
     flags = ("--runner", "pooling", "--pooler-config", pooler)
-    server = Server(
-        tmp_path, tmp_path / "log", "--runner", "pooling", "--pooler-config", step_token
-    )
+    server = Server(tmp_path, tmp_path / "log", *flags)
     try:
         server.start()
         engine = open_engine(f"scores:{server.url}?tokenizer={tmp_path}")
