@@ -1,6 +1,7 @@
 """Requests get their answers, whatever becomes of a server on the way."""
 
 import asyncio
+import resource
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -166,3 +167,15 @@ def test_errors_are_one_line_without_the_key() -> None:
     long = transport._message('{"error": {"message": "two\\nlines ' + "x" * 1000 + '"}}')
     assert "\n" not in long
     assert len(long) < 250
+
+
+def test_a_low_limit_of_open_files_is_raised_or_kept_to() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (300, hard))
+        assert transport._open_files(100) == 100
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 300
+        assert transport._open_files(1000) == 1000
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 1000
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import resource
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -27,6 +28,7 @@ _LONGEST = 30.0
 _OUT = 5.0  # seconds that an endpoint out of reach is left alone, at most
 _SLACK = 64  # requests that an endpoint may have more than another before it is passed over
 _SHOWN = 200  # characters of a server's own words
+_FILES = 128  # that are open besides
 _BUSY = {408, 429, 503}
 
 
@@ -60,9 +62,9 @@ class Transport:
     _session: aiohttp.ClientSession = field(init=False)
 
     def __post_init__(self) -> None:
-        self._endpoints = [
-            _Endpoint(url, Window(self.address.in_flight)) for url in self.address.urls
-        ]
+        urls = self.address.urls
+        most = _open_files(self.address.in_flight * len(urls)) // len(urls)
+        self._endpoints = [_Endpoint(url, Window(most)) for url in urls]
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
             timeout=aiohttp.ClientTimeout(total=self.address.timeout),
@@ -188,6 +190,18 @@ class Transport:
     def _redacted(self, line: str) -> str:
         """Without the key, which a server may repeat."""
         return line.replace(self.secret, "***") if self.secret else line
+
+
+def _open_files(wanted: int) -> int:
+    """Let this process have `wanted` connections open at once, or as many as the system allows;
+    returns how many. The usual limit is below what one server can work on."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted + _FILES:
+        unlimited = hard == resource.RLIM_INFINITY
+        soft = wanted + _FILES if unlimited else min(hard, wanted + _FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        return max(1, min(wanted, soft - _FILES))
+    return wanted
 
 
 _JSON = {"Content-Type": "application/json"}
