@@ -10,7 +10,7 @@ from whorl.cli import app
 from whorl.settings import RECIPES
 
 COMMANDS = [
-    *("demo", "run", "compare", "grow", "harvest", "export"),
+    *("demo", "run", "compare", "grow", "adopt", "harvest", "export"),
     *("train", "evaluate", "table", "probe", "judge", "problems", "show", "report"),
 ]
 

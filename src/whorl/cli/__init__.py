@@ -5,6 +5,7 @@ from collections.abc import Callable
 import typer
 
 from whorl.cli import (
+    adopt,
     compare,
     demo,
     evaluate,
@@ -56,6 +57,7 @@ _add(demo.demo, demo.EXAMPLES)
 _add(run.run, run.EXAMPLES)
 _add(compare.compare, compare.EXAMPLES)
 _add(grow.grow, grow.EXAMPLES)
+_add(adopt.adopt, adopt.EXAMPLES)
 _add(harvest.harvest, harvest.EXAMPLES)
 _add(export.export, export.EXAMPLES)
 _add(train.train, train.EXAMPLES)
