@@ -6,7 +6,7 @@ An experiment is a file that names its arms, each a run file and what is changed
 
     run = "runs/critics"        # folder to write
     seeds = 3                   # other samples, another order of training; default 3
-    equal = true                # students learn from equally many examples, drawn by lot; false
+    examples = 300              # that every student learns from, drawn by lot; default all
     tests = ["a.jsonl"]         # instead of the first run file's test
     often = 200                 # problems of each test to attempt 8 times, for pass@k; default 0
     [arms]
@@ -46,14 +46,14 @@ from whorl.data.atomic import replacing
 from whorl.data.examples import read_examples, write_examples
 from whorl.data.forest import read_trees
 from whorl.drive import drive
+from whorl.errors import UserError
 from whorl.evaluate import (
     Decoding,
     Paired,
     Score,
+    Setup,
     paired_over,
     pass_rate_over,
-    read_scores,
-    write_scores,
 )
 from whorl.example import Example
 from whorl.folder import RunFolder
@@ -71,7 +71,7 @@ class Experiment:
     run: str
     arms: Mapping[str, Sequence[str]]
     seeds: int = 3
-    equal: bool = False
+    examples: int | None = None
     tests: Sequence[str] = ()
     often: int = 0
     without: Mapping[str, str] = field(default_factory=dict)
@@ -122,11 +122,9 @@ def play(folder: Path, experiment: Experiment, watch: Watch) -> dict[str, Any]:
     tests = [Path(test) for test in experiment.tests or [str(first.test)]]
     for seed in range(experiment.seeds):
         for arm in arms:
-            arm.harvested.append(_grow(folder / f"seed-{seed}", arm, seed, watch))
-        least = min(arm.harvested[-1].examples for arm in arms) if experiment.equal else None
-        for arm in arms:
             place = folder / f"seed-{seed}" / _file(arm.name)
-            model, learned = _train(place, arm.run, least, seed)
+            arm.harvested.append(_grow(place, arm, seed, watch))
+            model, learned = _train(place, arm.run, experiment.examples, seed)
             arm.learned.append(learned)
             _measure(place, arm, tests, model, experiment.often, watch)
     base = Arm("base", first)
@@ -145,16 +143,16 @@ def _file(name: str) -> str:
     return re.sub(r"\W+", "-", name)
 
 
-def _grow(folder: Path, arm: Arm, seed: int, watch: Watch) -> Harvested:
+def _grow(place: Path, arm: Arm, seed: int, watch: Watch) -> Harvested:
     """The arm's trees under a seed, and its examples, unless they are there."""
-    run, place = arm.run, folder / _file(arm.name)
+    run = arm.run
     said = settings.say(run)
     grown = {key: said[key] for key in ("problems", "engines", "recipe", "limit", "train")}
     with RunFolder.open(place, grown, version=__version__) as own:
         record = place / "harvested.json"
         if not record.exists():
             watch.say(f"{arm.name}, seed {seed}: growing trees")
-            trees = {tree.origin(0): tree for tree in _searched(folder, run, seed)}
+            trees = {tree.origin(0): tree for tree in _searched(place.parent, run, seed)}
             with replacing(own.trees) as file:
                 for _, tree in sorted(trees.items()):
                     file.write(tree.to_json().encode() + b"\n")
@@ -209,6 +207,8 @@ def _train(place: Path, run: Run, count: int | None, seed: int) -> tuple[Path, i
     """The student's folder and how many examples it learned from."""
     found: list[Example] = list(read_examples(place / "examples.jsonl"))
     if count is not None:
+        if len(found) < count:
+            raise UserError(f"{place} has {len(found)} examples; ask for no more than that")
         chosen = sorted(Random(seed).sample(range(len(found)), count))
         found = [found[i] for i in chosen]
     base = iterate.model_folder(run.engines.policy)
@@ -243,11 +243,11 @@ def _measure(
         ):
             if kind == "sampled" and not often:
                 continue
+            engines = Engines(f"local:{model}", processes=0)
             scores = place / f"{kind}-{test.name}"
-            if not scores.exists():
-                engines = Engines(f"local:{model}", processes=0)
-                write_scores(scores, iterate.measure(engines, problems, decoding, watch))
-            kept.setdefault(test.name, []).append(read_scores(scores))
+            setup = Setup(decoding=decoding)
+            found = iterate.measure(engines, problems, setup, watch, out=scores)
+            kept.setdefault(test.name, []).append(found)
 
 
 def _found(arm: Arm, base: Arm, first: Arm, tests: Sequence[Path]) -> dict[str, Any]:

@@ -2,12 +2,16 @@
 
 import importlib.util
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from sqlite3 import connect
+
+import pytest
 
 from whorl.cli.display import Display
 from whorl.data.problems import write_problems
 from whorl.data.synthetic import problems
+from whorl.errors import UserError
 from whorl.models import POLICY, TEACHER
 
 SCRIPT = Path(__file__).parent.parent / "benchmarks" / "experiment.py"
@@ -35,13 +39,13 @@ def test_arms_share_searches_and_learn_from_as_many_examples(tmp_path: Path) -> 
         "but right ones": [f"{file}"],
     }
     without = {"but right ones": "right to right"}
-    experiment = script.Experiment("unused", arms, 1, equal=True, often=1, without=without)
+    experiment = script.Experiment("unused", arms, 1, often=1, without=without)
     found = script.play(tmp_path / "run", experiment, Display())
     refined, paths, rest = (found["arms"][name] for name in arms)
     assert refined["tokens"] == paths["tokens"] == rest["tokens"], "each in full"
     assert refined["tally"] == rest["tally"] and refined["harvested"] >= paths["harvested"] > 0
-    assert rest["harvested"] == refined["harvested"] - refined["tally"]["right to right"] > 0
-    assert {arm["examples"] for arm in found["arms"].values()} == {rest["harvested"]}
+    assert rest["harvested"] == rest["examples"] == 0 < refined["examples"]
+    assert rest["tests"]["t.jsonl"]["gain"]["points"] == 0, "whoever learns nothing stays the same"
     assert refined["tests"]["t.jsonl"]["over_first"] is None and set(paths["tests"]) == {"t.jsonl"}
     with closing(connect(next((tmp_path / "run" / "seed-0").glob("*policy.db")))) as journal:
         (asked,) = journal.execute("SELECT sum(tokens) FROM reply").fetchone()
@@ -49,3 +53,5 @@ def test_arms_share_searches_and_learn_from_as_many_examples(tmp_path: Path) -> 
     assert len(script.table(found).splitlines()) == 2 + 1 + 3
     again = script.play(tmp_path / "run", experiment, Display())
     assert again | {"cpu_minutes": 0} == found | {"cpu_minutes": 0}
+    with pytest.raises(UserError, match="ask for no more"):
+        script.play(tmp_path / "run", replace(experiment, examples=99), Display())
