@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whorl.ask import Ask, Failure, Moves, Prompt, Replies, Reply, digest
+from whorl.budget import SPENT
 from whorl.drive import Finished, drive, seed_for
 from whorl.engines.function import Function
 
@@ -216,6 +217,31 @@ def test_asks_carry_the_seed_of_their_ordinal() -> None:
 
     list(drive([("k", search())], {"policy": Function(note)}, seed=9))
     assert seen == [seed_for(9, "k", ordinal) for ordinal in range(3)]
+
+
+def test_what_is_not_paid_for_ends_its_search_and_no_other_is_started() -> None:
+    class Stingy(Function):
+        def poll(self, timeout: float) -> Sequence[tuple[int, Replies | Failure]]:
+            answers = super().poll(timeout)
+            return [(ticket, SPENT if ticket > 9 else found) for ticket, found in answers]
+
+    def search(name: str, requests: int) -> Moves[str]:
+        for number in range(requests):
+            yield [Ask(Prompt("", f"{name}{number}"))]
+        return name
+
+    started = []
+
+    def source() -> Iterator[tuple[str, Moves[str]]]:
+        for name in "abcdefghij":
+            started.append(name)
+            yield name, search(name, 3)
+
+    found = list(drive(source(), {"policy": Stingy(answer)}, width=3))
+    assert [done.result for done in found if done.error is None] == ["a", "b", "c"]
+    begun = {done.key: bool(done.cost) for done in found if done.error == SPENT.error}
+    assert begun == {"d": True, "e": False, "f": False}
+    assert "".join(started) == "abcdef"
 
 
 def test_a_width_below_one_is_refused() -> None:

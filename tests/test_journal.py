@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whorl.ask import Ask, Engine, Failure, Prompt, Replies, Reply, digest
+from whorl.budget import Usage
 from whorl.engines.function import Function
 from whorl.errors import UserError
 from whorl.journal import Journal
@@ -28,6 +29,8 @@ replies = st.builds(
     tokens=st.integers(0, 10**6),
     value=numbers,
     logprob=numbers,
+    prompt_tokens=st.integers(0, 10**6),
+    cached_tokens=st.integers(0, 10**6),
 )
 
 
@@ -197,6 +200,53 @@ def test_somebody_elses_database_is_refused(tmp_path: Path) -> None:
     database.close()
     with pytest.raises(UserError, match="not a journal"):
         Journal(tmp_path / "j.db")
+
+
+VERSION_1 = """
+CREATE TABLE reply (
+    ask BLOB NOT NULL, slot INTEGER NOT NULL, role TEXT NOT NULL, text BLOB NOT NULL,
+    finished TEXT NOT NULL, tokens INTEGER NOT NULL, value, logprob, PRIMARY KEY (ask, slot)
+);
+PRAGMA application_id = 2003332978;
+PRAGMA user_version = 1;
+"""
+
+
+def test_a_journal_of_the_first_version_goes_on(tmp_path: Path) -> None:
+    path, old, new = tmp_path / "j.db", Ask(Prompt("", "old"), n=2), Ask(Prompt("", "new"))
+    database = sqlite3.connect(path)
+    database.executescript(VERSION_1)
+    name = bytes.fromhex(digest(old))
+    rows = [(name, slot, "policy", b"said", "stop", 7 + slot, 1.0, -0.5) for slot in (0, 1)]
+    database.executemany("INSERT INTO reply VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    database.commit()
+    database.close()
+
+    function = Counted()
+    for _ in range(2):  # the second time it is of this version
+        with Journal(path) as journal:
+            known, _ = collect(journal.wrap(Function(function)), [old, new])
+            assert known == tuple(Reply("said", "stop", 7 + slot, 1.0, -0.5) for slot in (0, 1))
+            assert dict(journal.usage()) == {"policy": Usage(requests=2, sampled=18)}
+    assert function.asked == ["new"]
+    database = sqlite3.connect(path)
+    assert database.execute("PRAGMA user_version").fetchone() == (2,)
+    database.close()
+
+
+def test_a_journal_knows_what_models_have_used(tmp_path: Path) -> None:
+    def answer(ask: Ask) -> Replies:
+        first = Reply(tokens=5, prompt_tokens=30, cached_tokens=10)
+        return (first, *(Reply(tokens=5) for _ in range(1, ask.n)))
+
+    with Journal(tmp_path / "j.db") as journal:
+        assert dict(journal.usage()) == {}
+        asks = [Ask(Prompt("", "a"), n=3), Ask(Prompt("", "b")), Ask(Prompt("", "c"), "critic")]
+        collect(journal.wrap(Function(answer)), [*asks, asks[0], Ask(Prompt("", "d"), "judge")])
+        assert dict(journal.usage()) == {
+            "policy": Usage(requests=2, sampled=20, prompt=60, cached=20),
+            "critic": Usage(requests=1, sampled=5, prompt=30, cached=10),
+        }
 
 
 def test_a_journal_of_a_newer_version_is_refused(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from whorl.budget import Budget, Limits, Price, Prices
 from whorl.errors import UserError
 from whorl.iterate import Engines, Run
 from whorl.recipe import Recipe
@@ -14,7 +15,16 @@ from whorl.recipes.rft import Rft
 from whorl.recipes.sigma import CODE, Sigma
 from whorl.recipes.sphere import Sphere
 from whorl.search import Sampling, Uct
-from whorl.settings import RECIPES, check, flat, read_recipe, read_run, read_settings, say
+from whorl.settings import (
+    RECIPES,
+    check,
+    flat,
+    read_budget,
+    read_recipe,
+    read_run,
+    read_settings,
+    say,
+)
 from whorl.steps import StepMarker
 
 LEAST = """
@@ -41,6 +51,19 @@ def test_tables_inside_tables_change_only_what_they_name(tmp_path: Path) -> None
     run = read_run(run_file(tmp_path, text), ["recipe.temperatures=[0.5, 1]", "limit=3"])
     assert run.recipe == Sigma(uct=Uct(simulations=8), temperatures=(0.5, 1.0))
     assert (run.train.lr, run.train.epochs, run.evaluate.n, run.limit) == (1.0, 3, 4, 3)
+
+
+def test_a_budget_is_read_from_a_run_file_and_from_overrides_alike(tmp_path: Path) -> None:
+    text = LEAST + (
+        "[budget]\ntokens = 100\nmoney = 2.5\n[budget.problem]\nrequests = 7\n"
+        "[budget.prices.policy]\nprompt = 0.1\nsampled = 0.4\ncached = 0.05\n"
+    )
+    run = read_run(run_file(tmp_path, text), ["budget.tokens=200"])
+    prices = Prices(policy=Price(0.1, 0.4, 0.05))
+    assert run.budget == Budget(200, money=2.5, problem=Limits(requests=7), prices=prices)
+    said = [f"budget.{key}={value}" for key, value in flat(say(run.budget))]
+    assert read_budget([*said, "uct.depth=3"]) == run.budget
+    assert read_budget(["samples=3"]) == Budget()
 
 
 def test_a_preset_is_where_settings_start_from() -> None:
@@ -77,6 +100,13 @@ def test_bare_words_and_toml_both_do_as_values() -> None:
         ("rounds = 0", "rounds should be at least 1, not 0"),
         ("patience = -1", "patience should be at least 0"),
         ("holdout = 1.0", "holdout above 0 and below 1"),
+        ("budget.token = 9", "unknown setting budget.token; did you mean budget.tokens?"),
+        ("budget.tokens = 0", "budget: tokens must be above 0, not 0"),
+        ("budget.requests = 1.5", "budget.requests should be a valid integer, not 1.5"),
+        ("budget.problem.seconds = -1", "budget.problem: seconds must be above 0, not -1"),
+        ("budget.money = 2", "budget: money needs prices, for example prices.policy.sampled ="),
+        ("budget.prices.policy.sampled = -1", "prices.policy: a price must not be negative"),
+        ("budget.prices.judge.sampled = 1", "unknown setting budget.prices.judge; there are po"),
         ("start = 'middle'", "start should be 'last' or 'first', not 'middle'"),
         ("test = 1979-05-27", "test should be a valid string, not datetime.date(1979, 5, 27)"),
         ("seed = = 1", "is not TOML"),

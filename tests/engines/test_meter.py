@@ -11,7 +11,8 @@ from whorl.journal import Journal
 def answer(ask: Ask) -> Replies:
     if ask.prompt.user == "broken":
         raise ValueError("no answer")
-    return tuple(Reply("x", tokens=k + 1) for k in range(ask.n))
+    first = Reply("x", tokens=1, prompt_tokens=9, cached_tokens=4)
+    return first, *(Reply("x", tokens=k + 1) for k in range(1, ask.n))
 
 
 def test_everything_is_passed_on_and_counted() -> None:
@@ -26,6 +27,7 @@ def test_everything_is_passed_on_and_counted() -> None:
     assert isinstance(dict(answers)[1], Failure)
     assert (meter.asks, meter.in_flight, meter.answered, meter.failed) == (3, 0, 2, 1)
     assert (meter.samples, meter.tokens) == (6, 12)
+    assert (meter.prompt_tokens, meter.cached_tokens) == (18, 8)
     assert not meter.poll(0.0)
 
 

@@ -1,0 +1,546 @@
+"""Budgets: what ends growing, what is kept, and that nothing is paid twice."""
+
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whorl.ask import Ask, Engine, Failure, Moves, Prompt, Replies, Reply, digest
+from whorl.budget import (
+    SPENT,
+    Budget,
+    Limits,
+    OutOfBudget,
+    Price,
+    Prices,
+    Purse,
+    Spent,
+    Usage,
+    within,
+)
+from whorl.data.forest import read_trees
+from whorl.drive import Finished, drive
+from whorl.engines import toy
+from whorl.engines.function import Function
+from whorl.errors import UserError
+from whorl.folder import RunFolder
+from whorl.journal import Journal
+from whorl.problem import Problem
+from whorl.recipe import Recipe
+from whorl.recipes.dpo import Dpo
+from whorl.recipes.grpo import Grpo
+from whorl.recipes.marge import Marge
+from whorl.recipes.process import Process
+from whorl.recipes.rft import Rft
+from whorl.recipes.sigma import Sigma
+from whorl.recipes.sphere import Sphere
+from whorl.recipes.step_dpo import StepDpo
+from whorl.search import Sampling, Uct
+from whorl.settings import RECIPES
+from whorl.stages import Grown, Plan, Progress, grow, harvest
+from whorl.tree import ROOT, Tree
+
+UCT = Uct(simulations=4, children=2, parallel=2)
+SMALL: Mapping[str, Recipe] = {
+    "sigma": Sigma(uct=UCT, temperatures=(0.7,)),
+    "process": Process(uct=replace(UCT, wrong=0.0, dead_ends="propagate", depth=4)),
+    "marge": Marge(pool=4, samples=2),
+    "sphere": Sphere(candidates=3, small_candidates=3),
+    "rft": Rft(samples=4),
+    "step_dpo": StepDpo(uct=replace(UCT, wrong=0.0)),
+    "dpo": Dpo(samples=4),
+    "grpo": Grpo(samples=4),
+}
+ROLES = ("policy", "critic", "reviser", "small", "prm", "judge")
+PRICES = Prices(policy=Price(prompt=1.0, sampled=10.0, cached=0.5), critic=Price(sampled=100.0))
+
+
+class Logged:
+    """The toy world, and the asks that reached it."""
+
+    def __init__(self, share: int = 10**9) -> None:
+        self.asked: list[str] = []
+        self.most = 0
+        self._share = share  # answers per poll
+        self._waiting: list[tuple[int, Ask]] = []
+
+    def submit(self, ticket: int, ask: Ask) -> None:
+        self.asked.append(digest(ask))
+        self._waiting.append((ticket, ask))
+        self.most = max(self.most, len(self._waiting))
+
+    def poll(self, timeout: float) -> Sequence[tuple[int, Replies | Failure]]:
+        now, self._waiting = self._waiting[: self._share], self._waiting[self._share :]
+        return [(ticket, answer(ask)) for ticket, ask in now]
+
+    def close(self) -> None:
+        assert not self._waiting
+
+
+def answer(ask: Ask) -> Replies:
+    """The toy's replies, with a prompt of 20 tokens of which 5 are known."""
+    first, *rest = toy.answer(ask)
+    return replace(first, prompt_tokens=20, cached_tokens=5), *rest
+
+
+def grown(
+    path: Path, problems: int, budget: Budget, engine: Engine, *, recipe: Recipe = SMALL["sigma"]
+) -> tuple[Grown, Purse]:
+    purse = Purse(budget)
+    with RunFolder.open(path, {}, version="test") as folder:
+        found = grow(
+            folder,
+            lambda: toy.problems(problems),
+            Plan(recipe, "test", width=8, purse=purse),
+            dict.fromkeys(ROLES, engine),
+        )
+    return found, purse
+
+
+def search(name: str, requests: int) -> Moves[str]:
+    """Asks one thing after the other, and a judge after each."""
+    said = name
+    for number in range(requests):
+        ((reply,),) = yield [Ask(Prompt("", f"{name}{number}"))]
+        said += reply.text
+        yield [Ask(Prompt("", "gold", reply.text), role="judge")]
+    return said
+
+
+def ended(moves: Moves[str], budget: Budget) -> Finished[str]:
+    engine = Function(lambda ask: (Reply("x", tokens=7),) * ask.n)
+    limited = within(moves, budget.problem, budget.prices)
+    (found,) = drive([("k", limited)], dict.fromkeys(ROLES, engine))
+    return found
+
+
+# What things cost.
+
+
+def test_prices_are_per_million_tokens_and_known_ones_may_cost_less() -> None:
+    usage = Usage(requests=3, sampled=2_000_000, prompt=4_000_000, cached=1_000_000)
+    assert Price(prompt=1.0, sampled=10.0).of(usage) == 24.0
+    assert Price(prompt=1.0, sampled=10.0, cached=0.5).of(usage) == 23.5
+    assert Price(cached=0.0, prompt=1.0).of(usage) == 3.0
+    assert Price().of(usage) == 0.0
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["policy", "critic", "prm"]),
+            st.builds(Reply, tokens=st.integers(0, 10**6), prompt_tokens=st.integers(0, 10**6)),
+        ),
+        max_size=12,
+    )
+)
+def test_the_money_does_not_depend_on_the_order_of_replies(paid: list[tuple[str, Reply]]) -> None:
+    prices = Prices(Price(0.1, 0.4), Price(0.3, 1.7), prm=Price(0.7))
+    there, back = Spent(prices), Spent(prices)
+    for role, reply in paid:
+        there.pay(role, (reply,))
+    for role, reply in reversed(paid):
+        back.pay(role, (reply,))
+    assert there.money == back.money
+    assert there.requests == len(paid) and there.tokens == sum(r.tokens for _, r in paid)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        (lambda: Limits(tokens=0), "tokens must be above 0, not 0"),
+        (lambda: Budget(seconds=float("nan")), "seconds must be above 0, not nan"),
+        (lambda: Budget(problem=Limits(requests=-3)), "requests must be above 0, not -3"),
+        (lambda: Price(prompt=-0.1), "a price must not be negative"),
+        (lambda: Budget(money=3.0), "money needs prices, for example prices.policy.sampled"),
+        (lambda: Budget(problem=Limits(money=3.0)), "money needs prices"),
+    ],
+)
+def test_budgets_that_make_no_sense_are_refused(wrong: type, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        wrong()
+
+
+# The budget of a problem.
+
+
+def test_a_search_within_its_limits_is_as_without() -> None:
+    free = ended(search("k", 5), Budget())
+    assert free == ended(search("k", 5), Budget(problem=Limits(requests=5, tokens=36)))
+    assert free.result == "kxxxxx" and free.cost["policy"] == 35
+
+
+@pytest.mark.parametrize(
+    ("limits", "tokens", "limit"),
+    [
+        (Limits(requests=3), 21, "requests = 3"),
+        (Limits(tokens=20), 21, "tokens = 20"),
+        (Limits(tokens=21), 21, "tokens = 21"),
+        (Limits(money=0.0002), 21, "money = 0.0002"),
+        (Limits(seconds=1e-9), 7, "seconds = 1e-09"),
+    ],
+)
+def test_a_search_that_keeps_nothing_fails_and_says_of_what(
+    limits: Limits, tokens: int, limit: str
+) -> None:
+    found = ended(search("k", 5), Budget(problem=limits, prices=PRICES))
+    assert found.result is None
+    assert found.error == f"OutOfBudget: budget.problem.{limit} is spent"
+    if limits.seconds is None:  # else it depends on how fast this machine is
+        assert found.cost["policy"] == tokens
+
+
+def test_several_asks_at_once_do_not_exceed_the_requests() -> None:
+    def broad() -> Moves[int]:
+        asked = 0
+        try:
+            for width in (2, 3, 1):
+                asked += len((yield [Ask(Prompt("", "a"))] * width))
+        except OutOfBudget:
+            yield [Ask(Prompt("", "gold", "a"), role="judge")]  # still answered
+        return asked
+
+    engine = Function(lambda ask: (Reply(),) * ask.n)
+    for most, asked in ((1, 0), (2, 2), (4, 2), (5, 5), (6, 6), (9, 6)):
+        moves = within(broad(), Limits(requests=most), Prices())
+        (found,) = drive([("k", moves)], dict.fromkeys(ROLES, engine))
+        assert (found.error, found.result) == (None, asked)
+
+
+def test_all_recipes_are_tested() -> None:
+    assert set(SMALL) == set(RECIPES)
+    assert all(type(SMALL[name]) is type(RECIPES[name]["paper"]) for name in SMALL)
+
+
+def plant(recipe: Recipe, limits: Limits, last: Tree | None = None) -> Tree:
+    (problem,) = toy.problems(1)
+    moves = within(recipe.grow(problem, last), limits, Prices())
+    (found,) = drive([("k", moves)], dict.fromkeys(ROLES, Function(answer)))
+    assert found.error is None and found.result is not None
+    return found.result
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_tree_that_was_cut_short_can_be_harvested(name: str) -> None:
+    """Wherever it is cut: by its own recipe, and by every other that takes the whole tree."""
+    recipe = SMALL[name]
+    whole = plant(recipe, Limits(requests=10**6))
+    assert not whole.cut_short and whole == plant(recipe, Limits())
+    fit = [other for other in SMALL.values() if not _refuses(other, whole)]
+    assert recipe in fit
+    trees = []
+    for requests in range(1, 200):
+        tree = plant(recipe, Limits(requests=requests))
+        trees.append(tree)
+        assert not _refuses(recipe, tree)
+        assert all(example.origin for example in recipe.harvest(tree).examples)
+        why = {_refuses(other, tree) for other in fit} - {""}  # whole solutions are not there yet
+        assert all("was searched step by step" in reason for reason in why)
+        assert Tree.from_json(tree.to_json()) == tree
+        assert all(not node.terminal or node.reward is not None for node in tree.nodes)
+        assert tree.tip == ROOT or tree.nodes[tree.tip].terminal
+        again = plant(recipe, Limits(), last=tree)  # a round later
+        recipe.harvest(again)
+        if not tree.cut_short:
+            break
+        assert tree.cut_short == f"budget.problem.requests = {requests} is spent"
+        assert len(tree.nodes) <= len(whole.nodes)
+    assert trees[-1] == whole
+    single = name in ("rft", "dpo", "grpo")  # one ask is all they ask
+    assert (len(trees) == 1) == single
+
+
+def _refuses(recipe: Recipe, tree: Tree) -> str:
+    """Why the recipe cannot harvest the tree; empty if it can."""
+    try:
+        recipe.tally(tree)
+        recipe.harvest(tree)
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def test_a_right_path_is_kept_if_the_refinement_is_cut_short() -> None:
+    sigma = SMALL["sigma"]
+    trees = [plant(sigma, Limits(requests=requests)) for requests in range(1, 60)]
+    cut = [tree for tree in trees if tree.cut_short]
+    right = [tree for tree in cut if any(tree.nodes[i].reward == 1.0 for i in tree.leaves())]
+    assert right and all(sigma.harvest(tree).examples for tree in right)
+
+
+def test_unjudged_ends_of_a_tree_that_was_cut_short_are_undecided() -> None:
+    """Where a judge is asked together with a model that is not asked any more."""
+
+    def symbolic(ask: Ask) -> Replies:
+        if ask.role == "judge":
+            return (Reply(value=1.0),)
+        done = ask.prompt.prefix.count("\n\n") or ask.seed % 2
+        text = "So it is \\boxed{\\log(x^2+1)}." if done else "First we look."
+        return (Reply(text, "eos" if done else "stop", 5),) * ask.n
+
+    problem = Problem("p", "What is it?", "\\log(1+x^2)")
+    seen = set()
+    for requests in range(1, 12):
+        uct = Uct(simulations=6, children=1, parallel=3)
+        process = Process(replace(uct, wrong=0.0, children=3, depth=2), Sampling())
+        moves = within(process.grow(problem), Limits(requests=requests), Prices())
+        (found,) = drive([("k", moves)], dict.fromkeys(ROLES, Function(symbolic)))
+        assert found.error is None and found.result is not None
+        seen |= {node.note for node in found.result.nodes if node.pruned}
+        process.harvest(found.result)
+    assert "undecided answer" in seen
+
+
+# The budget of a run.
+
+
+@pytest.mark.parametrize("limit", [1, 2, 17, 100])
+def test_requests_are_never_exceeded(tmp_path: Path, limit: int) -> None:
+    engine = Logged()
+    found, purse = grown(tmp_path / "run", 8, Budget(requests=limit), engine)
+    assert len(engine.asked) == limit == purse.spent.requests
+    assert found.limit == f"requests = {limit}"
+    assert found.trees + found.missing == 8 and found.missing > 0
+    assert 0 < found.begun <= found.missing
+    assert not found.failures
+
+
+@pytest.mark.parametrize(
+    "budget",
+    [
+        Budget(requests=40),
+        Budget(tokens=700),
+        Budget(money=0.02, prices=PRICES),
+    ],
+    ids=["requests", "tokens", "money"],
+)
+def test_larger_and_larger_budgets_come_to_the_trees_of_none_and_ask_nothing_twice(
+    tmp_path: Path, budget: Budget
+) -> None:
+    free = Logged()
+    whole, _ = grown(tmp_path / "free", 12, Budget(), free)
+    assert whole == Grown(12, {}, whole.tokens, 0)
+    expected = (tmp_path / "free/trees.jsonl").read_bytes()
+
+    asked: list[str] = []
+    (name,) = budget.run.named()
+    calls = 0
+    for calls in range(1, 50):
+        engine = Logged(share=3)
+        more = replace(budget, **{name: calls * getattr(budget, name)})
+        found, purse = grown(tmp_path / "run", 12, more, engine)
+        asked += engine.asked
+        spent, limit = getattr(purse.spent, name), getattr(more, name)
+        assert spent == pytest.approx(_recorded(tmp_path / "run", more, name))
+        lines = list(read_trees(tmp_path / "run/trees.jsonl"))
+        assert len(lines) == found.trees
+        if not found.missing:
+            break
+        assert spent >= limit and found.limit == f"{name} = {limit}"
+        assert {tree.to_json() for tree in lines} <= set(expected.decode().splitlines())
+        nothing = Logged()
+        same, _ = grown(tmp_path / "run", 12, more, nothing)
+        assert (same.trees, same.missing) == (found.trees, found.missing) and not nothing.asked
+    assert calls > 3
+    assert sorted(asked) == sorted(free.asked)
+    assert (tmp_path / "run/trees.jsonl").read_bytes() == expected
+
+
+def _recorded(run: Path, budget: Budget, name: str) -> float:
+    """What the run's journal says was spent."""
+    spent = Spent(budget.prices)
+    with Journal(run / "journal.db") as journal:
+        for role, usage in journal.usage():
+            spent.add(role, usage)
+    return float(getattr(spent, name))
+
+
+def test_tokens_are_exceeded_by_no_more_than_was_in_flight(tmp_path: Path) -> None:
+    engine = Logged(share=1)
+    _, purse = grown(tmp_path / "run", 30, Budget(tokens=500), engine)
+    longest = 80  # tokens of all replies to one ask of the toy world
+    assert 500 <= purse.spent.tokens <= 500 + engine.most * longest
+
+
+def test_seconds_are_those_of_one_call(tmp_path: Path) -> None:
+    found, purse = grown(tmp_path / "run", 8, Budget(seconds=1e-9), Logged())
+    assert (found.trees, found.missing, found.begun) == (0, 8, 0)
+    assert found.limit == "seconds = 1e-09" and purse.spent.requests == 0
+    found, _ = grown(tmp_path / "run", 8, Budget(seconds=60.0), Logged())
+    assert (found.trees, found.missing, found.limit) == (8, 0, "")
+
+
+def test_failed_asks_cost_nothing_and_fail_their_search_alone(tmp_path: Path) -> None:
+    def fragile(ask: Ask) -> Replies:
+        if "Add 22" in ask.prompt.user:  # the first problem
+            raise ValueError("not that one")
+        return answer(ask)
+
+    found, purse = grown(tmp_path / "run", 6, Budget(requests=10**6), Function(fragile))
+    assert list(found.failures) == ["toy/0/0#T=0.7"] and (found.trees, found.missing) == (5, 0)
+    assert purse.spent.requests == _recorded(tmp_path / "run", Budget(), "requests")
+
+
+def test_a_purse_counts_what_passes_and_answers_spent_when_it_is_empty(tmp_path: Path) -> None:
+    purse = Purse(Budget(requests=3, prices=PRICES))
+    with Journal(tmp_path / "j.db") as journal:
+        engine = journal.wrap(purse.wrap(Function(lambda ask: (Reply(tokens=4),) * ask.n)))
+        asks = [Ask(Prompt("", user), n=2) for user in "aabcde"]  # the second is the first's
+        asks.insert(4, Ask(Prompt("", "gold", "x"), role="judge"))
+        for ticket, ask in enumerate(asks):
+            engine.submit(ticket, ask)
+        answers: dict[int, Replies | Failure] = {}
+        while len(answers) < len(asks):
+            answers |= dict(engine.poll(0.0))
+        refused = [ticket for ticket, found in answers.items() if found is SPENT]
+        assert sorted(refused) == [5, 6]
+        assert (purse.spent.requests, purse.spent.tokens, purse.ended) == (3, 24, "requests = 3")
+        assert purse.spent.money == pytest.approx(24 * 10 / 1e6)
+        assert dict(journal.usage()) == {"policy": Usage(requests=3, sampled=24)}
+        assert purse.seconds_left == 0.0
+
+        other = Purse(Budget(requests=9))
+        other.count(journal.usage())
+        assert (other.spent.requests, other.seconds_left) == (3, None)
+
+
+def test_an_ask_that_is_refused_suspends_its_search_and_stops_new_ones() -> None:
+    opened = []
+
+    def searches():
+        for number in range(50):
+            opened.append(number)
+            yield f"{number}", search(f"{number}-", 4)
+
+    purse = Purse(Budget(requests=10))
+    engine = purse.wrap(Function(lambda ask: (Reply("x"),)))
+    found = list(drive(searches(), dict.fromkeys(ROLES, engine), width=3))
+    done = [each for each in found if each.error is None]
+    assert {each.error for each in found} == {None, SPENT.error}
+    assert len(found) == len(opened) <= 6
+    assert sum(4 for _ in done) <= 10
+    assert purse.spent.requests == 10
+
+
+def test_without_a_budget_engines_and_searches_are_left_alone() -> None:
+    purse, engine, moves = Purse(Budget()), Function(answer), search("k", 1)
+    assert purse.wrap(engine) is engine and purse.limit(moves) is moves
+    assert Purse(Budget(requests=3)).limit(moves) is moves
+
+
+@pytest.mark.parametrize("name", ["sigma", "marge"])
+def test_the_budget_of_a_problem_cuts_the_same_trees_whatever_the_order(
+    tmp_path: Path, name: str
+) -> None:
+    limits = Limits(requests=6) if name == "sigma" else Limits(tokens=100)
+    for folder, share in (("a", 1), ("b", 100)):
+        progress = Progress()
+        with RunFolder.open(tmp_path / folder, {}, version="test") as run:
+            purse = Purse(Budget(problem=limits))
+            engines = dict.fromkeys(ROLES, Logged(share))
+            plan = Plan(SMALL[name], name, width=4, purse=purse)
+            found = grow(run, lambda: toy.problems(9), plan, engines, progress=progress)
+        assert (found.trees, found.missing, found.failures) == (9, 0, {})
+        assert progress.short > 0
+    assert (tmp_path / "a/trees.jsonl").read_bytes() == (tmp_path / "b/trees.jsonl").read_bytes()
+    cut = sum(bool(tree.cut_short) for tree in read_trees(tmp_path / "a/trees.jsonl"))
+    assert cut == progress.short
+    harvested = harvest(tmp_path / "a/trees.jsonl", SMALL[name], tmp_path / "examples.jsonl")
+    assert harvested.trees == 9
+
+
+# Killed.
+
+LIFE = """
+import sys
+import time
+from pathlib import Path
+from whorl.ask import digest
+from whorl.budget import Budget, Purse
+from whorl.engines import toy
+from whorl.engines.function import Function
+from whorl.folder import RunFolder
+from whorl.recipes.sigma import Sigma
+from whorl.stages import Plan, grow
+
+path, log, requests = Path(sys.argv[1]), open(sys.argv[2], "ab", buffering=0), int(sys.argv[3])
+
+def answer(ask):
+    log.write(f"{digest(ask)}\\n".encode())
+    time.sleep(0.0005)
+    return toy.answer(ask)
+
+with RunFolder.open(path, {}, version="test") as folder:
+    purse = Purse(Budget(requests=requests))
+    plan = Plan(Sigma(temperatures=(0.7,)), "sigma", width=4, purse=purse)
+    engines = dict.fromkeys(("policy", "critic", "reviser"), Function(answer))
+    print("ready", flush=True)
+    print(grow(folder, lambda: toy.problems(30), plan, engines).missing)
+"""
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_that_is_killed_spends_no_more_than_its_budget(
+    tmp_path: Path, end: signal.Signals
+) -> None:
+    run, log, limit = tmp_path / "run", tmp_path / "log", 300
+    missing = ""
+    known: set[str] = set()
+    twice = kills = 0
+    for life in range(20):
+        log.unlink(missing_ok=True)
+        command = [sys.executable, "-c", LIFE, str(run), str(log), str(limit)]
+        with subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        ) as child:
+            assert child.stdout is not None and child.stdout.readline() == "ready\n"
+            if life < 3:
+                time.sleep(0.05 + 0.02 * life)
+                child.send_signal(end)
+                kills += 1
+            missing = child.stdout.read().strip()
+        asked = Counter(log.read_text().split())
+        twice += sum(count if name in known else count - 1 for name, count in asked.items())
+        known = _on_record(run)
+        assert len(known) <= limit
+        if missing:
+            break
+    assert kills and twice == 0
+    assert len(known) == limit and int(missing) > 0
+    sigma, calm = Sigma(temperatures=(0.7,)), tmp_path / "calm"
+    for folder in (run, calm):
+        grown(folder, 30, Budget(), Function(toy.answer), recipe=sigma)
+    hurt, undisturbed = (list(read_trees(folder / "trees.jsonl")) for folder in (run, calm))
+    assert [tree.nodes for tree in hurt] == [tree.nodes for tree in undisturbed]
+
+
+def _on_record(run: Path) -> set[str]:
+    database = sqlite3.connect(run / "journal.db")
+    try:
+        if not database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            return set()  # killed before there was one
+        rows = database.execute("SELECT DISTINCT hex(ask) FROM reply WHERE role <> 'judge'")
+        return {name.lower() for (name,) in rows}
+    finally:
+        database.close()
+
+
+def test_the_record_of_a_tree_says_why_it_was_cut_short() -> None:
+    (problem,) = toy.problems(1)
+    assert "cut_short" not in json.loads(Tree(problem).to_json())
+    record = json.loads(Tree(problem, cut_short="budget").to_json())
+    assert record["cut_short"] == "budget" and list(record)[-1] == "nodes"
