@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from whorl.ask import Prompt
+from whorl.ask import Ask, Prompt, Replies, Reply
+from whorl.budget import Budget, Price, Prices, Purse
 from whorl.cli.display import clock, status
 from whorl.data.examples import read_examples, write_examples
+from whorl.engines.function import Function
+from whorl.engines.meter import Meter
 from whorl.example import Weighted
 from whorl.models import POLICY
 from whorl.settings import read_run
@@ -184,3 +187,25 @@ def test_progress_says_how_far_and_how_long() -> None:
     )
     assert status(Progress(total=2, done=2), 3725.0).endswith(", 1:02:05")
     assert clock(59.6) == "1:00"
+
+
+def test_progress_says_what_is_asked_known_and_spent() -> None:
+    prices = Prices(Price(prompt=1.0, sampled=100.0))
+    purse = Purse(Budget(seconds=60.0, prices=prices))
+    meter = Meter(purse.wrap(Function(answered)))
+    progress = Progress(total=4, done=1, short=1, meters=[meter], purse=purse)
+    for ticket in range(3):
+        meter.submit(ticket, Ask(Prompt("", "a"), n=2))
+    assert "done, 1 cut short, 3 in flight, 0 tokens, 0/s, 0.00 spent, " in status(progress, 9.0)
+    meter.poll(0.0)
+    # 3 * 2 replies of 5,000 tokens to 40,000 new ones, of which 30,000 were known
+    assert status(progress, 10.0, rate=123.4) == (
+        "1/4 done, 1 cut short, 30,000 tokens, 123/s, 75 % of prompts cached, 3.12 spent, 0:30 left"
+    )
+    assert status(progress, 100.0).endswith(", 1:00 left")  # the budget's end is nearer
+    progress.done = 4
+    assert status(progress, 100.0).endswith(", 1:40")
+
+
+def answered(ask: Ask) -> Replies:
+    return Reply(tokens=5000, prompt_tokens=40_000, cached_tokens=30_000), Reply(tokens=5000)
