@@ -19,8 +19,15 @@ def model_content(spec: str) -> str:
     """What replies depend on: a model of this machine by its content, which training may have
     changed in its place, one behind a server by its name if that is given, wherever it is."""
     scheme, _, rest = spec.partition(":")
-    place, _, query = rest.partition("?")
-    if place and Path(place).is_dir():
-        return f"{scheme}:{content(Path(place))}" + (f"?{query}" if query else "")
+    query = rest.partition("?")[2]
+    if folder := model_folder(spec):
+        return f"{scheme}:{content(folder)}" + (f"?{query}" if query else "")
     name = dict(parse_qsl(query)).get("model")
     return f"{scheme}:{name}" if name else spec
+
+
+def model_folder(spec: str) -> Path | None:
+    """The folder of a model of this machine: what follows `local:`, or what `vllm:` has before its
+    arguments; None for a model elsewhere."""
+    place = spec.partition(":")[2].partition("?")[0]
+    return Path(place) if place and Path(place).is_dir() else None

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from whorl.data.contamination import fingerprints_in
+from whorl.data.content import model_folder
 from whorl.errors import UserError
 from whorl.learn.folder import QUESTIONS, read_questions
 
@@ -18,8 +19,8 @@ def trained_on(spec: str, others: Iterable[Path] = ()) -> frozenset[str]:
     others: run folders, model folders, or files of problems, trees or examples that it was trained
         on as well. Raises `UserError` at one that names no question.
     """
-    scheme, _, rest = spec.partition(":")
-    known = set(read_questions(Path(rest))) if scheme == "local" else set()
+    folder = model_folder(spec)
+    known = set(read_questions(folder)) if folder else set()
     for path in others:
         found = _in_folder(path) if path.is_dir() else fingerprints_in(path)
         if not found:
