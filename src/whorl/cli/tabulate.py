@@ -109,7 +109,9 @@ def _named(cells: Sequence[_Cell]) -> list[_Cell]:
 
     def about(cell: _Cell, what: str) -> str:
         name = str(cell.said.get("about", {}).get(what, cell.file))
-        return re.sub(r"^local:|\.jsonl(\.gz)?$", "", name).rstrip("/")
+        if served := re.search(r"[?&]model=([^&]+)", name):
+            return served[1]
+        return re.sub(r"^[a-z]+:|\?.*$|\.jsonl(\.gz)?$", "", name).rstrip("/")
 
     models = _shortened({about(cell, "model") for cell in cells if not cell.model})
     sets = _shortened({about(cell, "problems") for cell in cells if not cell.model})
