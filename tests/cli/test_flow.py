@@ -203,6 +203,8 @@ def test_progress_says_what_is_asked_known_and_spent() -> None:
         "1/4 done, 1 cut short, 30,000 tokens, 123/s, 75 % of prompts cached, 3.12 spent, 0:30 left"
     )
     assert status(progress, 100.0).endswith(", 1:00 left")  # the budget's end is nearer
+    progress.purse = Purse(Budget(seconds=1e-9))
+    assert status(progress, 100.0).endswith(", 1:40")  # it is over
     progress.done = 4
     assert status(progress, 100.0).endswith(", 1:40")
 

@@ -97,7 +97,8 @@ def status(progress: Progress, seconds: float, rate: float | None = None) -> str
     left = progress.total - progress.found - finished
     ends = [left * seconds / finished] if left > 0 and finished else []
     budgeted = purse.seconds_left if purse is not None and left > 0 else None
-    ends += [] if budgeted is None else [budgeted]
+    if budgeted is not None:
+        ends = [*ends, budgeted] if budgeted else []
     parts.append(f"{clock(min(ends))} left" if ends else clock(seconds))
     return ", ".join(parts)
 
