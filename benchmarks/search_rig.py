@@ -8,14 +8,18 @@ requests_per_s: MCTS with 3 children, 512 problems at two temperatures as SIGMA 
     answer, at most 1,000 requests in flight.
 inflight_share: of that limit, the mean share that was used as long as there were as many unfinished
     searches as it is wide; whole_run is the same with the beginning and the end.
-vs_treequest: that rate over treequest's with 16 trees and a batch of 4 (its documentation advises
-    against larger ones); vs_treequest_widest: over the best of `--treequest TREESxBATCH ...`. A
-    request of treequest brings one sample, one of ours three. Left out if treequest is not there:
-    pip install treequest.
+cpu_ms_per_request: of this process; 1,000 over it is the rate that one core allows, whatever else
+    runs on the machine.
+vs_treequest: requests per second over treequest's with 16 trees and a batch of 4, each tree a task
+    of one event loop (its documentation advises against larger batches). vs_treequest_samples: the
+    same in samples, of which a request of treequest brings one and one of ours three;
+    vs_treequest_widest: in requests, over the best of `--treequest TREESxBATCH ...`. Left out if
+    treequest is not there: pip install treequest.
 vs_plain: sampled tokens per second of the search over those of whole solutions sampled by the same
     engine, about as many tokens, from a server with slots and a speed per token.
 wasted_share: samples that the server generated and that are in no tree, in all runs together.
-journal_cost: throughput that a journal costs, the median of pairs of runs one after the other.
+journal_cost: throughput that a journal costs where this process is the limit, the median of pairs
+    of runs one after the other; journal_cost_slots: the same where the server is.
 """
 
 import argparse
@@ -50,7 +54,7 @@ except ImportError:
 
 POLICY = Path(__file__).parents[1] / "src/whorl/models/policy"  # its tokenizer is used
 FIXED = Rig(latency=0.1)
-SLOTTED = Rig(latency=0.02, per_token=0.01, slots=256)  # the first token takes as long as two more
+SLOTTED = Rig(latency=0.03, per_token=0.02, slots=128)  # half a token's time to get into a batch
 LIMIT = 1000  # requests in flight
 TEMPERATURES = (0.4, 0.7)
 UCT = Uct(children=3)
@@ -302,21 +306,29 @@ def main() -> None:
         "requests_per_s": fixed.rate,
         "inflight_share": fixed.share,
         "inflight_share_whole_run": fixed.whole,
+        "cpu_ms_per_request": 1000 * fixed.cpu / fixed.requests,
     }
     if treequest is not None:
-        rates = {
+        others = {
             size: told(
                 f"treequest, {size}", run_treequest(*map(int, size.split("x")), options.seconds)
-            ).rate
+            )
             for size in dict.fromkeys([ADVISED, *options.treequest])
         }
-        found["vs_treequest"] = fixed.rate / rates[ADVISED]
-        found["vs_treequest_widest"] = fixed.rate / max(rates.values())
-    slotted = told("search, slots", run(searches(options.problems // 2), SLOTTED))
+        advised = others[ADVISED]
+        samples = advised.samples / advised.seconds
+        found["vs_treequest"] = fixed.rate / advised.rate
+        found["vs_treequest_samples"] = fixed.samples / fixed.seconds / samples
+        found["vs_treequest_widest"] = fixed.rate / max(ran.rate for ran in others.values())
+    few = options.problems // 8
+    slotted = told("search, slots", run(searches(few), SLOTTED))
     all_runs.append(slotted)
-    each = round(slotted.tokens / PLAIN_TOKENS / TURN / options.problems)
-    sampling = told("no search, slots", run(plain(options.problems // 2, each), SLOTTED))
+    each = round(slotted.tokens / PLAIN_TOKENS / TURN / (few * len(TEMPERATURES)))
+    sampling = told("no search, slots", run(plain(few, each), SLOTTED))
     found["vs_plain"] = (slotted.tokens / slotted.seconds) / (sampling.tokens / sampling.seconds)
+    slow = told("search, slots, journal", run(searches(few), SLOTTED, journal=True))
+    all_runs.append(slow)
+    found["journal_cost_slots"] = 1 - slow.rate / slotted.rate
     costs = []
     for _ in range(options.pairs):
         without = told("without journal", run(searches(options.problems // 4), FIXED))
