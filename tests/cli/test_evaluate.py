@@ -150,3 +150,21 @@ def test_measures_are_told_as_json(whorl, easy: Path, tmp_path: Path) -> None:
     assert list(found["passed"]) == ["1", "2", "4"] and list(found["majority"]) == ["2", "4"]
     assert found["made"]["setup"]["decoding"]["n"] == 4
     assert set(found["subjects"]) == {s.subject for s in read_scores(out)}
+
+
+def test_what_fails_is_told_and_tried_again(whorl, easy: Path, tmp_path: Path) -> None:
+    test, out = tmp_path / "t.jsonl", tmp_path / "o.jsonl"
+    first = easy.read_text().splitlines()[0]
+    test.write_text(
+        first + "\n" + json.dumps(json.loads(first) | {"id": "l", "question": "a " * 9000})
+    )
+    command = ("evaluate", "--model", MODEL, "--problems", test, *SAMPLED, "--out", out)
+    done = whorl(*command)
+    assert done.exit_code == 1 and "failed: 1, counted as not right" in done.stdout
+    assert "1 problems failed; the same command tries them again" in done.stderr
+    assert "the model takes" in whorl("show", out).stdout
+    test.write_text(test.read_text() + "\n")
+    assert whorl(*command).exit_code == 2  # other problems
+    test.write_text(test.read_text()[:-1])
+    again = whorl(*command)
+    assert again.exit_code == 1 and "1/2 done, 1 failed, 1 asks recalled, 0 tokens" in again.stderr
