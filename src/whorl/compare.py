@@ -277,7 +277,8 @@ def check(comparison: Comparison) -> None:
         for role in entry.grow.roles:
             if not getattr(comparison.engines, role):
                 raise UserError(f"{entry.name} asks a {role}: name one, --{role} local:FOLDER")
-    check_apart(comparison.problems, comparison.test)
+    for test in filter(None, (comparison.test, comparison.often)):
+        check_apart(comparison.problems, test)
 
 
 def read(path: Path, comparison: Comparison) -> Outcome:

@@ -103,12 +103,13 @@ def test_records_come_in_order_whatever_order_they_end_in() -> None:
 def test_an_evaluation_is_bound_to_what_it_depends_on(tmp_path: Path) -> None:
     place = Place(tmp_path / "scores.jsonl")
     said = {"model": "local:m 1", "setup": {"decoding": {"n": 8}}, "about": {"model": "m"}}
+    assert not place.begin({"model": "local:mistyped"})  # nothing was asked yet
     assert not place.begin(said)
+    place.journal.touch()
     assert not place.begin(said | {"about": {"model": "elsewhere/m"}})
     other = said | {"setup": {"decoding": {"n": 4}}}
     with pytest.raises(UserError, match=r"\(setup\.decoding\.n: 4 here, 8 there\)"):
         place.begin(other)
-    place.journal.touch()
     failed = [Score("a", "", (), (), error="policy: no")]
     place.end(failed)
     assert read_scores(place.scores) == failed
@@ -122,6 +123,6 @@ def test_an_evaluation_is_bound_to_what_it_depends_on(tmp_path: Path) -> None:
 def test_scores_of_unknown_making_are_not_written_over(tmp_path: Path) -> None:
     place = Place(tmp_path / "scores.jsonl")
     write_scores(place.scores, [Score("a", "", (1.0,), ("4",))])
-    with pytest.raises(UserError, match="how it was made is not known"):
+    with pytest.raises(UserError, match=r"scores\.jsonl exists, and how it was made is not known"):
         place.begin({"model": "m"})
     assert len(read_scores(place.scores)) == 1

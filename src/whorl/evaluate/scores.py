@@ -170,15 +170,15 @@ class Place:
         An evaluation in which problems failed is not complete: they are asked again. Raises
         `UserError` if another evaluation lies here, finished or not.
         """
-        if self.setup.exists():
+        if paid := next(filter(Path.exists, (self.scores, self.journal)), None):
+            if not self.setup.exists():
+                raise UserError(f"{paid} exists, and how it was made is not known; delete it")
             if different := _differences(identity, self.said()):
                 raise UserError(
-                    f"{self.scores} is of another evaluation ({different}); choose another --out, "
-                    f"or delete it and {self.setup.name}"
+                    f"{paid} is of another evaluation ({different}); choose another --out, or "
+                    "delete it"
                 )
-            return self.scores.exists() and not self.journal.exists()
-        if self.scores.exists():
-            raise UserError(f"{self.scores} exists, and how it was made is not known; delete it")
+            return paid == self.scores and not self.journal.exists()
         with replacing(self.setup) as file:
             file.write(json.dumps(identity, indent=2).encode() + b"\n")
         return False
