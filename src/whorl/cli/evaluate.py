@@ -20,7 +20,10 @@ EXAMPLES = (
 
 
 def evaluate(  # noqa: PLR0913 (each parameter is an option)
-    model: Annotated[str, typer.Option(help="Model, as local:FOLDER.", show_default=False)],
+    model: Annotated[
+        str,
+        typer.Option(help="Model, as local:FOLDER, server:URL or vllm:FOLDER.", show_default=False),
+    ],
     problems: options.Problems,
     out: Annotated[Path, typer.Option(help="File of scores to write.", show_default=False)],
     preset: Annotated[
