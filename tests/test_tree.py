@@ -19,6 +19,7 @@ def trees(draw: st.DrawFn) -> Tree:
         Problem(*(draw(texts) for _ in range(6))),
         cost=draw(st.dictionaries(texts, st.integers(0), max_size=3)),
         provenance=draw(st.dictionaries(texts, texts, max_size=3)),
+        cut_short=draw(texts),
     )
     for _ in range(draw(st.integers(0, 12))):
         tree.add(

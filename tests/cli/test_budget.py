@@ -98,6 +98,6 @@ def test_a_run_stops_at_its_budget_and_says_what_failed(typed, tmp_path: Path) -
     assert second.stderr.count("failed: long#: policy: prompt has ") == 2
     assert told[1] == "1 searches failed. They were left out."
     _, _, command = told[0].partition("They were left out. To grow their trees after all: whorl ")
-    again = typed(*shlex.split(command), "--processes", 0)
+    again = typed(*shlex.split(command))
     assert again.exit_code == 1, again.output
     assert "3/4 done, 3 of them before, 1 failed" in again.stderr

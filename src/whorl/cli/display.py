@@ -71,7 +71,7 @@ class Display:
 
 
 def status(progress: Progress, seconds: float, rate: float | None = None) -> str:
-    """What there is to say about a stage after `seconds`.
+    """What there is to say about a stage after `seconds`; a narrow terminal cuts off the end.
 
     rate: sampled tokens per second of late; None: since the start.
     """
@@ -85,21 +85,21 @@ def status(progress: Progress, seconds: float, rate: float | None = None) -> str
         parts.append(f"{progress.failed} failed")
     if progress.recalled:
         parts.append(f"{progress.recalled:,} asks recalled")
-    if progress.in_flight:
-        parts.append(f"{progress.in_flight:,} in flight")
     if rate is None:
         rate = progress.tokens / seconds if seconds else 0.0
     parts.append(f"{progress.tokens:,} tokens, {rate:,.0f}/s")
-    if progress.cached is not None:
-        parts.append(f"{100 * progress.cached:.0f} % of prompts cached")
-    if purse is not None and purse.budget.prices != Prices():
-        parts.append(f"{purse.spent.money:,.2f} spent")
     left = progress.total - progress.found - finished
     ends = [left * seconds / finished] if left > 0 and finished else []
     budgeted = purse.seconds_left if purse is not None and left > 0 else None
     if budgeted is not None:
         ends = [*ends, budgeted] if budgeted else []
     parts.append(f"{clock(min(ends))} left" if ends else clock(seconds))
+    if purse is not None and purse.budget.prices != Prices():
+        parts.append(f"{purse.spent.money:,.2f} spent")
+    if progress.in_flight:
+        parts.append(f"{progress.in_flight:,} in flight")
+    if progress.cached is not None:
+        parts.append(f"{100 * progress.cached:.0f} % cached")
     return ", ".join(parts)
 
 

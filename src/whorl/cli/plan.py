@@ -86,6 +86,7 @@ def grow_command(run: iterate.Run, folder: Path) -> str:
     parts += [part for change in changed for part in ("--set", change)]
     parts += ["--limit", str(run.limit)] if run.limit else []
     parts += ["--skip-bad"] if run.skip_bad else []
+    parts += ["--width", str(run.width), "--processes", str(run.engines.processes)]
     return shlex.join(parts)
 
 

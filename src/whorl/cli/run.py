@@ -10,6 +10,7 @@ from whorl.cli import options
 EXAMPLES = (
     "whorl run run.toml --dry-run",
     "whorl run run.toml --set recipe.uct.simulations=8 --set train.epochs=1",
+    "whorl run run.toml --set budget.tokens=1000000 --set budget.problem.requests=200",
 )
 
 
