@@ -88,6 +88,7 @@ def test_the_result_is_an_ordinary_model_folder(tiny_model: Path, trained: Path)
         "model.safetensors",
         "tokenizer.json",
         "tokenizer_config.json",
+        "trained-on.txt",
         "training.json",
     ]
     assert [path.name for path in trained.parent.iterdir()] == ["out"]  # no checkpoints are left
