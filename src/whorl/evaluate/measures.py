@@ -171,13 +171,14 @@ def rate(values: Sequence[float]) -> Rate:
     """The mean of `values`, one for each problem.
 
     The interval is Wilson's where every problem passes or does not, as at one attempt each, else
-    a bootstrap over problems. Raises `UserError` if there are none.
+    a bootstrap over problems; one problem alone tells nothing of others. Raises `UserError` if
+    there are none.
     """
     if not values:
         raise UserError("there are no scores to summarise")
     if all(value in (0.0, 1.0) for value in values):
         return wilson(int(sum(values)), len(values))
-    return bootstrap(values)
+    return bootstrap(values) if len(values) > 1 else Rate(values[0], 0.0, 1.0)
 
 
 def wilson(successes: int, trials: int) -> Rate:
