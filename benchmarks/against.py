@@ -3,12 +3,14 @@
     python benchmarks/against.py runs/compare sphere:dpo process/1:rft/2 process/2:process/1
 
 Each pair names the students: a recipe, and which of its students if not the last; `base` is the
-base model. Positive: the first one is better. A paired t-test over problems, as in `whorl compare`.
+base model. Positive: the first one is better. A paired t-test over problems, as in `whorl compare`:
+of the greedy attempt, or with --any of the problems solved in any of the sampled attempts.
 The last line is a JSON object.
 """
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +22,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path, help="folder of a comparison")
     parser.add_argument("pairs", nargs="+", metavar="A:B")
+    parser.add_argument("--any", action="store_true", help="pass@n instead of greedy accuracy")
     parser.add_argument("--json", action="store_true", help="print nothing but the last line")
     options = parser.parse_args()
-    found = {pair: against(options.run, *pair.split(":")) for pair in options.pairs}
+    found = {pair: against(options.run, *pair.split(":"), options.any) for pair in options.pairs}
     for pair, row in () if options.json else found.items():
         print(
             f"{pair}: {row['points']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f}), "
@@ -31,10 +34,13 @@ def main() -> None:
     print(json.dumps(found))
 
 
-def against(run: Path, one: str, other: str) -> dict[str, Any]:
-    """How much better `one` is, in points of greedy accuracy."""
+def against(run: Path, one: str, other: str, sampled: bool) -> dict[str, Any]:
+    """How much better `one` is, in points."""
     seeds = sorted(run.glob("seed-*"))
-    pairs = [(scores(run, seed, other), scores(run, seed, one)) for seed in seeds]
+    pairs = [
+        (scores(place(run, seed, other), sampled), scores(place(run, seed, one), sampled))
+        for seed in seeds
+    ]
     pooled = paired_over(pairs)
     return {
         "points": 100 * pooled.difference.value,
@@ -45,15 +51,23 @@ def against(run: Path, one: str, other: str) -> dict[str, Any]:
     }
 
 
-def scores(run: Path, seed: Path, student: str) -> list[Score]:
-    """Greedy scores of `base`, `NAME` or `NAME/NUMBER`."""
+def place(run: Path, seed: Path, student: str) -> Path:
+    """Folder of `base`, `NAME` or `NAME/NUMBER`."""
     name, _, number = student.partition("/")
     if name == "base":
-        return read_scores(run / "base" / "greedy.jsonl")
+        return run / "base"
     numbers = [int(own.name) for own in (seed / name).glob("[0-9]*")]
     if not numbers:
         raise UserError(f"there is no student of {name} in {seed}")
-    return read_scores(seed / name / (number or str(max(numbers))) / "greedy.jsonl")
+    return seed / name / (number or str(max(numbers)))
+
+
+def scores(folder: Path, sampled: bool) -> list[Score]:
+    """By problem whether the greedy attempt is right, or any of the sampled ones."""
+    if not sampled:
+        return read_scores(folder / "greedy.jsonl")
+    found = read_scores(folder / "sampled.jsonl")
+    return [replace(score, right=(float(1.0 in score.right),)) for score in found]
 
 
 if __name__ == "__main__":
