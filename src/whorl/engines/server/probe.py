@@ -17,6 +17,11 @@ _TOKENS = 16
 _HOT = 1.8  # a temperature at which hardly any model says the same thrice
 _SHOWN = 5  # names of models
 
+_EXACT: Mapping[str, object] = {"add_special_tokens": False}
+_UNTOUCHED: Mapping[str, object] = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
+"""What vLLM, SGLang and llama.cpp would otherwise set by the model's folder or by their own taste:
+training has to know the distribution that was sampled from."""
+
 _Answer: TypeAlias = Callable[[Ask], Awaitable[dict[str, Any]]]
 
 
@@ -159,7 +164,7 @@ class _Asked:
 async def _completions(asked: _Asked, chat: Chat) -> Abilities | None:
     """How /completions takes a prompt; None if it takes none."""
     text, ids = chat.render(_PROMPT), chat.encode(_PROMPT)
-    for extra in ({"add_special_tokens": False}, {}):
+    for extra in ({**_EXACT, **_UNTOUCHED}, _EXACT, {}):
         try:
             by_ids = await asked.post("/completions", prompt=ids, **extra)
             if _prompt_tokens(by_ids) == len(ids):
