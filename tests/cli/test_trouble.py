@@ -189,7 +189,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
 def test_files_of_other_commands(whorl, tmp_path: Path) -> None:
     missing = tmp_path / "none"
     assert "is not a run folder" in told(whorl("harvest", missing))
-    assert "is not a run folder" in told(whorl("show", missing))
+    assert "cannot be read" in told(whorl("show", missing))
     assert "is not a run folder" in told(whorl("report", missing))
     assert "cannot be read" in told(whorl("run", missing))
     train = ("train", "--model", POLICY, "--out", tmp_path / "out", "--examples", missing)
