@@ -1,6 +1,6 @@
 """Asks and their names."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +25,16 @@ asks = st.builds(
 def test_asks_have_equal_names_exactly_if_they_are_equal(ask: Ask, other: Ask) -> None:
     assert digest(replace(ask)) == digest(ask)
     assert (digest(ask) == digest(other)) == (repr(ask) == repr(other))
+
+
+def test_no_field_is_left_out_of_the_name() -> None:
+    ask = Ask(Prompt("s", "u", "p"))
+    others = Ask(Prompt("S", "U", "P"), "critic", 2, ("x",), 7, 0.5, 0.9, 3)
+    for field in fields(Ask):
+        assert digest(replace(ask, **{field.name: getattr(others, field.name)})) != digest(ask)
+    for field in fields(Prompt):
+        changed = replace(ask.prompt, **{field.name: "other"})
+        assert digest(replace(ask, prompt=changed)) != digest(ask)
 
 
 def test_text_does_not_run_over_from_one_field_into_the_next() -> None:

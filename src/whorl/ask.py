@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Generator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, TypeVar
 
 Role = Literal["policy", "critic", "reviser", "small", "prm", "judge"]
@@ -102,5 +102,16 @@ class Engine(Protocol):
 
 def digest(ask: Ask) -> str:
     """A name for the ask, 32 hex digits: equal asks, seed included, have equal names."""
-    text = json.dumps(asdict(ask), sort_keys=True, ensure_ascii=False)
+    prompt = ask.prompt
+    fields = {  # in the order of their names; `asdict` takes three times as long
+        "max_tokens": ask.max_tokens,
+        "n": ask.n,
+        "prompt": {"prefix": prompt.prefix, "system": prompt.system, "user": prompt.user},
+        "role": ask.role,
+        "seed": ask.seed,
+        "stop": ask.stop,
+        "temperature": ask.temperature,
+        "top_p": ask.top_p,
+    }
+    text = json.dumps(fields, ensure_ascii=False)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
