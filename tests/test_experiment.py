@@ -1,6 +1,7 @@
 """Run files side by side: searches are paid for once, students learn from equally many examples."""
 
 import importlib.util
+import tomllib
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -8,13 +9,27 @@ from sqlite3 import connect
 
 import pytest
 
+from whorl import settings
 from whorl.cli.display import Display
 from whorl.data.problems import write_problems
 from whorl.data.synthetic import problems
 from whorl.errors import UserError
 from whorl.models import POLICY, TEACHER
 
-SCRIPT = Path(__file__).parent.parent / "benchmarks" / "experiment.py"
+ROOT = Path(__file__).parent.parent
+SCRIPT = ROOT / "benchmarks" / "experiment.py"
+EXPERIMENTS = sorted(f for f in (ROOT / "runs").glob("*.toml") if not f.stem.endswith("-tiny"))
+
+
+@pytest.mark.parametrize("file", EXPERIMENTS, ids=lambda f: f.stem)
+def test_the_experiments_that_come_along_can_be_played(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    arms = tomllib.loads(file.read_text())["arms"]
+    assert len(arms) > 1
+    for run_file, *changes in arms.values():
+        settings.check(settings.read_run(Path(run_file), changes))
 
 
 def test_arms_share_searches_and_learn_from_as_many_examples(tmp_path: Path) -> None:
