@@ -19,7 +19,10 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     problems: options.Problems,
     run: Annotated[Path, typer.Option(help="Run folder to write.", show_default=False)],
     recipe: options.Recipe = "sigma",
-    policy: Annotated[str, typer.Option(help="Model that solves, as local:FOLDER.")] = "",
+    policy: Annotated[
+        str,
+        typer.Option(help="Model that solves, as local:FOLDER or server:URL; see `whorl probe`."),
+    ] = "",
     critic: Annotated[str, typer.Option(help="Model that criticises steps.")] = "",
     reviser: Annotated[str, typer.Option(help="Model that rewrites steps.")] = "",
     small: Annotated[str, typer.Option(help="Model that makes mistakes (SPHERE).")] = "",
