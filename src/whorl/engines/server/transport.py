@@ -69,9 +69,7 @@ class Transport:
             connector=aiohttp.TCPConnector(limit=0),
             timeout=aiohttp.ClientTimeout(total=self.address.timeout),
             headers={"Authorization": f"Bearer {self.secret}"} if self.secret else {},
-            trust_env=bool(
-                getproxies()
-            ),  # looked up anew for each request: only where there is one
+            trust_env=bool(getproxies()),  # costs time with each request
         )
 
     @property
@@ -89,7 +87,9 @@ class Transport:
         method, trouble = "GET" if body is None else "POST", ""
         for tried in range(1, _PROBES + 1):
             try:
-                async with self._session.request(method, url + path, json=body) as response:
+                async with self._session.request(
+                    method, url + path, json=body, headers=_ALONE
+                ) as response:
                     if response.status == 200:
                         return await read_json(response)
                     trouble = await self._complaint(url, response)
