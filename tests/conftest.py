@@ -74,15 +74,25 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def rig() -> ModuleType:
-    """`benchmarks/rig.py` as a module."""
-    path = Path(__file__).parents[1] / "benchmarks" / "rig.py"
-    spec = importlib.util.spec_from_file_location("rig", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["rig"] = module  # a dataclass looks its module up
-    spec.loader.exec_module(module)
-    return module
+def load_benchmark() -> Callable[[str], ModuleType]:
+    """Loads `benchmarks/NAME.py` as a module."""
+
+    def load(name: str) -> ModuleType:
+        path = Path(__file__).parents[1] / "benchmarks" / f"{name}.py"
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module  # a dataclass looks its module up
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def rig(load_benchmark: Callable[[str], ModuleType]) -> ModuleType:
+    """The simulated server."""
+    return load_benchmark("rig")
 
 
 @pytest.fixture

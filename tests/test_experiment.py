@@ -1,11 +1,12 @@
 """Run files side by side: searches are paid for once, students learn from equally many examples."""
 
-import importlib.util
 import tomllib
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from sqlite3 import connect
+from types import ModuleType
 
 import pytest
 
@@ -17,7 +18,6 @@ from whorl.errors import UserError
 from whorl.models import POLICY, TEACHER
 
 ROOT = Path(__file__).parent.parent
-SCRIPT = ROOT / "benchmarks" / "experiment.py"
 EXPERIMENTS = sorted(f for f in (ROOT / "runs").glob("*.toml") if not f.stem.endswith("-tiny"))
 
 
@@ -32,11 +32,10 @@ def test_the_experiments_that_come_along_can_be_played(
         settings.check(settings.read_run(Path(run_file), changes))
 
 
-def test_arms_share_searches_and_learn_from_as_many_examples(tmp_path: Path) -> None:
-    spec = importlib.util.spec_from_file_location("experiment", SCRIPT)
-    assert spec and spec.loader
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+def test_arms_share_searches_and_learn_from_as_many_examples(
+    tmp_path: Path, load_benchmark: Callable[[str], ModuleType]
+) -> None:
+    script = load_benchmark("experiment")
     write_problems(tmp_path / "p.jsonl", problems("pool", 5, seed=0, levels=[1, 3]))
     write_problems(tmp_path / "t.jsonl", problems("test", 4, seed=1, levels=[1]))
     file = tmp_path / "run.toml"

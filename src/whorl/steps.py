@@ -1,6 +1,7 @@
 """Where a step ends: on a blank line, or before a "Step k:" marker."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -58,6 +59,11 @@ class StepMarker:
 
     def split(self, text: str) -> list[str]:
         return [piece for piece in re.split(r"(?m)^(?=Step \d+:)", text) if piece]
+
+
+def first_stop(text: str, stop: Sequence[str]) -> int | None:
+    """Where the first of the stop strings begins, None if there is none."""
+    return min((at for string in stop if (at := text.find(string)) >= 0), default=None)
 
 
 def paragraphs(text: str) -> list[str]:

@@ -17,6 +17,9 @@ def test_a_model_here_is_known_by_its_bytes(tmp_path: Path) -> None:
 
 
 def test_a_model_behind_a_server_is_known_by_its_name() -> None:
+    here, there = (model_content(f"server:http://{host}?model=m") for host in ("a", "b"))
+    assert here == there == "server:m"
+    assert model_content("server:http://a") != model_content("server:http://b")
     named = ("server:http://a/v1?model=m", "server:http://b/v1,http://c/v1?key=K&model=m")
     assert len({model_content(spec) for spec in named}) == 1
     assert model_content("server:http://a/v1") != model_content("server:http://b/v1")

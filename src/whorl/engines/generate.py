@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 
 from whorl.ask import Ask, Failure, Replies, Reply
 from whorl.chat import Chat
+from whorl.steps import first_stop
 
 _Settings = tuple[tuple[str, ...], int, float, float, int]
 
@@ -112,7 +113,6 @@ class Generate:
             if tokens[count - 1] in self._ends:
                 return Reply(self.chat.decode(tokens[: count - 1]), "eos", count, logprob=logprob)
             text = self.chat.decode(tokens[:count]) if ask.stop else ""
-            cuts = [text.find(stop) for stop in ask.stop if stop in text]
-            if cuts:
-                return Reply(text[: min(cuts)], "stop", count, logprob=logprob)
+            if (end := first_stop(text, ask.stop)) is not None:
+                return Reply(text[:end], "stop", count, logprob=logprob)
         return Reply(self.chat.decode(tokens), "length", len(tokens), logprob=logprob)

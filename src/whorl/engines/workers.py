@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -15,13 +14,13 @@ from queue import SimpleQueue
 from threading import Thread
 
 from whorl.ask import Ask, Engine, Failure, Replies
+from whorl.engines.affinity import home, question
 from whorl.errors import UserError
 
 _Answers = Sequence[tuple[int, Replies | Failure]]
 
 _START_SECONDS = 300.0  # importing torch and reading the weights, on a busy machine
 _STOP_SECONDS = 5.0
-_SLACK = 64  # asks that a worker may have more than another before it is passed over
 
 
 @dataclass(slots=True, eq=False)
@@ -58,7 +57,7 @@ class Workers:
         if not alive:
             self._failed.append((ticket, Failure(f"no process of {self._spec} is left")))
             return
-        worker = self._home(ask, alive)
+        worker = home(question(ask.prompt), alive, lambda worker: len(worker.open))
         worker.unsent.append((ticket, ask))
         worker.open.add(ticket)
 
@@ -91,13 +90,6 @@ class Workers:
                 worker.process.join()
             worker.process.close()
         self._workers.clear()
-
-    def _home(self, ask: Ask, alive: Sequence[_Worker]) -> _Worker:
-        """The worker that has answered about this problem before, or the least busy one."""
-        problem = ask.prompt.user.partition("\n")[0].encode("utf-8", "surrogatepass")
-        home = alive[int.from_bytes(blake2b(problem, digest_size=4).digest()) % len(alive)]
-        idlest = min(alive, key=lambda worker: len(worker.open))
-        return home if len(home.open) <= len(idlest.open) + _SLACK else idlest
 
     def _lost(self, worker: _Worker) -> list[tuple[int, Failure]]:
         worker.process.join(_STOP_SECONDS)

@@ -16,12 +16,6 @@ def test_an_address_names_endpoints_and_says_how_to_use_them() -> None:
     )
 
 
-def test_replies_are_the_models_wherever_it_is() -> None:
-    here, there = (read_address(f"http://{host}?model=m").identity for host in ("a", "b"))
-    assert here == there == "m"
-    assert read_address("http://a").identity != read_address("http://b").identity
-
-
 @pytest.mark.parametrize(
     ("rest", "said"),
     [

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whorl.chat import Chat
+from whorl.steps import first_stop
 
 
 class Stops:
@@ -43,8 +44,8 @@ class Stops:
         if not any(string in tail for string in stop):
             return None
         text = self._chat.decode(list(ids))
-        ends = [text.find(string) for string in stop if string in text]
-        return text[: min(ends)] if ends else None
+        end = first_stop(text, stop)
+        return None if end is None else text[:end]
 
     def _token_texts(self) -> list[str]:
         """Text of each token as it reads after another one: some tokenizers drop a space that

@@ -37,11 +37,6 @@ class Address:
     timeout: Annotated[float, Field(gt=0)] = 600.0
     patience: Annotated[float, Field(ge=0)] = 300.0
 
-    @property
-    def identity(self) -> str:
-        """What its replies depend on as far as an address can tell: not where it is."""
-        return self.model or ",".join(self.urls)
-
     def secret(self) -> str:
         """The key, empty if there is none. Raises `UserError` if a variable was named in vain."""
         secret = os.environ.get(self.key, "")

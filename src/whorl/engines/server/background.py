@@ -30,7 +30,9 @@ class Background:
     raises.
     """
 
-    def __init__(self, address: Address, begin: Callable[[Transport], Awaitable[Answer]]) -> None:
+    def __init__(
+        self, address: Address, begin: Callable[[Transport], Coroutine[Any, Any, Answer]]
+    ) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever, name="whorl server", daemon=True)
         self._thread.start()
@@ -42,7 +44,7 @@ class Background:
         try:
             secret = address.secret()
             self._transport = self._wait(_made(address, secret))
-            self._answer = self._wait(_begun(begin, self._transport))
+            self._answer = self._wait(begin(self._transport))
         except BaseException:
             self.close()
             raise
@@ -111,7 +113,3 @@ def _raised(settled: _Settled) -> tuple[int, Replies | Failure]:
 
 async def _made(address: Address, secret: str) -> Transport:
     return Transport(address, secret)
-
-
-async def _begun(begin: Callable[[Transport], Awaitable[Answer]], transport: Transport) -> Answer:
-    return await begin(transport)

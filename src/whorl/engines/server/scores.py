@@ -15,6 +15,7 @@ import aiohttp
 
 from whorl.ask import Ask, Prompt, Replies, Reply
 from whorl.chat import SEPARATOR, Chat
+from whorl.engines.affinity import question
 from whorl.engines.server.background import Answer
 from whorl.engines.server.probe import served
 from whorl.engines.server.tokenizer import load_chat
@@ -133,7 +134,7 @@ async def answer(transport: Transport, scorer: Scorer, ask: Ask) -> Replies:
     async def read(response: aiohttp.ClientResponse) -> Reply:
         return scorer.reply(await read_json(response), ask.prompt)
 
-    home = ask.prompt.user.partition("\n")[0]  # the question
+    home = question(ask.prompt)
     reply = await transport.post(scorer.path, scorer.body(ask.prompt), read, home)
     return (reply, *(Reply(value=reply.value),) * (ask.n - 1))
 

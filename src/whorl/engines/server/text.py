@@ -8,6 +8,7 @@ from functools import partial
 
 from whorl.ask import Ask, Replies
 from whorl.chat import Chat
+from whorl.engines.affinity import question
 from whorl.engines.server.background import Answer
 from whorl.engines.server.probe import differences, probe, served, table
 from whorl.engines.server.tokenizer import load_chat
@@ -46,7 +47,7 @@ async def begin(transport: Transport) -> Answer:
 async def answer(transport: Transport, wire: Wire, ask: Ask) -> Replies:
     """An ask's `n` replies, of as many requests as that takes."""
     requests = wire.requests(ask)
-    home = ask.prompt.user.partition("\n")[0]  # the question
+    home = question(ask.prompt)
 
     async def post(request: Request) -> Replies:
         return await transport.post(request.path, request.body, partial(wire.read, request), home)

@@ -6,12 +6,12 @@ import random
 import resource
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from typing import Any, TypeAlias, TypeVar
 from urllib.request import getproxies
 
 import aiohttp
 
+from whorl.engines import affinity
 from whorl.engines.server.address import Address
 from whorl.engines.server.window import Window
 from whorl.errors import UserError
@@ -26,7 +26,6 @@ _PROBES = 3  # of one that finds out what a server can do
 _PAUSE = 0.5  # seconds before the first repetition; doubled each time, and drawn by lot below that
 _LONGEST = 30.0
 _OUT = 5.0  # seconds that an endpoint out of reach is left alone, at most
-_SLACK = 64  # requests that an endpoint may have more than another before it is passed over
 _SHOWN = 200  # characters of a server's own words
 _FILES = 128  # that are open besides
 _BUSY = {408, 429, 503}
@@ -50,14 +49,10 @@ class _Endpoint:
 
 @dataclass(slots=True)
 class Transport:
-    """The connection to one address. Lives in one event loop.
-
-    repeated: requests that were sent again. Counts never go down.
-    """
+    """The connection to one address. Lives in one event loop."""
 
     address: Address
     secret: str
-    repeated: int = 0
     _endpoints: list[_Endpoint] = field(init=False)
     _session: aiohttp.ClientSession = field(init=False)
 
@@ -71,11 +66,6 @@ class Transport:
             headers={"Authorization": f"Bearer {self.secret}"} if self.secret else {},
             trust_env=bool(getproxies()),  # costs time with each request
         )
-
-    @property
-    def in_flight(self) -> int:
-        """Requests that were submitted and have no answer yet."""
-        return sum(endpoint.window.load for endpoint in self._endpoints)
 
     async def close(self) -> None:
         await self._session.close()
@@ -154,19 +144,13 @@ class Transport:
                 endpoint.window.leave()
             if broken >= _TRIES:
                 raise RefusedError(f"{trouble} ({_TRIES} times)")
-            self.repeated += 1
             await asyncio.sleep(_backoff(broken))
 
     def _choose(self, home: str) -> _Endpoint:
         now = asyncio.get_running_loop().time()
         up = [endpoint for endpoint in self._endpoints if endpoint.back_at <= now]
         up = up or [min(self._endpoints, key=lambda endpoint: endpoint.back_at)]
-        if len(up) == 1:
-            return up[0]
-        lot = int.from_bytes(blake2b(home.encode("utf-8", "surrogatepass"), digest_size=4).digest())
-        own = up[lot % len(up)]
-        idlest = min(up, key=lambda endpoint: endpoint.window.load)
-        return own if own.window.load <= idlest.window.load + _SLACK else idlest
+        return affinity.home(home, up, lambda endpoint: endpoint.window.load)
 
     def _mark_down(self, endpoint: _Endpoint, trouble: str) -> None:
         now = asyncio.get_running_loop().time()

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import aiohttp
@@ -10,6 +10,7 @@ import aiohttp
 from whorl.ask import Ask, Prompt, Replies, Reply
 from whorl.chat import Chat
 from whorl.engines.server.transport import RefusedError, read_json
+from whorl.steps import first_stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,14 +161,14 @@ class Wire:
                 pieces += bool(part.text)
                 text += part.text
                 finished = part.finish or finished
-            if cut(text, request.stop) is not None:
+            if first_stop(text, request.stop) is not None:
                 response.close()  # the server stops working on it
                 break
-        if finished is None and cut(text, request.stop) is None:
+        if finished is None and first_stop(text, request.stop) is None:
             raise ValueError("the stream ended before the sample did")
-        (tokens,) = self._counts([_Part(text, finished, None, None)], None, pieces)
-        reply = _Part(text, finished, None, None).reply(request, tokens)
-        return _with_prompt(reply, None, request.length)
+        part = _Part(text, finished, None, None)
+        (tokens,) = self._counts([part], None, pieces)
+        return _with_prompt(part.reply(request, tokens), None, request.length)
 
     def _counts(
         self, parts: Sequence["_Part"], usage: Mapping[str, Any] | None, pieces: int = 0
@@ -214,7 +215,7 @@ class _Part:
 
     def reply(self, request: Request, tokens: int) -> Reply:
         """Where a stop string is in the text, the text ends there, whatever the server did."""
-        end = cut(self.text, request.stop)
+        end = first_stop(self.text, request.stop)
         logprob = sum(self.logprobs) if self.logprobs is not None else None
         text = self.text if end is None else self.text[:end]
         if end is not None or self.stopped_by in request.stop:
@@ -230,12 +231,6 @@ def messages(prompt: Prompt) -> list[dict[str, str]]:
     return [{"role": role, "content": text} for role, text in turns.items() if text]
 
 
-def cut(text: str, stop: Sequence[str]) -> int | None:
-    """Where the first stop string begins, None if there is none."""
-    found = [at for string in stop if (at := text.find(string)) >= 0]
-    return min(found, default=None)
-
-
 def _usage(said: Mapping[str, Any]) -> Mapping[str, Any] | None:
     usage = said.get("usage")
     return usage if isinstance(usage, dict) and usage.get("completion_tokens") is not None else None
@@ -245,11 +240,8 @@ def _with_prompt(reply: Reply, usage: Mapping[str, Any] | None, length: int | No
     """Tokens of the prompt, as the server says, else as they were counted here."""
     usage = usage or {}
     details = usage.get("prompt_tokens_details") or {}
-    return Reply(
-        reply.text,
-        reply.finished,
-        reply.tokens,
-        logprob=reply.logprob,
+    return replace(
+        reply,
         prompt_tokens=int(usage.get("prompt_tokens") or length or 0),
         cached_tokens=int(details.get("cached_tokens") or 0),
     )
