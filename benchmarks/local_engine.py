@@ -5,9 +5,10 @@ tokens with one sample each and 16 with 16 each, 96 new tokens, temperature 0.8;
 the prompts sorted by length. The sides take turns; each figure is the best of its repeats,
 generate()'s also the best of its batch sizes, of which the slow ones run once.
 
-Search: SIGMA with the shipped policy in all three roles, from the time when as many searches have
-ended as run side by side, against 16 whole solutions per problem by the same engine; CPU seconds of
-this process, search included.
+Search: MCTS with 3 children, and SIGMA with the shipped policy in all three roles, against 16 whole
+solutions per problem by the same engine. All three go on at once, in turns of half a CPU second, so
+that a busy machine slows them alike; counted from when the batches are full; CPU seconds of this
+process, search included.
 
 The last line is one JSON object.
 """
@@ -21,43 +22,48 @@ import json
 import random
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-import whorl.models
 from whorl import prompts as words
-from whorl.ask import Ask, Failure, Prompt, Replies
+from whorl.ask import Ask, Engine, Failure, Moves, Prompt, Replies
 from whorl.data.synthetic import problems as synthetic
 from whorl.drive import drive
 from whorl.engines.judge import Judges
 from whorl.engines.local import Local
+from whorl.models import POLICY
 from whorl.problem import Problem
 from whorl.recipes.sigma import Sigma
+from whorl.search import Sampling, Uct, mcts
+from whorl.tree import Tree
 
 NEW_TOKENS = 96
 TEMPERATURE = 0.8
 BATCHES = (16, 32, 64, 128, 256)
-WIDTH = (
-    48  # searches in flight: enough to keep 64 rows busy, few enough to do it for most of the run
-)
+WIDTH = 48  # searches in flight: enough to keep the engine's rows busy
+TASKS = list(synthetic("test", 500, seed=1))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--rows", type=int, nargs="+", default=[64], help="of the engine")
-    parser.add_argument("--problems", type=int, default=128, help="to search")
+    parser.add_argument("--rows", type=int, nargs="+", default=[128], help="of the engine")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of each side of a search")
+    parser.add_argument("--search", action="store_true", help="measure search alone")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        make_model(folder)
-        figures = measure(folder, options.repeats, options.rows)
-    figures |= measure_search(options.problems)
+    figures = measure_search(options.seconds)
+    if not options.search:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            make_model(folder)
+            figures |= measure(folder, options.repeats, options.rows)
     print(json.dumps(figures))
 
 
@@ -206,74 +212,97 @@ def answered(
     return run
 
 
-class Timed:
-    """An engine, and the CPU seconds spent in it."""
+class Side:
+    """Work for an engine of its own that never ends: `tokens` and CPU `seconds` add up."""
 
-    def __init__(self, engine: Local) -> None:
-        self.engine = engine
-        self.seconds = 0.0
+    def __init__(self, work: Callable[[Engine, Engine], Iterator[object]], judges: Engine) -> None:
         self.tokens = 0
+        self.seconds = 0.0
+        self._engine = Local(POLICY)
+        self._work = work(self, judges)
+
+    def turn(self, seconds: float) -> None:
+        end = self.seconds + seconds
+        while self.seconds < end:
+            start = time.process_time()
+            next(self._work)
+            self.seconds += time.process_time() - start
 
     def submit(self, ticket: int, ask: Ask) -> None:
-        begun = time.process_time()
-        self.engine.submit(ticket, ask)
-        self.seconds += time.process_time() - begun
+        self._engine.submit(ticket, ask)
 
     def poll(self, timeout: float) -> Sequence[tuple[int, Replies | Failure]]:
-        begun = time.process_time()
-        answers = self.engine.poll(timeout)
-        self.seconds += time.process_time() - begun
+        answers = self._engine.poll(timeout)
         for _, replies in answers:
             assert isinstance(replies, tuple), replies
             self.tokens += sum(reply.tokens for reply in replies)
         return answers
 
     def close(self) -> None:
-        self.engine.close()
+        self._engine.close()
 
 
-def measure_search(count: int) -> dict[str, float]:
-    """Search in the middle of a long run, over `count` problems, against plain sampling."""
-    folder = Path(whorl.models.__file__).parent / "policy"
-    tasks = list(synthetic("test", count + 2 * WIDTH, seed=1))
-    plain = sample_plainly(Local(folder), tasks[:128])
-    engine = Timed(Local(folder))
+def measure_search(seconds: float) -> dict[str, float]:
+    """Tokens per CPU-second of searches and of plain sampling, `seconds` each."""
     judges = Judges()
-    engines = {"policy": engine, "critic": engine, "reviser": engine, "judge": judges}
-    searches = drive(
-        ((task.id, Sigma().grow(task)) for task in tasks), engines, width=WIDTH, seed=0
-    )
-    marks = []
-    for number, finished in enumerate(searches, start=1):
-        assert finished.error is None, finished.error
-        if number in (WIDTH, WIDTH + count):  # as many in flight from the first mark to the last
-            marks.append((engine.tokens, engine.seconds, time.process_time()))
-        if number == WIDTH + count:
-            break
-    searches.close()
-    judges.close()
-    tokens, seconds, total = (last - first for first, last in zip(*marks, strict=True))
-    plain = max(plain, sample_plainly(Local(folder), tasks[:128]))
-    return {
-        "plain": round(plain),
-        "search": round(tokens / total),
-        "engine_share": round(seconds / total, 3),
-        "search_over_plain": round(tokens / total / plain, 3),
+    works = {
+        "plain": sampled,
+        "mcts": partial(searched, mcts_tree),
+        "sigma": partial(searched, sigma_tree),
     }
+    sides = {name: Side(work, judges) for name, work in works.items()}
+    for side in sides.values():
+        side.turn(3.0)
+    before = {name: (side.tokens, side.seconds) for name, side in sides.items()}
+    for _ in range(round(2 * seconds)):
+        for side in sides.values():
+            side.turn(0.5)
+    judges.close()
+    rates = {
+        name: (side.tokens - before[name][0]) / (side.seconds - before[name][1])
+        for name, side in sides.items()
+    }
+    found = {name: float(round(rate)) for name, rate in rates.items()}
+    over = {
+        f"{name}_over_plain": round(rates[name] / rates["plain"], 3) for name in ("mcts", "sigma")
+    }
+    return found | over
 
 
-def sample_plainly(engine: Local, tasks: Sequence[Problem]) -> float:
-    begun = time.process_time()
-    for ticket, task in enumerate(tasks):
-        prompt = words.solve(task.question)
-        engine.submit(ticket, Ask(prompt, n=16, max_tokens=1024, temperature=0.7))
-    tokens = waiting = 0
-    while waiting < len(tasks):
-        for _, replies in engine.poll(0.0):
-            assert isinstance(replies, tuple), replies
-            tokens += sum(reply.tokens for reply in replies)
-            waiting += 1
-    return tokens / (time.process_time() - begun)
+def sampled(engine: Engine, judges: Engine) -> Iterator[object]:
+    """Whole solutions, 16 per problem, of as many problems at once as fill the batch twice."""
+    waiting = 0
+    for ticket in count():
+        problem = TASKS[ticket % len(TASKS)]
+        ask = Ask(
+            words.solve(problem.question), n=16, max_tokens=1024, temperature=0.7, seed=ticket
+        )
+        engine.submit(ticket, ask)
+        waiting += 1
+        while waiting == 16:
+            waiting -= len(engine.poll(0.0))
+            yield
+
+
+def searched(
+    grow: Callable[[Problem], Moves[Tree]], engine: Engine, judges: Engine
+) -> Iterator[object]:
+    """A search of one problem after the other, `WIDTH` at once."""
+    engines: dict[str, Engine] = dict.fromkeys(("policy", "critic", "reviser"), engine)
+    searches = ((f"{problem.id}/{n}", grow(problem)) for n in count() for problem in TASKS)
+    for finished in drive(searches, engines | {"judge": judges}, width=WIDTH):
+        assert finished.error is None, finished.error
+        yield
+
+
+def mcts_tree(problem: Problem) -> Moves[Tree]:
+    tree = Tree(problem)
+    yield from mcts(tree, Sampling(temperature=0.7), Uct(children=3))
+    return tree
+
+
+def sigma_tree(problem: Problem) -> Moves[Tree]:
+    return Sigma().grow(problem)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,14 @@ import torch
 from scipy.stats import chisquare
 from transformers import AutoModelForCausalLM
 
+from whorl import prompts
 from whorl.ask import Ask, Engine, Failure, Prompt, Replies
 from whorl.chat import Chat
 from whorl.engines.local import Local
+from whorl.engines.local.llama import Llama, Piece
 from whorl.engines.local.prefix import BLOCK
+from whorl.engines.local.rows import Rows
+from whorl.models import POLICY
 
 WORDS = "apples|3|17|and|has|buys|more|Step|2:|compute\n\n|sum|=|the|数学|Café".split("|")  # noqa: SIM905
 
@@ -220,6 +224,53 @@ def test_a_prompt_is_told_once_with_what_the_cache_knew_of_it(llama) -> None:
     assert new == 0
     assert lengths[0] - 2 * BLOCK < continued <= lengths[0]
     assert lengths[1] - BLOCK <= repeated < lengths[1]
+
+
+def test_a_step_is_not_read_again_and_the_next_one_is_the_same() -> None:
+    """Bit for bit, as if its keys and values had been made by reading it."""
+    engine = Local(POLICY)
+    question = "Anna has 3 apples and buys 4 more. She eats 2. How many has she?"
+    ask = Ask(prompts.solve(question), n=4, stop=("\n\n",), temperature=1.0, seed=3)
+    (steps,) = answer(engine, [ask])
+    length = len(engine.chat.encode(ask.prompt))
+    for step in steps:
+        assert step.finished == "stop"
+        following = replace(ask, prompt=replace(ask.prompt, prefix=step.text + "\n\n"))
+        engine.submit(0, following)
+        answers: list = []
+        while not answers:
+            answers = list(engine.poll(0.0))
+        ((_, replies),) = answers
+        assert replies[0].cached_tokens > length + step.tokens - 1 - BLOCK
+        assert sampled(replies) == answer(Local(POLICY), [following])[0]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_tokens_read_one_by_one_or_together_leave_the_same(llama, shape: str) -> None:
+    """Keys, values and scores, bit for bit; in company of a row of another length, too."""
+    model = Llama(llama(**SHAPES[shape]))
+    ids = torch.randint(3, model.vocabulary, (1, 250), generator=torch.manual_seed(0))
+
+    def read(pieces: Sequence[int], *, company: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+        rows = Rows(model.layers, 3, model.kv_heads, model.head_dim, dtype=torch.float32)
+        at = 0
+        for size in pieces:
+            new = [_piece(ids[:, at : at + size], at, 0)]
+            new += [_piece(ids[:, :company], 0, 1)] if company else []
+            with torch.inference_mode():
+                scores = model.forward(new, rows)
+            at += size
+        return scores[0], rows.memory[:, :, 0, :, :at].clone()
+
+    scores, memory = read([250])
+    for pieces in ([1] * 250, [100, 1, 1, 1, 147], [5, 190, *[1] * 55]):
+        again, kept = read(pieces, company=17)
+        assert torch.equal(again, scores)
+        assert torch.equal(kept, memory)
+
+
+def _piece(ids: torch.Tensor, start: int, row: int) -> Piece:
+    return Piece(ids, torch.tensor([start]), torch.tensor([ids.shape[1] - 1]), row)
 
 
 def test_asks_of_one_prompt_that_begin_together_read_it_once(llama) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from whorl.ask import Ask, Failure, Replies, Reply
 from whorl.chat import Chat
-from whorl.engines.local.llama import Llama, ends
+from whorl.engines.local.llama import Llama, Piece, ends
 from whorl.engines.local.prefix import Prefixes
 from whorl.engines.local.rows import Rows
 from whorl.engines.local.sampling import choose, key, logprobs, uniform
@@ -23,7 +23,7 @@ from whorl.engines.local.stops import Stops
 _STEPS = 32  # decode steps per slice at most
 _PREFILL_TOKENS = 1024  # new prompt tokens per forward pass, padding included
 _PADDING = 128  # tokens
-_ALIKE = 32  # tokens
+_ALIKE = 64  # tokens
 
 _ROW = np.dtype(
     [
@@ -58,6 +58,10 @@ class _Job:
         self.missing = len(self.replies)
 
 
+_Wanted = dict[tuple[int, ...], list[tuple[_Job, int]]]
+"""Jobs and which of their samples, by the ids of their prompt."""
+
+
 class Local:
     """Answers asks with the model in `folder`, a Llama-family one with safetensors weights.
 
@@ -71,7 +75,7 @@ class Local:
         self,
         folder: Path,
         *,
-        max_rows: int = 64,
+        max_rows: int = 128,
         cache_bytes: int = 512 << 20,
         dtype: torch.dtype = torch.float32,
     ) -> None:
@@ -90,7 +94,7 @@ class Local:
         self._ends = np.zeros(self._model.vocabulary, dtype=np.bool_)
         self._ends[sorted({self.chat.eos, *ends(folder)})] = True
         self._max_rows = max_rows
-        self._worth_filling = -(-max_rows // 8)  # free rows: prefills are cheaper together
+        self._worth_filling = -(-max_rows // 16)  # free rows: prefills are cheaper together
         self._waiting: deque[_Job] = deque()
         self._done: list[tuple[int, Replies | Failure]] = []
         self._jobs: list[tuple[_Job, int]] = []  # of each running row: whose, and which sample
@@ -118,13 +122,13 @@ class Local:
         with torch.inference_mode():
             for _ in range(_STEPS):
                 room = self._max_rows - len(self._jobs)
-                if self._waiting and (room >= self._worth_filling or not self._jobs):
-                    self._admit()
-                elif self._done and room >= self._worth_filling:
+                free = room >= self._worth_filling or not self._jobs
+                if free and self._done and not self._waiting:
                     break  # the caller may have more
-                if not self._jobs:
+                wanted = self._admit(room) if free else {}
+                if not wanted and not self._jobs:
                     break
-                self._step()
+                self._step(wanted)
         done, self._done = self._done, []
         return done
 
@@ -134,10 +138,9 @@ class Local:
         self._done.clear()
         del self._model, self._kv, self._prefixes
 
-    def _admit(self) -> None:
-        """Fill free rows with waiting samples: one prefill per distinct prompt, then forks."""
-        room = self._max_rows - len(self._jobs)
-        wanted: dict[tuple[int, ...], list[tuple[_Job, int]]] = {}
+    def _admit(self, room: int) -> _Wanted:
+        """Waiting samples for `room` free rows, by their prompts."""
+        wanted: _Wanted = {}
         while self._waiting and room:
             job = self._waiting[0]
             taken = range(job.begun, min(job.ask.n, job.begun + room))
@@ -146,54 +149,60 @@ class Local:
             room -= len(taken)
             if job.begun == job.ask.n:
                 self._waiting.popleft()
-        if wanted:
-            self._start(wanted)
+        return wanted
 
-    def _start(self, wanted: dict[tuple[int, ...], list[tuple[_Job, int]]]) -> None:
-        """Prefill prompts into the rows after the running ones and take each sample's first token.
+    def _step(self, wanted: _Wanted) -> None:
+        """One more token for every row, and the first one for new samples."""
+        running = len(self._jobs)
+        new = self._load(wanted)
+        pieces = [
+            _piece(new[begin:end], running + begin)
+            for begin, end in _chunks([len(ids) - known for ids, known in new])
+        ]
+        if running:
+            rows = self._rows[:running]
+            tokens, starts = torch.from_numpy(rows["token"]), torch.from_numpy(rows["position"])
+            pieces.insert(0, Piece(tokens[:, None], starts, torch.zeros_like(starts), 0))
+        # Two pieces share a pass: the running rows and new prompts cost less together.
+        passes = [pieces[begin : begin + 2] for begin in range(0, len(pieces), 2)]
+        scores = torch.cat([self._model.forward(each, self._kv) for each in passes])
+        if new:
+            scores = scores[[*range(running), *self._fork([ids for ids, _ in new], wanted)]]
+        self._advance(scores)
+        if new:
+            self._arrange()
 
-        Prompts with about as many new tokens share a forward pass.
-        """
-        first = len(self._jobs)
-        self._kv.reserve(max(map(len, wanted)))
+    def _load(self, wanted: _Wanted) -> list[tuple[tuple[int, ...], int]]:
+        """What is known of new prompts into rows after the running ones, one each: the prompts in
+        the order of their rows, those with fewer new tokens first, and how many are known."""
         known = {ids: self._prefixes.known(ids) for ids in wanted}
-        prompts = sorted(wanted, key=lambda ids: len(ids) - known[ids])
         for ids, samples in wanted.items():
             for job, sample in samples:
                 if not sample:
                     job.cached = known[ids] if (job, sample) == samples[0] else len(ids)
-        for row, ids in enumerate(prompts, start=first):
+        new = sorted(known.items(), key=lambda item: len(item[0]) - item[1])
+        if new:
+            self._kv.reserve(max(map(len, wanted)))
+        for row, (ids, _) in enumerate(new, start=len(self._jobs)):
             self._prefixes.load(ids, self._kv.memory, row)
-        new = [ids[known[ids] :] for ids in prompts]
-        logits = []
-        for begin, end in _chunks([len(tail) for tail in new]):
-            starts = [known[ids] for ids in prompts[begin:end]]
-            logits.append(self._prefill(new[begin:end], starts, first + begin))
-        for row, ids in enumerate(prompts, start=first):
-            self._prefixes.save(ids, self._kv.memory, row)
+        return new
 
-        sources = list(range(len(prompts)))
+    def _fork(self, prompts: Sequence[tuple[int, ...]], wanted: _Wanted) -> list[int]:
+        """The samples of prompts that have been read into the rows after the running ones: rows of
+        their own for all but the first. Returns, for each new row, that of its prompt."""
+        first = len(self._jobs)
         self._jobs += [wanted[ids][0] for ids in prompts]
-        for source, ids in enumerate(prompts):
+        sources = list(range(first, len(self._jobs)))
+        for source, ids in enumerate(prompts, start=first):
+            self._prefixes.save(ids, self._kv.memory, source)
             forks = wanted[ids][1:]
             here = len(self._jobs)
-            self._kv.copy(first + source, list(range(here, here + len(forks))), len(ids))
+            self._kv.copy(source, list(range(here, here + len(forks))), len(ids))
             self._jobs += forks
             sources += [source] * len(forks)
         for row in range(first, len(self._jobs)):
             self._open(row)
-        self._advance(torch.cat(logits)[sources], first)
-        self._arrange()
-
-    def _prefill(self, new: Sequence[tuple[int, ...]], starts: Sequence[int], first: int) -> Tensor:
-        """Scores `[A, V]` of the token after each prompt, whose new ids are given."""
-        length = self._model.padded(max(map(len, new)))
-        ids = torch.zeros(len(new), length, dtype=torch.long)
-        for row, tail in zip(ids, new, strict=True):
-            row[: len(tail)] = torch.tensor(tail)
-        hidden = self._model.forward(ids, torch.tensor(starts), self._kv, first)
-        last = torch.tensor([len(tail) - 1 for tail in new])
-        return self._model.logits(hidden[torch.arange(len(new)), last])
+        return sources
 
     def _open(self, row: int) -> None:
         job, sample = self._jobs[row]
@@ -247,21 +256,14 @@ class Local:
         for slot, job in zip(slots, jobs, strict=True):
             self._jobs[slot] = job
 
-    def _step(self) -> None:
-        """One more token for every row."""
+    def _advance(self, logits: Tensor) -> None:
+        """Sample a token for each row; take out the rows that end with it."""
         rows = self._rows[: len(self._jobs)]
-        tokens, starts = torch.from_numpy(rows["token"]), torch.from_numpy(rows["position"])
-        hidden = self._model.forward(tokens[:, None], starts, self._kv, 0)
-        self._advance(self._model.logits(hidden[:, 0]), 0)
-
-    def _advance(self, logits: Tensor, first: int) -> None:
-        """Sample a token for each row from `first` on; take out the rows that end with it."""
-        rows = self._rows[first : len(self._jobs)]
         draws = torch.from_numpy(uniform(rows["key"], rows["count"]))
         temperature, top_p = torch.from_numpy(rows["temperature"]), torch.from_numpy(rows["top_p"])
         chosen = choose(logits, draws, temperature, top_p)
         tokens = chosen.numpy()
-        self._sampled[np.arange(first, len(self._jobs)), rows["count"]] = tokens
+        self._sampled[np.arange(len(rows)), rows["count"]] = tokens
         rows["token"] = tokens
         rows["position"] += 1
         rows["count"] += 1
@@ -271,7 +273,7 @@ class Local:
             | self._ends[tokens]
             | (rows["count"] >= rows["allowed"])
         )
-        ended = [first + int(i) for i in np.flatnonzero(maybe) if self._finish(first + int(i))]
+        ended = [row for row in np.flatnonzero(maybe).tolist() if self._finish(row)]
         if ended:
             self._compact(ended)
 
@@ -290,6 +292,8 @@ class Local:
             text = self.chat.decode(ids)
         else:
             return False
+        if finished == "stop":  # what stops is a step, which the next ask will continue
+            self._prefixes.save((*job.ids, *ids[:-1]), self._kv.memory, row)
         reply = Reply(text, finished, count, logprob=float(state["logprob"]))
         if not sample:
             reply = replace(reply, prompt_tokens=len(job.ids), cached_tokens=job.cached)
@@ -312,6 +316,16 @@ class Local:
         self._rows[holes] = self._rows[movers]
         self._sampled[holes] = self._sampled[movers]
         del self._jobs[left:]
+
+
+def _piece(prompts: Sequence[tuple[tuple[int, ...], int]], first: int) -> Piece:
+    """What is new in prompts of which so many tokens are known, for rows from `first` on."""
+    tails = [ids[known:] for ids, known in prompts]
+    ids = torch.zeros(len(tails), max(map(len, tails)), dtype=torch.long)
+    for row, tail in zip(ids, tails, strict=True):
+        row[: len(tail)] = torch.tensor(tail)
+    starts = torch.tensor([known for _, known in prompts])
+    return Piece(ids, starts, torch.tensor([len(tail) - 1 for tail in tails]), first)
 
 
 def _chunks(lengths: Sequence[int]) -> Iterator[tuple[int, int]]:

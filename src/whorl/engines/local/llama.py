@@ -22,8 +22,43 @@ from whorl.engines.local.rows import Rows
 ARCHITECTURES = ("LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM")
 
 _BLOCK = 192  # cache slots per attention block: MKL splits longer sums at a length-dependent point
-_WASTE = 512  # slots read in vain, about what attention in one more group costs
-_MIN_QUERIES = 4  # below this MKL takes a matrix-vector kernel, which rounds differently
+_WASTE = 1 << 17  # numbers read in vain, about what attention in one more range of rows costs
+# Below this MKL takes a matrix-vector kernel, which rounds differently: padded to it, decoding leaves
+# the keys and values that reading would.
+_MIN_QUERIES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """New tokens of neighbouring rows.
+
+    ids: `[A, L]`; what follows a row's last one is padding.
+    starts: positions of each row's first one `[A]`.
+    last: where each row's last one is among its L `[A]`.
+    first: the first of the rows.
+    """
+
+    ids: Tensor
+    starts: Tensor
+    last: Tensor
+    first: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Rows `begin` to `end`, with `length` new tokens each, that attend together.
+
+    mask: what each may not see, as scores to add: `[rows, 1, length, 1, slots]`.
+    """
+
+    begin: int
+    end: int
+    length: int
+    mask: Tensor
+
+    @property
+    def tokens(self) -> int:
+        return (self.end - self.begin) * self.length
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +109,7 @@ class Llama:
         self.limit: int = config.max_position_embeddings
         self.dtype = dtype
         self._eps: float = config.rms_norm_eps
+        self._waste = _WASTE // (self.kv_heads * self.head_dim)
         self._inverse_frequencies, self._rotary_scale = _rotary(config, self.head_dim)
         self._cis = torch.empty(0, 1, self.head_dim // 2, dtype=torch.complex64)
 
@@ -120,53 +156,52 @@ class Llama:
         heads = weight.view(-1, 2, self.head_dim // 2, *weight.shape[1:])
         return heads.transpose(1, 2).reshape(weight.shape)
 
-    def padded(self, length: int) -> int:
-        """How many new tokens per row, at least `length`, a prefill has to take."""
-        return max(length, -(-_MIN_QUERIES // (self.heads // self.kv_heads)))
-
-    def forward(self, ids: Tensor, starts: Tensor, rows: Rows, first: int) -> Tensor:
-        """Hidden states `[A, L, hidden]` of new tokens `ids` `[A, L]` at positions
-        `starts[a] + 0..L-1` of rows `first + a`, whose cache holds all earlier positions and is
-        extended by the new ones."""
-        count, length = ids.shape
-        positions = starts[:, None] + torch.arange(length)  # [A, L]
-        rows.reserve(int(positions.max()) + 1)
-        slots = rows.slots(first, positions)  # [A * L * kv]
-        rotation = self._rotations(int(positions.max()) + 1)[positions.view(-1)]
-        ends = (positions[:, -1] + 1).tolist()
-        groups = [
-            (begin, end, self._mask(positions[begin:end], rows.span(max(ends[begin:end]))))
-            for begin, end in _groups(ends)
+    def forward(self, pieces: Sequence[Piece], rows: Rows) -> Tensor:
+        """Scores `[rows of all pieces, vocabulary]`, float32, of the token after each row's last
+        new one. The cache of the rows holds all earlier positions and is extended by the new."""
+        places = [p.starts[:, None] + torch.arange(p.ids.shape[1]) for p in pieces]  # [A, L]
+        positions = _flat(places)
+        end = int(positions.max()) + 1
+        rows.reserve(end)
+        slots = _flat([rows.slots(p.first, here) for p, here in zip(pieces, places, strict=True)])
+        rotation = self._rotations(end)[positions]
+        spans = [
+            span
+            for piece, here in zip(pieces, places, strict=True)
+            for span in self._spans(piece.first, here, rows)
         ]
-
-        size = ids.numel()
+        size = len(positions)
         rest = _rounded(size) - size
         filler = torch.zeros(rest, self.heads * self.head_dim, dtype=self.dtype)
-        x = self._embedding[F.pad(ids.view(-1), (0, rest))]  # [A * L + rest, hidden]
+        x = self._embedding[F.pad(_flat([p.ids for p in pieces]), (0, rest))]  # [tokens, hidden]
         for index, layer in enumerate(self._stack):
             normed = F.rms_norm(x, x.shape[-1:], layer.attention_norm, self._eps)
             queries, keys, values = self._project(layer.qkv(normed)[:size], rotation)
             rows.write(index, slots, keys, values)
-            queries = queries.reshape(count, length, self.kv_heads, -1, self.head_dim)
-            seen = torch.cat(
-                [
-                    self._attend(queries[begin:end], cached, mask)
-                    for begin, end, mask in groups
-                    for cached in [rows.read(index, first + begin, first + end, mask.shape[-1])]
-                ]
-                + [filler]
-            )
-            x = layer.out(seen, add=x)
+            each = torch.split(queries, [span.tokens for span in spans])
+            seen = [self._attend(q, rows, index, span) for q, span in zip(each, spans, strict=True)]
+            x = layer.out(torch.cat([*seen, filler]), add=x)
             normed = F.rms_norm(x, x.shape[-1:], layer.mlp_norm, self._eps)
             x = layer.down(layer.up(normed, times=layer.gate(normed, silu=True)), add=x)
-        return x[:size].view(count, length, -1)
+        hidden = torch.split(x[:size], [p.ids.numel() for p in pieces])
+        ends = [
+            h.view(*p.ids.shape, -1)[torch.arange(len(p.last)), p.last]
+            for p, h in zip(pieces, hidden, strict=True)
+        ]
+        return self._scores(torch.cat(ends))
 
-    def _mask(self, positions: Tensor, span: int) -> Tensor:
-        """What new tokens may not see, as scores to add: `[a, 1, L, 1, T]`."""
-        here = positions[:, None, :, None, None]
-        return torch.where(torch.arange(span) <= here, 0.0, -torch.inf).to(self.dtype)
+    def _spans(self, first: int, positions: Tensor, rows: Rows) -> Iterator[_Span]:
+        """Rows `first + a` with new tokens at `positions` `[A, L]`, in ranges that attend
+        together."""
+        length = positions.shape[1]
+        ends = (positions[:, -1] + 1).tolist()
+        for begin, end in _groups(ends, self._waste):
+            slots = rows.span(max(ends[begin:end]))
+            here = positions[begin:end, None, :, None, None]
+            mask = torch.where(torch.arange(slots) <= here, 0.0, -torch.inf).to(self.dtype)
+            yield _Span(first + begin, first + end, length, mask)
 
-    def logits(self, hidden: Tensor) -> Tensor:
+    def _scores(self, hidden: Tensor) -> Tensor:
         """Next-token scores `[A, vocabulary]`, float32, of hidden states `[A, hidden]`."""
         count = hidden.shape[0]
         hidden = F.pad(hidden, (0, 0, 0, _rounded(count) - count))
@@ -182,23 +217,25 @@ class Llama:
         queries, keys = torch.split(rotated, [self.heads, self.kv_heads], dim=1)
         return queries, keys, values
 
-    def _attend(self, queries: Tensor, cached: Tensor, mask: Tensor) -> Tensor:
-        """Attention `[a * L, heads * D]` of queries `[a, L, kv, group, D]` over cached keys and
-        values `[2, a * kv, T, D]`; the query heads of a group share a key head."""
-        keys, values = cached
-        count, length, kv, group, size = queries.shape
-        span = keys.shape[1]
+    def _attend(self, queries: Tensor, rows: Rows, layer: int, span: _Span) -> Tensor:
+        """Attention `[a * L, heads * D]` of queries `[a * L, heads, D]` over the cached keys and
+        values of a span; the query heads of a group share a key head."""
+        keys, values = rows.read(layer, span.begin, span.end, slots := span.mask.shape[-1])
+        length, kv, size = span.length, self.kv_heads, self.head_dim
+        queries = queries.view(-1, length, kv, self.heads // kv, size)
+        count, group = queries.shape[0], queries.shape[3]
+        queries = F.pad(queries, (0, 0, 0, max(0, -(-_MIN_QUERIES // length) - group)))
         scores = torch.bmm(
-            queries.transpose(1, 2).reshape(count * kv, length * group, size),
-            keys.transpose(1, 2),
+            queries.transpose(1, 2).reshape(count * kv, -1, size), keys.transpose(1, 2)
         )
-        scores.view(count, kv, length, group, span).add_(mask)
+        scores.view(count, kv, length, -1, slots).add_(span.mask)
         weights = scores.softmax(-1)
         seen = torch.bmm(weights[..., :_BLOCK], values[:, :_BLOCK])
-        for start in range(_BLOCK, span, _BLOCK):
+        for start in range(_BLOCK, slots, _BLOCK):
             block = slice(start, start + _BLOCK)
             seen = torch.baddbmm(seen, weights[..., block], values[:, block])
-        return seen.view(count, kv, length, group, size).transpose(1, 2).reshape(count * length, -1)
+        seen = seen.view(count, kv, length, -1, size)[..., :group, :]
+        return seen.transpose(1, 2).reshape(count * length, -1)
 
     def _rotations(self, end: int) -> Tensor:
         """Unit complex numbers `[>= end, 1, D / 2]` that rotate a position's pairs."""
@@ -208,12 +245,17 @@ class Llama:
         return self._cis
 
 
-def _groups(ends: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Ranges of rows that attend together, over as many slots as the longest of a range needs."""
+def _flat(tensors: Sequence[Tensor]) -> Tensor:
+    return torch.cat([tensor.reshape(-1) for tensor in tensors])
+
+
+def _groups(ends: Sequence[int], waste: int) -> Iterator[tuple[int, int]]:
+    """Ranges of rows that attend together, over as many slots as the longest of a range needs, of
+    which at most `waste` are in vain."""
     begin = total = longest = 0
     for row, end in enumerate(ends):
         longest = max(longest, end)
-        if longest * (row + 1 - begin) - total - end > _WASTE:
+        if longest * (row + 1 - begin) - total - end > waste:
             yield begin, row
             begin, total, longest = row, 0, end
         total += end
