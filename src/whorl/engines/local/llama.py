@@ -23,8 +23,8 @@ ARCHITECTURES = ("LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM")
 
 _BLOCK = 192  # cache slots per attention block: MKL splits longer sums at a length-dependent point
 _WASTE = 1 << 17  # numbers read in vain, about what attention in one more range of rows costs
-# Below this MKL takes a matrix-vector kernel, which rounds differently: padded to it, decoding leaves
-# the keys and values that reading would.
+# Below this MKL takes a matrix-vector kernel, which rounds differently: padded to it, decoding
+# leaves the keys and values that reading would.
 _MIN_QUERIES = 4
 
 
