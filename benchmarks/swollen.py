@@ -1,10 +1,10 @@
 """A model that is large and yet writes real solutions: the shipped policy, swollen.
 
-It computes what the policy computes, at the cost of a Llama of about 1.4 B parameters, so that
+It computes what the policy computes, at the cost of a Llama of about 1.5 B parameters, so that
 what a search costs on a GPU can be measured without the weights of a real model. The policy's
-numbers fill a corner of each matrix, the rest is zero, and layers that add nothing follow. Matrix
-products of zeros take as long as others at the sizes of sampling, where reading the weights is the
-work (docs/log.md).
+numbers fill a corner of each matrix, the rest is zero, and layers that add nothing follow. As many
+bytes are read and as many products computed as with any other weights; a GPU that its power limits
+may be somewhat faster with zeros.
 
     python benchmarks/swollen.py FOLDER
 """

@@ -1,8 +1,10 @@
-"""Attention to ancestors on a GPU, against each path computed alone. `pytest -m gpu` runs it."""
+"""FlexAttention to ancestors, against each path computed alone: on a CPU, where torch has no
+backward pass for it, and with gradients on a GPU (`pytest -m gpu`)."""
 
 import random
 from collections.abc import Callable
 from pathlib import Path
+from shutil import which
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from transformers import (
 
 from whorl.ask import Prompt
 from whorl.example import Likelihood, Objective, Preference, Weighted
+from whorl.learn.attention import FLEX, register
 from whorl.learn.corpus import Encoded, TokenPath
 from whorl.learn.layout import Batch, Share, lay_out, moved
 from whorl.learn.losses import batch_loss
@@ -26,11 +29,9 @@ from whorl.learn.train import train
 from whorl.learn.training import Training
 from whorl.models import POLICY
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"),
-    pytest.mark.filterwarnings("ignore"),  # what compiling says
-]
+pytestmark = pytest.mark.filterwarnings("ignore")  # what compiling says
+no_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+no_compiler = pytest.mark.skipif(which("g++") is None, reason="torch compiles C++ on a CPU")
 
 SHAPES = {
     "llama": (LlamaForCausalLM, LlamaConfig, 4, 2),
@@ -40,8 +41,8 @@ ALONE = Packing(10**6, "padded")
 TOKENS = (10**6, 900, 333)  # of a batch: rows of many lengths, few of them whole blocks
 
 
-def model(shape: str) -> PreTrainedModel:
-    """A random one of 2 layers, on the GPU."""
+def model(shape: str, device: str) -> PreTrainedModel:
+    """A random one of 2 layers."""
     kind, configure, heads, shared = SHAPES[shape]
     torch.manual_seed(0)
     config = configure(
@@ -53,7 +54,7 @@ def model(shape: str) -> PreTrainedModel:
         num_key_value_heads=shared,
         initializer_range=0.1,
     )
-    return kind(config).to("cuda")
+    return kind(config).to(device)
 
 
 def trees(count: int, sides: int) -> list[Encoded]:
@@ -72,6 +73,31 @@ def trees(count: int, sides: int) -> list[Encoded]:
                 found.append(Encoded(paths, rng.choice([1.0, 0.5, -0.5]), sides * len(found)))
             prefix = prefix + steps[0]
     return found
+
+
+@no_compiler
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_loss_is_that_of_padded_rows(shape: str) -> None:
+    network, examples = model(shape, "cpu"), trees(3, 1)
+    loss = loss_of(network, examples, ALONE)
+    register()
+    network.set_attn_implementation(FLEX)
+    for tokens in TOKENS:
+        form = Packing(tokens, "flex")
+        assert loss_of(network, examples, form) == pytest.approx(loss, rel=1e-6)
+    shortest = min(
+        lay_out(some, Likelihood(), Share.of(some), form)["ids"].shape[1]
+        for some in batches(examples, form)
+    )
+    assert shortest < 128  # tokens, below which FlexAttention would decode
+
+
+def loss_of(network: PreTrainedModel, examples: list[Encoded], form: Packing) -> float:
+    share = Share.of(examples)
+    with torch.no_grad():
+        rows = [lay_out(some, Likelihood(), share, form) for some in batches(examples, form)]
+        return sum(batch_loss(Likelihood(), row, logits(network, row)).item() for row in rows)
 
 
 Forward = Callable[[PreTrainedModel, Batch], torch.Tensor]
@@ -108,10 +134,12 @@ def off(one: torch.Tensor, other: torch.Tensor) -> float:
 OBJECTIVES = [Likelihood(), Likelihood(kl=0.3, penalty="k3"), Preference()]
 
 
+@no_gpu
+@pytest.mark.gpu
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_packed_equals_padded(shape: str, objective: Objective) -> None:
-    network = model(shape)
+    network = model(shape, "cuda")
     examples = trees(3, 2 if isinstance(objective, Preference) else 1)
     loss, true = gradient(network, objective, examples, ALONE)
     rounded_loss, rounded = gradient(network, objective, examples, ALONE, bf16=True)
@@ -135,8 +163,10 @@ def sees_all_before(network: PreTrainedModel, batch: Batch) -> torch.Tensor:
     return logits(network, batch | Batch(ends=torch.full_like(batch["ends"], 10**6)))
 
 
+@no_gpu
+@pytest.mark.gpu
 def test_a_wrong_mask_would_be_noticed() -> None:
-    network, examples = model("llama"), trees(3, 1)
+    network, examples = model("llama", "cuda"), trees(3, 1)
     _, true = gradient(network, Likelihood(), examples, ALONE)
     packing(network, Training(), 1000)
     _, wrong = gradient(
@@ -145,6 +175,8 @@ def test_a_wrong_mask_would_be_noticed() -> None:
     assert off(wrong, true) > 0.01
 
 
+@no_gpu
+@pytest.mark.gpu
 @pytest.mark.parametrize("bf16", [False, True])
 def test_training_packed_is_training_padded(
     bf16: bool, tmp_path: Path, apart: Callable[[Path, Path], float]

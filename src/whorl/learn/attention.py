@@ -97,9 +97,9 @@ def flex(
 ) -> tuple[Tensor, Tensor | None]:
     """FlexAttention under a `block_mask`.
 
-    Under autocast rotary embeddings make queries and keys float32 again, and FlexAttention takes
-    one type only. For a row of fewer than 128 tokens it would take its kernel for decoding, which
-    torch 2.11 cannot compile in float32.
+    Under autocast rotary embeddings make queries and keys float32 again, and in torch 2.10
+    FlexAttention takes one type only. For a row of fewer than 128 tokens it would take its kernel
+    for decoding, which torch 2.11 does not have for float32 and grouped heads.
     """
     result: tuple[Tensor, Tensor | None] = flex_attention_forward(
         module,
