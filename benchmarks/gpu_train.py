@@ -1,8 +1,9 @@
 """`train_packed.py` on a GPU: a random Qwen2 of Qwen2.5-0.5B's shape, bfloat16, FlexAttention.
 
-Batches of 16,384 tokens; TRL's rows at once go up to 64. Seconds are of the wall, up to the last
-kernel's end; memory is what torch has allocated. Needs a GPU that nobody else is using. The last
-line is one JSON object, as `train_packed.py` prints it.
+128 examples to an optimizer step, batches of 16,384 tokens; TRL's rows at once go up to 32. Seconds
+are of the wall, up to the last kernel's end; memory is what torch has allocated. Needs a GPU that
+nobody else is using. The last line is one JSON object, as `train_packed.py` prints it, with the
+device.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from collections.abc import Callable
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from train_packed import Bench, measure, one_pass, quiet, trees
+from train_packed import WORKS, Bench, measure, one_pass, quiet, trees
 from whorl.learn.training import Training
 
 
@@ -36,6 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trees", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--works", nargs="+", choices=WORKS, default=WORKS)
     options = parser.parse_args()
     if not torch.cuda.is_available():
         sys.exit("gpu_train.py needs a GPU, and torch finds none")
@@ -54,13 +56,14 @@ def main() -> None:
         tie_word_embeddings=True,
     )
     model = Qwen2ForCausalLM(config).to("cuda")
-    settings = Training(batch=64, tokens=16384, lr=1e-5, bf16=True)
-    bench = Bench(model, settings, clock, options.repeats, sizes=(8, 16, 32, 64))
+    settings = Training(batch=128, tokens=16384, lr=1e-5, bf16=True)
+    bench = Bench(model, settings, clock, options.repeats, sizes=(8, 16, 32))
 
     def memory(packed: bool) -> int:
         return peak(one_pass(bench, trees(1, 40), packed=packed))
 
-    print(json.dumps(measure(bench, options.trees, memory)))
+    found = measure(bench, options.trees, memory, options.works)
+    print(json.dumps({"device": torch.cuda.get_device_name(), "torch": torch.__version__, **found}))
 
 
 if __name__ == "__main__":

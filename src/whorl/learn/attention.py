@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 from torch.nn.functional import pad
 from transformers import AttentionInterface
+from transformers.integrations.flex_attention import flex_attention_forward
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from whorl.learn.layout import Batch
@@ -17,10 +18,14 @@ from whorl.learn.layout import Batch
 GATHERED = "whorl_gathered"
 """The name under which `transformers` knows `gathered`."""
 
+FLEX = "whorl_flex"
+"""The name under which `transformers` knows `flex`."""
+
 
 def register() -> None:
-    """Make `gathered` an attention implementation of `transformers` models."""
+    """Make `gathered` and `flex` attention implementations of `transformers` models."""
     AttentionInterface.register(GATHERED, gathered)
+    AttentionInterface.register(FLEX, flex)
 
 
 def options(batch: Batch) -> dict[str, Any]:
@@ -80,6 +85,32 @@ def gathered(
         found.append(part)
         first = last
     return torch.cat(found).reshape(1, count * width, heads, size)[:, :length], None
+
+
+def flex(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: BlockMask,
+    **others: Any,
+) -> tuple[Tensor, Tensor | None]:
+    """FlexAttention under a `block_mask`.
+
+    Under autocast rotary embeddings make queries and keys float32 again, and in torch 2.10
+    FlexAttention takes one type only. For a row of fewer than 128 tokens it would take its kernel
+    for decoding, which torch 2.11 does not have for float32 and grouped heads.
+    """
+    result: tuple[Tensor, Tensor | None] = flex_attention_forward(
+        module,
+        query.to(value.dtype),
+        key.to(value.dtype),
+        value,
+        attention_mask,
+        kernel_options={"BACKEND": "TRITON"},
+        **others,
+    )
+    return result
 
 
 def block_mask(ends: Tensor) -> BlockMask:

@@ -15,9 +15,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, Pre
 from whorl.errors import UserError
 from whorl.example import Likelihood
 from whorl.learn import attention, losses
-from whorl.learn.attention import GATHERED, register
+from whorl.learn.attention import FLEX, GATHERED, register
 from whorl.learn.corpus import Encoded, TokenPath
-from whorl.learn.layout import Batch, Share, lay_out
+from whorl.learn.layout import Batch, Share, lay_out, moved
 from whorl.learn.pack import Packing
 from whorl.learn.training import Lora, Training
 
@@ -82,7 +82,7 @@ def packing(network: PreTrainedModel, settings: Training, longest: int) -> tuple
     if reason := _obstacle(network, longest):
         return padded, reason
     if torch.cuda.is_available():
-        network.set_attn_implementation("flex_attention")
+        network.set_attn_implementation(FLEX)
         return Packing(settings.tokens, "flex"), ""
     return Packing(settings.tokens, "gathered"), ""
 
@@ -116,7 +116,7 @@ def _obstacle(network: PreTrainedModel, longest: int) -> str:
 
 def _log_probs(network: PreTrainedModel, examples: list[Encoded], form: Packing) -> Tensor:
     """Of every completion token, path by path."""
-    batch = lay_out(examples, Likelihood(), Share(1, 1), form)
+    batch = moved(lay_out(examples, Likelihood(), Share(1, 1), form), network.device)
     training = network.training
     network.train(False)
     with torch.no_grad():
