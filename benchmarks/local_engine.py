@@ -6,9 +6,9 @@ the prompts sorted by length. The sides take turns; each figure is the best of i
 generate()'s also the best of its batch sizes, of which the slow ones run once.
 
 Search: MCTS with 3 children, and SIGMA with the shipped policy in all three roles, against 16 whole
-solutions per problem by the same engine. All three go on at once, in turns of half a CPU second, so
-that a busy machine slows them alike; counted from when the batches are full; CPU seconds of this
-process, search included.
+solutions per problem by the same engine, and SIGMA on OpenVINO (openvino_over_local). All go on at
+once, in turns of half a CPU second, so that a busy machine slows them alike; counted from when the
+batches are full; CPU seconds of this process, search included.
 
 The last line is one JSON object.
 """
@@ -24,6 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 
@@ -35,6 +36,7 @@ from whorl import prompts as words
 from whorl.ask import Ask, Engine, Failure, Moves, Prompt, Replies
 from whorl.data.synthetic import problems as synthetic
 from whorl.drive import drive
+from whorl.engines import open_engine
 from whorl.engines.judge import Judges
 from whorl.engines.local import Local
 from whorl.models import POLICY
@@ -215,10 +217,12 @@ def answered(
 class Side:
     """Work for an engine of its own that never ends: `tokens` and CPU `seconds` add up."""
 
-    def __init__(self, work: Callable[[Engine, Engine], Iterator[object]], judges: Engine) -> None:
+    def __init__(
+        self, scheme: str, work: Callable[[Engine, Engine], Iterator[object]], judges: Engine
+    ) -> None:
         self.tokens = 0
         self.seconds = 0.0
-        self._engine = Local(POLICY)
+        self._engine = open_engine(f"{scheme}:{POLICY}", processes=0)
         self._work = work(self, judges)
 
     def turn(self, seconds: float) -> None:
@@ -245,14 +249,16 @@ class Side:
 def measure_search(seconds: float) -> dict[str, float]:
     """Tokens per CPU-second of searches and of plain sampling, `seconds` each."""
     judges = Judges()
-    works = {
-        "plain": sampled,
-        "mcts": partial(searched, mcts_tree),
-        "sigma": partial(searched, sigma_tree),
+    sides = {
+        "plain": Side("local", sampled, judges),
+        "mcts": Side("local", partial(searched, mcts_tree), judges),
+        "sigma": Side("local", partial(searched, sigma_tree), judges),
     }
-    sides = {name: Side(work, judges) for name, work in works.items()}
+    if find_spec("openvino_genai"):
+        sides["plain_openvino"] = Side("openvino", sampled, judges)
+        sides["sigma_openvino"] = Side("openvino", partial(searched, sigma_tree), judges)
     for side in sides.values():
-        side.turn(3.0)
+        side.turn(4.0)
     before = {name: (side.tokens, side.seconds) for name, side in sides.items()}
     for _ in range(round(2 * seconds)):
         for side in sides.values():
@@ -262,11 +268,14 @@ def measure_search(seconds: float) -> dict[str, float]:
         name: (side.tokens - before[name][0]) / (side.seconds - before[name][1])
         for name, side in sides.items()
     }
+    for name, rate in rates.items():
+        print(f"{name}: {rate:,.0f} tokens per CPU-second")
     found = {name: float(round(rate)) for name, rate in rates.items()}
-    over = {
-        f"{name}_over_plain": round(rates[name] / rates["plain"], 3) for name in ("mcts", "sigma")
-    }
-    return found | over
+    found["mcts_over_plain"] = round(rates["mcts"] / rates["plain"], 3)
+    found["sigma_over_plain"] = round(rates["sigma"] / rates["plain"], 3)
+    if "sigma_openvino" in rates:
+        found["openvino_over_local"] = round(rates["sigma_openvino"] / rates["sigma"], 3)
+    return found
 
 
 def sampled(engine: Engine, judges: Engine) -> Iterator[object]:

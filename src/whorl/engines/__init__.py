@@ -16,7 +16,8 @@ from whorl.errors import UserError
 
 def open_engine(spec: str, *, processes: int = 1) -> Engine:
     """The engine that `spec`, SCHEME:REST, names: `local:PATH` is a model folder,
-    `prm:PATH` one of a process reward model, `vllm:PATH` a model folder for vLLM,
+    `prm:PATH` one of a process reward model, `vllm:PATH` and `openvino:PATH` a model folder for
+    vLLM and for OpenVINO,
     `server:URL` a model elsewhere, `scores:URL` a process reward model elsewhere.
 
     A model of this machine runs in `processes` processes of its own; 0 is this one. Raises
@@ -104,6 +105,28 @@ def _vllm(rest: str) -> Callable[[], Engine]:
     return opener
 
 
+def _openvino(rest: str) -> Callable[[], Engine]:
+    """As `_local`, for OpenVINO; its settings follow the path, as `?precision=bf16`."""
+    path, _, query = rest.partition("?")
+    folder, config = _look(path, "openvino")
+    settings = {name: _value(text) for name, text in parse_qsl(query, keep_blank_values=True)}
+    for name in settings.keys() - {"precision", "cache_gb"}:
+        raise UserError(f"OpenVINO takes precision and cache_gb, not {name!r}")
+    if find_spec("openvino_genai") is None or find_spec("gguf") is None:
+        raise UserError("OpenVINO is not installed: pip install 'whorl[cpu]'")
+    from whorl.engines.gguf import unsupported
+
+    if reason := unsupported(config):
+        raise UserError(f"OpenVINO cannot take {folder}: {reason}; write local:{path}")
+
+    def opener() -> Engine:
+        from whorl.engines.openvino import OpenVino
+
+        return OpenVino(folder, **settings)
+
+    return opener
+
+
 def _value(text: str) -> Any:
     """A number, a truth value or a structure as JSON writes it, else the text itself."""
     try:
@@ -140,6 +163,7 @@ def _server(rest: str) -> Callable[[], Engine]:
 
 _SCHEMES: dict[str, Callable[[str], Callable[[], Engine]]] = {
     "local": _local,
+    "openvino": _openvino,
     "prm": _prm,
     "server": _server,
     "scores": _scores,

@@ -34,6 +34,14 @@ class Stops:
             self._masks[stop] = mask
         return mask
 
+    def holding(self, stop: tuple[str, ...]) -> list[int]:
+        """Tokens that hold a whole one of `stop`."""
+        strings = [string for string in stop if string]
+        if not strings:
+            return []
+        texts = enumerate(self._token_texts()[: self._vocabulary])
+        return [token for token, text in texts if any(string in text for string in strings)]
+
     def find(self, ids: Sequence[int], stop: tuple[str, ...]) -> str | None:
         """The text of `ids` up to the first match of `stop`; None if there is none.
 

@@ -1,0 +1,153 @@
+"""OpenVINO in this process, against the embedded engine."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+
+from whorl import prompts
+from whorl.ask import Ask, Engine, Failure, Prompt, Replies
+from whorl.data.synthetic import problems
+from whorl.engines import open_engine
+from whorl.errors import UserError
+from whorl.models import POLICY, TEACHER
+
+QUESTIONS = [problem.question for problem in problems("test", 24, seed=1)]
+SHAPES = {
+    "llama": (LlamaConfig, LlamaForCausalLM, {"num_key_value_heads": 2}),
+    "untied, one key head each": (
+        LlamaConfig,
+        LlamaForCausalLM,
+        {"num_key_value_heads": 4, "tie_word_embeddings": False, "head_dim": 32},
+    ),
+    "qwen2": (Qwen2Config, Qwen2ForCausalLM, {"num_key_value_heads": 2}),
+}
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return open_engine(f"openvino:{POLICY}", processes=0)
+
+
+def answer(engine: Engine, asks: Sequence[Ask]) -> list[Replies | Failure]:
+    for ticket, ask in enumerate(asks):
+        engine.submit(ticket, ask)
+    answers: dict[int, Replies | Failure] = {}
+    while len(answers) < len(asks):
+        answers.update(engine.poll(0.02))
+    return [answers[ticket] for ticket in range(len(asks))]
+
+
+def said(answers: Sequence[Replies | Failure]) -> list[tuple[str, str]]:
+    """The first sample of each."""
+    assert not [each for each in answers if isinstance(each, Failure)]
+    return [(replies[0].text, replies[0].finished) for replies in answers]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("folder", [POLICY, TEACHER])
+def test_greedy_text_is_that_of_the_embedded_engine(folder: Path) -> None:
+    asks = [
+        Ask(prompts.solve(question), temperature=0.0, stop=stop)
+        for question in QUESTIONS
+        for stop in ((), ("\n\n",), ("is", " 1"))
+    ]
+    theirs, ours = (
+        answer(open_engine(f"{scheme}:{folder}", processes=0), asks)
+        for scheme in ("openvino", "local")
+    )
+    assert said(theirs) == said(ours)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_other_shapes(tokenizer, tmp_path: Path, shape: str) -> None:
+    config, model, others = SHAPES[shape]
+    torch.manual_seed(0)
+    settings = config(
+        vocab_size=len(tokenizer),
+        hidden_size=128,
+        intermediate_size=112,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=512,
+        initializer_range=0.3,
+        eos_token_id=tokenizer.eos_token_id,
+        **others,
+    )
+    made = model(settings).half().float()  # OpenVINO reads float16
+    for parameter in made.parameters():
+        if parameter.ndim == 1:  # biases and norms are not all alike
+            parameter.data.add_(torch.rand_like(parameter).half())
+    made.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    asks = [Ask(Prompt("", f"Anna has {n}"), temperature=0.0, max_tokens=12) for n in range(8)]
+    theirs, ours = (
+        answer(open_engine(f"{scheme}:{tmp_path}", processes=0), asks)
+        for scheme in ("openvino", "local")
+    )
+    assert said(theirs) == said(ours)
+
+
+def test_samples_repeat_with_their_seed_in_any_company(engine: Engine) -> None:
+    ask = Ask(prompts.solve(QUESTIONS[0]), n=8, temperature=3.0, max_tokens=64, seed=2**62 + 5)
+    (alone,) = answer(engine, [ask])
+    others = [replace(ask, seed=seed, n=3) for seed in range(20)]
+    _, again, *rest = answer(engine, [others[0], ask, *others[1:]])
+    assert again == alone
+    assert len({reply.text for reply in alone}) > 1
+    assert len({replies[0].text for replies in rest}) > 1
+
+
+def test_a_greedy_sample_is_paid_for_once(engine: Engine) -> None:
+    ((one, again),) = answer(engine, [Ask(prompts.solve(QUESTIONS[0]), n=2, temperature=0.0)])
+    assert one.text == again.text
+    assert one.tokens > again.tokens == 0
+    assert one.prompt_tokens > again.prompt_tokens == 0
+
+
+def test_what_does_not_fit_fails_alone_and_a_cut_says_so(engine: Engine) -> None:
+    long = Ask(Prompt("", "x " * 5000))
+    short = Ask(prompts.solve(QUESTIONS[0]), temperature=0.0, max_tokens=3)
+    cold = replace(short, temperature=-1.0)
+    failed, refused, (cut,) = answer(engine, [long, cold, short])
+    assert isinstance(failed, Failure) and "the model takes 4096" in failed.error
+    assert isinstance(refused, Failure) and "temperature" in refused.error
+    assert "\n" not in refused.error
+    assert (cut.finished, cut.tokens) == ("length", 3)
+
+
+def test_it_runs_in_a_process_of_its_own() -> None:
+    engine = open_engine(f"openvino:{POLICY}?cache_gb=1&precision=f32")
+    ask = Ask(prompts.solve(QUESTIONS[0]), temperature=0.0)
+    local = open_engine(f"local:{POLICY}", processes=0)
+    try:
+        assert said(answer(engine, [ask])) == said(answer(local, [ask]))
+    finally:
+        engine.close()
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("?precison=f32", "takes precision and cache_gb, not 'precison'"),
+        ("?precision=f7", "cannot load .*f7"),
+    ],
+)
+def test_a_wrong_setting(query: str, words: str) -> None:
+    with pytest.raises(UserError, match=words) as caught:
+        open_engine(f"openvino:{POLICY}{query}", processes=0)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_that_it_cannot_take(llama) -> None:
+    folder = llama(attention_bias=True)
+    with pytest.raises(UserError, match="projections have biases; write local:"):
+        open_engine(f"openvino:{folder}")
+
+
+def test_without_openvino_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("whorl.engines.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"pip install 'whorl\[cpu\]'"):
+        open_engine(f"openvino:{POLICY}")
