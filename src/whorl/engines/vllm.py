@@ -1,5 +1,6 @@
 """vLLM in this process: its scheduler batches the asks, its prefix cache knows the trees."""
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -9,9 +10,13 @@ from typing import Any, Literal
 
 from whorl.ask import Ask, Failure, Replies, Reply
 from whorl.chat import Chat
+from whorl.engines.local.llama import ends
 from whorl.errors import UserError
 
+LOG = logging.getLogger("whorl.engines")
+
 _STEPS = 32  # tokens for every sample in a slice of work, at most
+_NO_MATTER = {"_name_or_path", "transformers_version"}  # of a configuration
 
 
 @dataclass(slots=True, eq=False)
@@ -33,14 +38,19 @@ class Vllm:
 
     What is sampled for an ask depends on the ask alone, up to the rounding of sums, which differs
     from batch to batch. Each `poll` does a slice of the work. Of several in one process none can be
-    used after the first was closed, as vLLM shares what they have in common. Raises `UserError` if
-    vLLM has no such setting or cannot load the model.
+    used after the first was closed, as vLLM shares what they have in common. It is `Lasting`: it
+    reloads a model that differs in its weights alone, and rests if `enable_sleep_mode` is set.
+    Raises `UserError` if vLLM has no such setting or cannot load the model.
     """
+
+    lost = False
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         self.chat = Chat.load(folder)
+        self._frame = _frame(folder, self.chat)
         self._engine = _start(folder, settings)
         self._limit: int = self._engine.model_config.max_model_len
+        self._asleep = False
         self._jobs: dict[int, _Job] = {}
         self._done: list[tuple[int, Replies | Failure]] = []
 
@@ -71,6 +81,31 @@ class Vllm:
                 self._take(output)
         done, self._done = self._done, []
         return done
+
+    def rest(self) -> bool:
+        # without the setting, `sleep` frees nothing and says so in the log alone
+        if not self._engine.model_config.enable_sleep_mode:
+            return False
+        self._engine.sleep(level=2)  # nothing is kept: weights are on disk, keys and values are old
+        self._asleep = True
+        return True
+
+    def reload(self, folder: Path) -> bool:
+        try:
+            chat = Chat.load(folder)
+            if self._jobs or _frame(folder, chat) != self._frame:
+                return False
+            if self._asleep:
+                self._engine.wake_up(["weights"])
+            self._engine.collective_rpc("reload_weights", kwargs={"weights_path": str(folder)})
+            if self._asleep:
+                self._engine.wake_up(["kv_cache"])
+        except Exception:  # whatever keeps vLLM from it: it may be half done
+            LOG.warning("vLLM did not take the weights in %s", folder, exc_info=True)
+            return False
+        self.chat, self._asleep = chat, False
+        # keys and values of the old weights are no longer true
+        return bool(self._engine.reset_prefix_cache())
 
     def close(self) -> None:
         self._jobs.clear()
@@ -132,6 +167,15 @@ def _start(folder: Path, settings: Mapping[str, Any]) -> Any:
     except Exception as error:  # whatever keeps vLLM from starting, it is one line here
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise UserError(f"vLLM cannot start with {folder}: {reason}") from error
+
+
+def _frame(folder: Path, chat: Chat) -> tuple[object, ...]:
+    """What vLLM has of a folder besides the weights, and would not read again with them."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(folder, local_files_only=True).to_dict()
+    config = {name: v for name, v in config.items() if name not in _NO_MATTER}
+    return config, sorted(ends(folder)), chat.tokenizer.backend_tokenizer.to_str()
 
 
 def _add(engine: Any, name: str, ids: list[int], ask: Ask, seed: int) -> None:
