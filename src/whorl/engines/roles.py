@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from urllib.parse import parse_qsl, quote
 
 from whorl.ask import Engine, Lasting, Role
 from whorl.engines import open_engine
@@ -126,11 +125,8 @@ class Opened:
 
 def trainable(spec: str) -> Path:
     """The folder of a policy's weights. Raises `UserError` if its name does not say it."""
-    scheme, _, rest = spec.partition(":")
-    if scheme in ("local", "vllm"):
+    if spec.partition(":")[0] in ("local", "vllm"):
         return _folder(spec)
-    if weights := dict(parse_qsl(rest.partition("?")[2])).get("weights"):
-        return Path(weights)
     raise UserError(
         "only a policy of the form local:FOLDER can be trained, not "
         + (
@@ -142,15 +138,11 @@ def trainable(spec: str) -> Path:
 
 
 def following(spec: str, folder: Path) -> str:
-    """The engine that answers for `folder` as that of `spec` does for another one."""
+    """The engine that answers for `folder` as that of `spec` did for another one."""
     scheme, _, rest = spec.partition(":")
-    place, _, query = rest.partition("?")
+    query = rest.partition("?")[2]
     if scheme == "vllm":
         return f"vllm:{folder}" + (f"?{query}" if query else "")
-    settings = query.split("&")
-    others = [setting for setting in settings if not setting.startswith("weights=")]
-    if scheme == "server" and others != settings:
-        return f"server:{place}?{'&'.join([*others, f'weights={quote(str(folder))}'])}"
     return f"local:{folder}"
 
 

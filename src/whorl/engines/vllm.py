@@ -16,7 +16,7 @@ from whorl.errors import UserError
 LOG = logging.getLogger("whorl.engines")
 
 _STEPS = 32  # tokens for every sample in a slice of work, at most
-_NO_MATTER = {"_name_or_path", "transformers_version"}  # of a configuration
+_NO_MATTER = {"_name_or_path", "transformers_version"}  # of a configuration, as what is set is
 
 
 @dataclass(slots=True, eq=False)
@@ -47,7 +47,8 @@ class Vllm:
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         self.chat = Chat.load(folder)
-        self._frame = _frame(folder, self.chat)
+        self._settings = settings
+        self._frame = _frame(folder, self.chat, settings)
         self._engine = _start(folder, settings)
         self._limit: int = self._engine.model_config.max_model_len
         self._asleep = False
@@ -93,11 +94,13 @@ class Vllm:
     def reload(self, folder: Path) -> bool:
         try:
             chat = Chat.load(folder)
-            if self._jobs or _frame(folder, chat) != self._frame:
+            if self._jobs or _frame(folder, chat, self._settings) != self._frame:
                 return False
             if self._asleep:
                 self._engine.wake_up(["weights"])
             self._engine.collective_rpc("reload_weights", kwargs={"weights_path": str(folder)})
+            if _on_cpu():
+                self._engine.collective_rpc(_pack_head)
             if self._asleep:
                 self._engine.wake_up(["kv_cache"])
         except Exception:  # whatever keeps vLLM from it: it may be half done
@@ -151,7 +154,6 @@ def _start(folder: Path, settings: Mapping[str, Any]) -> Any:
     os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     from vllm import EngineArgs, LLMEngine
-    from vllm.platforms import current_platform
 
     known = [argument.name for argument in fields(EngineArgs) if argument.name != "model"]
     for name in settings:
@@ -160,7 +162,7 @@ def _start(folder: Path, settings: Mapping[str, Any]) -> Any:
             hint = f"; did you mean {near[0]}?" if near else ""
             raise UserError(f"vLLM has no engine argument {name!r}{hint}")
     ours = {"enable_prefix_caching": True, "disable_log_stats": True, "use_tqdm_on_load": False}
-    if current_platform.is_cpu():
+    if _on_cpu():
         ours["enable_chunked_prefill"] = False  # vLLM 0.32 breaks down over a seeded one on a CPU
     try:
         return LLMEngine.from_engine_args(EngineArgs(model=str(folder), **{**ours, **settings}))
@@ -169,13 +171,27 @@ def _start(folder: Path, settings: Mapping[str, Any]) -> Any:
         raise UserError(f"vLLM cannot start with {folder}: {reason}") from error
 
 
-def _frame(folder: Path, chat: Chat) -> tuple[object, ...]:
+def _on_cpu() -> bool:
+    from vllm.platforms import current_platform
+
+    return bool(current_platform.is_cpu())
+
+
+def _frame(folder: Path, chat: Chat, settings: Mapping[str, Any]) -> tuple[object, ...]:
     """What vLLM has of a folder besides the weights, and would not read again with them."""
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(folder, local_files_only=True).to_dict()
-    config = {name: v for name, v in config.items() if name not in _NO_MATTER}
+    config = {name: v for name, v in config.items() if name not in {*_NO_MATTER, *settings}}
     return config, sorted(ends(folder)), chat.tokenizer.backend_tokenizer.to_str()
+
+
+def _pack_head(worker: Any) -> None:
+    """On a CPU an output matrix is multiplied with as a packed copy, which vLLM 0.32 makes anew for
+    every matrix it reloads, and so not for one that is tied to the embeddings."""
+    head = getattr(worker.model_runner.get_model(), "lm_head", None)
+    if head is not None and hasattr(head, "cpu_linear"):
+        head.quant_method.process_weights_after_loading(head)
 
 
 def _add(engine: Any, name: str, ids: list[int], ask: Ask, seed: int) -> None:
