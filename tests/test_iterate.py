@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from whorl.ask import Engine
 from whorl.data.examples import read_examples
 from whorl.data.problems import read_problems, write_problems
 from whorl.data.synthetic import problems
+from whorl.engines import open_engine, roles
 from whorl.engines.roles import Engines
 from whorl.evaluate import Decoding, read_scores
 from whorl.example import Example
@@ -115,6 +117,22 @@ def test_a_round_can_go_on_from_the_last_model_and_says_what_it_came_to(
         assert line["seconds"] == played.seconds > 0
         assert "held_out" not in line
         assert "accuracy" not in metrics(replace(played, scores=()))
+
+
+def test_an_engine_is_opened_once_and_again_only_after_a_training(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    def opening(spec: str, *, processes: int) -> Engine:
+        opened.append(spec)
+        return open_engine(spec, processes=processes)
+
+    monkeypatch.setattr(roles, "open_engine", opening)
+    policy, *_ = run.engines.named().values()
+    checkpoints = [f"local:{tmp_path / 'run' / f'round-{n}' / 'checkpoint'}" for n in (1, 2)]
+    play(replace(run, run=tmp_path / "run"), Log())
+    assert opened == [policy, *checkpoints]
 
 
 def trained_from(run: Path, number: int) -> str:
