@@ -172,11 +172,8 @@ def _started(worker: _Worker, deadline: float) -> str | None:
 
 
 def _followed(worker: _Worker, deadline: float) -> bool:
-    """What the worker says of an order; False as well if it says nothing before the deadline."""
-    if not worker.pipe.poll(max(0.0, deadline - time.monotonic())):
-        return False
-    followed: bool = worker.pipe.recv()
-    return followed
+    """Whether the worker says before the deadline that it has followed an order."""
+    return worker.pipe.poll(max(0.0, deadline - time.monotonic())) and worker.pipe.recv() is True
 
 
 def _send(worker: _Worker) -> None:
