@@ -15,12 +15,13 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from whorl import iterate
 from whorl.cli.display import Display
 from whorl.cli.table import print_summary
 from whorl.data.problems import write_problems
 from whorl.data.synthetic import problems
+from whorl.engines.roles import Engines, Opened
 from whorl.evaluate import Decoding, Place, Setup, read_records, sensible, summarise
+from whorl.measure import Exam, measure
 from whorl.models import POLICY
 
 
@@ -42,10 +43,11 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         test, out = Path(folder) / "test.jsonl", Path(folder) / "scores.jsonl"
         write_problems(test, problems("test", options.problems, seed=1))
-        engines = iterate.Engines(f"local:{POLICY}", processes=options.processes)
+        engines = Engines(f"local:{POLICY}", processes=options.processes)
         load = os.getloadavg()[0]
         start = time.monotonic()
-        scores = iterate.measure(engines, test, Setup(decoding=decoding), Display(), out=out)
+        with Opened(engines) as opened:
+            scores = measure(opened, Exam(test, Setup(decoding=decoding)), Display(), out=out)
         seconds, cpu = time.monotonic() - start, processor_seconds()
         start = time.monotonic()
         summary = summarise(scores, ks=sensible(options.samples))

@@ -38,14 +38,15 @@ from typing import Any
 
 import torch
 
-from whorl import __version__, iterate, settings, stages
+from whorl import __version__, settings, stages
 from whorl.ask import Engine
 from whorl.cli.display import Display
-from whorl.compare import ATTEMPTS, KS
+from whorl.compare import ATTEMPTS
 from whorl.data.atomic import replacing
 from whorl.data.examples import read_examples, write_examples
 from whorl.data.forest import read_trees
 from whorl.drive import drive
+from whorl.engines.roles import Engines, Opened, trainable
 from whorl.errors import UserError
 from whorl.evaluate import (
     Decoding,
@@ -57,10 +58,13 @@ from whorl.evaluate import (
 )
 from whorl.example import Example
 from whorl.folder import RunFolder
-from whorl.iterate import Engines, Run, Watch
 from whorl.journal import Journal
 from whorl.learn.train import train
-from whorl.stages import Harvested
+from whorl.measure import Exam, measure
+from whorl.outcome import KS
+from whorl.run import Run
+from whorl.stages import Harvested, Watch
+from whorl.survey import problems_of
 from whorl.tree import Tree
 
 
@@ -128,7 +132,7 @@ def play(folder: Path, experiment: Experiment, watch: Watch) -> dict[str, Any]:
             arm.learned.append(learned)
             _measure(place, arm, tests, model, experiment.often, watch)
     base = Arm("base", first)
-    model = iterate.model_folder(first.engines.policy)
+    model = trainable(first.engines.policy)
     for _ in range(experiment.seeds):
         _measure(folder / "base", base, tests, model, experiment.often, watch)
     return {
@@ -166,7 +170,7 @@ def _grow(place: Path, arm: Arm, seed: int, watch: Watch) -> Harvested:
 def _searched(folder: Path, run: Run, seed: int) -> Iterator[Tree]:
     with ExitStack() as stack:
         own = {role: spec for role, spec in run.engines.named().items() if role in run.recipe.roles}
-        by_role = stack.enter_context(iterate.opened(Engines(**own, processes=0)))
+        by_role = stack.enter_context(Opened(Engines(**own, processes=0))).by_role()
         kept: dict[str, Engine] = {}  # a journal for each model
         for role, engine in by_role.items():
             model = own.get(role, role)
@@ -177,7 +181,7 @@ def _searched(folder: Path, run: Run, seed: int) -> Iterator[Tree]:
         arms = run.recipe.arms()
         searches = (
             (f"{problem.id}#{name}", arm.grow(problem))
-            for problem in iterate.problems_of(replace(run, patience=0))
+            for problem in problems_of(replace(run, patience=0))
             for name, arm in arms.items()
         )
         for finished in drive(searches, engines, width=run.width, seed=1_000_000 * seed):
@@ -211,7 +215,7 @@ def _train(place: Path, run: Run, count: int | None, seed: int) -> tuple[Path, i
             raise UserError(f"{place} has {len(found)} examples; ask for no more than that")
         chosen = sorted(Random(seed).sample(range(len(found)), count))
         found = [found[i] for i in chosen]
-    base = iterate.model_folder(run.engines.policy)
+    base = trainable(run.engines.policy)
     if not found:
         return base, 0
     write_examples(place / "learned.jsonl", found)
@@ -246,7 +250,8 @@ def _measure(
             engines = Engines(f"local:{model}", processes=0)
             scores = place / f"{kind}-{test.name}"
             setup = Setup(decoding=decoding)
-            found = iterate.measure(engines, problems, setup, watch, out=scores)
+            with Opened(engines) as opened:
+                found = measure(opened, Exam(problems, setup), watch, out=scores)
             kept.setdefault(test.name, []).append(found)
 
 

@@ -7,110 +7,25 @@ import sys
 import time
 from contextlib import closing
 from dataclasses import replace
-from itertools import accumulate
 from pathlib import Path
 from sqlite3 import connect
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from whorl import __version__
-from whorl.ask import Ask, Replies
-from whorl.compare import Comparison, check, compare, grow_within, judge, pool
+from whorl.compare import Comparison, check, compare
 from whorl.data.forest import read_trees
 from whorl.data.problems import write_problems
 from whorl.data.synthetic import problems
-from whorl.engines import toy
-from whorl.engines.function import Function
+from whorl.engines.roles import Engines
 from whorl.entries import PAPERS, TINY, select, unscored
 from whorl.errors import UserError
-from whorl.evaluate import Decoding, Score, paired, paired_over, pass_rate, pass_rate_over
+from whorl.evaluate import Decoding
 from whorl.folder import RunFolder
-from whorl.iterate import Engines
 from whorl.models import POLICY
+from whorl.outcome import judge, pool
 from whorl.recipes.rft import Rft
 from whorl.recipes.sphere import Sphere
-from whorl.stages import Plan
-
-PLAN = Plan(Rft(samples=4), "rft", seed=5)
-PROBLEMS = list(toy.problems(40))
-
-
-class Counted:
-    """The toy world, counting what it is asked."""
-
-    def __init__(self) -> None:
-        self.asked = 0
-
-    def answer(self, ask: Ask) -> Replies:
-        self.asked += 1
-        return toy.answer(ask)
-
-
-def within(path: Path, budget: int) -> tuple[list[int], bytes, int]:
-    """Costs, the file of trees, and asks that reached the policy."""
-    world = Counted()
-    with RunFolder.open(path, {}, version=__version__) as folder:
-        engines = {"policy": Function(world.answer)}
-        costs, failed = grow_within(folder, PROBLEMS, PLAN, engines, budget, None)
-        assert failed == 0
-        return costs, folder.trees.read_bytes(), world.asked
-
-
-def test_the_budget_holds_but_for_the_last_search(tmp_path: Path) -> None:
-    every, _, _ = within(tmp_path / "all", 10**9)
-    assert len(every) == len(PROBLEMS)
-    for budget in (1, every[0], sum(every[:7]), sum(every) // 2, sum(every) - 1):
-        costs, _, _ = within(tmp_path / f"{budget}", budget)
-        assert costs == every[: len(costs)], "the first trees, in problem order"
-        fit = sum(total <= budget for total in accumulate(costs))
-        assert fit == sum(total <= budget for total in accumulate(every)), "none is missing"
-        assert len(costs) - fit <= 2, "hardly more than one search too many"
-
-
-def test_more_tokens_add_to_the_trees_and_ask_nothing_again(tmp_path: Path) -> None:
-    every, at_once, asked = within(tmp_path / "at once", 10**9)
-    steps = [within(tmp_path / "by and by", sum(every) * k // 4) for k in (1, 2, 3)]
-    last = within(tmp_path / "by and by", 10**9)
-    assert last[:2] == (every, at_once)
-    assert sum(step[2] for step in steps) + last[2] == asked
-    again = within(tmp_path / "by and by", sum(every) // 3)
-    assert again[2] == 0 and again[0] == every[: len(again[0])]
-
-
-def scores(*right: float) -> list[Score]:
-    return [Score(f"p{i}", "", (r,), ("1",)) for i, r in enumerate(right)]
-
-
-marks = st.lists(st.sampled_from([0.0, 1.0]), min_size=6, max_size=6)
-
-
-@given(marks, marks, st.integers(1, 4))
-def test_repeating_a_run_adds_no_certainty(before: list[float], after: list[float], n: int) -> None:
-    one, other = scores(*before), scores(*after)
-    single, repeated = paired_over([(one, other)]), paired_over([(one, other)] * n)
-    assert repeated.difference == single.difference
-    assert repeated.p_value == pytest.approx(single.p_value)
-    assert (repeated.fixed, repeated.broken) == (n * single.fixed, n * single.broken)
-    assert single.difference.value == pytest.approx(paired(one, other).difference.value)
-    assert 0 <= single.p_value <= 1
-    turned = paired_over([(other, one)])
-    assert turned.difference.value == pytest.approx(-single.difference.value)
-    assert turned.p_value == pytest.approx(single.p_value)
-
-
-def test_pooling_is_over_problems_and_runs() -> None:
-    first, second = scores(1, 1, 0, 0), scores(1, 0, 0, 0)
-    assert pass_rate_over([first, second], 1).value == pytest.approx(3 / 8)
-    assert pass_rate_over([first], 1).value == pass_rate(first, 1).value
-    # changes 1/2, 0, 1/2, 1 by problem: mean 1/2, deviation 0.408, t = 2.449 of 3 degrees
-    before, after = scores(0, 0, 0, 0), [scores(1, 0, 0, 1), scores(0, 0, 1, 1)]
-    found = paired_over([(before, own) for own in after])
-    assert found.difference.value == 0.5
-    assert found.p_value == pytest.approx(0.0917, abs=1e-3)
-    with pytest.raises(UserError, match="same problems"):
-        paired_over([(first, second), (first[:2], second[:2])])
 
 
 def test_names_and_overrides() -> None:

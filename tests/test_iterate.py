@@ -10,29 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from whorl.ask import Engine
 from whorl.data.examples import read_examples
 from whorl.data.problems import read_problems, write_problems
 from whorl.data.synthetic import problems
-from whorl.errors import UserError
+from whorl.engines import open_engine, roles
+from whorl.engines.roles import Engines
 from whorl.evaluate import Decoding, read_scores
 from whorl.example import Example
 from whorl.folder import RunFolder
-from whorl.iterate import (
-    Engines,
-    Round,
-    Run,
-    check,
-    held_out,
-    iterate,
-    metrics,
-    model_folder,
-    problems_of,
-    stale,
-    survey,
-)
+from whorl.grow import ready
+from whorl.iterate import Round, iterate, metrics, stale
 from whorl.learn.training import Training
 from whorl.models import POLICY
 from whorl.recipes.rft import Rft
+from whorl.run import Run
 from whorl.search import Sampling
 from whorl.stages import Progress, distinct
 
@@ -79,8 +71,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def play(run: Run, log: Log) -> list[Round]:
     said = {"recipe": {"name": "rft"}, "problems": "p", "engines": {"policy": run.engines.policy}}
-    with RunFolder.open(run.run, said, version="0") as folder:
-        return iterate(folder, run, log)
+    with ready(run) as prepared, RunFolder.open(run.run, said, version="0") as folder:
+        return iterate(folder, run, prepared, log)
 
 
 def test_a_round_starts_from_the_model_of_the_one_before_and_nothing_is_done_twice(
@@ -125,6 +117,22 @@ def test_a_round_can_go_on_from_the_last_model_and_says_what_it_came_to(
         assert line["seconds"] == played.seconds > 0
         assert "held_out" not in line
         assert "accuracy" not in metrics(replace(played, scores=()))
+
+
+def test_an_engine_is_opened_once_and_again_only_after_a_training(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    def opening(spec: str, *, processes: int) -> Engine:
+        opened.append(spec)
+        return open_engine(spec, processes=processes)
+
+    monkeypatch.setattr(roles, "open_engine", opening)
+    policy, *_ = run.engines.named().values()
+    checkpoints = [f"local:{tmp_path / 'run' / f'round-{n}' / 'checkpoint'}" for n in (1, 2)]
+    play(replace(run, run=tmp_path / "run"), Log())
+    assert opened == [policy, *checkpoints]
 
 
 def trained_from(run: Path, number: int) -> str:
@@ -180,40 +188,3 @@ def test_patience(values: list[int], patience: int) -> None:
     found = stale(values, patience)
     since = len(values) - 1 - values.index(max(values))  # rounds since the best was reached
     assert found == (0 < patience <= since)
-
-
-def test_what_is_held_out_does_not_depend_on_the_seed_or_on_how_many_there_are(
-    run: Run, tmp_path: Path
-) -> None:
-    write_problems(tmp_path / "p.jsonl", problems("pool", 400, seed=0))
-    many = replace(run, problems=tmp_path / "p.jsonl", patience=2)
-    held, rest = list(held_out(many)), list(problems_of(many))
-    assert 8 <= len(held) <= 32 and len(held) + len(rest) == 400
-    assert list(problems_of(replace(many, patience=0))) == list(read_problems(many.problems))
-    fewer = replace(many, limit=100, seed=5)
-    assert set(held_out(fewer)) <= set(held) and set(problems_of(fewer)) <= set(rest)
-    assert survey(many).held == len(held)
-    with pytest.raises(UserError, match=r"holdout = 0\.999 divides 400 problems into 0 to learn"):
-        survey(replace(many, holdout=0.999))
-
-
-def test_a_survey_counts_what_is_used(run: Run, tmp_path: Path) -> None:
-    path = tmp_path / "p.jsonl"
-    path.write_bytes(b"{\n" + run.problems.read_bytes())
-    with pytest.raises(UserError, match="line 1"):
-        survey(replace(run, problems=path))
-    found = survey(replace(run, problems=path, skip_bad=True, limit=3))
-    assert (found.problems, found.bad) == (3, 1)
-    assert found.first_bad.startswith("line 1: broken JSON")
-
-
-def test_engines_are_checked_before_anything_is_written(run: Run, tmp_path: Path) -> None:
-    lost = replace(run, engines=Engines(f"local:{tmp_path}"))
-    with pytest.raises(UserError, match="not a model folder"):
-        check(lost)
-
-
-def test_only_a_model_on_disk_can_be_trained() -> None:
-    assert model_folder("local:a/b") == Path("a/b")
-    with pytest.raises(UserError, match="local:FOLDER can be trained"):
-        model_folder("http://host")

@@ -4,7 +4,8 @@ import hashlib
 import json
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias, TypeVar
+from pathlib import Path
+from typing import Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 Role = Literal["policy", "critic", "reviser", "small", "prm", "judge"]
 """Who is asked. A run maps each role to an engine; roles may share one."""
@@ -98,6 +99,22 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Release processes, files and memory. Further calls are errors."""
+
+
+@runtime_checkable
+class Lasting(Protocol):
+    """An engine that may go on with another model, or outlast a training, without being opened
+    anew. It is told to only while no ask waits for an answer."""
+
+    @property
+    def lost(self) -> bool:
+        """Whether a part of it has died, so that it should be opened anew."""
+
+    def rest(self) -> bool:
+        """Give back the memory that the model takes, until `reload`. False: it keeps it."""
+
+    def reload(self, folder: Path) -> bool:
+        """Answer from now on as if opened on `folder`. False: it cannot, and can only be closed."""
 
 
 def digest(ask: Ask) -> str:

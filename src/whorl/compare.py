@@ -12,48 +12,30 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import partial
-from itertools import accumulate, islice
 from math import ceil
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
-from whorl import __version__, iterate, settings, stages
-from whorl.ask import Engine
+from whorl import __version__, settings, stages
 from whorl.data.atomic import replacing
 from whorl.data.contamination import check_apart
 from whorl.data.examples import read_examples
-from whorl.data.forest import read_trees
 from whorl.data.problems import read_problems, write_problems
 from whorl.data.synthetic import problems
+from whorl.engines.roles import Engines, Opened, following, trainable
 from whorl.entries import TINY, Entry, select
 from whorl.errors import UserError
-from whorl.evaluate import (
-    Decoding,
-    Paired,
-    Rate,
-    Score,
-    Setup,
-    paired,
-    paired_over,
-    pass_rate,
-    pass_rate_over,
-    read_scores,
-)
+from whorl.evaluate import Decoding, Score, Setup, read_scores
 from whorl.folder import RunFolder
-from whorl.iterate import Engines, Watch
+from whorl.gather import Clock, Gathered, gather, keep
+from whorl.measure import Exam, measure
 from whorl.models import POLICY, TEACHER
-from whorl.problem import Problem
-from whorl.stages import Plan, Progress
-from whorl.tree import Tree
-
-KS = (1, 4, 8)
-"""Pass@k is told for these k, as far as there are so many samples."""
+from whorl.outcome import Outcome, Point, Result, Student
+from whorl.stages import Plan, Progress, Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,133 +113,6 @@ def made_up(folder: Path, size: Size, overrides: Sequence[str] = ()) -> Comparis
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Gathered:
-    """Trees within a budget.
-
-    passes: how many trees count of each pass over the problems, the first ones in problem order.
-    problems: that have a tree. failed: searches that ended in an error.
-    tokens: sampled for them. left_out: for trees that were grown and would exceed the budget.
-    wall, cpu: seconds of the call that finished growing.
-    """
-
-    passes: Sequence[int] = ()
-    problems: int = 0
-    failed: int = 0
-    tokens: int = 0
-    left_out: int = 0
-    wall: float = 0.0
-    cpu: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One student of a method and what it took.
-
-    tokens: sampled for this student and those before it; left_out: sampled and not used.
-    problems, passes, trees, failed: of this student's trees; a pass may have been cut short.
-    examples: learned from. trained_tokens: their completions' tokens, times the epochs.
-    dropped, tally: of the harvest.
-    wall, cpu: seconds of growing, training and measuring since the student before.
-    """
-
-    tokens: int
-    left_out: int
-    problems: int
-    passes: int
-    trees: int
-    failed: int
-    examples: int
-    trained_tokens: int
-    dropped: Mapping[str, int]
-    tally: Mapping[str, int]
-    wall: float
-    cpu: float
-
-
-@dataclass(frozen=True, slots=True)
-class Student:
-    """A point with its scores: greedy, and sampled for pass@k."""
-
-    point: Point
-    greedy: Sequence[Score]
-    sampled: Sequence[Score]
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One method under one seed; the last student has used all the tokens."""
-
-    entry: Entry
-    seed: int
-    students: Sequence[Student]
-
-    @property
-    def last(self) -> Student:
-        return self.students[-1]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a comparison found; results in the order of entries, then seeds."""
-
-    base: tuple[Sequence[Score], Sequence[Score]]
-    results: Sequence[Result]
-
-    def ks(self) -> list[int]:
-        """The k that there are attempts enough for."""
-        return [k for k in KS if k <= max(len(score.right) for score in self.base[1])]
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What is said of a method: of one seed, or of all of them.
-
-    accuracy: of a greedy attempt. passed: k -> pass@k.
-    against_base, against_rft: of the greedy attempts; the latter pairs students of the same seed,
-        and is None without RFT and for RFT itself.
-    """
-
-    accuracy: Rate
-    passed: Mapping[int, Rate]
-    against_base: Paired
-    against_rft: Paired | None
-
-
-def judge(outcome: Outcome, result: Result) -> Verdict:
-    """One method under one seed. Intervals and tests are those of `pass_rate` and `paired`."""
-    rft = _rft(outcome, result)
-    greedy, sampled = result.last.greedy, result.last.sampled
-    return Verdict(
-        pass_rate(greedy, 1),
-        {k: pass_rate(sampled, k) for k in outcome.ks()},
-        paired(outcome.base[0], greedy),
-        paired(rft.last.greedy, greedy) if rft else None,
-    )
-
-
-def pool(outcome: Outcome, results: Sequence[Result]) -> Verdict:
-    """One method over its seeds. Intervals and tests are those of `pass_rate_over` and
-    `paired_over`."""
-    rfts = [_rft(outcome, result) for result in results]
-    pairs = [
-        (rft.last.greedy, result.last.greedy)
-        for rft, result in zip(rfts, results, strict=True)
-        if rft
-    ]
-    return Verdict(
-        pass_rate_over([result.last.greedy for result in results], 1),
-        {k: pass_rate_over([r.last.sampled for r in results], k) for k in outcome.ks()},
-        paired_over([(outcome.base[0], result.last.greedy) for result in results]),
-        paired_over(pairs) if pairs else None,
-    )
-
-
-def _rft(outcome: Outcome, result: Result) -> Result | None:
-    found = (r for r in outcome.results if r.entry.name == "rft" and r.seed == result.seed)
-    return None if result.entry.name == "rft" else next(found, None)
-
-
 def compare(folder: RunFolder, comparison: Comparison, watch: Watch) -> Outcome:
     """Play a comparison in `folder`, or go on with the one there.
 
@@ -320,12 +175,13 @@ class _Job:
         return all((place / "point.json").exists() for place in places)
 
     def run(self, watch: Watch) -> None:
-        if not self.entries:
-            base = self.path / "base"
-            base.mkdir(exist_ok=True)
-            _measure(base, self.comparison, self.comparison.engines.policy, watch)
-        for entry in self.entries:
-            _play(self, entry, watch)
+        with Opened(self.comparison.engines) as opened:
+            if not self.entries:
+                base = self.path / "base"
+                base.mkdir(exist_ok=True)
+                _measure(base, self.comparison, opened, watch)
+            for entry in self.entries:
+                _play(self, entry, opened, watch)
 
 
 def _jobs(path: Path, comparison: Comparison) -> Iterator[_Job]:
@@ -350,9 +206,11 @@ class _TooFew(UserError):
         self.name, self.least = name, least
 
 
-def _play(job: _Job, entry: Entry, watch: Watch) -> None:
+def _play(job: _Job, entry: Entry, opened: Opened, watch: Watch) -> None:
     """Every student of a method under one seed."""
     path, comparison, seed = job.path, job.comparison, job.seed
+    searching = comparison.engines
+    asked = list(read_problems(comparison.problems))
     place = _place(path, entry, seed)
     forest = path / f"seed-{seed}" / "trees" / entry.forest
     spent = 0
@@ -365,16 +223,25 @@ def _play(job: _Job, entry: Entry, watch: Watch) -> None:
             budget = int(comparison.tokens * share) - spent
             first = 1_000_000 * seed + 1000 * (number if entry.rounds else 0)
             plan = Plan(entry.grow, entry.forest, first, comparison.width)
-            gathered = _gather(forest, comparison, plan, budget, last, watch)
+            opened.engines = searching
+            for gathered in gather(forest, asked, opened, plan, budget, last):
+                passes = gathered.passes
+                watch.say(
+                    f"{plan.name}: {sum(passes):,} trees in {len(passes)} passes, "
+                    f"{gathered.tokens:,} tokens so far"
+                )
             if not gathered.passes:
                 least = ceil((spent + gathered.left_out) / share)
                 raise _TooFew(f"{entry.name}, seed {seed}", least)
             if job.only_try:
                 return
             if not (home / "point.json").exists():
-                clock = _Clock()
-                student = _learn(home, entry, gathered, forest, comparison, seed)
-                _measure(home, comparison, student.model, watch)
+                clock = Clock()
+                opened.rest()
+                student = _learn(home, entry, gathered, forest, searching.policy, seed)
+                policy = following(searching.policy, student.model)
+                opened.engines = replace(searching, policy=policy)
+                _measure(home, comparison, opened, watch)
                 wall, cpu = clock.read()
                 point = replace(
                     student.point,
@@ -382,94 +249,15 @@ def _play(job: _Job, entry: Entry, watch: Watch) -> None:
                     wall=gathered.wall + wall,
                     cpu=gathered.cpu + cpu,
                 )
-                _write(home / "point.json", point)
+                with replacing(home / "point.json") as file:
+                    file.write(json.dumps(asdict(point), indent=2).encode() + b"\n")
                 watch.say(f"{entry.name}, seed {seed}: measured at {point.tokens:,} tokens")
             if entry.rounds:
                 spent, last = spent + gathered.tokens, home / "last.jsonl"
-                _keep(last, gathered.passes[:1], forest)
+                keep(last, gathered.passes[:1], forest)
                 if (home / "checkpoint").exists():
-                    policy = f"local:{home / 'checkpoint'}"
-                    engines = replace(comparison.engines, policy=policy)
-                    comparison = replace(comparison, engines=engines)
-
-
-def _gather(
-    path: Path, comparison: Comparison, plan: Plan, budget: int, last: Path | None, watch: Watch
-) -> Gathered:
-    """Grow trees in problem order, pass after pass, until the next one would exceed `budget`.
-
-    last: trees of the round before, for the first pass. More budget adds to the trees there are.
-    """
-    record = path / f"{budget}.json"
-    if record.exists():
-        return Gathered(**json.loads(record.read_text()))
-    asked = list(read_problems(comparison.problems))
-    clock = _Clock()
-    passes: list[int] = []
-    spent = left_out = failed = 0
-    with iterate.opened(comparison.engines) as engines:
-        while not left_out:
-            number = len(passes) + 1
-            left = budget - spent
-            own = replace(plan, seed=plan.seed + number)
-            said = {"recipe": settings.say(plan.recipe), "seed": own.seed}
-            said["policy"] = comparison.engines.policy
-            with RunFolder.open(path / f"{number}", said, version=__version__) as folder:
-                costs, missed = grow_within(folder, asked, own, engines, left, last)
-                failed += missed
-            fit = sum(total <= left for total in accumulate(costs))
-            if not costs:
-                raise UserError(f"{plan.name}: no search succeeded, see {folder.failures}")
-            passes += [fit] if fit else []
-            spent += sum(costs[:fit])
-            left_out, last = sum(costs[fit:]), None
-            watch.say(f"{plan.name}, pass {number}: {fit:,} trees, {spent:,} tokens so far")
-    reached = len({tree.problem.id for tree in _counted(path, passes)})
-    gathered = Gathered(passes, reached, failed, spent, left_out, *clock.read())
-    _write(record, gathered)
-    return gathered
-
-
-def grow_within(
-    folder: RunFolder,
-    problems: Sequence[Problem],
-    plan: Plan,
-    engines: Mapping[str, Engine],
-    budget: int,
-    last: Path | None,
-) -> tuple[list[int], int]:
-    """Grow trees, some problems at a time, until they exceed the budget or no problem is left;
-    returns what each cost, in problem order, and how many searches failed.
-
-    How many are started depends on the costs of those before alone, so the trees are the same
-    however often the work is interrupted.
-    """
-    costs: list[int] = []
-    started = failed = 0
-    while started < len(problems) and sum(costs) <= budget:
-        more = 8 * started
-        if costs:  # at the mean cost so far, less a fifth: the mean is only an estimate
-            more = min(more, int(0.8 * (budget - sum(costs)) * started / sum(costs)))
-        started = min(len(problems), started + max(1, more))
-        now = problems[:started]
-        grown = stages.grow(folder, partial(iter, now), plan, engines, last=last)
-        failed = len(grown.failures)
-        ids = {problem.id for problem in now}
-        trees = read_trees(folder.trees)
-        costs = [sum(tree.cost.values()) for tree in trees if tree.problem.id in ids]
-    return costs, failed
-
-
-def _counted(path: Path, passes: Sequence[int]) -> Iterator[Tree]:
-    """The trees that count, pass by pass."""
-    for number, count in enumerate(passes, start=1):
-        yield from islice(read_trees(path / f"{number}" / "trees.jsonl"), count)
-
-
-def _keep(file: Path, passes: Sequence[int], path: Path) -> None:
-    with replacing(file) as out:
-        for tree in _counted(path, passes):
-            out.write(tree.to_json().encode() + b"\n")
+                    policy = following(searching.policy, home / "checkpoint")
+                    searching = replace(searching, policy=policy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -485,17 +273,17 @@ def _learn(
     entry: Entry,
     gathered: Gathered,
     forest: Path,
-    comparison: Comparison,
+    policy: str,
     seed: int,
 ) -> _Learned:
     """Harvest the trees that count and train; without examples the student is who it was."""
     from whorl.learn.train import train  # takes seconds
 
     trees, examples = home / "trees.jsonl", home / "examples.jsonl"
-    _keep(trees, gathered.passes, forest)
+    keep(trees, gathered.passes, forest)
     harvested = stages.harvest(trees, entry.harvest, examples)
     trees.unlink()
-    model, learned, tokens = iterate.model_folder(comparison.engines.policy), 0, 0
+    model, learned, tokens = trainable(policy), 0, 0
     if harvested.examples:
         training = replace(entry.train, seed=entry.train.seed + seed)
         objective = entry.harvest.objective
@@ -519,36 +307,19 @@ def _learn(
     return _Learned(model, point)
 
 
-def _measure(home: Path, comparison: Comparison, model: Path | str, watch: Watch) -> None:
+def _measure(home: Path, comparison: Comparison, opened: Opened, watch: Watch) -> None:
     """Attempt the test problems once greedily, then several times; what is there is kept."""
-    spec = model if isinstance(model, str) else f"local:{model}"
-    engines = replace(comparison.engines, policy=spec)
     sampled = comparison.evaluate
     greedy = replace(sampled, n=1, temperature=0.0, top_p=1.0)
     often = comparison.often or comparison.test
     for name, test, decoding in (("greedy", comparison.test, greedy), ("sampled", often, sampled)):
         file = home / f"{name}.jsonl"
         if not file.exists():
-            iterate.measure(engines, test, Setup(decoding=decoding), watch, out=file)
+            measure(opened, Exam(test, Setup(decoding=decoding)), watch, out=file)
 
 
 def _scores(home: Path) -> tuple[Sequence[Score], Sequence[Score]]:
     return read_scores(home / "greedy.jsonl"), read_scores(home / "sampled.jsonl")
-
-
-def _write(path: Path, facts: Gathered | Point) -> None:
-    with replacing(path) as file:
-        file.write(json.dumps(asdict(facts), indent=2).encode() + b"\n")
-
-
-class _Clock:
-    """Seconds since it was made: of the wall, and of this process."""
-
-    def __init__(self) -> None:
-        self._start = time.monotonic(), time.process_time()
-
-    def read(self) -> tuple[float, float]:
-        return time.monotonic() - self._start[0], time.process_time() - self._start[1]
 
 
 def _side_by_side(jobs: Sequence[_Job], most: int, watch: Watch) -> None:

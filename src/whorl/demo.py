@@ -14,11 +14,12 @@ from itertools import islice
 from pathlib import Path
 from random import Random
 
-from whorl import __version__, iterate, stages
+from whorl import __version__, stages
 from whorl.data.examples import read_examples, write_examples
 from whorl.data.forest import read_trees
 from whorl.data.problems import write_problems
 from whorl.data.synthetic import problems
+from whorl.engines.roles import Engines, Opened
 from whorl.evaluate import (
     Decoding,
     Paired,
@@ -30,15 +31,17 @@ from whorl.evaluate import (
 )
 from whorl.findings import cells, figures, levels, reference, row
 from whorl.folder import RunFolder
-from whorl.iterate import Engines, Run, Watch
+from whorl.grow import grow, ready
 from whorl.learn.training import Training, TrainResult
+from whorl.measure import Exam, measure
 from whorl.models import POLICY, TEACHER
 from whorl.recipe import Recipe
 from whorl.recipes.rft import Rft
 from whorl.recipes.sigma import Sigma, attempts
 from whorl.report import Figure, Report, Row, Table, write_report
+from whorl.run import Run
 from whorl.search import Sampling, Uct
-from whorl.stages import Harvested
+from whorl.stages import Harvested, Watch
 from whorl.steps import BlankLine
 from whorl.tree import Tree
 
@@ -159,16 +162,18 @@ def _grow(folder: Path, train: Path, method: Method, watch: Watch, seed: int) ->
     if (folder / "failures.jsonl").exists():  # what growing writes last
         return
     models = {"policy": POLICY, "critic": TEACHER, "reviser": TEACHER}
-    asked = {role: f"local:{models[role]}" for role in method.grow.roles}
-    engines = Engines(**asked, processes=_cores())
+    policy, critic, reviser = (
+        f"local:{model}" if role in method.grow.roles else "" for role, model in models.items()
+    )
+    engines = Engines(policy, critic, reviser, processes=_cores())
     run = Run(folder, train, engines, method.grow, seed=seed)
     watch.say(f"{method.forest}: growing trees")
     settings = {"method": method.name, "seed": seed}
     with (
-        iterate.ready(run) as prepared,
+        ready(run) as prepared,
         RunFolder.open(folder, settings, version=__version__) as own,
     ):
-        iterate.grow(own, run, prepared, watch)
+        grow(own, run, prepared, watch)
 
 
 def _harvest(folder: Path, method: Method) -> Harvested:
@@ -210,7 +215,8 @@ def _scores(model: Path, test: Path, out: Path, watch: Watch) -> Sequence[Score]
     if out.exists():
         return read_scores(out)
     engines = Engines(f"local:{model}", processes=_cores())
-    scores = iterate.measure(engines, test, Setup(decoding=GREEDY), watch, out=out)
+    with Opened(engines) as opened:
+        scores = measure(opened, Exam(test, Setup(decoding=GREEDY)), watch, out=out)
     watch.wrote(out, f"scores of {model.name}")
     return scores
 

@@ -4,9 +4,10 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from whorl import __version__
 from whorl.ask import Engine, Moves
@@ -70,6 +71,22 @@ class Progress:
         read = sum(meter.prompt_tokens for meter in self.meters)
         known = sum(meter.cached_tokens for meter in self.meters)
         return known / read if known else None
+
+
+class Watch(Protocol):
+    """Whoever shows a run while it goes on."""
+
+    def stage(self, title: str, progress: Progress) -> AbstractContextManager[None]:
+        """Show `progress` while a stage is under way."""
+
+    def training(self, step: int, steps: int, loss: float) -> None:
+        """A training has come to `step` of `steps`; mean loss since the last call."""
+
+    def wrote(self, path: Path, what: str) -> None:
+        """A file is complete."""
+
+    def say(self, line: str) -> None:
+        """Something worth knowing."""
 
 
 @dataclass(frozen=True, slots=True)

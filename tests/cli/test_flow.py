@@ -91,6 +91,9 @@ def test_harvest_train_evaluate_report(
     told = ("evaluate", *common, "--problems", easy, "--model", MODEL, "--trained-on", run)
     refused = whorl(*told, "--out", tmp_path / "told.jsonl")
     assert refused.exit_code == 2 and "was trained on 8 of the questions" in refused.stderr
+    assert whorl(*told, "--out", tmp_path / "told.jsonl", "--allow-seen").exit_code == 0
+    said = json.loads((tmp_path / "told.setup.json").read_text())
+    assert said["about"]["trained_on"] == 8, "which `whorl table` marks"
 
     page = tmp_path / "page.html"
     reported = whorl("report", run, "--out", page)

@@ -1,20 +1,25 @@
 """vLLM in this process, on the shipped policy. `make test-vllm` runs it."""
 
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from whorl import prompts
-from whorl.ask import Ask, Engine, Failure, Prompt, Replies
+from whorl.ask import Ask, Engine, Failure, Lasting, Prompt, Replies, Reply
 from whorl.chat import Chat
 from whorl.data.synthetic import problems
 from whorl.drive import drive
 from whorl.engines import open_engine
 from whorl.engines.judge import Judges
+from whorl.engines.roles import Engines, Opened
 from whorl.errors import UserError
-from whorl.models import POLICY
+from whorl.models import POLICY, TEACHER
 from whorl.recipes.rft import Rft
 from whorl.search import Sampling
 
@@ -136,11 +141,64 @@ def test_searches_run_on_it(vllm: Engine) -> None:
     assert sum(finished.cost["policy"] for finished in found) > 100
 
 
+def other_weights(folder: Path) -> Path:
+    """The shipped policy with its weights disturbed, as a training would."""
+    shutil.copytree(POLICY, folder)
+    torch.manual_seed(0)
+    weights = load_file(POLICY / "model.safetensors")
+    for name, weight in weights.items():
+        weights[name] = weight + 0.2 * weight.float().std().to(weight.dtype) * torch.randn_like(
+            weight
+        )
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def whole(engine: Engine) -> list[Reply]:
+    """Greedy attempts at every question: solutions, and where they lead from half of them on."""
+    asks = [Ask(prompts.solve(question), temperature=0.0) for question in QUESTIONS]
+    asks += [replace(ask, prompt=replace(ask.prompt, prefix="First, ")) for ask in asks]
+    answers = answer(engine, asks)
+    assert not [each for each in answers if isinstance(each, Failure)]
+    return [reply for replies in answers for reply in replies]  # type: ignore[union-attr]
+
+
+def test_new_weights_answer_as_in_a_fresh_engine_also_what_was_asked_before(tmp_path: Path) -> None:
+    """In a process of its own, as in a run: one after the other, and the first weights again."""
+    first, second = f"vllm:{POLICY}?{SETTINGS}", f"vllm:{other_weights(tmp_path / 'b')}?{SETTINGS}"
+    with Opened(Engines(second)) as opened:
+        fresh = whole(opened.by_role()["policy"])
+    with Opened(Engines(first, stay=True)) as opened:
+        engine = opened.by_role()["policy"]
+        assert isinstance(engine, Lasting) and not engine.lost
+        before = whole(engine)
+        known = sum(reply.cached_tokens for reply in whole(engine))
+        opened.rest()
+        opened.engines = Engines(second, stay=True)
+        start = time.perf_counter()
+        assert opened.by_role()["policy"] is engine
+        seconds = time.perf_counter() - start
+        after = whole(engine)
+        opened.engines = Engines(first, stay=True)
+        assert opened.by_role()["policy"] is engine
+        again = whole(engine)
+        assert not engine.rest()  # a CPU's memory stays taken
+        assert not engine.reload(TEACHER)  # another shape
+    assert known > 2 * sum(reply.cached_tokens for reply in after)
+    for ours, theirs in ((after, fresh), (again, before)):
+        assert [reply.text for reply in ours] == [reply.text for reply in theirs]
+        logprobs = [reply.logprob for reply in theirs]
+        assert [reply.logprob for reply in ours] == pytest.approx(logprobs, abs=1e-3)
+    assert sum(a.text != b.text for a, b in zip(after, before, strict=True)) > len(after) / 2
+    print(f"new weights in {seconds:.2f} s; {len(after)} texts as a fresh engine writes them")
+
+
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
         ("dtpye=float32", "no engine argument 'dtpye'; did you mean dtype"),
         ("dtype=float7", "cannot start with .*float7"),
+        ("enable_sleep_mode=true", "cannot start with .*not supported on current platform"),
     ],
 )
 def test_a_wrong_setting(setting: str, said: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from whorl.ask import Ask, Failure, Prompt
+from whorl.ask import Ask, Failure, Lasting, Prompt
 from whorl.engines import open_engine
 from whorl.engines.local import Local
 from whorl.engines.workers import Workers
@@ -63,6 +63,7 @@ def test_answers_like_the_engine_in_process_and_outlives_a_dead_process(folder: 
         engine.submit(ticket, ask)
     assert not any(isinstance(answer, Failure) for answer in collect(engine, len(asks)))
 
+    assert engine.lost and not engine.rest()
     second.kill()
     second.join()
     engine.submit(0, asks[0])
@@ -129,3 +130,13 @@ def test_an_engine_that_cannot_be_opened_is_one_line(folder: Path, tmp_path: Pat
     with pytest.raises(UserError, match="local:") as caught:
         open_engine(f"local:{tmp_path}")
     assert "\n" not in str(caught.value)
+
+
+def test_what_the_engine_cannot_do_is_passed_on(folder: Path) -> None:
+    engine = open_engine(f"local:{folder}")
+    assert isinstance(engine, Lasting) and not engine.lost
+    assert not engine.rest()
+    engine.submit(0, Ask(Prompt("", "Anna"), max_tokens=3))
+    assert not isinstance(collect(engine, 1)[0], Failure), "it goes on"
+    assert not engine.reload(folder)
+    engine.close()

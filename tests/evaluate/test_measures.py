@@ -12,7 +12,10 @@ from whorl.evaluate import (
     Score,
     macro_rate,
     paired,
+    paired_over,
     pass_at,
+    pass_rate,
+    pass_rate_over,
     sensible,
     summarise,
     wilson,
@@ -211,3 +214,33 @@ def test_a_mean_over_benchmarks_counts_each_the_same() -> None:
     assert rate.value == pytest.approx(0.7)
     spread = (0.25 / 100 + 0.09 / 1000) ** 0.5 / 2
     assert rate.high - rate.low == pytest.approx(2 * 1.96 * spread, rel=0.08)
+
+
+marks = st.lists(st.sampled_from([0.0, 1.0]), min_size=6, max_size=6)
+
+
+@given(marks, marks, st.integers(1, 4))
+def test_repeating_a_run_adds_no_certainty(before: list[float], after: list[float], n: int) -> None:
+    one, other = scores(before), scores(after)
+    single, repeated = paired_over([(one, other)]), paired_over([(one, other)] * n)
+    assert repeated.difference == single.difference
+    assert repeated.p_value == pytest.approx(single.p_value)
+    assert (repeated.fixed, repeated.broken) == (n * single.fixed, n * single.broken)
+    assert single.difference.value == pytest.approx(paired(one, other).difference.value)
+    assert 0 <= single.p_value <= 1
+    turned = paired_over([(other, one)])
+    assert turned.difference.value == pytest.approx(-single.difference.value)
+    assert turned.p_value == pytest.approx(single.p_value)
+
+
+def test_pooling_is_over_problems_and_runs() -> None:
+    first, second = scores([1, 1, 0, 0]), scores([1, 0, 0, 0])
+    assert pass_rate_over([first, second], 1).value == pytest.approx(3 / 8)
+    assert pass_rate_over([first], 1).value == pass_rate(first, 1).value
+    # changes 1/2, 0, 1/2, 1 by problem: mean 1/2, deviation 0.408, t = 2.449 of 3 degrees
+    before, after = scores([0, 0, 0, 0]), [scores([1, 0, 0, 1]), scores([0, 0, 1, 1])]
+    found = paired_over([(before, own) for own in after])
+    assert found.difference.value == 0.5
+    assert found.p_value == pytest.approx(0.0917, abs=1e-3)
+    with pytest.raises(UserError, match="same problems"):
+        paired_over([(first, second), (first[:2], second[:2])])

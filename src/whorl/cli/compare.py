@@ -79,10 +79,10 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     from whorl.compare import ATTEMPTS, SIZES, Comparison, Size, check, made_up
     from whorl.compare import compare as play
     from whorl.data.content import content
+    from whorl.engines.roles import Engines
     from whorl.entries import PAPERS, TINY, select, unscored
     from whorl.errors import UserError
     from whorl.folder import RunFolder
-    from whorl.iterate import Engines
 
     names = [name.strip() for name in recipes.split(",") if name.strip()]
     own = [text for text in overrides or () if not text.startswith("evaluate.")]

@@ -8,10 +8,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from whorl.compare import Comparison, Outcome, Result, Student, Verdict, judge, pool
+from whorl.compare import Comparison
 from whorl.data.atomic import replacing
 from whorl.evaluate import Paired, Rate, pass_rate, pass_rate_over
 from whorl.findings import interval
+from whorl.outcome import Outcome, Result, Student, Verdict, judge, pool
 from whorl.report import Chart, Curve, Figure, Report, Row, write_report
 from whorl.report import Table as Counters
 

@@ -80,12 +80,13 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     import json
     from dataclasses import replace
 
-    from whorl import iterate
     from whorl.cli.display import Display
     from whorl.cli.guard import FAILED
     from whorl.cli.table import as_mapping, print_summary
+    from whorl.engines.roles import Engines, Opened
     from whorl.errors import UserError
     from whorl.evaluate import PRESETS, Decoding, Place, paired, read_scores, sensible, summarise
+    from whorl.measure import Exam, measure
 
     if preset not in PRESETS:
         raise UserError(f"there is no preset {preset!r}; there are {', '.join(PRESETS)}")
@@ -99,13 +100,12 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     )
     setup = replace(setup, decoding=decoding)
     before = read_scores(against) if against else None
-    what_it_knows = _refuse_seen(model, problems, trained_on or [], allow_seen)
+    seen, what_it_knows = _seen(model, problems, trained_on or [], allow_seen)
     for line in (f"model     {model}", f"problems  {problems}", *_told(setup, seed), what_it_knows):
         typer.echo(line)
     display = Display()
-    scores = iterate.measure(
-        iterate.Engines(model, processes=processes), problems, setup, display, out=out, seed=seed
-    )
+    with Opened(Engines(model, processes=processes)) as opened:
+        scores = measure(opened, Exam(problems, setup, seed, seen), display, out=out)
     summary = summarise(scores, ks=sensible(setup.decoding.n))
     comparison = paired(before, scores) if before else None
     print_summary(summary, comparison)
@@ -137,9 +137,9 @@ def _told(setup: "Setup", seed: int) -> list[str]:
     ]
 
 
-def _refuse_seen(model: str, problems: Path, others: list[Path], allowed: bool) -> str:
-    """What is known of the model's training, in words. Raises `UserError` if it is measured on
-    that, unless `allowed`."""
+def _seen(model: str, problems: Path, others: list[Path], allowed: bool) -> tuple[list[str], str]:
+    """Ids of the problems that the model is known to be trained on, and what is known of its
+    training, in words. Raises `UserError` if it is measured on such, unless `allowed`."""
     from whorl.data.contamination import seen
     from whorl.data.problems import read_problems
     from whorl.errors import UserError
@@ -147,14 +147,14 @@ def _refuse_seen(model: str, problems: Path, others: list[Path], allowed: bool) 
 
     known = trained_on(model, others)
     if not known:
-        return "training  not known; name it with --trained-on"
+        return [], "training  not known; name it with --trained-on"
     both = seen(read_problems(problems), known)
     if not both:
-        return "training  none of the questions is among those known to be trained on"
+        return [], "training  none of the questions is among those known to be trained on"
     count = f"{len(both):,} of the questions in {problems}"
     if not allowed:
         raise UserError(
             f"{model} was trained on {count}, the first: {both[0]}; figures on them say nothing of "
             "others. Leave them out, or measure all the same with --allow-seen"
         )
-    return f"training  SEEN: it was trained on {count}; the figures say nothing of others"
+    return both, f"training  SEEN: it was trained on {count}; the figures say nothing of others"

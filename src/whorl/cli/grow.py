@@ -47,18 +47,22 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     are requests, seconds and money as well, for all of it and, as in
     budget.problem.tokens, for each search. --dry-run lists every setting.
     """
-    from whorl import __version__, iterate, settings
+    from whorl import __version__, settings
     from whorl.cli.display import Display
     from whorl.cli.guard import FAILED, repeated
     from whorl.cli.plan import describe, grown_from, tell_failures, tell_missing
+    from whorl.engines.roles import Engines
     from whorl.folder import RunFolder
+    from whorl.grow import grow as grow_trees
+    from whorl.grow import ready
+    from whorl.run import Run
 
     changes = overrides or []
     own = [change for change in changes if not change.startswith("budget.")]
-    chosen = iterate.Run(
+    chosen = Run(
         run=run,
         problems=problems,
-        engines=iterate.Engines(policy, critic, reviser, small, prm, processes),
+        engines=Engines(policy, critic, reviser, small, prm, processes),
         recipe=settings.read_recipe({"name": recipe}, own),
         seed=seed,
         width=width,
@@ -71,10 +75,10 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
         said = settings.say(chosen.recipe) | {"budget": settings.say(chosen.budget)}
         return describe(chosen, said)
     with (
-        iterate.ready(chosen) as prepared,  # before a folder is bound to what cannot work
+        ready(chosen) as prepared,  # before a folder is bound to what cannot work
         RunFolder.open(run, grown_from(chosen), version=__version__) as folder,
     ):
-        grown = iterate.grow(folder, chosen, prepared, Display())
+        grown = grow_trees(folder, chosen, prepared, Display())
     tell_failures(folder.failures, grown.failures, f"To try them again, repeat: {repeated()}")
     tell_missing(grown)
     if grown.failures:

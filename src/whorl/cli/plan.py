@@ -7,16 +7,18 @@ from typing import Any
 
 import typer
 
-from whorl import iterate, settings
+from whorl import settings
 from whorl.budget import Budget, Limits
 from whorl.cli.guard import SPENT, repeated
 from whorl.data.content import content, model_content
+from whorl.grow import check
+from whorl.run import Run
 from whorl.stages import Grown
 
 SHOWN = 5  # failures that are listed
 
 
-def grown_from(run: iterate.Run) -> dict[str, Any]:
+def grown_from(run: Run) -> dict[str, Any]:
     """What a run's trees depend on. Not: where they lie, how fast they grow, how many there are."""
     grown = {
         "recipe": settings.say(run.recipe),
@@ -32,7 +34,7 @@ def grown_from(run: iterate.Run) -> dict[str, Any]:
     return grown | {"budget": budget}
 
 
-def learned_from(run: iterate.Run) -> dict[str, Any]:
+def learned_from(run: Run) -> dict[str, Any]:
     """What the results of a whole run depend on. Not: when it stops, but what is held out."""
     learned = grown_from(run) | {
         "start": run.starts,
@@ -44,11 +46,11 @@ def learned_from(run: iterate.Run) -> dict[str, Any]:
     return learned | ({"holdout": run.holdout} if run.patience else {})
 
 
-def describe(run: iterate.Run, said: Mapping[str, Any]) -> None:
+def describe(run: Run, said: Mapping[str, Any]) -> None:
     """Print the settings `said`, check what can be checked, and say what the run would do."""
     for name, value in settings.flat(said):
         typer.echo(f"{name} = {value}")
-    found = iterate.check(run)
+    found = check(run)
     bad = f", {found.bad:,} bad lines passed over" if found.bad else ""
     held = f", {found.held:,} more held out" if found.held else ""
     typer.echo(f"problems: {found.problems:,}{held}{bad}")
@@ -69,7 +71,7 @@ def tell_failures(path: Path, failures: Mapping[str, str], again: str) -> None:
     typer.echo(f"{len(failures):,} searches failed{rest}. {again}", err=True)
 
 
-def grow_command(run: iterate.Run, folder: Path) -> str:
+def grow_command(run: Run, folder: Path) -> str:
     """The command that grows in `folder` what the first round of `run` grows there."""
     name = settings.name_of(run.recipe)
     usual, said = (

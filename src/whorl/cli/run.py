@@ -52,7 +52,7 @@ def run(
     command goes on where it stopped. Paths are relative to the folder in
     which the command is given.
     """
-    from whorl import __version__, iterate, settings
+    from whorl import __version__, settings
     from whorl.cli.display import Display
     from whorl.cli.guard import FAILED
     from whorl.cli.plan import describe, grow_command, learned_from, tell_failures, tell_missing
@@ -60,6 +60,8 @@ def run(
     from whorl.cli.table import print_rounds
     from whorl.data.contamination import check_apart
     from whorl.folder import RunFolder
+    from whorl.grow import ready
+    from whorl.iterate import Unfinished, iterate, metrics
     from whorl.report import write_report
 
     chosen = settings.read_run(file, overrides or ())
@@ -69,12 +71,14 @@ def run(
     _ = chosen.weights  # what cannot be trained is not worth growing for
     if dry_run:
         return describe(chosen, settings.say(chosen))
-    iterate.check(chosen)  # before a folder is bound to settings that cannot work
     display = Display()
-    with RunFolder.open(chosen.run, learned_from(chosen), version=__version__) as folder:
+    with (
+        ready(chosen) as prepared,  # before a folder is bound to what cannot work
+        RunFolder.open(chosen.run, learned_from(chosen), version=__version__) as folder,
+    ):
         try:
-            rounds = iterate.iterate(folder, chosen, display)
-        except iterate.Unfinished as unfinished:
+            rounds = iterate(folder, chosen, prepared, display)
+        except Unfinished as unfinished:
             tell_failures(
                 unfinished.folder / "failures.jsonl",
                 unfinished.grown.failures,
@@ -85,7 +89,7 @@ def run(
     page = folder.path / "report.html"
     write_report(page, summary(folder))
     display.wrote(page, "report")
-    print_rounds([iterate.metrics(played) for played in rounds])
+    print_rounds([metrics(played) for played in rounds])
     for played in rounds:
         path = folder.path / f"round-{played.number}"
         again = "They were left out."

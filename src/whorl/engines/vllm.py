@@ -1,5 +1,6 @@
 """vLLM in this process: its scheduler batches the asks, its prefix cache knows the trees."""
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -9,9 +10,13 @@ from typing import Any, Literal
 
 from whorl.ask import Ask, Failure, Replies, Reply
 from whorl.chat import Chat
+from whorl.engines.local.llama import ends
 from whorl.errors import UserError
 
+LOG = logging.getLogger("whorl.engines")
+
 _STEPS = 32  # tokens for every sample in a slice of work, at most
+_NO_MATTER = {"_name_or_path", "transformers_version"}  # of a configuration, as what is set is
 
 
 @dataclass(slots=True, eq=False)
@@ -33,14 +38,20 @@ class Vllm:
 
     What is sampled for an ask depends on the ask alone, up to the rounding of sums, which differs
     from batch to batch. Each `poll` does a slice of the work. Of several in one process none can be
-    used after the first was closed, as vLLM shares what they have in common. Raises `UserError` if
-    vLLM has no such setting or cannot load the model.
+    used after the first was closed, as vLLM shares what they have in common. It is `Lasting`: it
+    reloads a model that differs in its weights alone, and rests if `enable_sleep_mode` is set.
+    Raises `UserError` if vLLM has no such setting or cannot load the model.
     """
+
+    lost = False
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         self.chat = Chat.load(folder)
+        self._settings = settings
+        self._frame = _frame(folder, self.chat, settings)
         self._engine = _start(folder, settings)
         self._limit: int = self._engine.model_config.max_model_len
+        self._asleep = False
         self._jobs: dict[int, _Job] = {}
         self._done: list[tuple[int, Replies | Failure]] = []
 
@@ -71,6 +82,33 @@ class Vllm:
                 self._take(output)
         done, self._done = self._done, []
         return done
+
+    def rest(self) -> bool:
+        # without the setting, `sleep` frees nothing and says so in the log alone
+        if not self._engine.model_config.enable_sleep_mode:
+            return False
+        self._engine.sleep(level=2)  # nothing is kept: weights are on disk, keys and values are old
+        self._asleep = True
+        return True
+
+    def reload(self, folder: Path) -> bool:
+        try:
+            chat = Chat.load(folder)
+            if self._jobs or _frame(folder, chat, self._settings) != self._frame:
+                return False
+            if self._asleep:
+                self._engine.wake_up(["weights"])
+            self._engine.collective_rpc("reload_weights", kwargs={"weights_path": str(folder)})
+            if _on_cpu():
+                self._engine.collective_rpc(_pack_head)
+            if self._asleep:
+                self._engine.wake_up(["kv_cache"])
+        except Exception:  # whatever keeps vLLM from it: it may be half done
+            LOG.warning("vLLM did not take the weights in %s", folder, exc_info=True)
+            return False
+        self.chat, self._asleep = chat, False
+        # keys and values of the old weights are no longer true
+        return bool(self._engine.reset_prefix_cache())
 
     def close(self) -> None:
         self._jobs.clear()
@@ -116,7 +154,6 @@ def _start(folder: Path, settings: Mapping[str, Any]) -> Any:
     os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     from vllm import EngineArgs, LLMEngine
-    from vllm.platforms import current_platform
 
     known = [argument.name for argument in fields(EngineArgs) if argument.name != "model"]
     for name in settings:
@@ -125,13 +162,36 @@ def _start(folder: Path, settings: Mapping[str, Any]) -> Any:
             hint = f"; did you mean {near[0]}?" if near else ""
             raise UserError(f"vLLM has no engine argument {name!r}{hint}")
     ours = {"enable_prefix_caching": True, "disable_log_stats": True, "use_tqdm_on_load": False}
-    if current_platform.is_cpu():
+    if _on_cpu():
         ours["enable_chunked_prefill"] = False  # vLLM 0.32 breaks down over a seeded one on a CPU
     try:
         return LLMEngine.from_engine_args(EngineArgs(model=str(folder), **{**ours, **settings}))
     except Exception as error:  # whatever keeps vLLM from starting, it is one line here
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise UserError(f"vLLM cannot start with {folder}: {reason}") from error
+
+
+def _on_cpu() -> bool:
+    from vllm.platforms import current_platform
+
+    return bool(current_platform.is_cpu())
+
+
+def _frame(folder: Path, chat: Chat, settings: Mapping[str, Any]) -> tuple[object, ...]:
+    """What vLLM has of a folder besides the weights, and would not read again with them."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(folder, local_files_only=True).to_dict()
+    config = {name: v for name, v in config.items() if name not in {*_NO_MATTER, *settings}}
+    return config, sorted(ends(folder)), chat.tokenizer.backend_tokenizer.to_str()
+
+
+def _pack_head(worker: Any) -> None:
+    """On a CPU an output matrix is multiplied with as a packed copy, which vLLM 0.32 makes anew for
+    every matrix it reloads, and so not for one that is tied to the embeddings."""
+    head = getattr(worker.model_runner.get_model(), "lm_head", None)
+    if head is not None and hasattr(head, "cpu_linear"):
+        head.quant_method.process_weights_after_loading(head)
 
 
 def _add(engine: Any, name: str, ids: list[int], ask: Ask, seed: int) -> None:

@@ -10,14 +10,27 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
+from typing import TypeAlias
 
-from whorl.ask import Ask, Engine, Failure, Replies
+from whorl.ask import Ask, Engine, Failure, Lasting, Replies
 from whorl.engines.affinity import home, question
 from whorl.errors import UserError
 
 _Answers = Sequence[tuple[int, Replies | Failure]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reload:
+    """The child's engine is to go on with another model; without one it is to rest. Answered by
+    whether it does."""
+
+    folder: Path | None = None
+
+
+_Sent: TypeAlias = list[tuple[int, Ask]] | _Reload
 
 _START_SECONDS = 300.0  # importing torch and reading the weights, on a busy machine
 _STOP_SECONDS = 5.0
@@ -36,7 +49,8 @@ class Workers:
 
     Asks about one problem go to one process, whose cache knows the problem, unless that one has
     far more to do than another. A process that dies fails the asks it had; asks go on to the
-    others. Raises `UserError` if a process cannot open the engine.
+    others. It is `Lasting` as far as the engine is. Raises `UserError` if a process cannot open the
+    engine.
     """
 
     def __init__(self, spec: str, *, processes: int = 1) -> None:
@@ -78,6 +92,26 @@ class Workers:
             for worker in self._workers:
                 worker.open.discard(ticket)
         return answers
+
+    @property
+    def lost(self) -> bool:
+        return any(worker.process.exitcode is not None for worker in self._workers)
+
+    def rest(self) -> bool:
+        return self._all(_Reload())
+
+    def reload(self, folder: Path) -> bool:
+        return self._all(_Reload(folder))
+
+    def _all(self, order: _Reload) -> bool:
+        """Whether every process has followed the order."""
+        deadline = time.monotonic() + _START_SECONDS
+        try:
+            for worker in self._workers:
+                worker.pipe.send(order)
+            return all([_followed(worker, deadline) for worker in self._workers])
+        except (EOFError, OSError):
+            return False
 
     def close(self) -> None:
         for worker in self._workers:
@@ -137,6 +171,11 @@ def _started(worker: _Worker, deadline: float) -> str | None:
         return f"its process ended at once, with exit code {worker.process.exitcode}"
 
 
+def _followed(worker: _Worker, deadline: float) -> bool:
+    """Whether the worker says before the deadline that it has followed an order."""
+    return worker.pipe.poll(max(0.0, deadline - time.monotonic())) and worker.pipe.recv() is True
+
+
 def _send(worker: _Worker) -> None:
     if worker.unsent:
         asks, worker.unsent = worker.unsent, []
@@ -167,24 +206,33 @@ def _serve(spec: str, pipe: Connection) -> None:
 
 def _work(engine: Engine, pipe: Connection) -> None:
     """Asks are received by a thread, so that the parent can send while this side is sending."""
-    inbox: SimpleQueue[list[tuple[int, Ask]] | None] = SimpleQueue()
+    inbox: SimpleQueue[_Sent | None] = SimpleQueue()
     Thread(target=_receive, args=(pipe, inbox), daemon=True).start()
     unanswered = 0
     while True:
         while not unanswered or not inbox.empty():
-            asks = inbox.get()
-            if asks is None:
+            sent = inbox.get()
+            if sent is None:
                 return
-            for ticket, ask in asks:
+            if isinstance(sent, _Reload):
+                pipe.send(_follow(engine, sent))
+                continue
+            for ticket, ask in sent:
                 engine.submit(ticket, ask)
-            unanswered += len(asks)
+            unanswered += len(sent)
         answers = engine.poll(0.0)
         if answers:
             unanswered -= len(answers)
             pipe.send(answers)
 
 
-def _receive(pipe: Connection, inbox: SimpleQueue[list[tuple[int, Ask]] | None]) -> None:
+def _follow(engine: Engine, order: _Reload) -> bool:
+    if not isinstance(engine, Lasting):
+        return False
+    return engine.rest() if order.folder is None else engine.reload(order.folder)
+
+
+def _receive(pipe: Connection, inbox: SimpleQueue[_Sent | None]) -> None:
     try:
         while True:
             inbox.put(pipe.recv())

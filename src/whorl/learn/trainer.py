@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, cast
@@ -52,7 +52,14 @@ def arguments(
 ) -> TrainingArguments:
     """`settings` in transformers' terms. steps: optimizer steps in all."""
     save = settings.save_steps or per_epoch
+    known = {field.name for field in fields(TrainingArguments)}
+    kind = next(each for each in ("activation", "gradient") if f"{each}_checkpointing" in known)
+    checkpointing: dict[str, Any] = {  # before transformers 5.20, which vLLM wants, it is gradient_
+        f"{kind}_checkpointing": settings.checkpointing,
+        f"{kind}_checkpointing_kwargs": {"use_reentrant": False},
+    }
     return TrainingArguments(
+        **checkpointing,
         output_dir=str(folder),
         num_train_epochs=1,  # the plan holds every epoch
         train_sampling_strategy="sequential",
@@ -63,8 +70,6 @@ def arguments(
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.clip,
         bf16=settings.bf16,
-        activation_checkpointing=settings.checkpointing,
-        activation_checkpointing_kwargs={"use_reentrant": False},
         use_cpu=not torch.accelerator.is_available(),
         seed=settings.seed,
         save_steps=save,

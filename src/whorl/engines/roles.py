@@ -1,0 +1,150 @@
+"""Who answers each role: engines by name, open from the first stage that asks them to the last."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from whorl.ask import Engine, Lasting, Role
+from whorl.engines import open_engine
+from whorl.engines.judge import Judges
+from whorl.errors import UserError
+
+_JUDGE = "judge"  # a role and its engine: there is one kind
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """Who answers, e.g. `local:path/to/model`; roles that name the same engine share it.
+
+    An empty name is for a role that the recipe does not ask.
+    processes: each model runs in so many of its own; 0 is inside this one.
+    stay: engines stay open while a model is trained, where memory holds both. If not, those that
+        can give their memory back do, and the others are closed.
+    """
+
+    policy: str = ""
+    critic: str = ""
+    reviser: str = ""
+    small: str = ""
+    prm: str = ""
+    processes: int = 1
+    stay: bool = False
+
+    def __post_init__(self) -> None:
+        if self.processes < 0:
+            raise UserError(f"processes should be at least 0, not {self.processes}")
+
+    def named(self) -> dict[Role, str]:
+        """The engines that are named, by role."""
+        roles: tuple[Role, ...] = ("policy", "critic", "reviser", "small", "prm")
+        return {role: spec for role in roles if (spec := getattr(self, role))}
+
+
+@dataclass(slots=True)
+class _Open:
+    engine: Engine
+    resting: bool = False
+
+
+class Opened:
+    """The engines that `engines` names, each opened when it is first asked for.
+
+    `engines` may be set anew between stages: an engine that is no longer named goes on with the
+    model of one that is, if it can, or else is closed. All are closed at the end of the `with`.
+    """
+
+    def __init__(self, engines: Engines) -> None:
+        self.engines = engines
+        self._open: dict[str, _Open] = {}
+
+    def __enter__(self) -> "Opened":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for spec in list(self._open):
+            self._close(spec)
+
+    def by_role(self, *roles: Role) -> dict[str, Engine]:
+        """Who answers `roles`, or all that are named, and the judge. Raises `UserError` if an
+        engine cannot be opened."""
+        named = {**self.engines.named(), "judge": _JUDGE}
+        wanted = {role: named[role] for role in (*roles, "judge")} if roles else named
+        for spec, held in list(self._open.items()):
+            if isinstance(held.engine, Lasting) and held.engine.lost:
+                self._close(spec)
+        for spec in wanted.values():
+            self._renew(spec)
+        for spec in self._unnamed():  # before others take memory
+            self._close(spec)
+        for spec in wanted.values():
+            if spec not in self._open:
+                self._open[spec] = _Open(self._new(spec))
+        return {role: self._open[spec].engine for role, spec in wanted.items()}
+
+    def rest(self) -> None:
+        """A model is about to be trained, which takes memory."""
+        for spec, held in list(self._open.items()):
+            if self.engines.stay or held.resting:
+                continue
+            held.resting = isinstance(held.engine, Lasting) and held.engine.rest()
+            if not held.resting:
+                self._close(spec)
+
+    def _renew(self, spec: str) -> None:
+        """Wake the engine that rests, or let one that is no longer named go on as this one."""
+        if spec in self._open:
+            olds = [spec] if self._open[spec].resting else []
+        else:
+            folder = _folder(spec)
+            olds = [old for old in self._unnamed() if following(old, folder) == spec]
+        for old in olds[:1]:
+            engine = self._open[old].engine
+            if isinstance(engine, Lasting) and engine.reload(_folder(spec)):
+                del self._open[old]
+                self._open[spec] = _Open(engine)
+            else:
+                self._close(old)
+
+    def _unnamed(self) -> list[str]:
+        named = {*self.engines.named().values(), _JUDGE}
+        return [spec for spec in self._open if spec not in named]
+
+    def _new(self, spec: str) -> Engine:
+        if spec == _JUDGE:
+            return Judges()
+        return open_engine(spec, processes=self.engines.processes)
+
+    def _close(self, spec: str) -> None:
+        self._open.pop(spec).engine.close()
+
+
+def trainable(spec: str) -> Path:
+    """The folder of a policy's weights. Raises `UserError` if its name does not say it."""
+    if spec.partition(":")[0] in ("local", "vllm"):
+        return _folder(spec)
+    raise UserError(
+        "only a policy of the form local:FOLDER can be trained, not "
+        + (
+            f"{spec}; name the folder of its weights: base=FOLDER"
+            if spec
+            else "none: name one as engines.policy"
+        )
+    )
+
+
+def following(spec: str, folder: Path) -> str:
+    """The engine that answers for `folder` as that of `spec` did for another one."""
+    scheme, _, rest = spec.partition(":")
+    query = rest.partition("?")[2]
+    if scheme == "vllm":
+        return f"vllm:{folder}" + (f"?{query}" if query else "")
+    return f"local:{folder}"
+
+
+def _folder(spec: str) -> Path:
+    return Path(spec.partition(":")[2].partition("?")[0])

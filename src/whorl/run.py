@@ -1,0 +1,70 @@
+"""What a run is told: who answers, what is searched, how it learns and when it ends."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from whorl.budget import Budget
+from whorl.engines.roles import Engines, trainable
+from whorl.errors import UserError
+from whorl.evaluate import Decoding
+from whorl.learn.training import Training
+from whorl.recipe import Recipe, Start
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A whole run, as a run file says it.
+
+    run: the run folder.
+    problems: file to grow trees for.
+    test: file to measure on; without it nothing is measured.
+    base: folder of the policy's weights, where it is behind a server; what is trained from them is
+        searched with on this machine. None: the folder of `engines.policy`.
+    rounds: times round the loop at most.
+    start: where each round's training starts; None is where the recipe says. The policy that
+        searches is always the newest.
+    patience: stop after so many rounds in which accuracy on held-out training problems did not rise
+        above its best so far; 0 plays every round and holds nothing out. MARGE stops early and MCTS
+        process supervision goes on until there is no more gain: 2 is our value for both.
+    holdout: share of the problems, in (0, 1), that is held out for that (papers.md 2.9).
+    width: searches in flight.
+    limit: only the first so many problems.
+    skip_bad: pass over bad lines of problems.
+    budget: what growing may spend, over all rounds; measuring is not counted.
+    """
+
+    run: Path
+    problems: Path
+    engines: Engines
+    recipe: Recipe
+    test: Path | None = None
+    base: Path | None = None
+    seed: int = 0
+    rounds: int = 1
+    start: Start | None = None
+    patience: int = 0
+    holdout: float = 0.05
+    width: int = 256
+    limit: int | None = None
+    skip_bad: bool = False
+    train: Training = Training()  # noqa: RUF009 (frozen)
+    evaluate: Decoding = Decoding()  # noqa: RUF009 (frozen)
+    budget: Budget = Budget()  # noqa: RUF009 (frozen)
+
+    def __post_init__(self) -> None:
+        for name in ("rounds", "width", "limit"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UserError(f"{name} should be at least 1, not {value}")
+        if self.patience < 0 or not 0 < self.holdout < 1:
+            raise UserError("patience should be at least 0, and holdout above 0 and below 1")
+
+    @property
+    def weights(self) -> Path:
+        """Where training starts in the first round. Raises `UserError` if that is not known."""
+        return self.base or trainable(self.engines.policy)
+
+    @property
+    def starts(self) -> Start:
+        """Where training starts in a round after the first."""
+        return self.start or self.recipe.starts
