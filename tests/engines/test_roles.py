@@ -163,6 +163,7 @@ def test_what_cannot_is_closed_and_opened_anew(made: list[Loads]) -> None:
 def test_only_a_model_on_disk_can_be_trained() -> None:
     assert trainable("local:a/b") == Path("a/b")
     assert trainable(A) == Path("a")
+    assert trainable("openvino:a") == Path("a")
     with pytest.raises(UserError, match="local:FOLDER can be trained"):
         trainable("http://host")
 
@@ -171,4 +172,5 @@ def test_the_engine_of_the_next_round() -> None:
     assert following(A, Path("c")) == "vllm:c?dtype=float32"
     assert following("vllm:a", Path("c")) == "vllm:c"
     assert following("local:a", Path("c")) == "local:c"
+    assert following("openvino:a?cache_gb=2", Path("c")) == "openvino:c?cache_gb=2"
     assert following("server:http://host/v1?model=a", Path("c")) == "local:c"

@@ -22,7 +22,10 @@ EXAMPLES = (
 def evaluate(  # noqa: PLR0913 (each parameter is an option)
     model: Annotated[
         str,
-        typer.Option(help="Model, as local:FOLDER, server:URL or vllm:FOLDER.", show_default=False),
+        typer.Option(
+            help="Model, as local:FOLDER, openvino:FOLDER, vllm:FOLDER or server:URL.",
+            show_default=False,
+        ),
     ],
     problems: options.Problems,
     out: Annotated[Path, typer.Option(help="File of scores to write.", show_default=False)],

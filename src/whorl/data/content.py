@@ -27,7 +27,7 @@ def model_content(spec: str) -> str:
 
 
 def model_folder(spec: str) -> Path | None:
-    """The folder of a model of this machine: what follows `local:`, or what `vllm:` has before its
-    arguments; None for a model elsewhere."""
+    """The folder of a model of this machine: what its name has before the arguments; None for
+    a model elsewhere."""
     place = spec.partition(":")[2].partition("?")[0]
     return Path(place) if place and Path(place).is_dir() else None

@@ -10,6 +10,7 @@ from whorl.engines.judge import Judges
 from whorl.errors import UserError
 
 _JUDGE = "judge"  # a role and its engine: there is one kind
+_HERE = ("local", "openvino", "vllm")  # engines for a folder whose model can be trained
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ class Opened:
 
 def trainable(spec: str) -> Path:
     """The folder of a policy's weights. Raises `UserError` if its name does not say it."""
-    if spec.partition(":")[0] in ("local", "vllm"):
+    if spec.partition(":")[0] in _HERE:
         return _folder(spec)
     raise UserError(
         "only a policy of the form local:FOLDER can be trained, not "
@@ -141,9 +142,9 @@ def following(spec: str, folder: Path) -> str:
     """The engine that answers for `folder` as that of `spec` did for another one."""
     scheme, _, rest = spec.partition(":")
     query = rest.partition("?")[2]
-    if scheme == "vllm":
-        return f"vllm:{folder}" + (f"?{query}" if query else "")
-    return f"local:{folder}"
+    if scheme not in _HERE:
+        return f"local:{folder}"
+    return f"{scheme}:{folder}" + (f"?{query}" if query else "")
 
 
 def _folder(spec: str) -> Path:
