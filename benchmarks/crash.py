@@ -89,7 +89,7 @@ def journaled(path: Path) -> set[str]:
         try:
             if not database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                 return set()
-            rows = database.execute("SELECT DISTINCT hex(ask) FROM reply")
+            rows = database.execute("SELECT hex(ask) FROM answer")
             return {name.lower() for (name,) in rows}
         finally:
             database.close()

@@ -10,10 +10,12 @@ rss_mb_1000, rss_mb_30000: peak memory of a process that grows so many problems 
 
     python benchmarks/search_overhead.py --curve 1000 10000 100000 1000000 --plot curve.svg
 
-prints, instead, how time and memory per node change with the number of nodes, in one tree and in
-small ones, each point in a process of its own. Memory is what the process grew by, less the nodes'
-text. In one tree a simulation costs the same at any size, but fewer and fewer of them find a new
-node; hence the column of simulations per node, and a quarter of an hour for a million nodes.
+prints, instead, how time and memory per node change with the number of nodes: in small trees, in
+one tree, and in one whose problem nobody solves, each point in a process of its own. Memory is what
+the process grew by, less the nodes' text. Where right solutions are known, UCT visits them again
+and again, and few simulations find a new node: hence the columns of simulations per node, steps per
+simulation, and microseconds per step, which is what a node costs more than one of small trees, over
+the steps of its simulations. A million nodes in that tree take a quarter of an hour.
 """
 
 import argparse
@@ -27,6 +29,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -63,16 +66,16 @@ class Timed:
         return replies
 
 
-def answer(ask: Ask) -> Replies:
-    """Steps of some 60 characters; solutions have four or more of them, half are right."""
+def answer(ask: Ask, *, solvable: bool = True) -> Replies:
+    """Steps of some 60 characters; solutions have four or more of them, half are right or none."""
     rng = Random(ask.seed)
     done = ask.prompt.prefix.count("\n\n")
-    return tuple(_step(rng, done) for _ in range(ask.n))
+    return tuple(_step(rng, done, solvable) for _ in range(ask.n))
 
 
-def _step(rng: Random, done: int) -> Reply:
+def _step(rng: Random, done: int, solvable: bool) -> Reply:
     if done >= 3 and rng.random() < 0.15:
-        return Reply(f"The answer is \\boxed{{{rng.randrange(2)}}}.", "eos", 12)
+        return Reply(f"The answer is \\boxed{{{rng.randrange(2) * solvable}}}.", "eos", 12)
     number = rng.randrange(10**6)
     return Reply(f"We add {number} and {done}, so the next sum is {number + done}.", "stop", 20)
 
@@ -87,9 +90,9 @@ def plant(problem: Problem, nodes: int) -> Moves[Tree]:
     return tree
 
 
-def grown_in_flight(trees: int, nodes: int) -> tuple[float, list[Tree]]:
+def grown_in_flight(trees: int, nodes: int, *, solvable: bool = True) -> tuple[float, list[Tree]]:
     """Grow that many trees at once; CPU milliseconds per node, and the trees."""
-    timed = Timed(answer)
+    timed = Timed(partial(answer, solvable=solvable))
     searches = (
         (str(number), plant(Problem(str(number), f"Is {number} odd?", "1"), nodes))
         for number in range(trees)
@@ -113,40 +116,48 @@ def bytes_per_node(trees: int, nodes: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Costs per node of so many nodes, and simulations per node."""
+    """Costs per node of so many nodes; simulations per node, and their steps, per node as well."""
 
     nodes: int
     ms: float
     bytes: float
     simulations: float
+    steps: float
 
 
-def point(trees: int, nodes: int) -> Point:
+def point(trees: int, nodes: int, *, solvable: bool) -> Point:
     """Grow that many trees at once, in this process."""
     grown_in_flight(1, SIZE)  # what is loaded at the first use
     gc.collect()
     before = _memory("VmRSS")
-    ms, found = grown_in_flight(trees, nodes)
+    ms, found = grown_in_flight(trees, nodes, solvable=solvable)
     gc.collect()
     grown = _memory("VmRSS") - before
     total = sum(len(tree.nodes) for tree in found)
     text = sum(sys.getsizeof(node.text) for tree in found for node in tree.nodes)
     simulations = sum(tree.nodes[ROOT].visits for tree in found)
-    return Point(total, ms, (grown - text) / total, simulations / total)
+    steps = sum(node.visits for tree in found for node in tree.nodes) - simulations
+    return Point(total, ms, (grown - text) / total, simulations / total, steps / total)
 
 
 def curve(sizes: Sequence[int]) -> dict[str, list[Point]]:
     """A point per size, in one tree and in small ones; printed as they are measured."""
-    print(f"{'':12}{'nodes':>12}{'ms/node':>10}{'bytes/node':>12}{'simulations/node':>18}")
-    curves: dict[str, list[Point]] = {"one tree": [], f"trees of {SIZE}": []}
+    print(f"{'':22}{'nodes':>12}{'ms/node':>10}{'bytes/node':>12}", end="")
+    print(f"{'simulations/node':>18}{'steps/simulation':>18}{'us/step':>9}")
+    small = f"trees of {SIZE}"
+    curves: dict[str, list[Point]] = {small: [], "one tree, unsolved": [], "one tree": []}
     for size in sizes:
-        for (name, points), trees in zip(curves.items(), (1, size // SIZE), strict=True):
-            found = in_own_process("--point", str(trees), str(size // trees))
+        for name, points in curves.items():
+            trees = size // SIZE if name == small else 1
+            world = ["--unsolved"] if name.endswith("unsolved") else []
+            found = in_own_process("--point", str(trees), str(size // trees), *world)
             here = Point(**found)  # type: ignore[arg-type]
             points.append(here)
+            step = 1000 * (here.ms - curves[small][-1].ms) / here.steps if here.steps else 0.0
             print(
-                f"{name:12}{here.nodes:12,}{here.ms:10.4f}{here.bytes:12,.0f}"
-                f"{here.simulations:18.2f}",
+                f"{name:22}{here.nodes:12,}{here.ms:10.4f}{here.bytes:12,.0f}"
+                f"{here.simulations:18.2f}{here.steps / (here.simulations or 1):18.2f}"
+                f"{f'{step:.2f}' if here.simulations > 1 else '':>9}",
                 flush=True,
             )
     return curves
@@ -154,7 +165,7 @@ def curve(sizes: Sequence[int]) -> dict[str, list[Point]]:
 
 def plot(curves: Mapping[str, Sequence[Point]]) -> str:
     """Two panels as SVG, time and memory per node against the number of nodes (logarithmic)."""
-    colours = dict(zip(curves, ("#1f77b4", "#d95f02"), strict=True))
+    colours = dict(zip(curves, ("#1f77b4", "#2a9d4a", "#d95f02"), strict=True))
     panels = (
         ("CPU milliseconds per node", lambda p: p.ms, LIMIT_MS, 0.1),
         ("bytes per node beyond its text", lambda p: p.bytes, LIMIT_BYTES, 512),
@@ -196,9 +207,9 @@ def plot(curves: Mapping[str, Sequence[Point]]) -> str:
             x, _ = at(10**exponent, 0)
             svg.append(f'<text x="{x:.1f}" y="290" text-anchor="middle">{10**exponent:,}</text>')
     for number, (name, colour) in enumerate(colours.items()):
-        svg.append(f'<text x="{60 + 110 * number}" y="316" fill="{colour}">{name}</text>')
+        svg.append(f'<text x="{60 + 140 * number}" y="316" fill="{colour}">{name}</text>')
     svg.append(
-        '<text x="300" y="316" fill="#555">nodes; dashed: the limit we set ourselves</text></svg>'
+        '<text x="480" y="316" fill="#555">nodes; dashed: the limit we set ourselves</text></svg>'
     )
     return "\n".join(svg)
 
@@ -244,12 +255,13 @@ def main() -> None:
     parser.add_argument("--curve", type=int, nargs="+", metavar="NODES", help="see above")
     parser.add_argument("--plot", type=Path, help="SVG file for the curve")
     parser.add_argument("--point", type=int, nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--unsolved", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.grow:
         print(json.dumps(grow_run(options.grow)))
         return
     if options.point:
-        print(json.dumps(asdict(point(*options.point))))
+        print(json.dumps(asdict(point(*options.point, solvable=not options.unsolved))))
         return
     if options.curve:
         curves = curve(options.curve)

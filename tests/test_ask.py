@@ -1,6 +1,8 @@
 """Asks and their names."""
 
-from dataclasses import fields, replace
+import hashlib
+import json
+from dataclasses import asdict, fields, replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +27,13 @@ asks = st.builds(
 def test_asks_have_equal_names_exactly_if_they_are_equal(ask: Ask, other: Ask) -> None:
     assert digest(replace(ask)) == digest(ask)
     assert (digest(ask) == digest(other)) == (repr(ask) == repr(other))
+
+
+@given(asks)
+def test_a_name_is_a_hash_of_json_with_sorted_keys(ask: Ask) -> None:
+    text = json.dumps(asdict(ask), ensure_ascii=False, sort_keys=True)
+    named = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16)
+    assert digest(ask) == named.hexdigest()
 
 
 def test_no_field_is_left_out_of_the_name() -> None:

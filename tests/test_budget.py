@@ -533,7 +533,7 @@ def _on_record(run: Path) -> set[str]:
     try:
         if not database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             return set()  # killed before there was one
-        rows = database.execute("SELECT DISTINCT hex(ask) FROM reply WHERE role <> 'judge'")
+        rows = database.execute("SELECT hex(ask) FROM answer WHERE role <> 'judge'")
         return {name.lower() for (name,) in rows}
     finally:
         database.close()

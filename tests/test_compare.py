@@ -160,4 +160,4 @@ def answered(journal: Path) -> set[tuple[int, bytes]]:
         return set()
     with closing(connect(journal)) as database:
         tables = database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        return set(database.execute("SELECT rowid, ask FROM reply")) if tables else set()
+        return set(database.execute("SELECT rowid, ask FROM answer")) if tables else set()

@@ -62,7 +62,7 @@ def test_arms_share_searches_and_learn_from_as_many_examples(
     assert rest["tests"]["t.jsonl"]["gain"]["points"] == 0, "whoever learns nothing stays the same"
     assert refined["tests"]["t.jsonl"]["over_first"] is None and set(paths["tests"]) == {"t.jsonl"}
     with closing(connect(next((tmp_path / "run" / "seed-0").glob("*policy.db")))) as journal:
-        (asked,) = journal.execute("SELECT sum(tokens) FROM reply").fetchone()
+        (asked,) = journal.execute("SELECT sum(tokens) FROM answer").fetchone()
     assert asked == refined["tokens"]["policy"], "paid for once"
     assert len(script.table(found).splitlines()) == 2 + 1 + 3
     again = script.play(tmp_path / "run", experiment, Display())

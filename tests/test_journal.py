@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from whorl import journal as journals
 from whorl.ask import Ask, Engine, Failure, Prompt, Replies, Reply, digest
 from whorl.budget import Usage
 from whorl.engines.function import Function
@@ -165,12 +166,12 @@ class _Watched(Function):
     def rows(self) -> int:
         other = sqlite3.connect(self.path)
         try:
-            return int(other.execute("SELECT count(*) FROM reply").fetchone()[0])
+            return int(other.execute("SELECT count(*) FROM answer").fetchone()[0])
         finally:
             other.close()
 
 
-def test_replies_are_on_file_before_they_are_used_one_row_each(tmp_path: Path) -> None:
+def test_replies_are_on_file_before_they_are_used_one_row_an_ask(tmp_path: Path) -> None:
     path = tmp_path / "j.db"
     with Journal(path) as journal:
         inner = _Watched(path)
@@ -179,7 +180,7 @@ def test_replies_are_on_file_before_they_are_used_one_row_each(tmp_path: Path) -
             engine.submit(ticket, ask)
         assert inner.rows() == 0
         handed_out = engine.poll(0.0)
-        assert inner.rows() == sum(len(answer) for _, answer in handed_out) == 2 + 3 + 1  # type: ignore[arg-type]
+        assert inner.rows() == len(handed_out) == 3
 
 
 @pytest.mark.parametrize(
@@ -230,8 +231,62 @@ def test_a_journal_of_the_first_version_goes_on(tmp_path: Path) -> None:
             assert dict(journal.usage()) == {"policy": Usage(requests=2, sampled=18)}
     assert function.asked == ["new"]
     database = sqlite3.connect(path)
-    assert database.execute("PRAGMA user_version").fetchone() == (2,)
+    assert database.execute("PRAGMA user_version").fetchone() == (3,)
     database.close()
+
+
+VERSION_2 = VERSION_1.replace(
+    "logprob,",
+    "logprob, prompt_tokens INTEGER NOT NULL DEFAULT 0, cached_tokens INTEGER NOT NULL DEFAULT 0,",
+).replace("user_version = 1", "user_version = 2")
+
+
+def test_a_journal_of_the_second_version_goes_on_even_if_taking_it_over_was_cut_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, asks = tmp_path / "j.db", [Ask(Prompt("", str(n)), n=2) for n in range(5)]
+    said = [
+        (Reply(f"\ud800\x00 {n}", "stop", 7, 1.0, -0.5, 30, 10), Reply("", "length", 1, 1))
+        for n in range(5)
+    ]
+    rows = [
+        (
+            *(bytes.fromhex(digest(ask)), slot, "policy", r.text.encode("utf-8", "surrogatepass")),
+            *(r.finished, r.tokens, r.value, r.logprob, r.prompt_tokens, r.cached_tokens),
+        )
+        for ask, replies in zip(asks, said, strict=True)
+        for slot, r in enumerate(replies)
+    ]
+    database = sqlite3.connect(path)
+    database.executescript(VERSION_2)
+    database.executemany("INSERT INTO reply VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    database.commit()
+    database.close()
+
+    row, taken = journals._row, list[bytes]()
+
+    def cut_short(answer: tuple[bytes, str, Replies]) -> object:
+        taken.append(answer[0])
+        if len(taken) == 3:
+            raise sqlite3.OperationalError("disk full")
+        return row(answer)
+
+    with monkeypatch.context() as patch, pytest.raises(UserError, match="disk full"):
+        patch.setattr(journals, "_row", cut_short)
+        Journal(path)
+    function = Counted()
+    for _ in range(2):
+        with Journal(path) as journal:
+            assert repr(collect(journal.wrap(Function(function)), asks)) == repr(said)
+            assert dict(journal.usage()) == {"policy": Usage(5, 5 * 8, 5 * 30, 5 * 10)}
+    assert not function.asked
+
+
+def test_names_that_begin_alike_are_told_apart(tmp_path: Path) -> None:
+    names = [bytes(15) + bytes([last]) for last in range(3)]
+    with Journal(tmp_path / "j.db") as journal:
+        journal.record([(name, "policy", (Reply(str(k)),)) for k, name in enumerate(names[:2])])
+        assert [journal.recall(name) for name in names] == [(Reply("0"),), (Reply("1"),), ()]
 
 
 def test_a_journal_knows_what_models_have_used(tmp_path: Path) -> None:

@@ -22,11 +22,11 @@ from whorl.search import (
     add_solution,
     backup,
     expand,
-    judged,
     mcts,
     sample,
     select,
     together,
+    verdicts,
 )
 from whorl.steps import BlankLine
 from whorl.tree import ROOT, Node, Tree
@@ -281,12 +281,12 @@ def test_a_solution_added_as_steps_keeps_its_text(text: str) -> None:
 
 
 def test_only_what_arithmetic_cannot_settle_goes_to_the_judge() -> None:
-    moves = judged("x+1", ["\\boxed{1+x}", "no answer", "\\boxed{x+1}", "\\boxed{1+x}"])
+    moves = verdicts("x+1", ["1+x", None, "x+1", "1+x"])
     (ask,) = next(moves)
     assert (ask.role, ask.prompt.user, ask.prompt.prefix) == ("judge", "x+1", "1+x")
     with pytest.raises(StopIteration) as stop:
         moves.send([(Reply(value=None),)])
-    assert stop.value.value == [None, 0.0, 1.0, None]
+    assert [verdict.right for verdict in stop.value.value] == [None, False, True, None]
 
 
 def test_an_undecided_answer_is_neither_right_nor_wrong() -> None:

@@ -97,11 +97,12 @@ def first_solution(text: str) -> str:
     an answer is stated, a line that opens another question (`Question:`, `Q:`, `Problem:`). A
     numbered one, `Question 2:`, may be a part of the same problem and ends nothing.
     """
-    for token in _CHAT_TOKEN.finditer(text):
+    # Most texts are steps with nothing of the kind, so what a pattern needs is looked for first.
+    for token in _CHAT_TOKEN.finditer(text) if "<" in text or "[INST]" in text else ():
         if not text[: token.start()].isspace() and token.start():
             text = text[: token.start()]
             break
-    if not _NEXT_QUESTION.search(text):
+    if ":" not in text or not _NEXT_QUESTION.search(text):
         return text
     phrase = _PHRASE.search(text)
     stated = [box.end for box in _boxes(text)[:1]] + ([phrase.end()] if phrase else [])
@@ -154,11 +155,12 @@ def _listed(text: str, boxes: list[_Box]) -> str:
 
 
 def _stated(text: str) -> str | None:
-    last_line = _LAST_LINE.fullmatch(text.rstrip().rpartition("\n")[2].strip())
+    last = text.rstrip().rpartition("\n")[2].strip()
+    last_line = _LAST_LINE.fullmatch(last) if "####" in last or last.startswith("A:") else None
     if last_line and len(last_line[1]) < 100 and _number(normalise(last_line[1])) is not None:
         return last_line[1].strip()
     start = -1
-    for phrase in _PHRASE.finditer(text):
+    for phrase in _PHRASE.finditer(text) if "answer" in text.casefold() else ():
         start = phrase.end()
     if start < 0:
         return None

@@ -1,9 +1,11 @@
 """The conversation between a search and the engines: prompts, asks, replies and the engine seam."""
 
 import hashlib
-import json
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from json.encoder import encode_basestring
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
@@ -45,6 +47,19 @@ class Ask:
     temperature: float = 1.0
     top_p: float = 1.0
     seed: int = 0
+
+    def seeded(self, seed: int) -> "Ask":
+        """The same ask with another seed; `dataclasses.replace` takes four times as long."""
+        return Ask(
+            self.prompt,
+            self.role,
+            self.n,
+            self.stop,
+            self.max_tokens,
+            self.temperature,
+            self.top_p,
+            seed,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +134,12 @@ class Lasting(Protocol):
 
 def digest(ask: Ask) -> str:
     """A name for the ask, 32 hex digits: equal asks, seed included, have equal names."""
-    prompt = ask.prompt
-    fields = {  # in the order of their names; `asdict` takes three times as long
-        "max_tokens": ask.max_tokens,
-        "n": ask.n,
-        "prompt": {"prefix": prompt.prefix, "system": prompt.system, "user": prompt.user},
-        "role": ask.role,
-        "seed": ask.seed,
-        "stop": ask.stop,
-        "temperature": ask.temperature,
-        "top_p": ask.top_p,
-    }
-    text = json.dumps(fields, ensure_ascii=False)
+    prompt, quoted = ask.prompt, encode_basestring
+    stop = ", ".join(map(quoted, ask.stop))
+    text = (  # JSON, written here because `json.dumps` takes four times as long
+        f'{{"max_tokens": {ask.max_tokens}, "n": {ask.n}, "prompt": {{"prefix": '
+        f'{quoted(prompt.prefix)}, "system": {quoted(prompt.system)}, "user": '
+        f'{quoted(prompt.user)}}}, "role": {quoted(ask.role)}, "seed": {ask.seed}, "stop": '
+        f'[{stop}], "temperature": {ask.temperature!r}, "top_p": {ask.top_p!r}}}'
+    )
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

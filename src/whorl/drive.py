@@ -4,7 +4,7 @@ import gc
 import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from whorl.ask import Ask, Engine, Failure, Moves, Replies
@@ -103,7 +103,7 @@ def _drive(
             if not asks:
                 ready.append(search)
             for slot, ask in enumerate(asks):
-                ask = replace(ask, seed=seed_for(seed, search.key, search.asked))
+                ask = ask.seeded(seed_for(seed, search.key, search.asked))
                 search.asked += 1
                 engine = engines[ask.role]
                 waiting[tickets] = (search, slot, ask)

@@ -4,48 +4,54 @@ A search is a function of its replies: replayed from the journal, it asks no mod
 comes to where it was.
 """
 
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from whorl.ask import Ask, Engine, Failure, Replies, Reply, digest
 from whorl.budget import Usage
 from whorl.errors import UserError
 
 _APPLICATION = 0x77686F72  # "whor": tells a journal from any other SQLite file
-_VERSION = 2
+_VERSION = 3
 
 # The rows stand in the order of arrival, so a long run appends; the key is an index beside them.
+# An index's pages are written at random, so a row for each reply would cost three times as much.
 _SCHEMA = """
-CREATE TABLE reply (
-    ask BLOB NOT NULL,       -- digest of the ask, 16 bytes
-    slot INTEGER NOT NULL,   -- which of the ask's n samples
+CREATE TABLE answer (
+    ask BLOB PRIMARY KEY NOT NULL,  -- digest of the ask, 16 bytes
     role TEXT NOT NULL,
-    text BLOB NOT NULL,      -- UTF-8; lone surrogates are kept
-    finished TEXT NOT NULL,
-    tokens INTEGER NOT NULL,
-    value,                   -- no type, so that 1.0 does not come back as 1
-    logprob,
-    prompt_tokens INTEGER NOT NULL DEFAULT 0,
-    cached_tokens INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (ask, slot)
+    replies BLOB NOT NULL,          -- as `_encode` writes them
+    tokens INTEGER NOT NULL,        -- of all replies together, as the next two
+    prompt_tokens INTEGER NOT NULL,
+    cached_tokens INTEGER NOT NULL
 )
 """
-_SINCE_2 = ("prompt_tokens", "cached_tokens")
-_INSERT = "INSERT OR REPLACE INTO reply VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_SELECT = """
-SELECT text, finished, tokens, value, logprob, prompt_tokens, cached_tokens
-FROM reply WHERE ask = ? ORDER BY slot
-"""
+_INSERT = "INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?, ?, ?)"
+_SELECT = "SELECT replies FROM answer WHERE ask = ?"
 _USAGE = """
-SELECT role, sum(slot = 0), sum(tokens), sum(prompt_tokens), sum(cached_tokens)
-FROM reply WHERE role <> 'judge' GROUP BY role
+SELECT role, count(*), sum(tokens), sum(prompt_tokens), sum(cached_tokens)
+FROM answer WHERE role <> 'judge' GROUP BY role
 """
+
+# Until version 3 there was a row for each reply, and in version 1 it did not know the prompt.
+_EARLIER = """
+SELECT ask, role, text, finished, tokens, value, logprob, {prompt} FROM reply ORDER BY ask, slot
+"""
+_PROMPT = {1: "0, 0", 2: "prompt_tokens, cached_tokens"}
+
+
+_Answer = tuple[bytes, str, Replies]
+"""What is recorded: an ask's digest and role, and the replies to it."""
 
 
 class Journal:
-    """An SQLite file with one row per reply. For one process and one thread.
+    """An SQLite file with one row per ask that was answered. For one process and one thread.
 
     An ask is known by its `digest`, which does not name the model: asks of different models under
     one role need different journals.
@@ -70,6 +76,7 @@ class Journal:
         if fault:
             self.close()
             raise UserError(f"the journal {path} cannot be used: {fault}")
+        self._names = _Sieve(name for (name,) in self._database.execute("SELECT ask FROM answer"))
 
     def _prepare(self) -> str:
         """Make an empty file a journal; otherwise say what keeps us from using it."""
@@ -89,16 +96,15 @@ class Journal:
         # replies, which are then asked again, but never damages the file.
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = NORMAL")
-        if not tables or version < _VERSION:
+        if version < _VERSION:
             with self._database:
                 self._database.execute("BEGIN")
-                if not tables:
-                    self._database.execute(_SCHEMA)
-                    self._database.execute(f"PRAGMA application_id = {_APPLICATION}")
-                else:
-                    for name in _SINCE_2:
-                        column = f"{name} INTEGER NOT NULL DEFAULT 0"
-                        self._database.execute(f"ALTER TABLE reply ADD COLUMN {column}")
+                self._database.execute(_SCHEMA)
+                if tables:
+                    earlier = self._database.execute(_EARLIER.format(prompt=_PROMPT[version]))
+                    self._database.executemany(_INSERT, _converted(earlier))
+                    self._database.execute("DROP TABLE reply")
+                self._database.execute(f"PRAGMA application_id = {_APPLICATION}")
                 self._database.execute(f"PRAGMA user_version = {_VERSION}")
         return ""
 
@@ -108,8 +114,10 @@ class Journal:
 
     def recall(self, name: bytes) -> Replies:
         """The replies recorded under an ask's digest, in order; empty if there are none."""
-        rows = self._database.execute(_SELECT, (name,))
-        return tuple(Reply(_decode(text), *rest) for text, *rest in rows)
+        if name not in self._names:
+            return ()
+        row = self._database.execute(_SELECT, (name,)).fetchone()
+        return _decode(row[0]) if row else ()
 
     def usage(self) -> Iterator[tuple[str, Usage]]:
         """What the models on record were asked and have answered, by role; judges are left out.
@@ -117,24 +125,18 @@ class Journal:
         for role, *counts in self._database.execute(_USAGE):
             yield role, Usage(*counts)
 
-    def record(self, answers: Iterable[tuple[bytes, str, Replies]]) -> None:
-        """Keep `(digest, role, replies)`, all or none. Raises `UserError` if they cannot be."""
-        rows = (
-            (
-                *(name, slot, role, _encode(r.text), r.finished, r.tokens, r.value, r.logprob),
-                *(r.prompt_tokens, r.cached_tokens),
-            )
-            for name, role, replies in answers
-            for slot, r in enumerate(replies)
-        )
+    def record(self, answers: Sequence[_Answer]) -> None:
+        """Keep all of `answers`, or none. Raises `UserError` if they cannot be."""
         try:
             with self._database:
-                self._database.executemany(_INSERT, rows)
+                self._database.executemany(_INSERT, map(_row, answers))
         except sqlite3.OperationalError as error:
             raise UserError(
                 f"the journal {self.path} cannot be written: {error}; nothing recorded is lost: "
                 "put that right, then give the same command again"
             ) from error
+        for name, _, _ in answers:
+            self._names.add(name)
 
     def close(self) -> None:
         """Fold the write-ahead log into the file and close it. May be called twice."""
@@ -150,6 +152,25 @@ class Journal:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class _Sieve:
+    """Names by their first 24 bits, in 2 MB however many there are.
+
+    What is not in it is not on record, and nearly every ask of a run is new: to ask SQLite takes
+    5 us a name, most of it locks.
+    """
+
+    def __init__(self, names: Iterable[bytes]) -> None:
+        self._bits = bytearray(1 << 21)
+        for name in names:
+            self.add(name)
+
+    def add(self, name: bytes) -> None:
+        self._bits[int.from_bytes(name[:3]) >> 3] |= 1 << (name[2] & 7)
+
+    def __contains__(self, name: bytes) -> bool:
+        return bool(self._bits[int.from_bytes(name[:3]) >> 3] >> (name[2] & 7) & 1)
 
 
 class _Recorded:
@@ -183,7 +204,7 @@ class _Recorded:
         self._known.clear()
         if not self._asked:
             return answers
-        fresh: list[tuple[bytes, str, Replies]] = []
+        fresh: list[_Answer] = []
         for ticket, answer in self._engine.poll(0.0 if answers else timeout):
             name, ask = self._asked.pop(ticket)
             if not isinstance(answer, Failure):
@@ -207,9 +228,36 @@ def _recordable(replies: Replies) -> Replies | Failure:
     return replies
 
 
-def _encode(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
+def _row(answer: _Answer) -> tuple[bytes, str, bytes, int, int, int]:
+    name, role, replies = answer
+    tokens = prompt = cached = 0
+    for reply in replies:
+        tokens += reply.tokens
+        prompt += reply.prompt_tokens
+        cached += reply.cached_tokens
+    return name, role, _encode(replies), tokens, prompt, cached
 
 
-def _decode(text: bytes) -> str:
-    return text.decode("utf-8", "surrogatepass")
+def _converted(earlier: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """Rows of this version from those of an earlier one, which stand in the order of asks."""
+    for (name, role), rows in groupby(earlier, key=itemgetter(0, 1)):
+        replies = (
+            Reply(text.decode("utf-8", "surrogatepass"), *rest) for _, _, text, *rest in rows
+        )
+        yield _row((name, role, tuple(replies)))
+
+
+def _encode(replies: Replies) -> bytes:
+    """JSON: a list for each reply. Lone surrogates are kept, and 1.0 does not come back as 1."""
+    fields = [
+        (r.text, r.finished, r.tokens, r.value, r.logprob, r.prompt_tokens, r.cached_tokens)
+        for r in replies
+    ]
+    return _JSON.encode(fields).encode("utf-8", "surrogatepass")
+
+
+def _decode(replies: bytes) -> Replies:
+    return tuple(Reply(*fields) for fields in json.loads(replies.decode("utf-8", "surrogatepass")))
+
+
+_JSON = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"))

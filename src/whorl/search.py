@@ -5,8 +5,8 @@ reward scale of a method is applied where the sums are read.
 """
 
 import math
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, TypeVar
@@ -16,7 +16,7 @@ from whorl.answer import Verdict, compare, extract
 from whorl.ask import Ask, Moves, Prompt, Reply, Role
 from whorl.budget import OutOfBudget
 from whorl.steps import BlankLine, Segmenter
-from whorl.tree import ROOT, Node, Tree
+from whorl.tree import NO_PARENT, ROOT, Node, Tree
 
 T = TypeVar("T")
 
@@ -105,56 +105,62 @@ def mcts(tree: Tree, sampling: Sampling, uct: Uct) -> Moves[None]:
     replies but not on the order in which they arrive.
     """
     left = uct.simulations
-    virtual: Counter[int] = Counter()
     while left and not tree.nodes[ROOT].pruned:
         wave = min(uct.parallel, left)
+        virtual: defaultdict[int, int] = defaultdict(int)
         yield from together([simulate(tree, sampling, uct, virtual) for _ in range(wave)])
         left -= wave
 
 
-def simulate(tree: Tree, sampling: Sampling, uct: Uct, virtual: Counter[int]) -> Moves[None]:
+def simulate(
+    tree: Tree, sampling: Sampling, uct: Uct, virtual: defaultdict[int, int]
+) -> Moves[None]:
     """One simulation: select down the tree, expand what is new until a solution ends, back it up.
 
     virtual: simulations under way through each node, shared by the simulations of a wave.
     """
-    path = [ROOT]
-    virtual[ROOT] += 1
-    while not tree.nodes[path[-1]].terminal:
-        leaf = path[-1]
-        if not tree.nodes[leaf].children:
+    nodes = tree.nodes
+    leaf = ROOT
+    path = [leaf]
+    virtual[leaf] += 1
+    while not nodes[leaf].terminal:
+        if not nodes[leaf].children:
             yield from _expand_once(tree, leaf, sampling, uct, virtual)
         child = select(tree, leaf, uct, virtual)
         if child is None:
-            _prune(tree.nodes[leaf], DEAD_END)
+            _prune(nodes[leaf], DEAD_END)
             break
-        path.append(child)
-        virtual[child] += 1
-    outcome = tree.nodes[path[-1]].reward
+        leaf = child
+        path.append(leaf)
+        virtual[leaf] += 1
+    outcome = nodes[leaf].reward
     if outcome is not None:
-        backup(tree, path[-1], outcome)
-    virtual.subtract(path)
+        backup(tree, leaf, outcome)
+    for node in path:
+        virtual[node] -= 1
 
 
-def select(tree: Tree, node: int, uct: Uct, virtual: Counter[int]) -> int | None:
+def select(tree: Tree, node: int, uct: Uct, virtual: Mapping[int, int]) -> int | None:
     """The child to descend to: highest `Q_c + constant * sqrt(ln N / N_c)`; an unvisited one first.
 
     UCT as in SIGMA (2506.06470; papers.md 1.2). A simulation under way counts as a visit that ended
     wrong (virtual loss). None if every child of the policy's is pruned.
     """
-    nodes = tree.nodes
+    nodes, under_way = tree.nodes, virtual.get
     here = nodes[node]
-    log_visits = math.log(max(1, here.visits + virtual[node]))
+    log_visits = math.log(here.visits + under_way(node, 0) or 1)
+    wrong, scale, constant = uct.wrong, uct.right - uct.wrong, uct.constant
     best: int | None = None
     best_score = -math.inf
     for index in here.children:
         child = nodes[index]
         if child.pruned or child.author != "policy":
             continue
-        visits = child.visits + virtual[index]
+        visits = child.visits + under_way(index, 0)
         if not visits:
             return index
-        q = uct.wrong + (uct.right - uct.wrong) * child.total / visits
-        score = q + uct.constant * math.sqrt(log_visits / visits)
+        q = wrong + scale * child.total / visits
+        score = q + constant * math.sqrt(log_visits / visits)
         if score > best_score:
             best, best_score = index, score
     return best
@@ -200,13 +206,11 @@ def expand(
 
 def backup(tree: Tree, leaf: int, outcome: float) -> None:
     """Count one simulation that ended at `leaf` with `outcome` in [0, 1], up to the root."""
-    index = leaf
-    while True:
-        node = tree.nodes[index]
+    nodes, index = tree.nodes, leaf
+    while index != NO_PARENT:
+        node = nodes[index]
         node.visits += 1
         node.total += outcome
-        if index == ROOT:
-            return
         index = node.parent
 
 
@@ -296,22 +300,16 @@ def step_node(
 def settle(tree: Tree, ends: Sequence[int]) -> Moves[None]:
     """Judge the terminal nodes among `ends`: reward 1.0 or 0.0; pruned if there is no telling."""
     finished = [i for i in ends if tree.nodes[i].terminal and tree.nodes[i].reward is None]
-    solutions = [tree.text(i) for i in finished]
-    verdicts = yield from judged(tree.problem.answer, solutions)
-    for index, solution, verdict in zip(finished, solutions, verdicts, strict=True):
+    answers = [extract(tree.text(i)) for i in finished]
+    found = yield from verdicts(tree.problem.answer, answers)
+    for index, answer, verdict in zip(finished, answers, found, strict=True):
         node = tree.nodes[index]
-        if extract(solution) is None:
+        if answer is None:
             _prune(node, "no final answer")
-        elif verdict is None:
+        elif verdict.right is None:
             _prune(node, UNDECIDED)
         else:
-            node.reward = verdict
-
-
-def judged(gold: str, solutions: Sequence[str]) -> Moves[list[float | None]]:
-    """Outcome of each solution: 1.0 right, 0.0 wrong or without an answer, None undecided."""
-    found = yield from verdicts(gold, [extract(solution) for solution in solutions])
-    return [None if verdict.right is None else float(verdict.right) for verdict in found]
+            node.reward = float(verdict.right)
 
 
 def verdicts(gold: str, answers: Sequence[str | None]) -> Moves[list[Verdict]]:
@@ -358,7 +356,7 @@ def together(moves: Sequence[Moves[T]]) -> Moves[list[T]]:
 
 
 def _expand_once(
-    tree: Tree, leaf: int, sampling: Sampling, uct: Uct, virtual: Counter[int]
+    tree: Tree, leaf: int, sampling: Sampling, uct: Uct, virtual: defaultdict[int, int]
 ) -> Moves[None]:
     """Expand `leaf`, or wait while another simulation of this wave does."""
     expanding = -1 - leaf  # a key no node has

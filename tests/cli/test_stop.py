@@ -17,13 +17,13 @@ from whorl.models import POLICY
 
 WHORL = "from whorl.cli import main; main()"
 
-Row = tuple[int, bytes, int]
+Row = tuple[int, bytes]
 
 
 def recorded(journal: Path) -> set[Row]:
     """Rows of a journal; one that is written again gets another number."""
     with closing(sqlite3.connect(journal)) as database:
-        return set(database.execute("SELECT rowid, ask, slot FROM reply"))
+        return set(database.execute("SELECT rowid, ask FROM answer"))
 
 
 @pytest.fixture

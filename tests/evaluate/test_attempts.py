@@ -141,7 +141,7 @@ def test_evaluating_reaches_no_search_that_is_shown_answers() -> None:
     asked = {template.ask.__name__ for template in prompts.TEMPLATES.values()}
     assert not asked & told
     names = {n.attr if isinstance(n, ast.Attribute) else n.id for n in _names(module)}
-    assert not names & (told | {"mcts", "simulate", "settle", "judged"})
+    assert not names & (told | {"mcts", "simulate", "settle"})
 
 
 def _takes_gold(function) -> bool:

@@ -227,15 +227,13 @@ def test_a_reward_model_behind_a_server_says_what_it_says_here(tmp_path: Path) -
     print(f"server: {len(asks)} steps scored as the embedded reward model scores them")
 
 
-def _recorded(run: Path) -> dict[tuple[bytes, int], tuple[str, bytes, int]]:
+def _recorded(run: Path) -> dict[bytes, tuple[str, bytes]]:
     """The replies of models in a run's journal."""
     try:
         with contextlib.closing(
             sqlite3.connect(f"file:{run}/journal.db?mode=ro", uri=True)
         ) as file:
-            rows = file.execute(
-                "SELECT ask, slot, role, text, tokens FROM reply WHERE role != 'judge'"
-            )
-            return {(ask, slot): (role, text, tokens) for ask, slot, role, text, tokens in rows}
+            rows = file.execute("SELECT ask, role, replies FROM answer WHERE role != 'judge'")
+            return {ask: (role, replies) for ask, role, replies in rows}
     except sqlite3.OperationalError:  # there is none yet
         return {}
