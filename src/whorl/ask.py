@@ -3,8 +3,6 @@
 import hashlib
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 from json.encoder import encode_basestring
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
