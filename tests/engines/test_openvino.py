@@ -119,7 +119,7 @@ def test_what_does_not_fit_fails_alone_and_a_cut_says_so(engine: Engine) -> None
 
 
 def test_it_runs_in_a_process_of_its_own() -> None:
-    engine = open_engine(f"openvino:{POLICY}?cache_gb=1&precision=f32")
+    engine = open_engine(f"openvino:{POLICY}?cache_gb=1")
     ask = Ask(prompts.solve(QUESTIONS[0]), temperature=0.0)
     local = open_engine(f"local:{POLICY}", processes=0)
     try:
@@ -131,8 +131,9 @@ def test_it_runs_in_a_process_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ("?precison=f32", "takes precision and cache_gb, not 'precison'"),
-        ("?precision=f7", "cannot load .*f7"),
+        ("?cache=1", "takes cache_gb, not 'cache'"),
+        ("?cache_gb=some", "whole number of GiB, not 'some'"),
+        ("?cache_gb=0", "whole number of GiB, not 0"),
     ],
 )
 def test_a_wrong_setting(query: str, words: str) -> None:

@@ -106,12 +106,14 @@ def _vllm(rest: str) -> Callable[[], Engine]:
 
 
 def _openvino(rest: str) -> Callable[[], Engine]:
-    """As `_local`, for OpenVINO; its settings follow the path, as `?precision=bf16`."""
+    """As `_local`, for OpenVINO; its one setting follows the path, as `?cache_gb=4`."""
     path, _, query = rest.partition("?")
     folder, config = _look(path, "openvino")
     settings = {name: _value(text) for name, text in parse_qsl(query, keep_blank_values=True)}
-    for name in settings.keys() - {"precision", "cache_gb"}:
-        raise UserError(f"OpenVINO takes precision and cache_gb, not {name!r}")
+    for name in settings.keys() - {"cache_gb"}:
+        raise UserError(f"OpenVINO takes cache_gb, not {name!r}")
+    if not isinstance(settings.get("cache_gb", 1), int) or settings.get("cache_gb", 1) < 1:
+        raise UserError(f"cache_gb should be a whole number of GiB, not {settings['cache_gb']!r}")
     if find_spec("openvino_genai") is None or find_spec("gguf") is None:
         raise UserError("OpenVINO is not installed: pip install 'whorl[cpu]'")
     from whorl.engines.gguf import unsupported
