@@ -1,9 +1,9 @@
-# make demo | test | test-vllm | check | setup   Needs Python 3.11 or newer, git and make; the rest is set up here.
+# make demo | test | test-vllm | test-llama | check | setup   Needs Python 3.11 or newer, git and make; the rest is set up here.
 PYTHON ?= python3.11
 export OMP_NUM_THREADS = 1
 export HF_HUB_OFFLINE = 1
 
-.PHONY: setup demo test test-vllm check
+.PHONY: setup demo test test-vllm test-llama check
 
 setup: .venv/.ready
 
@@ -26,6 +26,12 @@ test-vllm: .venv-vllm/.ready
 
 .venv-vllm/.ready: scripts/vllm-env
 	PYTHON=$(PYTHON) scripts/vllm-env
+
+test-llama: setup .venv-llama/.ready
+	.venv/bin/python -m pytest -m llama -s --show-capture=no tests/engines/server/test_llama.py
+
+.venv-llama/.ready: scripts/llama-env
+	PYTHON=$(PYTHON) scripts/llama-env
 
 check: setup
 	scripts/check

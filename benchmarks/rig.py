@@ -110,6 +110,10 @@ class Rig:
     drip: seconds that a slow body takes.
     steps, right, answer: mean steps of a solution, the share of solutions that end in `answer`.
     cache: report how much of a prompt was known from earlier ones.
+    llama: speak as llama.cpp's server does. `n` may be as large as `slots`, and usage counts the
+        first sample alone; log-probabilities are told if at least one alternative is asked for, in
+        chat's form and without the stop string; that is named of the first sample only, in
+        `__verbose`, which has to be asked for.
     lacks: what the server cannot do, see `LACKS`.
     faults: share of requests that end in a fault, see `FAULTS`; `seed` says which.
     """
@@ -129,6 +133,7 @@ class Rig:
     right: float = 0.5
     answer: str = "42"
     cache: bool = False
+    llama: bool = False
     lacks: Sequence[str] = ()
     faults: Mapping[str, float] = field(default_factory=dict)
     seed: int = 0
@@ -381,12 +386,11 @@ class Form:
         """A whole sample."""
         said = {"message": {"role": "assistant", "content": sample.text}}
         content = said if self.chat else {"text": sample.text}
-        return {
-            "index": index,
-            **content,
-            "logprobs": self._told(sample.pieces),
-            **self._why(sample),
-        }
+        pieces = sample.pieces
+        if self.rig.llama and sample.stop:
+            ends = accumulate(map(len, pieces))
+            pieces = [p for p, end in zip(pieces, ends, strict=True) if end <= len(sample.text)]
+        return {"index": index, **content, "logprobs": self._told(pieces), **self._why(sample)}
 
     def chunk(self, index: int, sample: Sample, number: int) -> dict[str, Any]:
         """The sample's token of that number, for a stream."""
@@ -400,6 +404,8 @@ class Form:
 
     def _why(self, sample: Sample) -> dict[str, Any]:
         why = {"finish_reason": sample.finished, "stop_reason": sample.stop}
+        if self.rig.llama:
+            del why["stop_reason"]
         return {name: value for name, value in why.items() if name not in self.rig.lacks}
 
     def _told(self, pieces: Sequence[str]) -> dict[str, Any] | None:
@@ -407,7 +413,7 @@ class Form:
         if not self.logprobs:
             return None
         values = [-(zlib.crc32(piece.encode()) % 256) / 100 for piece in pieces]
-        if self.chat:
+        if self.chat or self.rig.llama:
             told = zip(pieces, values, strict=True)
             return {"content": [{"token": t, "logprob": p, "top_logprobs": []} for t, p in told]}
         offsets = [0, *accumulate(map(len, pieces))][:-1]
@@ -588,6 +594,8 @@ class Server:
                 f"This model's maximum context length is {self._rig.context} tokens. However, you "
                 f"requested {most or 1} output tokens and your prompt has {tokens} input tokens.",
             )
+        if self._rig.llama and (body.get("n") or 1) > self._rig.slots:
+            raise Refused(400, f"Field 'n': Value must be between 1 and {self._rig.slots}")
         name = prompt.encode() if isinstance(prompt, str) else array("q", prompt).tobytes()
         seed, stop = body.get("seed"), body.get("stop") or ()
         return Wish(
@@ -606,7 +614,7 @@ class Server:
     ) -> int:
         """Write the samples, take the time that takes, and answer in the API's form."""
         samples = self._author.samples(wish, request.fault)
-        usage = self._usage(wish, sum(len(sample.pieces) for sample in samples))
+        usage = self._usage(wish, [len(sample.pieces) for sample in samples])
         self._seen.samples += len(samples)
         head = {
             "id": f"{'chatcmpl' if chat else 'cmpl'}-{self._seen.requests}",
@@ -614,7 +622,12 @@ class Server:
             "created": int(time.time()),
             "model": self._rig.model,
         }
-        wanted = body.get("logprobs") if not chat else body.get("logprobs") or None
+        if self._rig.llama and body.get("verbose"):
+            first = samples[0]
+            why = "word" if first.stop else {"stop": "eos", "length": "limit"}[first.finished]
+            head["__verbose"] = {"stop_type": why, "stopping_word": first.stop or ""}
+        falsy = chat or self._rig.llama  # what asks for none
+        wanted = body.get("logprobs") or None if falsy else body.get("logprobs")
         logprobs = "logprobs" not in self._rig.lacks and wanted is not None
         form = Form(self._rig, chat, logprobs)
         if body.get("stream"):
@@ -625,9 +638,10 @@ class Server:
         choices = [form.choice(index, sample) for index, sample in enumerate(samples)]
         return await self._finish(request, {**head, "choices": choices, **usage})
 
-    def _usage(self, wish: Wish, tokens: int) -> dict[str, Any]:
+    def _usage(self, wish: Wish, lengths: Sequence[int]) -> dict[str, Any]:
         """Count what was read and generated; the answer's part that says so."""
-        self._seen.tokens += tokens
+        self._seen.tokens += sum(lengths)
+        tokens = sum(lengths[:1] if self._rig.llama else lengths)
         self._seen.prompt_tokens += wish.prompt_tokens
         self._seen.cached_tokens += wish.cached
         if "usage" in self._rig.lacks:
@@ -840,7 +854,7 @@ def main() -> None:
             parser.add_argument(flag, nargs="+", choices=LACKS)
         elif setting.name == "faults":
             parser.add_argument(flag, nargs="+", metavar="NAME=SHARE", type=_fault)
-        elif setting.name == "cache":
+        elif isinstance(setting.default, bool):
             parser.add_argument(flag, action="store_true", default=None)
         else:
             parser.add_argument(flag, type=type(setting.default))

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whorl import journal as journals
-from whorl.ask import Ask, Engine, Failure, Prompt, Replies, Reply, digest
+from whorl.ask import Ask, Engine, Failure, Prompt, Replies, Reply, digest, made
 from whorl.budget import Usage
 from whorl.engines.function import Function
 from whorl.errors import UserError
@@ -147,13 +147,35 @@ def test_a_value_that_is_not_a_number_is_a_failure(tmp_path: Path) -> None:
             assert isinstance(answer, Failure)
 
 
-def test_too_few_recorded_replies_are_asked_for_again(tmp_path: Path) -> None:
-    with Journal(tmp_path / "j.db") as journal:
-        ask = Ask(Prompt("", "q"), n=2)
-        collect(journal.wrap(Function(lambda _: (Reply("only one"),))), [ask])
-        (answer,) = collect(journal.wrap(Function(lambda _: (Reply("1"), Reply("2")))), [ask])
-        assert answer == (Reply("1"), Reply("2"))
-        assert journal.recall(bytes.fromhex(digest(ask))) == answer
+class _Stingy(Function):
+    """Makes one sample of every ask; of an ask for more it fails with that."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda ask: (Reply(str(ask.seed), tokens=3),))
+        self.asked: list[tuple[int, int]] = []
+
+    def submit(self, ticket: int, ask: Ask) -> None:
+        self.asked.append((ask.n, ask.seed))
+        super().submit(ticket, ask)
+
+    def poll(self, timeout: float) -> Sequence[tuple[int, Replies | Failure]]:
+        wanted = self.asked[-1][0] if self.asked else 1
+        return [
+            (ticket, Failure("no more", made(answer)) if wanted > 1 else answer)
+            for ticket, answer in super().poll(timeout)
+        ]
+
+
+def test_of_an_ask_that_failed_only_what_is_missing_is_asked_again(tmp_path: Path) -> None:
+    ask, engine, answers = Ask(Prompt("", "q"), n=3, seed=100), _Stingy(), []
+    for _ in range(4):
+        with Journal(tmp_path / "j.db") as journal:
+            answers += collect(journal.wrap(engine), [ask])
+            assert dict(journal.usage())["policy"].sampled == 3 * min(3, len(answers))
+    assert [isinstance(answer, Failure) for answer in answers] == [True, True, False, False]
+    assert engine.asked == [(3, 100), (2, 103), (1, 106)]  # each under seeds of its own
+    assert answers[2] == answers[3]
+    assert [reply.text for reply in made(answers[3])] == ["100", "103", "106"]
 
 
 class _Watched(Function):

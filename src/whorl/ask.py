@@ -83,15 +83,26 @@ class Reply:
     cached_tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """An ask that could not be answered, and why, in one line."""
-
-    error: str
-
-
 Replies = tuple[Reply, ...]
 """The `Ask.n` replies to one ask."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An ask that could not be answered, and why, in one line.
+
+    made: those of its samples that were made all the same. They are paid for, so they are counted
+        and recorded, and the next time only the others are asked for.
+    """
+
+    error: str
+    made: Replies = ()
+
+
+def made(answer: Replies | Failure) -> Replies:
+    """The samples in an answer, be they all or some."""
+    return answer.made if isinstance(answer, Failure) else answer
+
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
-from whorl.ask import Ask, Engine, Failure, Moves, Replies, T
+from whorl.ask import Ask, Engine, Failure, Moves, Replies, T, made
 
 SPENT = Failure("the budget is spent")
 """The answer to an ask that was not passed on; `drive` suspends the search that gets it."""
@@ -287,8 +287,8 @@ class _Paid:
             role = self._roles.pop(ticket, None)
             if role is not None:
                 self._purse._in_flight -= 1
-                if not isinstance(answer, Failure):
-                    self._purse.spent.pay(role, answer)
+                if replies := made(answer):
+                    self._purse.spent.pay(role, replies)
         return [*refused, *answers]
 
     def close(self) -> None:

@@ -7,13 +7,14 @@ comes to where it was.
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from whorl.ask import Ask, Engine, Failure, Replies, Reply, digest
+from whorl.ask import Ask, Engine, Failure, Replies, Reply, digest, made
 from whorl.budget import Usage
 from whorl.errors import UserError
 
@@ -54,7 +55,8 @@ class Journal:
     """An SQLite file with one row per ask that was answered. For one process and one thread.
 
     An ask is known by its `digest`, which does not name the model: asks of different models under
-    one role need different journals.
+    one role need different journals. It is answered as a whole; where only some of its samples
+    could be made those are kept, and the next time the others are asked for.
 
     asked: asks passed on to an engine by this process.
     recalled: asks answered without one, from the record or by an equal ask in flight.
@@ -180,7 +182,7 @@ class _Recorded:
         self._journal = journal
         self._engine = engine
         self._known: list[tuple[int, Replies]] = []
-        self._asked: dict[int, tuple[bytes, Ask]] = {}
+        self._asked: dict[int, tuple[bytes, Ask, Replies]] = {}  # with the samples on record
         self._sharing: dict[bytes, list[int]] = {}  # tickets that one answer will settle
 
     def submit(self, ticket: int, ask: Ask) -> None:
@@ -189,15 +191,15 @@ class _Recorded:
             self._journal.recalled += 1
             self._sharing[name].append(ticket)
             return
-        replies = self._journal.recall(name)
-        if len(replies) >= ask.n:
+        known = self._journal.recall(name)
+        if len(known) >= ask.n:
             self._journal.recalled += 1
-            self._known.append((ticket, replies))
+            self._known.append((ticket, known))
             return
         self._journal.asked += 1
-        self._asked[ticket] = name, ask
+        self._asked[ticket] = name, ask, known
         self._sharing[name] = [ticket]
-        self._engine.submit(ticket, ask)
+        self._engine.submit(ticket, _rest(ask, len(known)))
 
     def poll(self, timeout: float) -> Sequence[tuple[int, Replies | Failure]]:
         answers: list[tuple[int, Replies | Failure]] = [*self._known]
@@ -206,12 +208,13 @@ class _Recorded:
             return answers
         fresh: list[_Answer] = []
         for ticket, answer in self._engine.poll(0.0 if answers else timeout):
-            name, ask = self._asked.pop(ticket)
-            if not isinstance(answer, Failure):
-                answer = _recordable(answer)
-            if not isinstance(answer, Failure):
-                fresh.append((name, ask.role, answer))
-            answers += [(sharer, answer) for sharer in self._sharing.pop(name)]
+            name, ask, known = self._asked.pop(ticket)
+            answer = _recordable(answer)
+            replies = known + made(answer)
+            if len(replies) > len(known):
+                fresh.append((name, ask.role, replies))
+            whole = answer if isinstance(answer, Failure) else replies
+            answers += [(sharer, whole) for sharer in self._sharing.pop(name)]
         if fresh:
             self._journal.record(fresh)
         return answers
@@ -220,12 +223,18 @@ class _Recorded:
         self._engine.close()
 
 
-def _recordable(replies: Replies) -> Replies | Failure:
+def _rest(ask: Ask, known: int) -> Ask:
+    """What is missing of an ask, under seeds that none of its `known` samples can have had: n
+    seeds stand behind an ask, and what is missing now is less than what was missing before."""
+    return replace(ask, n=ask.n - known, seed=ask.seed + ask.n * known) if known else ask
+
+
+def _recordable(answer: Replies | Failure) -> Replies | Failure:
     """SQLite keeps NaN as NULL, and then the replay would not be what the search has seen."""
-    for reply in replies:
+    for reply in made(answer):
         if reply.value != reply.value or reply.logprob != reply.logprob:
             return Failure("the engine answered with a value that is not a number")
-    return replies
+    return answer
 
 
 def _row(answer: _Answer) -> tuple[bytes, str, bytes, int, int, int]:

@@ -96,8 +96,12 @@ def test_a_run_stops_at_its_budget_and_says_what_failed(typed, tmp_path: Path) -
     assert [json.loads(line)["trees"] for line in rounds] == [3, 3]
     told = [line for line in second.stderr.splitlines() if "searches failed" in line]
     assert second.stderr.count("failed: long#: policy: prompt has ") == 2
-    assert told[1] == "1 searches failed. They were left out."
-    _, _, command = told[0].partition("They were left out. To grow their trees after all: whorl ")
-    again = typed(*shlex.split(command))
+    assert [line.partition(". To grow ")[0] for line in told] == [
+        "1 searches failed. They were left out of round-1",
+        "1 searches failed. They were left out of round-2",
+    ]
+    command = shlex.split(told[1].partition("after all: whorl ")[2])
+    assert typed(*command).exit_code == 3  # for there is nothing left of the budget
+    again = typed(*command, "--set", "budget.requests=7")
     assert again.exit_code == 1, again.output
-    assert "3/4 done, 3 of them before, 1 failed" in again.stderr
+    assert again.stderr.count("3/4 done, 3 of them before, 1 failed") == 2

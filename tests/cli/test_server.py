@@ -8,6 +8,7 @@ import pytest
 from typer.testing import Result
 
 from whorl.data.problems import write_problems
+from whorl.data.synthetic import problems
 from whorl.models import POLICY
 from whorl.problem import Problem
 
@@ -102,3 +103,45 @@ def test_a_served_policy_is_trained_from_the_folder_of_its_weights(
     checkpoint = tmp_path / "run" / "round-1" / "checkpoint"
     assert (checkpoint / "model.safetensors").exists()
     assert "ended by" in whorl("probe", f"local:{checkpoint}").stderr
+
+
+def test_searches_that_fail_in_any_round_are_tried_again_by_the_command_that_is_said(
+    whorl: Whorl,
+    rig_server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Critic and reviser are behind a server, so later rounds fail as well. With problems held out
+    and a policy of its own in each round, `whorl grow` could not do the same."""
+    monkeypatch.setattr("whorl.engines.server.transport._TRIES", 1)
+    write_problems(tmp_path / "problems.jsonl", problems("pool", 12, seed=0, levels=[1]))
+    file, run = tmp_path / "run.toml", tmp_path / "run"
+
+    def played(faults: dict[str, float], *more: str) -> Result:
+        helper = f"server:{rig_server(faults=faults, seed=6)}?tokenizer={POLICY}&model=rig"
+        file.write_text(
+            f'run = "{run}"\nproblems = "{tmp_path / "problems.jsonl"}"\nrounds = 2\n'
+            f'patience = 2\nholdout = 0.3\ntrain.epochs = 1\nrecipe.name = "sigma"\n'
+            "recipe.uct.simulations = 2\n[engines]\nprocesses = 0\n"
+            f'policy = "local:{POLICY}"\ncritic = "{helper}"\nreviser = "{helper}"\n'
+        )
+        monkeypatch.setattr("sys.argv", ["whorl", "run", str(file), *more])
+        return whorl("run", file, *more)
+
+    def missing() -> list[int]:
+        trees = [run / f"round-{number}" / "trees.jsonl" for number in (1, 2)]
+        held = len((run / "held-out.jsonl").read_text().splitlines())
+        return [2 * (12 - held) - len(path.read_text().splitlines()) for path in trees]
+
+    first = played({"500": 0.3})
+    assert first.exit_code == 1, first.output
+    assert min(missing()) > 0
+    models = [(run / f"round-{n}" / "checkpoint" / "model.safetensors") for n in (1, 2)]
+    before = [path.read_bytes() for path in models]
+    command = f"To grow their trees after all: whorl run {file} --retry"
+    assert first.stderr.count(command) == 2
+    again = played({}, "--retry")
+    assert again.exit_code == 0, again.output
+    assert missing() == [0, 0]
+    assert [path.read_bytes() for path in models] == before
+    assert played({}).exit_code == 0

@@ -1,6 +1,5 @@
 """What a run is going to do, and what it must not be mixed with."""
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import typer
 
 from whorl import settings
-from whorl.budget import Budget, Limits
+from whorl.budget import Limits
 from whorl.cli.guard import SPENT, repeated
 from whorl.data.content import content, model_content
 from whorl.grow import check
@@ -69,27 +68,6 @@ def tell_failures(path: Path, failures: Mapping[str, str], again: str) -> None:
     more = len(failures) - SHOWN
     rest = f"; {more:,} more are listed in {path}" if more > 0 else ""
     typer.echo(f"{len(failures):,} searches failed{rest}. {again}", err=True)
-
-
-def grow_command(run: Run, folder: Path) -> str:
-    """The command that grows in `folder` what the first round of `run` grows there."""
-    name = settings.name_of(run.recipe)
-    usual, said = (
-        dict(settings.flat(settings.say(recipe) | {"budget": settings.say(budget)}))
-        for recipe, budget in (
-            (settings.read_recipe({"name": name}), Budget()),
-            (run.recipe, run.budget),
-        )
-    )
-    changed = [f"{key}={value}" for key, value in said.items() if value != usual.get(key)]
-    parts = ["whorl", "grow", "--recipe", name, "--problems", str(run.problems)]
-    parts += ["--run", str(folder), "--seed", str(run.seed)]
-    parts += [part for role, spec in run.engines.named().items() for part in (f"--{role}", spec)]
-    parts += [part for change in changed for part in ("--set", change)]
-    parts += ["--limit", str(run.limit)] if run.limit else []
-    parts += ["--skip-bad"] if run.skip_bad else []
-    parts += ["--width", str(run.width), "--processes", str(run.engines.processes)]
-    return shlex.join(parts)
 
 
 def tell_missing(grown: Grown) -> None:

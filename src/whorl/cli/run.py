@@ -17,6 +17,9 @@ EXAMPLES = (
 def run(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Run file.", show_default=False)],
     overrides: options.Overrides = None,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Try searches that failed again, in every round.")
+    ] = False,
     dry_run: options.DryRun = False,
 ) -> None:
     """Play the whole loop of a run file: grow, harvest, train, evaluate.
@@ -49,13 +52,16 @@ def run(
 
     metrics.jsonl gets a line per round. --dry-run lists every setting there
     is. What is complete is not done again: after a crash or Ctrl-C the same
-    command goes on where it stopped. Paths are relative to the folder in
-    which the command is given.
+    command goes on where it stopped. A search that fails is left out and listed
+    at the end; --retry grows its tree after all, and what was learned stays as
+    it is. Paths are relative to the folder in which the command is given.
     """
     from whorl import __version__, settings
     from whorl.cli.display import Display
-    from whorl.cli.guard import FAILED
-    from whorl.cli.plan import describe, grow_command, learned_from, tell_failures, tell_missing
+    from whorl.cli.guard import FAILED, repeated
+    from whorl.cli.plan import describe, learned_from, tell_failures, tell_missing
+    from whorl.cli.retry import left_out, place
+    from whorl.cli.retry import retry as try_again
     from whorl.cli.summary import summary
     from whorl.cli.table import print_rounds
     from whorl.data.contamination import check_apart
@@ -86,15 +92,16 @@ def run(
             )
             return tell_missing(unfinished.grown)
         display.wrote(folder.metrics, f"{len(rounds)} rounds")
+        if retry:
+            try_again(folder, chosen, prepared, rounds, display)
     page = folder.path / "report.html"
     write_report(page, summary(folder))
     display.wrote(page, "report")
     print_rounds([metrics(played) for played in rounds])
-    for played in rounds:
-        path = folder.path / f"round-{played.number}"
-        again = "They were left out."
-        if played.number == 1 and not chosen.patience:  # for which `whorl grow` does the same
-            again += f" To grow their trees after all: {grow_command(chosen, path)}"
-        tell_failures(path / "failures.jsonl", played.grown.failures, again)
-    if any(played.grown.failures for played in rounds):
+    again = repeated() if retry else f"{repeated()} --retry"
+    failed = {(path := place(folder, played)): left_out(path, played) for played in rounds}
+    for path, failures in failed.items():
+        told = f"They were left out of {path.name}. To grow their trees after all: {again}"
+        tell_failures(path / "failures.jsonl", failures, told)
+    if any(failed.values()):
         raise typer.Exit(FAILED)

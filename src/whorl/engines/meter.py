@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from whorl.ask import Ask, Engine, Failure, Replies
+from whorl.ask import Ask, Engine, Failure, Replies, made
 
 
 class Meter:
@@ -45,11 +45,11 @@ class Meter:
                 self.failed += 1
             else:
                 self.answered += 1
-                self.samples += len(answer)
-                for reply in answer:
-                    self.tokens += reply.tokens
-                    self.prompt_tokens += reply.prompt_tokens
-                    self.cached_tokens += reply.cached_tokens
+            for reply in made(answer):
+                self.samples += 1
+                self.tokens += reply.tokens
+                self.prompt_tokens += reply.prompt_tokens
+                self.cached_tokens += reply.cached_tokens
         return answers
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ import pytest
 from tests.engines.server.conftest import SOLVE, STEP, Opened, answer, answers
 
 from whorl.ask import Ask, Failure, Prompt
+from whorl.chat import Chat
 from whorl.errors import UserError
 from whorl.models import POLICY
 
@@ -66,6 +67,30 @@ def test_a_step_is_the_same_whatever_a_server_lacks(
     assert len(replies) == 3
     assert all("\n\n" not in reply.text for reply in replies)
     assert all(0 < reply.tokens < 64 for reply in replies)
+
+
+def test_a_server_that_speaks_as_llama_cpp_does(
+    rig_server: Server, opened: Opened, caplog: pytest.LogCaptureFixture
+) -> None:
+    usual = opened(rig_server(tokenizer=str(POLICY)))
+    engine = opened(rig_server(tokenizer=str(POLICY), llama=True, slots=4))
+    found = table(caplog)
+    assert found["several at once"] == "up to 4"
+    assert found["stop strings"] == "yes, of one sample at a time"
+    assert found["log-probabilities"] == "yes"
+    greedy = replace(STEP, n=1, temperature=0.0)  # elsewhere n and seeds make other samples
+    assert answer(engine, greedy)[0].text == answer(usual, greedy)[0].text
+    steps = answer(engine, replace(STEP, n=12))
+    assert {reply.finished for reply in steps} == {"stop", "eos"}  # as these seeds have it
+    assert all((reply.logprob is None) == (reply.finished == "stop") for reply in steps)
+    alone = [answer(engine, replace(STEP, n=1, seed=STEP.seed + number)) for number in range(12)]
+    assert [one for (one,) in alone] == list(steps)
+    many = answer(engine, replace(WHOLE, n=10))
+    read = Chat.load(POLICY).tokenizer
+    lengths = [len(read(reply.text)["input_ids"]) + 1 for reply in many]
+    assert [reply.tokens for reply in many] == lengths
+    assert len(set(lengths)) > 1
+    assert all(reply.logprob is not None for reply in many)
 
 
 @pytest.mark.parametrize("lack", ["stop_reason", "stop"])

@@ -1,6 +1,10 @@
 """A search over servers: what goes wrong on the way leaves no trace in the trees."""
 
+import json
+import sqlite3
 from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -8,9 +12,10 @@ from tests.engines.server.conftest import Opened
 
 from whorl.ask import Engine
 from whorl.data.synthetic import problems
-from whorl.drive import drive
+from whorl.drive import Finished, drive
 from whorl.engines.judge import Judges
 from whorl.engines.server import transport
+from whorl.journal import Journal
 from whorl.models import POLICY
 from whorl.recipes.sigma import Sigma
 from whorl.search import Uct
@@ -20,16 +25,21 @@ Server = Callable[..., str]
 RECIPE = Sigma(uct=Uct(simulations=4))
 
 
-def grown(engines: Mapping[str, Engine], count: int) -> dict[str, Tree]:
-    """SIGMA's trees for some problems, by key."""
+def searched(engines: Mapping[str, Engine], count: int) -> list[Finished[Tree]]:
+    """SIGMA's searches of some problems, as they ended."""
     judges = Judges()
     try:
         searches = (
             (problem.id, RECIPE.grow(problem)) for problem in problems("pool", count, seed=0)
         )
-        found = list(drive(searches, {**engines, "judge": judges}, width=count))
+        return list(drive(searches, {**engines, "judge": judges}, width=count))
     finally:
         judges.close()
+
+
+def grown(engines: Mapping[str, Engine], count: int) -> dict[str, Tree]:
+    """The trees of searches of which none may fail, by key."""
+    found = searched(engines, count)
     errors = [one.error for one in found if one.error]
     assert not errors, errors[0]
     return {one.key: one.result for one in found if one.result}
@@ -61,3 +71,30 @@ def test_faults_change_no_tree_and_every_sample_is_in_one(
             assert sampled == kept
     assert trees[0] == trees[1]
     assert len(trees[0]) == 8
+
+
+def test_what_a_failed_ask_has_brought_is_not_asked_for_again(
+    rig_server: Server,
+    opened: Opened,
+    rig: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Over a server that sends a sample at a time, of which some requests fail for good."""
+    monkeypatch.setattr(transport, "_PAUSE", 0.01)
+    monkeypatch.setattr(transport, "_TRIES", 1)
+    sampled, failed = 0, []
+    for faults in ({"500": 0.1}, {}):
+        url = rig_server(tokenizer=str(POLICY), lacks=["n"], faults=faults, seed=4)
+        engine = opened(url)
+        before = rig.stats(url)["samples"]
+        with Journal(tmp_path / "journal.db") as journal:
+            helper = journal.wrap(engine)
+            found = searched({"policy": helper, "critic": helper, "reviser": helper}, 8)
+        sampled += rig.stats(url)["samples"] - before
+        failed.append(sum(one.error is not None for one in found))
+        with closing(sqlite3.connect(tmp_path / "journal.db")) as file:
+            rows = file.execute("SELECT replies FROM answer WHERE role != 'judge'")
+            replies = [reply for (text,) in rows for reply in json.loads(text)]
+        assert sum(tokens > 0 for _, _, tokens, *_ in replies) == sampled
+    assert failed[0] > 0 == failed[1]

@@ -154,6 +154,26 @@ def test_when_all_servers_are_lost_the_run_ends_and_says_how_to_go_on(
             engine.poll(0.1)
 
 
+def test_what_came_before_all_servers_were_lost_is_handed_over_first(
+    opened: Opened, rig: ModuleType
+) -> None:
+    """An ask of a thousand requests, of which so many are answered that some are when it ends."""
+    with rig.running(rig.Rig(tokenizer=str(POLICY), lacks=["n"], latency=0.02)) as url:
+        engine = opened(url, patience=0.1)
+        asked = rig.stats(url)["requests"]
+        engine.submit(0, replace(STEP, n=1000))
+        end = time.monotonic() + 20
+        while rig.stats(url)["requests"] - asked < 100:
+            assert not engine.poll(0.01) and time.monotonic() < end
+    found: list[tuple[int, Replies | Failure]] = []
+    with pytest.raises(UserError, match="start the server, then repeat"):
+        while time.monotonic() < end:
+            found += engine.poll(0.1)
+    ((_, failure),) = found
+    assert isinstance(failure, Failure)
+    assert 0 < len(failure.made) < 1000
+
+
 def test_errors_are_one_line_without_the_key() -> None:
     async def check() -> str:
         address = transport.Address(("http://host/v1",))

@@ -8,15 +8,15 @@ from typing import Any, TypeAlias, TypeVar
 
 from whorl.ask import Ask, Failure, Replies
 from whorl.engines.server.address import Address
-from whorl.engines.server.transport import RefusedError, Transport
+from whorl.engines.server.transport import LostError, RefusedError, Transport
 
 T = TypeVar("T")
 
-Answer: TypeAlias = Callable[[Ask], Awaitable[Replies]]
+Answer: TypeAlias = Callable[[Ask], Awaitable[Replies | Failure]]
 """Answers one ask. Raises `RefusedError` if it has no answer, `LostError` if nothing will have."""
 
 
-_Settled: TypeAlias = tuple[int, Replies | Failure | Exception]
+_Settled: TypeAlias = tuple[int, Replies | Failure]
 
 _GATHER = 0.001
 """Seconds in which answers are gathered for the caller: threads that hand over one at a time spend
@@ -27,7 +27,8 @@ class Background:
     """Answers asks by `begin(transport)`, which is awaited once, at the start.
 
     The search goes on in the caller's thread while requests are under way. Raises what `begin`
-    raises.
+    raises. When no ask will be answered any more, `poll` says so by raising why, after it has
+    handed over whatever else was under way: that is paid for.
     """
 
     def __init__(
@@ -40,6 +41,9 @@ class Background:
         self._settled: list[_Settled] = []
         self._answers: SimpleQueue[list[_Settled]] = SimpleQueue()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._open = 0  # asks under way
+        self._fault: Exception | None = None  # why no more are begun
+        self._over = False  # and all that were under way are handed over
         self._transport: Transport | None = None
         try:
             secret = address.secret()
@@ -56,13 +60,16 @@ class Background:
         if self._unsent:
             asks, self._unsent = self._unsent, []
             self._loop.call_soon_threadsafe(self._start, asks)
+        over = self._over  # looked at first: what there was before it is in the queue
         settled: list[_Settled] = []
         try:
-            settled = self._answers.get(timeout > 0, timeout or None)
+            settled = self._answers.get(timeout > 0 and not over, timeout or None)
             while True:
                 settled += self._answers.get_nowait()
         except Empty:
-            return [_raised(one) for one in settled]
+            if over and not settled and self._fault is not None:
+                raise self._fault from None
+            return settled
 
     def close(self) -> None:
         if self._thread.is_alive():
@@ -72,26 +79,35 @@ class Background:
         self._loop.close()
 
     def _start(self, asks: Sequence[tuple[int, Ask]]) -> None:
+        if self._fault is not None:
+            return
         for ticket, ask in asks:
+            self._open += 1
             task = self._loop.create_task(self._settle(ticket, ask))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     async def _settle(self, ticket: int, ask: Ask) -> None:
-        answer: Replies | Failure | Exception
+        settled: list[_Settled] = []
         try:
-            answer = await self._answer(ask)
+            settled.append((ticket, await self._answer(ask)))
         except RefusedError as error:
-            answer = Failure(str(error))
-        except Exception as error:  # `LostError`, or a fault of ours: the caller's to raise
-            answer = error
+            settled.append((ticket, Failure(str(error))))
+        except LostError as error:
+            self._fault = error
+            if error.made:
+                settled.append((ticket, Failure(str(error), error.made)))
+        except Exception as error:  # a fault of ours
+            self._fault = error
+        self._open -= 1
         if not self._settled:
             self._loop.call_later(_GATHER, self._hand_over)
-        self._settled.append((ticket, answer))
+        self._settled += settled
 
     def _hand_over(self) -> None:
         settled, self._settled = self._settled, []
         self._answers.put(settled)
+        self._over = self._fault is not None and not self._open
 
     async def _stop(self) -> None:
         for task in self._tasks:
@@ -102,13 +118,6 @@ class Background:
 
     def _wait(self, doing: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(doing, self._loop).result()
-
-
-def _raised(settled: _Settled) -> tuple[int, Replies | Failure]:
-    ticket, answer = settled
-    if isinstance(answer, Exception):
-        raise answer
-    return ticket, answer
 
 
 async def _made(address: Address, secret: str) -> Transport:

@@ -3,24 +3,30 @@
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
+from itertools import product
 from typing import Any, TypeAlias
 
 from whorl.ask import Ask, Prompt
 from whorl.chat import Chat
 from whorl.engines.server.transport import RefusedError, Transport
-from whorl.engines.server.wire import Abilities, Wire, messages
+from whorl.engines.server.wire import Abilities, Wire, choices_of, messages, stopped_by
 from whorl.errors import UserError
 
 _PROMPT = Prompt("", "Count from one to twenty, each number on its own.", "one two three four five")
 _BARE = replace(_PROMPT, prefix="")
 _TOKENS = 16
 _HOT = 1.8  # a temperature at which hardly any model says the same thrice
+_COLD = 1e-3  # one at which all say the same, though it is sampled
+_MOST = 128  # samples of one request that are tried
 _SHOWN = 5  # names of models
 
 _EXACT: Mapping[str, object] = {"add_special_tokens": False}
 _UNTOUCHED: Mapping[str, object] = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
 """What vLLM, SGLang and llama.cpp would otherwise set by the model's folder or by their own taste:
 training has to know the distribution that was sampled from."""
+_LLAMA: Mapping[str, object] = {"samplers": ["temperature", "top_p"], "verbose": True}
+"""llama.cpp cuts the nucleus before it heeds the temperature, unless it is told the order, and says
+what ended a sample only if it is to be verbose."""
 
 _Answer: TypeAlias = Callable[[Ask], Awaitable[dict[str, Any]]]
 
@@ -68,55 +74,62 @@ async def probe(transport: Transport, url: str, model: Served, chat: Chat | None
     greedy = Ask(_PROMPT if abilities.continues else _BARE, max_tokens=_TOKENS, temperature=0.0)
 
     async def answer(ask: Ask) -> dict[str, Any]:
-        (request,) = Wire(model.name, abilities, chat).requests(ask)
+        able = replace(abilities, several=ask.n, tells_stop=ask.n)
+        (request,) = Wire(model.name, able, chat).requests(ask)
         return await asked.post(request.path, **request.body)
 
-    for seeds, logprobs in ((True, True), (True, False), (False, True), (False, False)):
+    for seeds, logprobs in product((True, False), (0, 1, None)):
         abilities = replace(abilities, seeds=seeds, logprobs=logprobs)
         try:
             plain = await answer(greedy)
-            break
         except RefusedError as error:
             trouble = error
+            continue
+        if logprobs is None or _choice(plain).get("logprobs"):
+            break
     else:
         raise UserError(f"{trouble}; the server answers no request of ours")
-    abilities = replace(
-        abilities, logprobs=bool(_choice(plain).get("logprobs")), usage="usage" in plain
-    )
+    abilities = replace(abilities, usage="usage" in plain)
+    several = await _several(answer, replace(greedy, temperature=_HOT, max_tokens=1))
     return replace(
         abilities,
         samples=await _samples(answer, replace(greedy, temperature=_HOT)),
-        several=await _several(answer, replace(greedy, n=2, temperature=_HOT)),
-        tells_stop=await _tells_stop(answer, greedy, _text(plain)),
+        several=several,
+        tells_stop=await _tells_stop(answer, replace(greedy, temperature=_COLD), plain, several),
     )
 
 
 async def _samples(answer: _Answer, ask: Ask) -> bool:
-    """Whether it says different things at a high temperature."""
-    said = set()
+    """Whether it says different things at a high temperature, as far as it answers."""
+    said = []
     for seed in range(1, 4):
         with suppress(RefusedError):
-            said.add(_text(await answer(replace(ask, seed=seed))))
-    return len(said) > 1
+            said.append(_text(await answer(replace(ask, seed=seed))))
+    return len(said) < 2 or len(set(said)) > 1
 
 
-async def _several(answer: _Answer, ask: Ask) -> bool:
-    try:
-        return len((await answer(ask))["choices"]) == ask.n
-    except RefusedError:
-        return False
+async def _several(answer: _Answer, ask: Ask) -> int:
+    """How many samples a request may bring: some servers have as many slots and refuse more."""
+    n = _MOST
+    while n > 1:
+        try:
+            return len(choices_of(await answer(replace(ask, n=n))))
+        except RefusedError:
+            n //= 2
+    return 1
 
 
-async def _tells_stop(answer: _Answer, ask: Ask, text: str) -> bool:
-    """Whether it names the stop string, a piece of what it says without one."""
+async def _tells_stop(answer: _Answer, ask: Ask, plain: Mapping[str, Any], several: int) -> int:
+    """Of how many samples it names the stop string, which is a piece of what it says without."""
+    text = _text(plain)
     piece = text[len(text) // 2 : len(text) // 2 + 2]
-    if not piece:
-        return False
-    try:
-        choice = _choice(await answer(replace(ask, stop=(piece,))))
-    except RefusedError:
-        return False
-    return piece in (choice.get("stop_reason"), choice.get("matched_stop"))
+    for n, told in ((2, several), (1, 1)):
+        if piece and n <= several:
+            with suppress(RefusedError):
+                choices = choices_of(await answer(replace(ask, stop=(piece,), n=n)))
+                if len(choices) == n and all(stopped_by(choice) == piece for choice in choices):
+                    return told
+    return 0
 
 
 def table(abilities: Abilities) -> list[tuple[str, str]]:
@@ -131,13 +144,25 @@ def table(abilities: Abilities) -> list[tuple[str, str]]:
         ("prompts", routes[abilities.route]),
         ("a prefix is continued", "yes" if abilities.continues else "no: only whole solutions"),
         ("samples", "yes" if abilities.samples else "no: it says the same at any temperature"),
-        ("several at once", "yes" if abilities.several else "no: a request for each"),
-        ("stop strings", "yes" if abilities.tells_stop else "not told: read as a stream and cut"),
+        ("several at once", _many(abilities.several)),
+        ("stop strings", _stops(abilities)),
         ("seeds", "yes" if abilities.seeds else "refused: samples cannot be repeated"),
-        ("log-probabilities", "yes" if abilities.logprobs else "no"),
+        ("log-probabilities", "no" if abilities.logprobs is None else "yes"),
         ("tokens are counted", "by the server" if abilities.usage else "here"),
         ("context", context),
     ]
+
+
+def _many(several: int) -> str:
+    if several < 2:
+        return "no: a request for each"
+    return "yes" if several == _MOST else f"up to {several}"
+
+
+def _stops(abilities: Abilities) -> str:
+    if not abilities.tells_stop:
+        return "not told: read as a stream and cut"
+    return "yes" if abilities.tells_stop == abilities.several else "yes, of one sample at a time"
 
 
 def differences(one: Abilities, other: Abilities) -> list[str]:
@@ -168,7 +193,7 @@ async def _completions(asked: _Asked, chat: Chat) -> Abilities | None:
         try:
             by_ids = await asked.post("/completions", prompt=ids, **extra)
             if _prompt_tokens(by_ids) == len(ids):
-                return Abilities("ids", extra)
+                return Abilities("ids", await _verbose(asked, ids, extra))
         except RefusedError:
             pass
         try:
@@ -177,7 +202,7 @@ async def _completions(asked: _Asked, chat: Chat) -> Abilities | None:
             continue
         counted = _prompt_tokens(by_text)
         if counted in (None, len(ids)):
-            return Abilities("text", extra)
+            return Abilities("text", await _verbose(asked, text, extra))
         if not extra:
             bos = str(chat.tokenizer.bos_token)
             if counted == len(ids) + 1 and text.startswith(bos):
@@ -187,6 +212,17 @@ async def _completions(asked: _Asked, chat: Chat) -> Abilities | None:
                 "its own, or tokenizer=FOLDER is not that of its model"
             )
     return None
+
+
+async def _verbose(
+    asked: _Asked, prompt: object, extra: Mapping[str, object]
+) -> Mapping[str, object]:
+    """`extra`, and llama.cpp's own fields if they mean something to the server."""
+    with suppress(RefusedError):
+        said = await asked.post("/completions", prompt=prompt, **extra, **_LLAMA)
+        if "__verbose" in said:
+            return {**extra, **_LLAMA}
+    return extra
 
 
 async def _conversation(asked: _Asked) -> Abilities:
@@ -217,8 +253,8 @@ def _prompt_tokens(said: Mapping[str, Any]) -> int | None:
 
 
 def _choice(said: Any) -> dict[str, Any]:
-    choices = said.get("choices") if isinstance(said, dict) else None
-    first = choices[0] if isinstance(choices, list) and choices else None
+    choices = choices_of(said)
+    first = choices[0] if choices else None
     return first if isinstance(first, dict) else {}
 
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from whorl.ask import Ask, Replies
+from whorl.ask import Ask, Failure, Replies
 from whorl.chat import Chat
 from whorl.engines.affinity import question
 from whorl.engines.server.background import Answer
 from whorl.engines.server.probe import differences, probe, served, table
 from whorl.engines.server.tokenizer import load_chat
-from whorl.engines.server.transport import Transport
+from whorl.engines.server.transport import LostError, RefusedError, Transport
 from whorl.engines.server.wire import Abilities, Request, Wire
 from whorl.errors import UserError
 
@@ -44,8 +44,9 @@ async def begin(transport: Transport) -> Answer:
     return partial(answer, transport, Wire(model, abilities[0], chat))
 
 
-async def answer(transport: Transport, wire: Wire, ask: Ask) -> Replies:
-    """An ask's `n` replies, of as many requests as that takes."""
+async def answer(transport: Transport, wire: Wire, ask: Ask) -> Replies | Failure:
+    """An ask's `n` replies, of as many requests as that takes. If one of them is refused for good,
+    the others are awaited and what they brought is handed over with the failure."""
     requests = wire.requests(ask)
     home = question(ask.prompt)
 
@@ -55,7 +56,16 @@ async def answer(transport: Transport, wire: Wire, ask: Ask) -> Replies:
     if len(requests) == 1:
         replies = await post(requests[0])
     else:
-        replies = sum(await asyncio.gather(*map(post, requests)), ())
+        said = await asyncio.gather(*map(post, requests), return_exceptions=True)
+        replies = sum((one for one in said if isinstance(one, tuple)), ())
+        for error in said:
+            if isinstance(error, LostError):
+                error.made = replies
+            if isinstance(error, BaseException) and not isinstance(error, RefusedError):
+                raise error
+        for error in said:
+            if isinstance(error, RefusedError):
+                return Failure(str(error), replies)
     if len(replies) < ask.n:  # greedy: sampled once
         again = replace(replies[0], tokens=0, prompt_tokens=0, cached_tokens=0)
         replies += (again,) * (ask.n - 1)

@@ -11,6 +11,7 @@ from urllib.request import getproxies
 
 import aiohttp
 
+from whorl.ask import Replies
 from whorl.engines import affinity
 from whorl.engines.server.address import Address
 from whorl.engines.server.window import Window
@@ -36,7 +37,12 @@ class RefusedError(Exception):
 
 
 class LostError(UserError):
-    """No endpoint has been in reach for longer than the address's patience."""
+    """No endpoint has been in reach for longer than the address's patience.
+
+    made: samples of an ask that came before that.
+    """
+
+    made: Replies = ()
 
 
 @dataclass(slots=True, eq=False)

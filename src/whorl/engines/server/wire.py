@@ -21,10 +21,12 @@ class Abilities:
     extra: fields of the body that make it continue just that; of messages, those with a prefix.
     adds_bos: it puts the token that begins a text before a prompt itself.
     continues: a prefix of the assistant's turn is continued.
-    samples: it heeds the temperature. several: one request brings as many samples as it asks for.
-    tells_stop: it says whether a stop string or the end of the turn ended a sample. One that does
-        not is read as a stream, which is cut off at the stop string.
-    seeds: it takes one. logprobs, usage: it gives them.
+    samples: it heeds the temperature. several: so many samples one request may bring.
+    tells_stop: of so many samples of a request it says whether a stop string or the end of the turn
+        ended them. One that says it of none is read as a stream, which is cut off at the string.
+    seeds: it takes one. usage: it counts tokens.
+    logprobs: so many alternatives it has to be asked for to tell the log-probabilities of what was
+        sampled; None if it never does.
     context: tokens that prompt and sample may have together, None if it does not say.
     """
 
@@ -33,10 +35,10 @@ class Abilities:
     adds_bos: bool = False
     continues: bool = True
     samples: bool = True
-    several: bool = True
-    tells_stop: bool = True
+    several: int = 1
+    tells_stop: int = 1
     seeds: bool = True
-    logprobs: bool = True
+    logprobs: int | None = 0
     usage: bool = True
     context: int | None = None
 
@@ -84,7 +86,7 @@ class Wire:
             max_tokens = min(max_tokens, can.context - length)
         streamed = bool(ask.stop) and not can.tells_stop
         wanted = 1 if ask.temperature == 0 else ask.n
-        each = wanted if can.several and not streamed else 1
+        each = max(1, can.tells_stop) if ask.stop else can.several
         body = {
             "model": self.model,
             **prompt,
@@ -94,28 +96,20 @@ class Wire:
         }
         if can.route != "chat" or ask.prompt.prefix:
             body |= can.extra
-        if each > 1:
-            body["n"] = each
         if streamed:
             body["stream"] = True
         elif ask.stop:
             body["stop"] = list(ask.stop)
-        if can.logprobs and not streamed:
-            body["logprobs"] = True if can.route == "chat" else 0
+        if can.logprobs is not None and not streamed:
+            body["logprobs"] = True if can.route == "chat" else can.logprobs
         path = "/chat/completions" if can.route == "chat" else "/completions"
-        seeds = range(ask.seed, ask.seed + wanted, each)
-        return [
-            Request(
-                path,
-                body | ({"seed": seed % 2**31} if can.seeds else {}),
-                ask.stop,
-                each,
-                max_tokens,
-                length,
-                streamed,
-            )
-            for seed in seeds
-        ]
+        requests = []
+        for start in range(0, wanted, each):
+            n = min(each, wanted - start)
+            own = body | ({"n": n} if n > 1 else {})
+            own |= {"seed": (ask.seed + start) % 2**31} if can.seeds else {}
+            requests.append(Request(path, own, ask.stop, n, max_tokens, length, streamed))
+        return requests
 
     async def read(self, request: Request, response: aiohttp.ClientResponse) -> Replies:
         """The samples of a response. Raises ValueError if it does not hold what was asked for."""
@@ -123,10 +117,9 @@ class Wire:
         if request.streamed and streams:
             return (await self._read_stream(request, response),)
         said = await read_json(response)
-        choices = said.get("choices") if isinstance(said, dict) else None
-        if not isinstance(choices, list) or len(choices) != request.n:
-            got = len(choices) if isinstance(choices, list) else "no"
-            raise ValueError(f"{got} choices instead of {request.n}")
+        choices = choices_of(said)
+        if len(choices) != request.n:
+            raise ValueError(f"{len(choices) or 'no'} choices instead of {request.n}")
         parts = [_Part.of(choice) for choice in choices]
         usage = _usage(said)
         counts = self._counts(parts, usage)
@@ -174,7 +167,7 @@ class Wire:
         self, parts: Sequence["_Part"], usage: Mapping[str, Any] | None, pieces: int = 0
     ) -> list[int]:
         """Sampled tokens of each part, so that they add up to what the server says."""
-        if all(part.logprobs is not None for part in parts):
+        if all(part.logprobs is not None for part in parts) and not (usage and len(parts) == 1):
             return [len(part.logprobs or ()) for part in parts]
         if usage:
             each, rest = divmod(int(usage.get("completion_tokens") or 0), len(parts))
@@ -203,11 +196,10 @@ class _Part:
         try:
             message = choice.get("message") or choice.get("delta") or choice
             text = message.get("content" if message is not choice else "text") or ""
-            stopped_by = choice.get("stop_reason", choice.get("matched_stop"))
             return cls(
                 str(text),
                 choice.get("finish_reason"),
-                stopped_by if isinstance(stopped_by, str) else None,
+                stopped_by(choice),
                 _logprobs(choice.get("logprobs")),
             )
         except (AttributeError, TypeError, KeyError) as error:
@@ -216,13 +208,33 @@ class _Part:
     def reply(self, request: Request, tokens: int) -> Reply:
         """Where a stop string is in the text, the text ends there, whatever the server did."""
         end = first_stop(self.text, request.stop)
-        logprob = sum(self.logprobs) if self.logprobs is not None else None
+        known = self.logprobs or ()
+        # llama.cpp leaves out the stop string's tokens, and then the sum would not be the sample's
+        logprob = sum(known) if self.logprobs is not None and len(known) >= tokens else None
         text = self.text if end is None else self.text[:end]
         if end is not None or self.stopped_by in request.stop:
             return Reply(text, "stop", tokens, logprob=logprob)
         full = self.finish is None and tokens >= request.max_tokens
         ended = "length" if self.finish == "length" or full else "eos"
         return Reply(text, ended, tokens, logprob=logprob)  # type: ignore[arg-type]
+
+
+def choices_of(said: Any) -> list[Any]:
+    """The samples in a response, as it gives them. llama.cpp says of the first one alone, and
+    elsewhere, what ended it: that is put into it, where others put it."""
+    choices = said.get("choices") if isinstance(said, dict) else None
+    if not isinstance(choices, list) or not choices:
+        return []
+    verbose = said.get("__verbose")
+    if isinstance(verbose, dict) and verbose.get("stop_type") == "word":
+        choices[0]["stop_reason"] = verbose.get("stopping_word")
+    return choices
+
+
+def stopped_by(choice: Mapping[str, Any]) -> str | None:
+    """The stop string that ended a sample, if the server names it."""
+    said = choice.get("stop_reason", choice.get("matched_stop"))
+    return said if isinstance(said, str) else None
 
 
 def messages(prompt: Prompt) -> list[dict[str, str]]:

@@ -1,0 +1,62 @@
+"""Searches that failed in the rounds of a run, and trying them again."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from whorl.budget import Budget, Purse
+from whorl.cli.plan import tell_missing
+from whorl.data.forest import key_of, read_trees
+from whorl.folder import RunFolder
+from whorl.grow import Ready, grow
+from whorl.iterate import Round
+from whorl.journal import Journal
+from whorl.run import Run
+from whorl.stages import Watch
+
+
+def retry(
+    folder: RunFolder, run: Run, prepared: Ready, rounds: Sequence[Round], watch: Watch
+) -> None:
+    """Grow the trees that rounds lack, each in the round's folder and with its policy. What was
+    learned stays as it is."""
+    places = [place(folder, played) for played in rounds]
+    policies = [run.engines.policy, *(played.model for played in rounds)]
+    for number, (path, played) in enumerate(zip(places, rounds, strict=True)):
+        if not left_out(path, played):
+            continue
+        engines = replace(run.engines, policy=policies[number])
+        then = replace(run, seed=run.seed + number, engines=engines)
+        last = places[number - 1] / "trees.jsonl" if number else None
+        purse = _purse(run.budget, [other for other in places if other != path])
+        watch.say(f"round {played.number}: the policy is {engines.policy}")
+        settings = RunFolder.read(path).settings
+        prepared.opened.engines = engines
+        with RunFolder.open(path, settings, version=folder.version) as inner:
+            tell_missing(grow(inner, then, prepared, watch, last=last, purse=purse))
+
+
+def place(folder: RunFolder, played: Round) -> Path:
+    """The folder of a round."""
+    return folder.path / f"round-{played.number}"
+
+
+def left_out(path: Path, played: Round) -> dict[str, str]:
+    """The round's searches that failed and have no tree since, and why they failed last."""
+    failed = dict(played.grown.failures)
+    if failed:
+        lines = (path / "failures.jsonl").read_text(encoding="utf-8").splitlines()
+        failed |= {said["search"]: said["error"] for said in map(json.loads, lines)}
+        for tree in read_trees(path / "trees.jsonl"):
+            failed.pop("#".join(key_of(tree)), None)
+    return failed
+
+
+def _purse(budget: Budget, others: Sequence[Path]) -> Purse:
+    """What the other rounds have left; growing counts its own."""
+    purse = Purse(budget)
+    for path in others if budget != Budget() else ():
+        with Journal(path / "journal.db") as journal:
+            purse.count(journal.usage())
+    return purse
