@@ -1,7 +1,6 @@
 """A real llama-server, on the shipped policy. `make test-llama` builds and runs it."""
 
 import logging
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from whorl.ask import Ask
 from whorl.chat import Chat
 from whorl.data.synthetic import problems
 from whorl.engines import open_engine
+from whorl.engines.gguf import write_gguf
 from whorl.models import POLICY
 
 pytestmark = [pytest.mark.llama, pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(900)]
@@ -33,8 +33,7 @@ STEPS = [
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("llama")
     model = folder / "policy.gguf"
-    writer = Path(__file__).with_name("write_gguf.py")
-    subprocess.run([HOME / "python", writer, POLICY, model], check=True)
+    write_gguf(POLICY, model, dtype="float32")
 
     def command(port: int) -> list[str]:
         said = [str(HOME / "llama-server"), "-m", str(model), "--alias", "model"]
