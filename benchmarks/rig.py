@@ -531,7 +531,7 @@ class Server:
         """Answer, or refuse; the status is returned, 0 if the connection was cut."""
         rig = self._rig
         if rig.key and request.key != f"Bearer {rig.key}":
-            raise Refused(401, "Incorrect API key provided")
+            raise Refused(401, f"Incorrect API key provided: {request.key}")  # as many servers do
         if (request.method, request.path) == ("GET", "/v1/models"):
             context = {} if "context" in rig.lacks else {"max_model_len": rig.context}
             model = {"id": rig.model, "object": "model", "owned_by": "rig", **context}

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from json.encoder import encode_basestring
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
@@ -102,6 +102,12 @@ class Failure:
 def made(answer: Replies | Failure) -> Replies:
     """The samples in an answer, be they all or some."""
     return answer.made if isinstance(answer, Failure) else answer
+
+
+def repeated(reply: Reply, n: int) -> Replies:
+    """A greedy sample `n` times: it was made, and is paid for, once."""
+    again = replace(reply, tokens=0, prompt_tokens=0, cached_tokens=0)
+    return (reply, *(again,) * (n - 1))
 
 
 T = TypeVar("T")

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from whorl import engines
 from whorl.budget import Budget
 from whorl.errors import UserError
 from whorl.example import Objective
@@ -88,7 +89,10 @@ def read_objective(defaults: Objective, overrides: Sequence[str]) -> Objective:
 
 
 def check(run: Run) -> None:
-    """Raises `UserError` if the recipe asks a role that no engine answers."""
+    """Raises `UserError` if an engine's name cannot be read, or the recipe asks a role that no
+    engine answers."""
+    for spec in run.engines.named().values():
+        engines.check(spec)
     recipe = run.recipe
     for role in recipe.roles:
         if not getattr(run.engines, role):

@@ -12,7 +12,7 @@ from whorl.errors import UserError
     ("spec", "words"),
     [
         ("locl:somewhere", r"known are local:\.\.\., .*; did you mean local:"),
-        ("somewhere", "names no engine"),
+        ("somewhere", "is no kind of engine"),
         ("local:", "no model folder"),
         ("local:/no/such/folder", "no model folder '/no/such/folder'"),
     ],

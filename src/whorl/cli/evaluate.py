@@ -86,11 +86,13 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     from whorl.cli.display import Display
     from whorl.cli.guard import FAILED
     from whorl.cli.table import as_mapping, print_summary
+    from whorl.engines import check
     from whorl.engines.roles import Engines, Opened
     from whorl.errors import UserError
     from whorl.evaluate import PRESETS, Decoding, Place, paired, read_scores, sensible, summarise
     from whorl.measure import Exam, measure
 
+    check(model)
     if preset not in PRESETS:
         raise UserError(f"there is no preset {preset!r}; there are {', '.join(PRESETS)}")
     setup = PRESETS[preset]

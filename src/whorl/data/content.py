@@ -1,8 +1,10 @@
 """What a result depends on, named by its bytes and not by where it lies."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
-from urllib.parse import parse_qsl
+
+from whorl.spec import Spec
 
 
 def content(path: Path) -> str:
@@ -18,16 +20,15 @@ def content(path: Path) -> str:
 def model_content(spec: str) -> str:
     """What replies depend on: a model of this machine by its content, which training may have
     changed in its place, one behind a server by its name if that is given, wherever it is."""
-    scheme, _, rest = spec.partition(":")
-    query = rest.partition("?")[2]
+    named = Spec.read(spec)
     if folder := model_folder(spec):
-        return f"{scheme}:{content(folder)}" + (f"?{query}" if query else "")
-    name = dict(parse_qsl(query)).get("model")
-    return f"{scheme}:{name}" if name else spec
+        return str(replace(named, place=content(folder)))
+    model = named.settings.get("model")
+    return f"{named.scheme}:{model}" if model else spec
 
 
 def model_folder(spec: str) -> Path | None:
     """The folder of a model of this machine: what its name has before the arguments; None for
     a model elsewhere."""
-    place = spec.partition(":")[2].partition("?")[0]
+    place = Spec.read(spec).place
     return Path(place) if place and Path(place).is_dir() else None

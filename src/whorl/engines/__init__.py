@@ -8,10 +8,10 @@ from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
 from whorl.ask import Engine
 from whorl.errors import UserError
+from whorl.spec import Spec
 
 
 def open_engine(spec: str, *, processes: int = 1) -> Engine:
@@ -24,26 +24,38 @@ def open_engine(spec: str, *, processes: int = 1) -> Engine:
     `UserError` if there is no such scheme or what it names cannot be used, before any process is
     started.
     """
-    scheme, _, rest = spec.partition(":")
-    if scheme not in _SCHEMES:
-        near = get_close_matches(scheme, _SCHEMES, n=1, cutoff=0.4)
-        known = ", ".join(f"{name}:..." for name in _SCHEMES)
-        hint = f"; did you mean {near[0]}:?" if near else ""
-        raise UserError(f"{spec!r} names no engine; known are {known}{hint}")
-    opener = _SCHEMES[scheme](rest)
-    if not processes or scheme in _ELSEWHERE:
+    check(spec)
+    named = Spec.read(spec)
+    opener = _SCHEMES[named.scheme](named)
+    if not processes or named.scheme in _ELSEWHERE:
         return opener()
     from whorl.engines.workers import Workers
 
     return Workers(spec, processes=processes)
 
 
-def _local(path: str) -> Callable[[], Engine]:
+def check(spec: str) -> None:
+    """Raises `UserError` if `spec` cannot be read. To be called before it is shown or written: a
+    key that was put into it is not repeated here, and would be elsewhere."""
+    named = Spec.read(spec)
+    if named.scheme not in _SCHEMES:
+        near = get_close_matches(named.scheme, _SCHEMES, n=1, cutoff=0.4)
+        known = ", ".join(f"{name}:..." for name in _SCHEMES)
+        hint = f"; did you mean {near[0]}:?" if near else ""
+        shown = named.scheme.partition("?")[0]
+        raise UserError(f"{shown!r} is no kind of engine; known are {known}{hint}")
+    if named.scheme in _ELSEWHERE:
+        from whorl.engines.server.address import read_address
+
+        read_address(named)
+
+
+def _local(named: Spec) -> Callable[[], Engine]:
     """Look at a model folder, without loading it; what is returned opens it."""
-    folder, config = _look(path, "local")
+    folder, config = _look(named)
     architectures = config.get("architectures") or ()
     if any(name.endswith("ForTokenClassification") for name in architectures):
-        raise UserError(f"{folder} is a process reward model; write prm:{path}")
+        raise UserError(f"{folder} is a process reward model; write prm:{named.place}")
 
     def opener() -> Engine:
         from whorl.engines.local.llama import unsupported, weight_files
@@ -65,32 +77,31 @@ def _local(path: str) -> Callable[[], Engine]:
     return opener
 
 
-def _prm(path: str) -> Callable[[], Engine]:
+def _prm(named: Spec) -> Callable[[], Engine]:
     """As `_local`, for a process reward model."""
     from whorl.engines.prm import Prm, unsupported
 
-    folder, config = _look(path, "prm")
+    folder, config = _look(named)
     if reason := unsupported(config):
         raise UserError(f"{folder} is no process reward model: {reason}")
     return lambda: Prm(folder)
 
 
-def _scores(rest: str) -> Callable[[], Engine]:
+def _scores(named: Spec) -> Callable[[], Engine]:
     """As `_server`, for a process reward model."""
     from whorl.engines.server.address import read_address
     from whorl.engines.server.background import Background
     from whorl.engines.server.scores import begin
 
-    address = read_address(rest, "scores")
+    address = read_address(named)
     roots = tuple(url.removesuffix("/v1") for url in address.urls)
     return lambda: Background(replace(address, urls=roots), begin)
 
 
-def _vllm(rest: str) -> Callable[[], Engine]:
+def _vllm(named: Spec) -> Callable[[], Engine]:
     """As `_local`, for vLLM; its engine arguments follow the path, as `?dtype=bfloat16`."""
-    path, _, query = rest.partition("?")
-    folder, _ = _look(path, "vllm")
-    settings = {name: _value(text) for name, text in parse_qsl(query, keep_blank_values=True)}
+    folder, _ = _look(named)
+    settings = {name: _value(text) for name, text in named.settings.items()}
     if find_spec("vllm") is None:
         raise UserError(
             "vLLM is not installed: pip install vllm, in an environment of its own if it wants an "
@@ -105,11 +116,10 @@ def _vllm(rest: str) -> Callable[[], Engine]:
     return opener
 
 
-def _openvino(rest: str) -> Callable[[], Engine]:
+def _openvino(named: Spec) -> Callable[[], Engine]:
     """As `_local`, for OpenVINO; its one setting follows the path, as `?cache_gb=4`."""
-    path, _, query = rest.partition("?")
-    folder, config = _look(path, "openvino")
-    settings = {name: _value(text) for name, text in parse_qsl(query, keep_blank_values=True)}
+    folder, config = _look(named)
+    settings = {name: _value(text) for name, text in named.settings.items()}
     for name in settings.keys() - {"cache_gb"}:
         raise UserError(f"OpenVINO takes cache_gb, not {name!r}")
     if not isinstance(settings.get("cache_gb", 1), int) or settings.get("cache_gb", 1) < 1:
@@ -119,7 +129,7 @@ def _openvino(rest: str) -> Callable[[], Engine]:
     from whorl.engines.gguf import unsupported
 
     if reason := unsupported(config):
-        raise UserError(f"OpenVINO cannot take {folder}: {reason}; write local:{path}")
+        raise UserError(f"OpenVINO cannot take {folder}: {reason}; write local:{named.place}")
 
     def opener() -> Engine:
         from whorl.engines.openvino import OpenVino
@@ -137,13 +147,13 @@ def _value(text: str) -> Any:
         return text
 
 
-def _look(path: str, scheme: str) -> tuple[Path, dict[str, Any]]:
+def _look(named: Spec) -> tuple[Path, dict[str, Any]]:
     """A model folder that has all its parts, and its configuration."""
     from whorl.chat import Chat
 
-    folder = Path(path)
-    if not path or not folder.is_dir():
-        raise UserError(f"there is no model folder {path!r}; write {scheme}:PATH")
+    folder = Path(named.place)
+    if not named.place or not folder.is_dir():
+        raise UserError(f"there is no model folder {named.place!r}; write {named.scheme}:PATH")
     Chat.load(folder)
     if not any(next(folder.glob(f"*.{kind}"), None) for kind in ("safetensors", "bin")):
         raise UserError(f"{folder} has no weights; save the model's safetensors beside config.json")
@@ -154,16 +164,16 @@ def _look(path: str, scheme: str) -> tuple[Path, dict[str, Any]]:
     return folder, config
 
 
-def _server(rest: str) -> Callable[[], Engine]:
+def _server(named: Spec) -> Callable[[], Engine]:
     from whorl.engines.server.address import read_address
     from whorl.engines.server.background import Background
     from whorl.engines.server.text import begin
 
-    address = read_address(rest)
+    address = read_address(named)
     return lambda: Background(address, begin)
 
 
-_SCHEMES: dict[str, Callable[[str], Callable[[], Engine]]] = {
+_SCHEMES: dict[str, Callable[[Spec], Callable[[], Engine]]] = {
     "local": _local,
     "openvino": _openvino,
     "prm": _prm,

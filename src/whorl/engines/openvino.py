@@ -11,7 +11,7 @@ import numpy as np
 import openvino
 import openvino_genai
 
-from whorl.ask import Ask, Failure, Replies, Reply
+from whorl.ask import Ask, Failure, Replies, Reply, repeated
 from whorl.chat import Chat
 from whorl.engines.gguf import write_gguf
 from whorl.engines.local.llama import ends
@@ -105,11 +105,10 @@ class OpenVino:
         return config
 
     def _replies(self, job: _Job) -> Replies:
-        made = [
-            self._reply(job.ask, list(output.generated_ids)) for output in job.handle.read_all()
-        ]
-        made += [replace(made[0], tokens=0)] * (job.ask.n - len(made))  # a greedy one is made once
-        return (replace(made[0], prompt_tokens=job.prompt_tokens), *made[1:])
+        outputs = job.handle.read_all()
+        first, *others = (self._reply(job.ask, list(output.generated_ids)) for output in outputs)
+        first = replace(first, prompt_tokens=job.prompt_tokens)
+        return (first, *others) if len(outputs) == job.ask.n else repeated(first, job.ask.n)
 
     def _reply(self, ask: Ask, ids: list[int]) -> Reply:
         ended = ids[-1] in self._ends

@@ -1,6 +1,6 @@
 """Who answers each role: engines by name, open from the first stage that asks them to the last."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -8,6 +8,7 @@ from whorl.ask import Engine, Lasting, Role
 from whorl.engines import open_engine
 from whorl.engines.judge import Judges
 from whorl.errors import UserError
+from whorl.spec import Spec
 
 _JUDGE = "judge"  # a role and its engine: there is one kind
 _HERE = ("local", "openvino", "vllm")  # engines for a folder whose model can be trained
@@ -126,7 +127,7 @@ class Opened:
 
 def trainable(spec: str) -> Path:
     """The folder of a policy's weights. Raises `UserError` if its name does not say it."""
-    if spec.partition(":")[0] in _HERE:
+    if Spec.read(spec).scheme in _HERE:
         return _folder(spec)
     raise UserError(
         "only a policy of the form local:FOLDER can be trained, not "
@@ -140,12 +141,11 @@ def trainable(spec: str) -> Path:
 
 def following(spec: str, folder: Path) -> str:
     """The engine that answers for `folder` as that of `spec` did for another one."""
-    scheme, _, rest = spec.partition(":")
-    query = rest.partition("?")[2]
-    if scheme not in _HERE:
-        return f"local:{folder}"
-    return f"{scheme}:{folder}" + (f"?{query}" if query else "")
+    named = Spec.read(spec)
+    if named.scheme not in _HERE:
+        named = Spec("local", "")
+    return str(replace(named, place=str(folder)))
 
 
 def _folder(spec: str) -> Path:
-    return Path(spec.partition(":")[2].partition("?")[0])
+    return Path(Spec.read(spec).place)

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-from whorl.ask import Ask, Failure, Replies, Reply
+from whorl.ask import Ask, Failure, Replies, Reply, repeated
 from whorl.chat import Chat
 from whorl.engines.local.llama import ends
 from whorl.errors import UserError
@@ -137,13 +137,11 @@ class Vllm:
             job.cached_tokens = output.num_cached_tokens or 0
         if len(job.replies) == job.needed:
             del self._jobs[ticket]
-            replies = [reply for _, reply in sorted(job.replies.items())]
-            again = replace(replies[0], tokens=0)  # a greedy one is sampled once
-            replies += [again] * (job.ask.n - job.needed)
-            replies[0] = replace(
-                replies[0], prompt_tokens=job.prompt_tokens, cached_tokens=job.cached_tokens
-            )
-            self._done.append((ticket, tuple(replies)))
+            first, *others = (reply for _, reply in sorted(job.replies.items()))
+            first = replace(first, prompt_tokens=job.prompt_tokens, cached_tokens=job.cached_tokens)
+            whole = job.needed == job.ask.n
+            answer = (first, *others) if whole else repeated(first, job.ask.n)  # a greedy one
+            self._done.append((ticket, answer))
 
 
 def _start(folder: Path, settings: Mapping[str, Any]) -> Any:

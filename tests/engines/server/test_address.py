@@ -2,10 +2,15 @@ import pytest
 
 from whorl.engines.server.address import Address, read_address
 from whorl.errors import UserError
+from whorl.spec import Spec
+
+
+def address_of(rest: str) -> Address:
+    return read_address(Spec.read(f"server:{rest}"))
 
 
 def test_an_address_names_endpoints_and_says_how_to_use_them() -> None:
-    address = read_address(
+    address = address_of(
         "http://one:8000,https://two.example/api/v2/?model=org/name&in_flight=8&timeout=2.5"
     )
     assert address == Address(
@@ -31,23 +36,31 @@ def test_an_address_names_endpoints_and_says_how_to_use_them() -> None:
 )
 def test_what_cannot_be_used_is_refused_with_a_hint(rest: str, said: str) -> None:
     with pytest.raises(UserError) as caught:
-        read_address(rest)
+        address_of(rest)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("rest", ["https://user:sesame@host/v1", "https://host/v1?api_key=sesame"])
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "https://user:sesame@host/v1",
+        "user:sesame@host",
+        "https://host/v1?api_key=sesame",
+        "https://host/v1?key=sk-sesame",
+    ],
+)
 def test_a_key_in_an_address_is_refused_and_not_repeated(rest: str) -> None:
     with pytest.raises(UserError) as caught:
-        read_address(rest)
+        address_of(rest)
     assert "sesame" not in str(caught.value)
 
 
 def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_KEY", "sesame")
-    assert read_address("http://host?key=SOME_KEY").secret() == "sesame"
+    assert address_of("http://host?key=SOME_KEY").secret() == "sesame"
     monkeypatch.delenv("SOME_KEY")
     with pytest.raises(UserError, match="SOME_KEY"):
-        read_address("http://host?key=SOME_KEY").secret()
+        address_of("http://host?key=SOME_KEY").secret()
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    assert read_address("http://host").secret() == ""
+    assert address_of("http://host").secret() == ""

@@ -1,14 +1,16 @@
 """Where servers are and how they are spoken to: `server:URL[,URL...][?name=value&...]`."""
 
 import os
+import re
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import Annotated
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from whorl.errors import UserError
+from whorl.spec import Spec
 
 KEY = "OPENAI_API_KEY"
 """Environment variable that a key is read from if no other is named."""
@@ -39,24 +41,28 @@ class Address:
 
     def secret(self) -> str:
         """The key, empty if there is none. Raises `UserError` if a variable was named in vain."""
-        secret = os.environ.get(self.key, "")
+        secret = os.environ.get(self.key, "").strip()  # a file's last line break is none of it
         if not secret and self.key != KEY:
             raise UserError(f"the environment variable {self.key} with the server's key is not set")
         return secret
 
 
-def read_address(rest: str, scheme: str = "server") -> Address:
-    """Parse what follows `SCHEME:`. Raises `UserError` that says how it is written; a key that was
-    put into the address is not repeated."""
-    places, _, query = rest.partition("?")
-    values = dict(parse_qsl(query, keep_blank_values=True))
+def read_address(named: Spec) -> Address:
+    """Read an engine's name. Raises `UserError` that says how it is written; a key that was put
+    into it is not repeated."""
+    scheme, values = named.scheme, named.settings
     known = {field.name: field for field in fields(Address) if field.name != "urls"}
     for name in values:
         if name not in known:
             near = get_close_matches(name, known, 1, 0.5)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
             raise UserError(f"{scheme}: has no setting {name!r}; {hint}")
-    urls = tuple(_url(place.strip(), scheme) for place in places.split(","))
+    if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", values.get("key", KEY)):
+        raise UserError(
+            f"{scheme}: key= takes the name of the environment variable with the key, in capitals, "
+            f"such as key={KEY}; never the key itself"
+        )
+    urls = tuple(_url(place.strip(), scheme) for place in named.place.split(","))
     try:
         return TypeAdapter(Address).validate_python({"urls": urls, **values})
     except ValidationError as error:
@@ -71,7 +77,8 @@ def _url(place: str, scheme: str) -> str:
     except ValueError:
         good = False
     if not good:
-        raise UserError(f"{place!r} is no address of a server; write {scheme}:http://HOST:PORT/v1")
+        shown = place.rpartition("@")[2]
+        raise UserError(f"{shown!r} is no address of a server; write {scheme}:http://HOST:PORT/v1")
     if parts.username or parts.password or parts.fragment:
         raise UserError(
             f"put the key of {parts.hostname} into an environment variable and name that: key=NAME"

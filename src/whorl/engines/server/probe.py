@@ -52,7 +52,9 @@ async def served(transport: Transport, url: str) -> Served:
         if wanted:
             return Served(wanted)
         why = error if isinstance(error, RefusedError) else f"{url}/models is no list of models"
-        raise UserError(f"{why}; name the model: model=NAME") from error
+        raise UserError(
+            f"{why}; is that its address, up to /v1? If it lists no models, name one: model=NAME"
+        ) from error
     if not wanted and len(found) != 1:
         names = ", ".join(sorted(found)[:_SHOWN])
         raise UserError(f"{url} serves {len(found)} models; name one: model=NAME, of {names}")
@@ -68,8 +70,11 @@ async def probe(transport: Transport, url: str, model: Served, chat: Chat | None
         route = await _completions(asked, chat) if chat is not None else None
         abilities = replace(route or await _conversation(asked), context=model.context)
     except RefusedError as error:
-        others = model.name not in model.listed and model.listed[:_SHOWN]
-        hint = f"; it lists {', '.join(others)}" if others else ""
+        hint = ""
+        if not model.listed:
+            hint = "; is that the address of an OpenAI-style server, up to /v1?"
+        elif model.name not in model.listed:
+            hint = f"; it lists {', '.join(model.listed[:_SHOWN])}: name one with model=NAME"
         raise UserError(f"{error}{hint}") from error
     greedy = Ask(_PROMPT if abilities.continues else _BARE, max_tokens=_TOKENS, temperature=0.0)
 
@@ -100,12 +105,12 @@ async def probe(transport: Transport, url: str, model: Served, chat: Chat | None
 
 
 async def _samples(answer: _Answer, ask: Ask) -> bool:
-    """Whether it says different things at a high temperature, as far as it answers."""
+    """Whether it says different things at a high temperature, as far as it says anything."""
     said = []
     for seed in range(1, 4):
         with suppress(RefusedError):
             said.append(_text(await answer(replace(ask, seed=seed))))
-    return len(said) < 2 or len(set(said)) > 1
+    return len(said) < 2 or len(set(said)) > 1 or not any(said)
 
 
 async def _several(answer: _Answer, ask: Ask) -> int:

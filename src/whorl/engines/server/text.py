@@ -3,10 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 
-from whorl.ask import Ask, Failure, Replies
+from whorl.ask import Ask, Failure, Replies, repeated
 from whorl.chat import Chat
 from whorl.engines.affinity import question
 from whorl.engines.server.background import Answer
@@ -66,10 +65,7 @@ async def answer(transport: Transport, wire: Wire, ask: Ask) -> Replies | Failur
         for error in said:
             if isinstance(error, RefusedError):
                 return Failure(str(error), replies)
-    if len(replies) < ask.n:  # greedy: sampled once
-        again = replace(replies[0], tokens=0, prompt_tokens=0, cached_tokens=0)
-        replies += (again,) * (ask.n - 1)
-    return replies
+    return replies if len(replies) == ask.n else repeated(replies[0], ask.n)  # greedy ones
 
 
 def tell(urls: Sequence[str], model: str, abilities: Abilities, chat: Chat | None) -> None:

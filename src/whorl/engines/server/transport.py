@@ -5,6 +5,7 @@ import json
 import random
 import resource
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 from urllib.request import getproxies
@@ -171,10 +172,10 @@ class Transport:
 
     async def _complaint(self, url: str, response: aiohttp.ClientResponse) -> str:
         """A response that is no answer, in one line."""
-        try:
-            text = (await response.content.read(4096)).decode("utf-8", "replace")
-        except aiohttp.ClientError:
-            text = ""
+        text = ""
+        if response.content_type != "text/html":  # a page says it at length
+            with suppress(aiohttp.ClientError):
+                text = (await response.content.read(4096)).decode("utf-8", "replace")
         return self._redacted(f"{url} says {response.status}: {_message(text) or response.reason}")
 
     def _redacted(self, line: str) -> str:

@@ -82,7 +82,10 @@ class Wire:
         max_tokens = ask.max_tokens
         if can.context is not None and length is not None:
             if length >= can.context:
-                raise RefusedError(f"prompt has {length} tokens, the model takes {can.context}")
+                raise RefusedError(
+                    f"prompt has {length} tokens, the model takes {can.context}: start the server "
+                    "with a longer context, or search with fewer or shorter steps"
+                )
             max_tokens = min(max_tokens, can.context - length)
         streamed = bool(ask.stop) and not can.tells_stop
         wanted = 1 if ask.temperature == 0 else ask.n
