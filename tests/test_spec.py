@@ -1,4 +1,4 @@
-"""Engines' names in their parts."""
+"""An engine's name says itself back as it was written."""
 
 import pytest
 
@@ -6,14 +6,26 @@ from whorl.spec import Spec
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["local:a/b", "vllm:a?dtype=float32", "server:http://h:8000/v1,http://i?model=a/b&key=K"],
+    ("text", "parts"),
+    [
+        ("local:models/a", ("local", "models/a", "")),
+        ("vllm:C?dtype=float32&x=", ("vllm", "C", "dtype=float32&x=")),
+        (
+            "server:http://h:1/v1,http://g/v1?model=a/b",
+            ("server", "http://h:1/v1,http://g/v1", "model=a/b"),
+        ),
+    ],
 )
-def test_a_name_is_the_sum_of_its_parts(text: str) -> None:
-    assert str(Spec.read(text)) == text
+def test_a_name_in_its_parts(text: str, parts: tuple[str, str, str]) -> None:
+    spec = Spec.read(text)
+    assert (spec.scheme, spec.place, spec.query) == parts
+    assert str(spec) == text
 
 
-def test_settings_are_read_as_written() -> None:
-    named = Spec.read("vllm:a:b?dtype=float32&empty=")
-    assert (named.scheme, named.place) == ("vllm", "a:b")
-    assert named.settings == {"dtype": "float32", "empty": ""}
+def test_settings_are_read_by_name() -> None:
+    assert Spec.read("vllm:C?dtype=float32&x=&y=a%20b").settings == {
+        "dtype": "float32",
+        "x": "",
+        "y": "a b",
+    }
+    assert Spec.read("somewhere") == Spec("somewhere", "")

@@ -1,5 +1,6 @@
 """Commands over servers: what they say, what they keep, and what they never tell."""
 
+import logging
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,9 @@ from whorl.problem import Problem
 
 Whorl = Callable[..., Result]
 Server = Callable[..., str]
+KEY = "open-sesame"
+SUMS = [Problem(f"p{number}", f"What is {number}+{42 - number}?", "42") for number in range(6)]
+"""Problems with the answer that a simulated server gives."""
 GROW = ("grow", "--recipe", "rft", "--set", "samples=4")
 
 
@@ -27,15 +31,84 @@ def test_a_probe_says_what_a_server_can_do_and_what_it_says(
 
 
 def test_the_key_is_in_no_file_and_on_no_screen(
-    whorl: Whorl, rig_server: Server, easy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    whorl: Whorl,
+    rig_server: Server,
+    held: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setenv("RIG_KEY", "open-sesame")
-    model = f"server:{rig_server(key='open-sesame')}?tokenizer={POLICY}&key=RIG_KEY"
-    done = whorl(*GROW, "--problems", easy, "--policy", model, "--run", tmp_path / "run")
-    assert done.exit_code == 0
-    assert "open-sesame" not in done.output
-    for path in (tmp_path / "run").iterdir():
-        assert b"open-sesame" not in path.read_bytes()
+    """Whatever goes well or badly; the server repeats a key that it does not take."""
+    monkeypatch.setattr("whorl.engines.server.transport._PAUSE", 0.01)
+    caplog.set_level(logging.DEBUG)
+    faults = {"500": 0.1, "cut": 0.1, "malformed": 0.1, "429": 0.1}
+    right = f"server:{rig_server(key=KEY)}?tokenizer={POLICY}&model=rig&key=RIG_KEY"
+    rough = f"server:{rig_server(key=KEY, faults=faults, seed=2)}?tokenizer={POLICY}&key=RIG_KEY"
+    wrong = f"server:{rig_server(key='another')}?tokenizer={POLICY}&key=RIG_KEY"
+    monkeypatch.setenv("RIG_KEY", KEY)
+    problems = tmp_path / "problems.jsonl"
+    write_problems(problems, SUMS)
+    file, run = tmp_path / "run.toml", tmp_path / "run"
+    file.write_text(
+        f'run = "{run}"\nproblems = "{problems}"\ntest = "{held}"\nbase = "{POLICY}"\n'
+        f'recipe = {{name = "rft", samples = 4}}\nengines.policy = "{right}"\ntrain.epochs = 1\n'
+    )
+    grow = (*GROW, "--problems", problems, "--run")
+    done = [
+        (0, whorl("run", file, "--dry-run")),
+        (0, whorl("run", file)),
+        (0, whorl("evaluate", "--model", right, "--problems", held, "--out", tmp_path / "s.jsonl")),
+        (0, whorl("probe", right)),
+        (0, whorl(*grow, tmp_path / "rough", "--policy", rough)),
+        (2, whorl(*grow, tmp_path / "wrong", "--policy", wrong)),
+        (2, whorl("probe", wrong)),
+        (2, whorl("run", file, "--dry-run", "--set", f"engines.policy={wrong}")),
+    ]
+    for code, result in done:
+        assert result.exit_code == code, result.output
+    assert "***" in done[5][1].stderr  # so it was repeated
+    for _, result in done:
+        assert KEY not in result.output
+    assert KEY not in caplog.text
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {"journal.db", "manifest.json", "report.html", "s.jsonl"} <= {p.name for p in files}
+    for path in files:
+        assert KEY.encode() not in path.read_bytes(), path
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "server:http://127.0.0.1:9/v1?key=open-sesame",
+        "server:http://127.0.0.1:9/v1?api_key=open-sesame",
+        "server:http://user:open-sesame@127.0.0.1:9/v1",
+        "scores:http://127.0.0.1:9?key=open-sesame",
+        "sever:http://127.0.0.1:9/v1?key=open-sesame",
+    ],
+)
+def test_a_key_that_was_put_into_a_name_is_not_repeated(
+    whorl: Whorl, easy: Path, tmp_path: Path, model: str
+) -> None:
+    run = tmp_path / "run"
+    grow = (*GROW, "--problems", easy, "--policy", model, "--run", run)
+    file = tmp_path / "run.toml"
+    file.write_text(
+        f'run = "{run}"\nproblems = "{easy}"\nbase = "{POLICY}"\nrecipe.name = "rft"\n'
+        f'engines.policy = "{model}"\n'
+    )
+    scores = ("--problems", easy, "--out", tmp_path / "s.jsonl")
+    for words in (
+        grow,
+        (*grow, "--dry-run"),
+        ("run", file),
+        ("run", file, "--dry-run"),
+        ("evaluate", "--model", model, *scores),
+        ("probe", model),
+    ):
+        done = whorl(*words)
+        assert done.exit_code == 2
+        assert KEY not in done.output
+    assert not run.exists()
 
 
 def test_a_run_goes_on_with_the_same_model_at_another_address(
@@ -82,10 +155,7 @@ def test_a_served_policy_is_trained_from_the_folder_of_its_weights(
     whorl: Whorl, rig_server: Server, tmp_path: Path
 ) -> None:
     file = tmp_path / "run.toml"
-    write_problems(
-        tmp_path / "problems.jsonl",
-        [Problem(f"p{number}", f"What is {number}+{42 - number}?", "42") for number in range(6)],
-    )
+    write_problems(tmp_path / "problems.jsonl", SUMS)
     run = f"""
     run = "{tmp_path / "run"}"
     problems = "{tmp_path / "problems.jsonl"}"

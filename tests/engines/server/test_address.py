@@ -5,12 +5,12 @@ from whorl.errors import UserError
 from whorl.spec import Spec
 
 
-def address_of(rest: str) -> Address:
+def read(rest: str) -> Address:
     return read_address(Spec.read(f"server:{rest}"))
 
 
 def test_an_address_names_endpoints_and_says_how_to_use_them() -> None:
-    address = address_of(
+    address = read(
         "http://one:8000,https://two.example/api/v2/?model=org/name&in_flight=8&timeout=2.5"
     )
     assert address == Address(
@@ -36,7 +36,7 @@ def test_an_address_names_endpoints_and_says_how_to_use_them() -> None:
 )
 def test_what_cannot_be_used_is_refused_with_a_hint(rest: str, said: str) -> None:
     with pytest.raises(UserError) as caught:
-        address_of(rest)
+        read(rest)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -45,22 +45,25 @@ def test_what_cannot_be_used_is_refused_with_a_hint(rest: str, said: str) -> Non
     "rest",
     [
         "https://user:sesame@host/v1",
-        "user:sesame@host",
+        "user:sesame@host:8000/v1",
         "https://host/v1?api_key=sesame",
         "https://host/v1?key=sk-sesame",
+        "https://host/v1?key=sesame",
     ],
 )
 def test_a_key_in_an_address_is_refused_and_not_repeated(rest: str) -> None:
     with pytest.raises(UserError) as caught:
-        address_of(rest)
+        read(rest)
     assert "sesame" not in str(caught.value)
 
 
 def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_KEY", "sesame")
-    assert address_of("http://host?key=SOME_KEY").secret() == "sesame"
+    assert read("http://host?key=SOME_KEY").secret() == "sesame"
     monkeypatch.delenv("SOME_KEY")
     with pytest.raises(UserError, match="SOME_KEY"):
-        address_of("http://host?key=SOME_KEY").secret()
+        read("http://host?key=SOME_KEY").secret()
+    monkeypatch.setenv("SOME_KEY", "sesame\n")  # as a file has it
+    assert read("http://host?key=SOME_KEY").secret() == "sesame"
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    assert address_of("http://host").secret() == ""
+    assert read("http://host").secret() == ""

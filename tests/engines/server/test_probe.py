@@ -1,8 +1,12 @@
 """What servers cannot do is found out, worked round where that is possible, and told."""
 
 import logging
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
 
 import pytest
 from tests.engines.server.conftest import SOLVE, STEP, Opened, answer, answers
@@ -152,7 +156,9 @@ def test_a_greedy_ask_is_sampled_once(rig_server: Server, opened: Opened) -> Non
     assert first.tokens > 0 == second.tokens
 
 
-def test_what_cannot_be_used_is_refused_at_the_start(rig_server: Server, opened: Opened) -> None:
+def test_what_cannot_be_used_is_refused_at_the_start(
+    rig_server: Server, opened: Opened, tmp_path: Path
+) -> None:
     url = rig_server(tokenizer=str(POLICY))
     with pytest.raises(UserError, match="lists rig"):
         opened(url, model="another")
@@ -160,6 +166,14 @@ def test_what_cannot_be_used_is_refused_at_the_start(rig_server: Server, opened:
         opened("http://127.0.0.1:9/v1")
     with pytest.raises(UserError, match="no tokenizer folder"):
         opened(url, tokenizer="nowhere")
+    with pytest.raises(UserError, match=r"says 404: .*is that its address, up to /v1\?"):
+        opened(url.replace("/v1", "/v2"))
+    with pytest.raises(UserError, match=r"says 404: .*an OpenAI-style server, up to /v1\?"):
+        opened(url.replace("/v1", "/v2"), model="rig")
+    bare = tmp_path / "bare"
+    shutil.copytree(POLICY, bare, ignore=shutil.ignore_patterns("*.jinja"))
+    with pytest.raises(UserError, match=r"no chat template; add chat_template\.jinja"):
+        opened(url, tokenizer=bare)
     with pytest.raises(UserError, match="differ in several"):
         opened(url, rig_server(tokenizer=str(POLICY), lacks=["n"]))
 
@@ -195,5 +209,36 @@ def test_a_prompt_longer_than_the_context_fails_alone(rig_server: Server, opened
     long = replace(STEP, prompt=replace(SOLVE, prefix="We add 7 and 5.\n\n" * 20))
     failure, replies = answers(engine, [long, replace(STEP, max_tokens=4000)])
     assert isinstance(failure, Failure)
-    assert "the model takes 100" in failure.error
+    assert "the model takes 100: start the server with a longer context" in failure.error
     assert not isinstance(replies, Failure)  # what is left of the context is enough
+
+
+def test_a_context_that_the_server_does_not_say_is_said_when_it_is_exceeded(
+    rig_server: Server, opened: Opened
+) -> None:
+    engine = opened(rig_server(tokenizer=str(POLICY), context=100, lacks=["context"]))
+    failure, replies = answers(engine, [replace(STEP, max_tokens=4000), STEP])
+    assert isinstance(failure, Failure)
+    assert "says 400: This model's maximum context length is 100 tokens" in failure.error
+    assert not isinstance(replies, Failure)
+
+
+def test_a_server_that_says_nothing_is_not_taken_for_one_that_does_not_sample(
+    rig_server: Server, opened: Opened
+) -> None:
+    engine = opened(rig_server(tokenizer=str(POLICY), faults={"empty": 1.0}))
+    assert [reply.text for reply in answer(engine, STEP)] == [""] * 3
+
+
+def test_a_web_page_is_not_repeated_at_length(opened: Opened) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        with pytest.raises(UserError, match="is that its address") as refused:
+            opened(f"http://127.0.0.1:{server.server_port}/v1")
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert "<" not in str(refused.value)
