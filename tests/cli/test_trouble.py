@@ -114,7 +114,7 @@ def test_sphere_says_whom_it_lacks(
 @pytest.mark.parametrize(
     ("more", "why"),
     [
-        ('engines.policy = "locl:m"', "only a policy of the form local:FOLDER can be trained"),
+        ('engines.policy = "locl:m"', "did you mean local:?"),
         ('recipe.role = "reviser"\nengines.reviser = "local:m"', "not none: name one as engines."),
         (f'engines.policy = "local:{POLICY}"\npatience = 2', "problems into 8 to learn from and 0"),
     ],
