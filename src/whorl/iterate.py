@@ -95,7 +95,7 @@ def iterate(folder: RunFolder, run: Run, prepared: Ready, watch: Watch) -> list[
         watch.say(f"round {number} of {run.rounds}: the policy is {run.engines.policy}")
         start = time.monotonic()
         with _round(folder, run, number) as inner:
-            last = _last(folder, number)
+            last = trees_before(folder, number)
             grown, harvested, variety = _explore(inner, run, prepared, watch, purse, last)
             trained = _learn(folder, run, number, base, opened, watch)
             model = following(run.engines.policy, inner.path / "checkpoint")
@@ -196,16 +196,17 @@ def _round(folder: RunFolder, run: Run, number: int) -> RunFolder:
     said["seed"] = run.seed
     if number > 1:
         said["engines"] = {**said["engines"], "policy": run.engines.policy}
-    return RunFolder.open(_place(folder, number), said, version=folder.version)
+    return RunFolder.open(place(folder, number), said, version=folder.version)
 
 
-def _place(folder: RunFolder, number: int) -> Path:
+def place(folder: RunFolder, number: int) -> Path:
+    """The folder of a round."""
     return folder.path / f"round-{number}"
 
 
-def _last(folder: RunFolder, number: int) -> Path | None:
-    """The trees of the round before."""
-    return _place(folder, number - 1) / "trees.jsonl" if number > 1 else None
+def trees_before(folder: RunFolder, number: int) -> Path | None:
+    """The trees of the round before; None for the first."""
+    return place(folder, number - 1) / "trees.jsonl" if number > 1 else None
 
 
 def _explore(
@@ -245,8 +246,8 @@ def _learn(
 
     first = run.starts == "first"
     rounds = range(1, number + 1) if first else (number,)
-    files = [_place(folder, each) / "examples.jsonl" for each in rounds]
-    checkpoint = _place(folder, number) / "checkpoint"
+    files = [place(folder, each) / "examples.jsonl" for each in rounds]
+    checkpoint = place(folder, number) / "checkpoint"
     if not checkpoint.exists():
         opened.rest()
     trained = train(

@@ -202,9 +202,9 @@ def test_unpacked_is_the_same_training(
     ]
     assert results[0].loss == pytest.approx(results[1].loss, abs=1e-6)
     assert results[0].sharing > 1.2 > 1 >= results[1].sharing
-    # Rounding: below 1e-6 on one processor, 1.07e-6 on another.
-    assert apart(tmp_path / "True", tmp_path / "False") < 2e-6
-    assert apart(tmp_path / "True", tiny_model) > 1e-4
+    moved = apart(tmp_path / "True", tiny_model)
+    assert moved > 1e-4
+    assert apart(tmp_path / "True", tmp_path / "False") < 0.0075 * moved
 
 
 class Peek:

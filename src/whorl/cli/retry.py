@@ -10,7 +10,7 @@ from whorl.cli.plan import tell_missing
 from whorl.data.forest import key_of, read_trees
 from whorl.folder import RunFolder
 from whorl.grow import Ready, grow
-from whorl.iterate import Round
+from whorl.iterate import Round, place, trees_before
 from whorl.journal import Journal
 from whorl.run import Run
 from whorl.stages import Watch
@@ -21,25 +21,20 @@ def retry(
 ) -> None:
     """Grow the trees that rounds lack, each in the round's folder and with its policy. What was
     learned stays as it is."""
-    places = [place(folder, played) for played in rounds]
+    places = [place(folder, played.number) for played in rounds]
     policies = [run.engines.policy, *(played.model for played in rounds)]
-    for number, (path, played) in enumerate(zip(places, rounds, strict=True)):
+    for path, played, policy in zip(places, rounds, policies, strict=False):
         if not left_out(path, played):
             continue
-        engines = replace(run.engines, policy=policies[number])
-        then = replace(run, seed=run.seed + number, engines=engines)
-        last = places[number - 1] / "trees.jsonl" if number else None
+        engines = replace(run.engines, policy=policy)
+        then = replace(run, seed=run.seed + played.number - 1, engines=engines)
+        last = trees_before(folder, played.number)
         purse = _purse(run.budget, [other for other in places if other != path])
         watch.say(f"round {played.number}: the policy is {engines.policy}")
         settings = RunFolder.read(path).settings
         prepared.opened.engines = engines
         with RunFolder.open(path, settings, version=folder.version) as inner:
             tell_missing(grow(inner, then, prepared, watch, last=last, purse=purse))
-
-
-def place(folder: RunFolder, played: Round) -> Path:
-    """The folder of a round."""
-    return folder.path / f"round-{played.number}"
 
 
 def left_out(path: Path, played: Round) -> dict[str, str]:

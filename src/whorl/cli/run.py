@@ -60,14 +60,14 @@ def run(
     from whorl.cli.display import Display
     from whorl.cli.guard import FAILED, repeated
     from whorl.cli.plan import describe, learned_from, tell_failures, tell_missing
-    from whorl.cli.retry import left_out, place
+    from whorl.cli.retry import left_out
     from whorl.cli.retry import retry as try_again
     from whorl.cli.summary import summary
     from whorl.cli.table import print_rounds
     from whorl.data.contamination import check_apart
     from whorl.folder import RunFolder
     from whorl.grow import ready
-    from whorl.iterate import Unfinished, iterate, metrics
+    from whorl.iterate import Unfinished, iterate, metrics, place
     from whorl.report import write_report
 
     chosen = settings.read_run(file, overrides or ())
@@ -99,7 +99,7 @@ def run(
     display.wrote(page, "report")
     print_rounds([metrics(played) for played in rounds])
     again = repeated() if retry else f"{repeated()} --retry"
-    failed = {(path := place(folder, played)): left_out(path, played) for played in rounds}
+    failed = {(path := place(folder, played.number)): left_out(path, played) for played in rounds}
     for path, failures in failed.items():
         told = f"They were left out of {path.name}. To grow their trees after all: {again}"
         tell_failures(path / "failures.jsonl", failures, told)

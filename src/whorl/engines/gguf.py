@@ -1,18 +1,16 @@
 """A model folder as a GGUF file, the form that OpenVINO and llama.cpp read models in."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import gguf
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
 
 from whorl.chat import Chat
-from whorl.engines.local.llama import weight_files
+from whorl.engines.local.llama import read_weights
 
 _ARCHITECTURES = {"LlamaForCausalLM": "llama", "Qwen2ForCausalLM": "qwen2"}
 _NAMES = {
@@ -63,7 +61,8 @@ def write_gguf(folder: Path, file: Path, *, dtype: Literal["float16", "float32"]
         "attn_q": config["num_attention_heads"],
         "attn_k": config.get("num_key_value_heads") or config["num_attention_heads"],
     }
-    for name, weights in _read(folder):
+    for theirs, weight in read_weights(folder):
+        name, weights = _named(theirs), weight.float().numpy()
         kind = name.split(".")[-2]
         if architecture == "llama" and kind in heads:
             weights = _paired(weights, heads[kind])
@@ -112,15 +111,8 @@ def _write_vocabulary(writer: gguf.GGUFWriter, chat: Chat, config: Mapping[str, 
     writer.add_add_bos_token(False)
 
 
-def _read(folder: Path) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """The folder's tensors by their names in GGUF."""
-    for path in weight_files(folder):
-        with safe_open(path, framework="pt") as file:
-            for name in file.keys():  # noqa: SIM118  (not a mapping)
-                yield _named(name), file.get_tensor(name).to(torch.float32).numpy()
-
-
 def _named(theirs: str) -> str:
+    """A tensor's name in GGUF."""
     stem, _, kind = theirs.removeprefix("model.").rpartition(".")
     if not stem.startswith("layers."):
         return f"{_NAMES[stem]}.{kind}"

@@ -14,11 +14,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from whorl import prompts
 from whorl.ask import Ask, Engine, Failure, Replies
+from whorl.chat import Chat
 from whorl.data.forest import read_trees
 from whorl.data.problems import write_problems
 from whorl.data.synthetic import problems
-from whorl.models import TEACHER
+from whorl.engines import open_engine
+from whorl.models import POLICY, TEACHER
 
 GROWN = 24
 """Problems to grow trees for: enough to take half a minute."""
@@ -86,6 +91,24 @@ def answer(engine: Engine, asks: list[Ask]) -> list[Replies]:
     engine.close()
     assert not [each for each in answers.values() if isinstance(each, Failure)]
     return [answers[ticket] for ticket in range(len(asks))]  # type: ignore[misc]
+
+
+def says_what_the_embedded_engine_says(policy: str, questions: Sequence[str]) -> None:
+    """The shipped policy behind a server: greedy solutions, their log-probabilities and prompts."""
+    asks = [Ask(prompts.solve(question), temperature=0.0) for question in questions]
+    start = time.monotonic()
+    theirs = answer(open_engine(policy), asks)
+    seconds = time.monotonic() - start
+    ours = answer(open_engine(f"local:{POLICY}", processes=0), asks)
+    chat = Chat.load(POLICY)
+    for ask, (their,), (our,) in zip(asks, theirs, ours, strict=True):
+        assert (their.text, their.finished, their.tokens) == (our.text, our.finished, our.tokens)
+        assert their.logprob == pytest.approx(our.logprob, abs=1e-3)
+        assert their.prompt_tokens == len(chat.encode(ask.prompt))
+    tokens = sum(reply.tokens for (reply,) in theirs)
+    print(
+        f"server: {len(asks)} greedy texts equal; {tokens / seconds:,.0f} tokens/s, probe included"
+    )
 
 
 def killed_and_back(server: Server, policy: str, folder: Path) -> None:

@@ -1,14 +1,18 @@
 """A real llama-server, on the shipped policy. `make test-llama` builds and runs it."""
 
 import logging
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.engines.server.real import Server, answer, killed_and_back
+from tests.engines.server.real import (
+    Server,
+    answer,
+    killed_and_back,
+    says_what_the_embedded_engine_says,
+)
 
 from whorl import prompts
 from whorl.ask import Ask
@@ -67,21 +71,7 @@ def test_the_probe_finds_what_it_can_do(server: Server, caplog: pytest.LogCaptur
 
 
 def test_greedy_text_is_that_of_the_embedded_engine(server: Server) -> None:
-    asks = [Ask(prompts.solve(question), temperature=0.0) for question in QUESTIONS]
-    start = time.monotonic()
-    theirs = answer(open_engine(spec(server)), asks)
-    seconds = time.monotonic() - start
-    ours = answer(open_engine(f"local:{POLICY}", processes=0), asks)
-    chat = Chat.load(POLICY)
-    for ask, (their,), (our,) in zip(asks, theirs, ours, strict=True):
-        assert (their.text, their.finished, their.tokens) == (our.text, our.finished, our.tokens)
-        assert their.logprob == pytest.approx(our.logprob, abs=1e-3)
-        assert their.prompt_tokens == len(chat.encode(ask.prompt))
-    tokens = sum(reply.tokens for (reply,) in theirs)
-    print(
-        f"llama-server: {len(asks)} greedy texts equal; "
-        f"{tokens / seconds:,.0f} tokens/s, probe included"
-    )
+    says_what_the_embedded_engine_says(spec(server), QUESTIONS)
 
 
 def test_greedy_steps_end_as_those_of_the_embedded_engine(server: Server) -> None:

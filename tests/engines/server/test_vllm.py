@@ -2,12 +2,16 @@
 
 import json
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.engines.server.real import Server, answer, killed_and_back
+from tests.engines.server.real import (
+    Server,
+    answer,
+    killed_and_back,
+    says_what_the_embedded_engine_says,
+)
 
 from whorl import prompts
 from whorl.ask import Ask, Prompt
@@ -63,20 +67,7 @@ def test_the_server_reads_the_token_ids_that_we_write(server: Server) -> None:
 
 
 def test_greedy_text_is_that_of_the_embedded_engine(server: Server) -> None:
-    asks = [Ask(prompts.solve(question), temperature=0.0) for question in QUESTIONS]
-    start = time.monotonic()
-    theirs = answer(open_engine(spec(server)), asks)
-    seconds = time.monotonic() - start
-    ours = answer(open_engine(f"local:{POLICY}", processes=0), asks)
-    chat = Chat.load(POLICY)
-    for ask, (their,), (our,) in zip(asks, theirs, ours, strict=True):
-        assert (their.text, their.finished, their.tokens) == (our.text, our.finished, our.tokens)
-        assert their.logprob == pytest.approx(our.logprob, abs=1e-3)
-        assert their.prompt_tokens == len(chat.encode(ask.prompt))
-    tokens = sum(reply.tokens for (reply,) in theirs)
-    print(
-        f"server: {len(asks)} greedy texts equal; {tokens / seconds:,.0f} tokens/s, probe included"
-    )
+    says_what_the_embedded_engine_says(spec(server), QUESTIONS)
 
 
 def test_a_run_survives_a_server_that_is_killed_and_comes_back(

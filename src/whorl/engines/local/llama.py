@@ -113,7 +113,7 @@ class Llama:
         self._inverse_frequencies, self._rotary_scale = _rotary(config, self.head_dim)
         self._cis = torch.empty(0, 1, self.head_dim // 2, dtype=torch.complex64)
 
-        weights = _read(folder, dtype)
+        weights = {name: weight.to(dtype) for name, weight in read_weights(folder)}
         self._embedding = weights["model.embed_tokens.weight"]
         self._stack = [self._layer(weights, i) for i in range(self.layers)]
         self._norm = weights["model.norm.weight"]
@@ -281,14 +281,12 @@ def _rotary(config: Any, head_dim: int) -> tuple[Tensor, float]:
     return frequencies, factor
 
 
-def _read(folder: Path, dtype: torch.dtype) -> dict[str, Tensor]:
-    """All weights of a folder by name."""
-    weights: dict[str, Tensor] = {}
+def read_weights(folder: Path) -> Iterator[tuple[str, Tensor]]:
+    """All weights of a folder, by name."""
     for path in weight_files(folder):
         with safe_open(path, framework="pt") as file:
             for name in file.keys():  # noqa: SIM118  (not a mapping)
-                weights[name] = file.get_tensor(name).to(dtype)
-    return weights
+                yield name, file.get_tensor(name)
 
 
 def weight_files(folder: Path) -> list[Path]:
