@@ -253,7 +253,7 @@ def test_a_journal_of_the_first_version_goes_on(tmp_path: Path) -> None:
             assert dict(journal.usage()) == {"policy": Usage(requests=2, sampled=18)}
     assert function.asked == ["new"]
     database = sqlite3.connect(path)
-    assert database.execute("PRAGMA user_version").fetchone() == (3,)
+    assert database.execute("PRAGMA user_version").fetchone() == (4,)
     database.close()
 
 
@@ -287,11 +287,11 @@ def test_a_journal_of_the_second_version_goes_on_even_if_taking_it_over_was_cut_
 
     row, taken = journals._row, list[bytes]()
 
-    def cut_short(answer: tuple[bytes, str, Replies]) -> object:
+    def cut_short(number: int, answer: tuple[bytes, str, Replies]) -> object:
         taken.append(answer[0])
         if len(taken) == 3:
             raise sqlite3.OperationalError("disk full")
-        return row(answer)
+        return row(number, answer)
 
     with monkeypatch.context() as patch, pytest.raises(UserError, match="disk full"):
         patch.setattr(journals, "_row", cut_short)
@@ -302,6 +302,46 @@ def test_a_journal_of_the_second_version_goes_on_even_if_taking_it_over_was_cut_
             assert repr(collect(journal.wrap(Function(function)), asks)) == repr(said)
             assert dict(journal.usage()) == {"policy": Usage(5, 5 * 8, 5 * 30, 5 * 10)}
     assert not function.asked
+
+
+VERSION_3 = """
+CREATE TABLE answer (
+    ask BLOB PRIMARY KEY NOT NULL, role TEXT NOT NULL, replies BLOB NOT NULL,
+    tokens INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL
+);
+PRAGMA application_id = 2003332978;
+PRAGMA user_version = 3;
+"""
+
+
+def test_a_journal_of_the_third_version_goes_on(tmp_path: Path) -> None:
+    path, asks = tmp_path / "j.db", [Ask(Prompt("", str(n))) for n in range(3)]
+    said = '[["\ud800 17","stop",7,null,-0.5,30,10]]'.encode("utf-8", "surrogatepass")
+    rows = [(bytes.fromhex(digest(ask)), "policy", said, 7, 30, 10) for ask in asks[:2]]
+    database = sqlite3.connect(path)
+    database.executescript(VERSION_3)
+    database.executemany("INSERT INTO answer VALUES (?, ?, ?, ?, ?, ?)", rows)
+    database.commit()
+    database.close()
+
+    function = Counted()
+    for _ in range(2):
+        with Journal(path) as journal:
+            known = collect(journal.wrap(Function(function)), asks)[:2]
+            assert known == [(Reply("\ud800 17", "stop", 7, None, -0.5, 30, 10),)] * 2
+            assert dict(journal.usage())["policy"].requests == 3
+    assert function.asked == ["2"]
+
+
+def test_what_a_name_had_gives_way(tmp_path: Path) -> None:
+    name, first, whole = bytes(16), (Reply("1", tokens=5),), (Reply("1", tokens=5), Reply("2"))
+    with Journal(tmp_path / "j.db") as journal:
+        journal.record([(name, "policy", first), (bytes([1] * 16), "policy", first)])
+        journal.record([(name, "policy", whole)])
+        assert journal.recall(name) == whole
+    with Journal(tmp_path / "j.db") as journal:
+        assert journal.recall(name) == whole
+        assert dict(journal.usage()) == {"policy": Usage(requests=2, sampled=10)}
 
 
 def test_names_that_begin_alike_are_told_apart(tmp_path: Path) -> None:

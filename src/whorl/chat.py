@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from whorl.ask import Prompt
 from whorl.errors import UserError
+from whorl.growing import Growing
 from whorl.steps import paragraphs
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Chat:
         self.tokenizer = tokenizer
         self.eos: int = tokenizer.eos_token_id
         self._turns = lru_cache(maxsize=4096)(self._render)  # a search asks about one question
+        self._growing = Growing(tokenizer.backend_tokenizer)
         begun = tokenizer("x")["input_ids"][0] == tokenizer.bos_token_id
         self._opening = str(tokenizer.bos_token) if begun else ""
 
@@ -75,11 +77,7 @@ class Chat:
 
     def encode(self, prompt: Prompt) -> list[int]:
         """Token ids of `render(prompt)`."""
-        # past the tokenizer's own call, which costs more than the backend's work on a short prompt
-        backend = self.tokenizer.backend_tokenizer
-        (encoding,) = backend.encode_batch_fast([self.render(prompt)], add_special_tokens=False)
-        ids: list[int] = encoding.ids
-        return ids
+        return self._growing.ids(self.render(prompt))
 
     def encode_step(self, prompt: Prompt) -> list[int]:
         """Token ids up to the last step of `prompt.prefix`, at the last of which a process reward

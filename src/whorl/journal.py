@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,35 +17,47 @@ from typing import Any
 from whorl.ask import Ask, Engine, Failure, Replies, Reply, digest, made
 from whorl.budget import Usage
 from whorl.errors import UserError
+from whorl.fast_json import dumps, loads
 
 _APPLICATION = 0x77686F72  # "whor": tells a journal from any other SQLite file
-_VERSION = 3
+_VERSION = 4
 
-# The rows stand in the order of arrival, so a long run appends; the key is an index beside them.
-# An index's pages are written at random, so a row for each reply would cost three times as much.
+# Rows stand in the order of arrival, so a run only appends. SQLite knows no names: an index of them
+# would be written at random, which takes three times as long as all the rest.
 _SCHEMA = """
 CREATE TABLE answer (
-    ask BLOB PRIMARY KEY NOT NULL,  -- digest of the ask, 16 bytes
+    row INTEGER PRIMARY KEY,
+    ask BLOB NOT NULL,              -- digest of the ask, 16 bytes; no two rows have the same
     role TEXT NOT NULL,
-    replies BLOB NOT NULL,          -- as `_encode` writes them
+    replies BLOB NOT NULL,          -- as `_row` writes them
     tokens INTEGER NOT NULL,        -- of all replies together, as the next two
     prompt_tokens INTEGER NOT NULL,
     cached_tokens INTEGER NOT NULL
 )
 """
-_INSERT = "INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?, ?, ?)"
-_SELECT = "SELECT replies FROM answer WHERE ask = ?"
+_INSERT = "INSERT INTO answer VALUES (?, ?, ?, ?, ?, ?, ?)"
+_DELETE = "DELETE FROM answer WHERE row = ?"
+_SELECT = "SELECT replies FROM answer WHERE row = ?"
 _USAGE = """
 SELECT role, count(*), sum(tokens), sum(prompt_tokens), sum(cached_tokens)
 FROM answer WHERE role <> 'judge' GROUP BY role
 """
 
-# Until version 3 there was a row for each reply, and in version 1 it did not know the prompt.
+# In version 3 the name was the key. Before there was a row for each reply, and in version 1 it did
+# not know the prompt.
+_UNKEYED = """
+INSERT INTO answer
+SELECT rowid, ask, role, replies, tokens, prompt_tokens, cached_tokens FROM keyed
+"""
 _EARLIER = """
 SELECT ask, role, text, finished, tokens, value, logprob, {prompt} FROM reply ORDER BY ask, slot
 """
 _PROMPT = {1: "0, 0", 2: "prompt_tokens, cached_tokens"}
 
+_FIELDS = attrgetter(
+    "text", "finished", "tokens", "value", "logprob", "prompt_tokens", "cached_tokens"
+)
+_INFINITE = {float("inf"), float("-inf")}
 
 _Answer = tuple[bytes, str, Replies]
 """What is recorded: an ask's digest and role, and the replies to it."""
@@ -53,6 +65,7 @@ _Answer = tuple[bytes, str, Replies]
 
 class Journal:
     """An SQLite file with one row per ask that was answered. For one process and one thread.
+    The names of all asks on record are in memory, at some 150 bytes each.
 
     An ask is known by its `digest`, which does not name the model: asks of different models under
     one role need different journals. It is answered as a whole; where only some of its samples
@@ -71,14 +84,17 @@ class Journal:
             self._database = sqlite3.connect(path)
         except sqlite3.Error as error:
             raise UserError(f"the journal {path} cannot be opened: {error}") from error
+        self._rows: dict[bytes, int] = {}
         try:
             fault = self._prepare()
+            if not fault:
+                self._rows.update(self._database.execute("SELECT ask, row FROM answer"))
         except sqlite3.Error as error:
             fault = str(error)
         if fault:
             self.close()
             raise UserError(f"the journal {path} cannot be used: {fault}")
-        self._names = _Sieve(name for (name,) in self._database.execute("SELECT ask FROM answer"))
+        self._last = max(self._rows.values(), default=0)
 
     def _prepare(self) -> str:
         """Make an empty file a journal; otherwise say what keeps us from using it."""
@@ -101,8 +117,13 @@ class Journal:
         if version < _VERSION:
             with self._database:
                 self._database.execute("BEGIN")
+                if version == 3:
+                    self._database.execute("ALTER TABLE answer RENAME TO keyed")
                 self._database.execute(_SCHEMA)
-                if tables:
+                if version == 3:
+                    self._database.execute(_UNKEYED)
+                    self._database.execute("DROP TABLE keyed")
+                elif tables:
                     earlier = self._database.execute(_EARLIER.format(prompt=_PROMPT[version]))
                     self._database.executemany(_INSERT, _converted(earlier))
                     self._database.execute("DROP TABLE reply")
@@ -116,10 +137,10 @@ class Journal:
 
     def recall(self, name: bytes) -> Replies:
         """The replies recorded under an ask's digest, in order; empty if there are none."""
-        if name not in self._names:
+        if name not in self._rows:
             return ()
-        row = self._database.execute(_SELECT, (name,)).fetchone()
-        return _decode(row[0]) if row else ()
+        (replies,) = self._database.execute(_SELECT, (self._rows[name],)).fetchone()
+        return _decode(replies)
 
     def usage(self) -> Iterator[tuple[str, Usage]]:
         """What the models on record were asked and have answered, by role; judges are left out.
@@ -128,17 +149,22 @@ class Journal:
             yield role, Usage(*counts)
 
     def record(self, answers: Sequence[_Answer]) -> None:
-        """Keep all of `answers`, or none. Raises `UserError` if they cannot be."""
+        """Keep all of `answers`, in which no name comes twice, or none of them; what a name had
+        before gives way. Raises `UserError` if they cannot be kept."""
+        rows = {name: number for number, (name, _, _) in enumerate(answers, self._last + 1)}
+        earlier = [(self._rows[name],) for name in rows.keys() & self._rows.keys()]
         try:
             with self._database:
-                self._database.executemany(_INSERT, map(_row, answers))
+                self._database.executemany(_INSERT, map(_row, rows.values(), answers))
+                if earlier:
+                    self._database.executemany(_DELETE, earlier)
         except sqlite3.OperationalError as error:
             raise UserError(
                 f"the journal {self.path} cannot be written: {error}; nothing recorded is lost: "
                 "put that right, then give the same command again"
             ) from error
-        for name, _, _ in answers:
-            self._names.add(name)
+        self._rows |= rows
+        self._last += len(answers)
 
     def close(self) -> None:
         """Fold the write-ahead log into the file and close it. May be called twice."""
@@ -154,25 +180,6 @@ class Journal:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-class _Sieve:
-    """Names by their first 24 bits, in 2 MB however many there are.
-
-    What is not in it is not on record, and nearly every ask of a run is new: to ask SQLite takes
-    5 us a name, most of it locks.
-    """
-
-    def __init__(self, names: Iterable[bytes]) -> None:
-        self._bits = bytearray(1 << 21)
-        for name in names:
-            self.add(name)
-
-    def add(self, name: bytes) -> None:
-        self._bits[int.from_bytes(name[:3]) >> 3] |= 1 << (name[2] & 7)
-
-    def __contains__(self, name: bytes) -> bool:
-        return bool(self._bits[int.from_bytes(name[:3]) >> 3] >> (name[2] & 7) & 1)
 
 
 class _Recorded:
@@ -237,36 +244,26 @@ def _recordable(answer: Replies | Failure) -> Replies | Failure:
     return answer
 
 
-def _row(answer: _Answer) -> tuple[bytes, str, bytes, int, int, int]:
+def _row(number: int, answer: _Answer) -> tuple[int, bytes, str, bytes, int, int, int]:
+    """The replies are JSON, a list for each: lone surrogates are kept, and 1.0 does not come back
+    as 1."""
     name, role, replies = answer
-    tokens = prompt = cached = 0
-    for reply in replies:
-        tokens += reply.tokens
-        prompt += reply.prompt_tokens
-        cached += reply.cached_tokens
-    return name, role, _encode(replies), tokens, prompt, cached
+    said = [*map(_FIELDS, replies)]
+    _, _, tokens, values, logprobs, prompt, cached = zip(*said, strict=True)
+    finite = _INFINITE.isdisjoint(values) and _INFINITE.isdisjoint(logprobs)
+    encoded = dumps(said) if finite else json.dumps(said).encode()  # as no JSON has it
+    return number, name, role, encoded, sum(tokens), sum(prompt), sum(cached)
 
 
 def _converted(earlier: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
     """Rows of this version from those of an earlier one, which stand in the order of asks."""
-    for (name, role), rows in groupby(earlier, key=itemgetter(0, 1)):
+    asks = groupby(earlier, key=itemgetter(0, 1))
+    for number, ((name, role), rows) in enumerate(asks, 1):
         replies = (
             Reply(text.decode("utf-8", "surrogatepass"), *rest) for _, _, text, *rest in rows
         )
-        yield _row((name, role, tuple(replies)))
-
-
-def _encode(replies: Replies) -> bytes:
-    """JSON: a list for each reply. Lone surrogates are kept, and 1.0 does not come back as 1."""
-    fields = [
-        (r.text, r.finished, r.tokens, r.value, r.logprob, r.prompt_tokens, r.cached_tokens)
-        for r in replies
-    ]
-    return _JSON.encode(fields).encode("utf-8", "surrogatepass")
+        yield _row(number, (name, role, tuple(replies)))
 
 
 def _decode(replies: bytes) -> Replies:
-    return tuple(Reply(*fields) for fields in json.loads(replies.decode("utf-8", "surrogatepass")))
-
-
-_JSON = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"))
+    return tuple(Reply(*fields) for fields in loads(replies))

@@ -17,6 +17,7 @@ from whorl.engines import affinity
 from whorl.engines.server.address import Address
 from whorl.engines.server.window import Window
 from whorl.errors import UserError
+from whorl.fast_json import dumps, loads
 
 T = TypeVar("T")
 
@@ -114,7 +115,7 @@ class Transport:
         answers some times, a busy server until patience ends, another endpoint if one is down.
         Raises `RefusedError` if this request has no answer, `LostError` if no endpoint is in reach.
         """
-        data = json.dumps(body).encode()
+        data = dumps(body)
         loop = asyncio.get_running_loop()
         start, broken = loop.time(), 0
         while True:
@@ -201,7 +202,7 @@ _ALONE = {"Connection": "close"}  # loading a tokenizer takes longer than server
 
 async def read_json(response: aiohttp.ClientResponse) -> Any:
     """The body as JSON; ValueError if it is none."""
-    return json.loads(await response.read())
+    return loads(await response.read())
 
 
 def _message(text: str) -> str:

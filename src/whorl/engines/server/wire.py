@@ -1,6 +1,5 @@
 """Asks as requests, and responses as replies: /completions, or /chat/completions."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -10,6 +9,7 @@ import aiohttp
 from whorl.ask import Ask, Prompt, Replies, Reply
 from whorl.chat import Chat
 from whorl.engines.server.transport import RefusedError, read_json
+from whorl.fast_json import loads
 from whorl.steps import first_stop
 
 
@@ -152,7 +152,7 @@ class Wire:
             data = line.strip().removeprefix(b"data:").strip()
             if not line.startswith(b"data:") or data == b"[DONE]":
                 continue
-            for choice in json.loads(data).get("choices") or ():
+            for choice in loads(data).get("choices") or ():
                 part = _Part.of(choice)
                 pieces += bool(part.text)
                 text += part.text
