@@ -15,7 +15,8 @@ one tree, and in one whose problem nobody solves, each point in a process of its
 the process grew by, less the nodes' text. Where right solutions are known, UCT visits them again
 and again, and few simulations find a new node: hence the columns of simulations per node, steps per
 simulation, and microseconds per step, which is what a node costs more than one of small trees, over
-the steps of its simulations. A million nodes in that tree take a quarter of an hour.
+the steps of its simulations. A million nodes in that tree take most of an hour: they come last, and
+the plot is written after every point.
 """
 
 import argparse
@@ -27,7 +28,7 @@ import sys
 import tempfile
 import time
 import tracemalloc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -140,8 +141,9 @@ def point(trees: int, nodes: int, *, solvable: bool) -> Point:
     return Point(total, ms, (grown - text) / total, simulations / total, steps / total)
 
 
-def curve(sizes: Sequence[int]) -> dict[str, list[Point]]:
-    """A point per size, in one tree and in small ones; printed as they are measured."""
+def curve(sizes: Sequence[int]) -> Iterator[dict[str, list[Point]]]:
+    """A point per size, in one tree and in small ones; printed as they are measured. Yields the
+    curves as far as they have come after each point."""
     print(f"{'':22}{'nodes':>12}{'ms/node':>10}{'bytes/node':>12}", end="")
     print(f"{'simulations/node':>18}{'steps/simulation':>18}{'us/step':>9}")
     small = f"trees of {SIZE}"
@@ -160,7 +162,7 @@ def curve(sizes: Sequence[int]) -> dict[str, list[Point]]:
                 f"{f'{step:.2f}' if here.simulations > 1 else '':>9}",
                 flush=True,
             )
-    return curves
+            yield curves
 
 
 def plot(curves: Mapping[str, Sequence[Point]]) -> str:
@@ -264,9 +266,9 @@ def main() -> None:
         print(json.dumps(asdict(point(*options.point, solvable=not options.unsolved))))
         return
     if options.curve:
-        curves = curve(options.curve)
-        if options.plot:
-            options.plot.write_text(plot(curves))
+        for curves in curve(options.curve):
+            if options.plot:
+                options.plot.write_text(plot(curves))
         print(json.dumps({name: [asdict(p) for p in points] for name, points in curves.items()}))
         return
     few, many = options.problems

@@ -22,6 +22,10 @@ journal_cost: throughput that a journal costs where this process is the limit, t
     of runs one after the other, in alternating order; journal_cost_slots: the same where the server
     is. cpu_ms_journaled, cpu_ms_unjournaled: medians of those pairs, per request; the steadier
     figures.
+
+With `--server NAME` nothing is simulated: that server (or any engine) is asked about made-up
+problems, and the last line has vs_plain alone, the median of `--pairs` pairs of runs, in tokens
+per second of wall clock.
 """
 
 import argparse
@@ -30,7 +34,7 @@ import json
 import resource
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -42,8 +46,11 @@ import aiohttp
 
 from rig import Rig, running, stats
 from whorl.ask import Ask, Engine, Failure, Moves, Replies
+from whorl.data.synthetic import problems as synthetic
 from whorl.drive import drive
 from whorl.engines import open_engine
+from whorl.engines.judge import Judges
+from whorl.engines.meter import Meter
 from whorl.journal import Journal
 from whorl.problem import Problem
 from whorl.search import Sampling, Uct, mcts, sample
@@ -153,6 +160,30 @@ def searches(number: int) -> list[tuple[str, Moves[Tree]]]:
 def plain(number: int, requests: int) -> list[tuple[str, Moves[Tree]]]:
     """As many problems, sampled without a search."""
     return [(f"{p.id}#{t}", sampled(p, requests)) for p in problems(number) for t in TEMPERATURES]
+
+
+def over_plain(name: str, number: int, pairs: int) -> dict[str, float]:
+    """Tokens per second of a search and of whole solutions over a real engine, in turns."""
+    real = list(synthetic("pool", number, seed=0))
+    rates: list[tuple[float, float]] = []
+    for _ in range(pairs):
+        search = ((f"{p.id}#{t}", searched(p, t)) for p in real for t in TEMPERATURES)
+        wholes = ((f"{p.id}#{t}", sampled(p, 4)) for p in real for t in TEMPERATURES)
+        rates.append((tokens_per_s(name, search), tokens_per_s(name, wholes)))
+        print(f"search {rates[-1][0]:,.0f} tokens/s, no search {rates[-1][1]:,.0f}", flush=True)
+    return {
+        "search_tokens_per_s": median(search for search, _ in rates),
+        "plain_tokens_per_s": median(plain for _, plain in rates),
+        "vs_plain": median(search / plain for search, plain in rates),
+    }
+
+
+def tokens_per_s(name: str, work: Iterable[tuple[str, Moves[Tree]]]) -> float:
+    with closing(open_engine(name, processes=0)) as engine, closing(Judges()) as judges:
+        meter, start = Meter(engine), time.perf_counter()
+        for finished in drive(work, {"policy": meter, "judge": judges}):
+            assert finished.result is not None, finished.error
+        return meter.tokens / (time.perf_counter() - start)
 
 
 def problems(number: int) -> list[Problem]:
@@ -290,10 +321,14 @@ def main() -> None:
         "--treequest", nargs="+", default=[ADVISED, "16x16", "64x16"], metavar="TREESxBATCH"
     )
     parser.add_argument("--seconds", type=float, default=6.0, help="that treequest is given")
+    parser.add_argument("--server", metavar="NAME", help="a real one, as server:URL?...")
     parser.add_argument("--json", action="store_true", help="print the JSON object only")
     options = parser.parse_args()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection is a file
+    if options.server:
+        print(json.dumps(over_plain(options.server, options.problems, options.pairs)))
+        return
 
     def told(name: str, ran: Ran) -> Ran:
         if not options.json:

@@ -107,8 +107,9 @@ def test_more_samples_than_it_has_slots_are_several_requests(server: Server) -> 
     for reply in replies:  # what a model writes need not be what the tokenizer makes of it
         assert abs(reply.tokens - 1 - len(read(reply.text)["input_ids"])) <= 2
     assert len({reply.tokens for reply in replies}) > 1
-    *_, last = firsts = [reply for reply in replies if reply.prompt_tokens]
-    assert len(firsts) == 3 and last.cached_tokens > 0
+    firsts = [reply for reply in replies if reply.prompt_tokens]
+    assert len(firsts) == 3
+    assert max(reply.cached_tokens for reply in firsts) > 0  # which one comes first is open
 
 
 def test_samples_are_those_of_the_distribution_that_was_asked_for(server: Server) -> None:
