@@ -14,12 +14,15 @@ COMMANDS = [
     *("train", "evaluate", "table", "probe", "judge", "problems", "show", "report"),
 ]
 
+MODULES = 550
+"""What help may load: 460 today. A time limit would measure the machine."""
+
 SCRIPT = """
-import sys, time
+import sys
 from whorl.cli import app
 app(sys.argv[1:], standalone_mode=False)
-heavy = {"torch", "transformers", "scipy", "numpy", "sympy"} & set(sys.modules)
-print(f"{time.process_time()} {sorted(heavy)}", file=sys.stderr)
+heavy = {"torch", "transformers", "scipy", "numpy", "sympy", "aiohttp"} & set(sys.modules)
+print(f"{len(sys.modules)} {sorted(heavy)}", file=sys.stderr)
 """
 
 
@@ -28,9 +31,9 @@ def test_help_is_quick_and_loads_nothing_heavy(arguments: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, *arguments], capture_output=True, text=True, check=True
     )
-    seconds, heavy = done.stderr.splitlines()[-1].split(" ", 1)
-    assert float(seconds) < 0.6
+    loaded, heavy = done.stderr.splitlines()[-1].split(" ", 1)
     assert heavy == "[]"
+    assert int(loaded) < MODULES
     assert "Usage: whorl" in done.stdout or "Usage: -c" in done.stdout
 
 
