@@ -34,7 +34,7 @@ import json
 import resource
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -152,14 +152,14 @@ class Watched:
         self._since = now
 
 
-def searches(number: int) -> list[tuple[str, Moves[Tree]]]:
-    """A search of each of so many problems at each temperature."""
-    return [(f"{p.id}#{t}", searched(p, t)) for p in problems(number) for t in TEMPERATURES]
+def searches(asked: Sequence[Problem]) -> list[tuple[str, Moves[Tree]]]:
+    """A search of each problem at each temperature."""
+    return [(f"{p.id}#{t}", searched(p, t)) for p in asked for t in TEMPERATURES]
 
 
-def plain(number: int, requests: int) -> list[tuple[str, Moves[Tree]]]:
-    """As many problems, sampled without a search."""
-    return [(f"{p.id}#{t}", sampled(p, requests)) for p in problems(number) for t in TEMPERATURES]
+def plain(asked: Sequence[Problem], requests: int) -> list[tuple[str, Moves[Tree]]]:
+    """The same problems, sampled as often without a search."""
+    return [(f"{p.id}#{t}", sampled(p, requests)) for p in asked for t in TEMPERATURES]
 
 
 def over_plain(name: str, number: int, pairs: int) -> dict[str, float]:
@@ -167,9 +167,7 @@ def over_plain(name: str, number: int, pairs: int) -> dict[str, float]:
     real = list(synthetic("pool", number, seed=0))
     rates: list[tuple[float, float]] = []
     for _ in range(pairs):
-        search = ((f"{p.id}#{t}", searched(p, t)) for p in real for t in TEMPERATURES)
-        wholes = ((f"{p.id}#{t}", sampled(p, 4)) for p in real for t in TEMPERATURES)
-        rates.append((tokens_per_s(name, search), tokens_per_s(name, wholes)))
+        rates.append((tokens_per_s(name, searches(real)), tokens_per_s(name, plain(real, 4))))
         print(f"search {rates[-1][0]:,.0f} tokens/s, no search {rates[-1][1]:,.0f}", flush=True)
     return {
         "search_tokens_per_s": median(search for search, _ in rates),
@@ -178,7 +176,7 @@ def over_plain(name: str, number: int, pairs: int) -> dict[str, float]:
     }
 
 
-def tokens_per_s(name: str, work: Iterable[tuple[str, Moves[Tree]]]) -> float:
+def tokens_per_s(name: str, work: list[tuple[str, Moves[Tree]]]) -> float:
     with closing(open_engine(name, processes=0)) as engine, closing(Judges()) as judges:
         meter, start = Meter(engine), time.perf_counter()
         for finished in drive(work, {"policy": meter, "judge": judges}):
@@ -337,7 +335,7 @@ def main() -> None:
 
     if not options.json:
         print(HEAD)
-    fixed = told("search, 0.1 s", run(searches(options.problems), FIXED))
+    fixed = told("search, 0.1 s", run(searches(problems(options.problems)), FIXED))
     all_runs = [fixed]
     found = {
         "requests_per_s": fixed.rate,
@@ -357,10 +355,10 @@ def main() -> None:
         found["vs_treequest"] = fixed.rate / advised.rate
         found["vs_treequest_samples"] = fixed.samples / fixed.seconds / samples
         found["vs_treequest_widest"] = fixed.rate / max(ran.rate for ran in others.values())
-    few = options.problems // 8
+    few = problems(options.problems // 8)
     slotted = told("search, slots", run(searches(few), SLOTTED))
     all_runs.append(slotted)
-    each = round(slotted.tokens / PLAIN_TOKENS / TURN / (few * len(TEMPERATURES)))
+    each = round(slotted.tokens / PLAIN_TOKENS / TURN / (len(few) * len(TEMPERATURES)))
     sampling = told("no search, slots", run(plain(few, each), SLOTTED))
     found["vs_plain"] = (slotted.tokens / slotted.seconds) / (sampling.tokens / sampling.seconds)
     slow = told("search, slots, journal", run(searches(few), SLOTTED, journal=True))
@@ -372,7 +370,7 @@ def main() -> None:
         for journal in (False, True) if number % 2 else (True, False):
             pair[journal] = told(
                 "with journal" if journal else "without journal",
-                run(searches(options.problems // 4), FIXED, journal=journal),
+                run(searches(problems(options.problems // 4)), FIXED, journal=journal),
             )
         pairs.append(pair)
         all_runs += pair.values()

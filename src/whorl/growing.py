@@ -67,8 +67,9 @@ def parts_at_blank_lines(tokenizer: Tokenizer) -> bool:
         return False  # it takes the line breaks before it
     if any(map(_ACROSS.search, tokenizer.get_vocab())):
         return False
+    before = {end: encoded(tokenizer, end + _BLANK) for end in _ENDS}
+    after = {start: encoded(tokenizer, start) for start in _STARTS}
     return all(
-        encoded(tokenizer, end + _BLANK + start)
-        == encoded(tokenizer, end + _BLANK) + encoded(tokenizer, start)
+        encoded(tokenizer, end + _BLANK + start) == before[end] + after[start]
         for end, start in product(_ENDS, _STARTS)
     )

@@ -208,7 +208,7 @@ async def read_json(response: aiohttp.ClientResponse) -> Any:
 def _message(text: str) -> str:
     """What a server says of an error, wherever its kind puts it."""
     try:
-        said: Any = json.loads(text)
+        said: Any = loads(text.encode())
     except ValueError:
         said = text
     for name in ("error", "detail", "message"):
