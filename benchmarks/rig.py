@@ -106,7 +106,7 @@ class Rig:
     per_token: seconds for each further token.
     slots: samples in the making at once, further ones wait; 0 is no limit.
     limit: requests taken at once, waiting ones included; further ones get 429; 0 is no limit.
-    retry_after: seconds that a 429 asks to wait.
+    retry_after: seconds that a 429 or 503 asks to wait; 0 says nothing.
     drip: seconds that a slow body takes.
     steps, right, answer: mean steps of a solution, the share of solutions that end in `answer`.
     cache: report how much of a prompt was known from earlier ones.
@@ -127,7 +127,7 @@ class Rig:
     per_token: float = 0.0
     slots: int = 0
     limit: int = 0
-    retry_after: float = 1.0
+    retry_after: int = 1
     drip: float = 1.0
     steps: float = 4.0
     right: float = 0.5
@@ -517,7 +517,8 @@ class Server:
             status = await self._answer(request)
         except Refused as refused:
             status = refused.status
-            wait = f"\r\nRetry-After: {self._rig.retry_after:g}" if status in (429, 503) else ""
+            asks = self._rig.retry_after and status in (429, 503)
+            wait = f"\r\nRetry-After: {self._rig.retry_after}" if asks else ""
             error = {"message": str(refused), "type": "rig", "code": status}
             request.answer(status, {"error": error}, extra=wait)
         except asyncio.CancelledError:

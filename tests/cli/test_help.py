@@ -21,7 +21,7 @@ SCRIPT = """
 import sys
 from whorl.cli import app
 app(sys.argv[1:], standalone_mode=False)
-heavy = {"torch", "transformers", "scipy", "numpy", "sympy", "aiohttp"} & set(sys.modules)
+heavy = {"torch", "transformers", "scipy", "numpy", "sympy", "pycurl"} & set(sys.modules)
 print(f"{len(sys.modules)} {sorted(heavy)}", file=sys.stderr)
 """
 

@@ -65,5 +65,9 @@ def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         read("http://host?key=SOME_KEY").secret()
     monkeypatch.setenv("SOME_KEY", "sesame\n")  # as a file has it
     assert read("http://host?key=SOME_KEY").secret() == "sesame"
+    monkeypatch.setenv("SOME_KEY", "ses\r\nX-Other: ame")
+    with pytest.raises(UserError, match="SOME_KEY") as caught:
+        read("http://host?key=SOME_KEY").secret()
+    assert "ses" not in str(caught.value)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     assert read("http://host").secret() == ""

@@ -49,10 +49,11 @@ def test_faults_change_no_tree_and_every_sample_is_in_one(
     rig_server: Server, opened: Opened, rig: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transport, "_PAUSE", 0.01)
+    monkeypatch.setattr(transport, "_UNSAID", 0.01)
     calm = [rig_server(tokenizer=str(POLICY)) for _ in range(2)]
     faults = {"500": 0.03, "cut": 0.03, "429": 0.03, "malformed": 0.03}
     rough = [
-        rig_server(tokenizer=str(POLICY), faults=faults, seed=seed, retry_after=0.01)
+        rig_server(tokenizer=str(POLICY), faults=faults, seed=seed, retry_after=0)
         for seed in (4, 5)
     ]
     trees = []

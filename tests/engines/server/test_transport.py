@@ -23,6 +23,7 @@ Server = Callable[..., str]
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Repeat at once, so that tests are quick."""
     monkeypatch.setattr(transport, "_PAUSE", 0.01)
+    monkeypatch.setattr(transport, "_UNSAID", 0.01)
 
 
 def asks(count: int) -> list[Ask]:
@@ -41,8 +42,8 @@ def said(found: list[Replies | Failure]) -> list[list[str]]:
     ("fault", "settings"),
     [
         ("500", {}),
-        ("503", {"retry_after": 0.02}),
-        ("429", {"retry_after": 0.02}),
+        ("503", {"retry_after": 0}),
+        ("429", {"retry_after": 0}),
         ("cut", {}),
         ("malformed", {}),
         ("count", {}),
@@ -84,10 +85,21 @@ def test_strange_samples_are_samples(fault: str, rig_server: Server, opened: Ope
 def test_a_busy_server_is_given_less_and_everything_is_answered(
     rig_server: Server, opened: Opened, rig: ModuleType
 ) -> None:
-    url = rig_server(tokenizer=str(POLICY), latency=0.005, limit=12, retry_after=0.01)
+    url = rig_server(tokenizer=str(POLICY), latency=0.005, limit=12, retry_after=0)
     assert len(said(answers(opened(url), asks(300)))) == 300
     statuses = rig.stats(url)["statuses"]
     assert 0 < statuses["429"] < 300  # of the first 64 sent at once, and few after that
+
+
+def test_a_busy_server_is_left_alone_for_as_long_as_it_asks(
+    rig_server: Server, opened: Opened, rig: ModuleType
+) -> None:
+    url = rig_server(tokenizer=str(POLICY), latency=0.1, limit=1, retry_after=1)
+    engine = opened(url)
+    start = time.monotonic()
+    assert len(said(answers(engine, asks(2)))) == 2
+    assert time.monotonic() - start >= 1
+    assert rig.stats(url)["statuses"]["429"] == 1
 
 
 def test_no_more_is_in_flight_than_allowed(

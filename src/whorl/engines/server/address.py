@@ -40,10 +40,15 @@ class Address:
     patience: Annotated[float, Field(ge=0)] = 300.0
 
     def secret(self) -> str:
-        """The key, empty if there is none. Raises `UserError` if a variable was named in vain."""
+        """The key, empty if there is none. Raises `UserError` if a variable was named in vain or
+        holds what no header can."""
         secret = os.environ.get(self.key, "").strip()  # a file's last line break is none of it
         if not secret and self.key != KEY:
             raise UserError(f"the environment variable {self.key} with the server's key is not set")
+        if not (secret.isascii() and secret.isprintable()):
+            raise UserError(
+                f"the environment variable {self.key} holds more than a key's characters"
+            )
         return secret
 
 

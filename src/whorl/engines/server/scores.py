@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-import aiohttp
-
 from whorl.ask import Ask, Prompt, Replies, Reply
 from whorl.chat import SEPARATOR, Chat
 from whorl.engines.affinity import question
 from whorl.engines.server.background import Answer
+from whorl.engines.server.http import Response
 from whorl.engines.server.probe import served
 from whorl.engines.server.tokenizer import load_chat
 from whorl.engines.server.transport import RefusedError, Transport, read_json
@@ -131,8 +130,8 @@ async def answer(transport: Transport, scorer: Scorer, ask: Ask) -> Replies:
     if not ask.prompt.prefix.strip():
         raise RefusedError("there is no step to score")
 
-    async def read(response: aiohttp.ClientResponse) -> Reply:
-        return scorer.reply(await read_json(response), ask.prompt)
+    def read(response: Response) -> Reply:
+        return scorer.reply(read_json(response), ask.prompt)
 
     home = question(ask.prompt)
     reply = await transport.post(scorer.path, scorer.body(ask.prompt), read, home)

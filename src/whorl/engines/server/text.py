@@ -12,7 +12,7 @@ from whorl.engines.server.background import Answer
 from whorl.engines.server.probe import differences, probe, served, table
 from whorl.engines.server.tokenizer import load_chat
 from whorl.engines.server.transport import LostError, RefusedError, Transport
-from whorl.engines.server.wire import Abilities, Request, Wire
+from whorl.engines.server.wire import Abilities, Request, Watch, Wire
 from whorl.errors import UserError
 
 LOG = logging.getLogger("whorl.engines")
@@ -50,7 +50,9 @@ async def answer(transport: Transport, wire: Wire, ask: Ask) -> Replies | Failur
     home = question(ask.prompt)
 
     async def post(request: Request) -> Replies:
-        return await transport.post(request.path, request.body, partial(wire.read, request), home)
+        watch = partial(Watch, request.stop) if request.streamed else None
+        read = partial(wire.read, request)
+        return await transport.post(request.path, request.body, read, home, watch)
 
     if len(requests) == 1:
         replies = await post(requests[0])

@@ -4,32 +4,32 @@ import asyncio
 import json
 import random
 import resource
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, TypeAlias, TypeVar
-from urllib.request import getproxies
-
-import aiohttp
 
 from whorl.ask import Replies
 from whorl.engines import affinity
 from whorl.engines.server.address import Address
+from whorl.engines.server.http import BrokenError, Client, Enough, Response, UnreachableError
 from whorl.engines.server.window import Window
 from whorl.errors import UserError
 from whorl.fast_json import dumps, loads
 
 T = TypeVar("T")
 
-Read: TypeAlias = Callable[[aiohttp.ClientResponse], Awaitable[T]]
+Read: TypeAlias = Callable[[Response], T]
 """Makes something of a response. Raises ValueError if it cannot; the request is repeated."""
 
 _TRIES = 6  # of a request whose answer is broken
 _PROBES = 3  # of one that finds out what a server can do
 _PAUSE = 0.5  # seconds before the first repetition; doubled each time, and drawn by lot below that
 _LONGEST = 30.0
+_UNSAID = 1.0  # seconds that a busy server is left alone if it does not say how long
 _OUT = 5.0  # seconds that an endpoint out of reach is left alone, at most
 _SHOWN = 200  # characters of a server's own words
+_READ = 4096  # bytes of them
 _FILES = 128  # that are open besides
 _BUSY = {408, 429, 503}
 
@@ -62,58 +62,64 @@ class Transport:
     address: Address
     secret: str
     _endpoints: list[_Endpoint] = field(init=False)
-    _session: aiohttp.ClientSession = field(init=False)
+    _client: Client = field(init=False)
 
     def __post_init__(self) -> None:
         urls = self.address.urls
         most = _open_files(self.address.in_flight * len(urls)) // len(urls)
         self._endpoints = [_Endpoint(url, Window(most)) for url in urls]
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
-            timeout=aiohttp.ClientTimeout(total=self.address.timeout),
-            headers={"Authorization": f"Bearer {self.secret}"} if self.secret else {},
-            trust_env=bool(getproxies()),  # costs time with each request
-        )
+        headers = {"Content-Type": "application/json"}
+        if self.secret:
+            headers["Authorization"] = f"Bearer {self.secret}"
+        connections = most * len(urls)
+        self._client = Client(headers, timeout=self.address.timeout, connections=connections)
 
     async def close(self) -> None:
-        await self._session.close()
+        await self._client.close()
 
     async def once(self, url: str, path: str, body: Mapping[str, object] | None) -> Any:
         """The JSON that one endpoint gives, a GET if there is no body: for finding out what it can
         do. Raises `RefusedError` if there is none after some tries, and `UserError` if the endpoint
         cannot be reached or does not take the key."""
-        method, trouble = "GET" if body is None else "POST", ""
+        data, trouble = None if body is None else dumps(body), ""
         for tried in range(1, _PROBES + 1):
+            pause = 0.0
             try:
-                async with self._session.request(
-                    method, url + path, json=body, headers=_ALONE
-                ) as response:
-                    if response.status == 200:
-                        return await read_json(response)
-                    trouble = await self._complaint(url, response)
-                    if response.status in (401, 403):
-                        raise UserError(f"{trouble}; the key is read from {self.address.key}")
-                    if response.status < 500 and response.status not in _BUSY:
-                        break
-                    pause = _retry_after(response) if response.status in _BUSY else 0.0
-            except aiohttp.ClientConnectorError as error:
+                response = await self._client.send(url + path, data)
+                if response.status == 200:
+                    return read_json(response)
+                trouble = self._complaint(url, response)
+                if response.status in (401, 403):
+                    raise UserError(f"{trouble}; the key is read from {self.address.key}")
+                if response.status < 500 and response.status not in _BUSY:
+                    break
+                if response.status in _BUSY:
+                    pause = _pause(response)
+            except UnreachableError as error:
                 raise UserError(
                     f"no answer from {url}: {_said(error)}; is the server running, and is this its "
                     "address?"
                 ) from error
-            except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
+            except (BrokenError, ValueError) as error:
                 trouble = self._redacted(f"{url}{path} gave no JSON: {_said(error)}")
-                pause = 0.0
             await asyncio.sleep(pause + _backoff(tried))
         raise RefusedError(trouble)
 
-    async def post(self, path: str, body: Mapping[str, object], read: Read[T], home: str) -> T:
+    async def post(
+        self,
+        path: str,
+        body: Mapping[str, object],
+        read: Read[T],
+        home: str,
+        watch: Callable[[], Enough] | None = None,
+    ) -> T:
         """What `read` makes of the answer to a request, from whichever endpoint has room.
 
         Requests with the same `home` go to the same endpoint, whose cache knows their prefix,
         unless that one has far more to do than another. What may pass is tried again: broken
         answers some times, a busy server until patience ends, another endpoint if one is down.
-        Raises `RefusedError` if this request has no answer, `LostError` if no endpoint is in reach.
+        `watch` makes what decides of each try when enough has come. Raises `RefusedError` if this
+        request has no answer, `LostError` if no endpoint is in reach.
         """
         data = dumps(body)
         loop = asyncio.get_running_loop()
@@ -124,28 +130,27 @@ class Transport:
                 await asyncio.sleep(pause)
             since = await endpoint.window.enter()
             try:
-                async with self._session.post(
-                    endpoint.url + path, data=data, headers=_JSON
-                ) as response:
-                    endpoint.down_since = None
-                    if response.status == 200:
-                        answer = await read(response)
-                        endpoint.window.answered()
-                        return answer
-                    trouble = await self._complaint(endpoint.url, response)
-                    if response.status in _BUSY:
-                        pause = _retry_after(response)
-                        endpoint.window.refused(since, pause)
-                        if loop.time() + pause - start > self.address.patience:
-                            raise RefusedError(f"{trouble} (for {self.address.patience:.0f} s)")
-                    elif response.status < 500:
-                        raise RefusedError(trouble)
-                    else:
-                        broken += 1
-            except aiohttp.ClientConnectorError as error:
+                enough = watch() if watch is not None else None
+                response = await self._client.send(endpoint.url + path, data, enough)
+                endpoint.down_since = None
+                if response.status == 200:
+                    answer = read(response)
+                    endpoint.window.answered()
+                    return answer
+                trouble = self._complaint(endpoint.url, response)
+                if response.status in _BUSY:
+                    pause = _pause(response)
+                    endpoint.window.refused(since, pause)
+                    if loop.time() + pause - start > self.address.patience:
+                        raise RefusedError(f"{trouble} (for {self.address.patience:.0f} s)")
+                elif response.status < 500:
+                    raise RefusedError(trouble)
+                else:
+                    broken += 1
+            except UnreachableError as error:
                 trouble = f"no answer from {endpoint.url}: {_said(error)}"
                 self._mark_down(endpoint, trouble)
-            except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
+            except (BrokenError, ValueError) as error:
                 trouble = self._redacted(f"broken answer from {endpoint.url}: {_said(error)}")
                 broken += 1
             finally:
@@ -171,13 +176,12 @@ class Transport:
                 "command: it goes on where it was"
             )
 
-    async def _complaint(self, url: str, response: aiohttp.ClientResponse) -> str:
+    def _complaint(self, url: str, response: Response) -> str:
         """A response that is no answer, in one line."""
-        text = ""
-        if response.content_type != "text/html":  # a page says it at length
-            with suppress(aiohttp.ClientError):
-                text = (await response.content.read(4096)).decode("utf-8", "replace")
-        return self._redacted(f"{url} says {response.status}: {_message(text) or response.reason}")
+        said = ""
+        if response.kind != "text/html":  # a page says it at length
+            said = _message(response.body[:_READ].decode("utf-8", "replace"))
+        return self._redacted(f"{url} says {response.status}: {said or _reason(response.status)}")
 
     def _redacted(self, line: str) -> str:
         """Without the key, which a server may repeat."""
@@ -196,13 +200,9 @@ def _open_files(wanted: int) -> int:
     return wanted
 
 
-_JSON = {"Content-Type": "application/json"}
-_ALONE = {"Connection": "close"}  # loading a tokenizer takes longer than servers keep connections
-
-
-async def read_json(response: aiohttp.ClientResponse) -> Any:
+def read_json(response: Response) -> Any:
     """The body as JSON; ValueError if it is none."""
-    return loads(await response.read())
+    return loads(response.body)
 
 
 def _message(text: str) -> str:
@@ -222,12 +222,16 @@ def _said(error: BaseException) -> str:
     return " ".join(str(error).split())[:_SHOWN] or type(error).__name__
 
 
-def _retry_after(response: aiohttp.ClientResponse) -> float:
-    """Seconds that a busy server asks for."""
+def _reason(status: int) -> str:
     try:
-        return min(_LONGEST, max(0.0, float(response.headers.get("Retry-After", "1"))))
-    except ValueError:  # a date: rare, and the second is as good
-        return 1.0
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "nothing else"
+
+
+def _pause(response: Response) -> float:
+    """Seconds that a busy server is left alone."""
+    return min(_LONGEST, response.retry_after or _UNSAID)
 
 
 def _backoff(broken: int) -> float:

@@ -1,13 +1,12 @@
 """Asks as requests, and responses as replies: /completions, or /chat/completions."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
-
-import aiohttp
 
 from whorl.ask import Ask, Prompt, Replies, Reply
 from whorl.chat import Chat
+from whorl.engines.server.http import Response
 from whorl.engines.server.transport import RefusedError, read_json
 from whorl.fast_json import loads
 from whorl.steps import first_stop
@@ -114,20 +113,21 @@ class Wire:
             requests.append(Request(path, own, ask.stop, n, max_tokens, length, streamed))
         return requests
 
-    async def read(self, request: Request, response: aiohttp.ClientResponse) -> Replies:
+    def read(self, request: Request, response: Response) -> Replies:
         """The samples of a response. Raises ValueError if it does not hold what was asked for."""
-        streams = response.content_type == "text/event-stream"
-        if request.streamed and streams:
-            return (await self._read_stream(request, response),)
-        said = await read_json(response)
+        if request.streamed and response.kind == "text/event-stream":
+            return (self._read_stream(request, response.body),)
+        said = read_json(response)
         choices = choices_of(said)
         if len(choices) != request.n:
             raise ValueError(f"{len(choices) or 'no'} choices instead of {request.n}")
         parts = [_Part.of(choice) for choice in choices]
         usage = _usage(said)
-        counts = self._counts(parts, usage)
-        replies = [part.reply(request, tokens) for part, tokens in zip(parts, counts, strict=True)]
-        return (_with_prompt(replies[0], usage, request.length), *replies[1:])
+        first, *others = zip(parts, self._counts(parts, usage), strict=True)
+        return (
+            first[0].reply(request, first[1], *_read_tokens(request, usage)),
+            *(part.reply(request, tokens) for part, tokens in others),
+        )
 
     def _prompt(self, prompt: Prompt) -> tuple[dict[str, object], int | None]:
         """The fields that hold a prompt, and its length in tokens."""
@@ -145,26 +145,20 @@ class Wire:
             )
         return {"messages": messages(prompt)}, None
 
-    async def _read_stream(self, request: Request, response: aiohttp.ClientResponse) -> Reply:
-        """One sample, read piece by piece until a stop string has come."""
+    def _read_stream(self, request: Request, body: bytes) -> Reply:
+        """One sample that came piece by piece, until a stop string or its end."""
         text, finished, pieces = "", None, 0
-        async for line in response.content:
-            data = line.strip().removeprefix(b"data:").strip()
-            if not line.startswith(b"data:") or data == b"[DONE]":
-                continue
-            for choice in loads(data).get("choices") or ():
-                part = _Part.of(choice)
-                pieces += bool(part.text)
-                text += part.text
-                finished = part.finish or finished
+        for part in _events(body.splitlines()):
+            text += part.text
+            finished = part.finish or finished
+            pieces += bool(part.text)
             if first_stop(text, request.stop) is not None:
-                response.close()  # the server stops working on it
-                break
+                break  # what follows may be half a line
         if finished is None and first_stop(text, request.stop) is None:
             raise ValueError("the stream ended before the sample did")
         part = _Part(text, finished, None, None)
         (tokens,) = self._counts([part], None, pieces)
-        return _with_prompt(part.reply(request, tokens), None, request.length)
+        return part.reply(request, tokens, *_read_tokens(request, None))
 
     def _counts(
         self, parts: Sequence["_Part"], usage: Mapping[str, Any] | None, pieces: int = 0
@@ -208,7 +202,7 @@ class _Part:
         except (AttributeError, TypeError, KeyError) as error:
             raise ValueError(f"a choice cannot be read: {error}") from error
 
-    def reply(self, request: Request, tokens: int) -> Reply:
+    def reply(self, request: Request, tokens: int, read: int = 0, cached: int = 0) -> Reply:
         """Where a stop string is in the text, the text ends there, whatever the server did."""
         end = first_stop(self.text, request.stop)
         known = self.logprobs or ()
@@ -216,10 +210,36 @@ class _Part:
         logprob = sum(known) if self.logprobs is not None and len(known) >= tokens else None
         text = self.text if end is None else self.text[:end]
         if end is not None or self.stopped_by in request.stop:
-            return Reply(text, "stop", tokens, logprob=logprob)
+            return Reply(text, "stop", tokens, None, logprob, read, cached)
         full = self.finish is None and tokens >= request.max_tokens
-        ended = "length" if self.finish == "length" or full else "eos"
-        return Reply(text, ended, tokens, logprob=logprob)  # type: ignore[arg-type]
+        ended: Literal["length", "eos"] = "length" if self.finish == "length" or full else "eos"
+        return Reply(text, ended, tokens, None, logprob, read, cached)
+
+
+class Watch:
+    """Follows a stream as it comes: true once its text holds one of `stop`."""
+
+    def __init__(self, stop: tuple[str, ...]) -> None:
+        self._stop = stop
+        self._line = b""  # its beginning, as far as it has come
+        self._text = ""
+
+    def __call__(self, piece: bytes) -> bool:
+        *lines, self._line = (self._line + piece).split(b"\n")
+        try:
+            self._text += "".join(part.text for part in _events(lines))
+        except ValueError:  # it is read again as a whole, which says so
+            return True
+        return first_stop(self._text, self._stop) is not None
+
+
+def _events(lines: Iterable[bytes]) -> Iterator[_Part]:
+    """The pieces of a sample in lines of server-sent events. Raises ValueError."""
+    for line in lines:
+        data = line.strip().removeprefix(b"data:").strip()
+        if line.startswith(b"data:") and data != b"[DONE]":
+            for choice in loads(data).get("choices") or ():
+                yield _Part.of(choice)
 
 
 def choices_of(said: Any) -> list[Any]:
@@ -251,15 +271,13 @@ def _usage(said: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return usage if isinstance(usage, dict) and usage.get("completion_tokens") is not None else None
 
 
-def _with_prompt(reply: Reply, usage: Mapping[str, Any] | None, length: int | None) -> Reply:
-    """Tokens of the prompt, as the server says, else as they were counted here."""
+def _read_tokens(request: Request, usage: Mapping[str, Any] | None) -> tuple[int, int]:
+    """Tokens of the prompt, as the server says, else as they were counted here, and how many of
+    them it knew."""
     usage = usage or {}
     details = usage.get("prompt_tokens_details") or {}
-    return replace(
-        reply,
-        prompt_tokens=int(usage.get("prompt_tokens") or length or 0),
-        cached_tokens=int(details.get("cached_tokens") or 0),
-    )
+    read = int(usage.get("prompt_tokens") or request.length or 0)
+    return read, int(details.get("cached_tokens") or 0)
 
 
 def _logprobs(said: Any) -> Sequence[float] | None:
