@@ -48,7 +48,8 @@ from whorl.tree import Tree
 NEW_TOKENS = 96
 TEMPERATURE = 0.8
 BATCHES = (16, 32, 64, 128, 256)
-WIDTH = 48  # searches in flight: enough to keep the engine's rows busy
+WIDTH = 256  # searches in flight, as `whorl run` has them by default
+WAITING = 32  # asks of 16 samples in flight: twice the engine's rows
 TASKS = list(synthetic("test", 500, seed=1))
 
 
@@ -279,7 +280,7 @@ def measure_search(seconds: float) -> dict[str, float]:
 
 
 def sampled(engine: Engine, judges: Engine) -> Iterator[object]:
-    """Whole solutions, 16 per problem, of as many problems at once as fill the batch twice."""
+    """Whole solutions, 16 per problem."""
     waiting = 0
     for ticket in count():
         problem = TASKS[ticket % len(TASKS)]
@@ -288,7 +289,7 @@ def sampled(engine: Engine, judges: Engine) -> Iterator[object]:
         )
         engine.submit(ticket, ask)
         waiting += 1
-        while waiting == 16:
+        while waiting == WAITING:
             waiting -= len(engine.poll(0.0))
             yield
 

@@ -22,7 +22,7 @@ from whorl.engines.local.rows import Rows
 ARCHITECTURES = ("LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM")
 
 _BLOCK = 192  # cache slots per attention block: MKL splits longer sums at a length-dependent point
-_WASTE = 1 << 17  # numbers read in vain, about what attention in one more range of rows costs
+_WASTE = 1 << 16  # numbers read in vain, about what attention in one more range of rows costs
 # Below this MKL takes a matrix-vector kernel, which rounds differently: padded to it, decoding
 # leaves the keys and values that reading would.
 _MIN_QUERIES = 4
@@ -162,7 +162,7 @@ class Llama:
         places = [p.starts[:, None] + torch.arange(p.ids.shape[1]) for p in pieces]  # [A, L]
         positions = _flat(places)
         end = int(positions.max()) + 1
-        rows.reserve(end)
+        rows.reserve(end, max(p.first + len(p.last) for p in pieces))
         slots = _flat([rows.slots(p.first, here) for p, here in zip(pieces, places, strict=True)])
         rotation = self._rotations(end)[positions]
         spans = [

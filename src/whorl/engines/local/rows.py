@@ -1,5 +1,9 @@
 """The running batch's keys and values: one row per sample, slots numbered by token position."""
 
+import math
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,22 +24,21 @@ class Rows:
         self._round = _VECTOR
         while self._round * head_dim < _LEAST:
             self._round *= 2
-        # Zeros cost no memory until they are written.
-        self._take(torch.zeros(layers, 2, rows, kv_heads, 256, head_dim, dtype=dtype))
+        self._take(_zeros((layers, 2, rows, kv_heads, 256, head_dim), dtype))
 
     def _take(self, memory: Tensor) -> None:
         self.memory = memory
         self._flat = memory.view(*memory.shape[:2], -1, memory.shape[-1]).unbind(0)
         self._heads = memory.flatten(2, 3).unbind(0)  # [2, rows * kv heads, capacity, D]
 
-    def reserve(self, end: int) -> None:
-        """Make room for positions below `end`."""
+    def reserve(self, end: int, used: int) -> None:
+        """Make room for positions below `end`; what the first `used` rows hold is kept."""
         capacity = self.memory.shape[4]
         if end > capacity:
             shape = list(self.memory.shape)
             shape[4] = max(self.span(end), 2 * capacity)
-            grown = torch.zeros(shape, dtype=self.memory.dtype)
-            grown[..., :capacity, :] = self.memory
+            grown = _zeros(shape, self.memory.dtype)
+            grown[:, :, :used, :, :capacity] = self.memory[:, :, :used]
             self._take(grown)
 
     def span(self, end: int) -> int:
@@ -64,3 +67,10 @@ class Rows:
         held = self.memory[:, :, source, :, :length]
         for target in targets:
             self.memory[:, :, target, :, :length] = held
+
+
+def _zeros(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """Zeros that cost no memory until they are written, which torch's own do; in large pages, which
+    are read faster."""
+    size = math.prod(shape) * dtype.itemsize
+    return torch.from_numpy(np.zeros(size, dtype=np.uint8)).view(dtype).view(*shape)
