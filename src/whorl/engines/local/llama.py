@@ -62,6 +62,19 @@ class _Span:
 
 
 @dataclass(frozen=True, slots=True)
+class _Laid:
+    """A piece without its padding: N tokens `[N]`, their positions `[N]` and slots in the cache
+    `[N * kv heads]`, the ranges of rows that attend together, and which of the A x L tokens are
+    kept; None if there is no padding."""
+
+    tokens: Tensor
+    positions: Tensor
+    slots: Tensor
+    spans: tuple[_Span, ...]
+    kept: Tensor | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Layer:
     attention_norm: Tensor
     qkv: Linear
@@ -159,47 +172,50 @@ class Llama:
     def forward(self, pieces: Sequence[Piece], rows: Rows) -> Tensor:
         """Scores `[rows of all pieces, vocabulary]`, float32, of the token after each row's last
         new one. The cache of the rows holds all earlier positions and is extended by the new."""
-        places = [p.starts[:, None] + torch.arange(p.ids.shape[1]) for p in pieces]  # [A, L]
-        positions = _flat(places)
-        end = int(positions.max()) + 1
+        end = max(int((p.starts + p.last).max()) for p in pieces) + 1
         rows.reserve(end, max(p.first + len(p.last) for p in pieces))
-        slots = _flat([rows.slots(p.first, here) for p, here in zip(pieces, places, strict=True)])
-        rotation = self._rotations(end)[positions]
-        spans = [
-            span
-            for piece, here in zip(pieces, places, strict=True)
-            for span in self._spans(piece.first, here, rows)
-        ]
-        size = len(positions)
+        laid = [self._lay(piece, rows) for piece in pieces]
+        counts = [len(piece.tokens) for piece in laid]
+        size = sum(counts)
         rest = _rounded(size) - size
+        slots = torch.cat([piece.slots for piece in laid])
+        rotation = self._rotations(end)[torch.cat([piece.positions for piece in laid])]
         filler = torch.zeros(rest, self.heads * self.head_dim, dtype=self.dtype)
-        x = self._embedding[F.pad(_flat([p.ids for p in pieces]), (0, rest))]  # [tokens, hidden]
+        x = self._embedding[F.pad(torch.cat([piece.tokens for piece in laid]), (0, rest))]
         for index, layer in enumerate(self._stack):
             normed = F.rms_norm(x, x.shape[-1:], layer.attention_norm, self._eps)
             queries, keys, values = self._project(layer.qkv(normed)[:size], rotation)
             rows.write(index, slots, keys, values)
-            each = torch.split(queries, [span.tokens for span in spans])
-            seen = [self._attend(q, rows, index, span) for q, span in zip(each, spans, strict=True)]
+            each = zip(torch.split(queries, counts), laid, strict=True)
+            seen = [self._attend(q, rows, index, piece) for q, piece in each]
             x = layer.out(torch.cat([*seen, filler]), add=x)
             normed = F.rms_norm(x, x.shape[-1:], layer.mlp_norm, self._eps)
             x = layer.down(layer.up(normed, times=layer.gate(normed, silu=True)), add=x)
-        hidden = torch.split(x[:size], [p.ids.numel() for p in pieces])
-        ends = [
-            h.view(*p.ids.shape, -1)[torch.arange(len(p.last)), p.last]
-            for p, h in zip(pieces, hidden, strict=True)
-        ]
-        return self._scores(torch.cat(ends))
+        lengths = torch.cat([p.last for p in pieces]) + 1
+        return self._scores(x[lengths.cumsum(0) - 1])
 
-    def _spans(self, first: int, positions: Tensor, rows: Rows) -> Iterator[_Span]:
-        """Rows `first + a` with new tokens at `positions` `[A, L]`, in ranges that attend
+    def _lay(self, piece: Piece, rows: Rows) -> _Laid:
+        count, length = piece.ids.shape
+        columns = torch.arange(length)
+        positions = piece.starts[:, None] + columns
+        spans = tuple(self._spans(piece, positions, rows))
+        slots = rows.slots(piece.first, positions)
+        kept = (columns <= piece.last[:, None]).view(-1).nonzero().squeeze(1)
+        if len(kept) == count * length:
+            return _Laid(piece.ids.view(-1), positions.view(-1), slots.view(-1), spans, None)
+        tokens, positions = piece.ids.view(-1)[kept], positions.view(-1)[kept]
+        return _Laid(tokens, positions, slots[kept].view(-1), spans, kept)
+
+    def _spans(self, piece: Piece, positions: Tensor, rows: Rows) -> Iterator[_Span]:
+        """The rows of a piece, with tokens at `positions` `[A, L]`, in ranges that attend
         together."""
         length = positions.shape[1]
-        ends = (positions[:, -1] + 1).tolist()
+        ends = (piece.starts + piece.last + 1).tolist()
         for begin, end in _groups(ends, self._waste):
             slots = rows.span(max(ends[begin:end]))
             here = positions[begin:end, None, :, None, None]
             mask = torch.where(torch.arange(slots) <= here, 0.0, -torch.inf).to(self.dtype)
-            yield _Span(first + begin, first + end, length, mask)
+            yield _Span(piece.first + begin, piece.first + end, length, mask)
 
     def _scores(self, hidden: Tensor) -> Tensor:
         """Next-token scores `[A, vocabulary]`, float32, of hidden states `[A, hidden]`."""
@@ -217,7 +233,20 @@ class Llama:
         queries, keys = torch.split(rotated, [self.heads, self.kv_heads], dim=1)
         return queries, keys, values
 
-    def _attend(self, queries: Tensor, rows: Rows, layer: int, span: _Span) -> Tensor:
+    def _attend(self, queries: Tensor, rows: Rows, layer: int, piece: _Laid) -> Tensor:
+        """Attention `[N, heads * D]` of a piece's queries `[N, heads, D]`; only here it is padded,
+        so that rows of different lengths attend together."""
+        if piece.kept is not None:
+            padded = queries.new_zeros(sum(s.tokens for s in piece.spans), *queries.shape[1:])
+            padded[piece.kept] = queries
+            queries = padded
+        each = torch.split(queries, [span.tokens for span in piece.spans])
+        seen = torch.cat(
+            [self._look(q, rows, layer, span) for q, span in zip(each, piece.spans, strict=True)]
+        )
+        return seen if piece.kept is None else seen[piece.kept]
+
+    def _look(self, queries: Tensor, rows: Rows, layer: int, span: _Span) -> Tensor:
         """Attention `[a * L, heads * D]` of queries `[a * L, heads, D]` over the cached keys and
         values of a span; the query heads of a group share a key head."""
         keys, values = rows.read(layer, span.begin, span.end, slots := span.mask.shape[-1])
@@ -243,10 +272,6 @@ class Llama:
             angles = torch.outer(torch.arange(end + 256.0), self._inverse_frequencies)
             self._cis = torch.polar(torch.full_like(angles, self._rotary_scale), angles)[:, None]
         return self._cis
-
-
-def _flat(tensors: Sequence[Tensor]) -> Tensor:
-    return torch.cat([tensor.reshape(-1) for tensor in tensors])
 
 
 def _groups(ends: Sequence[int], waste: int) -> Iterator[tuple[int, int]]:

@@ -46,11 +46,11 @@ class Rows:
         return -(-end // self._round) * self._round
 
     def slots(self, first: int, positions: Tensor) -> Tensor:
-        """Where tokens at `positions` `[A, L]` of rows `first + a` go: `[A * L * kv heads]`."""
+        """Where tokens at `positions` `[A, L]` of rows `first + a` go: `[A * L, kv heads]`."""
         count = positions.shape[0]
         heads = torch.arange(first * self.kv_heads, (first + count) * self.kv_heads)
         base = heads.view(count, 1, self.kv_heads) * self.memory.shape[4]
-        return (base + positions[..., None]).view(-1)
+        return (base + positions[..., None]).view(-1, self.kv_heads)
 
     def write(self, layer: int, slots: Tensor, keys: Tensor, values: Tensor) -> None:
         """Keys and values `[A * L, kv heads, D]` into `slots`."""
