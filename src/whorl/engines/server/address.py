@@ -46,9 +46,7 @@ class Address:
         if not secret and self.key != KEY:
             raise UserError(f"the environment variable {self.key} with the server's key is not set")
         if not (secret.isascii() and secret.isprintable()):
-            raise UserError(
-                f"the environment variable {self.key} holds more than a key's characters"
-            )
+            raise UserError(f"the environment variable {self.key} holds what no key can: see to it")
         return secret
 
 

@@ -238,7 +238,7 @@ def _events(lines: Iterable[bytes]) -> Iterator[_Part]:
     for line in lines:
         data = line.strip().removeprefix(b"data:").strip()
         if line.startswith(b"data:") and data != b"[DONE]":
-            for choice in loads(data).get("choices") or ():
+            for choice in choices_of(loads(data)):
                 yield _Part.of(choice)
 
 
