@@ -59,9 +59,12 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[128], help="of the engine")
     parser.add_argument("--seconds", type=float, default=20.0, help="of each side of a search")
     parser.add_argument("--search", action="store_true", help="measure search alone")
+    parser.add_argument(
+        "--model", type=Path, default=POLICY, help="that searches; a larger one is swollen.py's"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
-    figures = measure_search(options.seconds)
+    figures = measure_search(options.seconds, options.model)
     if not options.search:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
@@ -219,11 +222,11 @@ class Side:
     """Work for an engine of its own that never ends: `tokens` and CPU `seconds` add up."""
 
     def __init__(
-        self, scheme: str, work: Callable[[Engine, Engine], Iterator[object]], judges: Engine
+        self, name: str, work: Callable[[Engine, Engine], Iterator[object]], judges: Engine
     ) -> None:
         self.tokens = 0
         self.seconds = 0.0
-        self._engine = open_engine(f"{scheme}:{POLICY}", processes=0)
+        self._engine = open_engine(name, processes=0)
         self._work = work(self, judges)
 
     def turn(self, seconds: float) -> None:
@@ -247,17 +250,18 @@ class Side:
         self._engine.close()
 
 
-def measure_search(seconds: float) -> dict[str, float]:
+def measure_search(seconds: float, model: Path) -> dict[str, float]:
     """Tokens per CPU-second of searches and of plain sampling, `seconds` each."""
     judges = Judges()
+    local, openvino = f"local:{model}", f"openvino:{model}"
     sides = {
-        "plain": Side("local", sampled, judges),
-        "mcts": Side("local", partial(searched, mcts_tree), judges),
-        "sigma": Side("local", partial(searched, sigma_tree), judges),
+        "plain": Side(local, sampled, judges),
+        "mcts": Side(local, partial(searched, mcts_tree), judges),
+        "sigma": Side(local, partial(searched, sigma_tree), judges),
     }
     if find_spec("openvino_genai"):
-        sides["plain_openvino"] = Side("openvino", sampled, judges)
-        sides["sigma_openvino"] = Side("openvino", partial(searched, sigma_tree), judges)
+        sides["plain_openvino"] = Side(openvino, sampled, judges)
+        sides["sigma_openvino"] = Side(openvino, partial(searched, sigma_tree), judges)
     for side in sides.values():
         side.turn(4.0)
     before = {name: (side.tokens, side.seconds) for name, side in sides.items()}

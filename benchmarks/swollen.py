@@ -1,4 +1,4 @@
-"""A model that is large and yet writes real solutions: the shipped policy, swollen.
+r"""A model that is large and yet writes real solutions: the shipped policy, swollen.
 
 It computes what the policy computes, at the cost of a Llama of about 1.5 B parameters, so that
 what a search costs on a GPU can be measured without the weights of a real model. The policy's
@@ -7,12 +7,14 @@ bytes are read and as many products computed as with any other weights; a GPU th
 may be somewhat faster with zeros.
 
     python benchmarks/swollen.py FOLDER
+    python benchmarks/swollen.py FOLDER --hidden 512 --intermediate 704 --layers 3 \
+        --heads 8 --shared 4 --head 32
 """
 
 import argparse
 import math
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
@@ -140,8 +142,11 @@ def _spread(scale: Tensor, hidden: int) -> Tensor:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("folder", type=Path)
-    options = parser.parse_args()
-    print(f"{swell(options.folder, Size()) / 1e9:.2f} B parameters")
+    for part in fields(Size):
+        parser.add_argument(f"--{part.name}", type=int, default=part.default)
+    sizes = vars(parser.parse_args())
+    folder = sizes.pop("folder")
+    print(f"{swell(folder, Size(**sizes)) / 1e6:,.1f} M parameters")
 
 
 if __name__ == "__main__":
