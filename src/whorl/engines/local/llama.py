@@ -195,14 +195,14 @@ class Llama:
         return self._scores(x[lengths.cumsum(0) - 1])
 
     def _lay(self, piece: Piece, rows: Rows) -> _Laid:
-        count, length = piece.ids.shape
+        length = piece.ids.shape[1]
         columns = torch.arange(length)
         positions = piece.starts[:, None] + columns
         spans = tuple(self._spans(piece, positions, rows))
         slots = rows.slots(piece.first, positions)
-        kept = (columns <= piece.last[:, None]).view(-1).nonzero().squeeze(1)
-        if len(kept) == count * length:
+        if int(piece.last.min()) == length - 1:  # as in decoding, which is most of the work
             return _Laid(piece.ids.view(-1), positions.view(-1), slots.view(-1), spans, None)
+        kept = (columns <= piece.last[:, None]).view(-1).nonzero().squeeze(1)
         tokens, positions = piece.ids.view(-1)[kept], positions.view(-1)[kept]
         return _Laid(tokens, positions, slots[kept].view(-1), spans, kept)
 

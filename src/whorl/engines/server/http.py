@@ -52,6 +52,7 @@ class Client:
         self._headers = [f"{name}: {value}" for name, value in headers.items()]
         self._headers.append("Expect:")  # waiting for the leave to send a body costs a round trip
         self._timeout = timeout
+        self._trusted = ssl.get_default_verify_paths().cafile
         self._multi = pycurl.AsyncCurlMulti()
         self._multi.setopt(pycurl.M_MAXCONNECTS, connections)
         self._idle: list[Any] = []
@@ -108,8 +109,8 @@ class Client:
         curl.setopt(pycurl.NOSIGNAL, True)  # we are in a thread
         curl.setopt(pycurl.TIMEOUT_MS, max(1, round(1000 * self._timeout)))
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, round(1000 * _CONNECTING))
-        if trusted := ssl.get_default_verify_paths().cafile:  # else what libcurl brings along
-            curl.setopt(pycurl.CAINFO, trusted)
+        if self._trusted:  # else what libcurl brings along
+            curl.setopt(pycurl.CAINFO, self._trusted)
         return curl
 
     def _fault(self, curl: Any, code: int, said: str) -> BrokenError:
