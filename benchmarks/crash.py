@@ -28,9 +28,9 @@ from pathlib import Path
 
 from whorl.ask import Ask, Failure, Replies, digest
 from whorl.engines import toy
-from whorl.folder import RunFolder
+from whorl.loop.folder import RunFolder
+from whorl.loop.grow import Plan, grow
 from whorl.recipes.sigma import Sigma
-from whorl.stages import Plan, grow
 
 PAUSE = 0.0005  # seconds that an answer takes
 

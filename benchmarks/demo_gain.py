@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import fmean
 
 from whorl.cli.display import Display
-from whorl.demo import FULL, METHODS, SMOKE, as_mapping, run_demo
+from whorl.compare.demo import FULL, METHODS, SMOKE, as_mapping, run_demo
 
 
 def main() -> None:

@@ -16,12 +16,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from whorl.cli.display import Display
-from whorl.cli.table import print_summary
+from whorl.cli.results import print_summary
 from whorl.data.problems import write_problems
 from whorl.data.synthetic import problems
 from whorl.engines.roles import Engines, Opened
 from whorl.evaluate import Decoding, Place, Setup, read_records, sensible, summarise
-from whorl.measure import Exam, measure
+from whorl.evaluate.exam import Exam, measure
 from whorl.models import POLICY
 
 

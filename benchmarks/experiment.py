@@ -38,14 +38,16 @@ from typing import Any
 
 import torch
 
-from whorl import __version__, settings, stages
+from whorl import __version__, settings
 from whorl.ask import Engine
 from whorl.cli.display import Display
-from whorl.compare import ATTEMPTS
+from whorl.compare.play import ATTEMPTS
+from whorl.compare.verdict import KS
 from whorl.data.atomic import replacing
 from whorl.data.examples import read_examples, write_examples
 from whorl.data.forest import read_trees
 from whorl.drive import drive
+from whorl.engines.journal import Journal
 from whorl.engines.roles import Engines, Opened, trainable
 from whorl.errors import UserError
 from whorl.evaluate import (
@@ -56,16 +58,15 @@ from whorl.evaluate import (
     paired_over,
     pass_rate_over,
 )
+from whorl.evaluate.exam import Exam, measure
 from whorl.example import Example
-from whorl.folder import RunFolder
-from whorl.journal import Journal
 from whorl.learn.train import train
-from whorl.measure import Exam, measure
-from whorl.outcome import KS
-from whorl.run import Run
-from whorl.stages import Harvested, Watch
-from whorl.survey import problems_of
+from whorl.loop.folder import RunFolder
+from whorl.loop.harvest import Harvested, harvest
+from whorl.loop.run import Run
+from whorl.loop.split import problems_of
 from whorl.tree import Tree
+from whorl.watch import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +196,7 @@ def _searched(folder: Path, run: Run, seed: int) -> Iterator[Tree]:
 def _harvest(trees: Path, arm: Arm, out: Path) -> Harvested:
     """What the arm learns from, with the counts and the cost of all its trees."""
     recipe = arm.run.recipe
-    crop = stages.harvest(trees, recipe, out)
+    crop = harvest(trees, recipe, out)
     if not arm.without:
         return crop
     some = out.with_name("some.jsonl")
@@ -203,7 +204,7 @@ def _harvest(trees: Path, arm: Arm, out: Path) -> Harvested:
         for tree in read_trees(trees):
             if not recipe.tally(tree).get(arm.without):
                 file.write(tree.to_json().encode() + b"\n")
-    less = stages.harvest(some, recipe, out)
+    less = harvest(some, recipe, out)
     return replace(crop, examples=less.examples, dropped=less.dropped)
 
 

@@ -39,11 +39,11 @@ from whorl.data.forest import read_trees
 from whorl.drive import drive
 from whorl.engines import toy
 from whorl.engines.function import Function
-from whorl.folder import RunFolder
+from whorl.loop.folder import RunFolder
+from whorl.loop.grow import Plan, grow
 from whorl.problem import Problem
 from whorl.recipes.sigma import Sigma
 from whorl.search import Sampling, Uct, mcts
-from whorl.stages import Plan, grow
 from whorl.tree import ROOT, Tree
 
 SIMULATIONS = 10**9  # trees here stop at a number of nodes

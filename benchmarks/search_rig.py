@@ -49,9 +49,9 @@ from whorl.ask import Ask, Engine, Failure, Moves, Replies
 from whorl.data.synthetic import problems as synthetic
 from whorl.drive import drive
 from whorl.engines import open_engine
+from whorl.engines.journal import Journal
 from whorl.engines.judge import Judges
 from whorl.engines.meter import Meter
-from whorl.journal import Journal
 from whorl.problem import Problem
 from whorl.search import Sampling, Uct, mcts, sample
 from whorl.tree import Tree

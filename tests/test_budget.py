@@ -32,9 +32,11 @@ from whorl.data.forest import read_trees
 from whorl.drive import Finished, drive
 from whorl.engines import toy
 from whorl.engines.function import Function
+from whorl.engines.journal import Journal
 from whorl.errors import UserError
-from whorl.folder import RunFolder
-from whorl.journal import Journal
+from whorl.loop.folder import RunFolder
+from whorl.loop.grow import Grown, Plan, grow
+from whorl.loop.harvest import harvest
 from whorl.problem import Problem
 from whorl.recipe import Recipe
 from whorl.recipes.dpo import Dpo
@@ -47,8 +49,8 @@ from whorl.recipes.sphere import Sphere
 from whorl.recipes.step_dpo import StepDpo
 from whorl.search import Sampling, Uct
 from whorl.settings import RECIPES
-from whorl.stages import Grown, Plan, Progress, grow, harvest
 from whorl.tree import ROOT, Tree
+from whorl.watch import Progress
 
 UCT = Uct(simulations=4, children=2, parallel=2)
 SMALL: Mapping[str, Recipe] = {
@@ -469,9 +471,9 @@ from whorl.ask import digest
 from whorl.budget import Budget, Purse
 from whorl.engines import toy
 from whorl.engines.function import Function
-from whorl.folder import RunFolder
+from whorl.loop.folder import RunFolder
 from whorl.recipes.sigma import Sigma
-from whorl.stages import Plan, grow
+from whorl.loop.grow import Plan, grow
 
 path, log, requests = Path(sys.argv[1]), open(sys.argv[2], "ab", buffering=0), int(sys.argv[3])
 

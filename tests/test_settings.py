@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from whorl.budget import Budget, Limits, Price, Prices
 from whorl.engines.roles import Engines
 from whorl.errors import UserError
+from whorl.loop.run import Run
 from whorl.recipe import Recipe
 from whorl.recipes.rft import Rft
 from whorl.recipes.sigma import CODE, Sigma
 from whorl.recipes.sphere import Sphere
-from whorl.run import Run
 from whorl.search import Sampling, Uct
 from whorl.settings import (
     RECIPES,

@@ -14,6 +14,7 @@ from whorl import engines
 from whorl.budget import Budget
 from whorl.errors import UserError
 from whorl.example import Objective
+from whorl.loop.run import Run
 from whorl.recipe import Recipe
 from whorl.recipes import marge, sigma
 from whorl.recipes.dpo import Dpo
@@ -24,7 +25,6 @@ from whorl.recipes.rft import Rft
 from whorl.recipes.sigma import Sigma
 from whorl.recipes.sphere import Sphere
 from whorl.recipes.step_dpo import StepDpo
-from whorl.run import Run
 from whorl.steps import BlankLine, Segmenter, StepMarker
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ import pytest
 from whorl.ask import Prompt
 from whorl.data.examples import write_examples
 from whorl.example import Weighted
-from whorl.folder import RunFolder
+from whorl.loop.folder import RunFolder
 from whorl.problem import Problem
 from whorl.tree import ROOT, Node, Tree
 

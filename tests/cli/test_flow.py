@@ -14,7 +14,7 @@ from whorl.engines.meter import Meter
 from whorl.example import Weighted
 from whorl.models import POLICY
 from whorl.settings import read_run
-from whorl.stages import Progress
+from whorl.watch import Progress
 
 MODEL = f"local:{POLICY}"
 ROOT = Path(__file__).parents[2]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from whorl.ask import Ask, Failure, Prompt, Replies, Reply
 from whorl.engines.function import Function
+from whorl.engines.journal import Journal
 from whorl.engines.meter import Meter
-from whorl.journal import Journal
 
 
 def answer(ask: Ask) -> Replies:

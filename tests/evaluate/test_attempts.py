@@ -132,7 +132,7 @@ def test_evaluating_reaches_no_search_that_is_shown_answers() -> None:
     """Neither recipes nor prompts that can hold a gold answer."""
     code = (
         "import sys, whorl.evaluate, whorl.evaluate.seen\n"
-        "sys.exit(any(m in sys.modules for m in ('scipy', 'numpy', 'torch', 'whorl.stages'))"
+        "sys.exit(any(m in sys.modules for m in ('scipy', 'numpy', 'torch', 'whorl.loop'))"
         " or any(m.startswith('whorl.recipes') for m in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whorl.ask import Ask, Replies, Reply
+from whorl.credit import Completion, completions
 from whorl.drive import drive
 from whorl.engines import toy
 from whorl.engines.function import Function
 from whorl.errors import UserError
 from whorl.example import Likelihood, Pair, Preference, Weighted
-from whorl.groups import Completion, completions
 from whorl.problem import Problem
 from whorl.recipes.grpo import Grpo
 from whorl.recipes.marge import (

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from whorl.cli import (
+from whorl.cli.commands import (
     adopt,
     compare,
     demo,
@@ -18,7 +18,7 @@ from whorl.cli import (
     report,
     run,
     show,
-    tabulate,
+    table,
     train,
 )
 from whorl.cli.guard import guarded
@@ -62,7 +62,7 @@ _add(harvest.harvest, harvest.EXAMPLES)
 _add(export.export, export.EXAMPLES)
 _add(train.train, train.EXAMPLES)
 _add(evaluate.evaluate, evaluate.EXAMPLES)
-_add(tabulate.table, tabulate.EXAMPLES)
+_add(table.table, table.EXAMPLES)
 _add(probe.probe, probe.EXAMPLES)
 _add(judge.judge, judge.EXAMPLES)
 _add(problems.problems, problems.EXAMPLES)

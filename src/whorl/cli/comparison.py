@@ -8,13 +8,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from whorl.compare import Comparison
+from whorl.compare.play import Comparison
+from whorl.compare.verdict import Finding, Outcome, Result, Student, pool, weigh
 from whorl.data.atomic import replacing
 from whorl.evaluate import Paired, Rate, pass_rate, pass_rate_over
-from whorl.findings import interval
-from whorl.outcome import Outcome, Result, Student, Verdict, judge, pool
 from whorl.report import Chart, Curve, Figure, Report, Row, write_report
 from whorl.report import Table as Counters
+from whorl.report.rows import interval
 
 METHOD = (
     "Over seeds: mean accuracy with a bootstrap over problems; differences by a paired t-test over "
@@ -73,7 +73,7 @@ def _as_mapping(outcome: Outcome, result: Result) -> dict[str, Any]:
         "recipe": result.entry.name,
         "seed": result.seed,
         "tokens": point.tokens,
-        **_said(judge(outcome, result)),
+        **_said(weigh(outcome, result)),
         "left_out_tokens": sum(student.point.left_out for student in _counted(result)),
         "problems": point.problems,
         "passes": point.passes,
@@ -94,7 +94,7 @@ def _as_mapping(outcome: Outcome, result: Result) -> dict[str, Any]:
     }
 
 
-def _said(verdict: Verdict) -> dict[str, Any]:
+def _said(verdict: Finding) -> dict[str, Any]:
     base, rft = verdict.against_base, verdict.against_rft
     return {
         "accuracy": verdict.accuracy.value,
@@ -139,12 +139,12 @@ def table(outcome: Outcome) -> list[tuple[str, ...]]:
 def by_seed(outcome: Outcome) -> list[tuple[str, ...]]:
     """A row per method and seed."""
     return [
-        (f"{r.entry.name}, {r.seed}", *_words(judge(outcome, r)), *_counts([r]))
+        (f"{r.entry.name}, {r.seed}", *_words(weigh(outcome, r)), *_counts([r]))
         for r in outcome.results
     ]
 
 
-def _words(verdict: Verdict) -> tuple[str, ...]:
+def _words(verdict: Finding) -> tuple[str, ...]:
     base, rft = verdict.against_base, verdict.against_rft
     return (
         f"{100 * verdict.accuracy.value:.1f}",
@@ -228,7 +228,7 @@ def page(outcome: Outcome, comparison: Comparison) -> Report:
     rows = [Row("base", interval(rate), len(base[0]))]
     for name, (own, verdict) in verdicts.items():
         figures = _figures(own[0])
-        gains = (judge(outcome, r).against_base.difference.value for r in own)
+        gains = (weigh(outcome, r).against_base.difference.value for r in own)
         rows.append(
             Row(
                 name,

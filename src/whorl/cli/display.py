@@ -12,14 +12,14 @@ from rich.live import Live
 from rich.text import Text
 
 from whorl.budget import Prices
-from whorl.stages import Progress
+from whorl.watch import Progress
 
 EVERY = 10.0  # seconds between plain lines
 WINDOW = 30.0  # seconds that a rate is measured over
 
 
 class Display:
-    """Shows what a run does. Implements `stages.Watch`."""
+    """Shows what a run does. Implements `watch.Watch`."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)

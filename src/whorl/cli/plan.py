@@ -9,10 +9,10 @@ import typer
 from whorl import settings
 from whorl.budget import Limits
 from whorl.cli.guard import SPENT, repeated
-from whorl.data.content import content, model_content
-from whorl.grow import check
-from whorl.run import Run
-from whorl.stages import Grown
+from whorl.data.content import content
+from whorl.engines.spec import model_content
+from whorl.loop.grow import Grown, check
+from whorl.loop.run import Run
 
 SHOWN = 5  # failures that are listed
 

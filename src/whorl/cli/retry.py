@@ -8,12 +8,12 @@ from pathlib import Path
 from whorl.budget import Budget, Purse
 from whorl.cli.plan import tell_missing
 from whorl.data.forest import key_of, read_trees
-from whorl.folder import RunFolder
-from whorl.grow import Ready, grow
-from whorl.iterate import Round, place, trees_before
-from whorl.journal import Journal
-from whorl.run import Run
-from whorl.stages import Watch
+from whorl.engines.journal import Journal
+from whorl.loop.folder import RunFolder
+from whorl.loop.grow import Ready, grow_run
+from whorl.loop.rounds import Round, place, trees_before
+from whorl.loop.run import Run
+from whorl.watch import Watch
 
 
 def retry(
@@ -34,7 +34,7 @@ def retry(
         settings = RunFolder.read(path).settings
         prepared.opened.engines = engines
         with RunFolder.open(path, settings, version=folder.version) as inner:
-            tell_missing(grow(inner, then, prepared, watch, last=last, purse=purse))
+            tell_missing(grow_run(inner, then, prepared, watch, last=last, purse=purse))
 
 
 def left_out(path: Path, played: Round) -> dict[str, str]:

@@ -9,9 +9,9 @@ from pathlib import Path
 from whorl.data.forest import read_trees
 from whorl.errors import UserError
 from whorl.evaluate import Score, pass_rate, read_scores
-from whorl.findings import cells, figures, levels, reference, row
-from whorl.folder import RunFolder
+from whorl.loop.folder import RunFolder
 from whorl.report import Figure, Report, Row, Table
+from whorl.report.rows import cells, figures, levels, reference, row
 from whorl.settings import flat, read_recipe
 from whorl.tree import Tree
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from whorl.ask import Engine
+from whorl.engines.spec import Spec
 from whorl.errors import UserError
-from whorl.spec import Spec
 
 
 def open_engine(spec: str, *, processes: int = 1) -> Engine:

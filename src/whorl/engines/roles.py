@@ -7,8 +7,8 @@ from types import TracebackType
 from whorl.ask import Engine, Lasting, Role
 from whorl.engines import open_engine
 from whorl.engines.judge import Judges
+from whorl.engines.spec import Spec
 from whorl.errors import UserError
-from whorl.spec import Spec
 
 _JUDGE = "judge"  # a role and its engine: there is one kind
 _HERE = ("local", "openvino", "vllm")  # engines for a folder whose model can be trained

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from random import Random
 
 from whorl.ask import Moves, Role
+from whorl.credit import complete, paired, root_completions, standing
 from whorl.example import Objective, Preference
-from whorl.groups import complete, paired, root_completions, standing
 from whorl.problem import Problem
 from whorl.recipe import Harvest, Start
 from whorl.search import Sampling

@@ -17,8 +17,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from whorl.ask import Moves, Role
+from whorl.credit import complete, reinforced, root_completions, standing
 from whorl.example import Likelihood, Objective
-from whorl.groups import complete, reinforced, root_completions, standing
 from whorl.problem import Problem
 from whorl.recipe import Harvest, Start
 from whorl.search import Sampling

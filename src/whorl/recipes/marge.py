@@ -37,9 +37,7 @@ from statistics import fmean
 from typing import Literal, NamedTuple, TypeVar
 
 from whorl.ask import Moves, Role
-from whorl.errors import UserError
-from whorl.example import Example, Likelihood, Objective, Preference
-from whorl.groups import (
+from whorl.credit import (
     Completion,
     complete,
     completions,
@@ -49,6 +47,8 @@ from whorl.groups import (
     rewards,
     standing,
 )
+from whorl.errors import UserError
+from whorl.example import Example, Likelihood, Objective, Preference
 from whorl.problem import Problem
 from whorl.recipe import Harvest, Start
 from whorl.search import Sampling, kept, together

@@ -1,8 +1,8 @@
 import pytest
 
 from whorl.engines.server.address import Address, read_address
+from whorl.engines.spec import Spec
 from whorl.errors import UserError
-from whorl.spec import Spec
 
 
 def read(rest: str) -> Address:

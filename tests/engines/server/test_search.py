@@ -13,9 +13,9 @@ from tests.engines.server.conftest import Opened
 from whorl.ask import Engine
 from whorl.data.synthetic import problems
 from whorl.drive import Finished, drive
+from whorl.engines.journal import Journal
 from whorl.engines.judge import Judges
 from whorl.engines.server import transport
-from whorl.journal import Journal
 from whorl.models import POLICY
 from whorl.recipes.sigma import Sigma
 from whorl.search import Uct

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from whorl.engines.spec import Spec
 from whorl.errors import UserError
-from whorl.spec import Spec
 
 KEY = "OPENAI_API_KEY"
 """Environment variable that a key is read from if no other is named."""

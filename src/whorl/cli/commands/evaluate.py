@@ -1,0 +1,165 @@
+"""`whorl evaluate`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from whorl.cli import options
+
+if TYPE_CHECKING:
+    from whorl.evaluate import Setup
+
+EXAMPLES = (
+    "whorl evaluate --model local:models/small --problems test.jsonl --out before.jsonl",
+    "whorl evaluate --model local:runs/a/checkpoint --problems test.jsonl --out after.jsonl "
+    "--against before.jsonl",
+    "whorl evaluate --model local:models/large --problems math500.jsonl --out at64.jsonl "
+    "--preset qwen --samples 64 --temperature 0.8 --top-p 0.95",
+)
+
+
+def evaluate(  # noqa: PLR0913 (each parameter is an option)
+    model: Annotated[
+        str,
+        typer.Option(
+            help="Model, as local:FOLDER, openvino:FOLDER, vllm:FOLDER or server:URL.",
+            show_default=False,
+        ),
+    ],
+    problems: options.Problems,
+    out: Annotated[Path, typer.Option(help="File of scores to write.", show_default=False)],
+    preset: Annotated[
+        str,
+        typer.Option(
+            help="Protocol: whorl; dart, which SIGMA follows; qwen, which MARGE and SPHERE follow. "
+            "Other options change it."
+        ),
+    ] = "whorl",
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Attempts at each problem.", show_default="1")
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(min=0.0, help="0 is greedy decoding.", show_default="0")
+    ] = None,
+    top_p: Annotated[
+        float | None, typer.Option(max=1.0, help="Nucleus mass.", show_default="1")
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Tokens per attempt at most.", show_default="2048")
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(help="Scores to compare with, of the same problems.", show_default=False),
+    ] = None,
+    trained_on: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="RUN|MODEL|FILE",
+            help="What the model was trained on, besides what its folder says; may be repeated.",
+        ),
+    ] = None,
+    allow_seen: Annotated[
+        bool, typer.Option("--allow-seen", help="Measure on questions it was trained on too.")
+    ] = False,
+    seed: options.Seed = 0,
+    processes: options.Processes = 1,
+    as_json: options.Json = False,
+) -> None:
+    """Measure a model on held-out problems.
+
+    Prints the protocol, then pass@1 and, of several samples, pass@k and the
+    majority vote of k, by level and subject, with 95 % intervals; with
+    --against, a paired test (exact McNemar, and a bootstrap of the difference)
+    of whether the change is more than luck.
+
+    What the model wrote is kept beside OUT, with verdicts and reasons: see
+    `whorl show OUT`. After a crash or Ctrl-C the same command goes on, and
+    asks nothing again. Many results side by side: `whorl table`.
+
+    A model is not measured on questions it was trained on. A folder that whorl
+    trained says which these are; for others name them with --trained-on.
+    """
+    import json
+    from dataclasses import replace
+
+    from whorl.cli.display import Display
+    from whorl.cli.guard import FAILED
+    from whorl.cli.results import as_mapping, print_summary
+    from whorl.engines import check
+    from whorl.engines.roles import Engines, Opened
+    from whorl.errors import UserError
+    from whorl.evaluate import PRESETS, Decoding, Place, paired, read_scores, sensible, summarise
+    from whorl.evaluate.exam import Exam, measure
+
+    check(model)
+    if preset not in PRESETS:
+        raise UserError(f"there is no preset {preset!r}; there are {', '.join(PRESETS)}")
+    setup = PRESETS[preset]
+    own = setup.decoding
+    decoding = Decoding(
+        own.n if samples is None else samples,
+        own.temperature if temperature is None else temperature,
+        own.top_p if top_p is None else top_p,
+        own.max_tokens if max_tokens is None else max_tokens,
+    )
+    setup = replace(setup, decoding=decoding)
+    before = read_scores(against) if against else None
+    seen, what_it_knows = _seen(model, problems, trained_on or [], allow_seen)
+    for line in (f"model     {model}", f"problems  {problems}", *_told(setup, seed), what_it_knows):
+        typer.echo(line)
+    display = Display()
+    with Opened(Engines(model, processes=processes)) as opened:
+        scores = measure(opened, Exam(problems, setup, seed, seen), display, out=out)
+    summary = summarise(scores, ks=sensible(setup.decoding.n))
+    comparison = paired(before, scores) if before else None
+    print_summary(summary, comparison)
+    place = Place(out)
+    display.wrote(out, f"scores of {len(scores):,} problems")
+    display.wrote(place.attempts, "what was written, and the verdicts")
+    if as_json:
+        typer.echo(json.dumps(as_mapping(summary, comparison) | {"made": place.said()}))
+    if summary.failed:
+        display.say(f"{summary.failed:,} problems failed; the same command tries them again")
+        raise typer.Exit(FAILED)
+
+
+def _told(setup: "Setup", seed: int) -> list[str]:
+    """The protocol, in words."""
+    from whorl.prompts import TEMPLATES
+
+    prompt, decoding = TEMPLATES[setup.template].ask("QUESTION"), setup.decoding
+    parts = {"system": prompt.system, "user": prompt.user, "text": prompt.prefix}
+    words = ", ".join(f"{name} {text!r}" for name, text in parts.items() if text)
+    often = "1 sample" if decoding.n == 1 else f"{decoding.n:,} samples"
+    how = "greedy" if decoding.temperature == 0 else f"temperature {decoding.temperature}"
+    fallback = ", else the last formula or number" if setup.guess else ", no guess"
+    return [
+        f"prompt    {setup.template}: {words}",
+        f"decoding  {often}, {how}, top_p {decoding.top_p}, at most {decoding.max_tokens:,} "
+        f"tokens, seed {seed}",
+        f'answer    the last \\boxed{{}}, else after "answer is"{fallback}',
+    ]
+
+
+def _seen(model: str, problems: Path, others: list[Path], allowed: bool) -> tuple[list[str], str]:
+    """Ids of the problems that the model is known to be trained on, and what is known of its
+    training, in words. Raises `UserError` if it is measured on such, unless `allowed`."""
+    from whorl.data.contamination import seen
+    from whorl.data.problems import read_problems
+    from whorl.errors import UserError
+    from whorl.evaluate.seen import trained_on
+
+    known = trained_on(model, others)
+    if not known:
+        return [], "training  not known; name it with --trained-on"
+    both = seen(read_problems(problems), known)
+    if not both:
+        return [], "training  none of the questions is among those known to be trained on"
+    count = f"{len(both):,} of the questions in {problems}"
+    if not allowed:
+        raise UserError(
+            f"{model} was trained on {count}, the first: {both[0]}; figures on them say nothing of "
+            "others. Leave them out, or measure all the same with --allow-seen"
+        )
+    return both, f"training  SEEN: it was trained on {count}; the figures say nothing of others"

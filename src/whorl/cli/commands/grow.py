@@ -1,0 +1,85 @@
+"""`whorl grow`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from whorl.cli import options
+
+EXAMPLES = (
+    "whorl grow --recipe sigma --problems problems.jsonl --policy local:models/small "
+    "--critic local:models/large --reviser local:models/large --run runs/a",
+    "whorl grow --recipe rft --problems problems.jsonl --policy local:models/small --run runs/b "
+    "--set samples=16 --set sampling.temperature=1.0",
+)
+
+
+def grow(  # noqa: PLR0913 (each parameter is an option)
+    problems: options.Problems,
+    run: Annotated[Path, typer.Option(help="Run folder to write.", show_default=False)],
+    recipe: options.Recipe = "sigma",
+    policy: Annotated[
+        str,
+        typer.Option(help="Model that solves, as local:FOLDER or server:URL; see `whorl probe`."),
+    ] = "",
+    critic: Annotated[str, typer.Option(help="Model that criticises steps.")] = "",
+    reviser: Annotated[str, typer.Option(help="Model that rewrites steps.")] = "",
+    small: Annotated[str, typer.Option(help="Model that makes mistakes (SPHERE).")] = "",
+    prm: Annotated[str, typer.Option(help="Process reward model (SPHERE).")] = "",
+    overrides: options.Overrides = None,
+    seed: options.Seed = 0,
+    limit: options.Limit = None,
+    skip_bad: options.SkipBad = False,
+    width: options.Width = 256,
+    processes: options.Processes = 1,
+    dry_run: options.DryRun = False,
+) -> None:
+    """Grow a search tree for every problem.
+
+    Writes trees.jsonl into the run folder. Every reply of a model is on disk
+    before it is used: after a crash or Ctrl-C the same command goes on where
+    it stopped, and a larger --limit adds trees to those that are there.
+
+    --set changes settings of the recipe, e.g. --set uct.simulations=8; with
+    --set preset=code SIGMA starts from its authors' script instead of the
+    paper. --set budget.tokens=100000 stops after so many sampled tokens; there
+    are requests, seconds and money as well, for all of it and, as in
+    budget.problem.tokens, for each search. --dry-run lists every setting.
+    """
+    from whorl import __version__, settings
+    from whorl.cli.display import Display
+    from whorl.cli.guard import FAILED, repeated
+    from whorl.cli.plan import describe, grown_from, tell_failures, tell_missing
+    from whorl.engines.roles import Engines
+    from whorl.loop.folder import RunFolder
+    from whorl.loop.grow import grow_run as grow_trees
+    from whorl.loop.grow import ready
+    from whorl.loop.run import Run
+
+    changes = overrides or []
+    own = [change for change in changes if not change.startswith("budget.")]
+    chosen = Run(
+        run=run,
+        problems=problems,
+        engines=Engines(policy, critic, reviser, small, prm, processes),
+        recipe=settings.read_recipe({"name": recipe}, own),
+        seed=seed,
+        width=width,
+        limit=limit,
+        skip_bad=skip_bad,
+        budget=settings.read_budget(changes),
+    )
+    settings.check(chosen)
+    if dry_run:
+        said = settings.say(chosen.recipe) | {"budget": settings.say(chosen.budget)}
+        return describe(chosen, said)
+    with (
+        ready(chosen) as prepared,  # before a folder is bound to what cannot work
+        RunFolder.open(run, grown_from(chosen), version=__version__) as folder,
+    ):
+        grown = grow_trees(folder, chosen, prepared, Display())
+    tell_failures(folder.failures, grown.failures, f"To try them again, repeat: {repeated()}")
+    tell_missing(grown)
+    if grown.failures:
+        raise typer.Exit(FAILED)

@@ -1,0 +1,28 @@
+"""`whorl report`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from whorl.cli import options
+
+EXAMPLES = ("whorl report runs/a", "whorl report runs/a --out a.html")
+
+
+def report(
+    run: options.RunFolderArgument,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File to write; RUN/report.html if not given.", show_default=False),
+    ] = None,
+) -> None:
+    """Write what a run found as one HTML page that needs no network."""
+    from whorl.cli.display import Display
+    from whorl.cli.summary import summary
+    from whorl.loop.folder import RunFolder
+    from whorl.report import write_report
+
+    page = out or run / "report.html"
+    write_report(page, summary(RunFolder.read(run)))
+    Display().wrote(page, "report")

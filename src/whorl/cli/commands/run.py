@@ -1,0 +1,107 @@
+"""`whorl run`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from whorl.cli import options
+
+EXAMPLES = (
+    "whorl run run.toml --dry-run",
+    "whorl run run.toml --set recipe.uct.simulations=8 --set train.epochs=1",
+    "whorl run run.toml --set budget.tokens=1000000 --set budget.problem.requests=200",
+)
+
+
+def run(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Run file.", show_default=False)],
+    overrides: options.Overrides = None,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Try searches that failed again, in every round.")
+    ] = False,
+    dry_run: options.DryRun = False,
+) -> None:
+    """Play the whole loop of a run file: grow, harvest, train, evaluate.
+
+    The least that a run file says:
+
+        run = "runs/a"
+        problems = "problems.jsonl"
+        test = "test.jsonl"
+        engines.policy = "local:models/small"
+        engines.critic = "local:models/large"
+        engines.reviser = "local:models/large"
+        recipe.name = "sigma"
+
+    Each of the `rounds` searches with the newest model. Training starts from
+    it, as MARGE and MCTS process supervision do, or with start = "first" from
+    the first model, on the examples of all rounds so far, which is the default
+    for sigma and rft.
+
+    patience = 2 stops after two rounds without a rise of accuracy on problems
+    that are held out for it, one in twenty; the run files of MARGE and MCTS
+    process supervision say so, as the papers stop when there is no more gain.
+    It is off unless it is said. The test file never decides.
+
+    budget.tokens = 1000000 stops growing when so many tokens are sampled;
+    there are requests, seconds and money as well, for all rounds together and,
+    as in budget.problem.tokens, for each search. Money needs prices per
+    million tokens, such as budget.prices.critic.sampled = 0.4. The same
+    command with a larger budget goes on.
+
+    metrics.jsonl gets a line per round. --dry-run lists every setting there
+    is. What is complete is not done again: after a crash or Ctrl-C the same
+    command goes on where it stopped. A search that fails is left out and listed
+    at the end; --retry grows its tree after all, and what was learned stays as
+    it is. Paths are relative to the folder in which the command is given.
+    """
+    from whorl import __version__, settings
+    from whorl.cli.display import Display
+    from whorl.cli.guard import FAILED, repeated
+    from whorl.cli.plan import describe, learned_from, tell_failures, tell_missing
+    from whorl.cli.results import print_rounds
+    from whorl.cli.retry import left_out
+    from whorl.cli.retry import retry as try_again
+    from whorl.cli.summary import summary
+    from whorl.data.contamination import check_apart
+    from whorl.loop.folder import RunFolder
+    from whorl.loop.grow import ready
+    from whorl.loop.rounds import Unfinished, iterate, metrics, place
+    from whorl.report import write_report
+
+    chosen = settings.read_run(file, overrides or ())
+    settings.check(chosen)
+    if chosen.test:
+        check_apart(chosen.problems, chosen.test)
+    _ = chosen.weights  # what cannot be trained is not worth growing for
+    if dry_run:
+        return describe(chosen, settings.say(chosen))
+    display = Display()
+    with (
+        ready(chosen) as prepared,  # before a folder is bound to what cannot work
+        RunFolder.open(chosen.run, learned_from(chosen), version=__version__) as folder,
+    ):
+        try:
+            rounds = iterate(folder, chosen, prepared, display)
+        except Unfinished as unfinished:
+            tell_failures(
+                unfinished.folder / "failures.jsonl",
+                unfinished.grown.failures,
+                "They will be tried again.",
+            )
+            return tell_missing(unfinished.grown)
+        display.wrote(folder.metrics, f"{len(rounds)} rounds")
+        if retry:
+            try_again(folder, chosen, prepared, rounds, display)
+    page = folder.path / "report.html"
+    write_report(page, summary(folder))
+    display.wrote(page, "report")
+    print_rounds([metrics(played) for played in rounds])
+    again = repeated() if retry else f"{repeated()} --retry"
+    failed = {(path := place(folder, played.number)): left_out(path, played) for played in rounds}
+    for path, failures in failed.items():
+        told = f"They were left out of {path.name}. To grow their trees after all: {again}"
+        tell_failures(path / "failures.jsonl", failures, told)
+    if any(failed.values()):
+        raise typer.Exit(FAILED)

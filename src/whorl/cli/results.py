@@ -1,0 +1,131 @@
+"""Results of an evaluation, for people and for machines."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from whorl.compare.demo import Outcome
+from whorl.evaluate import Paired, Rate, Summary, summarise
+
+OUTCOME = {
+    "held out": ("held_out", ".1%"),
+    "loss": ("loss", ".4f"),
+    "seconds": ("seconds", ",.0f"),
+}
+DATA = {
+    "tokens": ("generated_tokens", ","),
+    "examples": ("examples", ","),
+    "learned": ("learned", ","),
+    "negative": ("negative", ".0%"),
+    "sharing": ("sharing", ".1f"),
+    "solutions": ("solutions", ".1f"),
+    "right": ("right", ".2f"),
+    "entropy": ("entropy", ".2f"),
+    "usable": ("usable", ".0%"),
+}
+"""Columns of the rounds: a measure of `rounds.metrics`, and how it is written."""
+
+
+def print_summary(summary: Summary, comparison: Paired | None) -> None:
+    """A table of the shares, then the comparison in words."""
+    table = Table("measure", "problems", "%", "95 % interval", box=None, pad_edge=False)
+    n = summary.problems
+    samples = max(summary.passed)
+    mean = f"pass@1 = avg@{samples}" if samples > 1 else "pass@1"
+    rows = [(mean if k == 1 else f"pass@{k}", n, rate) for k, rate in summary.passed.items()]
+    rows += [(f"maj@{k}", n, rate) for k, rate in summary.majority.items()]
+    for what, groups in (("level", summary.levels), ("subject", summary.subjects)):
+        if len(groups) > 1:
+            rows += [
+                (f"{what} {name or 'none'}", own, rate) for name, (own, rate) in groups.items()
+            ]
+    for name, count, rate in rows:
+        table.add_row(escape(name), f"{count:,}", f"{100 * rate.value:.1f}", _interval(rate))
+    console = _console()
+    console.print(table)
+    for name in ("failed", "unanswered", "undecided"):
+        if count := getattr(summary, name):
+            console.print(f"{name}: {count:,}, counted as not right")
+    if summary.cut:
+        console.print(f"cut off at the token limit: {summary.cut:,}")
+    if comparison:
+        console.print(
+            f"difference {100 * comparison.difference.value:+.1f} points "
+            f"({_interval(comparison.difference)}): {comparison.fixed:,} fixed, "
+            f"{comparison.broken:,} broken, p = {comparison.p_value:.2g} (McNemar, exact)"
+        )
+        attempts = ", over all attempts" if samples > 1 else ""
+        console.print(
+            f"bootstrap of the difference{attempts}: {100 * comparison.mean.value:+.1f} points "
+            f"({_interval(comparison.mean)})"
+        )
+
+
+def print_demo(outcome: Outcome) -> None:
+    """What each method made of the policy."""
+    table = Table("", "right", "95 %", "gain", "95 %", "p", "tokens", box=None, pad_edge=False)
+    base = summarise(outcome.base).passed[1]
+    table.add_row("policy", f"{100 * base.value:.1f}", _interval(base))
+    for result in outcome.results:
+        rate = summarise(result.scores).passed[1]
+        change = result.against
+        table.add_row(
+            result.method.name,
+            f"{100 * rate.value:.1f}",
+            _interval(rate),
+            f"{100 * change.difference.value:+.1f}",
+            _interval(change.difference),
+            f"{change.p_value:.1g}",
+            f"{sum(result.harvested.cost.values()):,}",
+        )
+    console = _console()
+    console.print(table)
+    first = outcome.results[0]
+    console.print(
+        f"% of {first.against.problems:,} held-out problems; every student learned from "
+        f"{first.examples:,} examples; p: exact McNemar test; tokens: sampled to make the examples"
+    )
+
+
+def print_rounds(lines: Sequence[Mapping[str, Any]]) -> None:
+    """What `rounds.metrics` says of each round: what came of it, then what it learned from."""
+    ks = sorted(lines[0]["passed"]) if "passed" in lines[0] else []
+    rates = [name for k in ks for name in (f"pass@{k}", "95 %")]
+    outcome = Table("round", *rates, *OUTCOME, box=None, pad_edge=False)
+    data = Table("round", *DATA, box=None, pad_edge=False)
+    for line in lines:
+        number = str(line["round"])
+        own = [Rate(*line["passed"][k]) for k in ks]
+        cells = [cell for rate in own for cell in (f"{100 * rate.value:.1f}", _interval(rate))]
+        outcome.add_row(number, *cells, *_cells(line, OUTCOME))
+        data.add_row(number, *_cells(line, DATA))
+    console = _console()
+    console.print(outcome)
+    console.print()
+    console.print(data)
+    console.print(
+        "solutions, different right ones, and entropy of their answers (nats): per problem, "
+        "sampled by the policy of the round before"
+    )
+
+
+def as_mapping(summary: Summary, comparison: Paired | None) -> dict[str, Any]:
+    """Everything, as JSON can hold it."""
+    said = asdict(summary)
+    return said | ({"against": asdict(comparison)} if comparison else {})
+
+
+def _cells(line: Mapping[str, Any], columns: Mapping[str, tuple[str, str]]) -> list[str]:
+    return [format(line[key], form) if key in line else "" for key, form in columns.values()]
+
+
+def _console() -> Console:
+    return Console(highlight=False, soft_wrap=True)
+
+
+def _interval(rate: Rate) -> str:
+    return f"{100 * rate.low:.1f} to {100 * rate.high:.1f}"

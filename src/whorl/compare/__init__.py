@@ -1,0 +1,1 @@
+"""Many methods at equal cost: the same model, problems, tokens, verifier and evaluation."""

@@ -1,0 +1,136 @@
+"""Trees within a budget of tokens: pass after pass over the problems, until one is too much."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import accumulate, islice
+from pathlib import Path
+
+from whorl import __version__, settings
+from whorl.ask import Engine
+from whorl.data.atomic import replacing
+from whorl.data.forest import read_trees
+from whorl.engines.roles import Opened
+from whorl.errors import UserError
+from whorl.loop.folder import RunFolder
+from whorl.loop.grow import Plan, grow
+from whorl.problem import Problem
+from whorl.tree import Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Budgeted:
+    """Trees within a budget.
+
+    passes: how many trees count of each pass over the problems, the first ones in problem order.
+    problems: that have a tree. failed: searches that ended in an error.
+    tokens: sampled for them. left_out: for trees that were grown and would exceed the budget.
+    wall, cpu: seconds of the call that finished growing.
+    """
+
+    passes: Sequence[int] = ()
+    problems: int = 0
+    failed: int = 0
+    tokens: int = 0
+    left_out: int = 0
+    wall: float = 0.0
+    cpu: float = 0.0
+
+
+class Clock:
+    """Seconds since it was made: of the wall, and of this process."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic(), time.process_time()
+
+    def read(self) -> tuple[float, float]:
+        return time.monotonic() - self._start[0], time.process_time() - self._start[1]
+
+
+def grow_within(
+    path: Path,
+    problems: Sequence[Problem],
+    opened: Opened,
+    plan: Plan,
+    budget: int,
+    last: Path | None,
+) -> Iterator[Budgeted]:
+    """Grow trees in problem order, pass after pass, until the next one would exceed `budget`; what
+    there is after each pass, or at once, if that was done before.
+
+    last: trees of the round before, for the first pass. More budget adds to the trees there are.
+    """
+    record = path / f"{budget}.json"
+    if record.exists():
+        yield Budgeted(**json.loads(record.read_text()))
+        return
+    clock = Clock()
+    passes: list[int] = []
+    reached: set[str] = set()
+    spent = left_out = failed = 0
+    engines = opened.by_role()
+    while not left_out:
+        number = len(passes) + 1
+        left = budget - spent
+        own = replace(plan, seed=plan.seed + number)
+        said = {"recipe": settings.say(plan.recipe), "seed": own.seed}
+        said["policy"] = opened.engines.policy
+        with RunFolder.open(path / f"{number}", said, version=__version__) as folder:
+            costs, missed = grow_pass(folder, problems, own, engines, left, last)
+            failed += missed
+        if not costs:
+            raise UserError(f"{plan.name}: no search succeeded, see {folder.failures}")
+        fit = sum(total <= left for total in accumulate(costs))
+        passes += [fit] if fit else []
+        spent += sum(costs[:fit])
+        left_out, last = sum(costs[fit:]), None
+        reached |= {tree.problem.id for tree in islice(read_trees(folder.trees), fit)}
+        gathered = Budgeted(tuple(passes), len(reached), failed, spent, left_out, *clock.read())
+        if left_out:
+            with replacing(record) as file:
+                file.write(json.dumps(asdict(gathered), indent=2).encode() + b"\n")
+        yield gathered
+
+
+def grow_pass(
+    folder: RunFolder,
+    problems: Sequence[Problem],
+    plan: Plan,
+    engines: Mapping[str, Engine],
+    budget: int,
+    last: Path | None,
+) -> tuple[list[int], int]:
+    """Grow trees, some problems at a time, until they exceed the budget or no problem is left;
+    returns what each cost, in problem order, and how many searches failed.
+
+    How many are started depends on the costs of those before alone, so the trees are the same
+    however often the work is interrupted.
+    """
+    costs: list[int] = []
+    started = failed = 0
+    while started < len(problems) and sum(costs) <= budget:
+        more = 8 * started
+        if costs:  # at the mean cost so far, less a fifth: the mean is only an estimate
+            more = min(more, int(0.8 * (budget - sum(costs)) * started / sum(costs)))
+        started = min(len(problems), started + max(1, more))
+        now = problems[:started]
+        grown = grow(folder, partial(iter, now), plan, engines, last=last)
+        failed = len(grown.failures)
+        ids = {problem.id for problem in now}
+        trees = read_trees(folder.trees)
+        costs = [sum(tree.cost.values()) for tree in trees if tree.problem.id in ids]
+    return costs, failed
+
+
+def keep(file: Path, passes: Sequence[int], path: Path) -> None:
+    """Write the trees under `path` that count, pass by pass."""
+    with replacing(file) as out:
+        for tree in _counted(path, passes):
+            out.write(tree.to_json().encode() + b"\n")
+
+
+def _counted(path: Path, passes: Sequence[int]) -> Iterator[Tree]:
+    for number, count in enumerate(passes, start=1):
+        yield from islice(read_trees(path / f"{number}" / "trees.jsonl"), count)

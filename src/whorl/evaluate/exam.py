@@ -1,0 +1,85 @@
+"""Measuring a model on problems: what it wrote is kept, so that an interrupted one goes on."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from whorl import __version__
+from whorl.data.contamination import seen
+from whorl.data.content import content
+from whorl.data.problems import read_problems
+from whorl.engines.journal import Journal
+from whorl.engines.meter import Meter
+from whorl.engines.roles import Opened
+from whorl.engines.spec import model_content
+from whorl.evaluate import Place, Record, Score, Setup, evaluate, in_order, keep, read_scores
+from whorl.evaluate.seen import trained_on
+from whorl.prompts import TEMPLATES
+from whorl.watch import Progress, Watch
+
+
+@dataclass(frozen=True, slots=True)
+class Exam:
+    """What a model is measured on, and how.
+
+    seen: ids of the problems that it is known to be trained on; None: as its own folder says.
+    """
+
+    problems: Path
+    setup: Setup = Setup()  # noqa: RUF009 (frozen)
+    seed: int = 0
+    seen: Sequence[str] | None = None
+
+
+def measure(opened: Opened, exam: Exam, watch: Watch, *, out: Path) -> list[Score]:
+    """Attempt the problems of `exam` with the policy that is `opened`; scores sorted by id.
+
+    They are kept in `out`, and every text beside it: see `Place`. The same call goes on after any
+    interruption and asks nothing that was answered; if `out` is complete, it opens no engine and
+    asks nothing at all. Raises `UserError` if `out` is of another model, other problems, another
+    setup or seed.
+    """
+    ids = [problem.id for problem in read_problems(exam.problems)]
+    place = Place(out)
+    if place.begin(_identity(opened.engines.policy, exam)):
+        return read_scores(place.scores)
+    progress = Progress(total=len(ids))
+    with ExitStack() as stack:
+        by_role = opened.by_role("policy")
+        journal = stack.enter_context(Journal(place.journal))
+        progress.meters = [Meter(engine) for engine in by_role.values()]
+        asked = dict(zip(by_role, map(journal.wrap, progress.meters), strict=True))
+        stack.enter_context(watch.stage("evaluate", progress))
+
+        def attempted() -> Iterator[Record]:
+            problems = read_problems(exam.problems)
+            for record in evaluate(problems, asked, setup=exam.setup, seed=exam.seed):
+                progress.failed += bool(record.error)
+                progress.done += not record.error
+                progress.recalled = journal.recalled
+                yield record
+
+        scores = keep(place.attempts, in_order(attempted(), ids))
+    place.end(scores)
+    return read_scores(place.scores)
+
+
+def _identity(model: str, exam: Exam) -> dict[str, object]:
+    """What an evaluation depends on, and about it what makes no difference."""
+    both = exam.seen
+    if both is None:
+        both = seen(read_problems(exam.problems), trained_on(model))
+    return {
+        "model": model_content(model),
+        "problems": content(exam.problems),
+        "setup": asdict(exam.setup),
+        "prompt": asdict(TEMPLATES[exam.setup.template].ask("QUESTION")),
+        "seed": exam.seed,
+        "about": {
+            "model": model,
+            "problems": str(exam.problems),
+            "trained_on": len(both),
+            "whorl": __version__,
+        },
+    }

@@ -1,0 +1,65 @@
+"""The problems of a run: those to grow trees for, and those that are held out and watched."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from whorl.data.problems import read_problems
+from whorl.errors import UserError
+from whorl.loop.run import Run
+from whorl.problem import Problem
+
+
+@dataclass(slots=True)
+class Survey:
+    """What a file of problems holds: ones to grow trees for, ones that are held out, and bad lines,
+    of which the first is described."""
+
+    problems: int = 0
+    held: int = 0
+    bad: int = 0
+    first_bad: str = ""
+
+    def skip(self, line: int, reason: str) -> None:
+        self.bad += 1
+        self.first_bad = self.first_bad or f"line {line}: {reason}"
+
+
+def survey(run: Run) -> Survey:
+    """Read the problems of a run once. Raises `UserError` if they cannot be used."""
+    found = Survey()
+    for problem in _read(run, found.skip):
+        if _is_held_out(problem, run):
+            found.held += 1
+        else:
+            found.problems += 1
+    if run.patience and not (found.held and found.problems):
+        raise UserError(
+            f"holdout = {run.holdout} divides {found.held + found.problems:,} problems into "
+            f"{found.problems:,} to learn from and {found.held:,} to watch; both need some"
+        )
+    return found
+
+
+def problems_of(run: Run, on_skip: Callable[[int, str], None] | None = None) -> Iterator[Problem]:
+    """The problems to grow trees for."""
+    return (problem for problem in _read(run, on_skip) if not _is_held_out(problem, run))
+
+
+def held_out(run: Run) -> Iterator[Problem]:
+    """The problems that are watched instead."""
+    return (problem for problem in _read(run, None) if _is_held_out(problem, run))
+
+
+def _read(run: Run, on_skip: Callable[[int, str], None] | None) -> Iterator[Problem]:
+    problems = read_problems(run.problems, skip_bad=run.skip_bad, on_skip=on_skip)
+    return islice(problems, run.limit)
+
+
+def _is_held_out(problem: Problem, run: Run) -> bool:
+    """By the id alone, so that more problems or another seed let each stay on its side."""
+    if not run.patience:
+        return False
+    lot = hashlib.blake2b(problem.id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(lot) < run.holdout * 2**64

@@ -1,0 +1,86 @@
+"""How varied the solutions in a file of trees are, and what share of it can be learned from."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from math import log
+from statistics import fmean
+from typing import get_args
+
+from whorl.answer import extract, normalise
+from whorl.credit import Standing
+from whorl.search import ROLLOUT, SPINE
+from whorl.tree import Tree
+
+POLICY = ("policy", "guide", ROLLOUT, SPINE)
+"""Authors of what the policy wrote after the plain question."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variety:
+    """How varied the solutions are that the policy itself finished in a file of trees.
+
+    A solution is a judged one that the policy wrote from its first step to its last, in this search
+    or, as far as a guide goes, in an earlier one; it counts once for each time it was sampled.
+    Recipes sample differently, so these compare rounds of one recipe rather than recipes.
+
+    solutions: mean over problems of how many there are.
+    right: mean over problems of how many different texts the right ones have.
+    entropy: nats; mean over problems with a solution of - sum p ln p, where p is the share of the
+        solutions that give an answer. All right answers are one answer; wrong ones are one if
+        their plain forms are. Of few solutions this is an underestimate.
+    """
+
+    solutions: float
+    right: float
+    entropy: float
+
+
+def variety(trees: Iterable[Tree]) -> Variety:
+    """Read trees that are in problem order. All 0 if there is none."""
+    solutions, right, entropies = [], [], []
+    for _, own in groupby(trees, key=lambda tree: tree.problem.id):
+        answers: Counter[str] = Counter()
+        texts = set()
+        for tree in own:
+            for end in _solutions(tree):
+                node, text = tree.nodes[end], tree.text(end).rstrip()
+                answer = normalise(extract(text) or "")
+                answers["" if node.reward == 1.0 else answer] += node.copies
+                if node.reward == 1.0:
+                    texts.add(text)
+        solutions.append(answers.total())
+        right.append(len(texts))
+        if answers:
+            entropies.append(entropy(answers.values()))
+    return Variety(*(fmean(each) if each else 0.0 for each in (solutions, right, entropies)))
+
+
+def entropy(counts: Iterable[int]) -> float:
+    """Of a distribution with these counts, in nats: - sum p ln p."""
+    present = [count for count in counts if count]
+    total = sum(present)
+    return sum(count / total * log(total / count) for count in present)
+
+
+def usable(tally: Mapping[str, int]) -> float | None:
+    """Share of the states or prefixes whose continuations differ in outcome, so that there is
+    something to learn: MARGE's states, GRPO's and DPO's questions, the prefixes of process
+    supervision and step-level DPO. None if the recipe counts no such thing."""
+    if prefixes := tally.get("prefixes"):
+        return (tally.get("prefixes that tell", 0) + tally.get("pairs", 0)) / prefixes
+    states = {
+        name: tally.get(name, 0) + tally.get(f"states {name}", 0) for name in get_args(Standing)
+    }
+    total = sum(states.values())
+    return states["usable"] / total if total else None
+
+
+def _solutions(tree: Tree) -> Iterator[int]:
+    """Ends of the judged solutions that were sampled here and that the policy wrote alone."""
+    for end in tree.leaves():
+        nodes = [tree.nodes[index] for index in tree.path(end)]
+        sampled = nodes[-1].author in ("policy", ROLLOUT)  # a guide's end was sampled before
+        if sampled and all(node.author in POLICY for node in nodes):
+            yield end

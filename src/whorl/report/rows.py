@@ -1,0 +1,49 @@
+"""Scores and counts as the rows of a report."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from whorl.evaluate import Rate, Score, paired, pass_rate, summarise
+from whorl.report.content import Cells, Figure, Interval, Level, Row
+
+
+def interval(rate: Rate) -> Interval:
+    """A rate as the report shows it."""
+    return Interval(rate.value, rate.low, rate.high)
+
+
+def row(name: str, before: Sequence[Score], after: Sequence[Score]) -> Row:
+    """One line of results: `after`, compared with `before` on the same problems."""
+    change = paired(before, after)
+    return Row(
+        name,
+        interval(pass_rate(after, 1)),
+        change.problems,
+        fixed=change.fixed,
+        broken=change.broken,
+        difference=interval(change.difference),
+        p_value=change.p_value,
+    )
+
+
+def reference(name: str, scores: Sequence[Score]) -> Row:
+    """The line that the others are compared with."""
+    return Row(name, interval(pass_rate(scores, 1)), len(scores))
+
+
+def levels(before: Sequence[Score], after: Sequence[Score]) -> Iterator[Level]:
+    """Accuracy by level, of the problems that have one."""
+    now = summarise(after).levels
+    for name, (count, rate) in summarise(before).levels.items():
+        if name:
+            yield Level(name, count, interval(rate), interval(now[name][1]))
+
+
+def cells(tally: Mapping[str, int]) -> Cells | None:
+    """Outcomes before and after refinement; None if nothing was refined."""
+    words = ("right to right", "right to wrong", "wrong to right", "wrong to wrong")
+    return Cells(*(tally.get(word, 0) for word in words)) if set(words) & set(tally) else None
+
+
+def figures(counts: Mapping[str, int]) -> tuple[Figure, ...]:
+    """Counters, in their order."""
+    return tuple(Figure(label, count) for label, count in counts.items())

@@ -1,0 +1,61 @@
+"""Whoever watches a long stage: live counts, and the one that shows them."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from whorl.budget import Purse
+from whorl.engines.meter import Meter
+
+
+@dataclass(slots=True)
+class Progress:
+    """Live counts of a stage, for whoever shows them; the stage only writes, they only read.
+
+    total: searches to do; done: ended well, failed: ended in an error; short: of those done, cut
+    short by a budget; found: done by an earlier run; recalled: asks answered from the journal;
+    purse: what pays.
+    """
+
+    total: int = 0
+    done: int = 0
+    failed: int = 0
+    short: int = 0
+    found: int = 0
+    recalled: int = 0
+    meters: list[Meter] = field(default_factory=list)
+    purse: Purse | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Tokens generated so far; what the journal knew is not among them."""
+        return sum(meter.tokens for meter in self.meters)
+
+    @property
+    def in_flight(self) -> int:
+        """Asks that wait for an answer now."""
+        return sum(meter.in_flight for meter in self.meters)
+
+    @property
+    def cached(self) -> float | None:
+        """Share of the prompts' tokens that engines knew from before; None if they do not say."""
+        read = sum(meter.prompt_tokens for meter in self.meters)
+        known = sum(meter.cached_tokens for meter in self.meters)
+        return known / read if known else None
+
+
+class Watch(Protocol):
+    """Whoever shows a run while it goes on."""
+
+    def stage(self, title: str, progress: Progress) -> AbstractContextManager[None]:
+        """Show `progress` while a stage is under way."""
+
+    def training(self, step: int, steps: int, loss: float) -> None:
+        """A training has come to `step` of `steps`; mean loss since the last call."""
+
+    def wrote(self, path: Path, what: str) -> None:
+        """A file is complete."""
+
+    def say(self, line: str) -> None:
+        """Something worth knowing."""

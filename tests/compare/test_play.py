@@ -1,0 +1,163 @@
+"""Recipes at equal cost: budgets that hold, the same trees however often interrupted, one table."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from sqlite3 import connect
+
+import pytest
+
+from whorl import __version__
+from whorl.compare.methods import PAPERS, TINY, select, unscored
+from whorl.compare.play import Comparison, check, compare
+from whorl.compare.verdict import pool, weigh
+from whorl.data.forest import read_trees
+from whorl.data.problems import write_problems
+from whorl.data.synthetic import problems
+from whorl.engines.roles import Engines
+from whorl.errors import UserError
+from whorl.evaluate import Decoding
+from whorl.loop.folder import RunFolder
+from whorl.models import POLICY
+from whorl.recipes.rft import Rft
+from whorl.recipes.sphere import Sphere
+
+
+def test_names_and_overrides() -> None:
+    plain, unrefined = select(
+        TINY,
+        ["sigma", "sigma_unrefined"],
+        ["sigma.recipe.uct.simulations=3", "sigma.train.epochs=2", "sigma_unrefined.train.lr=0.5"],
+    )
+    assert plain.grow.uct.simulations == unrefined.grow.uct.simulations == 3  # type: ignore[attr-defined]
+    assert unrefined.forest == "sigma" and unrefined.harvest.take == "unrefined"  # type: ignore[attr-defined]
+    assert (plain.train.epochs, unrefined.train.epochs, unrefined.train.lr) == (2, 2, 0.5)
+    (rft,) = select(PAPERS, ["rft"], ["rft.shares=[0.1, 1.0]"])
+    assert rft.shares == (0.1, 1.0) and rft.grow == Rft()
+    sphere = unscored(PAPERS)["sphere"].grow
+    assert isinstance(sphere, Sphere) and "prm" not in sphere.roles
+    for names, sets, message in (
+        (["simga"], [], "did you mean sigma"),
+        (["rft"], ["rtf.train.lr=1"], "did you mean rft"),
+        (["rft"], ["rft.recipe.smaples=1"], "did you mean samples"),
+        (["rft"], ["rft.shares=[0.5, 0.2]"], "shares should rise"),
+    ):
+        with pytest.raises(UserError, match=message):
+            select(PAPERS, names, sets)
+
+
+@pytest.fixture
+def comparison(tmp_path: Path) -> Comparison:
+    """RFT and one variant on three easy problems, which it goes over again and again."""
+    write_problems(tmp_path / "p.jsonl", problems("pool", 3, seed=0, levels=[1]))
+    write_problems(tmp_path / "t.jsonl", problems("test", 8, seed=1, levels=[1]))
+    policy = f"local:{POLICY}"
+    sets = ["rft.recipe.samples=2", "rft.train.epochs=1", "rft.shares=[0.5,1]"]
+    return Comparison(
+        tmp_path / "p.jsonl",
+        tmp_path / "t.jsonl",
+        Engines(policy, reviser=policy, processes=0),
+        select(TINY, ["rft", "black_box"], [*sets, "black_box.recipe.samples=2"]),
+        900,
+        seeds=1,
+        evaluate=Decoding(n=4, temperature=0.8, max_tokens=120),
+        jobs=2,
+    )
+
+
+class Silent:
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.said.append(line)
+
+
+def test_what_cannot_be_compared_is_refused(comparison: Comparison) -> None:
+    with pytest.raises(UserError, match="black_box asks a reviser: name one, --reviser"):
+        check(replace(comparison, engines=replace(comparison.engines, reviser="")))
+    with pytest.raises(UserError, match="3 problems are both in"):
+        check(replace(comparison, test=comparison.problems))
+
+
+@pytest.mark.slow
+def test_equal_cost_and_nothing_is_done_twice(comparison: Comparison, tmp_path: Path) -> None:
+    poor = RunFolder.open(tmp_path / "poor", {}, version=__version__)
+    with poor, pytest.raises(UserError, match="tokens do not last") as refused:
+        compare(poor, replace(comparison, tokens=10, jobs=1), Silent())  # type: ignore[arg-type]
+    said = re.search(
+        r"--tokens (\d+) .*rft, seed 0: (\d+), black_box, seed 0: (\d+)", str(refused.value)
+    )
+    assert said and int(said[1]) == max(int(said[2]), int(said[3])) > 10
+    with RunFolder.open(tmp_path / "run", {}, version=__version__) as folder:
+        outcome = compare(folder, comparison, Silent())  # type: ignore[arg-type]
+        for result in outcome.results:
+            last = result.last.point
+            grown = list(result.students)
+            assert [s.point.tokens for s in grown] == sorted(s.point.tokens for s in grown)
+            assert last.tokens <= 900 < last.tokens + last.left_out
+            assert last.passes > 1 and last.problems == 3
+            assert last.trees == sum(1 for _ in counted(folder.path, result.entry.forest, last))
+            verdict, pooled = weigh(outcome, result), pool(outcome, [result])
+            assert set(verdict.passed) == {1, 4}
+            assert verdict.accuracy.value == pytest.approx(pooled.accuracy.value)
+            assert (verdict.against_rft is None) == (result.entry.name == "rft")
+        watch = Silent()
+        again = compare(folder, comparison, watch)  # type: ignore[arg-type]
+    assert not watch.said and again == outcome
+
+
+def counted(path: Path, forest: str, point: object) -> list[object]:
+    """The trees of all passes whose cost is within what was counted."""
+    trees: list[object] = []
+    left = point.tokens  # type: ignore[attr-defined]
+    for number in range(1, point.passes + 1):  # type: ignore[attr-defined]
+        for tree in read_trees(path / "seed-0" / "trees" / forest / f"{number}" / "trees.jsonl"):
+            left -= sum(tree.cost.values())
+            if left >= 0:
+                trees.append(tree)
+    return trees
+
+
+ARGUMENTS = ("compare", "--preset", "smoke", "--recipes", "rft", "--tokens", "4000", "--json")
+
+
+@pytest.mark.slow
+def test_a_killed_comparison_goes_on_with_what_it_has(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = [sys.executable, "-c", "from whorl.cli import main; main()", *ARGUMENTS]
+    command += ["--run", str(run)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    journal = run / "seed-0" / "trees" / "rft" / "1" / "journal.db"
+    deadline = time.monotonic() + 200
+    while process.poll() is None and not answered(journal) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    kept = answered(journal)
+    assert kept
+    done = subprocess.run(command, capture_output=True, text=True)
+    while "in use" in done.stderr and time.monotonic() < deadline:  # a child is still ending
+        done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert kept <= answered(journal), "no row was written again"
+    (found,) = json.loads(done.stdout.splitlines()[-1])
+    assert found["recipe"] == "rft" and found["tokens"] <= 4000
+    assert found["low"] <= found["accuracy"] <= found["high"]
+    page = (run / "compare.html").read_text()
+    assert "Accuracy against generated tokens" in page and "rft" in (run / "compare.md").read_text()
+    other = subprocess.run([*command, "--seeds", "1", "--tokens", "5000"], capture_output=True)
+    assert other.returncode == 2 and b"belongs to other settings" in other.stderr
+
+
+def answered(journal: Path) -> set[tuple[int, bytes]]:
+    if not journal.exists():
+        return set()
+    with closing(connect(journal)) as database:
+        tables = database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        return set(database.execute("SELECT rowid, ask FROM answer")) if tables else set()

@@ -1,0 +1,191 @@
+"""The loop: rounds that learn from each other, stages that are done once."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whorl.ask import Engine
+from whorl.data.examples import read_examples
+from whorl.data.problems import read_problems, write_problems
+from whorl.data.synthetic import problems
+from whorl.engines import open_engine, roles
+from whorl.engines.roles import Engines
+from whorl.evaluate import Decoding, read_scores
+from whorl.example import Example
+from whorl.learn.training import Training
+from whorl.loop.folder import RunFolder
+from whorl.loop.grow import ready
+from whorl.loop.harvest import distinct
+from whorl.loop.rounds import Round, iterate, metrics, stale
+from whorl.loop.run import Run
+from whorl.models import POLICY
+from whorl.recipes.rft import Rft
+from whorl.search import Sampling
+from whorl.watch import Progress
+
+
+class Log:
+    """A watch that remembers which stages ran."""
+
+    def __init__(self) -> None:
+        self.stages: list[str] = []
+        self.said: list[str] = []
+
+    @contextmanager
+    def stage(self, title: str, progress: Progress) -> Iterator[None]:
+        yield
+        self.stages.append(title)
+
+    def training(self, step: int, steps: int, loss: float) -> None:
+        self.stages.append("train")
+
+    def wrote(self, path: Path, what: str) -> None:
+        assert path.exists()
+
+    def say(self, line: str) -> None:
+        assert "\n" not in line
+        self.said.append(line)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("iterate")
+    write_problems(folder / "p.jsonl", problems("pool", 4, seed=0, levels=[1]))
+    write_problems(folder / "t.jsonl", problems("test", 4, seed=0, levels=[1]))
+    return Run(
+        folder / "run",
+        folder / "p.jsonl",
+        Engines(f"local:{POLICY}", processes=0),
+        Rft(Sampling(solution_tokens=100), samples=2),
+        test=folder / "t.jsonl",
+        rounds=2,
+        train=Training(epochs=1, batch=8),
+        evaluate=Decoding(max_tokens=100),
+    )
+
+
+def play(run: Run, log: Log) -> list[Round]:
+    said = {"recipe": {"name": "rft"}, "problems": "p", "engines": {"policy": run.engines.policy}}
+    with ready(run) as prepared, RunFolder.open(run.run, said, version="0") as folder:
+        return iterate(folder, run, prepared, log)
+
+
+def test_a_round_starts_from_the_model_of_the_one_before_and_nothing_is_done_twice(
+    run: Run,
+) -> None:
+    first = Log()
+    (played,) = play(replace(run, rounds=1), first)
+    assert first.stages == ["evaluate", "grow", "train", "evaluate"]
+    assert played.model == f"local:{run.run / 'round-1' / 'checkpoint'}"
+
+    second = Log()
+    rounds = play(run, second)
+    assert second.stages == ["grow", "train", "evaluate"]
+    assert rounds[0] == played
+    trees = json.loads((run.run / "round-2" / "manifest.json").read_text())
+    assert trees["settings"]["engines"]["policy"] == played.model
+    lines = [json.loads(line) for line in (run.run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["round"] for line in lines] == [1, 2]
+    assert len(read_scores(run.run / "scores-2.jsonl")) == 4
+
+    third = Log()
+    assert play(run, third) == rounds
+    assert third.stages == []
+
+
+def test_a_round_can_go_on_from_the_last_model_and_says_what_it_came_to(
+    run: Run, tmp_path: Path
+) -> None:
+    decoding = Decoding(n=2, temperature=1.0, max_tokens=60)
+    last = replace(run, run=tmp_path / "run", start="last", evaluate=decoding)
+    rounds = play(last, Log())
+    assert trained_from(last.run, 1) != trained_from(last.run, 2)
+    lines = map(json.loads, (last.run / "metrics.jsonl").read_text().splitlines())
+    for played, line in zip(rounds, lines, strict=True):
+        assert line["generated_tokens"] == sum(line["tokens"].values()) > 0
+        assert set(line["passed"]) == {"1", "2"}
+        value, low, high = line["passed"]["1"]
+        assert low <= value == line["accuracy"] <= high
+        assert value <= line["passed"]["2"][0]
+        assert 0 < line["right"] <= line["solutions"] <= 2
+        assert line["learned"] == line["examples"] == played.harvested.examples
+        assert line["seconds"] == played.seconds > 0
+        assert "held_out" not in line
+        assert "accuracy" not in metrics(replace(played, scores=()))
+
+
+def test_an_engine_is_opened_once_and_again_only_after_a_training(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    def opening(spec: str, *, processes: int) -> Engine:
+        opened.append(spec)
+        return open_engine(spec, processes=processes)
+
+    monkeypatch.setattr(roles, "open_engine", opening)
+    policy, *_ = run.engines.named().values()
+    checkpoints = [f"local:{tmp_path / 'run' / f'round-{n}' / 'checkpoint'}" for n in (1, 2)]
+    play(replace(run, run=tmp_path / "run"), Log())
+    assert opened == [policy, *checkpoints]
+
+
+def trained_from(run: Path, number: int) -> str:
+    """A name for the weights that a round's training started from."""
+    return str(json.loads((run / f"round-{number}/checkpoint/training.json").read_text())["model"])
+
+
+def examples(run: Path, number: int) -> Iterator[Example]:
+    return read_examples(run / f"round-{number}" / "examples.jsonl")
+
+
+def test_a_run_stops_where_held_out_problems_do_not_get_better(run: Run, tmp_path: Path) -> None:
+    write_problems(tmp_path / "p.jsonl", problems("pool", 12, seed=0, levels=[2, 3]))
+    watched = replace(
+        run,
+        run=tmp_path / "run",
+        problems=tmp_path / "p.jsonl",
+        test=None,
+        rounds=6,
+        patience=2,
+        holdout=0.2,
+        train=Training(epochs=1, batch=8, lr=1e-9),  # learns nothing, so nothing rises for long
+    )
+    log = Log()
+    rounds = play(watched, log)
+    held = [problem.id for problem in read_problems(watched.run / "held-out.jsonl")]
+    trees = (watched.run / "round-1" / "trees.jsonl").read_text()
+    assert held and not any(f'"{name}"' in trees for name in held)
+    assert rounds[0].grown.trees + len(held) == 12
+    (before,) = [
+        sum(map(sum, (s.right for s in scores))) / 8 / len(scores)
+        for scores in [read_scores(watched.run / "held-out-0.jsonl")]
+    ]
+    values = [before, *(played.watched or 0.0 for played in rounds)]
+    ends = [n for n in range(1, 7) if stale(values[: n + 1], 2)]
+    assert len(rounds) == min([*ends, 6]) < 6
+    assert log.said[-2] == "stopped: no rise in 2 rounds on the held-out problems"
+    best = values.index(max(values))
+    assert log.said[-1].endswith(f"round-{best}/checkpoint" if best else str(POLICY))
+
+    # RFT trains the first model every time, on what all rounds found
+    assert len({trained_from(watched.run, played.number) for played in rounds}) == 1
+    every = distinct(e for played in rounds for e in examples(watched.run, played.number))
+    assert rounds[-1].trained.examples == len(list(every)) > rounds[-1].harvested.examples
+
+    again = Log()
+    assert play(watched, again) == rounds
+    assert again.stages == [] and again.said[-2:] == log.said[-2:]
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=9), st.integers(0, 4))
+def test_patience(values: list[int], patience: int) -> None:
+    found = stale(values, patience)
+    since = len(values) - 1 - values.index(max(values))  # rounds since the best was reached
+    assert found == (0 < patience <= since)

@@ -1,0 +1,45 @@
+"""The problems of a run: which are held out, and what a survey counts."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from whorl.data.problems import read_problems, write_problems
+from whorl.data.synthetic import problems
+from whorl.engines.roles import Engines
+from whorl.errors import UserError
+from whorl.loop.run import Run
+from whorl.loop.split import held_out, problems_of, survey
+from whorl.recipes.rft import Rft
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    write_problems(tmp_path / "four.jsonl", problems("pool", 4, seed=0, levels=[1]))
+    return Run(tmp_path / "run", tmp_path / "four.jsonl", Engines(), Rft())
+
+
+def test_what_is_held_out_does_not_depend_on_the_seed_or_on_how_many_there_are(
+    run: Run, tmp_path: Path
+) -> None:
+    write_problems(tmp_path / "p.jsonl", problems("pool", 400, seed=0))
+    many = replace(run, problems=tmp_path / "p.jsonl", patience=2)
+    held, rest = list(held_out(many)), list(problems_of(many))
+    assert 8 <= len(held) <= 32 and len(held) + len(rest) == 400
+    assert list(problems_of(replace(many, patience=0))) == list(read_problems(many.problems))
+    fewer = replace(many, limit=100, seed=5)
+    assert set(held_out(fewer)) <= set(held) and set(problems_of(fewer)) <= set(rest)
+    assert survey(many).held == len(held)
+    with pytest.raises(UserError, match=r"holdout = 0\.999 divides 400 problems into 0 to learn"):
+        survey(replace(many, holdout=0.999))
+
+
+def test_a_survey_counts_what_is_used(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_bytes(b"{\n" + run.problems.read_bytes())
+    with pytest.raises(UserError, match="line 1"):
+        survey(replace(run, problems=path))
+    found = survey(replace(run, problems=path, skip_bad=True, limit=3))
+    assert (found.problems, found.bad) == (3, 1)
+    assert found.first_bad.startswith("line 1: broken JSON")
