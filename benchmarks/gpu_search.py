@@ -34,7 +34,8 @@ from whorl.engines import open_engine
 from whorl.engines.judge import Judges
 from whorl.engines.vllm import Vllm
 from whorl.problem import Problem
-from whorl.search import Sampling, Uct, mcts, sample
+from whorl.rollout import Sampling, sample
+from whorl.search import Uct, mcts
 from whorl.tree import Tree
 
 TEMPERATURES = (0.4, 0.7)

@@ -42,7 +42,8 @@ from whorl.engines.local import Local
 from whorl.models import POLICY
 from whorl.problem import Problem
 from whorl.recipes.sigma import Sigma
-from whorl.search import Sampling, Uct, mcts
+from whorl.rollout import Sampling
+from whorl.search import Uct, mcts
 from whorl.tree import Tree
 
 NEW_TOKENS = 96

@@ -21,8 +21,8 @@ from typing import Any
 
 import torch
 
-from whorl import drive, prompts
-from whorl.ask import Ask, Moves
+from whorl import drive
+from whorl.ask import Moves
 from whorl.data.story import Story
 from whorl.data.synthetic import generate
 from whorl.engines import open_engine
@@ -31,7 +31,8 @@ from whorl.evaluate import wilson
 from whorl.learn.prm import auc
 from whorl.models import POLICY, PRM
 from whorl.models.slips import claims
-from whorl.search import ROLLOUT, SPINE, Sampling, expand, sample
+from whorl.rollout import Sampling, sample
+from whorl.search import SPINE, expand
 from whorl.tree import ROOT, Node, Tree
 
 CANDIDATES = 5
@@ -115,23 +116,26 @@ def _place(story: Story, depth: int, clean: bool, rollouts: int) -> Moves[Place 
     at = ROOT
     for text in before:
         at = tree.add(Node(at, f"{text}\n\n", author=SPINE))
-    steps = yield from expand(tree, at, SAMPLING, children=CANDIDATES)
+    steps = yield from expand(tree, at, SAMPLING, CANDIDATES)
     steps = [i for i in steps if not tree.nodes[i].pruned]
     worth: list[float | None] = []
     for step in steps:
-        if tree.nodes[step].terminal:
+        ends = yield from roll_out(tree, step, rollouts, SAMPLING)
+        if ends == [step]:
             worth.append(tree.nodes[step].reward)
-            continue
-        ends = yield from sample(tree, rollouts, SAMPLING, at=step, author=ROLLOUT)
-        worth.append(sum(tree.nodes[end].reward == 1.0 for end in ends) / rollouts)
-    plain = prompts.solve(story.question)
-    asks = [Ask(replace(plain, prefix=tree.text(step)), role="prm") for step in steps]
-    scores = (yield asks) if asks else []
+        else:
+            worth.append(sum(tree.nodes[end].reward == 1.0 for end in ends) / rollouts)
+    yield from score(tree, steps)
     return Place(
         clean,
         tuple(
-            Candidate(tree.nodes[step].copies, _right(story, tree, step), value, reply.value or 0.0)
-            for step, value, (reply,) in zip(steps, worth, scores, strict=True)
+            Candidate(
+                tree.nodes[step].copies,
+                _right(story, tree, step),
+                value,
+                tree.nodes[step].value or 0.0,
+            )
+            for step, value in zip(steps, worth, strict=True)
         ),
     )
 

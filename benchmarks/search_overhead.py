@@ -43,7 +43,8 @@ from whorl.loop.folder import RunFolder
 from whorl.loop.grow import Plan, grow
 from whorl.problem import Problem
 from whorl.recipes.sigma import Sigma
-from whorl.search import Sampling, Uct, mcts
+from whorl.rollout import Sampling
+from whorl.search import Uct, mcts
 from whorl.tree import ROOT, Tree
 
 SIMULATIONS = 10**9  # trees here stop at a number of nodes

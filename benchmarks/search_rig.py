@@ -53,7 +53,8 @@ from whorl.engines.journal import Journal
 from whorl.engines.judge import Judges
 from whorl.engines.meter import Meter
 from whorl.problem import Problem
-from whorl.search import Sampling, Uct, mcts, sample
+from whorl.rollout import Sampling, sample
+from whorl.search import Uct, mcts
 from whorl.tree import Tree
 
 try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from whorl import Harvest, Likelihood, Moves, Problem, Tree, Weighted, drive, prompts
 from whorl.engines import toy
 from whorl.engines.function import Function
-from whorl.search import Sampling, sample
+from whorl.rollout import Sampling, sample
 
 
 @dataclass(frozen=True, slots=True)

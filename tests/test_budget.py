@@ -47,7 +47,8 @@ from whorl.recipes.rft import Rft
 from whorl.recipes.sigma import Sigma
 from whorl.recipes.sphere import Sphere
 from whorl.recipes.step_dpo import StepDpo
-from whorl.search import Sampling, Uct
+from whorl.rollout import Sampling
+from whorl.search import Uct
 from whorl.settings import RECIPES
 from whorl.tree import ROOT, Tree
 from whorl.watch import Progress

@@ -6,25 +6,25 @@ from random import Random
 from statistics import fmean, pstdev
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from whorl.ask import Ask, Reply
 from whorl.credit import (
     Completion,
-    complete,
     completions,
     drawn,
     group_advantage,
     paired,
     reinforced,
+    relative_correctness,
     root_completions,
     standing,
 )
 from whorl.errors import UserError
 from whorl.problem import Problem
 from whorl.recipes.rft import Rft
-from whorl.search import Sampling
+from whorl.rollout import Sampling, complete
 from whorl.steps import BlankLine
 from whorl.tree import ROOT, Node, Tree
 
@@ -59,6 +59,41 @@ def test_group_advantages_of_eight(right: int, up: float, down: float) -> None:
     advantages = group_advantage([1.0] * right + [0.0] * (8 - right))
     assert advantages is not None
     assert advantages == pytest.approx([up] * right + [down] * (8 - right), abs=5e-5)
+
+
+def test_relative_correctness_matches_the_check_values() -> None:
+    found = relative_correctness((3, 1, 0), (4, 4, 2))
+    assert found == pytest.approx([0.35, -0.15, -0.40])
+
+
+SIBLINGS = st.lists(
+    st.integers(1, 30).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), max_size=6
+)
+
+
+@given(siblings=SIBLINGS)
+def test_relative_correctness_ranks_siblings_as_their_means_do(
+    siblings: list[tuple[int, int]],
+) -> None:
+    q, n = [q for q, _ in siblings], [n for _, n in siblings]
+    found = relative_correctness(q, n)
+    assert len(found) == len(siblings)
+    by_mean = sorted(range(len(q)), key=lambda i: q[i] / n[i])
+    assert sorted(found) == [found[i] for i in by_mean]
+    assert sum(s * v for s, v in zip(found, n, strict=True)) == pytest.approx(0, abs=1e-9)
+
+
+@given(
+    q=st.integers(0, 9),
+    extra=st.integers(0, 9),
+    times=st.lists(st.integers(1, 7), min_size=1, max_size=6),
+)
+def test_equally_good_siblings_differ_by_exactly_zero(q: int, extra: int, times: list[int]) -> None:
+    n = q + extra
+    assume(n)
+    assert relative_correctness([q * t for t in times], [n * t for t in times]) == [0.0] * len(
+        times
+    )
 
 
 @pytest.mark.parametrize("rewards", [[], [1.0], [0.0] * 8, [1.0] * 8])

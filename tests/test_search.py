@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from random import Random
@@ -12,22 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whorl.ask import Ask, Failure, Moves, Replies, Reply
+from whorl.credit import backup
 from whorl.drive import drive
 from whorl.engines import toy
 from whorl.engines.function import Function
 from whorl.problem import Problem
-from whorl.search import (
-    Sampling,
-    Uct,
-    add_solution,
-    backup,
-    expand,
-    mcts,
-    sample,
-    select,
-    together,
-    verdicts,
-)
+from whorl.rollout import Sampling, add_solution, roll_out, sample, verdicts
+from whorl.search import Uct, expand, mcts, score, select, together, too_deep
 from whorl.steps import BlankLine
 from whorl.tree import ROOT, Node, Tree
 
@@ -132,7 +123,7 @@ def test_the_reward_scale_changes_what_exploration_is_worth() -> None:
 
 def test_expand_merges_equal_samples_and_judges_the_ends() -> None:
     tree = Tree(PROBLEM)
-    moves = expand(tree, ROOT, SAMPLING, children=5, depth=9)
+    moves = expand(tree, ROOT, SAMPLING, 5, fault=too_deep(9))
     replies = (
         Reply("3+4=7", "stop", 4),
         Reply("3+4=7", "stop", 4),
@@ -151,7 +142,7 @@ def test_expand_merges_equal_samples_and_judges_the_ends() -> None:
 def test_expand_asks_once_with_the_path_as_prefix() -> None:
     tree = Tree(PROBLEM)
     child = tree.add(Node(ROOT, "3+4=7\n\n"))
-    (ask,) = next(expand(tree, child, SAMPLING, children=3, depth=9))
+    (ask,) = next(expand(tree, child, SAMPLING, 3, fault=too_deep(9)))
     assert (ask.n, ask.prompt.prefix, ask.stop) == (3, "3+4=7\n\n", ("\n\n",))
 
 
@@ -165,13 +156,15 @@ def test_expand_asks_once_with_the_path_as_prefix() -> None:
 )
 def test_what_leads_nowhere_is_pruned_with_a_reason(reply: Reply, reason: str) -> None:
     tree = Tree(PROBLEM)
-    answered(expand(tree, ROOT, SAMPLING, children=1, depth=1), [(reply,)])
+    answered(expand(tree, ROOT, SAMPLING, 1, fault=too_deep(1)), [(reply,)])
     assert tree.nodes[1].pruned and tree.nodes[1].note == reason
 
 
 def test_an_answer_counts_even_where_the_reply_was_cut_off() -> None:
     tree = Tree(PROBLEM)
-    answered(expand(tree, ROOT, SAMPLING, children=1, depth=1), [(Reply("\\boxed{12}", "length"),)])
+    answered(
+        expand(tree, ROOT, SAMPLING, 1, fault=too_deep(1)), [(Reply("\\boxed{12}", "length"),)]
+    )
     assert tree.nodes[1].reward == 1.0
 
 
@@ -291,7 +284,7 @@ def test_only_what_arithmetic_cannot_settle_goes_to_the_judge() -> None:
 
 def test_an_undecided_answer_is_neither_right_nor_wrong() -> None:
     tree = Tree(replace(PROBLEM, answer="x+1"))
-    moves = expand(tree, ROOT, SAMPLING, children=1, depth=3)
+    moves = expand(tree, ROOT, SAMPLING, 1, fault=too_deep(3))
     answered(moves, [(Reply("\\boxed{1+x}"),)], [(Reply(value=None),)])
     assert tree.nodes[1].pruned and tree.nodes[1].reward is None
     assert tree.nodes[1].note == "undecided answer"
@@ -303,10 +296,71 @@ def test_searches_together_ask_in_one_batch_and_keep_their_order() -> None:
             yield [Ask(PROMPT, max_tokens=len(name))]
         return name
 
-    PROMPT = next(expand(Tree(PROBLEM), ROOT, SAMPLING, children=1, depth=1))[0].prompt
+    PROMPT = next(expand(Tree(PROBLEM), ROOT, SAMPLING, 1, fault=too_deep(1)))[0].prompt
     moves = together([counting("a", 2), counting("bb", 0), counting("ccc", 1)])
     assert [ask.max_tokens for ask in next(moves)] == [1, 3]
     assert [ask.max_tokens for ask in moves.send([(), ()])] == [1]
     with pytest.raises(StopIteration) as stop:
         moves.send([()])
     assert stop.value.value == ["a", "bb", "ccc"]
+
+
+@pytest.mark.parametrize("decided", [False, True])
+def test_an_undecided_answer_backs_up_nothing_even_where_dead_ends_propagate(decided: bool) -> None:
+    tree = Tree(replace(PROBLEM, answer="x+1"))
+    verdict = Reply(value=0.0 if decided else None)
+    engines = {
+        "policy": Function(lambda ask: (Reply("\\boxed{1+x^2-x^2}", "eos"),) * ask.n),
+        "judge": Function(lambda ask: (verdict,)),
+    }
+    uct = Uct(children=1, simulations=1, dead_ends="propagate")
+    (done,) = drive([("p", mcts(tree, SAMPLING, uct))], engines)
+    assert done.error is None
+    assert [(n.visits, n.total) for n in tree.nodes] == [(int(decided), 0.0)] * 2
+    assert tree.nodes[1].reward == (0.0 if decided else None)
+
+
+def test_a_selection_of_ones_own_decides_where_a_search_goes() -> None:
+    tree = Tree(PROBLEM)
+    for text in ("3+4=7\n\n", "3+4=8\n\n"):
+        tree.add(Node(ROOT, text))
+    engines = {"policy": Function(lambda ask: (Reply("\\boxed{12}", "eos"),) * ask.n)}
+    uct = Uct(children=1, simulations=3, parallel=1)
+
+    def last(tree: Tree, node: int, uct: Uct, virtual: Mapping[int, int]) -> int | None:
+        return tree.nodes[node].children[-1]
+
+    (done,) = drive([("p", mcts(tree, SAMPLING, uct, selection=last))], engines)
+    assert done.error is None
+    assert [tree.nodes[i].visits for i in (1, 2)] == [0, 3]
+
+
+def test_scores_come_from_the_process_reward_model_and_must_be_shares() -> None:
+    tree = Tree(PROBLEM)
+    steps = [tree.add(Node(ROOT, text)) for text in ("3+4=7\n\n", "3+4=8\n\n")]
+    values = {"3+4=7\n\n": 0.9, "3+4=8\n\n": 0.1}
+    prm = Function(lambda ask: (Reply(value=values[ask.prompt.prefix]),))
+    (done,) = drive([("p", score(tree, steps))], {"prm": prm})
+    assert done.error is None and [tree.nodes[i].value for i in steps] == [0.9, 0.1]
+    (done,) = drive([("p", score(tree, steps))], {"prm": Function(lambda ask: (Reply(value=7.0),))})
+    assert "[0, 1]" in (done.error or "")
+
+
+def test_rolling_out_ends_at_a_step_that_ends_the_solution() -> None:
+    tree = Tree(PROBLEM)
+    open_step = tree.add(Node(ROOT, "3+4=7\n\n"))
+    final = tree.add(Node(ROOT, "\\boxed{12}", terminal=True, reward=1.0))
+    engines = {"policy": Function(lambda ask: (Reply("7+5=12 \\boxed{12}", "eos"),) * ask.n)}
+    searches = [
+        ("a", roll_out(tree, open_step, 3, SAMPLING)),
+        ("b", roll_out(tree, final, 3, SAMPLING)),
+    ]
+    ends = {done.key: done.result for done in drive(searches, engines)}
+    assert ends[str(final)] == [final]
+    (end,) = set(ends[str(open_step)] or [])
+    assert (tree.nodes[end].author, tree.nodes[end].copies, tree.nodes[end].reward) == (
+        "rollout",
+        3,
+        1.0,
+    )
+    assert tree.nodes[ROOT].visits == 0

@@ -15,7 +15,8 @@ from whorl.recipe import Recipe
 from whorl.recipes.rft import Rft
 from whorl.recipes.sigma import CODE, Sigma
 from whorl.recipes.sphere import Sphere
-from whorl.search import Sampling, Uct
+from whorl.rollout import Sampling
+from whorl.search import Uct
 from whorl.settings import (
     RECIPES,
     check,

@@ -1,26 +1,119 @@
-"""Groups: solutions sampled independently after one state, and what each is worth among the others.
+"""Credit: what the ends of a tree are worth, and what follows from it for steps and samples.
 
 A state is a node; what follows it to the end of a solution is a completion. MARGE calls the share
 of right ones the state's value; GRPO makes it the baseline.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from random import Random
 from statistics import fmean, pstdev
 from typing import Literal, TypeAlias
 
 from whorl import prompts
-from whorl.ask import Ask, Moves, Prompt, Reply
+from whorl.ask import Prompt
 from whorl.errors import UserError
 from whorl.example import Pair, Weighted
-from whorl.search import CUT_OFF, UNDECIDED, Sampling, backup, settle
-from whorl.tree import ROOT, Node, Tree
+from whorl.tree import NO_PARENT, ROOT, Node, Tree
+
+DeadEnds: TypeAlias = Literal["leaf", "propagate"]
+"""What a dead end tells its ancestors: `leaf`, nothing (rStar-Math); `propagate`, that it is wrong
+(AlphaMath)."""
+
+UNDECIDED = "undecided answer"
+CUT_OFF = "cut off at the token limit"
+_UNTOLD = (UNDECIDED, "every continuation is a dead end", "neither best nor worst")
 
 Standing: TypeAlias = Literal[
     "usable", "all right", "all wrong", "outside the window", "nothing decided"
 ]
 """Whether a state's completions can be learned from, and if not, why."""
+
+
+def outcome(node: Node, dead_ends: DeadEnds = "propagate") -> float | None:
+    """What a solution that ends at `node` counts as: 1.0 right, 0.0 wrong, None nothing.
+
+    A judged end counts as its reward. An undecided answer is neither right nor wrong. So is a step
+    that search closed by itself, because all that follows it is closed or others were preferred.
+    Every other pruned step (cut off, empty, without an answer, too deep) is a dead end, and wrong
+    where `dead_ends` propagate.
+    """
+    if not node.pruned:
+        return node.reward
+    return None if dead_ends == "leaf" or node.note in _UNTOLD else 0.0
+
+
+def prune(node: Node, reason: str) -> None:
+    """Close a step to search; the reason is its note."""
+    node.pruned = True
+    node.terminal = False
+    node.note = reason
+
+
+def backup(tree: Tree, leaf: int, value: float) -> None:
+    """Count one simulation that ended at `leaf` with `value` in [0, 1], up to the root."""
+    nodes, index = tree.nodes, leaf
+    while index != NO_PARENT:
+        node = nodes[index]
+        node.visits += 1
+        node.total += value
+        index = node.parent
+
+
+def backup_all(tree: Tree, ends: Iterable[int], dead_ends: DeadEnds = "propagate") -> None:
+    """Count a simulation for each of `ends` that counts at all; see `outcome`."""
+    for end in ends:
+        value = outcome(tree.nodes[end], dead_ends)
+        if value is not None:
+            backup(tree, end, value)
+
+
+def first_right(tree: Tree) -> int:
+    """The end of the first right solution; the root if there is none."""
+    return next((end for end in tree.leaves() if tree.nodes[end].reward == 1.0), ROOT)
+
+
+def best_path(tree: Tree, ends: Iterable[int]) -> int:
+    """The right end with the highest mean outcome along its path; if none is right, the highest of
+    all; the root if there is none."""
+    nodes = tree.nodes
+
+    def merit(end: int) -> tuple[bool, float]:
+        path = tree.path(end)
+        return nodes[end].reward == 1.0, sum(nodes[i].mean for i in path) / len(path)
+
+    return max(ends, key=merit, default=ROOT)
+
+
+def relative_correctness(q: Sequence[float], n: Sequence[int]) -> list[float]:
+    """How much better siblings do than all of them together: q_i / n_i - sum q / sum n.
+
+    q, n: per sibling, the sum of the outcomes in [0, 1] of its simulations, and their number, at
+        least 1. One reading of 2501.01478; see docs/papers.md, "MCTS process supervision".
+
+    Exact until it is rounded: siblings that do equally well differ by exactly 0.
+    """
+    if not q:
+        return []
+    baseline = sum(map(Fraction, q)) / sum(n)
+    return [float(Fraction(total) / visits - baseline) for total, visits in zip(q, n, strict=True)]
+
+
+def step_text(node: Node) -> str:
+    """The text of a step as a completion: no blank space follows the end of a solution."""
+    return node.text.rstrip() if node.terminal else node.text
+
+
+def whole_step(node: Node, glue: str) -> bool:
+    """Whether a step was written to its end: neither cut off nor ended without an answer."""
+    return not node.pruned or node.terminal or node.text.endswith(glue)
+
+
+def require_visits(tree: Tree, who: str) -> None:
+    """Raises `UserError` if `tree` holds solutions and no simulation was counted in it."""
+    if not tree.nodes[ROOT].visits and any(tree.leaves()) and not tree.cut_short:
+        raise UserError(f"{who} learns from visits, and this tree counts none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,37 +134,6 @@ class Completion:
     copies: int
 
 
-def complete(tree: Tree, state: int, n: int, sampling: Sampling) -> Moves[None]:
-    """Sample `n` completions of `state` in one ask, add the distinct ones as a node each, judge
-    them and back them up.
-
-    `sampling.solution_tokens` bounds state and completion together, the state's length being the
-    tokens that the nodes along its path name. What reaches the bound is cut off, even if it holds
-    an answer.
-    """
-    spent = sum(tree.nodes[i].tokens for i in tree.path(state))
-    ask = Ask(
-        state_prompt(tree, state),
-        n=n,
-        max_tokens=max(1, sampling.solution_tokens - spent),
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
-    )
-    (replies,) = yield [ask]
-    added: dict[tuple[str, bool], int] = {}
-    for reply in replies:
-        name = reply.text, reply.finished == "length"
-        if name in added:
-            tree.nodes[added[name]].copies += 1
-        else:
-            added[name] = tree.add(_completion_node(state, reply))
-    yield from settle(tree, list(added.values()))
-    for node in added.values():
-        if (reward := _reward(tree.nodes[node])) is not None:
-            for _ in range(tree.nodes[node].copies):
-                backup(tree, node, reward)
-
-
 def completions(tree: Tree, state: int) -> list[Completion]:
     """The decided completions of `state`: paths by the policy alone, one per distinct text.
 
@@ -86,7 +148,7 @@ def completions(tree: Tree, state: int) -> list[Completion]:
                 f"the tree of {tree.problem.id} was searched step by step; what is needed here is "
                 "whole solutions, as grpo, dpo, rft and marge sample them"
             )
-        reward = _reward(last)
+        reward = outcome(last)
         if reward is not None:
             text = tree.text(node)[len(tree.text(state)) :]
             found.append(Completion(node, text, reward, last.note != CUT_OFF, last.copies))
@@ -173,14 +235,6 @@ def state_prompt(tree: Tree, state: int) -> Prompt:
     return Prompt(prompt.system, prompt.user, tree.text(state))
 
 
-def _completion_node(state: int, reply: Reply) -> Node:
-    node = Node(state, reply.text, tokens=reply.tokens, logprob=reply.logprob)
-    node.terminal = reply.finished != "length"
-    if not node.terminal:
-        node.pruned, node.note = True, CUT_OFF
-    return node
-
-
 def _ends(tree: Tree, state: int) -> Iterator[int]:
     """Last nodes below `state` of paths by the policy alone, in order of creation."""
     below = {state}
@@ -189,8 +243,3 @@ def _ends(tree: Tree, state: int) -> Iterator[int]:
             below.add(index)
             if not node.children:
                 yield index
-
-
-def _reward(node: Node) -> float | None:
-    """A pruned end has no answer or was cut off, which is wrong; an undecided one is neither."""
-    return 0.0 if node.pruned and node.note != UNDECIDED else node.reward

@@ -1,55 +1,34 @@
 """The moves of tree search. A recipe composes them; each takes and returns asks, never an engine.
 
-The outcome of a finished solution is 1.0 (right) or 0.0 (wrong). Trees keep sums of outcomes; the
-reward scale of a method is applied where the sums are read.
+Trees keep sums of outcomes; the reward scale of a method is applied where the sums are read.
 """
 
 import math
+import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from functools import partial
+from typing import TypeAlias, TypeVar
 
-from whorl import prompts
-from whorl.answer import Verdict, compare, extract
-from whorl.ask import Ask, Moves, Prompt, Reply, Role
+from whorl.ask import Ask, Moves, Replies, Reply
 from whorl.budget import OutOfBudget
-from whorl.steps import BlankLine, Segmenter
-from whorl.tree import NO_PARENT, ROOT, Node, Tree
+from whorl.credit import UNDECIDED, DeadEnds, backup_all, prune
+from whorl.errors import UserError
+from whorl.rollout import Sampling, Voice, settle, step_node
+from whorl.tree import ROOT, Node, Tree
 
 T = TypeVar("T")
 
-ROLLOUT = "rollout"
-"""Author of steps that a simulation was only played out with; selection passes them by."""
+Virtual: TypeAlias = defaultdict[int, int]
+"""Simulations under way through each node, and expansions under way at it under the key
+`-1 - node`; shared by the simulations of one wave."""
+
 SPINE = "spine"
-"""Author of a step sampled before, repeated where a search starts anew with statistics of its own;
-selection passes it by."""
+"""Author of a copy of a chosen step, from which the next search starts with fresh visit counts;
+`select` ignores it."""
 DEAD_END = "every continuation is a dead end"
-UNDECIDED = "undecided answer"
-CUT_OFF = "cut off at the token limit"
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How solutions are sampled.
-
-    temperature, top_p: as in `Ask`.
-    step_tokens, solution_tokens: sampled tokens at most, per step and per whole solution.
-    steps: where a step ends.
-    """
-
-    temperature: float = 0.7
-    top_p: float = 1.0
-    step_tokens: int = 256
-    solution_tokens: int = 1024
-    steps: Segmenter = BlankLine()  # noqa: RUF009 (frozen, so sharing it is safe)
-
-    def __post_init__(self) -> None:
-        if self.temperature < 0 or not 0 < self.top_p <= 1:
-            raise ValueError("temperature must not be negative, and top_p must be in (0, 1]")
-        if min(self.step_tokens, self.solution_tokens) < 1:
-            raise ValueError("step_tokens and solution_tokens must be at least 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +52,7 @@ class Uct:
     depth: int = 16
     simulations: int = 32
     parallel: int = 4
-    dead_ends: Literal["leaf", "propagate"] = "leaf"
+    dead_ends: DeadEnds = "leaf"
 
     def __post_init__(self) -> None:
         for name in ("children", "depth", "simulations", "parallel"):
@@ -82,9 +61,21 @@ class Uct:
         if self.right <= self.wrong:
             raise ValueError("right must be worth more than wrong")
 
+    def q(self, node: Node) -> float:
+        """The mean outcome of the simulations through `node`, on the reward scale."""
+        return self.wrong + (self.right - self.wrong) * node.mean
+
+
+Selection: TypeAlias = Callable[[Tree, int, Uct, Mapping[int, int]], int | None]
+"""A rule like `select`: the child to descend to, None if there is none."""
+
+Fault: TypeAlias = Callable[[Tree, Node, Reply], str]
+"""Why no solution should go through a new step that a reply brought, before the step is in the
+tree; empty if it may."""
+
 
 @contextmanager
-def kept(tree: Tree) -> Iterator[None]:
+def within_budget(tree: Tree) -> Iterator[None]:
     """Growing that may end early: where the search is out of budget, `tree` stays as it stands.
 
     It says so in `Tree.cut_short`. Ends that no verdict has reached are undecided.
@@ -95,47 +86,57 @@ def kept(tree: Tree) -> Iterator[None]:
         tree.cut_short = str(end)
         for node in tree.nodes:
             if node.terminal and node.reward is None:
-                _prune(node, UNDECIDED)
+                prune(node, UNDECIDED)
 
 
-def mcts(tree: Tree, sampling: Sampling, uct: Uct) -> Moves[None]:
-    """Grow `tree` by Monte Carlo tree search from its root.
+def mcts(
+    tree: Tree,
+    sampling: Sampling,
+    uct: Uct,
+    *,
+    root: int = ROOT,
+    selection: "Selection | None" = None,
+) -> Moves[None]:
+    """Grow `tree` by Monte Carlo tree search from `root`, descending by `selection`."""
+    rule = selection or select
+    yield from waves(tree, root, uct, partial(simulate, tree, root, sampling, uct, rule))
 
-    Waves of `uct.parallel` simulations run side by side, step by step, so the tree depends on the
-    replies but not on the order in which they arrive.
+
+def waves(
+    tree: Tree, root: int, uct: Uct, simulate: Callable[[Virtual], Moves[None]]
+) -> Moves[None]:
+    """Run `uct.simulations` simulations from `root`, or fewer if it turns out a dead end.
+
+    Waves of `uct.parallel` run side by side, step by step, so the tree depends on the replies but
+    not on the order in which they arrive.
     """
     left = uct.simulations
-    while left and not tree.nodes[ROOT].pruned:
+    while left and not tree.nodes[root].pruned:
         wave = min(uct.parallel, left)
-        virtual: defaultdict[int, int] = defaultdict(int)
-        yield from together([simulate(tree, sampling, uct, virtual) for _ in range(wave)])
+        virtual: Virtual = defaultdict(int)
+        yield from together([simulate(virtual) for _ in range(wave)])
         left -= wave
 
 
 def simulate(
-    tree: Tree, sampling: Sampling, uct: Uct, virtual: defaultdict[int, int]
+    tree: Tree, root: int, sampling: Sampling, uct: Uct, selection: Selection, virtual: Virtual
 ) -> Moves[None]:
-    """One simulation: select down the tree, expand what is new until a solution ends, back it up.
-
-    virtual: simulations under way through each node, shared by the simulations of a wave.
-    """
+    """One simulation: descend from `root`, expand what is new until a solution ends, back it up."""
     nodes = tree.nodes
-    leaf = ROOT
+    leaf = root
     path = [leaf]
     virtual[leaf] += 1
     while not nodes[leaf].terminal:
         if not nodes[leaf].children:
             yield from _expand_once(tree, leaf, sampling, uct, virtual)
-        child = select(tree, leaf, uct, virtual)
+        child = selection(tree, leaf, uct, virtual)
         if child is None:
-            _prune(nodes[leaf], DEAD_END)
+            prune(nodes[leaf], DEAD_END)
             break
         leaf = child
         path.append(leaf)
         virtual[leaf] += 1
-    outcome = nodes[leaf].reward
-    if outcome is not None:
-        backup(tree, leaf, outcome)
+    backup_all(tree, [leaf], dead_ends="leaf")
     for node in path:
         virtual[node] -= 1
 
@@ -167,165 +168,88 @@ def select(tree: Tree, node: int, uct: Uct, virtual: Mapping[int, int]) -> int |
 
 
 def expand(
-    tree: Tree, leaf: int, sampling: Sampling, *, children: int, depth: int | None = None
+    tree: Tree,
+    at: int,
+    sampling: Sampling,
+    n: int,
+    *,
+    voice: Voice | None = None,
+    fault: Fault | None = None,
 ) -> Moves[list[int]]:
-    """Sample `children` next steps in one ask and add the distinct ones; returns their indices.
+    """Sample `n` next steps after `at` in one ask and add the distinct ones; returns their indices.
 
-    A step that was sampled here before is another copy of its node. A step that ends the solution
-    is judged at once. A step that leads nowhere (cut off, empty, no answer at the end, an undecided
-    answer, `depth` steps and no end) is pruned, with the reason in its note.
+    voice: who is asked; None: the policy, after the plain question.
+    fault: prunes a new step for a reason; see also `too_deep`.
+
+    A step that `voice` wrote here before is another copy of its node. A step that ends the solution
+    is judged at once. One that leads nowhere (cut off, empty, no answer at the end, an undecided
+    answer, a fault) is pruned, with the reason in its note.
     """
-    prompt = prompts.solve(tree.problem.question)
-    ask = Ask(
-        Prompt(prompt.system, prompt.user, tree.text(leaf)),
-        n=children,
-        stop=sampling.steps.stop,
-        max_tokens=sampling.step_tokens,
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
-    )
-    (replies,) = yield [ask]
+    voice = voice or Voice.of_policy(tree)
+    (replies,) = yield [sampling.step(voice.after(tree, at), n, voice.role)]
     nodes = tree.nodes
-    known = {nodes[c].text: c for c in nodes[leaf].children if nodes[c].author == "policy"}
+    known = {nodes[c].text: c for c in nodes[at].children if nodes[c].author == voice.author}
     drawn: dict[int, None] = {}
     for reply in replies:
-        node = step_node(leaf, reply, sampling.steps)
+        node = step_node(at, reply, sampling.steps, author=voice.author)
         if node.text in known:
             nodes[known[node.text]].copies += 1
         else:
+            if fault and not node.pruned and (reason := fault(tree, node, reply)):
+                prune(node, reason)
             known[node.text] = tree.add(node)
         drawn[known[node.text]] = None
     new = list(drawn)
     yield from settle(tree, new)
-    if depth is not None and tree.depth(leaf) + 1 >= depth:
-        for child in new:
-            if not tree.nodes[child].terminal and not tree.nodes[child].pruned:
-                _prune(tree.nodes[child], f"not finished after {depth} steps")
     return new
 
 
-def backup(tree: Tree, leaf: int, outcome: float) -> None:
-    """Count one simulation that ended at `leaf` with `outcome` in [0, 1], up to the root."""
-    nodes, index = tree.nodes, leaf
-    while index != NO_PARENT:
-        node = nodes[index]
-        node.visits += 1
-        node.total += outcome
-        index = node.parent
+def faults(*kinds: Fault) -> Fault:
+    """The first fault that any of `kinds` finds."""
+
+    def fault(tree: Tree, node: Node, reply: Reply) -> str:
+        return next((found for kind in kinds if (found := kind(tree, node, reply))), "")
+
+    return fault
 
 
-def sample(
-    tree: Tree,
-    n: int,
-    sampling: Sampling,
-    *,
-    role: Role = "policy",
-    at: int = ROOT,
-    author: str | None = None,
-) -> Moves[list[int]]:
-    """Sample `n` solutions to their end from node `at` and judge them; returns the `n` last nodes.
+def too_deep(depth: int, root: int = ROOT) -> Fault:
+    """The fault of a step that is the `depth`-th below `root` and does not end the solution."""
 
-    Solutions that begin with the same steps share those nodes. Nothing is backed up. The nodes'
-    author is `role` unless `author` says otherwise.
-    """
-    prompt = prompts.solve(tree.problem.question)
-    ask = Ask(
-        Prompt(prompt.system, prompt.user, tree.text(at)),
-        role=role,
-        n=n,
-        max_tokens=sampling.solution_tokens,
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
-    )
-    (replies,) = yield [ask]
-    author = role if author is None else author
-    ends = [add_solution(tree, at, reply, sampling.steps, author=author) for reply in replies]
-    yield from settle(tree, list(dict.fromkeys(ends)))
-    return ends
+    def fault(tree: Tree, node: Node, reply: Reply) -> str:
+        if node.terminal or tree.depth(node.parent) + 1 < depth + tree.depth(root):
+            return ""
+        return f"not finished after {depth} steps"
+
+    return fault
 
 
-def add_solution(
-    tree: Tree, at: int, reply: Reply, steps: Segmenter, *, author: str, share: bool = True
-) -> int:
-    """Add a reply that runs to the end of a solution, one node per step; returns the last node.
-
-    With `share`, steps that exist already below `at` are walked, not added again. The last node is
-    terminal if the reply ended by itself or by giving an answer; `settle` judges it.
-    """
-    pieces = steps.split(reply.text) or [reply.text]
-    for number, piece in enumerate(pieces, start=1):
-        last = number == len(pieces)
-        node = Node(at, piece, author=author)
-        if last:
-            node = step_node(at, reply, steps, text=piece, author=author)
-        twin = next(
-            (c for c in tree.nodes[at].children if share and _alike(tree.nodes[c], node)), None
-        )
-        if twin is None:
-            at = tree.add(node)
-        else:
-            at = twin
-            tree.nodes[at].copies += 1
-    return at
+def repeats(tree: Tree, node: Node, reply: Reply) -> str:
+    """The fault of a step that repeats an earlier one on its path, blanks and case aside."""
+    earlier = {same_words(tree.nodes[i].text) for i in tree.path(node.parent)}
+    return "repeats an earlier step" if same_words(node.text) in earlier else ""
 
 
-def step_node(
-    parent: int,
-    reply: Reply,
-    steps: Segmenter,
-    *,
-    text: str | None = None,
-    author: str = "policy",
-) -> Node:
-    """The node that a reply adds below `parent`: terminal, pruned or to be continued."""
-    text = reply.text if text is None else text
-    answered = extract(text) is not None
-    node = Node(
-        parent,
-        text,
-        author=author,
-        terminal=answered or reply.finished == "eos",
-        tokens=reply.tokens,
-        logprob=reply.logprob,
-    )
-    if reply.finished == "length" and not answered:
-        _prune(node, CUT_OFF)
-    elif not text.strip():
-        _prune(node, "empty step")
-    elif not node.terminal:
-        node.text += steps.glue
-    return node
+def other_script(tree: Tree, node: Node, reply: Reply) -> str:
+    """The fault of a step that is written in a script of other languages than the question."""
+    foreign = _scripts(node.text) - _scripts(tree.problem.question)
+    return "in another script" if foreign else ""
 
 
-def settle(tree: Tree, ends: Sequence[int]) -> Moves[None]:
-    """Judge the terminal nodes among `ends`: reward 1.0 or 0.0; pruned if there is no telling."""
-    finished = [i for i in ends if tree.nodes[i].terminal and tree.nodes[i].reward is None]
-    answers = [extract(tree.text(i)) for i in finished]
-    found = yield from verdicts(tree.problem.answer, answers)
-    for index, answer, verdict in zip(finished, answers, found, strict=True):
-        node = tree.nodes[index]
-        if answer is None:
-            _prune(node, "no final answer")
-        elif verdict.right is None:
-            _prune(node, UNDECIDED)
-        else:
-            node.reward = float(verdict.right)
+def same_words(text: str) -> str:
+    """A text without what blanks and case make of it: texts with equal ones say the same."""
+    return " ".join(text.split()).casefold()
 
 
-def verdicts(gold: str, answers: Sequence[str | None]) -> Moves[list[Verdict]]:
-    """The verdict on each answer; none, or an empty one, is wrong.
-
-    What the exact comparison cannot settle is put to the role `judge`.
-    """
-    known = {a: compare(gold, a) if a else Verdict(False, "no final answer") for a in answers}
-    open_answers = sorted(a for a, verdict in known.items() if a and verdict.right is None)
-    if open_answers:
-        asks = [Ask(Prompt("", gold, answer), role="judge") for answer in open_answers]
-        replies = yield asks
-        for answer, (reply,) in zip(open_answers, replies, strict=True):
-            right = None if reply.value is None else bool(reply.value)
-            known[answer] = Verdict(right, reply.text)
-    return [known[answer] for answer in answers]
+def score(tree: Tree, steps: Sequence[int]) -> Moves[None]:
+    """Give each of `steps` the value in [0, 1] that the role `prm` says, which is shown the plain
+    question and the solution up to the step. Raises `UserError` if it says anything else."""
+    plain = Voice.of_policy(tree)
+    replies = yield [Ask(plain.after(tree, step), role="prm") for step in steps]
+    for step, (reply,) in zip(steps, replies, strict=True):
+        if reply.value is None or not 0 <= reply.value <= 1:
+            raise UserError(f"`prm` must give a value in [0, 1], not {reply.value}")
+        tree.nodes[step].value = reply.value
 
 
 def together(moves: Sequence[Moves[T]]) -> Moves[list[T]]:
@@ -336,7 +260,7 @@ def together(moves: Sequence[Moves[T]]) -> Moves[list[T]]:
     results: dict[int, T] = {}
     batches: dict[int, Sequence[Ask]] = {}
 
-    def resume(index: int, replies: list[tuple[Reply, ...]] | None) -> None:
+    def resume(index: int, replies: list[Replies] | None) -> None:
         try:
             batches[index] = moves[index].send(replies)  # type: ignore[arg-type]
         except StopIteration as stop:
@@ -356,28 +280,27 @@ def together(moves: Sequence[Moves[T]]) -> Moves[list[T]]:
 
 
 def _expand_once(
-    tree: Tree, leaf: int, sampling: Sampling, uct: Uct, virtual: defaultdict[int, int]
+    tree: Tree, leaf: int, sampling: Sampling, uct: Uct, virtual: Virtual
 ) -> Moves[None]:
     """Expand `leaf`, or wait while another simulation of this wave does."""
-    expanding = -1 - leaf  # a key no node has
+    expanding = -1 - leaf
     if virtual[expanding]:
         while virtual[expanding]:
             yield []
         return
     virtual[expanding] = 1
-    new = yield from expand(tree, leaf, sampling, children=uct.children, depth=uct.depth)
+    new = yield from expand(tree, leaf, sampling, uct.children, fault=too_deep(uct.depth))
     del virtual[expanding]
-    if uct.dead_ends == "propagate":
-        for child in new:
-            if tree.nodes[child].pruned:
-                backup(tree, child, 0.0)
+    pruned = [child for child in new if tree.nodes[child].pruned]
+    backup_all(tree, pruned, dead_ends=uct.dead_ends)
 
 
-def _alike(node: Node, other: Node) -> bool:
-    return (node.text, node.author, node.terminal) == (other.text, other.author, other.terminal)
+def _scripts(text: str) -> set[str]:
+    letters = (unicodedata.name(c, "") for c in text if not c.isascii() and c.isalpha())
+    return {name for name in (letter.partition(" ")[0] for letter in letters) if name in _SCRIPTS}
 
 
-def _prune(node: Node, reason: str) -> None:
-    node.pruned = True
-    node.terminal = False
-    node.note = reason
+_SCRIPTS = (
+    *("ARABIC", "CJK", "CYRILLIC", "DEVANAGARI", "HANGUL"),
+    *("HEBREW", "HIRAGANA", "KATAKANA", "THAI"),
+)  # of languages; Greek and other letters belong to mathematics

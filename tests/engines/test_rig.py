@@ -16,7 +16,8 @@ from whorl.ask import Moves
 from whorl.drive import drive
 from whorl.engines import open_engine
 from whorl.problem import Problem
-from whorl.search import Sampling, Uct, mcts
+from whorl.rollout import Sampling
+from whorl.search import Uct, mcts
 from whorl.tree import Tree
 
 POLICY = Path(__file__).parents[2] / "src/whorl/models/policy"

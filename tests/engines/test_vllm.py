@@ -21,7 +21,7 @@ from whorl.engines.roles import Engines, Opened
 from whorl.errors import UserError
 from whorl.models import POLICY, TEACHER
 from whorl.recipes.rft import Rft
-from whorl.search import Sampling
+from whorl.rollout import Sampling
 
 pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("ignore")]
 

@@ -26,7 +26,7 @@ from whorl.loop.rounds import Round, iterate, metrics, stale
 from whorl.loop.run import Run
 from whorl.models import POLICY
 from whorl.recipes.rft import Rft
-from whorl.search import Sampling
+from whorl.rollout import Sampling
 from whorl.watch import Progress
 
 

@@ -20,7 +20,8 @@ from whorl.recipes.process import Process
 from whorl.recipes.rft import Rft
 from whorl.recipes.sigma import Sigma
 from whorl.recipes.step_dpo import StepDpo
-from whorl.search import Sampling, Uct
+from whorl.rollout import Sampling
+from whorl.search import Uct
 from whorl.steps import BlankLine
 from whorl.tree import ROOT, Node, Tree
 

@@ -18,7 +18,7 @@ from whorl.learn.prm import auc
 from whorl.models import POLICY, PRM, reward
 from whorl.models.slips import claims
 from whorl.recipes.sphere import Sphere
-from whorl.search import Sampling
+from whorl.rollout import Sampling
 
 
 def answered(spec: str, asks: Sequence[Ask]) -> list[Reply]:

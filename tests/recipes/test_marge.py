@@ -30,7 +30,7 @@ from whorl.recipes.marge import (
     states_of,
 )
 from whorl.recipes.rft import Rft
-from whorl.search import Sampling
+from whorl.rollout import Sampling
 from whorl.steps import BlankLine, Segmenter
 from whorl.tree import ROOT, Tree
 

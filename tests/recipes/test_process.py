@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whorl.ask import Ask, Moves, Replies, Reply
@@ -18,8 +18,9 @@ from whorl.engines.function import Function
 from whorl.errors import UserError
 from whorl.example import Likelihood, Weighted
 from whorl.problem import Problem
-from whorl.recipes.process import SPLIT, Kind, Process, compared, scores
-from whorl.search import DEAD_END, ROLLOUT, SPINE, Sampling, Uct, mcts
+from whorl.recipes.process import SPLIT, Process, compared
+from whorl.rollout import ROLLOUT, Sampling
+from whorl.search import DEAD_END, SPINE, Uct, mcts
 from whorl.steps import BlankLine
 from whorl.tree import ROOT, Node, Tree
 
@@ -27,7 +28,6 @@ SAMPLING = Sampling(top_p=0.95, steps=BlankLine(min_chars=0))
 PROCESS = Process(sampling=SAMPLING)
 ONE = replace(PROCESS, uct=replace(PROCESS.uct, parallel=1))
 PROBLEM = Problem("p", "Add 3, 4 and 5.", "12")
-KINDS: tuple[Kind, ...] = ("diff_visit", "diff_mean", "ratio_mean", "ratio_max")
 
 
 def grown(recipe: Process, *, problems: int = 20, seed: int = 0) -> list[Tree]:
@@ -80,57 +80,6 @@ def family(*children: Node) -> Tree:
 
 
 SEVEN, EIGHT = "3+4=7\n\n", "3+4=8\n\n"
-
-
-def test_scores_match_the_check_values() -> None:
-    # papers.md section 7
-    q, n = (3, 1, 0), (4, 4, 2)
-    assert scores(q, n, "diff_visit") == pytest.approx([0.35, -0.15, -0.40])
-    assert scores(q, n, "diff_mean") == pytest.approx([0.4167, -0.0833, -0.3333], abs=1e-4)
-    assert scores(q, n, "ratio_mean") == pytest.approx([2.25, 0.75, 0])
-    assert scores(q, n, "ratio_max") == pytest.approx([1, 0.3333, 0], abs=1e-4)
-
-
-SIBLINGS = st.lists(
-    st.integers(1, 30).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), max_size=6
-)
-
-
-@given(siblings=SIBLINGS, kind=st.sampled_from(KINDS))
-def test_scores_rank_siblings_as_their_means_do(
-    siblings: list[tuple[int, int]], kind: Kind
-) -> None:
-    q, n = [q for q, _ in siblings], [n for _, n in siblings]
-    found = scores(q, n, kind)
-    assert len(found) == len(siblings)
-    if not siblings:
-        return
-    if any(q) or kind.startswith("diff"):
-        means = [a / b for a, b in siblings]
-        by_mean = sorted(range(len(q)), key=lambda i: means[i])
-        assert sorted(found) == [found[i] for i in by_mean]
-    if kind == "diff_visit":
-        assert sum(s * v for s, v in zip(found, n, strict=True)) == pytest.approx(0, abs=1e-9)
-    if kind == "diff_mean":
-        assert sum(found) == pytest.approx(0, abs=1e-9)
-    if kind == "ratio_mean" and any(q):
-        assert sum(found) == pytest.approx(len(q))
-    if kind == "ratio_max":
-        assert max(found) == (1 if any(q) else 0)
-
-
-@given(
-    q=st.integers(0, 9),
-    extra=st.integers(0, 9),
-    times=st.lists(st.integers(1, 7), min_size=1, max_size=6),
-    kind=st.sampled_from(KINDS[:2]),
-)
-def test_equally_good_siblings_score_exactly_zero(
-    q: int, extra: int, times: list[int], kind: Kind
-) -> None:
-    n = q + extra
-    assume(n)
-    assert scores([q * t for t in times], [n * t for t in times], kind) == [0.0] * len(times)
 
 
 def test_a_search_tries_candidates_plays_them_out_and_goes_on_behind_the_best() -> None:
@@ -218,12 +167,9 @@ def test_an_undecided_answer_is_neither_right_nor_wrong() -> None:
     assert PROCESS.tally(done.result)["no solution"] == 1
 
 
-@pytest.mark.parametrize("rule", ["ucb", "visits"])
-def test_the_appended_step_is_of_the_highest_ucb_or_the_most_visits(
-    rule: Literal["ucb", "visits"],
-) -> None:
+def test_the_appended_step_is_of_the_highest_ucb() -> None:
     differ = 0
-    for tree in grown(replace(PROCESS, next_step=rule, uct=replace(PROCESS.uct, simulations=9))):
+    for tree in grown(replace(PROCESS, uct=replace(PROCESS.uct, simulations=9))):
         nodes = tree.nodes
         for at in compared(tree):
             rivals = [nodes[c] for c in nodes[at].children if nodes[c].author == "policy"]
@@ -231,9 +177,8 @@ def test_the_appended_step_is_of_the_highest_ucb_or_the_most_visits(
             log = math.log(sum(rival.visits for rival in rivals))
             by_ucb = max(rivals, key=lambda r: r.mean + math.sqrt(2 * log / r.visits))
             by_visits = max(rivals, key=lambda r: (r.visits, r.mean))
-            expected = by_ucb if rule == "ucb" else by_visits
-            assert (spine or [nodes[tree.tip].text]) == [expected.text]
-            assert (expected.note == SPLIT) == (by_ucb is not by_visits)
+            assert (spine or [nodes[tree.tip].text]) == [by_ucb.text]
+            assert (by_ucb.note == SPLIT) == (by_ucb is not by_visits)
             differ += by_ucb is not by_visits
     assert differ
 
@@ -245,8 +190,6 @@ def test_the_appended_step_is_of_the_highest_ucb_or_the_most_visits(
         (replace(PROCESS, negatives="keep"), [0.35, -0.15, -0.4]),
         (replace(PROCESS, negatives="drop"), [0.35]),
         (replace(PROCESS, negatives="keep", alpha=4.0), [1, -0.6, -1]),
-        (replace(PROCESS, score="ratio_max"), [1, 1 / 3]),
-        (replace(PROCESS, score="ratio_mean", alpha=0.4), [0.9, 0.3]),
     ],
 )
 def test_scores_become_weights(recipe: Process, weights: list[float]) -> None:
@@ -326,15 +269,14 @@ def test_every_tree_keeps_its_books(uct: Uct, seed: int) -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(
-    kind=st.sampled_from(KINDS),
     alpha=st.floats(0.1, 9),
     negatives=st.sampled_from(["keep", "drop", "scale"]),
     seed=st.integers(0, 9),
 )
 def test_examples_are_what_was_sampled_after_their_prefix(
-    kind: Kind, alpha: float, negatives: Literal["keep", "drop", "scale"], seed: int
+    alpha: float, negatives: Literal["keep", "drop", "scale"], seed: int
 ) -> None:
-    recipe = replace(PROCESS, score=kind, alpha=alpha, negatives=negatives)
+    recipe = replace(PROCESS, alpha=alpha, negatives=negatives)
     for tree in grown(recipe, problems=2, seed=seed):
         sampled = {
             (tree.text(node.parent), node.text)

@@ -8,7 +8,7 @@ from whorl.engines import toy
 from whorl.engines.function import Function
 from whorl.problem import Problem
 from whorl.recipes.rft import Rft
-from whorl.search import Sampling
+from whorl.rollout import Sampling
 from whorl.steps import BlankLine
 from whorl.tree import HELPERS, ROOT, Node, Tree
 

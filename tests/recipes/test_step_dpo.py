@@ -21,7 +21,8 @@ from whorl.recipe import Recipe
 from whorl.recipes.process import Process
 from whorl.recipes.sigma import Sigma
 from whorl.recipes.step_dpo import StepDpo, best, walked
-from whorl.search import SPINE, Sampling, Uct
+from whorl.rollout import Sampling
+from whorl.search import SPINE, Uct
 from whorl.steps import BlankLine
 from whorl.tree import ROOT, Node, Tree
 

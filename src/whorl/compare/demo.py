@@ -41,7 +41,8 @@ from whorl.recipes.rft import Rft
 from whorl.recipes.sigma import Sigma, attempts
 from whorl.report import Figure, Report, Row, Table, write_report
 from whorl.report.rows import cells, figures, levels, reference, row
-from whorl.search import Sampling, Uct
+from whorl.rollout import Sampling
+from whorl.search import Uct
 from whorl.steps import BlankLine
 from whorl.tree import Tree
 from whorl.watch import Watch

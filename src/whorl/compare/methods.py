@@ -16,7 +16,8 @@ from whorl.recipes.rft import Rft
 from whorl.recipes.sigma import Sigma
 from whorl.recipes.sphere import Sphere
 from whorl.recipes.step_dpo import StepDpo
-from whorl.search import Sampling, Uct
+from whorl.rollout import Sampling
+from whorl.search import Uct
 from whorl.settings import read_settings
 from whorl.steps import BlankLine
 

@@ -14,7 +14,7 @@ from whorl.ask import Ask, Engine, Moves, Replies
 from whorl.drive import drive
 from whorl.evaluate.setup import Setup
 from whorl.problem import Problem
-from whorl.search import verdicts
+from whorl.rollout import verdicts
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from typing import get_args
 
 from whorl.answer import extract, normalise
 from whorl.credit import Standing
-from whorl.search import ROLLOUT, SPINE
+from whorl.rollout import ROLLOUT
+from whorl.search import SPINE
 from whorl.tree import Tree
 
 POLICY = ("policy", "guide", ROLLOUT, SPINE)

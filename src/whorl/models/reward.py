@@ -26,7 +26,7 @@ from whorl.learn.training import Training
 from whorl.models import POLICY
 from whorl.models.pretrain import say
 from whorl.recipes.rft import Rft
-from whorl.search import Sampling
+from whorl.rollout import Sampling
 
 SOLUTIONS = Rft(samples=16, sampling=Sampling(temperature=1.0, solution_tokens=160))
 """At a higher temperature than SPHERE's, for more kinds of mistakes."""

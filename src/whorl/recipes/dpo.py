@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from random import Random
 
 from whorl.ask import Moves, Role
-from whorl.credit import complete, paired, root_completions, standing
+from whorl.credit import first_right, paired, root_completions, standing
 from whorl.example import Objective, Preference
 from whorl.problem import Problem
 from whorl.recipe import Harvest, Start
-from whorl.search import Sampling
+from whorl.rollout import Sampling, complete
 from whorl.tree import ROOT, Tree
 
 
@@ -70,7 +70,7 @@ class Dpo:
         """Sample solutions."""
         tree = Tree(problem)
         yield from complete(tree, ROOT, self.samples, self.sampling)
-        tree.tip = next((i for i in tree.leaves() if tree.nodes[i].reward == 1.0), ROOT)
+        tree.tip = first_right(tree)
         return tree
 
     def harvest(self, tree: Tree) -> Harvest:

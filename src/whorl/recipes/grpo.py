@@ -17,11 +17,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from whorl.ask import Moves, Role
-from whorl.credit import complete, reinforced, root_completions, standing
+from whorl.credit import first_right, reinforced, root_completions, standing
 from whorl.example import Likelihood, Objective
 from whorl.problem import Problem
 from whorl.recipe import Harvest, Start
-from whorl.search import Sampling
+from whorl.rollout import Sampling, complete
 from whorl.tree import ROOT, Tree
 
 
@@ -72,7 +72,7 @@ class Grpo:
         """Sample the group."""
         tree = Tree(problem)
         yield from complete(tree, ROOT, self.samples, self.sampling)
-        tree.tip = next((i for i in tree.leaves() if tree.nodes[i].reward == 1.0), ROOT)
+        tree.tip = first_right(tree)
         return tree
 
     def harvest(self, tree: Tree) -> Harvest:

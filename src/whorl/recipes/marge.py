@@ -39,9 +39,9 @@ from typing import Literal, NamedTuple, TypeVar
 from whorl.ask import Moves, Role
 from whorl.credit import (
     Completion,
-    complete,
     completions,
     drawn,
+    first_right,
     paired,
     reinforced,
     rewards,
@@ -51,7 +51,8 @@ from whorl.errors import UserError
 from whorl.example import Example, Likelihood, Objective, Preference
 from whorl.problem import Problem
 from whorl.recipe import Harvest, Start
-from whorl.search import Sampling, kept, together
+from whorl.rollout import Sampling, complete
+from whorl.search import together, within_budget
 from whorl.tree import ROOT, Node, Tree
 
 T = TypeVar("T")
@@ -165,9 +166,9 @@ class Marge:
             last = None  # there is nothing to go on from
         episode = 1 if last is None else read_episode(last)[0] + 1
         tree.nodes[ROOT].note = f"episode {episode}: guide none"
-        with kept(tree):
+        with within_budget(tree):
             yield from self._explore(tree, last, episode)
-        tree.tip = next((i for i in tree.leaves() if tree.nodes[i].reward == 1.0), ROOT)
+        tree.tip = first_right(tree)
         return tree
 
     def harvest(self, tree: Tree) -> Harvest:

@@ -6,8 +6,8 @@ against that of its siblings. All scored candidates are training examples, weigh
 under a KL penalty; the next round starts from the model that comes out.
 
 Differences from the paper
-1. The score's formula is in no public text. Four readings are here (`score`); the default compares
-   a step with the mean outcome of all simulations from its prefix.
+1. The score's formula is in no public text. Ours compares a step with the mean outcome of all
+   simulations from its prefix (`credit.relative_correctness`).
 2. Weights are clipped to [-1, 1], and negative ones count a quarter (`negatives`): likelihood has
    no lower bound where the weight is negative.
 3. The KL penalty is that of the new model against the one the round starts from, exact at every
@@ -25,32 +25,18 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
+from functools import partial
 from typing import Literal
 
 from whorl import prompts
 from whorl.ask import Moves, Role
-from whorl.errors import UserError
+from whorl.credit import backup_all, relative_correctness, require_visits, step_text, whole_step
 from whorl.example import Likelihood, Objective, Weighted
 from whorl.problem import Problem
 from whorl.recipe import Harvest, Start
-from whorl.search import (
-    DEAD_END,
-    ROLLOUT,
-    SPINE,
-    UNDECIDED,
-    Sampling,
-    Uct,
-    backup,
-    expand,
-    kept,
-    sample,
-    select,
-    together,
-)
+from whorl.rollout import Sampling, roll_out
+from whorl.search import DEAD_END, SPINE, Uct, Virtual, expand, select, waves, within_budget
 from whorl.tree import ROOT, Node, Tree
-
-Kind = Literal["diff_visit", "diff_mean", "ratio_mean", "ratio_max"]
 
 NEGATIVE_SCALE = 0.25
 START = "a search starts here"
@@ -64,8 +50,6 @@ class Process:
     uct: the search before each step: `children` is the number of expansions of one node, one step
         each; `simulations` are per appended step; `depth` is the most steps appended.
     sampling: of steps and rollouts; a simulation's step and rollout share `solution_tokens`.
-    next_step: the candidate that is appended: of the highest UCB (the paper) or the most visits.
-    score: relative correctness, see `scores`.
     alpha: multiplies the score.
     negatives: `keep` a negative weight, `drop` the step, or `scale` the weight by a quarter.
     kl: coefficient of the penalty in training.
@@ -79,8 +63,6 @@ class Process:
         dead_ends="propagate",
     )
     sampling: Sampling = Sampling(top_p=0.95)  # noqa: RUF009
-    next_step: Literal["ucb", "visits"] = "ucb"
-    score: Kind = "diff_visit"
     alpha: float = 1.0
     negatives: Literal["keep", "drop", "scale"] = "scale"
     kl: float = 0.05
@@ -122,10 +104,10 @@ class Process:
         """
         tree = Tree(problem)
         root = ROOT
-        with kept(tree):
+        with within_budget(tree):
             for _ in range(self.uct.depth):
                 tree.nodes[root].note = START
-                yield from self._search(tree, root)
+                yield from waves(tree, root, self.uct, partial(self._simulate, tree, root))
                 chosen = self._choose(tree, root)
                 if chosen is None:
                     break
@@ -141,23 +123,22 @@ class Process:
         Trees of other recipes will do if their simulations counted visits: there, every prefix
         that a simulation passed is one. Raises UserError for trees without visits.
         """
-        if not tree.nodes[ROOT].visits and any(tree.leaves()) and not tree.cut_short:
-            raise UserError("process supervision learns from visits, and this tree counts none")
+        require_visits(tree, "process supervision")
         prompt = prompts.solve(tree.problem.question)
         glue = self.sampling.steps.glue
         examples: list[Weighted] = []
         dropped: Counter[str] = Counter()
         for at in compared(tree):
             here = replace(prompt, prefix=tree.text(at))
-            for step, score in _scored(tree, at, self.score):
+            for step, score in _scored(tree, at):
                 node, weight = tree.nodes[step], self._weight(score)
-                if node.pruned and not (node.terminal or node.text.endswith(glue)):
+                if not whole_step(node, glue):
                     dropped["not a whole step"] += 1
                 elif not weight:
                     dropped["negative score" if score else "score of zero"] += 1
                 else:
-                    text = node.text.rstrip() if node.terminal else node.text
-                    examples.append(Weighted(here, text, weight, node.terminal, tree.origin(step)))
+                    origin = tree.origin(step)
+                    examples.append(Weighted(here, step_text(node), weight, node.terminal, origin))
         return Harvest(tuple(examples), dict(dropped))
 
     def tally(self, tree: Tree) -> Mapping[str, int]:
@@ -169,26 +150,13 @@ class Process:
             outcome: 1,
             "prefixes": len(prefixes),
             "prefixes that tell": sum(
-                any(score for _, score in _scored(tree, at, "diff_visit")) for at in prefixes
+                any(score for _, score in _scored(tree, at)) for at in prefixes
             ),
             SPLIT: sum(node.note == SPLIT for node in tree.nodes),
         }
 
-    def _search(self, tree: Tree, root: int) -> Moves[None]:
-        """The simulations from `root`, in waves."""
-        left = self.uct.simulations
-        virtual: Counter[int] = Counter()
-        while left and not tree.nodes[root].pruned:
-            wave = min(self.uct.parallel, left)
-            yield from together([self._simulate(tree, root, virtual) for _ in range(wave)])
-            left -= wave
-
-    def _simulate(self, tree: Tree, root: int, virtual: Counter[int]) -> Moves[None]:
-        """One simulation: select a node with room for a child, add one, roll out, back up.
-
-        virtual: simulations under way through each node, and expansions under way (`-1 - node`),
-        shared by the simulations of a wave.
-        """
+    def _simulate(self, tree: Tree, root: int, virtual: Virtual) -> Moves[None]:
+        """One simulation: select a node with room for a child, add one, roll out, back up."""
         nodes = tree.nodes
         path = [root]
         virtual[root] += 1
@@ -199,58 +167,47 @@ class Process:
             move = self._expand if expanded else self._select
             child = yield from move(tree, leaf, virtual)
             if child is None:
-                nodes[leaf].pruned, nodes[leaf].note = True, nodes[leaf].note or DEAD_END
-                virtual.subtract(path)
-                return
+                break
             path.append(child)
             virtual[child] += 1
-        end = yield from self._roll_out(tree, path[-1])
-        outcome = self._outcome(nodes[end])
-        if outcome is not None:
-            backup(tree, end, outcome)
-        virtual.subtract(path)
+        if child is None:
+            nodes[leaf].pruned, nodes[leaf].note = True, nodes[leaf].note or DEAD_END
+        else:
+            yield from self._play_out(tree, path[-1])
+        for node in path:
+            virtual[node] -= 1
 
-    def _select(self, tree: Tree, leaf: int, virtual: Counter[int]) -> Moves[int | None]:
+    def _select(self, tree: Tree, leaf: int, virtual: Virtual) -> Moves[int | None]:
         """The child of highest UCB, once all that are being sampled are there."""
         while virtual[-1 - leaf]:
             yield []
         return select(tree, leaf, self.uct, virtual)
 
-    def _expand(self, tree: Tree, leaf: int, virtual: Counter[int]) -> Moves[int | None]:
+    def _expand(self, tree: Tree, leaf: int, virtual: Virtual) -> Moves[int | None]:
         """One sampled step, new or known."""
         virtual[-1 - leaf] += 1
-        (child,) = yield from expand(tree, leaf, self.sampling, children=1)
+        (child,) = yield from expand(tree, leaf, self.sampling, 1)
         virtual[-1 - leaf] -= 1
         return child
 
-    def _roll_out(self, tree: Tree, step: int) -> Moves[int]:
-        """Play on from `step` to the end of a solution; returns its last node, `step` itself if
-        nothing can follow it."""
-        node = tree.nodes[step]
-        if node.terminal or node.pruned:
-            return step
-        left = max(1, self.sampling.solution_tokens - node.tokens)
-        sampling = replace(self.sampling, solution_tokens=left)
-        (end,) = yield from sample(tree, 1, sampling, at=step, author=ROLLOUT)
-        return end
-
-    def _outcome(self, end: Node) -> float | None:
-        """What a simulation that ended there counts as; None: it does not count."""
-        known = end.note not in (UNDECIDED, DEAD_END)
-        return 0.0 if end.pruned and known and self.uct.dead_ends == "propagate" else end.reward
+    def _play_out(self, tree: Tree, step: int) -> Moves[None]:
+        """Sample the solution behind `step` to its end, and back its outcome up."""
+        left = max(1, self.sampling.solution_tokens - tree.nodes[step].tokens)
+        ends = yield from roll_out(tree, step, 1, replace(self.sampling, solution_tokens=left))
+        backup_all(tree, ends, self.uct.dead_ends)
 
     def _choose(self, tree: Tree, root: int) -> int | None:
-        """The candidate to append; None if all are dead ends. Marks it where the rules differ."""
+        """The candidate of highest UCB, to be appended; None if all are dead ends. Where the most
+        visited one is another its note says so."""
         nodes = tree.nodes
-        by_ucb = select(tree, root, self.uct, Counter())
-        if by_ucb is None:
+        chosen = select(tree, root, self.uct, {})
+        if chosen is None:
             return None
-        by_visits = max(
+        most_visited = max(
             (c for c in nodes[root].children if not nodes[c].pruned),
             key=lambda c: (nodes[c].visits, nodes[c].mean),
         )
-        chosen = by_ucb if self.next_step == "ucb" else by_visits
-        if by_ucb != by_visits:
+        if chosen != most_visited:
             nodes[chosen].note = SPLIT
         return chosen
 
@@ -260,30 +217,6 @@ class Process:
         if weight >= 0 or self.negatives == "keep":
             return weight
         return NEGATIVE_SCALE * weight if self.negatives == "scale" else 0.0
-
-
-def scores(q: Sequence[float], n: Sequence[int], kind: Kind) -> list[float]:
-    """Relative correctness of siblings (2501.01478; papers.md 3.3), before `alpha`.
-
-    q, n: per sibling, the sum of the outcomes in [0, 1] of its simulations, and their number, at
-        least 1. With the siblings' means q/n,
-    `diff_visit`: mean less the mean over all simulations, sum q / sum n;
-    `diff_mean`: mean less the mean over siblings;
-    `ratio_mean`, `ratio_max`: mean over the mean, the maximum over siblings; 0 if all are 0.
-
-    Exact until it is rounded: siblings that do equally well differ by exactly 0.
-    """
-    means = [Fraction(total) / visits for total, visits in zip(q, n, strict=True)]
-    if not means:
-        return []
-    if kind == "diff_visit":
-        baseline = sum(map(Fraction, q)) / sum(n)
-        return [float(mean - baseline) for mean in means]
-    average = sum(means) / len(means)
-    if kind == "diff_mean":
-        return [float(mean - average) for mean in means]
-    unit = average if kind == "ratio_mean" else max(means)
-    return [float(mean / unit) if unit else 0.0 for mean in means]
 
 
 def compared(tree: Tree) -> list[int]:
@@ -299,11 +232,11 @@ def _candidates(tree: Tree, at: int) -> list[int]:
     return [c for c in nodes[at].children if nodes[c].author == "policy" and nodes[c].visits]
 
 
-def _scored(tree: Tree, at: int, kind: Kind) -> list[tuple[int, float]]:
+def _scored(tree: Tree, at: int) -> list[tuple[int, float]]:
     """The candidates after `at`, each with its score."""
     steps = _candidates(tree, at)
     nodes = [tree.nodes[step] for step in steps]
-    found = scores([node.total for node in nodes], [node.visits for node in nodes], kind)
+    found = relative_correctness([n.total for n in nodes], [n.visits for n in nodes])
     return list(zip(steps, found, strict=True))
 
 

@@ -13,10 +13,11 @@ from typing import Literal
 
 from whorl import prompts
 from whorl.ask import Moves, Role
+from whorl.credit import backup_all, first_right
 from whorl.example import Likelihood, Objective, Weighted
 from whorl.problem import Problem
 from whorl.recipe import Harvest, Start
-from whorl.search import Sampling, backup, sample
+from whorl.rollout import Sampling, sample
 from whorl.tree import Tree
 
 
@@ -66,10 +67,8 @@ class Rft:
         """Sample `samples` solutions; those that begin alike share nodes."""
         tree = Tree(problem)
         ends = yield from sample(tree, self.samples, self.sampling, role=self.role)
-        for end in ends:
-            if (outcome := tree.nodes[end].reward) is not None:
-                backup(tree, end, outcome)
-        tree.tip = next((end for end in ends if tree.nodes[end].reward == 1.0), tree.tip)
+        backup_all(tree, ends, dead_ends="leaf")
+        tree.tip = first_right(tree)
         return tree
 
     def harvest(self, tree: Tree) -> Harvest:

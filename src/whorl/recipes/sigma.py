@@ -28,11 +28,13 @@ from typing import Literal
 from whorl import prompts
 from whorl.answer import extract
 from whorl.ask import Ask, Moves, Prompt, Reply, Role
+from whorl.credit import best_path
 from whorl.example import Likelihood, Objective, Weighted
 from whorl.problem import Problem
 from whorl.prompts import Candidate
 from whorl.recipe import Harvest, Start
-from whorl.search import Sampling, Uct, add_solution, kept, mcts, sample, settle, step_node
+from whorl.rollout import Sampling, add_solution, sample, settle, step_node
+from whorl.search import Uct, mcts, within_budget
 from whorl.tree import ROOT, Tree
 
 KEPT = "kept"
@@ -52,7 +54,6 @@ class Sigma:
     mode: `per_depth` asks critic and reviser for every step (the paper), `whole_path` asks each
         of them once (the code).
     siblings: shown per depth, best Q first; 0 is the ablation without them.
-    refine_prefix: what a later critic sees before its step: the steps as revised, or as sampled.
     show_gold: critic and reviser see the reference answer.
     check: verify revised solutions; without it whatever was revised is harvested.
     retries: further tries of the reviser after a wrong answer, at `retry_temperature`.
@@ -65,7 +66,6 @@ class Sigma:
     temperatures: tuple[float, ...] = (0.4, 0.7)
     mode: Literal["per_depth", "whole_path"] = "per_depth"
     siblings: int = 2
-    refine_prefix: Literal["revised", "original"] = "revised"
     show_gold: bool = False
     check: bool = True
     retries: int = 2
@@ -112,10 +112,10 @@ class Sigma:
         """Search at the first temperature, then refine the best path."""
         tree = Tree(problem)
         sampling = replace(self.sampling, temperature=self.temperatures[0])
-        with kept(tree):
+        with within_budget(tree):
             yield from mcts(tree, sampling, self.uct)
             best = pick(tree)
-            if best is not None:
+            if best != ROOT:
                 tree.tip = yield from _Refinement(self, tree, best).run()
         if tree.cut_short:
             tree.tip = unrevised(tree)
@@ -124,7 +124,7 @@ class Sigma:
     def harvest(self, tree: Tree) -> Harvest:
         """The chosen solution, after nothing but the plain question."""
         best = pick(tree)
-        if best is None:
+        if best == ROOT:
             return Harvest((), {"search found no solution": 1})
         tip = tree.tip
         if self.take == "unrefined":
@@ -138,7 +138,7 @@ class Sigma:
     def tally(self, tree: Tree) -> Mapping[str, int]:
         """Outcomes before and after, and how often each guard fired."""
         best = pick(tree)
-        if best is None:
+        if best == ROOT:
             return {"no solution": 1}
         tries = attempts(tree)
         before = _word(tree, best)
@@ -159,22 +159,15 @@ CODE = Sigma(mode="whole_path", show_gold=True, check=False, retries=0)
 """What the authors' released script does, as far as it differs from the paper's text."""
 
 
-def pick(tree: Tree) -> int | None:
-    """The best path's end: the right solution of the policy with the highest mean Q along its path;
-    if none is right, the highest of all; None if search finished no solution."""
-    found = [leaf for leaf in tree.leaves() if tree.first_hand(leaf)]
-
-    def merit(leaf: int) -> tuple[bool, float]:
-        path = tree.path(leaf)
-        return tree.nodes[leaf].reward == 1.0, sum(tree.nodes[i].mean for i in path) / len(path)
-
-    return max(found, key=merit, default=None)
+def pick(tree: Tree) -> int:
+    """The end of the best path among the policy's own solutions; the root if there is none."""
+    return best_path(tree, (leaf for leaf in tree.leaves() if tree.first_hand(leaf)))
 
 
 def unrevised(tree: Tree) -> int:
     """The best path's end if it is right, else the root."""
     best = pick(tree)
-    return best if best is not None and tree.nodes[best].reward == 1.0 else ROOT
+    return best if tree.nodes[best].reward == 1.0 else ROOT
 
 
 def attempts(tree: Tree) -> list[int]:
@@ -234,8 +227,7 @@ class _Refinement:
         recipe, tree = self.recipe, self.tree
         at = ROOT
         for step in tree.path(self.best):
-            source = at if recipe.refine_prefix == "revised" else tree.nodes[step].parent
-            prefix = tree.text(source)
+            prefix = tree.text(at)
             if (step, prefix) not in critiques:
                 critiques[step, prefix] = yield from self._critique(step, prefix)
             written = critiques[step, prefix]
@@ -331,9 +323,9 @@ class _Refinement:
         return end
 
     def _candidate(self, step: int) -> Candidate:
-        """The step as the critic sees it; Q from -1 to 1, 0 if no simulation went through."""
+        """The step as the critic sees it, with its Q; 0 if no simulation went through."""
         node = self.tree.nodes[step]
-        return Candidate(node.text, 2 * node.mean - 1 if node.visits else 0.0)
+        return Candidate(node.text, self.recipe.uct.q(node) if node.visits else 0.0)
 
     @property
     def _gold(self) -> str | None:

@@ -13,10 +13,11 @@ is pruned; one that was scored keeps its score in `Node.value`. With `score="rol
 solutions that the policy completed a step to hang below it, by `search.ROLLOUT`, without a value.
 
 Differences from the paper, of which only digests were at hand; no code is released
-1. The formula of the advantage is unknown. Both readings are here; they differ by a constant among
-   siblings, so they keep the same steps, and rank apart only solutions that part company.
+1. The formula of the advantage is unknown. The progress v_t - v_(t-1) may stand alone or be added
+   to v_t, as here: among siblings the two differ by a constant, so they keep the same steps, and
+   rank apart only solutions that part company.
 2. Two chains: the best goes on from the best step only, the worst from the worst. The paper may
-   mean a binary tree: `expand="full_binary"`, at most 6 steps deep.
+   mean a binary tree.
 3. What makes the worst step plausible is ours. No candidate may be empty, be cut off, repeat an
    earlier step, be in another script than the question, or end the solution without an answer; the
    worst must score `floor` if any does, and differ from the best by more than blanks and case.
@@ -34,36 +35,37 @@ Differences from the paper, of which only digests were at hand; no code is relea
    right (Math-Shepherd, 2312.08935).
 """
 
-import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, TypeAlias
 
 from whorl import prompts
-from whorl.ask import Ask, Moves, Prompt, Reply, Role
+from whorl.ask import Moves, Prompt, Reply, Role
+from whorl.credit import CUT_OFF, backup_all
 from whorl.errors import UserError
 from whorl.example import Objective, Pair, Preference
 from whorl.problem import Problem
 from whorl.recipe import Harvest, Start
+from whorl.rollout import ROLLOUT, Sampling, Voice, roll_out
 from whorl.search import (
-    CUT_OFF,
-    ROLLOUT,
     SPINE,
-    Sampling,
-    backup,
-    kept,
-    sample,
-    settle,
-    step_node,
+    expand,
+    faults,
+    other_script,
+    repeats,
+    same_words,
+    score,
     together,
+    too_deep,
+    within_budget,
 )
 from whorl.tree import ROOT, Node, Tree
 
 Side: TypeAlias = Literal["max", "min"]
 
 BOTH: tuple[Side, ...] = ("max", "min")
-BINARY_DEPTH = 6  # 63 expansions
 REFLECTOR = "reflector"
 CORRECTOR = "corrector"
 CORRECTION = (REFLECTOR, CORRECTOR)
@@ -71,10 +73,6 @@ POLICY = ("policy", ROLLOUT, SPINE)
 NO_CONTRAST = "no contrast"
 NOT_KEPT = "neither best nor worst"
 UNUSABLE = "unusable reflection"
-SCRIPTS = (
-    *("ARABIC", "CJK", "CYRILLIC", "DEVANAGARI", "HANGUL"),
-    *("HEBREW", "HIRAGANA", "KATAKANA", "THAI"),
-)  # of languages; Greek and other letters belong to mathematics
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +81,9 @@ class Sphere:
 
     sampling: of steps, rollouts and reflections.
     candidates, depth: steps sampled per depth, and depths at most.
-    expand: see 2 above.
     score: by the role `prm`, or by `rollouts` completions of the policy.
-    advantage: what a step is worth: how far it raised the score, or its score and that.
     floor: least score of a plausible worst step.
     tries: reflections on a wrong solution at most; 0 leaves stage 2 out.
-    stage2_prompt: the pairs of stage 2: after the plain question, after the request to reflect.
     small_candidates: as `candidates`, of the role `small`; 0 leaves stage 3 out.
     pairs: per question at most.
     length_ratio: of a pair's solutions at most, in characters, either way.
@@ -98,13 +93,10 @@ class Sphere:
     sampling: Sampling = Sampling(temperature=0.8)  # noqa: RUF009
     candidates: int = 5
     depth: int = 16
-    expand: Literal["chains", "full_binary"] = "chains"
     score: Literal["prm", "rollouts"] = "prm"
     rollouts: int = 4
-    advantage: Literal["progress", "value_plus_progress"] = "value_plus_progress"
     floor: float = 0.05
     tries: int = 2
-    stage2_prompt: Literal["plain", "correction", "both"] = "both"
     small_candidates: int = 10
     pairs: int = 2
     length_ratio: float = 3.0
@@ -133,7 +125,7 @@ class Sphere:
     def samples_at_most(self) -> int:
         """Every chain runs to full depth and every candidate is scored; stages 2 and 3 exclude each
         other."""
-        expansions = 2 * self._depth - 1 if self.expand == "chains" else 2**self._depth - 1
+        expansions = 2 * self.depth - 1
         each = expansions * (1 + (1 if self.score == "prm" else self.rollouts))
         own = each * self.candidates
         return own + max(self.tries * (1 + own), each * self.small_candidates)
@@ -148,10 +140,6 @@ class Sphere:
         """Rounds are not known; iterative DPO trains the newest model."""
         return "last"
 
-    @property
-    def _depth(self) -> int:
-        return self.depth if self.expand == "chains" else min(self.depth, BINARY_DEPTH)
-
     def arms(self) -> Mapping[str, "Sphere"]:
         """One search per problem."""
         return {"": self}
@@ -162,37 +150,85 @@ class Sphere:
         Raises UserError if the engine for `prm` gives no score in [0, 1].
         """
         tree = Tree(problem)
-        plain = prompts.solve(problem.question)
-        with kept(tree):
-            yield from _Search(self, tree, plain, self.candidates).run(ROOT, BOTH, self._depth)
-            right, wrong = outcomes(tree, *POLICY)
+        policy = Voice.of_policy(tree)
+        with within_budget(tree):
+            yield from self._search(tree, ROOT, policy, self.candidates)
+            right, wrong = solutions(tree, POLICY)
             if wrong and not right:
                 yield from self._correct(tree, wrong[0])
             elif right and not wrong and self.small_candidates:
-                small = _Search(self, tree, plain, self.small_candidates, "small", "small")
-                yield from small.run(ROOT, BOTH, self._depth)
-        right = outcomes(tree, *POLICY)[0] or outcomes(tree, *CORRECTION)[0]
+                small = replace(policy, role="small", author="small")
+                yield from self._search(tree, ROOT, small, self.small_candidates)
+        right = solutions(tree, POLICY)[0] or solutions(tree, CORRECTION)[0]
         tree.tip = right[0] if right else ROOT
         return tree
+
+    def _search(self, tree: Tree, root: int, voice: Voice, candidates: int) -> Moves[None]:
+        """The best chain and the worst one of `voice` below `root`."""
+        fault = faults(_cut_off, repeats, other_script, too_deep(self.depth, root))
+        propose = partial(
+            expand, tree, sampling=self.sampling, n=candidates, voice=voice, fault=fault
+        )
+        yield from self._go_on(tree, root, BOTH, propose)
+
+    def _go_on(
+        self, tree: Tree, at: int, sides: Sequence[Side], propose: Callable[[int], Moves[list[int]]]
+    ) -> Moves[None]:
+        """Go on from `at` with the best of the proposed steps, the worst or both.
+
+        The chains share candidates until they part, then run side by side.
+        """
+        if tree.nodes[at].reward is not None:
+            backup_all(tree, [at])
+            return
+        proposed = yield from propose(at)
+        steps = [step for step in proposed if not tree.nodes[step].pruned]
+        if not steps:
+            return  # every candidate leads nowhere
+        yield from self._score(tree, steps)
+        best, worst = self.prune(tree, steps)
+        if best == worst and "min" in sides:
+            tree.nodes[best].note = NO_CONTRAST
+        chosen: dict[Side, int] = {"max": best, "min": worst}
+        ways: dict[int, list[Side]] = {}
+        for side in sides:
+            ways.setdefault(chosen[side], []).append(side)
+        for step in steps:
+            if step not in ways:
+                tree.nodes[step].pruned = True
+                tree.nodes[step].note = NOT_KEPT
+        yield from together([self._go_on(tree, step, own, propose) for step, own in ways.items()])
+
+    def _score(self, tree: Tree, steps: Sequence[int]) -> Moves[None]:
+        """Give every candidate its value."""
+        if self.score == "prm":
+            yield from score(tree, steps)
+        else:
+            yield from together([self._play_out(tree, step) for step in steps])
+
+    def _play_out(self, tree: Tree, step: int) -> Moves[None]:
+        """The value of a step by Monte Carlo: the share of completions that are right; at the end
+        of a solution its outcome."""
+        node = tree.nodes[step]
+        ends = yield from roll_out(tree, step, self.rollouts, self.sampling)
+        if ends == [step]:
+            node.value = node.reward
+            return
+        backup_all(tree, ends, dead_ends="leaf")
+        node.value = sum(tree.nodes[end].reward == 1.0 for end in ends) / self.rollouts
 
     def _correct(self, tree: Tree, missed: int) -> Moves[None]:
         """Reflect on the solution that ends at `missed` and solve again, until one is right."""
         prompt = prompts.reflect(tree.problem.question, tree.text(missed))
+        ask = replace(self.sampling.solution(prompt), stop=(prompts.CORRECTED,))
         for _ in range(self.tries):
-            ask = Ask(
-                prompt,
-                stop=(prompts.CORRECTED,),
-                max_tokens=self.sampling.solution_tokens,
-                temperature=self.sampling.temperature,
-                top_p=self.sampling.top_p,
-            )
             ((reply,),) = yield [ask]
             at = tree.add(_reflection(reply))
             if not tree.nodes[at].pruned:
                 after = replace(prompt, prefix=tree.nodes[at].note)
-                search = _Search(self, tree, after, self.candidates, author=CORRECTOR)
-                yield from search.run(at, BOTH, self._depth)
-            if outcomes(tree, *CORRECTION)[0]:
+                voice = Voice(after, author=CORRECTOR)
+                yield from self._search(tree, at, voice, self.candidates)
+            if solutions(tree, CORRECTION)[0]:
                 return
 
     def prune(self, tree: Tree, steps: Sequence[int]) -> tuple[int, int]:
@@ -200,24 +236,24 @@ class Sphere:
         is no other."""
 
         def merit(step: int) -> tuple[float, float]:
-            return self.reward(tree, step), worth(tree, step)  # a difference may round scores equal
+            return self.reward(tree, step), step_value(
+                tree, step
+            )  # a difference may round scores equal
 
         best = max(steps, key=merit)
-        seen = _plain(tree.nodes[best].text)
-        others = [step for step in steps if _plain(tree.nodes[step].text) != seen]
-        plausible = [step for step in others if worth(tree, step) >= self.floor]
+        seen = same_words(tree.nodes[best].text)
+        others = [step for step in steps if same_words(tree.nodes[step].text) != seen]
+        plausible = [step for step in others if step_value(tree, step) >= self.floor]
         worst = min(plausible or others, key=merit, default=best)
         return best, worst
 
     def reward(self, tree: Tree, step: int) -> float:
-        """R(s_t): the score v_t of the first step; of a later one v_t - v_(t-1), the `progress`, or
-        v_t + (v_t - v_(t-1)), the `value_plus_progress`. Both are readings of 2503.04813."""
-        score = worth(tree, step)
+        """R(s_t) = v_t + (v_t - v_(t-1)), and the score v_1 of the first step."""
+        value = step_value(tree, step)
         before = tree.nodes[step].parent
         if tree.nodes[before].author in ("", REFLECTOR):
-            return score
-        progress = score - worth(tree, before)
-        return progress if self.advantage == "progress" else score + progress
+            return value
+        return value + (value - step_value(tree, before))
 
     def harvest(self, tree: Tree) -> Harvest:
         """Pairs of whole solutions, the chosen one right, the rejected one wrong.
@@ -238,32 +274,21 @@ class Sphere:
 
     def _found(self, tree: Tree) -> tuple[list[Pair], Counter[str]]:
         """The pairs of the stage that applies, best first, and what it lacked."""
-        right, wrong = outcomes(tree, *POLICY)
-        dropped: Counter[str] = Counter()
-        plain = prompts.solve(tree.problem.question)
+        right, wrong = solutions(tree, POLICY)
         if right and wrong:
-            matched = self.matched(tree)
-            different = {_plain(tree.text(end)) for end in (*right, *wrong)}
-            dropped["same text"] = len(right) + len(wrong) - len(different)
-            return [_pair(tree, plain, *ends) for ends in matched], dropped
+            return self._contrasted(tree, [*right, *wrong])
         if wrong:
-            corrected, missed = outcomes(tree, *CORRECTION)
-            pairs = []
-            if corrected and self.stage2_prompt != "correction":
-                pairs.append(_pair(tree, plain, corrected[0], wrong[0]))
-            if corrected and self.stage2_prompt != "plain":
-                same = [end for end in missed if tree.path(end)[0] == tree.path(corrected[0])[0]]
-                reflect = prompts.reflect(tree.problem.question, tree.text(wrong[0]))
-                for end in (same or missed)[-1:]:
-                    pairs.append(_pair(tree, reflect, corrected[0], end, reflected=True))
-                dropped["no wrong correction"] = int(not missed)
-            dropped["no right solution"] = int(not corrected)
-            return pairs, dropped
+            return _corrected(tree, wrong[0])
         if right:
-            _, slips = outcomes(tree, "small")
-            dropped["no wrong solution"] = int(not slips)
-            return [_pair(tree, plain, right[0], end) for end in slips[-1:]], dropped
+            return _slipped(tree, right[0])
         return [], Counter({"no whole solution": 1})
+
+    def _contrasted(self, tree: Tree, ends: Sequence[int]) -> tuple[list[Pair], Counter[str]]:
+        """Stage 1: the policy's right solutions over its wrong ones."""
+        plain = prompts.solve(tree.problem.question)
+        same = len(ends) - len(_distinct(tree, ends))
+        pairs = [_pair(tree, plain, good, bad) for good, bad in self.matched(tree)]
+        return pairs, Counter({"same text": same})
 
     def matched(self, tree: Tree) -> list[tuple[int, int]]:
         """The policy's distinct right solutions with its distinct wrong ones: the highest mean
@@ -273,7 +298,7 @@ class Sphere:
             path = tree.path(end)
             return sum(self.reward(tree, step) for step in path) / len(path)
 
-        right, wrong = (_distinct(tree, ends) for ends in outcomes(tree, *POLICY))
+        right, wrong = (_distinct(tree, ends) for ends in solutions(tree, POLICY))
         right.sort(key=merit, reverse=True)
         wrong.sort(key=merit)
         return list(zip(right, wrong, strict=False))
@@ -284,29 +309,29 @@ class Sphere:
 
     def tally(self, tree: Tree) -> Mapping[str, int]:
         """What the policy's chains came to, what the later stages did, and guards that fired."""
-        right, wrong = outcomes(tree, *POLICY)
+        right, wrong = solutions(tree, POLICY)
         found = "only right" if right else "only wrong" if wrong else "no whole solution"
         counts = Counter({"right and wrong" if right and wrong else found: 1})
         pairs = self.matched(tree)
         counts["prm inverted"] = sum(_rank(tree, bad) > _rank(tree, good) for good, bad in pairs)
         counts["reflections"] = sum(node.author == REFLECTOR for node in tree.nodes)
-        counts["corrected"] = int(bool(outcomes(tree, *CORRECTION)[0]))
-        counts["small model wrong"] = int(bool(outcomes(tree, "small")[1]))
+        counts["corrected"] = int(bool(solutions(tree, CORRECTION)[0]))
+        counts["small model wrong"] = int(bool(solutions(tree, ("small",))[1]))
         for note in (NO_CONTRAST, UNUSABLE):
             counts[note] = sum(node.note.startswith(note) for node in tree.nodes)
         return counts
 
 
-def worth(tree: Tree, index: int) -> float:
+def step_value(tree: Tree, index: int) -> float:
     """A step's score in [0, 1]: the PRM's, or its mean outcome in a tree without one."""
     node = tree.nodes[index]
     return node.mean if node.value is None else node.value
 
 
-def outcomes(tree: Tree, *authors: str) -> tuple[list[int], list[int]]:
+def solutions(tree: Tree, authors: Collection[str]) -> tuple[list[int], list[int]]:
     """Ends of the right and of the wrong solutions that `authors` alone wrote, best first.
 
-    In a tree with scores a solution counts that was kept to its end.
+    If any node has a PRM's value, only solutions whose last step has one count.
     """
     nodes = tree.nodes
     scored = any(node.value is not None for node in nodes)
@@ -322,113 +347,32 @@ def outcomes(tree: Tree, *authors: str) -> tuple[list[int], list[int]]:
     return right, [end for end in ends if nodes[end].reward == 0.0]
 
 
-@dataclass(frozen=True, slots=True)
-class _Search:
-    """One pruned search: who proposes how many candidates after which prompt, and signs how."""
+def _corrected(tree: Tree, wrong: int) -> tuple[list[Pair], Counter[str]]:
+    """Stage 2: the corrected solution over the wrong one after the plain question, and over a wrong
+    correction after the request to reflect, each with its reflection."""
+    question = tree.problem.question
+    corrected, missed = solutions(tree, CORRECTION)
+    if not corrected:
+        return [], Counter({"no right solution": 1})
+    pairs = [_pair(tree, prompts.solve(question), corrected[0], wrong)]
+    same = [end for end in missed if tree.path(end)[0] == tree.path(corrected[0])[0]]
+    reflect = prompts.reflect(question, tree.text(wrong))
+    for end in (same or missed)[-1:]:
+        pairs.append(_pair(tree, reflect, corrected[0], end, reflected=True))
+    return pairs, Counter({"no wrong correction": int(not missed)})
 
-    recipe: Sphere
-    tree: Tree
-    prompt: Prompt
-    candidates: int
-    role: Role = "policy"
-    author: str = "policy"
 
-    def run(self, at: int, sides: Sequence[Side], left: int) -> Moves[None]:
-        """Go on from `at` with the best step, the worst or both, for `left` more steps at most.
+def _slipped(tree: Tree, right: int) -> tuple[list[Pair], Counter[str]]:
+    """Stage 3: the policy's solution over the small model's worst."""
+    _, slips = solutions(tree, ("small",))
+    plain = prompts.solve(tree.problem.question)
+    pairs = [_pair(tree, plain, right, end) for end in slips[-1:]]
+    return pairs, Counter({"no wrong solution": int(not slips)})
 
-        The chains share candidates until they part, then run side by side.
-        """
-        tree, recipe = self.tree, self.recipe
-        if (outcome := tree.nodes[at].reward) is not None:
-            backup(tree, at, outcome)
-            return
-        steps = yield from self._propose(at, left)
-        if not steps:
-            return  # every candidate leads nowhere
-        yield from self._score(steps)
-        best, worst = recipe.prune(tree, steps)
-        if best == worst and "min" in sides:
-            tree.nodes[best].note = NO_CONTRAST
-        chosen: dict[Side, int] = {"max": best, "min": worst}
-        ways: dict[int, list[Side]] = {}
-        for side in sides:
-            ways.setdefault(chosen[side], []).append(side)
-        for step in steps:
-            if step not in ways:
-                tree.nodes[step].pruned = True
-                tree.nodes[step].note = NOT_KEPT
-        binary = recipe.expand == "full_binary"
-        yield from together(
-            [self.run(step, BOTH if binary else own, left - 1) for step, own in ways.items()]
-        )
 
-    def _propose(self, at: int, left: int) -> Moves[list[int]]:
-        """Sample candidates, add the distinct ones; returns those that lead somewhere."""
-        tree, sampling = self.tree, self.recipe.sampling
-        ask = Ask(
-            replace(self.prompt, prefix=self.prompt.prefix + tree.text(at)),
-            self.role,
-            n=self.candidates,
-            stop=sampling.steps.stop,
-            max_tokens=sampling.step_tokens,
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-        )
-        (replies,) = yield [ask]
-        added: dict[str, int] = {}
-        for reply in replies:
-            node = step_node(at, reply, sampling.steps, author=self.author)
-            if node.text in added:
-                tree.nodes[added[node.text]].copies += 1
-                continue
-            fault = None if node.pruned else self._fault(node, reply, left)
-            if fault is not None:
-                node.pruned, node.terminal, node.note = True, False, fault
-            added[node.text] = tree.add(node)
-        new = list(added.values())
-        yield from settle(tree, new)
-        return [step for step in new if not tree.nodes[step].pruned]
-
-    def _fault(self, node: Node, reply: Reply, left: int) -> str | None:
-        """Why no solution should go through a step."""
-        tree = self.tree
-        if reply.finished == "length":
-            return CUT_OFF
-        if _plain(node.text) in {_plain(tree.nodes[i].text) for i in tree.path(node.parent)}:
-            return "repeats an earlier step"
-        if _scripts(node.text) - _scripts(tree.problem.question):
-            return "in another script"
-        if left == 1 and not node.terminal:
-            return "not finished within the depth limit"
-        return None
-
-    def _score(self, steps: Sequence[int]) -> Moves[None]:
-        """Give every candidate its value."""
-        tree = self.tree
-        if self.recipe.score == "rollouts":
-            yield from together([self._complete(step) for step in steps])
-            return
-        plain = prompts.solve(tree.problem.question)
-        asks = [Ask(replace(plain, prefix=tree.text(step)), role="prm") for step in steps]
-        replies = yield asks
-        for step, (reply,) in zip(steps, replies, strict=True):
-            if reply.value is None or not 0 <= reply.value <= 1:
-                raise UserError(f"`prm` must give a value in [0, 1], not {reply.value}")
-            tree.nodes[step].value = reply.value
-
-    def _complete(self, step: int) -> Moves[None]:
-        """Value of a step by Monte Carlo: the share of completions that are right; at the end of a
-        solution its outcome."""
-        tree, recipe = self.tree, self.recipe
-        if tree.nodes[step].terminal:
-            tree.nodes[step].value = tree.nodes[step].reward
-            return
-        ends = yield from sample(tree, recipe.rollouts, recipe.sampling, at=step, author=ROLLOUT)
-        results = [tree.nodes[end].reward for end in ends]
-        for end, outcome in zip(ends, results, strict=True):
-            if outcome is not None:
-                backup(tree, end, outcome)
-        tree.nodes[step].value = results.count(1.0) / recipe.rollouts
+def _cut_off(tree: Tree, node: Node, reply: Reply) -> str:
+    """The fault of a step that was cut off, even if it states an answer."""
+    return CUT_OFF if reply.finished == "length" else ""
 
 
 def _reflection(reply: Reply) -> Node:
@@ -461,18 +405,9 @@ def _pair(
 
 def _rank(tree: Tree, end: int) -> list[tuple[float, int]]:
     """Sorts solutions as the search does: where two part, by the steps' scores, then by age."""
-    return [(worth(tree, step), -step) for step in tree.path(end)]
+    return [(step_value(tree, step), -step) for step in tree.path(end)]
 
 
 def _distinct(tree: Tree, ends: Sequence[int]) -> list[int]:
     """The first of the solutions that say the same but for blanks and case."""
-    return list({_plain(tree.text(end)): end for end in reversed(ends)}.values())[::-1]
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split()).casefold()
-
-
-def _scripts(text: str) -> set[str]:
-    letters = (unicodedata.name(c, "") for c in text if not c.isascii() and c.isalpha())
-    return {name for name in (letter.partition(" ")[0] for letter in letters) if name in SCRIPTS}
+    return list({same_words(tree.text(end)): end for end in reversed(ends)}.values())[::-1]

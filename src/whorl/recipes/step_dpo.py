@@ -16,11 +16,12 @@ from dataclasses import dataclass, replace
 
 from whorl import prompts
 from whorl.ask import Moves, Role
-from whorl.errors import UserError
+from whorl.credit import best_path, require_visits, step_text, whole_step
 from whorl.example import Objective, Pair, Preference
 from whorl.problem import Problem
 from whorl.recipe import Harvest, Start
-from whorl.search import SPINE, Sampling, Uct, kept, mcts
+from whorl.rollout import Sampling
+from whorl.search import SPINE, Uct, mcts, within_budget
 from whorl.tree import ROOT, Node, Tree
 
 
@@ -67,7 +68,7 @@ class StepDpo:
     def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
         """Search, and choose the best path."""
         tree = Tree(problem)
-        with kept(tree):
+        with within_budget(tree):
             yield from mcts(tree, self.sampling, self.uct)
         tree.tip = best(tree)
         return tree
@@ -78,8 +79,7 @@ class StepDpo:
         Trees of other recipes will do if their simulations counted visits. Raises UserError for
         trees without visits.
         """
-        if not tree.nodes[ROOT].visits and any(tree.leaves()) and not tree.cut_short:
-            raise UserError("step-level DPO learns from visits, and this tree counts none")
+        require_visits(tree, "step-level DPO")
         prefixes = walked(tree)
         pairs = [pair for at in prefixes if (pair := self._pair(tree, at))]
         dropped = {"no siblings that differ": len(prefixes) - len(pairs)}
@@ -107,28 +107,21 @@ class StepDpo:
         prompt = replace(prompts.solve(tree.problem.question), prefix=tree.text(at))
         return Pair(
             prompt,
-            _text(nodes[chosen]),
-            _text(nodes[rejected]),
+            step_text(nodes[chosen]),
+            step_text(nodes[rejected]),
             chosen_ended=nodes[chosen].terminal,
             rejected_ended=nodes[rejected].terminal,
             origin=tree.origin(chosen, rejected),
         )
 
     def _usable(self, step: Node) -> bool:
-        whole = not step.pruned or step.terminal or step.text.endswith(self.sampling.steps.glue)
+        whole = whole_step(step, self.sampling.steps.glue)
         return step.author == "policy" and step.visits > 0 and whole
 
 
 def best(tree: Tree) -> int:
-    """The visited solution with the highest mean outcome along its path, a right one if there is
-    any; the root if no solution was visited."""
-    nodes = tree.nodes
-
-    def merit(leaf: int) -> tuple[bool, float]:
-        path = tree.path(leaf)
-        return nodes[leaf].reward == 1.0, sum(nodes[i].mean for i in path) / len(path)
-
-    return max((leaf for leaf in tree.leaves() if nodes[leaf].visits), key=merit, default=ROOT)
+    """The end of the best path among the visited solutions; the root if none was visited."""
+    return best_path(tree, (leaf for leaf in tree.leaves() if tree.nodes[leaf].visits))
 
 
 def walked(tree: Tree) -> list[int]:
@@ -140,7 +133,3 @@ def walked(tree: Tree) -> list[int]:
         return [ROOT, *starts]
     end = tree.tip if tree.tip != ROOT and tree.nodes[tree.tip].visits else best(tree)
     return [ROOT, *tree.path(end)[:-1]] if end != ROOT else []
-
-
-def _text(step: Node) -> str:
-    return step.text.rstrip() if step.terminal else step.text

@@ -35,7 +35,7 @@ def adopt(
     from whorl.engines.judge import Judges
     from whorl.errors import UserError
     from whorl.loop.folder import RunFolder
-    from whorl.search import settle
+    from whorl.rollout import settle
 
     method = settings.say(settings.read_recipe({"name": recipe}))
     grown = list(read_openr(trees))

@@ -1,0 +1,233 @@
+"""Solutions played out: asks for steps and whole solutions, replies made nodes, and ends judged.
+
+The outcome of a finished solution is 1.0 (right) or 0.0 (wrong).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from whorl import prompts
+from whorl.answer import Verdict, compare, extract
+from whorl.ask import Ask, Moves, Prompt, Reply, Role
+from whorl.credit import CUT_OFF, UNDECIDED, backup_all, prune, state_prompt
+from whorl.steps import BlankLine, Segmenter
+from whorl.tree import ROOT, Node, Tree
+
+ROLLOUT = "rollout"
+"""Author of steps that a simulation was only played out with; selection passes them by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How solutions are sampled.
+
+    temperature, top_p: as in `Ask`.
+    step_tokens, solution_tokens: sampled tokens at most, per step and per whole solution.
+    steps: where a step ends.
+    """
+
+    temperature: float = 0.7
+    top_p: float = 1.0
+    step_tokens: int = 256
+    solution_tokens: int = 1024
+    steps: Segmenter = BlankLine()  # noqa: RUF009 (frozen, so sharing it is safe)
+
+    def __post_init__(self) -> None:
+        if self.temperature < 0 or not 0 < self.top_p <= 1:
+            raise ValueError("temperature must not be negative, and top_p must be in (0, 1]")
+        if min(self.step_tokens, self.solution_tokens) < 1:
+            raise ValueError("step_tokens and solution_tokens must be at least 1")
+
+    def step(self, prompt: Prompt, n: int = 1, role: Role = "policy") -> Ask:
+        """Ask for the next step after `prompt`, `n` times."""
+        return Ask(
+            prompt,
+            role,
+            n=n,
+            stop=self.steps.stop,
+            max_tokens=self.step_tokens,
+            temperature=self.temperature,
+            top_p=self.top_p,
+        )
+
+    def solution(self, prompt: Prompt, n: int = 1, role: Role = "policy", *, spent: int = 0) -> Ask:
+        """Ask for the rest of a solution after `prompt`, `n` times. `spent` tokens of
+        `solution_tokens` were used up by what the prompt's prefix holds."""
+        return Ask(
+            prompt,
+            role,
+            n=n,
+            max_tokens=max(1, self.solution_tokens - spent),
+            temperature=self.temperature,
+            top_p=self.top_p,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """Who writes steps: asked in `role` after `prompt`, which is followed by the steps so far, and
+    named as `author` in the nodes."""
+
+    prompt: Prompt
+    role: Role = "policy"
+    author: str = "policy"
+
+    @classmethod
+    def of_policy(cls, tree: Tree) -> "Voice":
+        """The policy, asked the plain question."""
+        return cls(prompts.solve(tree.problem.question))
+
+    def after(self, tree: Tree, node: int) -> Prompt:
+        """The prompt for what follows `node`."""
+        own = self.prompt
+        return Prompt(own.system, own.user, own.prefix + tree.text(node))
+
+
+def sample(
+    tree: Tree,
+    n: int,
+    sampling: Sampling,
+    *,
+    role: Role = "policy",
+    at: int = ROOT,
+    author: str | None = None,
+) -> Moves[list[int]]:
+    """Sample `n` solutions to their end from node `at` and judge them; returns the `n` last nodes.
+
+    Solutions that begin with the same steps share those nodes. Nothing is backed up. The nodes'
+    author is `role` unless `author` says otherwise.
+    """
+    (replies,) = yield [sampling.solution(state_prompt(tree, at), n, role)]
+    author = role if author is None else author
+    ends = [add_solution(tree, at, reply, sampling.steps, author=author) for reply in replies]
+    yield from settle(tree, list(dict.fromkeys(ends)))
+    return ends
+
+
+def complete(tree: Tree, state: int, n: int, sampling: Sampling) -> Moves[None]:
+    """Sample `n` completions of `state` in one ask, add the distinct ones as a node each, judge
+    them and back them up.
+
+    `sampling.solution_tokens` bounds state and completion together, the state's length being the
+    tokens that the nodes along its path name. What reaches the bound is cut off, even if it holds
+    an answer.
+    """
+    spent = sum(tree.nodes[i].tokens for i in tree.path(state))
+    (replies,) = yield [sampling.solution(state_prompt(tree, state), n, spent=spent)]
+    added: dict[tuple[str, bool], int] = {}
+    for reply in replies:
+        name = reply.text, reply.finished == "length"
+        if name in added:
+            tree.nodes[added[name]].copies += 1
+        else:
+            added[name] = tree.add(_completion_node(state, reply))
+    ends = list(added.values())
+    yield from settle(tree, ends)
+    backup_all(tree, [end for end in ends for _ in range(tree.nodes[end].copies)])
+
+
+def roll_out(tree: Tree, step: int, n: int, sampling: Sampling) -> Moves[list[int]]:
+    """Play `step` out to the end of a solution `n` times; returns the last nodes.
+
+    A step that ends a solution, or is pruned, is its own end, once. Nothing is backed up.
+    """
+    node = tree.nodes[step]
+    if node.terminal or node.pruned:
+        return [step]
+    return (yield from sample(tree, n, sampling, at=step, author=ROLLOUT))
+
+
+def add_solution(
+    tree: Tree, at: int, reply: Reply, steps: Segmenter, *, author: str, share: bool = True
+) -> int:
+    """Add a reply that runs to the end of a solution, one node per step; returns the last node.
+
+    With `share`, steps that exist already below `at` are walked, not added again. The last node is
+    terminal if the reply ended by itself or by giving an answer; `settle` judges it.
+    """
+    pieces = steps.split(reply.text) or [reply.text]
+    for number, piece in enumerate(pieces, start=1):
+        last = number == len(pieces)
+        node = Node(at, piece, author=author)
+        if last:
+            node = step_node(at, reply, steps, text=piece, author=author)
+        twin = next(
+            (c for c in tree.nodes[at].children if share and _alike(tree.nodes[c], node)), None
+        )
+        if twin is None:
+            at = tree.add(node)
+        else:
+            at = twin
+            tree.nodes[at].copies += 1
+    return at
+
+
+def step_node(
+    parent: int,
+    reply: Reply,
+    steps: Segmenter,
+    *,
+    text: str | None = None,
+    author: str = "policy",
+) -> Node:
+    """The node that a reply adds below `parent`: terminal, pruned or to be continued."""
+    text = reply.text if text is None else text
+    answered = extract(text) is not None
+    node = Node(
+        parent,
+        text,
+        author=author,
+        terminal=answered or reply.finished == "eos",
+        tokens=reply.tokens,
+        logprob=reply.logprob,
+    )
+    if reply.finished == "length" and not answered:
+        prune(node, CUT_OFF)
+    elif not text.strip():
+        prune(node, "empty step")
+    elif not node.terminal:
+        node.text += steps.glue
+    return node
+
+
+def settle(tree: Tree, ends: Sequence[int]) -> Moves[None]:
+    """Judge the terminal nodes among `ends`: reward 1.0 or 0.0; pruned if there is no telling."""
+    finished = [i for i in ends if tree.nodes[i].terminal and tree.nodes[i].reward is None]
+    answers = [extract(tree.text(i)) for i in finished]
+    found = yield from verdicts(tree.problem.answer, answers)
+    for index, answer, verdict in zip(finished, answers, found, strict=True):
+        node = tree.nodes[index]
+        if answer is None:
+            prune(node, "no final answer")
+        elif verdict.right is None:
+            prune(node, UNDECIDED)
+        else:
+            node.reward = float(verdict.right)
+
+
+def verdicts(gold: str, answers: Sequence[str | None]) -> Moves[list[Verdict]]:
+    """The verdict on each answer; none, or an empty one, is wrong.
+
+    What the exact comparison cannot settle is put to the role `judge`.
+    """
+    known = {a: compare(gold, a) if a else Verdict(False, "no final answer") for a in answers}
+    open_answers = sorted(a for a, verdict in known.items() if a and verdict.right is None)
+    if open_answers:
+        asks = [Ask(Prompt("", gold, answer), role="judge") for answer in open_answers]
+        replies = yield asks
+        for answer, (reply,) in zip(open_answers, replies, strict=True):
+            right = None if reply.value is None else bool(reply.value)
+            known[answer] = Verdict(right, reply.text)
+    return [known[answer] for answer in answers]
+
+
+def _completion_node(state: int, reply: Reply) -> Node:
+    node = Node(state, reply.text, tokens=reply.tokens, logprob=reply.logprob)
+    node.terminal = reply.finished != "length"
+    if not node.terminal:
+        node.pruned, node.note = True, CUT_OFF
+    return node
+
+
+def _alike(node: Node, other: Node) -> bool:
+    return (node.text, node.author, node.terminal) == (other.text, other.author, other.terminal)
