@@ -31,8 +31,8 @@ from whorl.evaluate import wilson
 from whorl.learn.prm import auc
 from whorl.models import POLICY, PRM
 from whorl.models.slips import claims
-from whorl.rollout import Sampling, sample
-from whorl.search import SPINE, expand
+from whorl.rollout import Sampling, roll_out, sample
+from whorl.search import expand, score
 from whorl.tree import ROOT, Node, Tree
 
 CANDIDATES = 5
@@ -115,7 +115,7 @@ def _place(story: Story, depth: int, clean: bool, rollouts: int) -> Moves[Place 
             return None
     at = ROOT
     for text in before:
-        at = tree.add(Node(at, f"{text}\n\n", author=SPINE))
+        at = tree.add(Node(at, f"{text}\n\n", author="spine"))
     steps = yield from expand(tree, at, SAMPLING, CANDIDATES)
     steps = [i for i in steps if not tree.nodes[i].pruned]
     worth: list[float | None] = []

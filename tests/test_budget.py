@@ -299,9 +299,9 @@ def test_unjudged_ends_of_a_tree_that_was_cut_short_are_undecided() -> None:
         moves = within(process.grow(problem), Limits(requests=requests), Prices())
         (found,) = drive([("k", moves)], dict.fromkeys(ROLES, Function(symbolic)))
         assert found.error is None and found.result is not None
-        seen |= {node.note for node in found.result.nodes if node.pruned}
+        seen |= {node.mark for node in found.result.nodes if node.pruned}
         process.harvest(found.result)
-    assert "undecided answer" in seen
+    assert "undecided" in seen
 
 
 # The budget of a run.

@@ -13,13 +13,13 @@ from whorl.ask import Ask, Reply
 from whorl.credit import (
     Completion,
     completions,
-    drawn,
     group_advantage,
-    paired,
+    preference_pairs,
     reinforced,
     relative_correctness,
     root_completions,
-    standing,
+    shuffled,
+    usability,
 )
 from whorl.errors import UserError
 from whorl.problem import Problem
@@ -153,10 +153,10 @@ def test_an_undecided_answer_is_neither_right_nor_wrong() -> None:
 def test_a_cut_off_without_text_counts_but_teaches_nothing() -> None:
     tree = grown([Reply("", "length"), Reply(RIGHT)])
     group = completions(tree, ROOT)
-    assert standing(group) == "usable"
+    assert usability(group) == "usable"
     (only,) = reinforced(tree, ROOT, group)
     assert (only.text, only.weight) == (RIGHT, 1.0)
-    assert list(paired(tree, ROOT, group, most=1, rng=Random(0))) == []
+    assert list(preference_pairs(tree, ROOT, group, most=1, rng=Random(0))) == []
 
 
 def test_solutions_of_other_recipes_that_share_steps_are_read_whole() -> None:
@@ -202,14 +202,14 @@ def test_trees_without_whole_solutions_are_refused() -> None:
 )
 def test_standing(right: int, wrong: int, window: tuple[float, float], found: str) -> None:
     group = [Completion(1, "r", 1.0, True, right), Completion(2, "w", 0.0, True, wrong)]
-    assert standing([one for one in group if one.copies], window) == found
+    assert usability([one for one in group if one.copies], window) == found
 
 
 def test_a_draw_favours_what_was_sampled_more_often() -> None:
     group = [Completion(1, "a", 1.0, True, 9), Completion(2, "b", 1.0, True, 1)]
-    firsts = [drawn(group, 1.0, Random(seed))[0].text for seed in range(200)]
+    firsts = [shuffled(group, 1.0, Random(seed))[0].text for seed in range(200)]
     assert 160 < firsts.count("a") < 200
-    assert drawn(group, 0.0, Random(0)) == []
+    assert shuffled(group, 0.0, Random(0)) == []
 
 
 @given(
@@ -224,10 +224,10 @@ def test_lessons_of_any_group(texts: list[str], most: int, seed: int) -> None:
     examples = list(reinforced(tree, ROOT, group))
     assert sum(example.weight for example in examples) == pytest.approx(0, abs=1e-9)
     assert all((e.weight > 0) == e.text.endswith(RIGHT) for e in examples)
-    pairs = list(paired(tree, ROOT, group, most=most, rng=Random(seed)))
+    pairs = list(preference_pairs(tree, ROOT, group, most=most, rng=Random(seed)))
     distinct = [sum(one.reward == reward for one in group) for reward in (1.0, 0.0)]
     assert len(pairs) == min(most, *distinct)
-    assert bool(examples) == bool(pairs) == (standing(group) == "usable")
+    assert bool(examples) == bool(pairs) == (usability(group) == "usable")
     assert all(p.chosen.endswith(RIGHT) and p.rejected.endswith(WRONG) for p in pairs)
     for side in ([p.chosen for p in pairs], [p.rejected for p in pairs]):
         assert len(set(side)) == len(side)

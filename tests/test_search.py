@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whorl.ask import Ask, Failure, Moves, Replies, Reply
-from whorl.credit import backup
+from whorl.credit import backup, ended
 from whorl.drive import drive
 from whorl.engines import toy
 from whorl.engines.function import Function
@@ -136,7 +136,7 @@ def test_expand_merges_equal_samples_and_judges_the_ends() -> None:
     assert (step.copies, step.text, step.terminal) == (2, "3+4=7\n\n", False)
     assert (right.terminal, right.reward) == (True, 1.0)
     assert (wrong.terminal, wrong.reward) == (True, 0.0)
-    assert (silent.pruned, silent.note) == (True, "no final answer")
+    assert (silent.pruned, silent.mark) == (True, "no answer")
 
 
 def test_expand_asks_once_with_the_path_as_prefix() -> None:
@@ -149,15 +149,15 @@ def test_expand_asks_once_with_the_path_as_prefix() -> None:
 @pytest.mark.parametrize(
     ("reply", "reason"),
     [
-        (Reply("a long st", "length", 9), "cut off at the token limit"),
-        (Reply("  ", "stop", 1), "empty step"),
-        (Reply("3+4=7", "stop", 1), "not finished after 1 steps"),
+        (Reply("a long st", "length", 9), "cut off"),
+        (Reply("  ", "stop", 1), "empty"),
+        (Reply("3+4=7", "stop", 1), "too deep"),
     ],
 )
 def test_what_leads_nowhere_is_pruned_with_a_reason(reply: Reply, reason: str) -> None:
     tree = Tree(PROBLEM)
     answered(expand(tree, ROOT, SAMPLING, 1, fault=too_deep(1)), [(reply,)])
-    assert tree.nodes[1].pruned and tree.nodes[1].note == reason
+    assert tree.nodes[1].pruned and tree.nodes[1].mark == reason
 
 
 def test_an_answer_counts_even_where_the_reply_was_cut_off() -> None:
@@ -165,7 +165,8 @@ def test_an_answer_counts_even_where_the_reply_was_cut_off() -> None:
     answered(
         expand(tree, ROOT, SAMPLING, 1, fault=too_deep(1)), [(Reply("\\boxed{12}", "length"),)]
     )
-    assert tree.nodes[1].reward == 1.0
+    assert tree.nodes[1].reward == 1.0 and tree.nodes[1].terminal
+    assert tree.nodes[1].mark == "cut off" and not ended(tree.nodes[1])
 
 
 def test_backup_counts_along_the_path_only() -> None:
@@ -287,7 +288,7 @@ def test_an_undecided_answer_is_neither_right_nor_wrong() -> None:
     moves = expand(tree, ROOT, SAMPLING, 1, fault=too_deep(3))
     answered(moves, [(Reply("\\boxed{1+x}"),)], [(Reply(value=None),)])
     assert tree.nodes[1].pruned and tree.nodes[1].reward is None
-    assert tree.nodes[1].note == "undecided answer"
+    assert tree.nodes[1].mark == "undecided"
 
 
 def test_searches_together_ask_in_one_batch_and_keep_their_order() -> None:
@@ -351,10 +352,7 @@ def test_rolling_out_ends_at_a_step_that_ends_the_solution() -> None:
     open_step = tree.add(Node(ROOT, "3+4=7\n\n"))
     final = tree.add(Node(ROOT, "\\boxed{12}", terminal=True, reward=1.0))
     engines = {"policy": Function(lambda ask: (Reply("7+5=12 \\boxed{12}", "eos"),) * ask.n)}
-    searches = [
-        ("a", roll_out(tree, open_step, 3, SAMPLING)),
-        ("b", roll_out(tree, final, 3, SAMPLING)),
-    ]
+    searches = [(str(at), roll_out(tree, at, 3, SAMPLING)) for at in (open_step, final)]
     ends = {done.key: done.result for done in drive(searches, engines)}
     assert ends[str(final)] == [final]
     (end,) = set(ends[str(open_step)] or [])

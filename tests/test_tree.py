@@ -1,13 +1,17 @@
 """The tree and its one line of JSON."""
 
 import json
+from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from whorl.problem import Problem
-from whorl.tree import NO_PARENT, ROOT, Node, Tree
+from whorl.tree import NO_PARENT, ROOT, Mark, Node, Tree
+
+HERE = Path(__file__).parent
 
 texts = st.text(st.characters(exclude_categories=[]), max_size=12)  # lone surrogates, NUL and all
 numbers = st.floats(allow_nan=False)
@@ -28,6 +32,7 @@ def trees(draw: st.DrawFn) -> Tree:
                 draw(texts),
                 author=draw(st.sampled_from(["policy", "reviser", ""])),
                 note=draw(texts),
+                mark=draw(st.sampled_from(get_args(Mark))),
                 terminal=draw(st.booleans()),
                 pruned=draw(st.booleans()),
                 reward=draw(st.none() | numbers),
@@ -119,3 +124,38 @@ def test_what_is_not_a_tree_is_a_value_error(line: str) -> None:
 def test_a_well_formed_line_is_read() -> None:
     tree = Tree.from_json(GOOD + '"nodes":[{"parent":-1},{"parent":0},{"parent":1}]}')
     assert tree.path(2) == [1, 2]
+
+
+def test_trees_of_whorl_before_it_had_marks_are_read() -> None:
+    golden = HERE / "recipes"
+    now = [
+        line
+        for name in ("sigma", "process", "marge", "sphere")
+        for line in (golden / f"golden_{name}.jsonl").read_text().splitlines()
+    ]
+    before = (HERE / "trees_without_marks.jsonl").read_text().splitlines()
+    assert "a search starts here" in "".join(before)
+    for line, same in zip(before, now, strict=True):
+        tree = Tree.from_json(line)
+        assert json.loads(tree.to_json()) == json.loads(same)
+
+
+@pytest.mark.parametrize(("field", "word"), [("author", "a stranger"), ("mark", "so so")])
+def test_words_that_trees_do_not_know_are_refused(field: str, word: str) -> None:
+    tree = Tree(Problem("p", "q", "1"))
+    tree.add(Node(ROOT, "x"))
+    setattr(tree.nodes[1], field, word)
+    with pytest.raises(ValueError, match=f"node 1 has .*{word}"):
+        Tree.from_json(tree.to_json())
+
+
+def test_an_old_note_that_a_reviser_was_cut_off_is_one_mark() -> None:
+    tree = Tree(Problem("p", "q", "1"))
+    note = "revised: cut off at the token limit"
+    tree.add(Node(ROOT, "x", author="reviser", pruned=True, note=note))
+    tree.add(Node(ROOT, "y", note="a search starts here, says the critic"))
+    read = Tree.from_json(tree.to_json())
+    assert [(n.mark, n.note) for n in read.nodes[1:]] == [
+        ("cut off", ""),
+        ("", "a search starts here, says the critic"),
+    ]

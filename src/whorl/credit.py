@@ -15,17 +15,16 @@ from whorl import prompts
 from whorl.ask import Prompt
 from whorl.errors import UserError
 from whorl.example import Pair, Weighted
-from whorl.tree import NO_PARENT, ROOT, Node, Tree
+from whorl.tree import NO_PARENT, ROOT, Mark, Node, Tree
 
 DeadEnds: TypeAlias = Literal["leaf", "propagate"]
 """What a dead end tells its ancestors: `leaf`, nothing (rStar-Math); `propagate`, that it is wrong
 (AlphaMath)."""
 
-UNDECIDED = "undecided answer"
-CUT_OFF = "cut off at the token limit"
-_UNTOLD = (UNDECIDED, "every continuation is a dead end", "neither best nor worst")
+_UNTOLD: tuple[Mark, ...] = ("undecided", "dead end", "not kept")
+_SEARCHED: tuple[Mark, ...] = ("dead end", "too deep", "not kept")
 
-Standing: TypeAlias = Literal[
+Usability: TypeAlias = Literal[
     "usable", "all right", "all wrong", "outside the window", "nothing decided"
 ]
 """Whether a state's completions can be learned from, and if not, why."""
@@ -41,14 +40,14 @@ def outcome(node: Node, dead_ends: DeadEnds = "propagate") -> float | None:
     """
     if not node.pruned:
         return node.reward
-    return None if dead_ends == "leaf" or node.note in _UNTOLD else 0.0
+    return None if dead_ends == "leaf" or node.mark in _UNTOLD else 0.0
 
 
-def prune(node: Node, reason: str) -> None:
-    """Close a step to search; the reason is its note."""
+def prune(node: Node, reason: Mark) -> None:
+    """Close a step to search."""
     node.pruned = True
     node.terminal = False
-    node.note = reason
+    node.mark = reason
 
 
 def backup(tree: Tree, leaf: int, value: float) -> None:
@@ -110,6 +109,12 @@ def whole_step(node: Node, glue: str) -> bool:
     return not node.pruned or node.terminal or node.text.endswith(glue)
 
 
+def ended(node: Node) -> bool:
+    """Whether the step ends the solution of its writer's own accord, so that training may teach to
+    end there; not if it was cut off after it had stated an answer."""
+    return node.terminal and node.mark != "cut off"
+
+
 def require_visits(tree: Tree, who: str) -> None:
     """Raises `UserError` if `tree` holds solutions and no simulation was counted in it."""
     if not tree.nodes[ROOT].visits and any(tree.leaves()) and not tree.cut_short:
@@ -143,7 +148,7 @@ def completions(tree: Tree, state: int) -> list[Completion]:
     found = []
     for node in _ends(tree, state):
         last = tree.nodes[node]
-        if not last.terminal and not last.pruned:
+        if not last.terminal and (not last.pruned or last.mark in _SEARCHED):
             raise UserError(
                 f"the tree of {tree.problem.id} was searched step by step; what is needed here is "
                 "whole solutions, as grpo, dpo, rft and marge sample them"
@@ -151,7 +156,7 @@ def completions(tree: Tree, state: int) -> list[Completion]:
         reward = outcome(last)
         if reward is not None:
             text = tree.text(node)[len(tree.text(state)) :]
-            found.append(Completion(node, text, reward, last.note != CUT_OFF, last.copies))
+            found.append(Completion(node, text, reward, last.mark != "cut off", last.copies))
     return found
 
 
@@ -173,7 +178,7 @@ def rewards(group: Sequence[Completion]) -> list[float]:
     return [completion.reward for completion in group for _ in range(completion.copies)]
 
 
-def standing(group: Sequence[Completion], window: tuple[float, float] = (0.0, 1.0)) -> Standing:
+def usability(group: Sequence[Completion], window: tuple[float, float] = (0.0, 1.0)) -> Usability:
     """Usable if there are right and wrong ones, and their share lies strictly inside `window`."""
     if not group:
         return "nothing decided"
@@ -210,19 +215,19 @@ def reinforced(tree: Tree, state: int, group: Sequence[Completion]) -> Iterator[
             yield Weighted(prompt, one.text, weight, one.ended, tree.origin(one.node))
 
 
-def paired(
+def preference_pairs(
     tree: Tree, state: int, group: Sequence[Completion], *, most: int, rng: Random
 ) -> Iterator[Pair]:
     """At most `most` pairs of a random right and a random wrong completion, each used once."""
     prompt = state_prompt(tree, state)
     texts = [one for one in group if one.text or one.ended]
-    right, wrong = drawn(texts, 1.0, rng), drawn(texts, 0.0, rng)
+    right, wrong = shuffled(texts, 1.0, rng), shuffled(texts, 0.0, rng)
     for chosen, rejected in zip(right[:most], wrong[:most], strict=False):
         origin = tree.origin(chosen.node, rejected.node)
         yield Pair(prompt, chosen.text, rejected.text, chosen.ended, rejected.ended, origin)
 
 
-def drawn(group: Sequence[Completion], reward: float, rng: Random) -> list[Completion]:
+def shuffled(group: Sequence[Completion], reward: float, rng: Random) -> list[Completion]:
     """The completions with that reward in random order, each sample as likely to come first."""
     samples = [one for one in group if one.reward == reward for _ in range(one.copies)]
     rng.shuffle(samples)

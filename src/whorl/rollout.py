@@ -4,17 +4,14 @@ The outcome of a finished solution is 1.0 (right) or 0.0 (wrong).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from whorl import prompts
 from whorl.answer import Verdict, compare, extract
 from whorl.ask import Ask, Moves, Prompt, Reply, Role
-from whorl.credit import CUT_OFF, UNDECIDED, backup_all, prune, state_prompt
+from whorl.credit import backup_all, prune, state_prompt
 from whorl.steps import BlankLine, Segmenter
-from whorl.tree import ROOT, Node, Tree
-
-ROLLOUT = "rollout"
-"""Author of steps that a simulation was only played out with; selection passes them by."""
+from whorl.tree import ROOT, Author, Node, Tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +67,7 @@ class Voice:
 
     prompt: Prompt
     role: Role = "policy"
-    author: str = "policy"
+    author: Author = "policy"
 
     @classmethod
     def of_policy(cls, tree: Tree) -> "Voice":
@@ -88,19 +85,19 @@ def sample(
     n: int,
     sampling: Sampling,
     *,
-    role: Role = "policy",
     at: int = ROOT,
-    author: str | None = None,
+    voice: Voice | None = None,
 ) -> Moves[list[int]]:
     """Sample `n` solutions to their end from node `at` and judge them; returns the `n` last nodes.
 
-    Solutions that begin with the same steps share those nodes. Nothing is backed up. The nodes'
-    author is `role` unless `author` says otherwise.
+    voice: who is asked; None: the policy, after the plain question.
+
+    Solutions that begin with the same steps share those nodes. Nothing is backed up.
     """
-    (replies,) = yield [sampling.solution(state_prompt(tree, at), n, role)]
-    author = role if author is None else author
-    ends = [add_solution(tree, at, reply, sampling.steps, author=author) for reply in replies]
-    yield from settle(tree, list(dict.fromkeys(ends)))
+    voice = voice or Voice.of_policy(tree)
+    (replies,) = yield [sampling.solution(voice.after(tree, at), n, voice.role)]
+    ends = [add_solution(tree, at, reply, sampling.steps, author=voice.author) for reply in replies]
+    yield from judge_ends(tree, list(dict.fromkeys(ends)))
     return ends
 
 
@@ -122,7 +119,7 @@ def complete(tree: Tree, state: int, n: int, sampling: Sampling) -> Moves[None]:
         else:
             added[name] = tree.add(_completion_node(state, reply))
     ends = list(added.values())
-    yield from settle(tree, ends)
+    yield from judge_ends(tree, ends)
     backup_all(tree, [end for end in ends for _ in range(tree.nodes[end].copies)])
 
 
@@ -134,16 +131,17 @@ def roll_out(tree: Tree, step: int, n: int, sampling: Sampling) -> Moves[list[in
     node = tree.nodes[step]
     if node.terminal or node.pruned:
         return [step]
-    return (yield from sample(tree, n, sampling, at=step, author=ROLLOUT))
+    voice = replace(Voice.of_policy(tree), author="rollout")
+    return (yield from sample(tree, n, sampling, at=step, voice=voice))
 
 
 def add_solution(
-    tree: Tree, at: int, reply: Reply, steps: Segmenter, *, author: str, share: bool = True
+    tree: Tree, at: int, reply: Reply, steps: Segmenter, *, author: Author, share: bool = True
 ) -> int:
     """Add a reply that runs to the end of a solution, one node per step; returns the last node.
 
     With `share`, steps that exist already below `at` are walked, not added again. The last node is
-    terminal if the reply ended by itself or by giving an answer; `settle` judges it.
+    terminal if the reply ended by itself or by giving an answer; `judge_ends` judges it.
     """
     pieces = steps.split(reply.text) or [reply.text]
     for number, piece in enumerate(pieces, start=1):
@@ -168,7 +166,7 @@ def step_node(
     steps: Segmenter,
     *,
     text: str | None = None,
-    author: str = "policy",
+    author: Author = "policy",
 ) -> Node:
     """The node that a reply adds below `parent`: terminal, pruned or to be continued."""
     text = reply.text if text is None else text
@@ -181,16 +179,18 @@ def step_node(
         tokens=reply.tokens,
         logprob=reply.logprob,
     )
-    if reply.finished == "length" and not answered:
-        prune(node, CUT_OFF)
+    if reply.finished == "length" and answered:
+        node.mark = "cut off"
+    elif reply.finished == "length":
+        prune(node, "cut off")
     elif not text.strip():
-        prune(node, "empty step")
+        prune(node, "empty")
     elif not node.terminal:
         node.text += steps.glue
     return node
 
 
-def settle(tree: Tree, ends: Sequence[int]) -> Moves[None]:
+def judge_ends(tree: Tree, ends: Sequence[int]) -> Moves[None]:
     """Judge the terminal nodes among `ends`: reward 1.0 or 0.0; pruned if there is no telling."""
     finished = [i for i in ends if tree.nodes[i].terminal and tree.nodes[i].reward is None]
     answers = [extract(tree.text(i)) for i in finished]
@@ -198,9 +198,9 @@ def settle(tree: Tree, ends: Sequence[int]) -> Moves[None]:
     for index, answer, verdict in zip(finished, answers, found, strict=True):
         node = tree.nodes[index]
         if answer is None:
-            prune(node, "no final answer")
+            prune(node, "no answer")
         elif verdict.right is None:
-            prune(node, UNDECIDED)
+            prune(node, "undecided")
         else:
             node.reward = float(verdict.right)
 
@@ -225,7 +225,7 @@ def _completion_node(state: int, reply: Reply) -> Node:
     node = Node(state, reply.text, tokens=reply.tokens, logprob=reply.logprob)
     node.terminal = reply.finished != "length"
     if not node.terminal:
-        node.pruned, node.note = True, CUT_OFF
+        prune(node, "cut off")
     return node
 
 

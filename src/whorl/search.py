@@ -14,21 +14,16 @@ from typing import TypeAlias, TypeVar
 
 from whorl.ask import Ask, Moves, Replies, Reply
 from whorl.budget import OutOfBudget
-from whorl.credit import UNDECIDED, DeadEnds, backup_all, prune
+from whorl.credit import DeadEnds, backup_all, prune
 from whorl.errors import UserError
-from whorl.rollout import Sampling, Voice, settle, step_node
-from whorl.tree import ROOT, Node, Tree
+from whorl.rollout import Sampling, Voice, judge_ends, step_node
+from whorl.tree import ROOT, Mark, Node, Tree
 
 T = TypeVar("T")
 
 Virtual: TypeAlias = defaultdict[int, int]
 """Simulations under way through each node, and expansions under way at it under the key
 `-1 - node`; shared by the simulations of one wave."""
-
-SPINE = "spine"
-"""Author of a copy of a chosen step, from which the next search starts with fresh visit counts;
-`select` ignores it."""
-DEAD_END = "every continuation is a dead end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +64,7 @@ class Uct:
 Selection: TypeAlias = Callable[[Tree, int, Uct, Mapping[int, int]], int | None]
 """A rule like `select`: the child to descend to, None if there is none."""
 
-Fault: TypeAlias = Callable[[Tree, Node, Reply], str]
+Fault: TypeAlias = Callable[[Tree, Node, Reply], Mark]
 """Why no solution should go through a new step that a reply brought, before the step is in the
 tree; empty if it may."""
 
@@ -86,7 +81,7 @@ def within_budget(tree: Tree) -> Iterator[None]:
         tree.cut_short = str(end)
         for node in tree.nodes:
             if node.terminal and node.reward is None:
-                prune(node, UNDECIDED)
+                prune(node, "undecided")
 
 
 def mcts(
@@ -131,7 +126,7 @@ def simulate(
             yield from _expand_once(tree, leaf, sampling, uct, virtual)
         child = selection(tree, leaf, uct, virtual)
         if child is None:
-            prune(nodes[leaf], DEAD_END)
+            prune(nodes[leaf], "dead end")
             break
         leaf = child
         path.append(leaf)
@@ -183,7 +178,7 @@ def expand(
 
     A step that `voice` wrote here before is another copy of its node. A step that ends the solution
     is judged at once. One that leads nowhere (cut off, empty, no answer at the end, an undecided
-    answer, a fault) is pruned, with the reason in its note.
+    answer, a fault) is pruned, with the reason as its mark.
     """
     voice = voice or Voice.of_policy(tree)
     (replies,) = yield [sampling.step(voice.after(tree, at), n, voice.role)]
@@ -200,15 +195,16 @@ def expand(
             known[node.text] = tree.add(node)
         drawn[known[node.text]] = None
     new = list(drawn)
-    yield from settle(tree, new)
+    yield from judge_ends(tree, new)
     return new
 
 
 def faults(*kinds: Fault) -> Fault:
     """The first fault that any of `kinds` finds."""
 
-    def fault(tree: Tree, node: Node, reply: Reply) -> str:
-        return next((found for kind in kinds if (found := kind(tree, node, reply))), "")
+    def fault(tree: Tree, node: Node, reply: Reply) -> Mark:
+        found = (kind(tree, node, reply) for kind in kinds)
+        return next(filter(None, found), "")
 
     return fault
 
@@ -216,24 +212,24 @@ def faults(*kinds: Fault) -> Fault:
 def too_deep(depth: int, root: int = ROOT) -> Fault:
     """The fault of a step that is the `depth`-th below `root` and does not end the solution."""
 
-    def fault(tree: Tree, node: Node, reply: Reply) -> str:
+    def fault(tree: Tree, node: Node, reply: Reply) -> Mark:
         if node.terminal or tree.depth(node.parent) + 1 < depth + tree.depth(root):
             return ""
-        return f"not finished after {depth} steps"
+        return "too deep"
 
     return fault
 
 
-def repeats(tree: Tree, node: Node, reply: Reply) -> str:
+def repeats(tree: Tree, node: Node, reply: Reply) -> Mark:
     """The fault of a step that repeats an earlier one on its path, blanks and case aside."""
     earlier = {same_words(tree.nodes[i].text) for i in tree.path(node.parent)}
-    return "repeats an earlier step" if same_words(node.text) in earlier else ""
+    return "repeated" if same_words(node.text) in earlier else ""
 
 
-def other_script(tree: Tree, node: Node, reply: Reply) -> str:
+def other_script(tree: Tree, node: Node, reply: Reply) -> Mark:
     """The fault of a step that is written in a script of other languages than the question."""
     foreign = _scripts(node.text) - _scripts(tree.problem.question)
-    return "in another script" if foreign else ""
+    return "other script" if foreign else ""
 
 
 def same_words(text: str) -> str:

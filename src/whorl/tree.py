@@ -1,17 +1,80 @@
 """The record of a search: a flat list of nodes named by index, raw statistics, one line of JSON."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import MISSING, asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 from whorl.problem import Problem
 
 ROOT = 0
 NO_PARENT = -1
 
-HELPERS = frozenset(("reviser", "small", "reflector", "corrector"))
+Author: TypeAlias = Literal[
+    "", "policy", "rollout", "spine", "guide", "reviser", "small", "reflector", "corrector"
+]
+"""Who wrote a step, and as what; the root has no author.
+
+policy: the model that is searched with, a step to be chosen among its siblings.
+rollout: the policy, a step that a simulation was only played out with; selection passes it by.
+spine: the policy, a copy of a chosen step, from which the next search starts with fresh visit
+    counts; selection passes it by.
+guide: the policy in an earlier search, a step of the solution that MARGE explores.
+reviser: the model that rewrites steps after a critique.
+small: the model that makes mistakes (SPHERE).
+reflector, corrector: the policy, told that a solution is wrong; what it says of it, and the steps
+    of the new solution.
+"""
+
+HELPERS: frozenset[Author] = frozenset(("reviser", "small", "reflector", "corrector"))
 """Authors of steps that the policy did not write in answer to the question alone."""
+
+Mark: TypeAlias = Literal[
+    "",
+    "cut off",
+    "empty",
+    "no answer",
+    "undecided",
+    "dead end",
+    "too deep",
+    "repeated",
+    "other script",
+    "not kept",
+    "start",
+    "split",
+    "no contrast",
+    "unusable reflection",
+    "kept",
+    "unusable critique",
+    "ignored critique",
+    "formatting only",
+    "revised",
+]
+"""What search found out about a step, or did with it, in a word of one meaning.
+
+Why a step was pruned:
+cut off: sampling reached its token limit. A terminal step so marked had stated an answer before.
+empty: it holds no text.
+no answer: the solution ends without a final answer.
+undecided: the judge cannot tell whether the final answer is right.
+dead end: every step that could follow it is pruned.
+too deep: the most steps that a solution may have do not end it.
+repeated: it says what an earlier step said.
+other script: it is in another script than the question.
+not kept: siblings were preferred to it.
+
+What a search did:
+start: a search with statistics of its own started behind it.
+split: it was chosen by highest UCB, and another sibling has more visits.
+no contrast: it is the best and the worst of its siblings.
+unusable reflection: no new solution followed what was said of the wrong one.
+
+What became of a step that a reviser might rewrite:
+kept: the critic had nothing against it. unusable critique: the critique could not be read.
+ignored critique: the reviser repeated it. formatting only: the reviser changed its form alone.
+revised: it is the reviser's text.
+"""
 
 
 @dataclass(slots=True)
@@ -20,10 +83,9 @@ class Node:
 
     parent: index of the node this step continues; `NO_PARENT` for the root.
     text: the step this node adds, its separator included, so texts along a path join by `+`.
-    author: who wrote it, and as what: `policy`, `reviser`, `small`; `rollout` to try a step out,
-        `spine` and `guide` for steps that a search goes on from, `reflector` and `corrector` for a
-        second attempt. The root has none.
-    note: prose about the step: a critique, or why it was pruned.
+    author: who wrote it, and as what; see `Author`.
+    note: prose about the step, such as a critique. Nothing is read from it.
+    mark: what search found out about the step or did with it; see `Mark`.
     terminal: the solution ends here.
     pruned: search does not go here again.
     reward: the outcome of a terminal node: 1.0 right, 0.0 wrong; None elsewhere and if undecided.
@@ -38,8 +100,9 @@ class Node:
 
     parent: int
     text: str = ""
-    author: str = "policy"
+    author: Author = "policy"
     note: str = ""
+    mark: Mark = ""
     terminal: bool = False
     pruned: bool = False
     reward: float | None = None
@@ -64,7 +127,8 @@ class Tree:
     nodes: index 0 is the root; a parent's index is below its children's.
     tip: the terminal node the recipe chose; `ROOT` if it chose none.
     cost: sampled tokens by role, discarded branches included.
-    provenance: recipe, arm, seed and version that grew it.
+    provenance: recipe, arm, seed and version that grew it; what else a recipe has to tell its own
+        next round, such as MARGE's episode.
     cut_short: what ended the search before it was done; empty if it came to its end.
     """
 
@@ -129,7 +193,8 @@ class Tree:
 
     @classmethod
     def from_json(cls, line: str) -> "Tree":
-        """Inverse of `to_json`. Raises ValueError if `line` is not such a tree."""
+        """Inverse of `to_json`, also for lines of whorl before it had marks. Raises ValueError if
+        `line` is not such a tree."""
         try:
             record = json.loads(line)
             tree = cls(
@@ -142,6 +207,12 @@ class Tree:
             )
             if not 0 <= tree.tip < len(tree.nodes):
                 raise ValueError(f"the tip {tree.tip} is not a node")
+            _read_notes(tree)
+            for index, node in enumerate(tree.nodes):
+                if node.author not in _AUTHORS or node.mark not in _MARKS:
+                    raise ValueError(
+                        f"node {index} has author {node.author!r} and mark {node.mark!r}"
+                    )
             for index, node in enumerate(tree.nodes[1:], start=1):
                 if not 0 <= node.parent < index:
                     raise ValueError(f"node {index} has parent {node.parent}")
@@ -164,3 +235,44 @@ def _set_fields(node: Node) -> dict[str, Any]:
         if value != default:
             record[name] = value
     return record
+
+
+def _read_notes(tree: Tree) -> None:
+    """Make marks of the notes that whorl wrote before it had marks, and provenance of MARGE's."""
+    episode = re.fullmatch(r"episode (\d+): guide (\w+)", tree.nodes[ROOT].note)
+    if episode:
+        tree.nodes[ROOT].note = ""
+        tree.provenance = {**tree.provenance, "episode": episode[1], "guide": episode[2]}
+    for node in tree.nodes:
+        if node.author == "reflector" and node.pruned and not node.mark:
+            node.mark, node.note = "unusable reflection", node.note.partition(": ")[2]
+        elif node.author == "reviser" or node.pruned or node.note in _SEARCHED:
+            said = node.note.removeprefix("revised: ")
+            mark = "too deep" if _TOO_DEEP.fullmatch(said) else _NOTED.get(said)
+            if mark and not node.mark:
+                node.mark, node.note = mark, ""
+
+
+_AUTHORS = frozenset(get_args(Author))
+_MARKS = frozenset(get_args(Mark))
+_TOO_DEEP = re.compile(r"not finished (?:after \d+ steps|within the depth limit)")
+_SEARCHED: dict[str, Mark] = {
+    "a search starts here": "start",
+    "highest UCB and most visits choose differently": "split",
+    "no contrast": "no contrast",
+}
+_NOTED: dict[str, Mark] = _SEARCHED | {
+    "cut off at the token limit": "cut off",
+    "empty step": "empty",
+    "no final answer": "no answer",
+    "undecided answer": "undecided",
+    "every continuation is a dead end": "dead end",
+    "repeats an earlier step": "repeated",
+    "in another script": "other script",
+    "neither best nor worst": "not kept",
+    "kept": "kept",
+    "unusable critique": "unusable critique",
+    "ignored critique": "ignored critique",
+    "formatting only": "formatting only",
+    "revised": "revised",
+}

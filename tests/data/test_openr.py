@@ -39,7 +39,7 @@ def test_values_become_visits_and_outcomes(tmp_path: Path) -> None:
     assert (right.visits, right.total, wrong.total) == (1, 1.0, 0.0)
     assert tree.text(3) == "Two and two.\n\nIt is \\boxed{4}."
     assert right.terminal and wrong.terminal and right.reward is None
-    assert not cut.terminal and cut.pruned and cut.note == "no final answer"
+    assert not cut.terminal and cut.pruned and cut.mark == "no answer"
 
 
 @pytest.mark.parametrize(

@@ -20,14 +20,13 @@ from whorl.problem import Problem
 from whorl.recipes.grpo import Grpo
 from whorl.recipes.marge import (
     CODE,
-    GUIDE,
     AfterMarker,
     Marge,
     Words,
-    even,
-    hit,
     read_episode,
+    split_evenly,
     states_of,
+    wanted_reward,
 )
 from whorl.recipes.rft import Rft
 from whorl.rollout import Sampling
@@ -65,7 +64,7 @@ class Script:
 
 
 def guide(tree: Tree) -> str:
-    return "".join(node.text for node in tree.nodes if node.author == GUIDE)
+    return "".join(node.text for node in tree.nodes if node.author == "guide")
 
 
 def prefixes(tree: Tree) -> list[str]:
@@ -84,7 +83,7 @@ def prefixes(tree: Tree) -> list[str]:
 )
 def test_the_guide_rule(value: float, threshold: float, wanted: float) -> None:
     # papers.md sections 2.9 and 7
-    assert hit(value, threshold) == wanted
+    assert wanted_reward(value, threshold) == wanted
 
 
 def test_a_hard_problem_is_guided_by_a_right_solution_and_an_easy_one_by_a_wrong() -> None:
@@ -295,7 +294,7 @@ def test_markers_beyond_nine_keep_their_colon() -> None:
 
 def test_states_of_equal_length() -> None:
     # papers.md section 7: 12 tokens in 5 pieces
-    runs = even(range(12), 5)
+    runs = split_evenly(range(12), 5)
     assert [len(run) for run in runs] == [3, 3, 2, 2, 2]
     assert [run[0] for run in runs] == [0, 3, 6, 8, 10]  # tokens of each state
     words = "a b c d e f g h i j k \\boxed{12}"
@@ -313,7 +312,7 @@ def test_segmenters_lose_nothing(text: str, steps: Segmenter) -> None:
 
 @given(st.lists(st.integers(), max_size=40), st.integers(1, 12))
 def test_even_runs_cover_everything_and_differ_by_one(items: list[int], count: int) -> None:
-    runs = even(items, count)
+    runs = split_evenly(items, count)
     assert [item for run in runs for item in run] == items
     assert len(runs) == min(count, len(items))
     lengths = [len(run) for run in runs]

@@ -18,15 +18,16 @@ from whorl.engines.function import Function
 from whorl.errors import UserError
 from whorl.example import Likelihood, Weighted
 from whorl.problem import Problem
-from whorl.recipes.process import SPLIT, Process, compared
-from whorl.rollout import ROLLOUT, Sampling
-from whorl.search import DEAD_END, SPINE, Uct, mcts
+from whorl.recipes.process import Process, compared
+from whorl.rollout import Sampling
+from whorl.search import Uct, mcts
 from whorl.steps import BlankLine
 from whorl.tree import ROOT, Node, Tree
 
 SAMPLING = Sampling(top_p=0.95, steps=BlankLine(min_chars=0))
 PROCESS = Process(sampling=SAMPLING)
 ONE = replace(PROCESS, uct=replace(PROCESS.uct, parallel=1))
+SPLIT = "highest UCB and most visits choose differently"
 PROBLEM = Problem("p", "Add 3, 4 and 5.", "12")
 
 
@@ -92,17 +93,17 @@ def test_a_search_tries_candidates_plays_them_out_and_goes_on_behind_the_best() 
     nodes = tree.nodes
     assert [(n.parent, n.text, n.author, n.visits, n.total) for n in nodes[1:]] == [
         (0, SEVEN, "policy", 1, 1),
-        (1, behind, ROLLOUT, 1, 1),
-        (2, "\\boxed{12}", ROLLOUT, 1, 1),
+        (1, behind, "rollout", 1, 1),
+        (2, "\\boxed{12}", "rollout", 1, 1),
         (0, EIGHT, "policy", 1, 0),
-        (4, "\\boxed{13}", ROLLOUT, 1, 0),
-        (0, SEVEN, SPINE, 2, 1),
+        (4, "\\boxed{13}", "rollout", 1, 0),
+        (0, SEVEN, "spine", 2, 1),
         (6, "\\boxed{12}", "policy", 1, 1),
         (6, behind, "policy", 1, 0),
-        (8, "12", ROLLOUT, 1, 0),
+        (8, "12", "rollout", 1, 0),
     ]
     assert nodes[6].tokens == 0  # nothing was sampled for it
-    assert nodes[9].pruned and nodes[9].note == "cut off at the token limit"
+    assert nodes[9].pruned and nodes[9].mark == "cut off"
     assert tree.tip == 7
     assert [(e.prompt.prefix, e.text, e.weight, e.ended) for e in weighted(ONE, tree)] == [
         ("", SEVEN, 0.5, False),
@@ -148,7 +149,7 @@ def test_a_dead_end_counts_as_wrong_or_not_at_all(dead_ends: str, visits: list[i
     recipe = replace(recipe, uct=replace(recipe.uct, dead_ends=dead_ends))  # type: ignore[arg-type]
     tree = script.grow(recipe)
     assert [n.visits for n in tree.nodes[1:4]] == visits
-    assert [n.author for n in tree.nodes[1:]] == ["policy", ROLLOUT, "policy", SPINE, "policy"]
+    assert [n.author for n in tree.nodes[1:]] == ["policy", "rollout", "policy", "spine", "policy"]
     assert (tree.tip, tree.nodes[5].copies) == (ROOT, 2)
     assert recipe.harvest(tree).examples == ()
     assert recipe.tally(tree)["no solution"] == 1
@@ -173,12 +174,12 @@ def test_the_appended_step_is_of_the_highest_ucb() -> None:
         nodes = tree.nodes
         for at in compared(tree):
             rivals = [nodes[c] for c in nodes[at].children if nodes[c].author == "policy"]
-            spine = [nodes[c].text for c in nodes[at].children if nodes[c].author == SPINE]
+            spine = [nodes[c].text for c in nodes[at].children if nodes[c].author == "spine"]
             log = math.log(sum(rival.visits for rival in rivals))
             by_ucb = max(rivals, key=lambda r: r.mean + math.sqrt(2 * log / r.visits))
             by_visits = max(rivals, key=lambda r: (r.visits, r.mean))
             assert (spine or [nodes[tree.tip].text]) == [by_ucb.text]
-            assert (by_ucb.note == SPLIT) == (by_ucb is not by_visits)
+            assert (by_ucb.mark == "split") == (by_ucb is not by_visits)
             differ += by_ucb is not by_visits
     assert differ
 
@@ -219,14 +220,14 @@ def test_what_was_cut_off_counts_among_its_siblings_and_is_not_learned_from() ->
 def test_a_prefix_without_a_way_on_is_still_compared() -> None:
     script = Script({"": ["3+4=7"], SEVEN: [" "]}, {SEVEN: ["\\boxed{12}"]})
     tree = script.grow(sized(4, 1))
-    assert (tree.nodes[ROOT].pruned, tree.nodes[1].note) == (True, DEAD_END)
+    assert (tree.nodes[ROOT].pruned, tree.nodes[1].mark) == (True, "dead end")
     assert (tree.nodes[1].visits, tree.nodes[1].total) == (2, 1)
     assert (tree.tip, compared(tree)) == (ROOT, [ROOT])
 
 
 def test_trees_of_other_recipes_may_hold_rollouts() -> None:
     tree = family(Node(0, "a\n\n", visits=4, total=3), Node(0, "b\n\n", visits=1))
-    tree.add(Node(1, "\\boxed{12}", ROLLOUT, terminal=True, reward=1.0, visits=1, total=1))
+    tree.add(Node(1, "\\boxed{12}", "rollout", terminal=True, reward=1.0, visits=1, total=1))
     tree.add(Node(1, "c\n\n", visits=1, total=1))
     tree.add(Node(1, "d\n\n", visits=2, total=1))
     assert compared(tree) == [ROOT, 1]
@@ -257,11 +258,11 @@ def test_every_tree_keeps_its_books(uct: Uct, seed: int) -> None:
             steps = [nodes[c] for c in node.children if nodes[c].author == "policy"]
             assert sum(step.copies for step in steps) <= uct.children
             assert len({step.text for step in steps}) == len(steps)
-            assert node.author != SPINE or tree.depth(index) <= uct.depth
+            assert node.author != "spine" or tree.depth(index) <= uct.depth
         for at in compared(tree):  # every simulation counts once, for the prefix it started from
             steps = [nodes[c] for c in nodes[at].children if nodes[c].author == "policy"]
             assert sum(step.visits for step in steps) == uct.simulations
-        spine = [i for i, node in enumerate(nodes) if node.author == SPINE]
+        spine = [i for i, node in enumerate(nodes) if node.author == "spine"]
         assert all(nodes[b].parent == a for a, b in pairwise([ROOT, *spine]))
         assert tree.tip == ROOT or tree.path(tree.tip) == [*spine, tree.tip]
         assert recipe.harvest(Tree.from_json(tree.to_json())) == recipe.harvest(tree)

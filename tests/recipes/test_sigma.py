@@ -14,7 +14,7 @@ from whorl.engines import toy
 from whorl.engines.function import Function
 from whorl.problem import Problem
 from whorl.prompts import Critique, write_critique, write_critiques
-from whorl.recipes.sigma import CODE, Sigma, attempts, bare, pick, siblings
+from whorl.recipes.sigma import CODE, Sigma, attempts, pick, siblings, unformatted
 from whorl.rollout import Sampling
 from whorl.search import Uct
 from whorl.steps import BlankLine
@@ -147,7 +147,7 @@ def test_an_edit_of_the_formatting_is_counted_and_not_taken() -> None:
     ],
 )
 def test_bare_texts_tell_formatting_from_content(one: str, other: str, same: bool) -> None:
-    assert (bare(one) == bare(other)) is same
+    assert (unformatted(one) == unformatted(other)) is same
 
 
 def test_a_revision_that_loses_the_answer_is_tried_again_and_then_falls_back() -> None:

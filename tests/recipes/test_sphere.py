@@ -23,7 +23,7 @@ from whorl.recipe import Harvest
 from whorl.recipes.rft import Rft
 from whorl.recipes.sigma import Sigma
 from whorl.recipes.sphere import Sphere, solutions, step_value
-from whorl.rollout import ROLLOUT, Sampling
+from whorl.rollout import Sampling
 from whorl.search import Uct
 from whorl.steps import BlankLine
 from whorl.tree import ROOT, Node, Tree
@@ -198,7 +198,7 @@ def test_an_answer_cut_off_at_the_token_limit_is_no_end() -> None:
 
     recipe = replace(SPHERE, candidates=2, small_candidates=0)
     (tree,) = run(recipe, [PROBLEM], answer)
-    assert (tree.nodes[1].note, tree.nodes[1].pruned) == ("cut off at the token limit", True)
+    assert (tree.nodes[1].mark, tree.nodes[1].pruned) == ("cut off", True)
     assert tree.tip == 2
 
 
@@ -212,10 +212,10 @@ def test_the_worst_step_is_the_least_plausible_above_the_floor() -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("", "empty step"),
-        ("3+4=9", "repeats an earlier step"),
-        (" 3+4=9 ", "repeats an earlier step"),
-        ("所以答案是 8", "in another script"),
+        ("", "empty"),
+        ("3+4=9", "repeated"),
+        (" 3+4=9 ", "repeated"),
+        ("所以答案是 8", "other script"),
         ("I have no \\alpha or ℝ", ""),
     ],
 )
@@ -226,13 +226,13 @@ def test_implausible_candidates_are_pruned_unscored(text: str, fault: str) -> No
     (node,) = [
         node for node in tree.nodes if node.parent == 1 and node.text.strip() == text.strip()
     ]
-    assert (node.note == fault or not fault) and (node.value is None) is bool(fault)
+    assert (node.mark == fault or not fault) and (node.value is None) is bool(fault)
 
 
 def test_a_worst_step_differs_from_the_best_by_more_than_case() -> None:
     script = Script({"policy: ": ["Sum it.", "sum  it."]}, {"Sum it.": 0.9, "sum  it.": 0.1})
     tree = script.grow(replace(SPHERE, candidates=2))
-    assert tree.nodes[1].note == "no contrast" and tree.nodes[2].pruned
+    assert tree.nodes[1].mark == "no contrast" and tree.nodes[2].pruned
     # the chains have not parted: one ask goes on for both, and finds nothing
     assert script.count("policy") == 2
     assert SPHERE.harvest(tree) == Harvest((), {"no whole solution": 1})
@@ -248,7 +248,7 @@ def test_chains_end_at_the_depth_limit() -> None:
     recipe = replace(SPHERE, depth=4, candidates=3)
     (tree,) = run(recipe, [PROBLEM], answer)
     assert max(map(tree.depth, range(len(tree.nodes)))) == 4
-    assert Counter(node.note for node in tree.nodes)["not finished after 4 steps"] == 6
+    assert Counter(node.mark for node in tree.nodes)["too deep"] == 6
     assert recipe.tally(tree)["no whole solution"] == 1
 
 
@@ -408,12 +408,13 @@ def test_rollouts_take_the_place_of_the_prm() -> None:
                 assert node.value == node.reward
                 continue
             own = [i for i in tree.leaves() if step in tree.path(i)]
-            first = [i for i in own if tree.nodes[tree.path(i)[tree.depth(step)]].author == ROLLOUT]
+            below = {i: tree.nodes[tree.path(i)[tree.depth(step)]] for i in own}
+            first = [i for i in own if below[i].author == "rollout"]
             share = [tree.nodes[i].reward for i in first for _ in range(tree.nodes[i].copies)]
             assert len(share) == 4 and node.value == share.count(1.0) / 4
         for pair in pairs(recipe.harvest(tree)):
             ends = [int(i) for i in pair.origin.rpartition("/")[2].split(">")]
-            assert all(tree.nodes[end].author != ROLLOUT for end in ends)
+            assert all(tree.nodes[end].author != "rollout" for end in ends)
 
 
 @pytest.mark.parametrize("score", ["prm", "rollouts"])

@@ -22,7 +22,7 @@ from whorl.recipes.process import Process
 from whorl.recipes.sigma import Sigma
 from whorl.recipes.step_dpo import StepDpo, best, walked
 from whorl.rollout import Sampling
-from whorl.search import SPINE, Uct
+from whorl.search import Uct
 from whorl.steps import BlankLine
 from whorl.tree import ROOT, Node, Tree
 
@@ -106,7 +106,7 @@ def test_the_best_path_is_right_if_there_is_a_right_one() -> None:
 
 
 def test_a_tree_searched_again_and_again_is_walked_along_its_spine() -> None:
-    tree = planted([*TWO_LEVELS[:2], Node(0, "b\n\n", author=SPINE, visits=3, total=2)])
+    tree = planted([*TWO_LEVELS[:2], Node(0, "b\n\n", author="spine", visits=3, total=2)])
     tree.tip = tree.add(ended(3, "\\boxed{13}", 1, 0.0))
     tree.add(ended(3, "\\boxed{12}", 2, 1.0))
     assert walked(tree) == [ROOT, 3]

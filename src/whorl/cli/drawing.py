@@ -63,7 +63,7 @@ def _label(node: Node, chosen: bool) -> Text:
     label = Text("* " if chosen else "", "bold green")
     style = {1.0: "green", 0.0: "red", None: ""}[node.reward]
     label.append(_short(node.text, LONGEST), "dim" if node.pruned else style)
-    facts = [node.author] if node.author != "policy" else []
+    facts: list[str] = [node.author] if node.author != "policy" else []
     if node.visits:
         facts.append(f"{node.visits} visits, mean {node.mean:.2f}")
     if node.copies > 1:
@@ -71,7 +71,9 @@ def _label(node: Node, chosen: bool) -> Text:
     if node.terminal:
         facts.append("right" if node.reward == 1.0 else "wrong")
     if node.pruned:
-        facts.append("pruned")
+        facts.append(f"pruned: {node.mark}" if node.mark else "pruned")
+    elif node.mark:
+        facts.append(node.mark)
     return label.append(f"  [{', '.join(facts)}]", "dim") if facts else label
 
 

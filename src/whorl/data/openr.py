@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from whorl.answer import extract
+from whorl.credit import prune
 from whorl.data.problems import checked
 from whorl.data.rows import BadRow, Row, cell, read_rows
 from whorl.errors import UserError
@@ -68,7 +69,8 @@ def _tree(row: Row, glue: str, name: str) -> Tree:
         index = tree.add(node)
         if leaf:
             node.terminal = extract(tree.text(index)) is not None
-            node.pruned, node.note = not node.terminal, "" if node.terminal else "no final answer"
+            if not node.terminal:
+                prune(node, "no answer")
         waiting += [(index, child) for child in given["children"]]
     return tree
 

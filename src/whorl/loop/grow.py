@@ -188,5 +188,5 @@ def grow(
 
 def _labelled(moves: Moves[Tree], labels: Mapping[str, str]) -> Moves[Tree]:
     tree = yield from moves
-    tree.provenance = {**labels, "whorl": __version__}
+    tree.provenance = {**labels, "whorl": __version__, **tree.provenance}
     return tree

@@ -9,13 +9,8 @@ from statistics import fmean
 from typing import get_args
 
 from whorl.answer import extract, normalise
-from whorl.credit import Standing
-from whorl.rollout import ROLLOUT
-from whorl.search import SPINE
+from whorl.credit import Usability
 from whorl.tree import Tree
-
-POLICY = ("policy", "guide", ROLLOUT, SPINE)
-"""Authors of what the policy wrote after the plain question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +67,7 @@ def usable(tally: Mapping[str, int]) -> float | None:
     if prefixes := tally.get("prefixes"):
         return (tally.get("prefixes that tell", 0) + tally.get("pairs", 0)) / prefixes
     states = {
-        name: tally.get(name, 0) + tally.get(f"states {name}", 0) for name in get_args(Standing)
+        name: tally.get(name, 0) + tally.get(f"states {name}", 0) for name in get_args(Usability)
     }
     total = sum(states.values())
     return states["usable"] / total if total else None
@@ -81,7 +76,6 @@ def usable(tally: Mapping[str, int]) -> float | None:
 def _solutions(tree: Tree) -> Iterator[int]:
     """Ends of the judged solutions that were sampled here and that the policy wrote alone."""
     for end in tree.leaves():
-        nodes = [tree.nodes[index] for index in tree.path(end)]
-        sampled = nodes[-1].author in ("policy", ROLLOUT)  # a guide's end was sampled before
-        if sampled and all(node.author in POLICY for node in nodes):
+        sampled = tree.nodes[end].author in ("policy", "rollout")  # a guide's was, earlier
+        if sampled and tree.first_hand(end):
             yield end

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from random import Random
 
 from whorl.ask import Moves, Role
-from whorl.credit import first_right, paired, root_completions, standing
+from whorl.credit import first_right, preference_pairs, root_completions, usability
 from whorl.example import Objective, Preference
 from whorl.problem import Problem
 from whorl.recipe import Harvest, Start
@@ -80,12 +80,12 @@ class Dpo:
         `Rft`'s, `Grpo`'s or `Marge`'s; raises `UserError` for others.
         """
         group = root_completions(tree)
-        found = standing(group)
+        found = usability(group)
         if found != "usable":
             return Harvest((), {found: 1})
         rng = Random(tree.problem.id)
-        return Harvest(tuple(paired(tree, ROOT, group, most=self.pairs, rng=rng)), {})
+        return Harvest(tuple(preference_pairs(tree, ROOT, group, most=self.pairs, rng=rng)), {})
 
     def tally(self, tree: Tree) -> Mapping[str, int]:
         """Whether there were right and wrong solutions, and if not, what there was."""
-        return {standing(root_completions(tree)): 1}
+        return {usability(root_completions(tree)): 1}

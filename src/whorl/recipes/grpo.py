@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from whorl.ask import Moves, Role
-from whorl.credit import first_right, reinforced, root_completions, standing
+from whorl.credit import first_right, reinforced, root_completions, usability
 from whorl.example import Likelihood, Objective
 from whorl.problem import Problem
 from whorl.recipe import Harvest, Start
@@ -82,11 +82,11 @@ class Grpo:
         `Rft`'s, `Dpo`'s or `Marge`'s; raises `UserError` for others.
         """
         group = root_completions(tree)
-        found = standing(group)
+        found = usability(group)
         if found != "usable":
             return Harvest((), {found: 1})
         return Harvest(tuple(reinforced(tree, ROOT, group)), {})
 
     def tally(self, tree: Tree) -> Mapping[str, int]:
         """Whether the group was usable, and if not, why."""
-        return {standing(root_completions(tree)): 1}
+        return {usability(root_completions(tree)): 1}

@@ -40,12 +40,12 @@ from whorl.ask import Moves, Role
 from whorl.credit import (
     Completion,
     completions,
-    drawn,
     first_right,
-    paired,
+    preference_pairs,
     reinforced,
     rewards,
-    standing,
+    shuffled,
+    usability,
 )
 from whorl.errors import UserError
 from whorl.example import Example, Likelihood, Objective, Preference
@@ -56,9 +56,6 @@ from whorl.search import together, within_budget
 from whorl.tree import ROOT, Node, Tree
 
 T = TypeVar("T")
-
-GUIDE = "guide"
-"""Author of the guide's steps. They were sampled before, so nothing trains on them."""
 
 Choice = Literal["chosen", "fallback", "kept", "regrown", "none"]
 """How an episode came by its guide."""
@@ -158,14 +155,14 @@ class Marge:
         """One episode: choose a guide, complete it from each of its states.
 
         The guide is a line of nodes by `guide`; each state's completions are its children by
-        `policy`. The root's note says which episode it was and how it came by the guide. Without a
+        `policy`. The provenance says which episode it was and how it came by the guide. Without a
         guide there are no states. Raises `UserError` if `last` is no tree of MARGE's.
         """
         tree = Tree(problem)
         if last is not None and last.cut_short and not states_of(last):
             last = None  # there is nothing to go on from
         episode = 1 if last is None else read_episode(last)[0] + 1
-        tree.nodes[ROOT].note = f"episode {episode}: guide none"
+        tree.provenance = {"episode": f"{episode}", "guide": "none"}
         with within_budget(tree):
             yield from self._explore(tree, last, episode)
         tree.tip = first_right(tree)
@@ -183,14 +180,14 @@ class Marge:
         dropped: Counter[str] = Counter()
         for state in states_of(tree):
             group = completions(tree, state)
-            found = standing(group, self.window)
+            found = usability(group, self.window)
             if found != "usable":
                 dropped[f"state {found}"] += 1
             elif self.learn == "reinforce":
                 examples += reinforced(tree, state, group)
             else:
                 rng = Random(f"{tree.problem.id}/{episode}/{state}")
-                examples += paired(tree, state, group, most=1, rng=rng)
+                examples += preference_pairs(tree, state, group, most=1, rng=rng)
         return Harvest(tuple(examples), dropped)
 
     def tally(self, tree: Tree) -> Mapping[str, int]:
@@ -198,22 +195,22 @@ class Marge:
         _, choice = read_episode(tree)
         counts = Counter({f"guide {choice}": 1})
         if choice != "none":
-            end = tree.nodes[_spine(tree)[-1]]
+            end = tree.nodes[_guide_nodes(tree)[-1]]
             counts["right guide" if end.reward == 1.0 else "wrong guide"] += 1
             for state in states_of(tree):
-                counts[f"states {standing(completions(tree, state), self.window)}"] += 1
+                counts[f"states {usability(completions(tree, state), self.window)}"] += 1
         return counts
 
     def _explore(self, tree: Tree, last: Tree | None, episode: int) -> Moves[None]:
         """Choose the guide and complete it from each of its states."""
         rng = Random(f"{tree.problem.id}/{episode}")
-        first = tree.add(Node(ROOT, self.lead, author=GUIDE)) if self.lead else ROOT
+        first = tree.add(Node(ROOT, self.lead, author="guide")) if self.lead else ROOT
         if last is None:
             yield from complete(tree, first, self.pool, self.sampling)
             guide, choice = self._first_guide(tree, first, rng)
         else:
             guide, choice = self._next_guide(last, rng)
-        tree.nodes[ROOT].note = f"episode {episode}: guide {choice}"
+        tree.provenance["guide"] = choice
         if guide is not None:
             states = self._follow(tree, first, guide)
             new = states[1:] if last is None else states
@@ -226,7 +223,7 @@ class Marge:
             return _Guide.ending(tree, state, state, one), "chosen"
         if not pool or self.start == "drop":
             return None, "none"
-        (one, *_) = drawn(pool, pool[0].reward, rng)  # all of them are of the other kind
+        (one, *_) = shuffled(pool, pool[0].reward, rng)  # all of them are of the other kind
         return _Guide.ending(tree, state, state, one), "fallback"
 
     def _next_guide(self, last: Tree, rng: Random) -> tuple["_Guide | None", Choice]:
@@ -236,7 +233,7 @@ class Marge:
         if self.rule == "advantage":
             worst = _steepest(last, states)
             if worst is not None:
-                (one, *_) = drawn(completions(last, worst), 1.0, rng)
+                (one, *_) = shuffled(completions(last, worst), 1.0, rng)
                 return _Guide.ending(last, first, worst, one), "regrown"
         elif self.rule != "fixed":
             newest = self._choose(completions(last, first), self.thresholds[1], rng)
@@ -250,23 +247,23 @@ class Marge:
         """A random solution of the wanted kind; None if the pool has none."""
         if not pool:
             return None
-        wanted = 1.0 if self.rule == "random" else hit(fmean(rewards(pool)), threshold)
-        return next(iter(drawn(pool, wanted, rng)), None)
+        wanted = 1.0 if self.rule == "random" else wanted_reward(fmean(rewards(pool)), threshold)
+        return next(iter(shuffled(pool, wanted, rng)), None)
 
     def _follow(self, tree: Tree, first: int, guide: "_Guide") -> list[int]:
         """Add the guide below its first state, a node per step; returns its states."""
-        runs = even(self.sampling.steps.split(guide.text), self.states)
+        runs = split_evenly(self.sampling.steps.split(guide.text), self.states)
         states, before = [first], 0
         for text in ["".join(run) for run in runs] or [guide.text]:
             after = before + len(text)
-            node = Node(states[-1], text, author=GUIDE)
+            node = Node(states[-1], text, author="guide")
             node.tokens = guide.share(after) - guide.share(before)
             states.append(tree.add(node))
             before = after
         last = tree.nodes[states.pop()]
         end = guide.end
         last.terminal, last.pruned = end.terminal, end.pruned
-        last.reward, last.note = end.reward, end.note
+        last.reward, last.mark = end.reward, end.mark
         return states
 
 
@@ -274,12 +271,12 @@ CODE = Marge(thresholds=(0.55, 0.51), start="drop", window=(0.3, 0.7), penalty="
 """What the authors' released script does, as far as it differs from the paper's text."""
 
 
-def hit(value: float, threshold: float = 0.5) -> float:
+def wanted_reward(value: float, threshold: float = 0.5) -> float:
     """The reward of the guide that is wanted: 0.0 for an easy problem, 1.0 for a hard one."""
     return 0.0 if value > threshold else 1.0
 
 
-def even(items: Sequence[T], count: int) -> list[Sequence[T]]:
+def split_evenly(items: Sequence[T], count: int) -> list[Sequence[T]]:
     """`items` in `count` runs of nearly equal length, the longer ones first; fewer runs if there
     are fewer items."""
     count = min(count, len(items))
@@ -292,7 +289,7 @@ def states_of(tree: Tree) -> list[int]:
     """The guide's states, first to last: the nodes of the root's line that the policy completed."""
     return [
         i
-        for i in (ROOT, *_spine(tree))
+        for i in (ROOT, *_guide_nodes(tree))
         if any(tree.nodes[child].author == "policy" for child in tree.nodes[i].children)
     ]
 
@@ -300,10 +297,10 @@ def states_of(tree: Tree) -> list[int]:
 def read_episode(tree: Tree) -> tuple[int, Choice]:
     """Which episode grew the tree, from 1, and how it came by its guide. Raises `UserError` for a
     tree that MARGE did not grow."""
-    note = re.fullmatch(r"episode (\d+): guide (\w+)", tree.nodes[ROOT].note)
+    said = tree.provenance
     for choice in _CHOICES:
-        if note and note[2] == choice:
-            return int(note[1]), choice
+        if said.get("guide") == choice and said.get("episode", "").isdecimal():
+            return int(said["episode"]), choice
     raise UserError(
         f"the tree of {tree.problem.id} has no guide; marge needs trees that marge has grown"
     )
@@ -312,15 +309,15 @@ def read_episode(tree: Tree) -> tuple[int, Choice]:
 _CHOICES: tuple[Choice, ...] = ("chosen", "fallback", "kept", "regrown", "none")
 
 
-def _spine(tree: Tree) -> list[int]:
-    return [i for i, node in enumerate(tree.nodes) if node.author == GUIDE]
+def _guide_nodes(tree: Tree) -> list[int]:
+    return [i for i, node in enumerate(tree.nodes) if node.author == "guide"]
 
 
 def _steepest(tree: Tree, states: Sequence[int]) -> int | None:
     """The state after which the guide's value falls most; None if it never falls."""
     groups = {state: completions(tree, state) for state in states}
     values = [(state, fmean(rewards(group))) for state, group in groups.items() if group]
-    outcome = float(tree.nodes[_spine(tree)[-1]].reward or 0.0)
+    outcome = float(tree.nodes[_guide_nodes(tree)[-1]].reward or 0.0)
     falls = [
         (before - after, state)
         for (state, before), (_, after) in pairwise([*values, (ROOT, outcome)])
@@ -344,7 +341,7 @@ class _Guide(NamedTuple):
     @classmethod
     def of(cls, tree: Tree, first: int) -> "_Guide":
         """The guide of an episode."""
-        line = [i for i in _spine(tree) if i > first]
+        line = [i for i in _guide_nodes(tree) if i > first]
         tokens = sum(tree.nodes[i].tokens for i in line)
         return cls("".join(tree.nodes[i].text for i in line), tokens, tree.nodes[line[-1]])
 

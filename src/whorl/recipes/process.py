@@ -30,17 +30,22 @@ from typing import Literal
 
 from whorl import prompts
 from whorl.ask import Moves, Role
-from whorl.credit import backup_all, relative_correctness, require_visits, step_text, whole_step
+from whorl.credit import (
+    backup_all,
+    ended,
+    relative_correctness,
+    require_visits,
+    step_text,
+    whole_step,
+)
 from whorl.example import Likelihood, Objective, Weighted
 from whorl.problem import Problem
 from whorl.recipe import Harvest, Start
 from whorl.rollout import Sampling, roll_out
-from whorl.search import DEAD_END, SPINE, Uct, Virtual, expand, select, waves, within_budget
+from whorl.search import Uct, Virtual, expand, select, waves, within_budget
 from whorl.tree import ROOT, Node, Tree
 
 NEGATIVE_SCALE = 0.25
-START = "a search starts here"
-SPLIT = "highest UCB and most visits choose differently"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +105,13 @@ class Process:
         `uct.depth` steps are there.
 
         The chosen candidate keeps its statistics and what was sampled below it: the next search
-        starts at a copy of it, of author `SPINE`. The copy has no children yet, so it is fresh.
+        starts at a copy of it, of author `spine`. The copy has no children yet, so it is fresh.
         """
         tree = Tree(problem)
         root = ROOT
         with within_budget(tree):
             for _ in range(self.uct.depth):
-                tree.nodes[root].note = START
+                tree.nodes[root].mark = "start"
                 yield from waves(tree, root, self.uct, partial(self._simulate, tree, root))
                 chosen = self._choose(tree, root)
                 if chosen is None:
@@ -114,7 +119,7 @@ class Process:
                 if tree.nodes[chosen].terminal:
                     tree.tip = chosen
                     break
-                root = tree.add(Node(root, tree.nodes[chosen].text, author=SPINE))
+                root = tree.add(Node(root, tree.nodes[chosen].text, author="spine"))
         return tree
 
     def harvest(self, tree: Tree) -> Harvest:
@@ -138,7 +143,7 @@ class Process:
                     dropped["negative score" if score else "score of zero"] += 1
                 else:
                     origin = tree.origin(step)
-                    examples.append(Weighted(here, step_text(node), weight, node.terminal, origin))
+                    examples.append(Weighted(here, step_text(node), weight, ended(node), origin))
         return Harvest(tuple(examples), dict(dropped))
 
     def tally(self, tree: Tree) -> Mapping[str, int]:
@@ -152,7 +157,9 @@ class Process:
             "prefixes that tell": sum(
                 any(score for _, score in _scored(tree, at)) for at in prefixes
             ),
-            SPLIT: sum(node.note == SPLIT for node in tree.nodes),
+            "highest UCB and most visits choose differently": sum(
+                node.mark == "split" for node in tree.nodes
+            ),
         }
 
     def _simulate(self, tree: Tree, root: int, virtual: Virtual) -> Moves[None]:
@@ -171,7 +178,7 @@ class Process:
             path.append(child)
             virtual[child] += 1
         if child is None:
-            nodes[leaf].pruned, nodes[leaf].note = True, nodes[leaf].note or DEAD_END
+            nodes[leaf].pruned, nodes[leaf].mark = True, nodes[leaf].mark or "dead end"
         else:
             yield from self._play_out(tree, path[-1])
         for node in path:
@@ -198,7 +205,7 @@ class Process:
 
     def _choose(self, tree: Tree, root: int) -> int | None:
         """The candidate of highest UCB, to be appended; None if all are dead ends. Where the most
-        visited one is another its note says so."""
+        visited one is another its mark says so."""
         nodes = tree.nodes
         chosen = select(tree, root, self.uct, {})
         if chosen is None:
@@ -208,7 +215,7 @@ class Process:
             key=lambda c: (nodes[c].visits, nodes[c].mean),
         )
         if chosen != most_visited:
-            nodes[chosen].note = SPLIT
+            nodes[chosen].mark = "split"
         return chosen
 
     def _weight(self, score: float) -> float:
@@ -222,7 +229,7 @@ class Process:
 def compared(tree: Tree) -> list[int]:
     """Nodes whose children a search compared: where searches started, if the tree was grown here;
     in other trees, all that simulations passed."""
-    starts = [i for i, node in enumerate(tree.nodes) if node.note == START]
+    starts = [i for i, node in enumerate(tree.nodes) if node.mark == "start"]
     return [at for at in starts or range(len(tree.nodes)) if _candidates(tree, at)]
 
 

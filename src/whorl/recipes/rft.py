@@ -13,11 +13,11 @@ from typing import Literal
 
 from whorl import prompts
 from whorl.ask import Moves, Role
-from whorl.credit import backup_all, first_right
+from whorl.credit import backup_all, ended, first_right
 from whorl.example import Likelihood, Objective, Weighted
 from whorl.problem import Problem
 from whorl.recipe import Harvest, Start
-from whorl.rollout import Sampling, sample
+from whorl.rollout import Sampling, Voice, sample
 from whorl.tree import Tree
 
 
@@ -66,7 +66,8 @@ class Rft:
     def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
         """Sample `samples` solutions; those that begin alike share nodes."""
         tree = Tree(problem)
-        ends = yield from sample(tree, self.samples, self.sampling, role=self.role)
+        voice = Voice(prompts.solve(problem.question), self.role, self.role)
+        ends = yield from sample(tree, self.samples, self.sampling, voice=voice)
         backup_all(tree, ends, dead_ends="leaf")
         tree.tip = first_right(tree)
         return tree
@@ -81,7 +82,10 @@ class Rft:
         prompt = prompts.solve(tree.problem.question)
         kept = {tree.text(leaf).rstrip(): leaf for leaf in reversed(right)}
         chosen = list(reversed(kept.items()))[: self.keep]
-        examples = tuple(Weighted(prompt, text, origin=tree.origin(i)) for text, i in chosen)
+        examples = tuple(
+            Weighted(prompt, text, ended=ended(tree.nodes[i]), origin=tree.origin(i))
+            for text, i in chosen
+        )
         dropped = {"more than `keep` right ones": len(kept) - len(chosen)}
         dropped["no right solution"] = 0 if right else 1
         return Harvest(examples, {reason: count for reason, count in dropped.items() if count})

@@ -28,21 +28,17 @@ from typing import Literal
 from whorl import prompts
 from whorl.answer import extract
 from whorl.ask import Ask, Moves, Prompt, Reply, Role
-from whorl.credit import best_path
+from whorl.credit import best_path, ended
 from whorl.example import Likelihood, Objective, Weighted
 from whorl.problem import Problem
 from whorl.prompts import Candidate
 from whorl.recipe import Harvest, Start
-from whorl.rollout import Sampling, add_solution, sample, settle, step_node
+from whorl.rollout import Sampling, add_solution, judge_ends, sample, step_node
 from whorl.search import Uct, mcts, within_budget
-from whorl.tree import ROOT, Tree
+from whorl.tree import ROOT, Mark, Tree
 
-KEPT = "kept"
-UNUSABLE = "unusable critique"
-IGNORED = "ignored critique"
-FORMATTING = "formatting only"
-REVISED = "revised"
-ASKED = (IGNORED, FORMATTING, REVISED)
+ASKED: tuple[Mark, ...] = ("ignored critique", "formatting only", "revised", "cut off")
+"""Marks of steps that the reviser was asked to rewrite; only its own text can be cut off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +129,8 @@ class Sigma:
             reason = "wrong after revision" if self.take == "refined" else "best path is wrong"
             return Harvest((), {reason: 1})
         prompt = prompts.solve(tree.problem.question)
-        return Harvest((Weighted(prompt, tree.text(tip).rstrip(), origin=tree.origin(tip)),), {})
+        text, whole = tree.text(tip).rstrip(), ended(tree.nodes[tip])
+        return Harvest((Weighted(prompt, text, ended=whole, origin=tree.origin(tip)),), {})
 
     def tally(self, tree: Tree) -> Mapping[str, int]:
         """Outcomes before and after, and how often each guard fired."""
@@ -149,7 +146,9 @@ class Sigma:
         for end in tries:
             steps = [tree.nodes[i] for i in tree.path(end)]
             counts.update(
-                s.note.partition(":")[0] for s in steps if s.author == "reviser" and s.note
+                "revised" if s.mark == "cut off" else s.mark
+                for s in steps
+                if s.author == "reviser" and s.mark
             )
             counts["completed by the policy"] += steps[-1].author == "policy"
         return counts
@@ -186,7 +185,7 @@ def siblings(tree: Tree, step: int, most: int) -> list[int]:
     return others[:most]
 
 
-def bare(text: str) -> str:
+def unformatted(text: str) -> str:
     """`text` without what only formats it: equal bare texts say the same."""
     text = re.sub(r"(\d)\.0+\b", r"\1", text.casefold())
     text = re.sub(r"\\(?:boxed|text|mathrm)\{([^{}]*)\}", r"\1", text)
@@ -212,10 +211,10 @@ class _Refinement:
                 end = yield from self._sweep(critiques, missed, temperature)
             else:
                 end = yield from self._rewrite(critiques, missed, temperature)
-            yield from settle(tree, [end])
+            yield from judge_ends(tree, [end])
             if tree.nodes[end].reward == 1.0 or not recipe.check:
                 return end if tree.nodes[end].terminal else ROOT
-            if not any(tree.nodes[i].note.startswith(ASKED) for i in tree.path(end)):
+            if not any(tree.nodes[i].mark in ASKED for i in tree.path(end)):
                 break  # the reviser was never asked, so another try would be the same
             missed, temperature = extract(tree.text(end)), recipe.retry_temperature
         return unrevised(tree)
@@ -255,13 +254,13 @@ class _Refinement:
     def _revise(
         self, at: int, step: int, prefix: str, written: str, again: tuple[str | None, float]
     ) -> Moves[int]:
-        """Add the step as revised below `at`. What became of it is the new node's note."""
+        """Add the step as revised below `at`. What became of it is the new node's mark."""
         recipe, tree = self.recipe, self.tree
         original = tree.nodes[step].text
         critique = prompts.read_critique(written)
         missed, temperature = again
         reply = Reply(original.rstrip(), "eos" if tree.nodes[step].terminal else "stop")
-        note = UNUSABLE if critique.empty else KEPT
+        became: Mark = "unusable critique" if critique.empty else "kept"
         if not critique.empty and critique.verdict != "keep":
             prompt = prompts.revise_step(
                 tree.problem.question, prefix, original, written, gold=self._gold, missed=missed
@@ -270,14 +269,14 @@ class _Refinement:
             (revised,) = yield from _ask(
                 "reviser", prompt, recipe.reviser_tokens, stop=stop, temperature=temperature
             )
-            note = _became(original, revised.text)
-            if note == REVISED:
+            became = _became(original, revised.text)
+            if became == "revised":
                 # a reviser ends its turn after one step: only an answer ends the solution
                 if revised.finished == "eos":
                     revised = replace(revised, finished="stop")
                 reply = replace(revised, text=revised.text.strip())
         node = step_node(at, reply, recipe.sampling.steps, author="reviser")
-        node.note = f"{note}: {node.note}" if node.pruned else note
+        node.mark = node.mark or became
         return tree.add(node)
 
     def _rewrite(
@@ -303,7 +302,8 @@ class _Refinement:
         read = prompts.read_critiques(written, len(path))
         original = tree.text(self.best)
         reply = Reply(original.rstrip(), "eos")
-        note = UNUSABLE if all(critique.empty for critique in read) else KEPT
+        unusable = all(critique.empty for critique in read)
+        became: Mark = "unusable critique" if unusable else "kept"
         if any(not critique.empty and critique.verdict != "keep" for critique in read):
             prompt = prompts.revise_path(
                 tree.problem.question,
@@ -315,11 +315,11 @@ class _Refinement:
             (revised,) = yield from _ask(
                 "reviser", prompt, 4 * recipe.reviser_tokens, temperature=temperature
             )
-            note = _became(original, revised.text)
-            reply = revised if note == REVISED else reply
+            became = _became(original, revised.text)
+            reply = revised if became == "revised" else reply
         first = len(tree.nodes)
         end = add_solution(tree, ROOT, reply, recipe.sampling.steps, author="reviser", share=False)
-        tree.nodes[first].note = tree.nodes[first].note or note
+        tree.nodes[first].mark = tree.nodes[first].mark or became
         return end
 
     def _candidate(self, step: int) -> Candidate:
@@ -346,11 +346,11 @@ def _ask(
     return replies
 
 
-def _became(original: str, revised: str) -> str:
+def _became(original: str, revised: str) -> Mark:
     """What a reviser made of a text: a revision, an echo, or a change of formatting only."""
     if revised.strip() == original.strip() or not revised.strip():
-        return IGNORED
-    return FORMATTING if bare(revised) == bare(original) else REVISED
+        return "ignored critique"
+    return "formatting only" if unformatted(revised) == unformatted(original) else "revised"
 
 
 def _revised(tree: Tree, index: int) -> bool:

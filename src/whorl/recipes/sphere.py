@@ -10,7 +10,7 @@ The tree: the policy's chains hang from the root. A reflection is a child of the
 hang the steps of the new solution, by `corrector`. So the texts along any path are a solution and
 nothing else. The small model's chains hang from the root, by `small`. A candidate that was not kept
 is pruned; one that was scored keeps its score in `Node.value`. With `score="rollouts"` the
-solutions that the policy completed a step to hang below it, by `search.ROLLOUT`, without a value.
+solutions that the policy completed a step to hang below it, by `rollout`, without a value.
 
 Differences from the paper, of which only digests were at hand; no code is released
 1. The formula of the advantage is unknown. The progress v_t - v_(t-1) may stand alone or be added
@@ -43,14 +43,13 @@ from typing import Literal, TypeAlias
 
 from whorl import prompts
 from whorl.ask import Moves, Prompt, Reply, Role
-from whorl.credit import CUT_OFF, backup_all
+from whorl.credit import backup_all, ended
 from whorl.errors import UserError
 from whorl.example import Objective, Pair, Preference
 from whorl.problem import Problem
 from whorl.recipe import Harvest, Start
-from whorl.rollout import ROLLOUT, Sampling, Voice, roll_out
+from whorl.rollout import Sampling, Voice, roll_out
 from whorl.search import (
-    SPINE,
     expand,
     faults,
     other_script,
@@ -61,18 +60,14 @@ from whorl.search import (
     too_deep,
     within_budget,
 )
-from whorl.tree import ROOT, Node, Tree
+from whorl.tree import ROOT, Author, Mark, Node, Tree
 
 Side: TypeAlias = Literal["max", "min"]
 
 BOTH: tuple[Side, ...] = ("max", "min")
-REFLECTOR = "reflector"
-CORRECTOR = "corrector"
-CORRECTION = (REFLECTOR, CORRECTOR)
-POLICY = ("policy", ROLLOUT, SPINE)
-NO_CONTRAST = "no contrast"
-NOT_KEPT = "neither best nor worst"
-UNUSABLE = "unusable reflection"
+CORRECTION: tuple[Author, ...] = ("reflector", "corrector")
+POLICY: tuple[Author, ...] = ("policy", "rollout", "spine")
+SMALL: tuple[Author, ...] = ("small",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +183,7 @@ class Sphere:
         yield from self._score(tree, steps)
         best, worst = self.prune(tree, steps)
         if best == worst and "min" in sides:
-            tree.nodes[best].note = NO_CONTRAST
+            tree.nodes[best].mark = "no contrast"
         chosen: dict[Side, int] = {"max": best, "min": worst}
         ways: dict[int, list[Side]] = {}
         for side in sides:
@@ -196,7 +191,7 @@ class Sphere:
         for step in steps:
             if step not in ways:
                 tree.nodes[step].pruned = True
-                tree.nodes[step].note = NOT_KEPT
+                tree.nodes[step].mark = "not kept"
         yield from together([self._go_on(tree, step, own, propose) for step, own in ways.items()])
 
     def _score(self, tree: Tree, steps: Sequence[int]) -> Moves[None]:
@@ -226,7 +221,7 @@ class Sphere:
             at = tree.add(_reflection(reply))
             if not tree.nodes[at].pruned:
                 after = replace(prompt, prefix=tree.nodes[at].note)
-                voice = Voice(after, author=CORRECTOR)
+                voice = Voice(after, author="corrector")
                 yield from self._search(tree, at, voice, self.candidates)
             if solutions(tree, CORRECTION)[0]:
                 return
@@ -251,7 +246,7 @@ class Sphere:
         """R(s_t) = v_t + (v_t - v_(t-1)), and the score v_1 of the first step."""
         value = step_value(tree, step)
         before = tree.nodes[step].parent
-        if tree.nodes[before].author in ("", REFLECTOR):
+        if tree.nodes[before].author in ("", "reflector"):
             return value
         return value + (value - step_value(tree, before))
 
@@ -314,11 +309,11 @@ class Sphere:
         counts = Counter({"right and wrong" if right and wrong else found: 1})
         pairs = self.matched(tree)
         counts["prm inverted"] = sum(_rank(tree, bad) > _rank(tree, good) for good, bad in pairs)
-        counts["reflections"] = sum(node.author == REFLECTOR for node in tree.nodes)
+        counts["reflections"] = sum(node.author == "reflector" for node in tree.nodes)
         counts["corrected"] = int(bool(solutions(tree, CORRECTION)[0]))
-        counts["small model wrong"] = int(bool(solutions(tree, ("small",))[1]))
-        for note in (NO_CONTRAST, UNUSABLE):
-            counts[note] = sum(node.note.startswith(note) for node in tree.nodes)
+        counts["small model wrong"] = int(bool(solutions(tree, SMALL)[1]))
+        marks = Counter(node.mark for node in tree.nodes)
+        counts.update({mark: marks[mark] for mark in ("no contrast", "unusable reflection")})
         return counts
 
 
@@ -328,7 +323,7 @@ def step_value(tree: Tree, index: int) -> float:
     return node.mean if node.value is None else node.value
 
 
-def solutions(tree: Tree, authors: Collection[str]) -> tuple[list[int], list[int]]:
+def solutions(tree: Tree, authors: Collection[Author]) -> tuple[list[int], list[int]]:
     """Ends of the right and of the wrong solutions that `authors` alone wrote, best first.
 
     If any node has a PRM's value, only solutions whose last step has one count.
@@ -364,15 +359,15 @@ def _corrected(tree: Tree, wrong: int) -> tuple[list[Pair], Counter[str]]:
 
 def _slipped(tree: Tree, right: int) -> tuple[list[Pair], Counter[str]]:
     """Stage 3: the policy's solution over the small model's worst."""
-    _, slips = solutions(tree, ("small",))
+    _, slips = solutions(tree, SMALL)
     plain = prompts.solve(tree.problem.question)
     pairs = [_pair(tree, plain, right, end) for end in slips[-1:]]
     return pairs, Counter({"no wrong solution": int(not slips)})
 
 
-def _cut_off(tree: Tree, node: Node, reply: Reply) -> str:
+def _cut_off(tree: Tree, node: Node, reply: Reply) -> Mark:
     """The fault of a step that was cut off, even if it states an answer."""
-    return CUT_OFF if reply.finished == "length" else ""
+    return "cut off" if reply.finished == "length" else ""
 
 
 def _reflection(reply: Reply) -> Node:
@@ -382,8 +377,9 @@ def _reflection(reply: Reply) -> Node:
     after = f"\n\n{prompts.CORRECTED}\n\n"
     return Node(
         ROOT,
-        author=REFLECTOR,
-        note=text + after if usable else f"{UNUSABLE}: {reply.text}",
+        author="reflector",
+        note=text + after if usable else reply.text,
+        mark="" if usable else "unusable reflection",
         pruned=not usable,
         tokens=reply.tokens,
         logprob=reply.logprob,
@@ -400,7 +396,8 @@ def _pair(
         return reflection + tree.text(end).rstrip()
 
     origin = tree.origin(chosen, rejected)
-    return Pair(prompt, written(chosen), written(rejected), origin=origin)
+    ends = ended(tree.nodes[chosen]), ended(tree.nodes[rejected])
+    return Pair(prompt, written(chosen), written(rejected), *ends, origin)
 
 
 def _rank(tree: Tree, end: int) -> list[tuple[float, int]]:

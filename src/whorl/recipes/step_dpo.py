@@ -16,12 +16,12 @@ from dataclasses import dataclass, replace
 
 from whorl import prompts
 from whorl.ask import Moves, Role
-from whorl.credit import best_path, require_visits, step_text, whole_step
+from whorl.credit import best_path, ended, require_visits, step_text, whole_step
 from whorl.example import Objective, Pair, Preference
 from whorl.problem import Problem
 from whorl.recipe import Harvest, Start
 from whorl.rollout import Sampling
-from whorl.search import SPINE, Uct, mcts, within_budget
+from whorl.search import Uct, mcts, within_budget
 from whorl.tree import ROOT, Node, Tree
 
 
@@ -109,8 +109,8 @@ class StepDpo:
             prompt,
             step_text(nodes[chosen]),
             step_text(nodes[rejected]),
-            chosen_ended=nodes[chosen].terminal,
-            rejected_ended=nodes[rejected].terminal,
+            chosen_ended=ended(nodes[chosen]),
+            rejected_ended=ended(nodes[rejected]),
             origin=tree.origin(chosen, rejected),
         )
 
@@ -128,7 +128,7 @@ def walked(tree: Tree) -> list[int]:
     """Nodes along the best path, its end left out: those where searches started if the tree was
     searched again and again, else the path to the tip, or to the `best` end if no simulation
     reached the tip."""
-    starts = [i for i, node in enumerate(tree.nodes) if node.author == SPINE]
+    starts = [i for i, node in enumerate(tree.nodes) if node.author == "spine"]
     if starts:
         return [ROOT, *starts]
     end = tree.tip if tree.tip != ROOT and tree.nodes[tree.tip].visits else best(tree)

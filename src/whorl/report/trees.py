@@ -32,6 +32,7 @@ class Step:
 
     text: Excerpt
     note: Note | None
+    mark: str
     author: str
     outcome: Outcome | None
     pruned: bool
@@ -117,7 +118,12 @@ def _shown(tree: Tree, paths: Sequence[int]) -> set[int]:
 
     def rank(i: int) -> tuple[bool, bool, int, int]:
         node = tree.nodes[i]
-        return i not in first, not (node.author == "reviser" or node.note), -node.visits, i
+        return (
+            i not in first,
+            not (node.author == "reviser" or node.note or node.mark),
+            -node.visits,
+            i,
+        )
 
     shown: set[int] = set()
     for i in sorted(range(1, len(tree.nodes)), key=rank):
@@ -149,6 +155,7 @@ def _step(
     return Step(
         text=clip(node.text, TEXT),
         note=read_note(node.note, limit=NOTE),
+        mark=node.mark,
         author=node.author,
         outcome=_outcome(node.reward) if node.terminal else None,
         pruned=node.pruned,

@@ -35,7 +35,7 @@ def adopt(
     from whorl.engines.judge import Judges
     from whorl.errors import UserError
     from whorl.loop.folder import RunFolder
-    from whorl.rollout import settle
+    from whorl.rollout import judge_ends
 
     method = settings.say(settings.read_recipe({"name": recipe}))
     grown = list(read_openr(trees))
@@ -47,7 +47,7 @@ def adopt(
         with RunFolder.open(run, said, version=__version__) as folder, Forest(folder.trees) as kept:
             keys = [(tree.problem.id, "") for tree in grown]
             new = {f"{k}": tree for k, tree in enumerate(grown) if keys[k] not in kept}
-            searches = ((key, settle(tree, list(tree.leaves()))) for key, tree in new.items())
+            searches = ((key, judge_ends(tree, list(tree.leaves()))) for key, tree in new.items())
             for finished in drive(searches, {"judge": judges}):
                 if finished.error:
                     raise UserError(f"the answers cannot be judged: {finished.error}")
