@@ -85,6 +85,16 @@ def best_path(tree: Tree, ends: Iterable[int]) -> int:
     return max(ends, key=merit, default=ROOT)
 
 
+def siblings(tree: Tree, step: int) -> list[int]:
+    """The policy's other children of `step`'s parent, highest mean outcome first, unvisited ones
+    last."""
+    nodes = tree.nodes
+    others = [
+        c for c in nodes[nodes[step].parent].children if c != step and nodes[c].author == "policy"
+    ]
+    return sorted(others, key=lambda c: (nodes[c].visits == 0, -nodes[c].mean))
+
+
 def relative_correctness(q: Sequence[float], n: Sequence[int]) -> list[float]:
     """How much better siblings do than all of them together: q_i / n_i - sum q / sum n.
 

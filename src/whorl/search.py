@@ -17,6 +17,7 @@ from whorl.budget import OutOfBudget
 from whorl.credit import DeadEnds, backup_all, prune
 from whorl.errors import UserError
 from whorl.rollout import Sampling, Voice, judge_ends, step_node
+from whorl.steps import same_words
 from whorl.tree import ROOT, Mark, Node, Tree
 
 T = TypeVar("T")
@@ -230,11 +231,6 @@ def other_script(tree: Tree, node: Node, reply: Reply) -> Mark:
     """The fault of a step that is written in a script of other languages than the question."""
     foreign = _scripts(node.text) - _scripts(tree.problem.question)
     return "other script" if foreign else ""
-
-
-def same_words(text: str) -> str:
-    """A text without what blanks and case make of it: texts with equal ones say the same."""
-    return " ".join(text.split()).casefold()
 
 
 def score(tree: Tree, steps: Sequence[int]) -> Moves[None]:

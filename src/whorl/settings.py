@@ -25,7 +25,7 @@ from whorl.recipes.rft import Rft
 from whorl.recipes.sigma import Sigma
 from whorl.recipes.sphere import Sphere
 from whorl.recipes.step_dpo import StepDpo
-from whorl.steps import BlankLine, Segmenter, StepMarker
+from whorl.steps import AfterMarker, BlankLine, Segmenter, StepMarker, Words
 
 T = TypeVar("T")
 
@@ -46,8 +46,8 @@ RECIPES: Mapping[str, Mapping[str, Recipe]] = {
 STEPS: Mapping[str, Segmenter] = {
     "blank_line": BlankLine(),
     "step_marker": StepMarker(),
-    "after_marker": marge.AfterMarker(),
-    "words": marge.Words(),
+    "after_marker": AfterMarker(),
+    "words": Words(),
 }
 """Where a step ends: the values of `sampling.steps`."""
 

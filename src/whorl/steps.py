@@ -1,9 +1,12 @@
-"""Where a step ends: on a blank line, or before a "Step k:" marker."""
+"""Where a step ends: on a blank line, at a "Step k:" marker, after a word."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import pairwise
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
 
 
 class Segmenter(Protocol):
@@ -61,6 +64,38 @@ class StepMarker:
         return [piece for piece in re.split(r"(?m)^(?=Step \d+:)", text) if piece]
 
 
+@dataclass(frozen=True, slots=True)
+class AfterMarker:
+    """A step ends right after the next "Step k:", as the states of MARGE's step-based runs do. To
+    be used with a `lead` that ends in "Step 1:"."""
+
+    stop: tuple[str, ...] = ()
+    glue: str = ""
+
+    def split(self, text: str) -> list[str]:
+        return [piece for piece in re.findall(r".*?(?:Step \d+:|\Z)", text, re.DOTALL) if piece]
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A step is a word and the space before it: with `states=5`, MARGE's states of equal length."""
+
+    stop: tuple[str, ...] = ()
+    glue: str = ""
+
+    def split(self, text: str) -> list[str]:
+        return [piece for piece in re.split(r"(?<=\S)(?=\s)", text) if piece]
+
+
+def split_evenly(items: Sequence[T], count: int) -> list[Sequence[T]]:
+    """`items` in `count` runs of nearly equal length, the longer ones first; fewer runs if there
+    are fewer items."""
+    count = min(count, len(items))
+    length, longer = divmod(len(items), count) if count else (0, 0)
+    cuts = [run * length + min(run, longer) for run in range(count + 1)]
+    return [items[start:end] for start, end in pairwise(cuts)]
+
+
 def first_stop(text: str, stop: Sequence[str]) -> int | None:
     """Where the first of the stop strings begins, None if there is none."""
     return min((at for string in stop if (at := text.find(string)) >= 0), default=None)
@@ -69,3 +104,15 @@ def first_stop(text: str, stop: Sequence[str]) -> int | None:
 def paragraphs(text: str) -> list[str]:
     """The paragraphs of a text, without the space around them; none is empty."""
     return [stripped for part in text.split("\n\n") if (stripped := part.strip())]
+
+
+def same_words(text: str) -> str:
+    """A text without what blanks and case make of it: texts with equal ones say the same."""
+    return " ".join(text.split()).casefold()
+
+
+def unformatted(text: str) -> str:
+    """`text` without what only formats it: equal bare texts say the same."""
+    text = re.sub(r"(\d)\.0+\b", r"\1", text.casefold())
+    text = re.sub(r"\\(?:boxed|text|mathrm)\{([^{}]*)\}", r"\1", text)
+    return re.sub(r"\\(?:left|right|[()\[\] ,;!])|[.,:;](?!\d)|[\s$`]|\*\*", "", text)

@@ -20,17 +20,14 @@ from whorl.problem import Problem
 from whorl.recipes.grpo import Grpo
 from whorl.recipes.marge import (
     CODE,
-    AfterMarker,
     Marge,
-    Words,
     read_episode,
-    split_evenly,
     states_of,
     wanted_reward,
 )
 from whorl.recipes.rft import Rft
 from whorl.rollout import Sampling
-from whorl.steps import BlankLine, Segmenter
+from whorl.steps import AfterMarker, BlankLine, Segmenter, Words, split_evenly
 from whorl.tree import ROOT, Tree
 
 STEPS = BlankLine(min_chars=0)

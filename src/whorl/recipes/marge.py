@@ -27,14 +27,13 @@ Differences from the paper
     redrawing of pairs until the texts are short and end in a full stop.
 """
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from random import Random
 from statistics import fmean
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal
 
 from whorl.ask import Moves, Role
 from whorl.credit import (
@@ -53,35 +52,11 @@ from whorl.problem import Problem
 from whorl.recipe import Harvest, Start
 from whorl.rollout import Sampling, complete
 from whorl.search import together, within_budget
+from whorl.steps import split_evenly
 from whorl.tree import ROOT, Node, Tree
-
-T = TypeVar("T")
 
 Choice = Literal["chosen", "fallback", "kept", "regrown", "none"]
 """How an episode came by its guide."""
-
-
-@dataclass(frozen=True, slots=True)
-class AfterMarker:
-    """A step ends right after the next "Step k:", as the states of MARGE's step-based runs do. To
-    be used with a `lead` that ends in "Step 1:"."""
-
-    stop: tuple[str, ...] = ()
-    glue: str = ""
-
-    def split(self, text: str) -> list[str]:
-        return [piece for piece in re.findall(r".*?(?:Step \d+:|\Z)", text, re.DOTALL) if piece]
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """A step is a word and the space before it: with `states=5`, MARGE's states of equal length."""
-
-    stop: tuple[str, ...] = ()
-    glue: str = ""
-
-    def split(self, text: str) -> list[str]:
-        return [piece for piece in re.split(r"(?<=\S)(?=\s)", text) if piece]
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,63 +182,64 @@ class Marge:
         first = tree.add(Node(ROOT, self.lead, author="guide")) if self.lead else ROOT
         if last is None:
             yield from complete(tree, first, self.pool, self.sampling)
-            guide, choice = self._first_guide(tree, first, rng)
+            end, choice = self._first_guide(tree, first, rng)
         else:
-            guide, choice = self._next_guide(last, rng)
+            end, choice = self._next_guide(last, rng)
         tree.provenance["guide"] = choice
-        if guide is not None:
-            states = self._follow(tree, first, guide)
+        if end is not None:
+            states = self._follow(tree, first, last or tree, end)
             new = states[1:] if last is None else states
             yield from together([complete(tree, s, self.samples, self.sampling) for s in new])
 
-    def _first_guide(self, tree: Tree, state: int, rng: Random) -> tuple["_Guide | None", Choice]:
-        pool = completions(tree, state)
-        one = self._choose(pool, self.thresholds[0], rng)
-        if one is not None:
-            return _Guide.ending(tree, state, state, one), "chosen"
+    def _first_guide(self, tree: Tree, first: int, rng: Random) -> tuple[int | None, Choice]:
+        """The end of a solution of the first pool, and how it was chosen."""
+        pool = completions(tree, first)
+        chosen = self._choose(pool, self.thresholds[0], rng)
+        if chosen is not None:
+            return chosen, "chosen"
         if not pool or self.start == "drop":
             return None, "none"
-        (one, *_) = shuffled(pool, pool[0].reward, rng)  # all of them are of the other kind
-        return _Guide.ending(tree, state, state, one), "fallback"
+        return shuffled(pool, pool[0].reward, rng)[0].node, "fallback"  # all of the other kind
 
-    def _next_guide(self, last: Tree, rng: Random) -> tuple["_Guide | None", Choice]:
+    def _next_guide(self, last: Tree, rng: Random) -> tuple[int | None, Choice]:
+        """The end of a solution in the tree of the episode before, and how it was chosen."""
         if read_episode(last)[1] == "none":
             return None, "none"
         first, *_ = states = states_of(last)
         if self.rule == "advantage":
             worst = _steepest(last, states)
             if worst is not None:
-                (one, *_) = shuffled(completions(last, worst), 1.0, rng)
-                return _Guide.ending(last, first, worst, one), "regrown"
+                return shuffled(completions(last, worst), 1.0, rng)[0].node, "regrown"
         elif self.rule != "fixed":
             newest = self._choose(completions(last, first), self.thresholds[1], rng)
             if newest is not None:
-                return _Guide.ending(last, first, first, newest), "chosen"
-        return _Guide.of(last, first), "kept"
+                return newest, "chosen"
+        return _guide_nodes(last)[-1], "kept"
 
-    def _choose(
-        self, pool: Sequence[Completion], threshold: float, rng: Random
-    ) -> Completion | None:
-        """A random solution of the wanted kind; None if the pool has none."""
+    def _choose(self, pool: Sequence[Completion], threshold: float, rng: Random) -> int | None:
+        """The end of a random solution of the wanted kind; None if the pool has none."""
         if not pool:
             return None
         wanted = 1.0 if self.rule == "random" else wanted_reward(fmean(rewards(pool)), threshold)
-        return next(iter(shuffled(pool, wanted, rng)), None)
+        return next((one.node for one in shuffled(pool, wanted, rng)), None)
 
-    def _follow(self, tree: Tree, first: int, guide: "_Guide") -> list[int]:
-        """Add the guide below its first state, a node per step; returns its states."""
-        runs = split_evenly(self.sampling.steps.split(guide.text), self.states)
-        states, before = [first], 0
-        for text in ["".join(run) for run in runs] or [guide.text]:
-            after = before + len(text)
-            node = Node(states[-1], text, author="guide")
-            node.tokens = guide.share(after) - guide.share(before)
-            states.append(tree.add(node))
-            before = after
+    def _follow(self, tree: Tree, first: int, source: Tree, end: int) -> list[int]:
+        """Add the solution of `source` that ends at `end` below the first state, a node per step;
+        returns its states. Its tokens are shared out among the steps by their characters."""
+        line = source.path(end)[1 if self.lead else 0 :]  # what follows the first state
+        whole = "".join(source.nodes[i].text for i in line)
+        tokens = sum(source.nodes[i].tokens for i in line)
+        runs = split_evenly(self.sampling.steps.split(whole), self.states)
+        states, read, spent = [first], 0, 0
+        for text in ["".join(run) for run in runs] or [whole]:
+            read += len(text)
+            share = tokens * read // max(1, len(whole)) - spent
+            states.append(tree.add(Node(states[-1], text, author="guide", tokens=share)))
+            spent += share
         last = tree.nodes[states.pop()]
-        end = guide.end
-        last.terminal, last.pruned = end.terminal, end.pruned
-        last.reward, last.mark = end.reward, end.mark
+        given = source.nodes[end]
+        last.terminal, last.pruned = given.terminal, given.pruned
+        last.reward, last.mark = given.reward, given.mark
         return states
 
 
@@ -274,15 +250,6 @@ CODE = Marge(thresholds=(0.55, 0.51), start="drop", window=(0.3, 0.7), penalty="
 def wanted_reward(value: float, threshold: float = 0.5) -> float:
     """The reward of the guide that is wanted: 0.0 for an easy problem, 1.0 for a hard one."""
     return 0.0 if value > threshold else 1.0
-
-
-def split_evenly(items: Sequence[T], count: int) -> list[Sequence[T]]:
-    """`items` in `count` runs of nearly equal length, the longer ones first; fewer runs if there
-    are fewer items."""
-    count = min(count, len(items))
-    length, longer = divmod(len(items), count) if count else (0, 0)
-    cuts = [run * length + min(run, longer) for run in range(count + 1)]
-    return [items[start:end] for start, end in pairwise(cuts)]
 
 
 def states_of(tree: Tree) -> list[int]:
@@ -324,35 +291,3 @@ def _steepest(tree: Tree, states: Sequence[int]) -> int | None:
     ]
     fall, worst = max(falls, key=lambda one: one[0], default=(0.0, None))
     return worst if fall > 0 else None
-
-
-class _Guide(NamedTuple):
-    """A solution to be completed from its steps.
-
-    text: what follows the first state.
-    tokens: sampled tokens of it.
-    end: the node that ended it: its outcome.
-    """
-
-    text: str
-    tokens: int
-    end: Node
-
-    @classmethod
-    def of(cls, tree: Tree, first: int) -> "_Guide":
-        """The guide of an episode."""
-        line = [i for i in _guide_nodes(tree) if i > first]
-        tokens = sum(tree.nodes[i].tokens for i in line)
-        return cls("".join(tree.nodes[i].text for i in line), tokens, tree.nodes[line[-1]])
-
-    @classmethod
-    def ending(cls, tree: Tree, first: int, state: int, one: Completion) -> "_Guide":
-        """What `state` adds to the first one, and a completion of it."""
-        line = [i for i in tree.path(state) if i > first]
-        end = tree.nodes[one.node]
-        tokens = sum(tree.nodes[i].tokens for i in line) + end.tokens
-        return cls("".join(tree.nodes[i].text for i in line) + one.text, tokens, end)
-
-    def share(self, characters: int) -> int:
-        """Tokens of the first so many characters, as if all were equally long."""
-        return self.tokens * characters // max(1, len(self.text))

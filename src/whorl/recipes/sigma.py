@@ -19,22 +19,22 @@ Differences from the paper
 8. A revision that differs from its original in formatting only is not taken over.
 """
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from whorl import prompts
 from whorl.answer import extract
-from whorl.ask import Ask, Moves, Prompt, Reply, Role
-from whorl.credit import best_path, ended
+from whorl.ask import Ask, Moves, Reply, Role
+from whorl.credit import best_path, ended, siblings
 from whorl.example import Likelihood, Objective, Weighted
 from whorl.problem import Problem
 from whorl.prompts import Candidate
 from whorl.recipe import Harvest, Start
 from whorl.rollout import Sampling, add_solution, judge_ends, sample, step_node
 from whorl.search import Uct, mcts, within_budget
+from whorl.steps import unformatted
 from whorl.tree import ROOT, Mark, Tree
 
 ASKED: tuple[Mark, ...] = ("ignored critique", "formatting only", "revised", "cut off")
@@ -175,42 +175,22 @@ def attempts(tree: Tree) -> list[int]:
     return [i for i in ended if not tree.nodes[i].children and _revised(tree, i)]
 
 
-def siblings(tree: Tree, step: int, most: int) -> list[int]:
-    """The policy's other children of `step`'s parent, highest Q first, unvisited ones last."""
-    nodes = tree.nodes
-    others = [
-        c for c in nodes[nodes[step].parent].children if c != step and nodes[c].author == "policy"
-    ]
-    others.sort(key=lambda c: (nodes[c].visits == 0, -nodes[c].mean))
-    return others[:most]
-
-
-def unformatted(text: str) -> str:
-    """`text` without what only formats it: equal bare texts say the same."""
-    text = re.sub(r"(\d)\.0+\b", r"\1", text.casefold())
-    text = re.sub(r"\\(?:boxed|text|mathrm)\{([^{}]*)\}", r"\1", text)
-    return re.sub(r"\\(?:left|right|[()\[\] ,;!])|[.,:;](?!\d)|[\s$`]|\*\*", "", text)
-
-
 @dataclass(frozen=True, slots=True)
 class _Refinement:
-    """One best path on its way through critic and reviser."""
+    """One best path on its way through critic and reviser. Critiques are asked for once."""
 
     recipe: Sigma
     tree: Tree
     best: int
+    critiques: dict[tuple[int, str], str] = field(default_factory=dict)
 
     def run(self) -> Moves[int]:
         """Revise, verify, try again, fall back; returns the tip."""
         recipe, tree = self.recipe, self.tree
-        critiques: dict[tuple[int, str], str] = {}
+        attempt = self._sweep if recipe.mode == "per_depth" else self._rewrite
         missed, temperature = None, 0.0
-        end = ROOT
         for _ in range(recipe.retries + 1):
-            if recipe.mode == "per_depth":
-                end = yield from self._sweep(critiques, missed, temperature)
-            else:
-                end = yield from self._rewrite(critiques, missed, temperature)
+            end = yield from attempt(missed, temperature)
             yield from judge_ends(tree, [end])
             if tree.nodes[end].reward == 1.0 or not recipe.check:
                 return end if tree.nodes[end].terminal else ROOT
@@ -219,102 +199,77 @@ class _Refinement:
             missed, temperature = extract(tree.text(end)), recipe.retry_temperature
         return unrevised(tree)
 
-    def _sweep(
-        self, critiques: dict[tuple[int, str], str], missed: str | None, temperature: float
-    ) -> Moves[int]:
+    def _sweep(self, missed: str | None, temperature: float) -> Moves[int]:
         """Depth by depth: critique the step, revise it, go on behind the revised step."""
-        recipe, tree = self.recipe, self.tree
-        at = ROOT
+        tree, at = self.tree, ROOT
         for step in tree.path(self.best):
-            prefix = tree.text(at)
-            if (step, prefix) not in critiques:
-                critiques[step, prefix] = yield from self._critique(step, prefix)
-            written = critiques[step, prefix]
-            at = yield from self._revise(at, step, prefix, written, (missed, temperature))
+            critique = yield from self._critique(step, tree.text(at))
+            at = yield from self._revise(at, step, critique, missed, temperature)
             if tree.nodes[at].terminal or tree.nodes[at].pruned:
                 return at
-        completion = replace(recipe.sampling, temperature=0.0)
+        completion = replace(self.recipe.sampling, temperature=0.0)
         (at,) = yield from sample(tree, 1, completion, at=at)
         return at
 
     def _critique(self, step: int, prefix: str) -> Moves[str]:
         """The critic's reply on one step, kept in the step's note."""
-        recipe, tree = self.recipe, self.tree
-        prompt = prompts.critique_step(
-            tree.problem.question,
-            prefix,
-            self._candidate(step),
-            [self._candidate(c) for c in siblings(tree, step, recipe.siblings)],
-            gold=self._gold,
-        )
-        (reply,) = yield from _ask("critic", prompt, recipe.critic_tokens)
-        tree.nodes[step].note = tree.nodes[step].note or reply.text
-        return reply.text
+        tree = self.tree
+        if (step, prefix) not in self.critiques:
+            shown, others = self._shown(step)
+            prompt = prompts.critique_step(
+                tree.problem.question, prefix, shown, others, gold=self._gold
+            )
+            ((reply,),) = yield [
+                Ask(prompt, "critic", max_tokens=self.recipe.critic_tokens, temperature=0.0)
+            ]
+            tree.nodes[step].note = tree.nodes[step].note or reply.text
+            self.critiques[step, prefix] = reply.text
+        return self.critiques[step, prefix]
 
     def _revise(
-        self, at: int, step: int, prefix: str, written: str, again: tuple[str | None, float]
+        self, at: int, step: int, critique: str, missed: str | None, temperature: float
     ) -> Moves[int]:
         """Add the step as revised below `at`. What became of it is the new node's mark."""
         recipe, tree = self.recipe, self.tree
         original = tree.nodes[step].text
-        critique = prompts.read_critique(written)
-        missed, temperature = again
         reply = Reply(original.rstrip(), "eos" if tree.nodes[step].terminal else "stop")
-        became: Mark = "unusable critique" if critique.empty else "kept"
-        if not critique.empty and critique.verdict != "keep":
+        became = _gate([prompts.read_critique(critique)])
+        if became == "revised":
+            question, prefix = tree.problem.question, tree.text(at)
             prompt = prompts.revise_step(
-                tree.problem.question, prefix, original, written, gold=self._gold, missed=missed
+                question, prefix, original, critique, gold=self._gold, missed=missed
             )
-            stop = recipe.sampling.steps.stop
-            (revised,) = yield from _ask(
-                "reviser", prompt, recipe.reviser_tokens, stop=stop, temperature=temperature
-            )
+            ask = Ask(prompt, "reviser", max_tokens=recipe.reviser_tokens, temperature=temperature)
+            ((revised,),) = yield [replace(ask, stop=recipe.sampling.steps.stop)]
             became = _became(original, revised.text)
             if became == "revised":
                 # a reviser ends its turn after one step: only an answer ends the solution
-                if revised.finished == "eos":
-                    revised = replace(revised, finished="stop")
-                reply = replace(revised, text=revised.text.strip())
+                finished = "stop" if revised.finished == "eos" else revised.finished
+                reply = replace(revised, text=revised.text.strip(), finished=finished)
         node = step_node(at, reply, recipe.sampling.steps, author="reviser")
         node.mark = node.mark or became
         return tree.add(node)
 
-    def _rewrite(
-        self, critiques: dict[tuple[int, str], str], missed: str | None, temperature: float
-    ) -> Moves[int]:
+    def _rewrite(self, missed: str | None, temperature: float) -> Moves[int]:
         """One critique of the whole path, one rewriting of it."""
-        recipe, tree = self.recipe, self.tree
-        path = tree.path(self.best)
-        key = (self.best, "")
-        if key not in critiques:
-            prompt = prompts.critique_path(
-                tree.problem.question,
-                [self._candidate(step) for step in path],
-                [
-                    [self._candidate(c) for c in siblings(tree, step, recipe.siblings)]
-                    for step in path
-                ],
-                gold=self._gold,
-            )
-            (reply,) = yield from _ask("critic", prompt, 4 * recipe.critic_tokens)
-            critiques[key] = tree.nodes[self.best].note = reply.text
-        written = critiques[key]
-        read = prompts.read_critiques(written, len(path))
-        original = tree.text(self.best)
+        recipe, tree, question = self.recipe, self.tree, self.tree.problem.question
+        path, original = tree.path(self.best), tree.text(self.best)
+        if not self.critiques:
+            steps, others = zip(*map(self._shown, path), strict=True)
+            prompt = prompts.critique_path(question, steps, others, gold=self._gold)
+            tokens = 4 * recipe.critic_tokens
+            ((reply,),) = yield [Ask(prompt, "critic", max_tokens=tokens, temperature=0.0)]
+            self.critiques[self.best, ""] = tree.nodes[self.best].note = reply.text
+        critique = self.critiques[self.best, ""]
         reply = Reply(original.rstrip(), "eos")
-        unusable = all(critique.empty for critique in read)
-        became: Mark = "unusable critique" if unusable else "kept"
-        if any(not critique.empty and critique.verdict != "keep" for critique in read):
-            prompt = prompts.revise_path(
-                tree.problem.question,
-                [tree.nodes[step].text for step in path],
-                written,
-                gold=self._gold,
-                missed=missed,
-            )
-            (revised,) = yield from _ask(
-                "reviser", prompt, 4 * recipe.reviser_tokens, temperature=temperature
-            )
+        became = _gate(prompts.read_critiques(critique, len(path)))
+        if became == "revised":
+            texts = [tree.nodes[step].text for step in path]
+            prompt = prompts.revise_path(question, texts, critique, gold=self._gold, missed=missed)
+            tokens = 4 * recipe.reviser_tokens
+            ((revised,),) = yield [
+                Ask(prompt, "reviser", max_tokens=tokens, temperature=temperature)
+            ]
             became = _became(original, revised.text)
             reply = revised if became == "revised" else reply
         first = len(tree.nodes)
@@ -322,28 +277,27 @@ class _Refinement:
         tree.nodes[first].mark = tree.nodes[first].mark or became
         return end
 
-    def _candidate(self, step: int) -> Candidate:
-        """The step as the critic sees it, with its Q; 0 if no simulation went through."""
-        node = self.tree.nodes[step]
-        return Candidate(node.text, self.recipe.uct.q(node) if node.visits else 0.0)
+    def _shown(self, step: int) -> tuple[Candidate, list[Candidate]]:
+        """A step and its siblings as the critic sees them, with Q; 0 without simulations."""
+        nodes, uct = self.tree.nodes, self.recipe.uct
+        rivals = siblings(self.tree, step)[: self.recipe.siblings]
+        own, *others = (
+            Candidate(nodes[i].text, uct.q(nodes[i]) if nodes[i].visits else 0.0)
+            for i in (step, *rivals)
+        )
+        return own, others
 
     @property
     def _gold(self) -> str | None:
         return self.tree.problem.answer if self.recipe.show_gold else None
 
 
-def _ask(
-    role: Role,
-    prompt: Prompt,
-    max_tokens: int,
-    *,
-    stop: tuple[str, ...] = (),
-    temperature: float = 0.0,
-) -> Moves[tuple[Reply, ...]]:
-    (replies,) = yield [
-        Ask(prompt, role, stop=stop, max_tokens=max_tokens, temperature=temperature)
-    ]
-    return replies
+def _gate(critiques: Sequence[prompts.Critique]) -> Mark:
+    """Whether the reviser is asked (`revised`), and if not, why."""
+    if all(critique.empty for critique in critiques):
+        return "unusable critique"
+    asked = any(not critique.empty and critique.verdict != "keep" for critique in critiques)
+    return "revised" if asked else "kept"
 
 
 def _became(original: str, revised: str) -> Mark:

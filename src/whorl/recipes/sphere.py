@@ -54,12 +54,12 @@ from whorl.search import (
     faults,
     other_script,
     repeats,
-    same_words,
     score,
     together,
     too_deep,
     within_budget,
 )
+from whorl.steps import same_words
 from whorl.tree import ROOT, Author, Mark, Node, Tree
 
 Side: TypeAlias = Literal["max", "min"]
