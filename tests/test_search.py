@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whorl.ask import Ask, Failure, Moves, Replies, Reply
+from whorl.ask import Ask, Failure, Moves, Replies, Reply, together
 from whorl.credit import backup, ended
 from whorl.drive import drive
 from whorl.engines import toy
 from whorl.engines.function import Function
 from whorl.problem import Problem
 from whorl.rollout import Sampling, add_solution, roll_out, sample, verdicts
-from whorl.search import Uct, expand, mcts, score, select, together, too_deep
+from whorl.search import Uct, expand, mcts, score, select, too_deep
 from whorl.steps import BlankLine
 from whorl.tree import ROOT, Node, Tree
 

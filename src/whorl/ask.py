@@ -117,6 +117,33 @@ Moves: TypeAlias = Generator[Sequence[Ask], list[Replies], T]
 same order, returns its result. It does no I/O."""
 
 
+def together(moves: Sequence[Moves[T]]) -> Moves[list[T]]:
+    """Run searches side by side: each round puts the asks of all of them into one batch.
+
+    A search may yield an empty batch to wait for the others' next round.
+    """
+    results: dict[int, T] = {}
+    batches: dict[int, Sequence[Ask]] = {}
+
+    def resume(index: int, replies: list[Replies] | None) -> None:
+        try:
+            batches[index] = moves[index].send(replies)  # type: ignore[arg-type]
+        except StopIteration as stop:
+            batches.pop(index, None)
+            results[index] = stop.value
+
+    for index in range(len(moves)):
+        resume(index, None)
+    while batches:
+        waiting = list(batches.items())
+        replies = yield [ask for _, batch in waiting for ask in batch]
+        start = 0
+        for index, batch in waiting:
+            resume(index, replies[start : start + len(batch)])
+            start += len(batch)
+    return [results[index] for index in range(len(moves))]
+
+
 class Engine(Protocol):
     """Anything that answers asks: a model in this process, a server, judges, a function."""
 

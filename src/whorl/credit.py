@@ -4,7 +4,7 @@ A state is a node; what follows it to the end of a solution is a completion. MAR
 of right ones the state's value; GRPO makes it the baseline.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from random import Random
@@ -15,7 +15,8 @@ from whorl import prompts
 from whorl.ask import Prompt
 from whorl.errors import UserError
 from whorl.example import Pair, Weighted
-from whorl.tree import NO_PARENT, ROOT, Mark, Node, Tree
+from whorl.steps import same_words
+from whorl.tree import NO_PARENT, ROOT, Author, Mark, Node, Tree
 
 DeadEnds: TypeAlias = Literal["leaf", "propagate"]
 """What a dead end tells its ancestors: `leaf`, nothing (rStar-Math); `propagate`, that it is wrong
@@ -93,6 +94,57 @@ def siblings(tree: Tree, step: int) -> list[int]:
         c for c in nodes[nodes[step].parent].children if c != step and nodes[c].author == "policy"
     ]
     return sorted(others, key=lambda c: (nodes[c].visits == 0, -nodes[c].mean))
+
+
+def step_value(tree: Tree, index: int) -> float:
+    """A step's score in [0, 1]: the PRM's, or its mean outcome in a tree without one."""
+    node = tree.nodes[index]
+    return node.mean if node.value is None else node.value
+
+
+def solutions(tree: Tree, authors: Collection[Author]) -> tuple[list[int], list[int]]:
+    """Ends of the right and of the wrong solutions that `authors` alone wrote, best first.
+
+    If any node has a PRM's value, only solutions whose last step has one count.
+    """
+    nodes = tree.nodes
+    scored = any(node.value is not None for node in nodes)
+    ends = [
+        end
+        for end in tree.leaves()
+        if not nodes[end].pruned
+        and (nodes[end].value is not None or not scored)
+        and all(nodes[step].author in authors for step in tree.path(end))
+    ]
+    ends.sort(key=lambda end: solution_rank(tree, end), reverse=True)
+    right = [end for end in ends if nodes[end].reward == 1.0]
+    return right, [end for end in ends if nodes[end].reward == 0.0]
+
+
+def solution_rank(tree: Tree, end: int) -> list[tuple[float, int]]:
+    """Sorts solutions as a search by scores does: where two part, by the steps' scores, then by
+    age."""
+    return [(step_value(tree, step), -step) for step in tree.path(end)]
+
+
+def distinct_solutions(tree: Tree, ends: Sequence[int]) -> list[int]:
+    """The first of the solutions that say the same but for blanks and case."""
+    return list({same_words(tree.text(end)): end for end in reversed(ends)}.values())[::-1]
+
+
+def solution_pair(
+    tree: Tree, prompt: Prompt, chosen: int, rejected: int, *, noted: bool = False
+) -> Pair:
+    """Two whole solutions as completions of `prompt`; `noted`: each after the note of its first
+    node, which is what its writer said before it."""
+
+    def written(end: int) -> str:
+        before = tree.nodes[tree.path(end)[0]].note if noted else ""
+        return before + tree.text(end).rstrip()
+
+    whole = ended(tree.nodes[chosen]), ended(tree.nodes[rejected])
+    origin = tree.origin(chosen, rejected)
+    return Pair(prompt, written(chosen), written(rejected), *whole, origin)
 
 
 def relative_correctness(q: Sequence[float], n: Sequence[int]) -> list[float]:

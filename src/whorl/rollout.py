@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from whorl import prompts
 from whorl.answer import Verdict, compare, extract
-from whorl.ask import Ask, Moves, Prompt, Reply, Role
+from whorl.ask import Ask, Moves, Prompt, Reply, Role, together
 from whorl.credit import backup_all, prune, state_prompt
 from whorl.steps import BlankLine, Segmenter
 from whorl.tree import ROOT, Author, Node, Tree
@@ -133,6 +133,22 @@ def roll_out(tree: Tree, step: int, n: int, sampling: Sampling) -> Moves[list[in
         return [step]
     voice = replace(Voice.of_policy(tree), author="rollout")
     return (yield from sample(tree, n, sampling, at=step, voice=voice))
+
+
+def estimate(tree: Tree, steps: Sequence[int], n: int, sampling: Sampling) -> Moves[None]:
+    """Give each of `steps` its value by Monte Carlo: the share of `n` rollouts that are right
+    (Math-Shepherd, 2312.08935); at the end of a solution its outcome. Outcomes are backed up."""
+
+    def played(step: int) -> Moves[None]:
+        node = tree.nodes[step]
+        ends = yield from roll_out(tree, step, n, sampling)
+        if ends == [step]:
+            node.value = node.reward
+            return
+        backup_all(tree, ends, dead_ends="leaf")
+        node.value = sum(tree.nodes[end].reward == 1.0 for end in ends) / n
+
+    yield from together([played(step) for step in steps])
 
 
 def add_solution(

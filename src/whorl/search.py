@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias, TypeVar
 
-from whorl.ask import Ask, Moves, Replies, Reply
+from whorl.ask import Ask, Moves, Reply, together
 from whorl.budget import OutOfBudget
 from whorl.credit import DeadEnds, backup_all, prune
 from whorl.errors import UserError
@@ -221,6 +221,11 @@ def too_deep(depth: int, root: int = ROOT) -> Fault:
     return fault
 
 
+def cut_off(tree: Tree, node: Node, reply: Reply) -> Mark:
+    """The fault of a step that was cut off at the token limit, even if it states an answer."""
+    return "cut off" if reply.finished == "length" else ""
+
+
 def repeats(tree: Tree, node: Node, reply: Reply) -> Mark:
     """The fault of a step that repeats an earlier one on its path, blanks and case aside."""
     earlier = {same_words(tree.nodes[i].text) for i in tree.path(node.parent)}
@@ -242,33 +247,6 @@ def score(tree: Tree, steps: Sequence[int]) -> Moves[None]:
         if reply.value is None or not 0 <= reply.value <= 1:
             raise UserError(f"`prm` must give a value in [0, 1], not {reply.value}")
         tree.nodes[step].value = reply.value
-
-
-def together(moves: Sequence[Moves[T]]) -> Moves[list[T]]:
-    """Run searches side by side: each round puts the asks of all of them into one batch.
-
-    A search may yield an empty batch to wait for the others' next round.
-    """
-    results: dict[int, T] = {}
-    batches: dict[int, Sequence[Ask]] = {}
-
-    def resume(index: int, replies: list[Replies] | None) -> None:
-        try:
-            batches[index] = moves[index].send(replies)  # type: ignore[arg-type]
-        except StopIteration as stop:
-            batches.pop(index, None)
-            results[index] = stop.value
-
-    for index in range(len(moves)):
-        resume(index, None)
-    while batches:
-        waiting = list(batches.items())
-        replies = yield [ask for _, batch in waiting for ask in batch]
-        start = 0
-        for index, batch in waiting:
-            resume(index, replies[start : start + len(batch)])
-            start += len(batch)
-    return [results[index] for index in range(len(moves))]
 
 
 def _expand_once(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from whorl import prompts
 from whorl.answer import extract
 from whorl.ask import Ask, Replies, Reply
+from whorl.credit import solutions, step_value
 from whorl.drive import drive
 from whorl.engines import toy
 from whorl.engines.function import Function
@@ -22,7 +23,7 @@ from whorl.problem import Problem
 from whorl.recipe import Harvest
 from whorl.recipes.rft import Rft
 from whorl.recipes.sigma import Sigma
-from whorl.recipes.sphere import Sphere, solutions, step_value
+from whorl.recipes.sphere import Sphere
 from whorl.rollout import Sampling
 from whorl.search import Uct
 from whorl.steps import BlankLine

@@ -35,7 +35,7 @@ from random import Random
 from statistics import fmean
 from typing import Literal
 
-from whorl.ask import Moves, Role
+from whorl.ask import Moves, Role, together
 from whorl.credit import (
     Completion,
     completions,
@@ -51,7 +51,7 @@ from whorl.example import Example, Likelihood, Objective, Preference
 from whorl.problem import Problem
 from whorl.recipe import Harvest, Start
 from whorl.rollout import Sampling, complete
-from whorl.search import together, within_budget
+from whorl.search import within_budget
 from whorl.steps import split_evenly
 from whorl.tree import ROOT, Node, Tree
 

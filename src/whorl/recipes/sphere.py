@@ -36,31 +36,39 @@ Differences from the paper, of which only digests were at hand; no code is relea
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, TypeAlias
 
 from whorl import prompts
-from whorl.ask import Moves, Prompt, Reply, Role
-from whorl.credit import backup_all, ended
+from whorl.ask import Moves, Role, together
+from whorl.credit import (
+    backup_all,
+    distinct_solutions,
+    prune,
+    solution_pair,
+    solution_rank,
+    solutions,
+    step_value,
+)
 from whorl.errors import UserError
 from whorl.example import Objective, Pair, Preference
 from whorl.problem import Problem
 from whorl.recipe import Harvest, Start
-from whorl.rollout import Sampling, Voice, roll_out
+from whorl.rollout import Sampling, Voice, estimate
 from whorl.search import (
+    cut_off,
     expand,
     faults,
     other_script,
     repeats,
     score,
-    together,
     too_deep,
     within_budget,
 )
 from whorl.steps import same_words
-from whorl.tree import ROOT, Author, Mark, Node, Tree
+from whorl.tree import ROOT, Author, Node, Tree
 
 Side: TypeAlias = Literal["max", "min"]
 
@@ -160,7 +168,7 @@ class Sphere:
 
     def _search(self, tree: Tree, root: int, voice: Voice, candidates: int) -> Moves[None]:
         """The best chain and the worst one of `voice` below `root`."""
-        fault = faults(_cut_off, repeats, other_script, too_deep(self.depth, root))
+        fault = faults(cut_off, repeats, other_script, too_deep(self.depth, root))
         propose = partial(
             expand, tree, sampling=self.sampling, n=candidates, voice=voice, fault=fault
         )
@@ -180,7 +188,10 @@ class Sphere:
         steps = [step for step in proposed if not tree.nodes[step].pruned]
         if not steps:
             return  # every candidate leads nowhere
-        yield from self._score(tree, steps)
+        if self.score == "prm":
+            yield from score(tree, steps)
+        else:
+            yield from estimate(tree, steps, self.rollouts, self.sampling)
         best, worst = self.prune(tree, steps)
         if best == worst and "min" in sides:
             tree.nodes[best].mark = "no contrast"
@@ -194,35 +205,22 @@ class Sphere:
                 tree.nodes[step].mark = "not kept"
         yield from together([self._go_on(tree, step, own, propose) for step, own in ways.items()])
 
-    def _score(self, tree: Tree, steps: Sequence[int]) -> Moves[None]:
-        """Give every candidate its value."""
-        if self.score == "prm":
-            yield from score(tree, steps)
-        else:
-            yield from together([self._play_out(tree, step) for step in steps])
-
-    def _play_out(self, tree: Tree, step: int) -> Moves[None]:
-        """The value of a step by Monte Carlo: the share of completions that are right; at the end
-        of a solution its outcome."""
-        node = tree.nodes[step]
-        ends = yield from roll_out(tree, step, self.rollouts, self.sampling)
-        if ends == [step]:
-            node.value = node.reward
-            return
-        backup_all(tree, ends, dead_ends="leaf")
-        node.value = sum(tree.nodes[end].reward == 1.0 for end in ends) / self.rollouts
-
     def _correct(self, tree: Tree, missed: int) -> Moves[None]:
         """Reflect on the solution that ends at `missed` and solve again, until one is right."""
         prompt = prompts.reflect(tree.problem.question, tree.text(missed))
         ask = replace(self.sampling.solution(prompt), stop=(prompts.CORRECTED,))
         for _ in range(self.tries):
             ((reply,),) = yield [ask]
-            at = tree.add(_reflection(reply))
-            if not tree.nodes[at].pruned:
-                after = replace(prompt, prefix=tree.nodes[at].note)
-                voice = Voice(after, author="corrector")
-                yield from self._search(tree, at, voice, self.candidates)
+            text = reply.text.rstrip("\n *#")  # a heading's marks before `CORRECTED` go with it
+            node = Node(ROOT, author="reflector", tokens=reply.tokens, logprob=reply.logprob)
+            at = tree.add(node)
+            if reply.finished != "stop" or not text.strip():
+                node.note = reply.text
+                prune(node, "unusable reflection")
+                continue
+            node.note = f"{text}\n\n{prompts.CORRECTED}\n\n"
+            voice = Voice(replace(prompt, prefix=node.note), author="corrector")
+            yield from self._search(tree, at, voice, self.candidates)
             if solutions(tree, CORRECTION)[0]:
                 return
 
@@ -231,9 +229,8 @@ class Sphere:
         is no other."""
 
         def merit(step: int) -> tuple[float, float]:
-            return self.reward(tree, step), step_value(
-                tree, step
-            )  # a difference may round scores equal
+            # a difference may round scores equal
+            return self.reward(tree, step), step_value(tree, step)
 
         best = max(steps, key=merit)
         seen = same_words(tree.nodes[best].text)
@@ -270,20 +267,18 @@ class Sphere:
     def _found(self, tree: Tree) -> tuple[list[Pair], Counter[str]]:
         """The pairs of the stage that applies, best first, and what it lacked."""
         right, wrong = solutions(tree, POLICY)
+        plain = prompts.solve(tree.problem.question)
         if right and wrong:
-            return self._contrasted(tree, [*right, *wrong])
+            same = len(right) + len(wrong) - len(distinct_solutions(tree, [*right, *wrong]))
+            pairs = [solution_pair(tree, plain, *ends) for ends in self.matched(tree)]
+            return pairs, Counter({"same text": same})
         if wrong:
             return _corrected(tree, wrong[0])
         if right:
-            return _slipped(tree, right[0])
+            slips = solutions(tree, SMALL)[1]
+            pairs = [solution_pair(tree, plain, right[0], end) for end in slips[-1:]]
+            return pairs, Counter({"no wrong solution": int(not slips)})
         return [], Counter({"no whole solution": 1})
-
-    def _contrasted(self, tree: Tree, ends: Sequence[int]) -> tuple[list[Pair], Counter[str]]:
-        """Stage 1: the policy's right solutions over its wrong ones."""
-        plain = prompts.solve(tree.problem.question)
-        same = len(ends) - len(_distinct(tree, ends))
-        pairs = [_pair(tree, plain, good, bad) for good, bad in self.matched(tree)]
-        return pairs, Counter({"same text": same})
 
     def matched(self, tree: Tree) -> list[tuple[int, int]]:
         """The policy's distinct right solutions with its distinct wrong ones: the highest mean
@@ -293,7 +288,7 @@ class Sphere:
             path = tree.path(end)
             return sum(self.reward(tree, step) for step in path) / len(path)
 
-        right, wrong = (_distinct(tree, ends) for ends in solutions(tree, POLICY))
+        right, wrong = (distinct_solutions(tree, ends) for ends in solutions(tree, POLICY))
         right.sort(key=merit, reverse=True)
         wrong.sort(key=merit)
         return list(zip(right, wrong, strict=False))
@@ -308,38 +303,15 @@ class Sphere:
         found = "only right" if right else "only wrong" if wrong else "no whole solution"
         counts = Counter({"right and wrong" if right and wrong else found: 1})
         pairs = self.matched(tree)
-        counts["prm inverted"] = sum(_rank(tree, bad) > _rank(tree, good) for good, bad in pairs)
+        counts["prm inverted"] = sum(
+            solution_rank(tree, bad) > solution_rank(tree, good) for good, bad in pairs
+        )
         counts["reflections"] = sum(node.author == "reflector" for node in tree.nodes)
         counts["corrected"] = int(bool(solutions(tree, CORRECTION)[0]))
         counts["small model wrong"] = int(bool(solutions(tree, SMALL)[1]))
         marks = Counter(node.mark for node in tree.nodes)
         counts.update({mark: marks[mark] for mark in ("no contrast", "unusable reflection")})
         return counts
-
-
-def step_value(tree: Tree, index: int) -> float:
-    """A step's score in [0, 1]: the PRM's, or its mean outcome in a tree without one."""
-    node = tree.nodes[index]
-    return node.mean if node.value is None else node.value
-
-
-def solutions(tree: Tree, authors: Collection[Author]) -> tuple[list[int], list[int]]:
-    """Ends of the right and of the wrong solutions that `authors` alone wrote, best first.
-
-    If any node has a PRM's value, only solutions whose last step has one count.
-    """
-    nodes = tree.nodes
-    scored = any(node.value is not None for node in nodes)
-    ends = [
-        end
-        for end in tree.leaves()
-        if not nodes[end].pruned
-        and (nodes[end].value is not None or not scored)
-        and all(nodes[step].author in authors for step in tree.path(end))
-    ]
-    ends.sort(key=lambda end: _rank(tree, end), reverse=True)
-    right = [end for end in ends if nodes[end].reward == 1.0]
-    return right, [end for end in ends if nodes[end].reward == 0.0]
 
 
 def _corrected(tree: Tree, wrong: int) -> tuple[list[Pair], Counter[str]]:
@@ -349,62 +321,9 @@ def _corrected(tree: Tree, wrong: int) -> tuple[list[Pair], Counter[str]]:
     corrected, missed = solutions(tree, CORRECTION)
     if not corrected:
         return [], Counter({"no right solution": 1})
-    pairs = [_pair(tree, prompts.solve(question), corrected[0], wrong)]
+    pairs = [solution_pair(tree, prompts.solve(question), corrected[0], wrong)]
     same = [end for end in missed if tree.path(end)[0] == tree.path(corrected[0])[0]]
     reflect = prompts.reflect(question, tree.text(wrong))
     for end in (same or missed)[-1:]:
-        pairs.append(_pair(tree, reflect, corrected[0], end, reflected=True))
+        pairs.append(solution_pair(tree, reflect, corrected[0], end, noted=True))
     return pairs, Counter({"no wrong correction": int(not missed)})
-
-
-def _slipped(tree: Tree, right: int) -> tuple[list[Pair], Counter[str]]:
-    """Stage 3: the policy's solution over the small model's worst."""
-    _, slips = solutions(tree, SMALL)
-    plain = prompts.solve(tree.problem.question)
-    pairs = [_pair(tree, plain, right, end) for end in slips[-1:]]
-    return pairs, Counter({"no wrong solution": int(not slips)})
-
-
-def _cut_off(tree: Tree, node: Node, reply: Reply) -> Mark:
-    """The fault of a step that was cut off, even if it states an answer."""
-    return "cut off" if reply.finished == "length" else ""
-
-
-def _reflection(reply: Reply) -> Node:
-    """The node under which a solution is corrected: pruned if there is no new solution to come."""
-    text = reply.text.rstrip("\n *#")  # a heading's marks before `CORRECTED` go with it
-    usable = reply.finished == "stop" and bool(text.strip())
-    after = f"\n\n{prompts.CORRECTED}\n\n"
-    return Node(
-        ROOT,
-        author="reflector",
-        note=text + after if usable else reply.text,
-        mark="" if usable else "unusable reflection",
-        pruned=not usable,
-        tokens=reply.tokens,
-        logprob=reply.logprob,
-    )
-
-
-def _pair(
-    tree: Tree, prompt: Prompt, chosen: int, rejected: int, *, reflected: bool = False
-) -> Pair:
-    """Two solutions as completions of `prompt`, each after its reflection if `reflected`."""
-
-    def written(end: int) -> str:
-        reflection = tree.nodes[tree.path(end)[0]].note if reflected else ""
-        return reflection + tree.text(end).rstrip()
-
-    origin = tree.origin(chosen, rejected)
-    ends = ended(tree.nodes[chosen]), ended(tree.nodes[rejected])
-    return Pair(prompt, written(chosen), written(rejected), *ends, origin)
-
-
-def _rank(tree: Tree, end: int) -> list[tuple[float, int]]:
-    """Sorts solutions as the search does: where two part, by the steps' scores, then by age."""
-    return [(step_value(tree, step), -step) for step in tree.path(end)]
-
-
-def _distinct(tree: Tree, ends: Sequence[int]) -> list[int]:
-    """The first of the solutions that say the same but for blanks and case."""
-    return list({same_words(tree.text(end)): end for end in reversed(ends)}.values())[::-1]
