@@ -13,6 +13,7 @@ from whorl.data.content import content
 from whorl.engines.spec import model_content
 from whorl.loop.grow import Grown, check
 from whorl.loop.run import Run
+from whorl.recipe import arms_of
 
 SHOWN = 5  # failures that are listed
 
@@ -53,7 +54,7 @@ def describe(run: Run, said: Mapping[str, Any]) -> None:
     bad = f", {found.bad:,} bad lines passed over" if found.bad else ""
     held = f", {found.held:,} more held out" if found.held else ""
     typer.echo(f"problems: {found.problems:,}{held}{bad}")
-    searches = found.problems * len(run.recipe.arms())
+    searches = found.problems * len(arms_of(run.recipe))
     most = searches * run.recipe.samples_at_most
     typer.echo(f"searches: {searches:,} in each round, {most:,} samples at most")
     typer.echo("the engines open; nothing was written")

@@ -38,7 +38,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 from whorl import prompts
 from whorl.ask import Ask, Moves, Prompt, Reply, Role
@@ -95,6 +95,8 @@ class Sphere:
     beta, nll: the objective's.
     """
 
+    starts: ClassVar[Start] = "last"  # as iterative DPO; the paper says nothing of rounds
+
     sampling: Sampling = Sampling(temperature=0.8)  # noqa: RUF009
     candidates: int = 5
     depth: int = 16
@@ -144,17 +146,8 @@ class Sphere:
         return Preference(self.beta, self.nll)
 
     @property
-    def starts(self) -> Start:
-        """Rounds are not known; iterative DPO trains the newest model."""
-        return "last"
-
-    @property
     def _depth(self) -> int:
         return self.depth if self.expand == "chains" else min(self.depth, BINARY_DEPTH)
-
-    def arms(self) -> Mapping[str, "Sphere"]:
-        """One search per problem."""
-        return {"": self}
 
     def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
         """Search; where only wrong solutions were found reflect, where only right ones ask `small`.

@@ -56,6 +56,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     from whorl.loop.grow import grow_run as grow_trees
     from whorl.loop.grow import ready
     from whorl.loop.run import Run
+    from whorl.loop.runfile import check_engines
 
     changes = overrides or []
     own = [change for change in changes if not change.startswith("budget.")]
@@ -70,7 +71,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
         skip_bad=skip_bad,
         budget=settings.read_budget(changes),
     )
-    settings.check(chosen)
+    check_engines(chosen)
     if dry_run:
         said = settings.say(chosen.recipe) | {"budget": settings.say(chosen.budget)}
         return describe(chosen, said)

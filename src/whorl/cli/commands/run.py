@@ -68,10 +68,11 @@ def run(
     from whorl.loop.folder import RunFolder
     from whorl.loop.grow import ready
     from whorl.loop.rounds import Unfinished, iterate, metrics, place
+    from whorl.loop.runfile import check_engines, read_run
     from whorl.report import write_report
 
-    chosen = settings.read_run(file, overrides or ())
-    settings.check(chosen)
+    chosen = read_run(file, overrides or ())
+    check_engines(chosen)
     if chosen.test:
         check_apart(chosen.problems, chosen.test)
     _ = chosen.weights  # what cannot be trained is not worth growing for

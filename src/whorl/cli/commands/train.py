@@ -84,10 +84,11 @@ def train(  # noqa: PLR0913 (each parameter is an option)
     from whorl.data.examples import read_examples
     from whorl.example import Likelihood, Objective, Pair, Preference
     from whorl.learn.training import Training
+    from whorl.loop.runfile import read_run
 
     changes = overrides or []
     own = [change for change in changes if not change.startswith("objective.")]
-    run = settings.read_run(run_file) if run_file else None
+    run = read_run(run_file) if run_file else None
     training = settings.read_settings(run.train if run else Training(), own)
     rows = read_examples(examples)
     first = next(rows, None)
