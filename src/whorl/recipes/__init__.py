@@ -81,13 +81,13 @@ def find(name: str) -> type[Recipe]:
     if not place or not attribute.isidentifier():
         raise UserError(f"a recipe of your own is called module:Class, not {name!r}")
     module = _module(place)
-    kind = getattr(module, attribute, None)
+    kind: type[Recipe] | None = getattr(module, attribute, None)
     if kind is None:
         near = get_close_matches(attribute, vars(module), 1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise UserError(f"{place} has no {attribute}{hint}")
     _check(kind, name)
-    copyreg.pickle(kind, _reduced)  # type: ignore[arg-type]
+    copyreg.pickle(kind, _reduced)
     return kind
 
 

@@ -50,11 +50,12 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     from whorl import __version__, settings
     from whorl.cli.display import Display
     from whorl.cli.guard import FAILED, repeated
-    from whorl.cli.plan import describe, grown_from, tell_failures, tell_missing
+    from whorl.cli.plan import describe, tell_failures, tell_missing
     from whorl.engines.roles import Engines
     from whorl.loop.folder import RunFolder
     from whorl.loop.grow import grow_run as grow_trees
     from whorl.loop.grow import ready
+    from whorl.loop.manifest import grown_from
     from whorl.loop.run import Run
     from whorl.loop.runfile import check_engines
 

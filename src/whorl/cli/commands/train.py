@@ -82,9 +82,9 @@ def train(  # noqa: PLR0913 (each parameter is an option)
     from whorl import settings
     from whorl.cli.display import Display
     from whorl.data.examples import read_examples
-    from whorl.example import Likelihood, Objective, Pair, Preference
     from whorl.learn.training import Training
     from whorl.loop.runfile import read_run
+    from whorl.loop.stages import usual_objective
 
     changes = overrides or []
     own = [change for change in changes if not change.startswith("objective.")]
@@ -92,7 +92,7 @@ def train(  # noqa: PLR0913 (each parameter is an option)
     training = settings.read_settings(run.train if run else Training(), own)
     rows = read_examples(examples)
     first = next(rows, None)
-    objective: Objective = Preference() if isinstance(first, Pair) else Likelihood()
+    objective = usual_objective(first)
     if recipe:
         objective = settings.read_recipe({"name": recipe}).objective
     elif run:
