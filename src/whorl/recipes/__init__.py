@@ -50,6 +50,10 @@ RECIPES: Mapping[str, type[Recipe]] = {
 """The recipes that have a name of their own. Any other is called `module:Class` or, if it lies in a
 file that is no module, `path/to/file.py:Class`."""
 
+_DOT = "\N{ONE DOT LEADER}"
+"""Stands for the dots of a path where it is the name of a module: others would name a package, and
+nothing that is defined there could go to another process. No module that is imported has it."""
+
 
 def name_of(recipe: Recipe) -> str:
     """The name by which `find` finds a recipe's class."""
@@ -61,7 +65,7 @@ def name_of(recipe: Recipe) -> str:
     if module == "__main__":  # a script, which is found again by its path
         path = Path(getattr(sys.modules[module], "__file__", None) or module)
         module = str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
-    return f"{module}:{kind.__qualname__}"
+    return f"{module.replace(_DOT, '.')}:{kind.__qualname__}"
 
 
 def find(name: str) -> type[Recipe]:
@@ -107,20 +111,20 @@ def _imported(place: str) -> ModuleType:
 
 def _from_file(place: str) -> ModuleType:
     """The module of a file, under the name of its path, once per process."""
-    path = Path(place).resolve()
-    known = sys.modules.get(place)
+    path, name = Path(place).resolve(), place.replace(".", _DOT)
+    known = sys.modules.get(name)
     if known is not None and known.__file__ == str(path):
         return known
-    spec = spec_from_file_location(place, path)
+    spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None or not path.is_file():
         raise FileNotFoundError(f"there is no file {place}")
     module = module_from_spec(spec)
-    sys.modules[place] = module  # a dataclass looks its module up
+    sys.modules[name] = module  # a dataclass looks its module up
     try:
         with _first_on_path(path.parent):
             spec.loader.exec_module(module)
     except BaseException:
-        del sys.modules[place]
+        del sys.modules[name]
         raise
     return module
 
