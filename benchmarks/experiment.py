@@ -64,7 +64,9 @@ from whorl.learn.train import train
 from whorl.loop.folder import RunFolder
 from whorl.loop.harvest import Harvested, harvest
 from whorl.loop.run import Run
+from whorl.loop.runfile import check_engines, read_run
 from whorl.loop.split import problems_of
+from whorl.recipe import arms_of
 from whorl.tree import Tree
 from whorl.watch import Watch
 
@@ -118,11 +120,11 @@ def play(folder: Path, experiment: Experiment, watch: Watch) -> dict[str, Any]:
     """Grow, train and measure every arm under every seed, or go on with it; what was found."""
     start = time.process_time()
     arms = [
-        Arm(name, settings.read_run(Path(file), changes), experiment.without.get(name, ""))
+        Arm(name, read_run(Path(file), changes), experiment.without.get(name, ""))
         for name, (file, *changes) in experiment.arms.items()
     ]
     for arm in arms:
-        settings.check(arm.run)
+        check_engines(arm.run)
     first = arms[0].run
     tests = [Path(test) for test in experiment.tests or [str(first.test)]]
     for seed in range(experiment.seeds):
@@ -179,7 +181,7 @@ def _searched(folder: Path, run: Run, seed: int) -> Iterator[Tree]:
                 journal = stack.enter_context(Journal(folder / f"{_file(model)}.db"))
                 kept[model] = journal.wrap(engine)
         engines = {role: kept[own.get(role, role)] for role in by_role}
-        arms = run.recipe.arms()
+        arms = arms_of(run.recipe)
         searches = (
             (f"{problem.id}#{name}", arm.grow(problem))
             for problem in problems_of(replace(run, patience=0))

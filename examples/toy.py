@@ -1,10 +1,8 @@
 """The whole of a search without a model: SIGMA over a world in which one adds numbers."""
 
-from whorl import drive
-from whorl.engines import toy
-from whorl.engines.function import Function
-from whorl.recipes.sigma import Sigma, pick
-from whorl.search import Uct
+from whorl import Function, Uct, drive, toy
+from whorl.recipes import Sigma
+from whorl.recipes.sigma import pick
 
 recipe = Sigma(uct=Uct(simulations=2), temperatures=(0.7,))
 everyone = Function(toy.answer)

@@ -39,6 +39,7 @@ from whorl.loop.grow import Grown, Plan, grow
 from whorl.loop.harvest import harvest
 from whorl.problem import Problem
 from whorl.recipe import Recipe
+from whorl.recipes import RECIPES
 from whorl.recipes.dpo import Dpo
 from whorl.recipes.grpo import Grpo
 from whorl.recipes.marge import Marge
@@ -49,7 +50,6 @@ from whorl.recipes.sphere import Sphere
 from whorl.recipes.step_dpo import StepDpo
 from whorl.rollout import Sampling
 from whorl.search import Uct
-from whorl.settings import RECIPES
 from whorl.tree import ROOT, Tree
 from whorl.watch import Progress
 
@@ -222,7 +222,7 @@ def test_several_asks_at_once_do_not_exceed_the_requests() -> None:
 
 def test_all_recipes_are_tested() -> None:
     assert set(SMALL) == set(RECIPES)
-    assert all(type(SMALL[name]) is type(RECIPES[name]["paper"]) for name in SMALL)
+    assert all(type(SMALL[name]) is RECIPES[name] for name in SMALL)
 
 
 def plant(recipe: Recipe, limits: Limits, last: Tree | None = None) -> Tree:

@@ -11,19 +11,18 @@ from whorl.budget import Budget, Limits, Price, Prices
 from whorl.engines.roles import Engines
 from whorl.errors import UserError
 from whorl.loop.run import Run
-from whorl.recipe import Recipe
+from whorl.loop.runfile import check_engines, read_run
+from whorl.recipe import Recipe, presets_of
+from whorl.recipes import RECIPES, name_of
 from whorl.recipes.rft import Rft
 from whorl.recipes.sigma import CODE, Sigma
 from whorl.recipes.sphere import Sphere
 from whorl.rollout import Sampling
 from whorl.search import Uct
 from whorl.settings import (
-    RECIPES,
-    check,
     flat,
     read_budget,
     read_recipe,
-    read_run,
     read_settings,
     say,
 )
@@ -175,10 +174,14 @@ def test_what_is_said_can_be_read_again(recipe: Recipe) -> None:
     assert read_recipe({"name": said["name"]}, lines) == recipe
 
 
-@pytest.mark.parametrize("preset", [(n, p) for n, presets in RECIPES.items() for p in presets])
-def test_every_preset_says_itself(preset: tuple[str, str]) -> None:
-    name, which = preset
-    assert read_recipe(say(RECIPES[name][which])) == RECIPES[name][which]
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_preset_says_itself(name: str) -> None:
+    presets = presets_of(RECIPES[name])
+    assert set(presets) == ({"paper", "code"} if name in ("sigma", "marge") else {"paper"})
+    for which, recipe in presets.items():
+        assert name_of(recipe) == name
+        assert read_recipe(say(recipe)) == recipe
+        assert read_recipe({"name": name, "preset": which}) == recipe
 
 
 def test_a_whole_run_says_itself(tmp_path: Path) -> None:
@@ -196,16 +199,16 @@ def test_overrides_of_plain_settings() -> None:
 def test_every_role_that_is_asked_needs_an_engine() -> None:
     run = Run(Path("a"), Path("p"), Engines("local:m", "local:c"), Sigma())
     with pytest.raises(UserError, match="sigma asks a reviser, and none is named"):
-        check(run)
-    check(replace(run, recipe=Rft()))
+        check_engines(run)
+    check_engines(replace(run, recipe=Rft()))
     with pytest.raises(UserError, match="rft asks a reviser"):
-        check(replace(run, recipe=Rft(role="reviser")))
+        check_engines(replace(run, recipe=Rft(role="reviser")))
     sphere = replace(run, recipe=Sphere())
     with pytest.raises(UserError, match="sphere asks a prm, and none is named; give --prm "):
-        check(sphere)
+        check_engines(sphere)
     with pytest.raises(UserError, match=r"asks a small, .* or engines\.small in a run file"):
-        check(replace(sphere, engines=Engines("local:m", prm="prm:p")))
-    check(replace(sphere, recipe=Sphere(score="rollouts", small_candidates=0)))
+        check_engines(replace(sphere, engines=Engines("local:m", prm="prm:p")))
+    check_engines(replace(sphere, recipe=Sphere(score="rollouts", small_candidates=0)))
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -1,8 +1,8 @@
 """What a paper fulfils to live in this house."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from dataclasses import MISSING, dataclass, fields
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from whorl.ask import Moves, Role
 from whorl.example import Example, Objective
@@ -26,7 +26,8 @@ class Harvest:
 class Recipe(Protocol):
     """A method: grows a tree for a problem, harvests examples from it.
 
-    A recipe is a frozen dataclass whose fields are its hyper-parameters; it does no I/O.
+    A recipe is a frozen dataclass whose fields are its hyper-parameters; it does no I/O. The first
+    four members are class attributes where they do not depend on those.
     """
 
     @property
@@ -45,9 +46,6 @@ class Recipe(Protocol):
     def starts(self) -> Start:
         """Where training starts in a round after the first, unless the run says otherwise."""
 
-    def arms(self) -> Mapping[str, "Recipe"]:
-        """Independent searches of every problem, by name; `{"": self}` if there is just one."""
-
     def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
         """Search one problem: yields asks, is sent replies, returns the tree.
 
@@ -59,3 +57,42 @@ class Recipe(Protocol):
 
     def tally(self, tree: Tree) -> Mapping[str, int]:
         """Pure: counts for the run's summary, e.g. how often the method's guards fired."""
+
+
+@runtime_checkable
+class Armed(Protocol):
+    """A recipe that searches every problem several times, independently."""
+
+    def arms(self) -> Mapping[str, Recipe]:
+        """The recipe of each of those searches, by the name of the arm."""
+
+
+@runtime_checkable
+class Preset(Protocol):
+    """A class of recipes with several sets of settings that have names."""
+
+    @classmethod
+    def presets(cls) -> Mapping[str, Recipe]:
+        """Recipes by name; the first is where settings start from."""
+
+
+def arms_of(recipe: Recipe) -> Mapping[str, Recipe]:
+    """The independent searches of every problem, by arm; `{"": recipe}` if there is just one."""
+    return recipe.arms() if isinstance(recipe, Armed) else {"": recipe}
+
+
+def presets_of(kind: type[Recipe]) -> Mapping[str, Recipe]:
+    """The presets of a class of recipes: without any of its own, its defaults as `paper`; none if
+    a setting has no default."""
+    if isinstance(kind, Preset):
+        return kind.presets()
+    settings = fields(kind)  # type: ignore[arg-type]
+    needed = [f for f in settings if f.default is MISSING and f.default_factory is MISSING]
+    return {} if needed else {"paper": kind()}
+
+
+def lacks(kind: type) -> list[str]:
+    """The members of `Recipe` that a class has neither as attributes nor as dataclass fields."""
+    wanted = [name for name in vars(Recipe) if not name.startswith("_")]
+    own = getattr(kind, "__dataclass_fields__", {})
+    return [name for name in wanted if not hasattr(kind, name) and name not in own]

@@ -1,4 +1,4 @@
-"""Run files and `--set`: tables of settings become dataclasses here, in one strict place."""
+"""Tables of settings, from files and `--set`, become dataclasses here, in one strict place."""
 
 import json
 import tomllib
@@ -8,40 +8,18 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
-from whorl import engines
 from whorl.budget import Budget
 from whorl.errors import UserError
 from whorl.example import Objective
-from whorl.loop.run import Run
-from whorl.recipe import Recipe
-from whorl.recipes import marge, sigma
-from whorl.recipes.dpo import Dpo
-from whorl.recipes.grpo import Grpo
-from whorl.recipes.marge import Marge
-from whorl.recipes.process import Process
-from whorl.recipes.rft import Rft
-from whorl.recipes.sigma import Sigma
-from whorl.recipes.sphere import Sphere
-from whorl.recipes.step_dpo import StepDpo
+from whorl.recipe import Recipe, lacks, presets_of
+from whorl.recipes import RECIPES, find, name_of
 from whorl.steps import AfterMarker, BlankLine, Segmenter, StepMarker, Words
 
 T = TypeVar("T")
 
 Table = Mapping[str, Any]
-
-RECIPES: Mapping[str, Mapping[str, Recipe]] = {
-    "sigma": {"paper": Sigma(), "code": sigma.CODE},
-    "process": {"paper": Process()},
-    "marge": {"paper": Marge(), "code": marge.CODE},
-    "sphere": {"paper": Sphere()},
-    "rft": {"paper": Rft()},
-    "step_dpo": {"paper": StepDpo()},
-    "dpo": {"paper": Dpo()},
-    "grpo": {"paper": Grpo()},
-}
-"""Recipes by name, and each one's presets; the first is where its settings start from."""
 
 STEPS: Mapping[str, Segmenter] = {
     "blank_line": BlankLine(),
@@ -52,8 +30,9 @@ STEPS: Mapping[str, Segmenter] = {
 """Where a step ends: the values of `sampling.steps`."""
 
 
-def read_run(path: Path, overrides: Sequence[str] = ()) -> Run:
-    """The run file at `path`, `KEY=VALUE` overrides applied. `UserError` says what is wrong."""
+def read_table(path: Path, kind: type[T], overrides: Sequence[str] = ()) -> T:
+    """The settings of the TOML file at `path` as a `kind`, `KEY=VALUE` overrides applied. Raises
+    `UserError` that says what is wrong."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -61,7 +40,7 @@ def read_run(path: Path, overrides: Sequence[str] = ()) -> Run:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not TOML: {' '.join(str(error).split())}") from error
     try:
-        return _build(Run, override(table, overrides))
+        return _build(kind, override(table, overrides))
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
 
@@ -88,21 +67,6 @@ def read_objective(defaults: Objective, overrides: Sequence[str]) -> Objective:
     return read_settings(defaults, own)
 
 
-def check(run: Run) -> None:
-    """Raises `UserError` if an engine's name cannot be read, or the recipe asks a role that no
-    engine answers."""
-    for spec in run.engines.named().values():
-        engines.check(spec)
-    recipe = run.recipe
-    for role in recipe.roles:
-        if not getattr(run.engines, role):
-            name = name_of(recipe)
-            raise UserError(
-                f"{name} asks a {role}, and none is named; give --{role} SCHEME:PATH, or "
-                f"engines.{role} in a run file"
-            )
-
-
 def override(table: Table, overrides: Sequence[str]) -> dict[str, Any]:
     """`table` with every `a.b=VALUE` put in its place. VALUE is TOML, or bare text for a string."""
     changed = dict(table)
@@ -126,11 +90,15 @@ def say(value: object) -> Any:
             return name
     if is_dataclass(value):
         said = {field.name: say(getattr(value, field.name)) for field in fields(value)}
-        name = name_of(value)
-        return {"name": name, **said} if name else said
+        named = not lacks(type(value))
+        return {"name": name_of(value), **said} if named else said  # type: ignore[arg-type]
     if isinstance(value, tuple):
         return [say(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
+    if isinstance(value, Path):
+        return str(value)
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise UserError(f"a setting that is a {type(value).__name__} cannot be kept in a file")
 
 
 def flat(said: Table, prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -142,20 +110,22 @@ def flat(said: Table, prefix: str = "") -> Iterator[tuple[str, str]]:
             yield prefix + key, json.dumps(value, ensure_ascii=False)
 
 
-def name_of(recipe: object) -> str:
-    """A recipe's name; empty if it is none of `RECIPES`."""
-    kinds = {
-        name: {type(preset) for preset in presets.values()} for name, presets in RECIPES.items()
-    }
-    return next((name for name, kind in kinds.items() if type(recipe) in kind), "")
-
-
 def _recipe(table: Table, where: str) -> Recipe:
-    presets = _choice(RECIPES, table.get("name"), f"{where}name", "recipe")
-    preset = table.get("preset", next(iter(presets)))
-    base = _choice(presets, preset, f"{where}preset", "preset")
-    rest = {key: value for key, value in table.items() if key not in ("name", "preset")}
-    return _build(type(base), rest, where, base)
+    name = table.get("name")
+    if not isinstance(name, str):
+        missing = "is missing" if name is None else f"should be a valid string, not {name!r}"
+        known = ", ".join(RECIPES)
+        raise UserError(f"{where}name {missing}; there are {known}, or your own as module:Class")
+    try:
+        kind = find(name)
+    except UserError as error:
+        raise UserError(f"{where}name: {error}") from error
+    presets = presets_of(kind)
+    preset = table.get("preset", next(iter(presets), None))
+    base = _choice(presets, preset, f"{where}preset", "preset") if presets else None
+    own = ("name", "preset") if presets else ("name",)
+    rest = {key: value for key, value in table.items() if key not in own}
+    return _build(type(base) if base else kind, rest, where, base)
 
 
 def _build(kind: type[T], table: Table, where: str = "", base: T | None = None) -> T:
@@ -183,14 +153,18 @@ def _value(hint: Any, value: object, where: str, default: Any) -> Any:
     """One value of the type `hint`. default: what a table of settings changes."""
     if hint is Recipe:
         return _recipe(_table(value, where), f"{where}.")
-    if hint is Segmenter:
+    if hint is Segmenter and not (isinstance(value, dict) and is_dataclass(default)):
         return _choice(STEPS, value, where, "rule for steps")
+    if hint is Segmenter:
+        hint = type(default)
     if is_dataclass(hint):
         base = None if default is MISSING else default
         return _build(hint, _table(value, where), f"{where}.", base)  # type: ignore[arg-type]
     try:
         text = json.dumps(value, default=lambda date: {"date": str(date)})  # no setting is one
         return TypeAdapter(hint).validate_json(text, strict=True)
+    except PydanticUserError as error:
+        raise UserError(f"{where} cannot be set: a file holds no {hint}") from error
     except ValidationError as error:
         what = error.errors()[0]["msg"].removeprefix("Input ").replace("array", "list")
         raise UserError(f"{where} {what[0].lower()}{what[1:]}, not {value!r}") from error
@@ -239,7 +213,9 @@ def _unknown(key: str, kind: type, where: str) -> UserError:
 
 
 def _names(kind: type, prefix: str = "") -> Iterator[str]:
-    for name, hint in get_type_hints(kind).items():
+    hints = get_type_hints(kind)
+    for name in (field.name for field in fields(kind)):
+        hint = hints[name]
         yield prefix + name
         if is_dataclass(hint):
             yield from _names(hint, f"{prefix}{name}.")  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
 """Whoever watches a long stage: live counts, and the one that shows them."""
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -59,3 +59,19 @@ class Watch(Protocol):
 
     def say(self, line: str) -> None:
         """Something worth knowing."""
+
+
+class Quiet:
+    """A `Watch` that shows nothing."""
+
+    def stage(self, title: str, progress: Progress) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def training(self, step: int, steps: int, loss: float) -> None:
+        pass
+
+    def wrote(self, path: Path, what: str) -> None:
+        pass
+
+    def say(self, line: str) -> None:
+        pass

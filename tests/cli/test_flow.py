@@ -12,8 +12,8 @@ from whorl.data.examples import read_examples, write_examples
 from whorl.engines.function import Function
 from whorl.engines.meter import Meter
 from whorl.example import Weighted
+from whorl.loop.runfile import read_run
 from whorl.models import POLICY
-from whorl.settings import read_run
 from whorl.watch import Progress
 
 MODEL = f"local:{POLICY}"

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import Result
 
 from whorl.cli import app
-from whorl.settings import RECIPES
+from whorl.recipes import RECIPES
 
 COMMANDS = [
     *("demo", "run", "compare", "grow", "adopt", "harvest", "export"),

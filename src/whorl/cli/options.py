@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from whorl.recipes import RECIPES
+
 Problems = Annotated[
     Path, typer.Option(help="File of problems, .jsonl or .jsonl.gz.", show_default=False)
 ]
@@ -18,7 +20,7 @@ Overrides = Annotated[
 Recipe = Annotated[
     str,
     typer.Option(
-        help="Method: sigma, process, marge, sphere, or a baseline: rft, step_dpo, dpo, grpo."
+        help=f"Method: {', '.join(RECIPES)}; or your own: module:Class, path/to/file.py:Class."
     ),
 ]
 Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn by lot.")]

@@ -1,4 +1,4 @@
-"""What a run is going to do, and what it must not be mixed with."""
+"""What a run is going to do, and what it did not do."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,42 +7,12 @@ from typing import Any
 import typer
 
 from whorl import settings
-from whorl.budget import Limits
 from whorl.cli.guard import SPENT, repeated
-from whorl.data.content import content
-from whorl.engines.spec import model_content
 from whorl.loop.grow import Grown, check
 from whorl.loop.run import Run
+from whorl.recipe import arms_of
 
 SHOWN = 5  # failures that are listed
-
-
-def grown_from(run: Run) -> dict[str, Any]:
-    """What a run's trees depend on. Not: where they lie, how fast they grow, how many there are."""
-    grown = {
-        "recipe": settings.say(run.recipe),
-        "problems": content(run.problems),
-        "seed": run.seed,
-        "engines": {role: model_content(spec) for role, spec in run.engines.named().items()},
-    }
-    if run.budget.problem == Limits():
-        return grown
-    budget: dict[str, Any] = {"problem": dict(run.budget.problem.named())}
-    if run.budget.problem.money is not None:
-        budget["prices"] = settings.say(run.budget.prices)
-    return grown | {"budget": budget}
-
-
-def learned_from(run: Run) -> dict[str, Any]:
-    """What the results of a whole run depend on. Not: when it stops, but what is held out."""
-    learned = grown_from(run) | {
-        "start": run.starts,
-        "test": content(run.test) if run.test else None,
-        **({"base": content(run.base)} if run.base else {}),
-        "train": settings.say(run.train),
-        "evaluate": settings.say(run.evaluate),
-    }
-    return learned | ({"holdout": run.holdout} if run.patience else {})
 
 
 def describe(run: Run, said: Mapping[str, Any]) -> None:
@@ -53,7 +23,7 @@ def describe(run: Run, said: Mapping[str, Any]) -> None:
     bad = f", {found.bad:,} bad lines passed over" if found.bad else ""
     held = f", {found.held:,} more held out" if found.held else ""
     typer.echo(f"problems: {found.problems:,}{held}{bad}")
-    searches = found.problems * len(run.recipe.arms())
+    searches = found.problems * len(arms_of(run.recipe))
     most = searches * run.recipe.samples_at_most
     typer.echo(f"searches: {searches:,} in each round, {most:,} samples at most")
     typer.echo("the engines open; nothing was written")

@@ -10,9 +10,10 @@ from whorl.data.forest import read_trees
 from whorl.errors import UserError
 from whorl.evaluate import Score, pass_rate, read_scores
 from whorl.loop.folder import RunFolder
+from whorl.loop.manifest import recipe_of
 from whorl.report import Figure, Report, Row, Table
 from whorl.report.rows import cells, figures, levels, reference, row
-from whorl.settings import flat, read_recipe
+from whorl.settings import flat
 from whorl.tree import Tree
 
 TREES = 12
@@ -28,6 +29,7 @@ class _Forest:
     dropped: Counter[str] = field(default_factory=Counter)
     cost: Counter[str] = field(default_factory=Counter)
     examples: int = 0
+    unread: str = ""  # why there is no recipe to count and to harvest by
 
 
 def summary(folder: RunFolder) -> Report:
@@ -39,7 +41,8 @@ def summary(folder: RunFolder) -> Report:
     return Report(
         title=f"whorl: {folder.settings['recipe']['name']}",
         lead=_lead(forest, scores),
-        figures=figures({"trees": forest.trees, "examples": forest.examples})
+        figures=figures({"trees": forest.trees})
+        + figures({} if forest.unread else {"examples": forest.examples})
         + figures({f"tokens, {role}": count for role, count in sorted(forest.cost.items())}),
         rows=tuple(_rows(scores)),
         levels=tuple(levels(scores[0], scores[-1])) if len(scores) > 1 else (),
@@ -49,6 +52,7 @@ def summary(folder: RunFolder) -> Report:
             Table("Left out of the examples", figures(forest.dropped)),
         ),
         trees=tuple(forest.shown),
+        remarks=(f"Nothing is counted: {forest.unread}",) if forest.unread else (),
         settings=(
             Table("Settings", tuple(Figure(key, said) for key, said in flat(folder.settings))),
         ),
@@ -57,16 +61,20 @@ def summary(folder: RunFolder) -> Report:
 
 def _gather(folder: RunFolder, files: Sequence[Path]) -> _Forest:
     """One pass over the trees; those that were revised are shown before others."""
-    recipe = read_recipe(folder.settings["recipe"])
     forest = _Forest()
+    try:
+        recipe = recipe_of(folder)
+    except UserError as error:  # what its trees hold is shown all the same
+        recipe, forest.unread = None, str(error)
     plain: list[Tree] = []
     for tree in (tree for file in files for tree in read_trees(file)):
         forest.trees += 1
-        forest.tally.update(recipe.tally(tree))
         forest.cost.update(tree.cost)
-        harvest = recipe.harvest(tree)
-        forest.dropped.update(harvest.dropped)
-        forest.examples += len(harvest.examples)
+        if recipe is not None:
+            forest.tally.update(recipe.tally(tree))
+            harvest = recipe.harvest(tree)
+            forest.dropped.update(harvest.dropped)
+            forest.examples += len(harvest.examples)
         revised = any(node.author == "reviser" for node in tree.nodes)
         kept = forest.shown if revised else plain
         if len(kept) < TREES:
@@ -86,7 +94,9 @@ def _scores(path: Path) -> Iterator[list[Score]]:
 
 
 def _lead(forest: _Forest, scores: Sequence[Sequence[Score]]) -> str:
-    grown = f"{forest.trees:,} trees taught {forest.examples:,} examples"
+    grown = f"{forest.trees:,} trees"
+    if not forest.unread:
+        grown += f" taught {forest.examples:,} examples"
     if len(scores) < 2:
         return f"{grown}."
     before, after = (100 * pass_rate(each, 1).value for each in (scores[0], scores[-1]))

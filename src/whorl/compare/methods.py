@@ -1,24 +1,18 @@
 """The methods that `whorl compare` knows: what each grows, harvests and trains with."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import cast
 
 from whorl.errors import UserError
+from whorl.example import Objective, Preference
 from whorl.learn.training import Lora, Training
 from whorl.recipe import Recipe
-from whorl.recipes.dpo import Dpo
-from whorl.recipes.grpo import Grpo
-from whorl.recipes.marge import Marge
-from whorl.recipes.process import Process
-from whorl.recipes.rft import Rft
-from whorl.recipes.sigma import Sigma
-from whorl.recipes.sphere import Sphere
-from whorl.recipes.step_dpo import StepDpo
+from whorl.recipes import RECIPES, Marge, Process, Rft, Sigma, Sphere, name_of
 from whorl.rollout import Sampling
 from whorl.search import Uct
-from whorl.settings import read_settings
+from whorl.settings import read_recipe, read_settings
 from whorl.steps import BlankLine
 
 
@@ -50,75 +44,84 @@ class Method:
             raise UserError(f"{self.name}: rounds need trees of their own")
 
 
-def _own(
-    name: str,
-    recipe: Recipe,
-    train: Training,
-    shares: tuple[float, ...] = (1.0,),
-    *,
-    rounds: bool = False,
-) -> Method:
-    return Method(name, name, recipe, recipe, train, shares, rounds)
-
-
-def _named(*entries: Method) -> Mapping[str, Method]:
-    return {entry.name: entry for entry in entries}
-
-
-QUARTERS = (0.25, 0.5, 1.0)
 HALVES = (0.5, 1.0)
+QUARTERS = (0.25, *HALVES)
 
-# papers.md 5.5: the papers' training where they say it, ours where they do not
+# What the papers say of their training (docs/papers.md), and ours where they say nothing
 _SFT = Training()
-_POLICY_GRADIENT = Training(epochs=2, lr=1e-6, batch=1024)
-_STEPS = Training(epochs=1, lr=1e-5, batch=64, lora=Lora(rank=64, alpha=128.0))
+_POLICY_GRADIENT = Training(epochs=1, lr=1e-6, batch=1024)
 _DPO = Training(epochs=1, lr=5e-7, batch=64, max_length=2048, warmup=0.1)
+_STEPS = Training(epochs=1, lr=1e-5, batch=64, lora=Lora(rank=64, alpha=128.0))
 
-PAPERS = _named(
-    _own("sigma", Sigma(), _SFT),
-    _own("process", Process(), _STEPS, HALVES, rounds=True),
-    _own("marge", Marge(), _POLICY_GRADIENT, HALVES, rounds=True),
-    _own("sphere", Sphere(), _DPO),
-    _own("rft", Rft(), _SFT, QUARTERS),
-    _own("step_dpo", StepDpo(), _DPO),
-    _own("dpo", Dpo(), _DPO),
-    _own("grpo", Grpo(), replace(_POLICY_GRADIENT, epochs=1)),
-)
-"""With the papers' settings, for models of one's own."""
-
-_SAMPLING = Sampling(step_tokens=48, solution_tokens=256, steps=BlankLine(min_chars=0))
-_NUCLEUS = replace(_SAMPLING, top_p=0.95)
-_WARM = replace(_NUCLEUS, temperature=0.8)
+# Of the shipped models; chosen on `dev` problems, see docs/results.md
 _TINY = Training(epochs=3, lr=1e-3, batch=32, max_length=1024, warmup=0.05)
 _GENTLE = replace(_TINY, lr=1e-4)  # where a likelihood may be lowered, 1e-3 breaks the model
 _TWICE = replace(_GENTLE, epochs=2)
+_SAMPLING = {"step_tokens": 48, "solution_tokens": 256, "steps": BlankLine(min_chars=0)}
 
-TINY = _named(
-    _own(
-        "sigma",
-        Sigma(uct=Uct(simulations=8), sampling=_SAMPLING, critic_tokens=128, reviser_tokens=64),
-        _TINY,
-    ),
-    _own("process", Process(sampling=_NUCLEUS), _TWICE, HALVES, rounds=True),
-    _own("marge", Marge(sampling=_WARM), _TWICE, HALVES, rounds=True),
-    _own(
-        "sphere",
-        Sphere(sampling=replace(_SAMPLING, temperature=0.8), score="rollouts"),
-        replace(_GENTLE, batch=8),
-    ),
-    _own("rft", Rft(replace(_SAMPLING, temperature=1.0)), _TINY, QUARTERS),
-    _own("step_dpo", StepDpo(sampling=_NUCLEUS), _GENTLE),
-    _own("dpo", Dpo(sampling=_WARM), _GENTLE),
-    _own("grpo", Grpo(sampling=_WARM), _TWICE),
+
+def method(recipe: Recipe) -> Method:
+    """How a recipe is compared unless something else is said of it: on trees of its own, by one
+    student, trained as its objective usually is."""
+    return _own(recipe, _fit(recipe.objective, _SFT, _POLICY_GRADIENT, _DPO))
+
+
+def tiny(recipe: Recipe) -> Method:
+    """As `method`, for the shipped models; a recipe's setting `sampling` is cut to their size."""
+    sampling = getattr(recipe, "sampling", None)
+    if isinstance(sampling, Sampling):
+        recipe = replace(recipe, sampling=replace(sampling, **_SAMPLING))  # type: ignore[type-var, arg-type]
+    return _own(recipe, _fit(recipe.objective, _TINY, _TWICE, _GENTLE))
+
+
+def _fit(
+    objective: Objective, plain: Training, penalised: Training, preference: Training
+) -> Training:
+    """The training for an objective."""
+    if isinstance(objective, Preference):
+        return preference
+    return penalised if objective.kl else plain
+
+
+def _own(recipe: Recipe, train: Training) -> Method:
+    name = name_of(recipe).rpartition(":")[2]
+    return Method(name, name, recipe, recipe, train)
+
+
+def _all(of: Callable[[Recipe], Method], *special: Method) -> Mapping[str, Method]:
+    """A method for each of the package's recipes: those given, else what `of` makes of it."""
+    given = {entry.name: entry for entry in special}
+    return {name: given.get(name) or of(kind()) for name, kind in RECIPES.items()}
+
+
+def _in_rounds(entry: Method) -> Method:
+    return replace(entry, shares=HALVES, rounds=True)
+
+
+PAPERS = _all(
+    method,
+    _in_rounds(replace(method(Process()), train=_STEPS)),
+    _in_rounds(replace(method(Marge()), train=replace(_POLICY_GRADIENT, epochs=2))),
+    replace(method(Rft()), shares=QUARTERS),
 )
-"""For the shipped models. Training was chosen on `dev` problems, see docs/results.md."""
+"""With the papers' settings, for models of one's own."""
+
+TINY = _all(
+    tiny,
+    tiny(Sigma(uct=Uct(simulations=8), critic_tokens=128, reviser_tokens=64)),
+    _in_rounds(tiny(Process())),
+    _in_rounds(tiny(Marge())),
+    replace(tiny(Sphere(score="rollouts")), train=replace(_GENTLE, batch=8)),
+    replace(tiny(Rft(Sampling(temperature=1.0))), shares=QUARTERS),
+)
+"""For the shipped models."""
 
 
 def variants(entries: Mapping[str, Method]) -> Mapping[str, Method]:
     """SIGMA's ablations, its black-box baseline, and process supervision in a single round."""
     sigma, process, rft = entries["sigma"], entries["process"], entries["rft"]
     search = cast(Sigma, sigma.grow)
-    return _named(
+    made = (
         replace(sigma, name="sigma_unrefined", harvest=replace(search, take="unrefined")),
         _grown(sigma, "sigma_no_siblings", replace(search, siblings=0)),
         _grown(sigma, "sigma_whole_path", replace(search, mode="whole_path")),
@@ -130,6 +133,7 @@ def variants(entries: Mapping[str, Method]) -> Mapping[str, Method]:
         ),
         _grown(replace(process, shares=(1.0,), rounds=False), "process_once", process.grow),
     )
+    return {entry.name: entry for entry in made}
 
 
 def _grown(entry: Method, name: str, recipe: Recipe) -> Method:
@@ -144,27 +148,41 @@ def unscored(entries: Mapping[str, Method]) -> Mapping[str, Method]:
 
 
 def select(
-    entries: Mapping[str, Method], names: Iterable[str], overrides: Sequence[str] = ()
+    entries: Mapping[str, Method],
+    names: Iterable[str],
+    overrides: Sequence[str] = (),
+    *,
+    other: Callable[[Recipe], Method] = method,
 ) -> tuple[Method, ...]:
     """The entries and variants called `names`, with `NAME.recipe.KEY=VALUE`, `NAME.train.KEY=VALUE`
-    `NAME.shares=[...]` and `NAME.rounds=...` applied; a variant follows its original. Raises
-    `UserError` for a name that is not there, and for an override of none of them."""
-    changed = {name: _changed(entry, overrides) for name, entry in entries.items()}
+    `NAME.shares=[...]` and `NAME.rounds=...` applied; a variant follows its original.
+
+    A name that is `module:Class` is a recipe from elsewhere, as `other` says it is compared; in
+    overrides it is called `Class`. Raises `UserError` for a name that is not there, for two methods
+    of one name, and for an override of none of them.
+    """
+    names = list(dict.fromkeys(names))
+    strangers = {name: other(read_recipe({"name": name})) for name in names if ":" in name}
+    whole = dict(entries)
+    for name, entry in strangers.items():
+        if entry.name in whole or entry.name in variants(entries):
+            raise UserError(f"{name}: another recipe is called {entry.name} too; rename the class")
+        whole[entry.name] = entry
+    changed = {name: _changed(entry, overrides) for name, entry in whole.items()}
     known = changed | {
         name: _changed(entry, overrides) for name, entry in variants(changed).items()
     }
     for override in overrides:
         _entry(known, override.partition(".")[0])
-    return tuple(_entry(known, name) for name in dict.fromkeys(names))
+    return tuple(_entry(known, strangers[n].name if n in strangers else n) for n in names)
 
 
 def _entry(known: Mapping[str, Method], name: str) -> Method:
     if name in known:
         return known[name]
     near = get_close_matches(name, known, 1, 0.5)
-    raise UserError(
-        f"no recipe {name!r}; " + (f"did you mean {near[0]}?" if near else f"{', '.join(known)}")
-    )
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+    raise UserError(f"no recipe {name!r}; {hint}, or module:Class for one of your own")
 
 
 def _changed(entry: Method, overrides: Sequence[str]) -> Method:

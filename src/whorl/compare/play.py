@@ -22,7 +22,7 @@ from pathlib import Path
 
 from whorl import __version__, settings
 from whorl.compare.budgeted import Budgeted, Clock, grow_within, keep
-from whorl.compare.methods import TINY, Method, select
+from whorl.compare.methods import TINY, Method, select, tiny
 from whorl.compare.verdict import Outcome, Point, Result, Student
 from whorl.data.atomic import replacing
 from whorl.data.contamination import check_apart
@@ -106,7 +106,7 @@ def made_up(folder: Path, size: Size, overrides: Sequence[str] = ()) -> Comparis
         paths["problems"],
         paths["test"],
         Engines(policy, critic=teacher, reviser=teacher, small=policy, processes=0),
-        select(TINY, size.names, overrides),
+        select(TINY, size.names, overrides, other=tiny),
         size.tokens,
         often=paths["often"],
         seeds=size.seeds,

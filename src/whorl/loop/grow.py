@@ -1,7 +1,6 @@
 """Growing the trees of a run: what that needs is made sure of before anything is written."""
 
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +19,8 @@ from whorl.loop.folder import RunFolder
 from whorl.loop.run import Run
 from whorl.loop.split import Survey, problems_of, survey
 from whorl.problem import Problem
-from whorl.recipe import Recipe
+from whorl.recipe import Recipe, arms_of
+from whorl.recipes import name_of
 from whorl.tree import Tree
 from whorl.watch import Progress, Watch
 
@@ -94,9 +94,8 @@ def grow_run(
     found = prepared.found
     if found.bad:
         watch.say(f"passed over {found.bad:,} bad lines of {run.problems} ({found.first_bad})")
-    progress = Progress(total=found.problems * len(run.recipe.arms()))
-    name = re.sub(r"(?<!^)(?=[A-Z])", "_", type(run.recipe).__name__).lower()
-    plan = Plan(run.recipe, name, run.seed, run.width, purse or Purse(run.budget))
+    progress = Progress(total=found.problems * len(arms_of(run.recipe)))
+    plan = Plan(run.recipe, name_of(run.recipe), run.seed, run.width, purse or Purse(run.budget))
     with watch.stage("grow", progress):
         grown = grow(
             folder,
@@ -130,7 +129,7 @@ def grow(
     what is in flight is awaited.
     """
     progress = progress or Progress()
-    arms, purse = plan.recipe.arms(), plan.purse
+    arms, purse = arms_of(plan.recipe), plan.purse
     failures: dict[str, str] = {}
     suspended: list[bool] = []  # by the end of the budget: whether the search has replies
     with ExitStack() as stack:

@@ -12,6 +12,7 @@ Differences from the paper
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import ClassVar
 
 from whorl.ask import Moves, Role
 from whorl.credit import first_right, preference_pairs, root_completions, usability
@@ -31,6 +32,9 @@ class Dpo:
     beta: inverse temperature of the implicit reward.
     """
 
+    roles: ClassVar[Sequence[Role]] = ("policy",)
+    starts: ClassVar[Start] = "last"  # as MARGE, whose baseline it is
+
     sampling: Sampling = Sampling(temperature=0.8, top_p=0.95, solution_tokens=2048)  # noqa: RUF009
     samples: int = 16
     pairs: int = 1
@@ -43,11 +47,6 @@ class Dpo:
             raise ValueError("beta must be above 0")
 
     @property
-    def roles(self) -> Sequence[Role]:
-        """The policy."""
-        return ("policy",)
-
-    @property
     def samples_at_most(self) -> int:
         """Exactly so many."""
         return self.samples
@@ -56,15 +55,6 @@ class Dpo:
     def objective(self) -> Objective:
         """Plain DPO."""
         return Preference(beta=self.beta)
-
-    @property
-    def starts(self) -> Start:
-        """As the method whose baseline it is."""
-        return "last"
-
-    def arms(self) -> Mapping[str, "Dpo"]:
-        """One search per problem."""
-        return {"": self}
 
     def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
         """Sample solutions."""

@@ -15,6 +15,7 @@ Differences from the paper
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from whorl.ask import Moves, Role
 from whorl.credit import first_right, reinforced, root_completions, usability
@@ -33,6 +34,9 @@ class Grpo:
     kl: coefficient of the penalty.
     """
 
+    roles: ClassVar[Sequence[Role]] = ("policy",)
+    starts: ClassVar[Start] = "last"  # as MARGE, whose baseline it is
+
     sampling: Sampling = Sampling(temperature=0.8, top_p=0.95, solution_tokens=2048)  # noqa: RUF009
     samples: int = 16
     kl: float = 0.04
@@ -44,11 +48,6 @@ class Grpo:
             raise ValueError("kl must not be negative")
 
     @property
-    def roles(self) -> Sequence[Role]:
-        """The policy."""
-        return ("policy",)
-
-    @property
     def samples_at_most(self) -> int:
         """Exactly so many."""
         return self.samples
@@ -58,15 +57,6 @@ class Grpo:
         """Mean over completions of each one's mean over tokens, with the k3 estimate of the KL
         divergence (2402.03300, eq. 3 and 4)."""
         return Likelihood(kl=self.kl, penalty="k3", average="completion")
-
-    @property
-    def starts(self) -> Start:
-        """As the method whose baseline it is."""
-        return "last"
-
-    def arms(self) -> Mapping[str, "Grpo"]:
-        """One search per problem."""
-        return {"": self}
 
     def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
         """Sample the group."""

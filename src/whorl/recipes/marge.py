@@ -33,7 +33,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from random import Random
 from statistics import fmean
-from typing import Literal
+from typing import ClassVar, Literal
 
 from whorl.ask import Moves, Role, together
 from whorl.credit import (
@@ -78,6 +78,9 @@ class Marge:
     beta: DPO's; see `Preference`.
     """
 
+    roles: ClassVar[Sequence[Role]] = ("policy",)
+    starts: ClassVar[Start] = "last"  # an episode goes on with the policy that it sampled from
+
     sampling: Sampling = Sampling(temperature=0.8, top_p=0.95, solution_tokens=2048)  # noqa: RUF009
     pool: int = 16
     samples: int = 8
@@ -101,11 +104,6 @@ class Marge:
             raise ValueError("kl must not be negative, and beta must be above 0")
 
     @property
-    def roles(self) -> Sequence[Role]:
-        """The policy."""
-        return ("policy",)
-
-    @property
     def samples_at_most(self) -> int:
         """Of the costliest episode, with as many states as there may be."""
         return max(self.pool, self.samples) + self.samples * (self.states - 1)
@@ -117,14 +115,10 @@ class Marge:
             return Preference(beta=self.beta)
         return Likelihood(kl=self.kl, penalty=self.penalty, average="completion")
 
-    @property
-    def starts(self) -> Start:
-        """The paper's: an episode goes on with the policy that it sampled from."""
-        return "last"
-
-    def arms(self) -> Mapping[str, "Marge"]:
-        """One search per problem."""
-        return {"": self}
+    @classmethod
+    def presets(cls) -> Mapping[str, "Marge"]:
+        """`paper`, and `code`, the authors' script."""
+        return {"paper": cls(), "code": CODE}
 
     def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
         """One episode: choose a guide, complete it from each of its states.

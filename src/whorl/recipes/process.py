@@ -26,7 +26,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 from whorl import prompts
 from whorl.ask import Moves, Role
@@ -60,6 +60,9 @@ class Process:
     kl: coefficient of the penalty in training.
     """
 
+    roles: ClassVar[Sequence[Role]] = ("policy",)
+    starts: ClassVar[Start] = "last"  # each round trains the model that came out of the one before
+
     uct: Uct = Uct(  # noqa: RUF009
         constant=math.sqrt(2),
         wrong=0.0,
@@ -77,11 +80,6 @@ class Process:
             raise ValueError("alpha must be above 0, and kl must not be negative")
 
     @property
-    def roles(self) -> Sequence[Role]:
-        """The policy alone."""
-        return ("policy",)
-
-    @property
     def samples_at_most(self) -> int:
         """A step and a rollout per simulation, before each of the most steps."""
         return 2 * self.uct.simulations * self.uct.depth
@@ -90,15 +88,6 @@ class Process:
     def objective(self) -> Objective:
         """Weighted likelihood under an exact KL penalty, averaged over tokens."""
         return Likelihood(kl=self.kl, penalty="exact", average="token")
-
-    @property
-    def starts(self) -> Start:
-        """The paper's: each round trains the model that came out of the one before."""
-        return "last"
-
-    def arms(self) -> Mapping[str, "Process"]:
-        """One search per problem."""
-        return {"": self}
 
     def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
         """Search, append the chosen step, search again behind it, until a chosen step is final or

@@ -9,7 +9,7 @@ Differences from the paper
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from whorl import prompts
 from whorl.ask import Moves, Role
@@ -30,6 +30,9 @@ class Rft:
     role: who solves: the policy, or the reviser as a black box.
     """
 
+    objective: ClassVar[Objective] = Likelihood()
+    starts: ClassVar[Start] = "first"  # as ReST-EM (2312.06585), which repeats RFT
+
     sampling: Sampling = Sampling(temperature=0.7)  # noqa: RUF009
     samples: int = 8
     keep: int = 4
@@ -48,20 +51,6 @@ class Rft:
     def samples_at_most(self) -> int:
         """Exactly so many."""
         return self.samples
-
-    @property
-    def objective(self) -> Objective:
-        """Plain fine-tuning."""
-        return Likelihood()
-
-    @property
-    def starts(self) -> Start:
-        """As ReST-EM (2312.06585), which repeats RFT: from the base model."""
-        return "first"
-
-    def arms(self) -> Mapping[str, "Rft"]:
-        """One search per problem."""
-        return {"": self}
 
     def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
         """Sample `samples` solutions; those that begin alike share nodes."""

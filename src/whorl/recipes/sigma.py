@@ -22,7 +22,7 @@ Differences from the paper
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 from whorl import prompts
 from whorl.answer import extract
@@ -57,6 +57,10 @@ class Sigma:
     take: harvest the `refined` solution or, for comparison, the `unrefined` best path if right.
     """
 
+    roles: ClassVar[Sequence[Role]] = ("policy", "critic", "reviser")
+    objective: ClassVar[Objective] = Likelihood()
+    starts: ClassVar[Start] = "first"  # as RFT; the paper makes one pass
+
     uct: Uct = Uct()  # noqa: RUF009
     sampling: Sampling = Sampling()  # noqa: RUF009
     temperatures: tuple[float, ...] = (0.4, 0.7)
@@ -79,26 +83,16 @@ class Sigma:
             raise ValueError("critic_tokens and reviser_tokens must be at least 1")
 
     @property
-    def roles(self) -> Sequence[Role]:
-        """Policy, critic and reviser."""
-        return ("policy", "critic", "reviser")
-
-    @property
     def samples_at_most(self) -> int:
         """Every simulation expands to full depth, every try revises every step and is completed."""
         calls = 2 * self.uct.depth if self.mode == "per_depth" else 2
         searched = self.uct.simulations * self.uct.depth * self.uct.children
         return searched + (self.retries + 1) * (calls + 1)
 
-    @property
-    def objective(self) -> Objective:
-        """Plain fine-tuning."""
-        return Likelihood()
-
-    @property
-    def starts(self) -> Start:
-        """The paper makes one pass; repeated, it is fine-tuning on solutions, as RFT is."""
-        return "first"
+    @classmethod
+    def presets(cls) -> Mapping[str, "Sigma"]:
+        """`paper`, and `code`, the authors' script."""
+        return {"paper": cls(), "code": CODE}
 
     def arms(self) -> Mapping[str, "Sigma"]:
         """One search per temperature."""

@@ -39,7 +39,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 from whorl import prompts
 from whorl.ask import Moves, Role, together
@@ -93,6 +93,8 @@ class Sphere:
     beta, nll: the objective's.
     """
 
+    starts: ClassVar[Start] = "last"  # as iterative DPO; the paper says nothing of rounds
+
     sampling: Sampling = Sampling(temperature=0.8)  # noqa: RUF009
     candidates: int = 5
     depth: int = 16
@@ -137,15 +139,6 @@ class Sphere:
     def objective(self) -> Objective:
         """Direct preference optimization, with the chosen solution's likelihood added."""
         return Preference(self.beta, self.nll)
-
-    @property
-    def starts(self) -> Start:
-        """Rounds are not known; iterative DPO trains the newest model."""
-        return "last"
-
-    def arms(self) -> Mapping[str, "Sphere"]:
-        """One search per problem."""
-        return {"": self}
 
     def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
         """Search; where only wrong solutions were found reflect, where only right ones ask `small`.

@@ -13,6 +13,7 @@ Differences from the paper
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from whorl import prompts
 from whorl.ask import Moves, Role
@@ -33,6 +34,9 @@ class StepDpo:
     beta: inverse temperature of DPO.
     """
 
+    roles: ClassVar[Sequence[Role]] = ("policy",)
+    starts: ClassVar[Start] = "last"  # as process supervision, whose baseline it is
+
     uct: Uct = Uct(constant=math.sqrt(2), wrong=0.0, children=4)  # noqa: RUF009
     sampling: Sampling = Sampling(top_p=0.95)  # noqa: RUF009
     beta: float = 0.1
@@ -40,11 +44,6 @@ class StepDpo:
     def __post_init__(self) -> None:
         if self.beta <= 0:
             raise ValueError("beta must be above 0")
-
-    @property
-    def roles(self) -> Sequence[Role]:
-        """The policy alone."""
-        return ("policy",)
 
     @property
     def samples_at_most(self) -> int:
@@ -55,15 +54,6 @@ class StepDpo:
     def objective(self) -> Objective:
         """Preference over steps."""
         return Preference(beta=self.beta)
-
-    @property
-    def starts(self) -> Start:
-        """As the method whose baseline it is."""
-        return "last"
-
-    def arms(self) -> Mapping[str, "StepDpo"]:
-        """One search per problem."""
-        return {"": self}
 
     def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
         """Search, and choose the best path."""

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from whorl.cli import options
+from whorl.recipes import RECIPES
 
 EXAMPLES = (
     "whorl compare --preset smoke",
@@ -23,8 +24,8 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     recipes: Annotated[
         str,
         typer.Option(
-            help="Comma-separated: sigma, process, marge, sphere, rft, step_dpo, dpo, grpo (all "
-            "of them if not given), or variants: sigma_unrefined, sigma_no_siblings, "
+            help=f"Comma-separated: {', '.join(RECIPES)} (all of them if not given), your own as "
+            "module:Class, or variants: sigma_unrefined, sigma_no_siblings, "
             "sigma_whole_path, sigma_show_gold, black_box, process_once."
         ),
     ] = "",
@@ -65,7 +66,8 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     folder. What is complete is not done again, and recipes and seeds can be
     added later.
 
-    --set NAME.recipe.KEY=VALUE and NAME.train.KEY=VALUE change a recipe,
+    A recipe of your own is trained as its objective usually is, and called by
+    its class. --set NAME.recipe.KEY=VALUE and NAME.train.KEY=VALUE change a recipe,
     NAME.shares=[0.5,1] when its students are trained and measured,
     evaluate.n=16 the attempts for pass@k. The training settings are the
     papers', or ours where a paper has none.
@@ -76,7 +78,7 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     from whorl import __version__, settings
     from whorl.cli.comparison import FILES, as_list, print_comparison, write
     from whorl.cli.display import Display
-    from whorl.compare.methods import PAPERS, TINY, select, unscored
+    from whorl.compare.methods import PAPERS, TINY, select, tiny, unscored
     from whorl.compare.play import ATTEMPTS, SIZES, Comparison, Size, check, made_up
     from whorl.compare.play import compare as play
     from whorl.data.content import content
@@ -101,7 +103,7 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
             seeds=seeds or size.seeds,
             tokens=tokens or size.tokens,
         )
-        select(TINY, size.names, own)  # what is wrong is said before there is a folder
+        select(TINY, size.names, own, other=tiny)  # what is wrong is said before there is a folder
         evaluate = settings.read_settings(ATTEMPTS, measure)
         said = {"preset": preset, "tokens": size.tokens, "evaluate": measure}
     else:

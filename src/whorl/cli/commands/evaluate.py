@@ -145,21 +145,12 @@ def _told(setup: "Setup", seed: int) -> list[str]:
 def _seen(model: str, problems: Path, others: list[Path], allowed: bool) -> tuple[list[str], str]:
     """Ids of the problems that the model is known to be trained on, and what is known of its
     training, in words. Raises `UserError` if it is measured on such, unless `allowed`."""
-    from whorl.data.contamination import seen
-    from whorl.data.problems import read_problems
-    from whorl.errors import UserError
-    from whorl.evaluate.seen import trained_on
+    from whorl.loop.stages import learned_among
 
-    known = trained_on(model, others)
-    if not known:
+    both = learned_among(problems, model, others, allowed=allowed)
+    if both is None:
         return [], "training  not known; name it with --trained-on"
-    both = seen(read_problems(problems), known)
     if not both:
         return [], "training  none of the questions is among those known to be trained on"
     count = f"{len(both):,} of the questions in {problems}"
-    if not allowed:
-        raise UserError(
-            f"{model} was trained on {count}, the first: {both[0]}; figures on them say nothing of "
-            "others. Leave them out, or measure all the same with --allow-seen"
-        )
     return both, f"training  SEEN: it was trained on {count}; the figures say nothing of others"

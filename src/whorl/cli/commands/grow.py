@@ -50,12 +50,14 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     from whorl import __version__, settings
     from whorl.cli.display import Display
     from whorl.cli.guard import FAILED, repeated
-    from whorl.cli.plan import describe, grown_from, tell_failures, tell_missing
+    from whorl.cli.plan import describe, tell_failures, tell_missing
     from whorl.engines.roles import Engines
     from whorl.loop.folder import RunFolder
     from whorl.loop.grow import grow_run as grow_trees
     from whorl.loop.grow import ready
+    from whorl.loop.manifest import grown_from
     from whorl.loop.run import Run
+    from whorl.loop.runfile import check_engines
 
     changes = overrides or []
     own = [change for change in changes if not change.startswith("budget.")]
@@ -70,7 +72,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
         skip_bad=skip_bad,
         budget=settings.read_budget(changes),
     )
-    settings.check(chosen)
+    check_engines(chosen)
     if dry_run:
         said = settings.say(chosen.recipe) | {"budget": settings.say(chosen.budget)}
         return describe(chosen, said)

@@ -21,7 +21,11 @@ def harvest(
     ] = None,
     overrides: options.Overrides = None,
     recipe: Annotated[
-        str, typer.Option(help="Another recipe than the one that grew the trees.")
+        str,
+        typer.Option(
+            help="Another recipe than the one that grew the trees, or the same with its settings "
+            "now."
+        ),
     ] = "",
 ) -> None:
     """Turn grown trees into examples to train on.
@@ -34,12 +38,19 @@ def harvest(
     from whorl.cli.display import Display
     from whorl.loop.folder import RunFolder
     from whorl.loop.harvest import harvest as harvest_file
+    from whorl.loop.manifest import changed, recipe_of
 
     folder = RunFolder.read(run)
-    table = {"name": recipe} if recipe else folder.settings["recipe"]
+    changes = overrides or ()
+    if recipe:
+        chosen = settings.read_recipe({"name": recipe}, changes)
+    else:
+        chosen = recipe_of(folder, changes)
     out = out or folder.examples
-    harvested = harvest_file(folder.trees, settings.read_recipe(table, overrides or ()), out)
     display = Display()
+    for difference in changed(chosen, folder):
+        display.say(f"harvested with {difference}")
+    harvested = harvest_file(folder.trees, chosen, out)
     for title, counts in (("search", harvested.tally), ("left out", harvested.dropped)):
         for what, count in sorted(counts.items()):
             display.say(f"{title}: {what}: {count:,}")

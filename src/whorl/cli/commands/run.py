@@ -59,7 +59,7 @@ def run(
     from whorl import __version__, settings
     from whorl.cli.display import Display
     from whorl.cli.guard import FAILED, repeated
-    from whorl.cli.plan import describe, learned_from, tell_failures, tell_missing
+    from whorl.cli.plan import describe, tell_failures, tell_missing
     from whorl.cli.results import print_rounds
     from whorl.cli.retry import left_out
     from whorl.cli.retry import retry as try_again
@@ -67,11 +67,13 @@ def run(
     from whorl.data.contamination import check_apart
     from whorl.loop.folder import RunFolder
     from whorl.loop.grow import ready
+    from whorl.loop.manifest import learned_from
     from whorl.loop.rounds import Unfinished, iterate, metrics, place
+    from whorl.loop.runfile import check_engines, read_run
     from whorl.report import write_report
 
-    chosen = settings.read_run(file, overrides or ())
-    settings.check(chosen)
+    chosen = read_run(file, overrides or ())
+    check_engines(chosen)
     if chosen.test:
         check_apart(chosen.problems, chosen.test)
     _ = chosen.weights  # what cannot be trained is not worth growing for

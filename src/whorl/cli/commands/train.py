@@ -82,16 +82,17 @@ def train(  # noqa: PLR0913 (each parameter is an option)
     from whorl import settings
     from whorl.cli.display import Display
     from whorl.data.examples import read_examples
-    from whorl.example import Likelihood, Objective, Pair, Preference
     from whorl.learn.training import Training
+    from whorl.loop.runfile import read_run
+    from whorl.loop.stages import usual_objective
 
     changes = overrides or []
     own = [change for change in changes if not change.startswith("objective.")]
-    run = settings.read_run(run_file) if run_file else None
+    run = read_run(run_file) if run_file else None
     training = settings.read_settings(run.train if run else Training(), own)
     rows = read_examples(examples)
     first = next(rows, None)
-    objective: Objective = Preference() if isinstance(first, Pair) else Likelihood()
+    objective = usual_objective(first)
     if recipe:
         objective = settings.read_recipe({"name": recipe}).objective
     elif run:

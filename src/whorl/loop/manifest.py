@@ -1,0 +1,87 @@
+"""What a run folder is bound to, so that trees of other settings do not get mixed into it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from whorl import settings
+from whorl.ask import Role
+from whorl.budget import Budget, Limits
+from whorl.data.content import content
+from whorl.engines.spec import model_content
+from whorl.errors import UserError
+from whorl.loop.folder import RunFolder
+from whorl.loop.run import Run
+from whorl.recipe import Recipe
+from whorl.recipes import find
+
+
+def grown_from(run: Run) -> dict[str, Any]:
+    """What a run's trees depend on. Not: where they lie, how fast they grow, how many there are."""
+    engines = {role: model_content(spec) for role, spec in run.engines.named().items()}
+    return bound(run.recipe, content(run.problems), engines, run.seed, run.budget)
+
+
+def bound(
+    recipe: Recipe, problems: str, engines: Mapping[Role, str], seed: int, budget: Budget
+) -> dict[str, Any]:
+    """As `grown_from`. problems, engines: what they hold, and who answers, by content."""
+    grown = {
+        "recipe": settings.say(recipe),
+        "problems": problems,
+        "seed": seed,
+        "engines": dict(engines),
+    }
+    if budget.problem == Limits():
+        return grown
+    limits: dict[str, Any] = {"problem": dict(budget.problem.named())}
+    if budget.problem.money is not None:
+        limits["prices"] = settings.say(budget.prices)
+    return grown | {"budget": limits}
+
+
+def learned_from(run: Run) -> dict[str, Any]:
+    """What the results of a whole run depend on. Not: when it stops, but what is held out."""
+    learned = grown_from(run) | {
+        "start": run.starts,
+        "test": content(run.test) if run.test else None,
+        **({"base": content(run.base)} if run.base else {}),
+        "train": settings.say(run.train),
+        "evaluate": settings.say(run.evaluate),
+    }
+    return learned | ({"holdout": run.holdout} if run.patience else {})
+
+
+def recipe_of(folder: RunFolder, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe that grew the trees of `folder`, as it was set then, `KEY=VALUE` overrides
+    applied. Raises `UserError` if it cannot be found, or has not these settings any more."""
+    said = folder.settings.get("recipe")
+    if not isinstance(said, Mapping):
+        raise UserError(f"{folder.path} does not say which recipe grew its trees")
+    name = said.get("name")
+    try:
+        find(str(name))
+    except UserError as error:
+        raise UserError(
+            f"{folder.path} was grown by {name}: {error}; put it back, or harvest by another "
+            "recipe (--recipe)"
+        ) from error
+    try:
+        settings.read_recipe(said)
+    except UserError as error:
+        raise UserError(
+            f"{name} has other settings now than when it grew {folder.path}: {error}. To harvest "
+            f"by its settings now: --recipe {name}"
+        ) from error
+    return settings.read_recipe(said, overrides)
+
+
+def changed(recipe: Recipe, folder: RunFolder) -> Iterator[str]:
+    """Settings of `recipe` that differ from those under which it grew the trees of `folder`, in
+    words; nothing if another recipe did."""
+    then = dict(settings.flat(folder.settings.get("recipe", {})))
+    now = dict(settings.flat(settings.say(recipe)))
+    if then.get("name") == now["name"]:
+        for key in sorted(then.keys() | now.keys()):
+            if then.get(key) != now.get(key):
+                unset = "not set"
+                yield f"{key} = {now.get(key, unset)}, grown with {then.get(key, unset)}"

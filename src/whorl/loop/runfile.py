@@ -1,0 +1,34 @@
+"""Run files: the table of a whole run, and whether everybody it needs is named."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+from whorl import engines
+from whorl.ask import Role
+from whorl.errors import UserError
+from whorl.loop.run import Run
+from whorl.recipes import name_of
+from whorl.settings import read_table
+
+
+def read_run(path: Path, overrides: Sequence[str] = ()) -> Run:
+    """The run of the run file at `path`, `KEY=VALUE` overrides applied. Raises `UserError` that
+    says what is wrong."""
+    return read_table(path, Run, overrides)
+
+
+def check_engines(run: Run) -> None:
+    """Raises `UserError` if an engine's name cannot be read, or the recipe asks a role that no
+    engine answers."""
+    for spec in run.engines.named().values():
+        engines.check(spec)
+    for role in run.recipe.roles:
+        if role not in get_args(Role):
+            known = ", ".join(get_args(Role))
+            raise UserError(f"{name_of(run.recipe)} asks a {role}; the roles there are: {known}")
+        if role != "judge" and not getattr(run.engines, role, ""):
+            raise UserError(
+                f"{name_of(run.recipe)} asks a {role}, and none is named; give --{role} "
+                f"SCHEME:PATH, or engines.{role} in a run file"
+            )

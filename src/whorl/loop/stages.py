@@ -1,0 +1,225 @@
+"""The stages of the loop as functions for scripts, with the defaults of the commands."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from hashlib import blake2b
+from itertools import chain
+from json import dumps
+from pathlib import Path
+from typing import get_args
+
+from whorl import __version__
+from whorl.ask import Engine, Role
+from whorl.budget import Budget, Purse
+from whorl.data.contamination import seen
+from whorl.data.content import content
+from whorl.data.examples import read_examples
+from whorl.data.problems import read_problems, write_problems
+from whorl.engines import check
+from whorl.engines.roles import Engines, Opened
+from whorl.engines.spec import model_content
+from whorl.errors import UserError
+from whorl.evaluate import Score, Setup
+from whorl.evaluate.exam import Exam
+from whorl.evaluate.exam import measure as measure_policy
+from whorl.evaluate.seen import trained_on
+from whorl.example import Example, Likelihood, Objective, Pair, Preference
+from whorl.learn.training import Training, TrainResult
+from whorl.loop.folder import RunFolder
+from whorl.loop.grow import Grown, Plan
+from whorl.loop.grow import grow as grow_trees
+from whorl.loop.harvest import Harvested
+from whorl.loop.harvest import harvest as harvest_trees
+from whorl.loop.manifest import bound, recipe_of
+from whorl.problem import Problem
+from whorl.recipe import Recipe, arms_of
+from whorl.recipes import name_of
+from whorl.watch import Progress, Quiet, Watch
+
+
+def grow(  # noqa: PLR0913 (what the command takes)
+    problems: Path | str | Iterable[Problem],
+    recipe: Recipe,
+    engines: Mapping[Role, Engine | str],
+    folder: Path | str,
+    *,
+    seed: int = 0,
+    width: int = 256,
+    processes: int = 1,
+    budget: Budget | None = None,
+    watch: Watch | None = None,
+) -> Grown:
+    """Grow a search tree for every problem into the run folder `folder`, or go on with those there.
+
+    problems: or the file that holds them.
+    engines: who answers each role: an engine, or the name of one, such as `local:models/small`,
+        which is open as long as this lasts, in `processes` processes of its own. A judge is there.
+    seed, width: of the run, and how many searches are in flight.
+
+    Replies are on disk before they are used, as `whorl grow` keeps them, so the same call goes on
+    after any interruption. Raises `UserError` if a role has no engine or one that cannot be opened,
+    and if `folder` belongs to other settings.
+    """
+    known = _Known(problems)
+    budget, watch, progress = budget or Budget(), watch or Quiet(), Progress()
+    named = {role: _identity(engine) for role, engine in engines.items()}
+    for role in recipe.roles:
+        if role not in engines:
+            raise UserError(f"{name_of(recipe)} asks a {role}, and `engines` names none")
+    said = bound(recipe, known.content, named, seed, budget)
+    with (
+        _opened(engines, processes) as by_role,
+        RunFolder.open(Path(folder), said, version=__version__) as own,
+    ):
+        progress.total = sum(1 for _ in known.read()) * len(arms_of(recipe))
+        plan = Plan(recipe, name_of(recipe), seed, width, Purse(budget))
+        with watch.stage("grow", progress):
+            grown = grow_trees(own, known.read, plan, by_role, progress=progress)
+        watch.wrote(own.trees, f"{grown.trees:,} trees")
+    return grown
+
+
+def harvest(
+    folder: Path | str, recipe: Recipe | None = None, *, out: Path | str | None = None
+) -> Harvested:
+    """Harvest the trees of the run folder `folder` into the file of examples `out`.
+
+    recipe: the one that grew the trees, as it was set, if not given.
+    out: `examples.jsonl` in the folder if not given.
+
+    Asks no model. Raises `UserError` if the folder holds no trees that the recipe can learn from.
+    """
+    own = RunFolder.read(Path(folder))
+    return harvest_trees(own.trees, recipe or recipe_of(own), Path(out or own.examples))
+
+
+def train(
+    model: Path | str,
+    examples: Path | str | Iterable[Example],
+    out: Path | str,
+    *,
+    settings: Training | None = None,
+    objective: Objective | None = None,
+    watch: Watch | None = None,
+) -> TrainResult:
+    """Fine-tune the model folder `model` on examples, into the model folder `out`.
+
+    examples: or the file that holds them.
+    objective: if not given, preference for pairs and plain likelihood for completions.
+
+    The same call goes on after any interruption; see `learn.train.train` for what is raised.
+    """
+    from whorl.learn.train import train as fine_tune  # takes seconds
+
+    rows = read_examples(Path(examples)) if isinstance(examples, Path | str) else iter(examples)
+    first = next(rows, None)
+    return fine_tune(
+        Path(model),
+        chain([first], rows) if first else rows,
+        Path(out),
+        settings=settings or Training(),
+        objective=objective or usual_objective(first),
+        watch=watch,
+    )
+
+
+def usual_objective(example: Example | None) -> Objective:
+    """What is made of examples such as `example` if nothing is said."""
+    return Preference() if isinstance(example, Pair) else Likelihood()
+
+
+def measure(  # noqa: PLR0913 (what the command takes)
+    model: str,
+    problems: Path | str | Iterable[Problem],
+    out: Path | str,
+    *,
+    setup: Setup | None = None,
+    seed: int = 0,
+    processes: int = 1,
+    allow_seen: bool = False,
+    watch: Watch | None = None,
+) -> list[Score]:
+    """Attempt held-out problems with the engine called `model`, as `whorl evaluate` does; scores
+    sorted by id.
+
+    problems: or the file that holds them; those that no file holds are kept beside `out`.
+    out: file of scores; what the model wrote is kept beside it.
+    setup: the protocol; greedy decoding, one attempt, if not given.
+
+    The same call goes on after any interruption. Raises `UserError` if `out` is of another model or
+    setup and, unless `allow_seen`, if the model is known to be trained on a question.
+    """
+    check(model)
+    out = Path(out)
+    if not isinstance(problems, Path | str):
+        file = out.with_suffix(".problems.jsonl")
+        write_problems(file, problems)
+        problems = file
+    known = learned_among(Path(problems), model, allowed=allow_seen)
+    exam = Exam(Path(problems), setup or Setup(), seed, known or ())
+    with Opened(Engines(model, processes=processes)) as opened:
+        return measure_policy(opened, exam, watch or Quiet(), out=out)
+
+
+def learned_among(
+    problems: Path, model: str, others: Sequence[Path] = (), *, allowed: bool = False
+) -> list[str] | None:
+    """Ids of the problems in a file that a model is known to be trained on; None if nothing is
+    known of its training. `others` is as in `trained_on`. Raises `UserError` if there are any,
+    unless that is `allowed`."""
+    known = trained_on(model, others)
+    if not known:
+        return None
+    both = seen(read_problems(problems), known)
+    if both and not allowed:
+        raise UserError(
+            f"{model} was trained on {len(both):,} of the questions in {problems}, the first: "
+            f"{both[0]}; figures on them say nothing of others. Leave them out, or measure all the "
+            "same with --allow-seen"
+        )
+    return both
+
+
+class _Known:
+    """Problems that can be read again and again, and what they hold, as a run folder names it."""
+
+    def __init__(self, problems: Path | str | Iterable[Problem]) -> None:
+        self._file = Path(problems) if isinstance(problems, Path | str) else None
+        self._problems = () if isinstance(problems, Path | str) else tuple(problems)
+
+    def read(self) -> Iterator[Problem]:
+        return read_problems(self._file) if self._file else iter(self._problems)
+
+    @property
+    def content(self) -> str:
+        if self._file:
+            return content(self._file)
+        digest = blake2b(digest_size=6)
+        for problem in self._problems:
+            digest.update(dumps(asdict(problem)).encode())
+        return f"problems {digest.hexdigest()}"
+
+
+def _identity(engine: Engine | str) -> str:
+    """What an engine's replies depend on, as far as its name or its kind says it."""
+    if not isinstance(engine, str):
+        return type(engine).__name__
+    check(engine)
+    return model_content(engine)
+
+
+@contextmanager
+def _opened(engines: Mapping[Role, Engine | str], processes: int) -> Iterator[dict[str, Engine]]:
+    """Who answers each role, and a judge; those that are called by name are closed in the end."""
+    named = Engines(processes=processes)
+    given: dict[str, Engine] = {}
+    for role, engine in engines.items():
+        if role not in get_args(Role):
+            raise UserError(f"there is no role {role!r}; there are {', '.join(get_args(Role))}")
+        if isinstance(engine, str):
+            named = replace(named, **{role: engine})  # type: ignore[arg-type]
+        else:
+            given[role] = engine
+    with Opened(named) as opened:
+        yield {**opened.by_role(), **given}
