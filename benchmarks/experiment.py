@@ -41,8 +41,8 @@ import torch
 from whorl import __version__, settings
 from whorl.ask import Engine
 from whorl.cli.display import Display
-from whorl.compare.play import ATTEMPTS
-from whorl.compare.verdict import KS
+from whorl.compare.findings import KS
+from whorl.compare.made_up import ATTEMPTS
 from whorl.data.atomic import replacing
 from whorl.data.examples import read_examples, write_examples
 from whorl.data.forest import read_trees
