@@ -1,40 +1,20 @@
 """The demo, small, with the shipped models and real processes."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.compare.watching import Heard
 
 from whorl.cli.demonstration import as_mapping, write
 from whorl.compare.demo import METHODS, Size, play_demo
 from whorl.data.examples import read_examples
-from whorl.watch import Progress
-
-
-class Silent:
-    """Watches without a word; remembers which files were written."""
-
-    def __init__(self) -> None:
-        self.written: list[str] = []
-
-    @contextmanager
-    def stage(self, title: str, progress: Progress) -> Iterator[None]:
-        yield
-
-    def training(self, step: int, steps: int, loss: float) -> None: ...
-
-    def wrote(self, path: Path, what: str) -> None:
-        self.written.append(path.name)
-
-    def say(self, line: str) -> None: ...
 
 
 @pytest.mark.slow
 def test_the_whole_loop_runs_once_and_is_only_read_the_second_time(tmp_path: Path) -> None:
     folder, size = tmp_path / "demo", Size(problems=16, test=40)
-    findings = play_demo(folder, size, Silent())
+    findings = play_demo(folder, size, Heard())
     found = as_mapping(findings)
     json.dumps(found)
     assert found["problems"] == 40
@@ -47,6 +27,6 @@ def test_the_whole_loop_runs_once_and_is_only_read_the_second_time(tmp_path: Pat
     assert all(method.name in page for method in METHODS)
     assert "Verdict" in page
 
-    again = Silent()
+    again = Heard()
     assert play_demo(folder, size, again) == findings
     assert not again.written

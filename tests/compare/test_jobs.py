@@ -3,34 +3,15 @@
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.compare.watching import Heard
 
 from whorl.compare.jobs import side_by_side
 from whorl.errors import UserError
-from whorl.watch import Progress, Watch
-
-
-class Heard:
-    """Watches, and remembers what it was told."""
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    @contextmanager
-    def stage(self, title: str, progress: Progress) -> Iterator[None]:
-        yield
-
-    def training(self, step: int, steps: int, loss: float) -> None: ...
-
-    def wrote(self, path: Path, what: str) -> None:
-        self.told.append(f"{path.name}: {what}")
-
-    def say(self, line: str) -> None:
-        self.told.append(line)
+from whorl.watch import Watch
 
 
 @dataclass(frozen=True)
@@ -58,9 +39,8 @@ def test_each_has_a_process_and_is_heard(tmp_path: Path) -> None:
     watch = Heard()
     names = ("a", "b", "c")
     side_by_side([Note(tmp_path, name) for name in names], 2, watch)
-    assert sorted(watch.told) == sorted(
-        [f"{n} at work" for n in names] + [f"{n}: done" for n in names]
-    )
+    assert sorted(watch.said) == [f"{name} at work" for name in names]
+    assert sorted(watch.written) == list(names)
     owners = {(tmp_path / name).read_text() for name in names}
     assert len(owners) == 3 and str(os.getpid()) not in owners
 
@@ -86,7 +66,7 @@ def test_a_refusal_ends_the_others_unless_it_is_taken_care_of(tmp_path: Path) ->
 
     side_by_side(later(), 1, watch, refused.append)
     assert taken == [0, 1], "a job is taken when its process can start"
-    assert [str(error) for error in refused] == ["bad is refused"] and "good: done" in watch.told
+    assert [str(error) for error in refused] == ["bad is refused"] and watch.written == ["good"]
 
 
 def test_a_process_that_breaks_is_named(tmp_path: Path) -> None:

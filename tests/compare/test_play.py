@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlite3 import connect
 
 import pytest
+from tests.compare.watching import Heard
 
 from whorl import __version__
 from whorl.compare.comparison import Comparison, check_comparison
@@ -71,14 +72,6 @@ def comparison(tmp_path: Path) -> Comparison:
     )
 
 
-class Silent:
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.said.append(line)
-
-
 def test_what_cannot_be_compared_is_refused(comparison: Comparison) -> None:
     with pytest.raises(UserError, match="black_box asks a reviser: name one, --reviser"):
         check_comparison(replace(comparison, engines=replace(comparison.engines, reviser="")))
@@ -90,13 +83,13 @@ def test_what_cannot_be_compared_is_refused(comparison: Comparison) -> None:
 def test_equal_cost_and_nothing_is_done_twice(comparison: Comparison, tmp_path: Path) -> None:
     poor = RunFolder.open(tmp_path / "poor", {}, version=__version__)
     with poor, pytest.raises(UserError, match="tokens do not last") as refused:
-        play_comparison(poor, replace(comparison, tokens=10, jobs=1), Silent())  # type: ignore[arg-type]
+        play_comparison(poor, replace(comparison, tokens=10, jobs=1), Heard())
     said = re.search(
         r"--tokens (\d+) .*rft, seed 0: (\d+), black_box, seed 0: (\d+)", str(refused.value)
     )
     assert said and int(said[1]) == max(int(said[2]), int(said[3])) > 10
     with RunFolder.open(tmp_path / "run", {}, version=__version__) as folder:
-        findings = play_comparison(folder, comparison, Silent())  # type: ignore[arg-type]
+        findings = play_comparison(folder, comparison, Heard())
         for result in findings.results:
             last = result.last.point
             grown = list(result.students)
@@ -109,8 +102,8 @@ def test_equal_cost_and_nothing_is_done_twice(comparison: Comparison, tmp_path: 
             assert set(figures.passed) == {1, 4}
             assert figures.accuracy.value == pytest.approx(pooled.accuracy.value)
             assert (figures.against_rft is None) == (result.method.name == "rft")
-        watch = Silent()
-        again = play_comparison(folder, comparison, watch)  # type: ignore[arg-type]
+        watch = Heard()
+        again = play_comparison(folder, comparison, watch)
     assert not watch.said and again == findings
 
 

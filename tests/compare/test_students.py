@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlite3 import connect
 
 import pytest
+from tests.compare.watching import Heard
 
 from whorl.compare.comparison import Comparison
 from whorl.compare.findings import Student, read_student
@@ -18,14 +19,6 @@ from whorl.data.synthetic import problems
 from whorl.engines.roles import Engines, Opened
 from whorl.evaluate import Decoding
 from whorl.models import POLICY
-
-
-class Silent:
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.said.append(line)
 
 
 @pytest.fixture(params=[False, True], ids=["one model", "rounds"])
@@ -50,9 +43,9 @@ def part(request: pytest.FixtureRequest, tmp_path: Path) -> Part:
 def played(part: Part, tokens: int, path: Path | None = None) -> tuple[list[Student], list[str]]:
     """The students at so many tokens, without their seconds, and what was said."""
     own = replace(part, comparison=replace(part.comparison, tokens=tokens), path=path or part.path)
-    watch = Silent()
+    watch = Heard()
     with Opened(own.comparison.engines) as opened:
-        play_part(own, opened, watch)  # type: ignore[arg-type]
+        play_part(own, opened, watch)
     return [timeless(read_student(home)) for home in own.homes()], watch.said
 
 
@@ -100,5 +93,5 @@ def test_too_few_tokens_for_a_tree_say_how_many_would_do(part: Part) -> None:
         played(part, short.value.least - 1)
     own = replace(part, comparison=replace(part.comparison, tokens=short.value.least))
     with Opened(own.comparison.engines) as opened:
-        play_part(own, opened, Silent(), only_try=True)  # type: ignore[arg-type]
+        play_part(own, opened, Heard(), only_try=True)
     assert not list(part.path.rglob("checkpoint")), "only tried"

@@ -9,7 +9,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from random import Random
 
 from whorl import __version__
 from whorl.compare.budgeted import Clock
@@ -24,9 +23,8 @@ from whorl.compare.findings import (
 )
 from whorl.compare.jobs import side_by_side
 from whorl.compare.methods import Method
-from whorl.compare.students import examine, train_student
+from whorl.compare.students import draw_examples, examine, train_student
 from whorl.data import synthetic
-from whorl.data.examples import read_examples, write_examples
 from whorl.data.problems import write_problems
 from whorl.engines.roles import Engines, Opened, following
 from whorl.evaluate import Decoding, Setup
@@ -167,24 +165,15 @@ class _Student:
 
         torch.set_num_threads(1)
         clock, policy = Clock(), MODELS["policy"]
-        trained = train_student(self.home, self._drawn(), policy, self.method, self.seed)
+        learned = self.home / "learned.jsonl"
+        draw_examples(self.home / "examples.jsonl", learned, self.count, self.seed)
+        trained = train_student(self.home, learned, policy, self.method, self.seed)
         watch.say(f"{self.name}: {trained.steps} steps, loss {trained.loss:.3f}")
         with Opened(Engines(following(policy, trained.model), processes=0)) as opened:
             examine(self.home, _exams(self.test), opened, watch)
         watch.wrote(self.home, f"{self.name}: trained and measured")
-        self._keep(trained.examples, trained.tokens, clock)
-
-    def _drawn(self) -> Path:
-        """As many examples as every method has, drawn by lot."""
-        found = list(read_examples(self.home / "examples.jsonl"))
-        chosen = sorted(Random(self.seed).sample(range(len(found)), self.count))
-        learned = self.home / "learned.jsonl"
-        write_examples(learned, (found[i] for i in chosen))
-        return learned
-
-    def _keep(self, examples: int, tokens: int, clock: Clock) -> None:
-        crop = self.harvested
         wall, cpu = clock.read()
+        crop = self.harvested
         point = Point(
             tokens=sum(crop.cost.values()),
             left_out=0,
@@ -193,8 +182,8 @@ class _Student:
             trees=crop.trees,
             failed=0,
             cost=crop.cost,
-            examples=examples,
-            trained_tokens=tokens,
+            examples=trained.examples,
+            trained_tokens=trained.tokens,
             dropped=crop.dropped,
             tally=crop.tally,
             wall=wall,

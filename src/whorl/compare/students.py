@@ -5,13 +5,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
+from random import Random
 
 from whorl import __version__, settings
 from whorl.compare.budgeted import Budgeted, Clock, grow_within, write_counted
 from whorl.compare.comparison import Comparison
 from whorl.compare.findings import Point, has_student, write_point
 from whorl.compare.methods import Method
-from whorl.data.examples import read_examples
+from whorl.data.examples import read_examples, write_examples
 from whorl.data.problems import read_problems
 from whorl.engines.roles import Engines, Opened, following, trainable
 from whorl.errors import UserError
@@ -174,6 +175,16 @@ class Trained:
     tokens: int = 0
     steps: int = 0
     loss: float = 0.0
+
+
+def draw_examples(examples: Path, learned: Path, count: int, seed: int) -> None:
+    """Write `count` examples of a file, drawn by lot, into the file `learned`, in their order.
+    Raises `UserError` if there are fewer."""
+    found = list(read_examples(examples))
+    if len(found) < count:
+        raise UserError(f"{examples} has {len(found)} examples; ask for no more than that")
+    chosen = sorted(Random(seed).sample(range(len(found)), count))
+    write_examples(learned, (found[i] for i in chosen))
 
 
 def train_student(home: Path, examples: Path, policy: str, method: Method, seed: int) -> Trained:

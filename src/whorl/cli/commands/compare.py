@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "whorl compare --preset smoke",
     "whorl compare --preset small --run runs/compare --json",
+    "whorl compare --preset small --run runs/compare --tokens 450000",
     "whorl compare --problems train.jsonl --test test.jsonl --policy local:models/small "
     "--critic local:models/large --reviser local:models/large --recipes sigma,rft,process "
     "--tokens 20000000 --run runs/compare",
@@ -71,11 +72,11 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     folder.
 
     What is complete is not done again, and recipes, seeds and tokens can be
-    added later: with a larger --tokens in the same folder trees are added to
-    those that are there, and students are trained beside those that are
-    there, in folders named by the tokens they may use. With the tokens of
-    before the figures of before are written again; a number in between asks
-    the models nothing but exams.
+    added later. A larger --tokens in the same folder adds trees to those
+    that are there and trains students beside those that are there, in
+    folders named by the tokens they may use; rounds after the first grow
+    trees of their own. The tokens of before write the figures of before
+    again, and a number between takes the first of the trees.
 
     --set NAME.recipe.KEY=VALUE and NAME.train.KEY=VALUE change a recipe,
     NAME.shares=[0.5,1] when its students are trained and measured,
