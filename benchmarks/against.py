@@ -1,10 +1,11 @@
 """Two students of a comparison against each other, over its seeds.
 
-    python benchmarks/against.py runs/compare sphere:dpo process/1:rft/2 process/2:process/1
+    python benchmarks/against.py runs/compare sphere:dpo process/50000:rft/50000 process:base
 
-Each pair names the students: a recipe, and which of its students if not the last; `base` is the
-base model. Positive: the first one is better. A paired t-test over problems, as in `whorl compare`:
-of the greedy attempt, or with --any of the problems solved in any of the sampled attempts.
+Each pair names the students: a recipe, and the folder of its student (as in `process/50000/100000`)
+if not that with the most tokens; `base` is the base model. Positive: the first one is better. A
+paired t-test over problems, as in `whorl compare`: of the greedy attempt, or with --any of the
+problems solved in any of the sampled attempts.
 The last line is a JSON object.
 """
 
@@ -52,14 +53,16 @@ def against(run: Path, one: str, other: str, sampled: bool) -> dict[str, Any]:
 
 
 def place(run: Path, seed: Path, student: str) -> Path:
-    """Folder of `base`, `NAME` or `NAME/NUMBER`."""
-    name, _, number = student.partition("/")
-    if name == "base":
+    """Folder of `base`, `NAME` or `NAME/TOKENS`."""
+    if student == "base":
         return run / "base"
-    numbers = [int(own.name) for own in (seed / name).glob("[0-9]*")]
-    if not numbers:
-        raise UserError(f"there is no student of {name} in {seed}")
-    return seed / name / (number or str(max(numbers)))
+    own = seed / student
+    if (own / "point.json").exists():
+        return own
+    found = [point.parent for point in own.rglob("point.json")]
+    if not found:
+        raise UserError(f"there is no student {student} in {seed}")
+    return max(found, key=lambda home: int(home.name))
 
 
 def scores(folder: Path, sampled: bool) -> list[Score]:

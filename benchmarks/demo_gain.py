@@ -12,7 +12,9 @@ from pathlib import Path
 from statistics import fmean
 
 from whorl.cli.display import Display
-from whorl.compare.demo import FULL, METHODS, SMOKE, as_mapping, run_demo
+from whorl.compare.demo import FULL, METHODS, SMOKE, play_demo
+from whorl.compare.findings import figures_of_seed
+from whorl.evaluate import pass_rate
 
 
 def main() -> None:
@@ -23,22 +25,23 @@ def main() -> None:
     options = parser.parse_args()
     size = SMOKE if options.smoke else FULL
     options.run.mkdir(parents=True, exist_ok=True)
-    outcomes = [
-        run_demo(options.run / f"seed-{seed}", size, Display(), seed=seed)
+    demos = [
+        play_demo(options.run / f"seed-{seed}", size, Display(), seed=seed)
         for seed in range(options.seeds)
     ]
     found: dict[str, object] = {"problems": size.test, "seeds": options.seeds}
-    found["base"] = as_mapping(outcomes[0])["base_accuracy"]
-    first = [outcome.results[0].against.difference.value for outcome in outcomes]
+    found["base"] = pass_rate(demos[0].base[0], 1).value
+    sigma = 0.0
     for number, method in enumerate(METHODS):
-        changes = [outcome.results[number].against for outcome in outcomes]
+        changes = [figures_of_seed(demo, demo.results[number]).against_base for demo in demos]
         gains = [change.difference.value for change in changes]
+        sigma = fmean(gains) if number == 0 else sigma
         found[method.name] = {
             "gain_points": [round(100 * gain, 1) for gain in gains],
             "p_values": [change.p_value for change in changes],
             "mean_gain_points": round(100 * fmean(gains), 1),
-            "mean_minus_sigma_points": round(100 * (fmean(gains) - fmean(first)), 1),
-            "examples": [outcome.results[number].examples for outcome in outcomes],
+            "mean_minus_sigma_points": round(100 * (fmean(gains) - sigma), 1),
+            "examples": [demo.results[number].last.point.examples for demo in demos],
         }
     print(json.dumps(found))
 

@@ -32,7 +32,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from random import Random
 from statistics import fmean
 from typing import Any
 
@@ -41,15 +40,15 @@ import torch
 from whorl import __version__, settings
 from whorl.ask import Engine
 from whorl.cli.display import Display
-from whorl.compare.play import ATTEMPTS
-from whorl.compare.verdict import KS
+from whorl.compare.findings import KS
+from whorl.compare.made_up import ATTEMPTS
+from whorl.compare.students import draw_examples
 from whorl.data.atomic import replacing
-from whorl.data.examples import read_examples, write_examples
+from whorl.data.examples import read_examples
 from whorl.data.forest import read_trees
 from whorl.drive import drive
 from whorl.engines.journal import Journal
 from whorl.engines.roles import Engines, Opened, trainable
-from whorl.errors import UserError
 from whorl.evaluate import (
     Decoding,
     Paired,
@@ -59,7 +58,6 @@ from whorl.evaluate import (
     pass_rate_over,
 )
 from whorl.evaluate.exam import Exam, measure
-from whorl.example import Example
 from whorl.learn.train import train
 from whorl.loop.folder import RunFolder
 from whorl.loop.harvest import Harvested, harvest
@@ -133,11 +131,11 @@ def play(folder: Path, experiment: Experiment, watch: Watch) -> dict[str, Any]:
             arm.harvested.append(_grow(place, arm, seed, watch))
             model, learned = _train(place, arm.run, experiment.examples, seed)
             arm.learned.append(learned)
-            _measure(place, arm, tests, model, experiment.often, watch)
+            _examine(place, arm, tests, model, experiment.often, watch)
     base = Arm("base", first)
     model = trainable(first.engines.policy)
     for _ in range(experiment.seeds):
-        _measure(folder / "base", base, tests, model, experiment.often, watch)
+        _examine(folder / "base", base, tests, model, experiment.often, watch)
     return {
         "seeds": experiment.seeds,
         "base": {test.name: _rates(base, test) for test in tests},
@@ -212,21 +210,18 @@ def _harvest(trees: Path, arm: Arm, out: Path) -> Harvested:
 
 def _train(place: Path, run: Run, count: int | None, seed: int) -> tuple[Path, int]:
     """The student's folder and how many examples it learned from."""
-    found: list[Example] = list(read_examples(place / "examples.jsonl"))
+    examples = place / "examples.jsonl"
     if count is not None:
-        if len(found) < count:
-            raise UserError(f"{place} has {len(found)} examples; ask for no more than that")
-        chosen = sorted(Random(seed).sample(range(len(found)), count))
-        found = [found[i] for i in chosen]
+        draw_examples(examples, place / "learned.jsonl", count, seed)
+        examples = place / "learned.jsonl"
     base = trainable(run.engines.policy)
-    if not found:
+    if not examples.stat().st_size:
         return base, 0
-    write_examples(place / "learned.jsonl", found)
     student = place / "student"
     own = replace(run.train, seed=run.train.seed + seed)
     result = train(
         base,
-        read_examples(place / "learned.jsonl"),
+        read_examples(examples),
         student,
         settings=own,
         objective=run.recipe.objective,
@@ -234,7 +229,7 @@ def _train(place: Path, run: Run, count: int | None, seed: int) -> tuple[Path, i
     return student, result.examples
 
 
-def _measure(
+def _examine(
     place: Path, arm: Arm, tests: Sequence[Path], model: Path, often: int, watch: Watch
 ) -> None:
     """Attempt the tests, once greedily and the first problems 8 times, unless that is done."""

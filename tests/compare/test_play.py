@@ -11,11 +11,13 @@ from pathlib import Path
 from sqlite3 import connect
 
 import pytest
+from tests.compare.watching import Heard
 
 from whorl import __version__
+from whorl.compare.comparison import Comparison, check_comparison
+from whorl.compare.findings import figures_of_seed, figures_over_seeds
 from whorl.compare.methods import PAPERS, TINY, select, unscored
-from whorl.compare.play import Comparison, check, compare
-from whorl.compare.verdict import pool, weigh
+from whorl.compare.play import play_comparison
 from whorl.data.forest import read_trees
 from whorl.data.problems import write_problems
 from whorl.data.synthetic import problems
@@ -70,46 +72,39 @@ def comparison(tmp_path: Path) -> Comparison:
     )
 
 
-class Silent:
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.said.append(line)
-
-
 def test_what_cannot_be_compared_is_refused(comparison: Comparison) -> None:
     with pytest.raises(UserError, match="black_box asks a reviser: name one, --reviser"):
-        check(replace(comparison, engines=replace(comparison.engines, reviser="")))
+        check_comparison(replace(comparison, engines=replace(comparison.engines, reviser="")))
     with pytest.raises(UserError, match="3 problems are both in"):
-        check(replace(comparison, test=comparison.problems))
+        check_comparison(replace(comparison, test=comparison.problems))
 
 
 @pytest.mark.slow
 def test_equal_cost_and_nothing_is_done_twice(comparison: Comparison, tmp_path: Path) -> None:
     poor = RunFolder.open(tmp_path / "poor", {}, version=__version__)
     with poor, pytest.raises(UserError, match="tokens do not last") as refused:
-        compare(poor, replace(comparison, tokens=10, jobs=1), Silent())  # type: ignore[arg-type]
+        play_comparison(poor, replace(comparison, tokens=10, jobs=1), Heard())
     said = re.search(
         r"--tokens (\d+) .*rft, seed 0: (\d+), black_box, seed 0: (\d+)", str(refused.value)
     )
     assert said and int(said[1]) == max(int(said[2]), int(said[3])) > 10
     with RunFolder.open(tmp_path / "run", {}, version=__version__) as folder:
-        outcome = compare(folder, comparison, Silent())  # type: ignore[arg-type]
-        for result in outcome.results:
+        findings = play_comparison(folder, comparison, Heard())
+        for result in findings.results:
             last = result.last.point
             grown = list(result.students)
             assert [s.point.tokens for s in grown] == sorted(s.point.tokens for s in grown)
             assert last.tokens <= 900 < last.tokens + last.left_out
             assert last.passes > 1 and last.problems == 3
-            assert last.trees == sum(1 for _ in counted(folder.path, result.entry.forest, last))
-            verdict, pooled = weigh(outcome, result), pool(outcome, [result])
-            assert set(verdict.passed) == {1, 4}
-            assert verdict.accuracy.value == pytest.approx(pooled.accuracy.value)
-            assert (verdict.against_rft is None) == (result.entry.name == "rft")
-        watch = Silent()
-        again = compare(folder, comparison, watch)  # type: ignore[arg-type]
-    assert not watch.said and again == outcome
+            assert last.trees == sum(1 for _ in counted(folder.path, result.method.forest, last))
+            figures = figures_of_seed(findings, result)
+            pooled = figures_over_seeds(findings, [result])
+            assert set(figures.passed) == {1, 4}
+            assert figures.accuracy.value == pytest.approx(pooled.accuracy.value)
+            assert (figures.against_rft is None) == (result.method.name == "rft")
+        watch = Heard()
+        again = play_comparison(folder, comparison, watch)
+    assert not watch.said and again == findings
 
 
 def counted(path: Path, forest: str, point: object) -> list[object]:
@@ -151,8 +146,13 @@ def test_a_killed_comparison_goes_on_with_what_it_has(tmp_path: Path) -> None:
     assert found["low"] <= found["accuracy"] <= found["high"]
     page = (run / "compare.html").read_text()
     assert "Accuracy against generated tokens" in page and "rft" in (run / "compare.md").read_text()
-    other = subprocess.run([*command, "--seeds", "1", "--tokens", "5000"], capture_output=True)
-    assert other.returncode == 2 and b"belongs to other settings" in other.stderr
+    for more, message in (
+        (["--tokens", "5"], b"the tokens do not last"),
+        (["--set", "evaluate.n=2"], b"belongs to other settings"),
+    ):
+        other = subprocess.run([*command, *more], capture_output=True)
+        assert other.returncode == 2 and message in other.stderr
+    assert kept <= answered(journal)
 
 
 def answered(journal: Path) -> set[tuple[int, bytes]]:

@@ -8,8 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from whorl.compare.demo import Outcome
-from whorl.evaluate import Paired, Rate, Summary, summarise
+from whorl.evaluate import Paired, Rate, Summary
 
 OUTCOME = {
     "held out": ("held_out", ".1%"),
@@ -63,32 +62,6 @@ def print_summary(summary: Summary, comparison: Paired | None) -> None:
             f"bootstrap of the difference{attempts}: {100 * comparison.mean.value:+.1f} points "
             f"({_interval(comparison.mean)})"
         )
-
-
-def print_demo(outcome: Outcome) -> None:
-    """What each method made of the policy."""
-    table = Table("", "right", "95 %", "gain", "95 %", "p", "tokens", box=None, pad_edge=False)
-    base = summarise(outcome.base).passed[1]
-    table.add_row("policy", f"{100 * base.value:.1f}", _interval(base))
-    for result in outcome.results:
-        rate = summarise(result.scores).passed[1]
-        change = result.against
-        table.add_row(
-            result.method.name,
-            f"{100 * rate.value:.1f}",
-            _interval(rate),
-            f"{100 * change.difference.value:+.1f}",
-            _interval(change.difference),
-            f"{change.p_value:.1g}",
-            f"{sum(result.harvested.cost.values()):,}",
-        )
-    console = _console()
-    console.print(table)
-    first = outcome.results[0]
-    console.print(
-        f"% of {first.against.problems:,} held-out problems; every student learned from "
-        f"{first.examples:,} examples; p: exact McNemar test; tokens: sampled to make the examples"
-    )
 
 
 def print_rounds(lines: Sequence[Mapping[str, Any]]) -> None:

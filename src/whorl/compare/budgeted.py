@@ -22,12 +22,14 @@ from whorl.tree import Tree
 
 @dataclass(frozen=True, slots=True)
 class Budgeted:
-    """Trees within a budget.
+    """How many trees a budget of tokens lasts for.
 
-    passes: how many trees count of each pass over the problems, the first ones in problem order.
+    passes: per pass over the problems, how many of its trees fit the budget, a prefix in problem
+        order.
     problems: that have a tree. failed: searches that ended in an error.
-    tokens: sampled for them. left_out: for trees that were grown and would exceed the budget.
-    wall, cpu: seconds of the call that finished growing.
+    tokens: sampled for those trees. left_out: for trees that were grown and would exceed the
+        budget.
+    wall, cpu: seconds of growing, by the calls that finished this budget and smaller ones.
     """
 
     passes: Sequence[int] = ()
@@ -40,10 +42,10 @@ class Budgeted:
 
 
 class Clock:
-    """Seconds since it was made: of the wall, and of this process."""
+    """Seconds of the wall and of this process since the clock was made, and those before."""
 
-    def __init__(self) -> None:
-        self._start = time.monotonic(), time.process_time()
+    def __init__(self, wall: float = 0.0, cpu: float = 0.0) -> None:
+        self._start = time.monotonic() - wall, time.process_time() - cpu
 
     def read(self) -> tuple[float, float]:
         return time.monotonic() - self._start[0], time.process_time() - self._start[1]
@@ -57,16 +59,19 @@ def grow_within(
     budget: int,
     last: Path | None,
 ) -> Iterator[Budgeted]:
-    """Grow trees in problem order, pass after pass, until the next one would exceed `budget`; what
-    there is after each pass, or at once, if that was done before.
+    """Grow trees in problem order, pass after pass, until the next one would exceed `budget`.
 
-    last: trees of the round before, for the first pass. More budget adds to the trees there are.
+    Yields what there is after each pass, or once, if all was done before.
+
+    last: trees of the round before, for the first pass. A larger budget than before adds to the
+    trees there are; one below it counts the first of them.
     """
     record = path / f"{budget}.json"
     if record.exists():
-        yield Budgeted(**json.loads(record.read_text()))
+        yield _read(record)
         return
-    clock = Clock()
+    before = _before(path, budget)
+    clock = Clock(before.wall, before.cpu)
     passes: list[int] = []
     reached: set[str] = set()
     spent = left_out = failed = 0
@@ -124,8 +129,18 @@ def grow_pass(
     return costs, failed
 
 
-def keep(file: Path, passes: Sequence[int], path: Path) -> None:
-    """Write the trees under `path` that count, pass by pass."""
+def _before(path: Path, budget: int) -> Budgeted:
+    """What the largest smaller budget lasted for."""
+    smaller = [record for record in path.glob("*.json") if int(record.stem) < budget]
+    return _read(max(smaller, key=lambda record: int(record.stem))) if smaller else Budgeted()
+
+
+def _read(record: Path) -> Budgeted:
+    return Budgeted(**json.loads(record.read_text()))
+
+
+def write_counted(file: Path, passes: Sequence[int], path: Path) -> None:
+    """Concatenate the trees under `path` that are within the budget, of all passes, into `file`."""
     with replacing(file) as out:
         for tree in _counted(path, passes):
             out.write(tree.to_json().encode() + b"\n")

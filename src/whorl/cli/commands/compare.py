@@ -1,16 +1,23 @@
 """`whorl compare`."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from whorl.cli import options
 from whorl.recipes import RECIPES
 
+if TYPE_CHECKING:
+    from whorl.compare.comparison import Comparison
+    from whorl.compare.made_up import Preset
+    from whorl.engines.roles import Engines
+
 EXAMPLES = (
     "whorl compare --preset smoke",
     "whorl compare --preset small --run runs/compare --json",
+    "whorl compare --preset small --run runs/compare --tokens 450000",
     "whorl compare --problems train.jsonl --test test.jsonl --policy local:models/small "
     "--critic local:models/large --reviser local:models/large --recipes sigma,rft,process "
     "--tokens 20000000 --run runs/compare",
@@ -63,8 +70,14 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     branches, critiques and rollouts included; its students start from the
     same model and are measured on the same held-out problems, under several
     seeds. Writes compare.json, compare.md and compare.html into the run
-    folder. What is complete is not done again, and recipes and seeds can be
-    added later.
+    folder.
+
+    What is complete is not done again, and recipes, seeds and tokens can be
+    added later. A larger --tokens in the same folder adds trees to those
+    that are there and trains students beside those that are there, in
+    folders named by the tokens they may use; rounds after the first grow
+    trees of their own. The tokens of before write the figures of before
+    again, and a number between takes the first of the trees.
 
     A recipe of your own is trained as its objective usually is, and called by
     its class. --set NAME.recipe.KEY=VALUE and NAME.train.KEY=VALUE change a recipe,
@@ -75,69 +88,93 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     import json
     from dataclasses import replace
 
-    from whorl import __version__, settings
+    from whorl import __version__
     from whorl.cli.comparison import FILES, as_list, print_comparison, write
     from whorl.cli.display import Display
-    from whorl.compare.methods import PAPERS, TINY, select, tiny, unscored
-    from whorl.compare.play import ATTEMPTS, SIZES, Comparison, Size, check, made_up
-    from whorl.compare.play import compare as play
-    from whorl.data.content import content
+    from whorl.compare.made_up import made_up, write_made_up
+    from whorl.compare.play import play_comparison
     from whorl.engines.roles import Engines
     from whorl.errors import UserError
     from whorl.loop.folder import RunFolder
+    from whorl.settings import read_settings
 
     names = [name.strip() for name in recipes.split(",") if name.strip()]
-    own = [text for text in overrides or () if not text.startswith("evaluate.")]
-    measure = [t.removeprefix("evaluate.") for t in overrides or () if t.startswith("evaluate.")]
-    named = Engines(policy, critic, reviser, small or policy, prm, processes)
-    size: Size | None = None
+    changes = overrides or ()
+    own = [text for text in changes if not text.startswith("evaluate.")]
+    attempts = [t.removeprefix("evaluate.") for t in changes if t.startswith("evaluate.")]
+    size: Preset | None = None
     if preset:
-        if preset not in SIZES:
-            raise UserError(f"no preset {preset!r}; there are {', '.join(SIZES)}")
         if problems or test or policy or critic or reviser or small or prm:
             raise UserError("a preset has its own models and problems; leave those options out")
-        size = SIZES[preset]
-        size = replace(
-            size,
-            names=tuple(names) or size.names,
-            seeds=seeds or size.seeds,
-            tokens=tokens or size.tokens,
-        )
-        select(TINY, size.names, own, other=tiny)  # what is wrong is said before there is a folder
-        evaluate = settings.read_settings(ATTEMPTS, measure)
-        said = {"preset": preset, "tokens": size.tokens, "evaluate": measure}
+        size = _sized(preset, names, seeds, tokens)
+        chosen = made_up(run, size, own)
+        chosen = replace(chosen, jobs=jobs or chosen.jobs)
     else:
         if not (problems and test and policy and tokens):
             needed = "--problems, --test, --policy and --tokens"
             raise UserError(f"name a --preset, or give {needed}")
-        chosen = Comparison(
-            problems,
-            test,
-            named,
-            select(PAPERS if prm else unscored(PAPERS), names or PAPERS, own),
-            tokens,
-            seeds=seeds or 3,
-            width=width,
-            jobs=jobs or 1,
-        )
-        chosen = replace(chosen, evaluate=settings.read_settings(chosen.evaluate, measure))
-        check(chosen)
-        said = {
-            "problems": content(problems),
-            "test": content(test),
-            "tokens": tokens,
-            "engines": named.named(),
-            "evaluate": settings.say(chosen.evaluate),
-        }
+        engines = Engines(policy, critic, reviser, small or policy, prm, processes)
+        chosen = _of_files(problems, test, engines, names, own, tokens)
+        chosen = replace(chosen, seeds=seeds or chosen.seeds, jobs=jobs or chosen.jobs)
+    chosen = replace(chosen, width=width, evaluate=read_settings(chosen.evaluate, attempts))
+    said = {"preset": preset, "evaluate": attempts} if preset else _said(chosen)
     display = Display()
     with RunFolder.open(run, said, version=__version__) as folder:
         if size:
-            chosen = made_up(run, size, own)
-            chosen = replace(chosen, evaluate=evaluate, jobs=jobs or chosen.jobs, width=width)
-        outcome = play(folder, chosen, display)
-    write(run, outcome, chosen)
-    print_comparison(outcome)
+            write_made_up(run, size)
+        findings = play_comparison(folder, chosen, display)
+    write(run, findings, chosen)
+    print_comparison(findings)
     for name in FILES:
-        display.wrote(run / name, f"{len(chosen.entries)} recipes, {chosen.seeds} seeds")
+        display.wrote(run / name, f"{len(chosen.methods)} recipes, {chosen.seeds} seeds")
     if as_json:
-        typer.echo(json.dumps(as_list(outcome)))
+        typer.echo(json.dumps(as_list(findings)))
+
+
+def _sized(name: str, names: Sequence[str], seeds: int | None, tokens: int | None) -> "Preset":
+    """The preset called `name`, with what else is asked for."""
+    from dataclasses import replace
+
+    from whorl.compare.made_up import PRESETS
+    from whorl.errors import UserError
+
+    if name not in PRESETS:
+        raise UserError(f"no preset {name!r}; there are {', '.join(PRESETS)}")
+    preset = PRESETS[name]
+    return replace(
+        preset,
+        names=tuple(names) or preset.names,
+        seeds=seeds or preset.seeds,
+        tokens=tokens or preset.tokens,
+    )
+
+
+def _of_files(
+    problems: Path,
+    test: Path,
+    engines: "Engines",
+    names: Sequence[str],
+    overrides: Sequence[str],
+    tokens: int,
+) -> "Comparison":
+    """A comparison of models and problems of one's own, which is checked."""
+    from whorl.compare.comparison import Comparison, check_comparison
+    from whorl.compare.methods import PAPERS, select, unscored
+
+    known = PAPERS if engines.prm else unscored(PAPERS)
+    chosen = Comparison(problems, test, engines, select(known, names or known, overrides), tokens)
+    check_comparison(chosen)
+    return chosen
+
+
+def _said(chosen: "Comparison") -> dict[str, Any]:
+    """What the folder of a comparison is bound to: not how many tokens, recipes and seeds."""
+    from whorl import settings
+    from whorl.data.content import content
+
+    return {
+        "problems": content(chosen.problems),
+        "test": content(chosen.test),
+        "engines": chosen.engines.named(),
+        "evaluate": settings.say(chosen.evaluate),
+    }

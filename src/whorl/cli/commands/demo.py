@@ -25,12 +25,18 @@ def demo(
     Needs no network. Writes report.html into the run folder.
     """
     import json
+    import time
 
+    from whorl.cli.demonstration import as_mapping, print_demo, write
     from whorl.cli.display import Display
-    from whorl.cli.results import print_demo
-    from whorl.compare.demo import FULL, SMOKE, as_mapping, run_demo
+    from whorl.compare.demo import FULL, SMOKE, play_demo
 
-    outcome = run_demo(run, SMOKE if smoke else FULL, Display(), seed=seed)
-    print_demo(outcome)
+    start, display, size = time.monotonic(), Display(), SMOKE if smoke else FULL
+    findings = play_demo(run, size, display, seed=seed)
+    seconds = time.monotonic() - start
+    page = write(run, findings, size, seconds)
+    display.wrote(page, "report")
+    print_demo(findings)
     if as_json:
-        typer.echo(json.dumps(as_mapping(outcome)))
+        said = as_mapping(findings) | {"seconds": round(seconds, 1), "report": str(page)}
+        typer.echo(json.dumps(said))

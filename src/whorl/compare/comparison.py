@@ -1,0 +1,61 @@
+"""A comparison as it is ordered: which methods, on what, with how many tokens."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from whorl.compare.methods import Method
+from whorl.data.contamination import check_apart
+from whorl.engines.roles import Engines
+from whorl.errors import UserError
+from whorl.evaluate import Decoding, Setup
+from whorl.evaluate.exam import Exam
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What is compared, and on what.
+
+    tokens: sampled tokens that each method may spend, per seed.
+    often: problems to attempt several times, for pass@k; None: those of `test`.
+    seeds: how many; each draws other samples and another order of training.
+    evaluate: the attempts for pass@k; accuracy is that of one greedy attempt.
+    width: searches in flight. jobs: methods at work at once, each in a process of its own.
+    """
+
+    problems: Path
+    test: Path
+    engines: Engines
+    methods: tuple[Method, ...]
+    tokens: int
+    often: Path | None = None
+    seeds: int = 3
+    evaluate: Decoding = Decoding(n=8, temperature=0.8, top_p=0.95)  # noqa: RUF009 (frozen)
+    width: int = 256
+    jobs: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("tokens", "seeds", "width", "jobs"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} should be at least 1, not {getattr(self, name)}")
+        if not self.methods:
+            raise UserError("there is no recipe to compare")
+
+    def exams(self) -> Mapping[str, Exam]:
+        """What every model is measured by: one greedy attempt per problem, then several."""
+        greedy = replace(self.evaluate, n=1, temperature=0.0, top_p=1.0)
+        return {
+            "greedy": Exam(self.test, Setup(decoding=greedy)),
+            "sampled": Exam(self.often or self.test, Setup(decoding=self.evaluate)),
+        }
+
+
+def check_comparison(comparison: Comparison) -> None:
+    """Raises `UserError` unless everyone who is asked is named and there are problems to work on
+    and others to measure on."""
+    for method in comparison.methods:
+        for role in method.grow.roles:
+            if not getattr(comparison.engines, role):
+                raise UserError(f"{method.name} asks a {role}: name one, --{role} local:FOLDER")
+    for test in filter(None, (comparison.test, comparison.often)):
+        check_apart(comparison.problems, test)

@@ -1,0 +1,127 @@
+"""Jobs side by side, each in a process of its own that ends with its parent."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Protocol
+
+from whorl.errors import UserError
+from whorl.watch import Progress, Watch
+
+
+class Job(Protocol):
+    """Work for one process. It is pickled on the way there, and leaves what it makes on disk."""
+
+    @property
+    def name(self) -> str:
+        """What the job is called if it fails."""
+
+    def run(self, watch: Watch) -> None:
+        """Do the work; what `watch` is told is passed on, progress and training excepted."""
+
+
+def end_all(error: UserError) -> None:
+    """The answer to a failed job that ends the other jobs too: raises `error`."""
+    raise error
+
+
+def side_by_side(
+    jobs: Iterable[Job],
+    most: int,
+    watch: Watch,
+    failed: Callable[[UserError], None] = end_all,
+) -> None:
+    """Do the jobs, at most `most` at once; each is taken from `jobs` when its process can start.
+
+    failed: called with the `UserError` of a job; if it raises, the jobs that run are ended.
+    Raises RuntimeError if a process ends in any other way, and ends the others.
+    """
+    waiting = iter(jobs)
+    running: dict[Connection, SpawnProcess] = {}
+    try:
+        while True:
+            for job in islice(waiting, most - len(running)):
+                ours, process = _start(job)
+                running[ours] = process
+            if not running:
+                return
+            for pipe in wait(list(running)):
+                assert isinstance(pipe, Connection)
+                if not _hear(pipe, watch, failed):
+                    _end(running.pop(pipe))
+    finally:
+        for process in running.values():
+            process.terminate()
+            process.join()
+
+
+def _start(job: Job) -> tuple[Connection, SpawnProcess]:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(job, theirs), name=job.name)
+    process.start()
+    theirs.close()
+    return ours, process
+
+
+def _hear(pipe: Connection, watch: Watch, failed: Callable[[UserError], None]) -> bool:
+    """Pass on what a job says; whether there may be more."""
+    try:
+        said = pipe.recv()
+    except EOFError:
+        return False
+    if isinstance(said, UserError):
+        failed(said)
+    else:
+        method, *arguments = said
+        getattr(watch, method)(*arguments)
+    return True
+
+
+def _end(process: SpawnProcess) -> None:
+    process.join()
+    if process.exitcode:
+        raise RuntimeError(f"the process of {process.name} ended with code {process.exitcode}")
+
+
+def _work(job: Job, pipe: Connection) -> None:
+    """The child's life: deaf to Ctrl-C, which is the parent's to handle, and no longer than it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        job.run(_Speaker(pipe))
+    except UserError as error:
+        pipe.send(error)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+class _Speaker:
+    """Sends what a job tells its `Watch` through a pipe: the method's name and its arguments."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+
+    @contextmanager
+    def stage(self, title: str, progress: Progress) -> Iterator[None]:
+        yield
+
+    def training(self, step: int, steps: int, loss: float) -> None: ...
+
+    def wrote(self, path: Path, what: str) -> None:
+        self._pipe.send(("wrote", path, what))
+
+    def say(self, line: str) -> None:
+        self._pipe.send(("say", line))

@@ -1,0 +1,65 @@
+"""Comparisons of the shipped models on made-up problems: the presets of `whorl compare`."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from whorl.compare.comparison import Comparison
+from whorl.compare.methods import TINY, select, tiny
+from whorl.data import synthetic
+from whorl.data.problems import write_problems
+from whorl.engines.roles import Engines
+from whorl.evaluate import Decoding
+from whorl.models import POLICY, TEACHER
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """How large a comparison of the shipped models is.
+
+    names: of the methods. problems: to learn from. test: problems to measure on; often: how many of
+    them are attempted several times, for pass@k. tokens, seeds: see `Comparison`.
+    """
+
+    names: tuple[str, ...]
+    problems: int
+    test: int
+    often: int
+    tokens: int
+    seeds: int
+
+
+PRESETS = {
+    "smoke": Preset(("sigma", "rft"), problems=40, test=100, often=20, tokens=12_000, seeds=1),
+    "small": Preset(tuple(TINY), problems=150, test=1000, often=200, tokens=100_000, seeds=3),
+}
+
+
+ATTEMPTS = Decoding(n=8, temperature=0.8, top_p=0.95, max_tokens=256)
+"""For pass@k of the shipped models."""
+
+
+def made_up(folder: Path, preset: Preset, overrides: Sequence[str] = ()) -> Comparison:
+    """The comparison of a preset, of the problems that `write_made_up` writes into `folder`. One
+    job per core."""
+    policy, teacher = f"local:{POLICY}", f"local:{TEACHER}"
+    return Comparison(
+        folder / "problems.jsonl",
+        folder / "test.jsonl",
+        Engines(policy, critic=teacher, reviser=teacher, small=policy, processes=0),
+        select(TINY, preset.names, overrides, other=tiny),
+        preset.tokens,
+        often=folder / "often.jsonl",
+        seeds=preset.seeds,
+        evaluate=ATTEMPTS,
+        jobs=len(os.sched_getaffinity(0)),
+    )
+
+
+def write_made_up(folder: Path, preset: Preset) -> None:
+    """Write the problems of a preset into `folder`."""
+    pool = synthetic.problems("pool", preset.problems, seed=0)
+    write_problems(folder / "problems.jsonl", pool)
+    write_problems(folder / "test.jsonl", synthetic.problems("test", preset.test, seed=1))
+    write_problems(folder / "often.jsonl", synthetic.problems("test", preset.often, seed=1))

@@ -1,0 +1,215 @@
+"""The students of one method under one seed: trees within a share of the tokens, harvest, training,
+exams."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from math import ceil
+from pathlib import Path
+from random import Random
+
+from whorl import __version__, settings
+from whorl.compare.budgeted import Budgeted, Clock, grow_within, write_counted
+from whorl.compare.comparison import Comparison
+from whorl.compare.findings import Point, has_student, write_point
+from whorl.compare.methods import Method
+from whorl.data.examples import read_examples, write_examples
+from whorl.data.problems import read_problems
+from whorl.engines.roles import Engines, Opened, following, trainable
+from whorl.errors import UserError
+from whorl.evaluate.exam import Exam, measure
+from whorl.loop.folder import RunFolder
+from whorl.loop.grow import Plan
+from whorl.loop.harvest import harvest
+from whorl.watch import Watch
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a comparison: a method under one seed. path: the comparison's folder."""
+
+    path: Path
+    comparison: Comparison
+    method: Method
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.method.name}, seed {self.seed}"
+
+    @property
+    def folder(self) -> Path:
+        return self.path / f"seed-{self.seed}" / self.method.name
+
+    def homes(self) -> Iterator[Path]:
+        """The folders of the students, named by the tokens that each may use; in rounds a student
+        lies in the folder of the one before."""
+        home = self.folder
+        for share in self.method.shares:
+            student = home / f"{int(self.comparison.tokens * share)}"
+            yield student
+            home = student if self.method.rounds else home
+
+
+class TooFew(UserError):
+    """The tokens do not last for one tree of the part called `name`; `least` tokens would."""
+
+    def __init__(self, name: str, least: int) -> None:
+        super().__init__(name, least)
+        self.name, self.least = name, least
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """Where a student's trees begin.
+
+    forest: their folder. engines: that grow them, the policy among them. seed: of their searches.
+    spent: tokens of the rounds before. last: trees of the round before.
+    """
+
+    forest: Path
+    engines: Engines
+    seed: int
+    spent: int = 0
+    last: Path | None = None
+
+
+def play_part(part: Part, opened: Opened, watch: Watch, *, only_try: bool = False) -> None:
+    """Make every student of a method under one seed, unless it is there.
+
+    only_try: stop when the first tree is within the tokens. Raises `TooFew` if it is not.
+    """
+    method = part.method
+    start = _Start(
+        part.folder.parent / "trees" / method.forest,
+        part.comparison.engines,
+        1_000_000 * part.seed + (1000 if method.rounds else 0),
+    )
+    with RunFolder.open(part.folder, settings.say(method), version=__version__):
+        for home, share in zip(part.homes(), method.shares, strict=True):
+            home.mkdir(exist_ok=True)
+            grown = _grow(part, start, share, opened, watch)
+            if only_try:
+                return
+            if not has_student(home):
+                point = _make_student(home, part, start, grown, opened, watch)
+                watch.say(f"{part.name}: measured at {point.tokens:,} tokens")
+            if method.rounds:
+                start = _next_round(home, start, grown)
+
+
+def _grow(part: Part, start: _Start, share: float, opened: Opened, watch: Watch) -> Budgeted:
+    """The trees of a student: those within its share of the tokens."""
+    comparison, method = part.comparison, part.method
+    asked = list(read_problems(comparison.problems))
+    plan = Plan(method.grow, method.forest, start.seed, comparison.width)
+    budget = int(comparison.tokens * share) - start.spent
+    opened.engines = start.engines
+    grown = Budgeted()
+    for grown in grow_within(start.forest, asked, opened, plan, budget, start.last):
+        watch.say(
+            f"{plan.name}: {sum(grown.passes):,} trees in {len(grown.passes)} passes, "
+            f"{grown.tokens:,} tokens so far"
+        )
+    if not grown.passes:
+        raise TooFew(part.name, ceil((start.spent + grown.left_out) / share))
+    return grown
+
+
+def _make_student(
+    home: Path, part: Part, start: _Start, grown: Budgeted, opened: Opened, watch: Watch
+) -> Point:
+    """Harvest the trees that count, train, and measure the student."""
+    clock = Clock()
+    opened.rest()
+    trees, examples = home / "trees.jsonl", home / "examples.jsonl"
+    write_counted(trees, grown.passes, start.forest)
+    harvested = harvest(trees, part.method.harvest, examples)
+    trees.unlink()
+    trained = train_student(home, examples, start.engines.policy, part.method, part.seed)
+    policy = following(start.engines.policy, trained.model)
+    opened.engines = replace(start.engines, policy=policy)
+    examine(home, part.comparison.exams(), opened, watch)
+    wall, cpu = clock.read()
+    point = Point(
+        tokens=start.spent + grown.tokens,
+        left_out=grown.left_out,
+        problems=grown.problems,
+        passes=len(grown.passes),
+        trees=sum(grown.passes),
+        failed=grown.failed,
+        cost=harvested.cost,
+        examples=trained.examples,
+        trained_tokens=trained.tokens,
+        dropped=harvested.dropped,
+        tally=harvested.tally,
+        growing_wall=grown.wall,
+        growing_cpu=grown.cpu,
+        wall=wall,
+        cpu=cpu,
+    )
+    write_point(home, point)
+    return point
+
+
+def _next_round(home: Path, start: _Start, grown: Budgeted) -> _Start:
+    """Where the trees of the next round begin: with the student of this one, if it has learned."""
+    last, engines = home / "last.jsonl", start.engines
+    if not last.exists():
+        write_counted(last, grown.passes[:1], start.forest)
+    if (home / "checkpoint").exists():
+        engines = replace(engines, policy=following(engines.policy, home / "checkpoint"))
+    spent = start.spent + grown.tokens
+    return _Start(home / "trees", engines, start.seed + 1000, spent, last)
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A student's weights and what it learned from.
+
+    model: the folder of the weights. tokens: of the examples' completions, times the epochs.
+    steps, loss: see `TrainResult`.
+    """
+
+    model: Path
+    examples: int = 0
+    tokens: int = 0
+    steps: int = 0
+    loss: float = 0.0
+
+
+def draw_examples(examples: Path, learned: Path, count: int, seed: int) -> None:
+    """Write `count` examples of a file, drawn by lot, into the file `learned`, in their order.
+    Raises `UserError` if there are fewer."""
+    found = list(read_examples(examples))
+    if len(found) < count:
+        raise UserError(f"{examples} has {len(found)} examples; ask for no more than that")
+    chosen = sorted(Random(seed).sample(range(len(found)), count))
+    write_examples(learned, (found[i] for i in chosen))
+
+
+def train_student(home: Path, examples: Path, policy: str, method: Method, seed: int) -> Trained:
+    """Train the model of the engine `policy` on a file of examples, into `home/checkpoint`; from an
+    empty file nothing is learned, and the student is that model itself."""
+    from whorl.learn.train import train  # takes seconds
+
+    base, model = trainable(policy), home / "checkpoint"
+    if not examples.stat().st_size:
+        return Trained(base)
+    result = train(
+        base,
+        read_examples(examples),
+        model,
+        settings=replace(method.train, seed=method.train.seed + seed),
+        objective=method.harvest.objective,
+    )
+    tokens = result.tokens * method.train.epochs
+    return Trained(model, result.examples, tokens, result.steps, result.loss)
+
+
+def examine(home: Path, exams: Mapping[str, Exam], opened: Opened, watch: Watch) -> None:
+    """Let the policy that is `opened` take the exams, each unless its scores are there: the file
+    `NAME.jsonl` in the folder `home`."""
+    for name, exam in exams.items():
+        file = home / f"{name}.jsonl"
+        if not file.exists():
+            measure(opened, exam, watch, out=file)

@@ -1,0 +1,97 @@
+"""Students at more and at fewer tokens: nothing is paid for twice, and what was done before in the
+folder changes no student."""
+
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from sqlite3 import connect
+
+import pytest
+from tests.compare.watching import Heard
+
+from whorl.compare.comparison import Comparison
+from whorl.compare.findings import Student, read_student
+from whorl.compare.methods import TINY, select
+from whorl.compare.students import Part, TooFew, play_part
+from whorl.data.problems import write_problems
+from whorl.data.synthetic import problems
+from whorl.engines.roles import Engines, Opened
+from whorl.evaluate import Decoding
+from whorl.models import POLICY
+
+
+@pytest.fixture(params=[False, True], ids=["one model", "rounds"])
+def part(request: pytest.FixtureRequest, tmp_path: Path) -> Part:
+    """RFT at half the tokens and at all of them, on three easy problems."""
+    write_problems(tmp_path / "p.jsonl", problems("pool", 3, seed=0, levels=[1]))
+    write_problems(tmp_path / "t.jsonl", problems("test", 4, seed=1, levels=[1]))
+    sets = ["recipe.samples=2", "train.epochs=1", "shares=[0.5,1]"]
+    sets += ["rounds=true"] if request.param else []
+    comparison = Comparison(
+        tmp_path / "p.jsonl",
+        tmp_path / "t.jsonl",
+        Engines(f"local:{POLICY}", processes=0),
+        select(TINY, ["rft"], [f"rft.{own}" for own in sets]),
+        900,
+        seeds=1,
+        evaluate=Decoding(n=2, temperature=0.8, max_tokens=120),
+    )
+    return Part(tmp_path / "run", comparison, comparison.methods[0], 0)
+
+
+def played(part: Part, tokens: int, path: Path | None = None) -> tuple[list[Student], list[str]]:
+    """The students at so many tokens, without their seconds, and what was said."""
+    own = replace(part, comparison=replace(part.comparison, tokens=tokens), path=path or part.path)
+    watch = Heard()
+    with Opened(own.comparison.engines) as opened:
+        play_part(own, opened, watch)
+    return [timeless(read_student(home)) for home in own.homes()], watch.said
+
+
+def timeless(student: Student) -> Student:
+    point = replace(student.point, wall=0.0, cpu=0.0, growing_wall=0.0, growing_cpu=0.0)
+    return replace(student, point=point)
+
+
+def answers(path: Path) -> Mapping[Path, set[tuple[int, bytes]]]:
+    """The rows of every journal of searches."""
+    found = {}
+    for journal in path.rglob("trees/**/journal.db"):
+        with closing(connect(journal)) as database:
+            found[journal] = set(database.execute("SELECT rowid, ask FROM answer"))
+    return found
+
+
+@pytest.mark.slow
+def test_more_tokens_go_on_in_the_same_folder(part: Part) -> None:
+    small, _ = played(part, 900)
+    paid = answers(part.path)
+    large, said = played(part, 1800)
+    more = answers(part.path)
+    assert all(rows <= more[journal] for journal, rows in paid.items()), "no row is written again"
+    assert sum(map(len, more.values())) > sum(map(len, paid.values()))
+    at_once, _ = played(part, 1800, part.path.with_name("at once"))
+    assert large == at_once
+    assert [s.point.tokens <= most for s, most in zip(large, (900, 1800), strict=True)]
+    measured = [line for line in said if "measured" in line]
+    if part.method.rounds:
+        assert len(measured) == 2, "a round has all the tokens of the two before"
+    else:
+        assert len(measured) == 1 and large[0] == small[-1], "half of them is all of before"
+    again, said = played(part, 900)
+    assert again == small and not any("measured" in line for line in said)
+    if not part.method.rounds:
+        played(part, 1200)
+    assert answers(part.path) == more, "fewer tokens ask for no tree"
+
+
+def test_too_few_tokens_for_a_tree_say_how_many_would_do(part: Part) -> None:
+    with pytest.raises(TooFew) as short:
+        played(part, 10)
+    with pytest.raises(TooFew):
+        played(part, short.value.least - 1)
+    own = replace(part, comparison=replace(part.comparison, tokens=short.value.least))
+    with Opened(own.comparison.engines) as opened:
+        play_part(own, opened, Heard(), only_try=True)
+    assert not list(part.path.rglob("checkpoint")), "only tried"
