@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from whorl import Sampling, grow
 from whorl.ask import Ask, Prompt, Replies, Reply
 from whorl.budget import Budget, Price, Prices, Purse
 from whorl.cli.display import clock, status
@@ -14,6 +15,7 @@ from whorl.engines.meter import Meter
 from whorl.example import Weighted
 from whorl.loop.runfile import read_run
 from whorl.models import POLICY
+from whorl.recipes import Rft
 from whorl.watch import Progress
 
 MODEL = f"local:{POLICY}"
@@ -135,6 +137,23 @@ def test_a_run_file_plays_the_whole_loop(whorl, easy: Path, held: Path, tmp_path
     assert f"{json.loads(line)['generated_tokens']:,}" in played.stdout
     other = whorl("run", file, *changes, "--set", "train.epochs=2")
     assert other.exit_code == 2 and "train.epochs: 2 here, 1 in the run folder" in other.stderr
+
+
+def test_a_script_and_the_command_go_on_with_each_others_folder(
+    whorl, easy: Path, tmp_path: Path
+) -> None:
+    """The same settings give the same manifest, and so the same trees."""
+    run = tmp_path / "run"
+    recipe = Rft(Sampling(temperature=0.7, solution_tokens=60), samples=2)
+    assert grow(easy, recipe, {"policy": MODEL}, run, processes=0).trees == 8
+    trees = (run / "trees.jsonl").read_bytes()
+    again = whorl(
+        *("grow", "--recipe", "rft", "--problems", easy, "--policy", MODEL, "--run", run),
+        *("--set", "samples=2", "--set", "sampling.solution_tokens=60", "--processes", 0),
+    )
+    assert again.exit_code == 0, again.output
+    assert "8/8 done, 8 of them before, 0 tokens" in again.stderr
+    assert (run / "trees.jsonl").read_bytes() == trees
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "runs").glob("*-tiny.toml")), ids=lambda f: f.stem)

@@ -16,7 +16,7 @@ from tests.compare.watching import Heard
 from whorl import __version__
 from whorl.compare.comparison import Comparison, check_comparison
 from whorl.compare.findings import figures_of_seed, figures_over_seeds
-from whorl.compare.methods import PAPERS, TINY, select, unscored
+from whorl.compare.methods import PAPERS, TINY, select, tiny, unscored
 from whorl.compare.play import play_comparison
 from whorl.data.forest import read_trees
 from whorl.data.problems import write_problems
@@ -44,6 +44,7 @@ def test_names_and_overrides() -> None:
     sphere = unscored(PAPERS)["sphere"].grow
     assert isinstance(sphere, Sphere) and "prm" not in sphere.roles
     for names, sets, message in (
+        (["gone:Gone"], [], "gone cannot be imported"),
         (["simga"], [], "did you mean sigma"),
         (["rft"], ["rtf.train.lr=1"], "did you mean rft"),
         (["rft"], ["rft.recipe.smaples=1"], "did you mean samples"),
@@ -51,6 +52,26 @@ def test_names_and_overrides() -> None:
     ):
         with pytest.raises(UserError, match=message):
             select(PAPERS, names, sets)
+
+
+def test_a_recipe_from_elsewhere_is_compared_as_its_objective_suggests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2])
+    name = "examples/tree_rpo.py:TreeRpo"
+    one, rft = select(TINY, [name, "rft"], ["TreeRpo.recipe.children=2"], other=tiny)
+    assert (one.name, one.forest, one.shares, one.rounds) == ("TreeRpo", "TreeRpo", (1.0,), False)
+    assert one.grow.children == 2 and one.grow.sampling.solution_tokens == 256  # type: ignore[attr-defined]
+    assert one.train == TINY["grpo"].train and rft == TINY["rft"]
+    (plain,) = select(PAPERS, ["examples/new_paper.py:Shortest"])
+    assert plain.train == PAPERS["sigma"].train and plain.grow == plain.harvest
+    (tmp_path / "mine.py").write_text("from examples.tree_rpo import TreeRpo as Mine\n")
+    text = Path("examples/new_paper.py").read_text().replace("class Shortest", "class Sigma")
+    (tmp_path / "sigma.py").write_text(text)
+    pairs = ["examples/new_paper.py:Shortest", str(tmp_path / "short.py:Shortest")]
+    (tmp_path / "short.py").write_text(Path("examples/new_paper.py").read_text())
+    with pytest.raises(UserError, match="another recipe is called Shortest too"):
+        select(TINY, pairs)
 
 
 @pytest.fixture

@@ -1,0 +1,67 @@
+"""The stages from a script: any function is a model, and what cannot work is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from whorl import Function, Sampling, UserError, grow, harvest, measure, toy
+from whorl.data.examples import read_examples
+from whorl.data.synthetic import problems
+from whorl.example import Likelihood, Pair, Preference, Prompt, Weighted
+from whorl.loop.stages import usual_objective
+from whorl.recipes import Rft, Sigma
+
+RFT = Rft(Sampling(temperature=1.0), samples=3)
+
+
+def test_a_function_grows_trees_that_are_harvested(tmp_path: Path) -> None:
+    asked = []
+
+    def answer(ask):
+        asked.append(ask)
+        return toy.answer(ask)
+
+    world = list(toy.problems(5))
+    grown = grow(world, RFT, {"policy": Function(answer)}, tmp_path / "run")
+    assert (grown.trees, len(asked)) == (5, 5)
+    again = grow(iter(world), RFT, {"policy": Function(answer)}, tmp_path / "run")
+    assert (again.trees, again.tokens, len(asked)) == (5, 0, 5)
+    found = harvest(tmp_path / "run")
+    assert found.examples == len(list(read_examples(tmp_path / "run" / "examples.jsonl"))) > 0
+    fewer = harvest(tmp_path / "run", Rft(keep=1), out=tmp_path / "fewer.jsonl")
+    assert 0 < fewer.examples <= min(5, found.examples)
+    for other, what in ((Rft(samples=4), "recipe.samples: 4 here, 3"), (Rft(), "recipe.samp")):
+        with pytest.raises(UserError, match=what):
+            grow(world, other, {"policy": Function(answer)}, tmp_path / "run")
+    with pytest.raises(UserError, match='problems: "problems '):
+        grow(world[:4], RFT, {"policy": Function(answer)}, tmp_path / "run")
+
+
+def test_roles_are_checked_before_there_is_a_folder(tmp_path: Path) -> None:
+    world = Function(toy.answer)
+    with pytest.raises(UserError, match="sigma asks a critic, and `engines` names none"):
+        grow(toy.problems(2), Sigma(), {"policy": world}, tmp_path / "run")
+    with pytest.raises(UserError, match="no role 'polcy'; there are policy, critic"):
+        grow(toy.problems(2), RFT, {"policy": world, "polcy": world}, tmp_path / "run")  # type: ignore[dict-item]
+    with pytest.raises(UserError, match="'lcal' is no kind of engine"):
+        grow(toy.problems(2), RFT, {"policy": "lcal:x"}, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_a_model_learned_from_is_not_measured(tmp_path: Path) -> None:
+    from whorl.learn.folder import write_questions
+    from whorl.problem import fingerprint
+
+    held = list(problems("test", 2, seed=0, levels=[1]))
+    model = tmp_path / "model"
+    model.mkdir()
+    write_questions(model, model, [fingerprint(held[0].question)])
+    with pytest.raises(UserError, match="was trained on 1 of the questions"):
+        measure(f"local:{model}", held, tmp_path / "scores.jsonl")
+    assert not list(tmp_path.glob("scores.jsonl"))
+
+
+def test_the_objective_follows_the_examples() -> None:
+    prompt = Prompt("", "?")
+    assert usual_objective(None) == usual_objective(Weighted(prompt, "a")) == Likelihood()
+    assert usual_objective(Pair(prompt, "a", "b")) == Preference()
