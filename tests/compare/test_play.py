@@ -140,15 +140,16 @@ def counted(path: Path, forest: str, point: object) -> list[object]:
     return trees
 
 
-ARGUMENTS = ("compare", "--preset", "smoke", "--recipes", "rft", "--tokens", "4000", "--json")
+ARGUMENTS = ("compare", "--preset", "smoke", "--recipes", "rft", "--json")
 
 
 @pytest.mark.slow
-def test_a_killed_comparison_goes_on_with_what_it_has(tmp_path: Path) -> None:
+def test_a_killed_comparison_goes_on_with_what_it_has_and_with_more_tokens(tmp_path: Path) -> None:
     run = tmp_path / "run"
     command = [sys.executable, "-c", "from whorl.cli import main; main()", *ARGUMENTS]
     command += ["--run", str(run)]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    less = [*command, "--tokens", "3000"]
+    process = subprocess.Popen(less, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     journal = run / "seed-0" / "trees" / "rft" / "1" / "journal.db"
     deadline = time.monotonic() + 200
     while process.poll() is None and not answered(journal) and time.monotonic() < deadline:
@@ -157,6 +158,7 @@ def test_a_killed_comparison_goes_on_with_what_it_has(tmp_path: Path) -> None:
     process.wait()
     kept = answered(journal)
     assert kept
+    command += ["--tokens", "4000"]
     done = subprocess.run(command, capture_output=True, text=True)
     while "in use" in done.stderr and time.monotonic() < deadline:  # a child is still ending
         done = subprocess.run(command, capture_output=True, text=True)
@@ -167,13 +169,8 @@ def test_a_killed_comparison_goes_on_with_what_it_has(tmp_path: Path) -> None:
     assert found["low"] <= found["accuracy"] <= found["high"]
     page = (run / "compare.html").read_text()
     assert "Accuracy against generated tokens" in page and "rft" in (run / "compare.md").read_text()
-    for more, message in (
-        (["--tokens", "5"], b"the tokens do not last"),
-        (["--set", "evaluate.n=2"], b"belongs to other settings"),
-    ):
-        other = subprocess.run([*command, *more], capture_output=True)
-        assert other.returncode == 2 and message in other.stderr
-    assert kept <= answered(journal)
+    other = subprocess.run([*command, "--set", "evaluate.n=2"], capture_output=True)
+    assert other.returncode == 2 and b"belongs to other settings" in other.stderr
 
 
 def answered(journal: Path) -> set[tuple[int, bytes]]:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from whorl.evaluate import Paired, Rate, Summary
 
-OUTCOME = {
+SCORES = {
     "held out": ("held_out", ".1%"),
     "loss": ("loss", ".4f"),
     "seconds": ("seconds", ",.0f"),
@@ -68,16 +68,16 @@ def print_rounds(lines: Sequence[Mapping[str, Any]]) -> None:
     """What `rounds.metrics` says of each round: what came of it, then what it learned from."""
     ks = sorted(lines[0]["passed"]) if "passed" in lines[0] else []
     rates = [name for k in ks for name in (f"pass@{k}", "95 %")]
-    outcome = Table("round", *rates, *OUTCOME, box=None, pad_edge=False)
+    scores = Table("round", *rates, *SCORES, box=None, pad_edge=False)
     data = Table("round", *DATA, box=None, pad_edge=False)
     for line in lines:
         number = str(line["round"])
         own = [Rate(*line["passed"][k]) for k in ks]
         cells = [cell for rate in own for cell in (f"{100 * rate.value:.1f}", _interval(rate))]
-        outcome.add_row(number, *cells, *_cells(line, OUTCOME))
+        scores.add_row(number, *cells, *_cells(line, SCORES))
         data.add_row(number, *_cells(line, DATA))
     console = _console()
-    console.print(outcome)
+    console.print(scores)
     console.print()
     console.print(data)
     console.print(

@@ -18,11 +18,12 @@ from whorl.steps import BlankLine
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A method as it is compared.
+    """A way to make students: the recipe that grows trees, the one that reads them, the training.
 
-    forest: names its trees; entries with the same forest share them, each counting them in full.
+    forest: folder of the trees. Methods with the same forest share them; each is charged their
+        whole cost.
     grow, harvest: the recipes that make the trees and that read them.
-    train: of its students; the comparison's seed is added to the seed here.
+    train: of the students; the comparison's seed is added to the seed here.
     shares: of the tokens, rising, the last one 1: at each a student is trained and measured.
     rounds: each share is a round: the policy is the last student, which is trained further on that
         round's examples. Otherwise every student is the base model, trained on all there is so far.
