@@ -1,4 +1,4 @@
-"""What a run is going to do, and what it must not be mixed with."""
+"""Describe a run (`--dry-run`), compute the settings that bind its folder, say what failed."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ from whorl.budget import Limits
 from whorl.cli.guard import SPENT, repeated
 from whorl.data.content import content
 from whorl.engines.spec import model_content
-from whorl.loop.grow import Grown, check
+from whorl.loop.grow import Grown, ready
 from whorl.loop.run import Run
 
 SHOWN = 5  # failures that are listed
@@ -49,7 +49,8 @@ def describe(run: Run, said: Mapping[str, Any]) -> None:
     """Print the settings `said`, check what can be checked, and say what the run would do."""
     for name, value in settings.flat(said):
         typer.echo(f"{name} = {value}")
-    found = check(run)
+    with ready(run) as prepared:
+        found = prepared.found
     bad = f", {found.bad:,} bad lines passed over" if found.bad else ""
     held = f", {found.held:,} more held out" if found.held else ""
     typer.echo(f"problems: {found.problems:,}{held}{bad}")

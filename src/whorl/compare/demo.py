@@ -32,9 +32,10 @@ from whorl.evaluate import (
 from whorl.evaluate.exam import Exam, measure
 from whorl.learn.training import Training, TrainResult
 from whorl.loop.folder import RunFolder
-from whorl.loop.grow import grow_run, ready
+from whorl.loop.grow import Plan, grow, ready
 from whorl.loop.harvest import Harvested, harvest
 from whorl.loop.run import Run
+from whorl.loop.split import problems_of
 from whorl.models import POLICY, TEACHER
 from whorl.recipe import Recipe
 from whorl.recipes.rft import Rft
@@ -171,10 +172,17 @@ def _grow(folder: Path, train: Path, method: Method, watch: Watch, seed: int) ->
     watch.say(f"{method.forest}: growing trees")
     settings = {"method": method.name, "seed": seed}
     with (
-        ready(run) as prepared,
+        ready(run, watch) as prepared,
         RunFolder.open(folder, settings, version=__version__) as own,
     ):
-        grow_run(own, run, prepared, watch)
+        grow(
+            own,
+            problems_of(run),
+            Plan.of(run),
+            prepared.engines,
+            watch=watch,
+            expected=prepared.found.problems,
+        )
 
 
 def _harvest(folder: Path, method: Method) -> Harvested:

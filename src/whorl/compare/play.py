@@ -225,7 +225,7 @@ def _play(job: _Job, entry: Method, opened: Opened, watch: Watch) -> None:
             budget = int(comparison.tokens * share) - spent
             first = 1_000_000 * seed + 1000 * (number if entry.rounds else 0)
             plan = Plan(entry.grow, entry.forest, first, comparison.width)
-            opened.engines = searching
+            opened.follow(searching)
             for gathered in grow_within(forest, asked, opened, plan, budget, last):
                 passes = gathered.passes
                 watch.say(
@@ -242,7 +242,7 @@ def _play(job: _Job, entry: Method, opened: Opened, watch: Watch) -> None:
                 opened.rest()
                 student = _learn(home, entry, gathered, forest, searching.policy, seed)
                 policy = following(searching.policy, student.model)
-                opened.engines = replace(searching, policy=policy)
+                opened.follow(replace(searching, policy=policy))
                 _measure(home, comparison, opened, watch)
                 wall, cpu = clock.read()
                 point = replace(

@@ -28,7 +28,8 @@ def harvest(
 
     Asks no model, so trees can be harvested again in another way at any
     time. The examples have the columns prompt and completion, which other
-    trainers read too.
+    trainers read too. Beside RUN/examples.jsonl the counts are kept for the
+    report, in harvested.json.
     """
     from whorl import settings
     from whorl.cli.display import Display
@@ -39,6 +40,8 @@ def harvest(
     table = {"name": recipe} if recipe else folder.settings["recipe"]
     out = out or folder.examples
     harvested = harvest_file(folder.trees, settings.read_recipe(table, overrides or ()), out)
+    if out == folder.examples:
+        harvested.write(folder.path)
     display = Display()
     for title, counts in (("search", harvested.tally), ("left out", harvested.dropped)):
         for what, count in sorted(counts.items()):
