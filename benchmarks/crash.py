@@ -66,7 +66,7 @@ def live(path: Path, log: Path, problems: int) -> None:
         print("ready", flush=True)
         grow(
             folder,
-            lambda: toy.problems(problems),
+            toy.problems(problems),
             Plan(Sigma(), "sigma", width=16),
             dict.fromkeys(roles, engine),
         )

@@ -30,7 +30,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -154,18 +154,17 @@ def _grow(place: Path, arm: Arm, seed: int, watch: Watch) -> Harvested:
     said = settings.say(run)
     grown = {key: said[key] for key in ("problems", "engines", "recipe", "limit", "train")}
     with RunFolder.open(place, grown, version=__version__) as own:
-        record = place / "harvested.json"
-        if not record.exists():
+        crop = Harvested.read(place)
+        if crop is None:
             watch.say(f"{arm.name}, seed {seed}: growing trees")
             trees = {tree.origin(0): tree for tree in _searched(place.parent, run, seed)}
             with replacing(own.trees) as file:
                 for _, tree in sorted(trees.items()):
                     file.write(tree.to_json().encode() + b"\n")
             crop = _harvest(own.trees, arm, place / "examples.jsonl")
-            with replacing(record) as file:
-                file.write(json.dumps(asdict(crop)).encode())
+            crop.write(place)
             watch.wrote(place, f"{crop.examples:,} examples from {crop.trees:,} trees")
-        return Harvested(**json.loads(record.read_text()))
+        return crop
 
 
 def _searched(folder: Path, run: Run, seed: int) -> Iterator[Tree]:

@@ -226,7 +226,7 @@ def grow_run(problems: int) -> dict[str, float]:
         with RunFolder.open(path, {}, version="benchmark") as folder:
             roles = ("policy", "critic", "reviser")
             engines = dict.fromkeys(roles, timed.engine)
-            grow(folder, lambda: toy.problems(problems), Plan(SMALL, "sigma"), engines)
+            grow(folder, toy.problems(problems), Plan(SMALL, "sigma"), engines)
         seconds = time.process_time() - start - timed.seconds
         peak = _memory("VmHWM") / 2**20
         nodes = sum(len(tree.nodes) for tree in read_trees(folder.trees))

@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,6 +92,23 @@ class Logged:
         assert not self._waiting
 
 
+class Counted:
+    """A watch that keeps the counts."""
+
+    def __init__(self) -> None:
+        self.progress = Progress()
+
+    def stage(self, title: str, progress: Progress) -> AbstractContextManager[None]:
+        self.progress = progress
+        return nullcontext()
+
+    def training(self, step: int, steps: int, loss: float) -> None: ...
+
+    def wrote(self, path: Path, what: str) -> None: ...
+
+    def say(self, line: str) -> None: ...
+
+
 def answer(ask: Ask) -> Replies:
     """The toy's replies, with a prompt of 20 tokens of which 5 are known."""
     first, *rest = toy.answer(ask)
@@ -104,7 +122,7 @@ def grown(
     with RunFolder.open(path, {}, version="test") as folder:
         found = grow(
             folder,
-            lambda: toy.problems(problems),
+            toy.problems(problems),
             Plan(recipe, "test", width=8, purse=purse),
             dict.fromkeys(ROLES, engine),
         )
@@ -409,7 +427,8 @@ def test_a_purse_counts_what_passes_and_answers_spent_when_it_is_empty(tmp_path:
         assert purse.seconds_left == 0.0
 
         other = Purse(Budget(requests=9))
-        other.count(journal.usage())
+        for _ in range(2):  # what is on record counts once
+            other.count(journal.path, journal.usage())
         assert (other.spent.requests, other.seconds_left) == (3, None)
 
 
@@ -443,14 +462,15 @@ def test_the_budget_of_a_problem_cuts_the_same_trees_whatever_the_order(
 ) -> None:
     limits = Limits(requests=6) if name == "sigma" else Limits(tokens=100)
     for folder, share in (("a", 1), ("b", 100)):
-        progress = Progress()
         with RunFolder.open(tmp_path / folder, {}, version="test") as run:
             purse = Purse(Budget(problem=limits))
             engines = dict.fromkeys(ROLES, Logged(share))
             plan = Plan(SMALL[name], name, width=4, purse=purse)
-            found = grow(run, lambda: toy.problems(9), plan, engines, progress=progress)
+            watch = Counted()
+            found = grow(run, toy.problems(9), plan, engines, watch=watch, expected=9)
         assert (found.trees, found.missing, found.failures) == (9, 0, {})
-        assert progress.short > 0
+        progress = watch.progress
+        assert 0 < progress.short <= progress.done == progress.total == 9
     assert (tmp_path / "a/trees.jsonl").read_bytes() == (tmp_path / "b/trees.jsonl").read_bytes()
     cut = sum(bool(tree.cut_short) for tree in read_trees(tmp_path / "a/trees.jsonl"))
     assert cut == progress.short
@@ -484,7 +504,7 @@ with RunFolder.open(path, {}, version="test") as folder:
     plan = Plan(Sigma(temperatures=(0.7,)), "sigma", width=4, purse=purse)
     engines = dict.fromkeys(("policy", "critic", "reviser"), Function(answer))
     print("ready", flush=True)
-    print(grow(folder, lambda: toy.problems(30), plan, engines).missing)
+    print(grow(folder, toy.problems(30), plan, engines).missing)
 """
 
 

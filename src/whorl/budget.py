@@ -8,6 +8,7 @@ where nothing passes but what has to be paid.
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 from whorl.ask import Ask, Engine, Failure, Moves, Replies, T, made
 
@@ -212,15 +213,18 @@ class Purse:
         self.budget = budget
         self.spent = Spent(budget.prices)
         self._limits = budget.run
+        self._counted: set[Path] = set()
         self._in_flight = 0
         self._ended = ""
         self._start = time.monotonic()
         self._before: tuple[float, float, float] = (0, 0, 0.0)
 
-    def count(self, earlier: Iterable[tuple[str, Usage]]) -> None:
-        """Count what a journal of the run has on record, as usage by role."""
-        if self.budget == Budget():
+    def count(self, journal: Path, earlier: Iterable[tuple[str, Usage]]) -> None:
+        """Count what a journal of the run has on record, as usage by role; each journal once, since
+        what is recorded from then on is paid from here."""
+        if self.budget == Budget() or journal in self._counted:
             return  # it takes a while to look, and nothing depends on it
+        self._counted.add(journal)
         then = self._now
         for role, usage in earlier:
             self.spent.add(role, usage)

@@ -89,7 +89,7 @@ def say(value: object) -> Any:
         if value == steps:
             return name
     if is_dataclass(value):
-        said = {field.name: say(getattr(value, field.name)) for field in fields(value)}
+        said = {key: say(getattr(value, field.name)) for key, field in _keys(value).items()}
         named = not lacks(type(value))
         return {"name": name_of(value), **said} if named else said  # type: ignore[arg-type]
     if isinstance(value, tuple):
@@ -131,8 +131,8 @@ def _recipe(table: Table, where: str) -> Recipe:
 def _build(kind: type[T], table: Table, where: str = "", base: T | None = None) -> T:
     """`base`, or else a new `kind`, with the values of `table`; `where` precedes their names."""
     assert is_dataclass(kind)
-    known = {field.name: field for field in fields(kind)}
-    hints = get_type_hints(kind)
+    known = _keys(kind)
+    hints = _hints(kind)
     for key in table:
         if key not in known:
             raise _unknown(key, kind, where)
@@ -140,7 +140,7 @@ def _build(kind: type[T], table: Table, where: str = "", base: T | None = None) 
         if name not in table and _default(field, base) is MISSING:
             raise UserError(f"{where}{name} is missing")
     values = {
-        key: _value(hints[key], value, where + key, _default(known[key], base))
+        known[key].name: _value(hints[key], value, where + key, _default(known[key], base))
         for key, value in table.items()
     }
     try:
@@ -168,6 +168,17 @@ def _value(hint: Any, value: object, where: str, default: Any) -> Any:
     except ValidationError as error:
         what = error.errors()[0]["msg"].removeprefix("Input ").replace("array", "list")
         raise UserError(f"{where} {what[0].lower()}{what[1:]}, not {value!r}") from error
+
+
+def _keys(settings: Any) -> "dict[str, Field[Any]]":
+    """The fields of a dataclass, by the key of each in a file; most have one name for both."""
+    return {field.metadata.get("key", field.name): field for field in fields(settings)}
+
+
+def _hints(kind: type) -> dict[str, Any]:
+    """The types of a dataclass's fields, by key."""
+    hints = get_type_hints(kind)
+    return {key: hints[field.name] for key, field in _keys(kind).items()}
 
 
 def _default(field: "Field[Any]", base: object) -> Any:
@@ -207,15 +218,13 @@ def _unknown(key: str, kind: type, where: str) -> UserError:
     """The nearest name there is, in this table or further in."""
     names = {name.rpartition(".")[2]: name for name in reversed(list(_names(kind)))}
     near = get_close_matches(key, names, 1)
-    own = ", ".join(field.name for field in fields(kind))
+    own = ", ".join(_keys(kind))
     hint = f"did you mean {where}{names[near[0]]}?" if near else f"there are {own}"
     return UserError(f"unknown setting {where}{key}; {hint}")
 
 
 def _names(kind: type, prefix: str = "") -> Iterator[str]:
-    hints = get_type_hints(kind)
-    for name in (field.name for field in fields(kind)):
-        hint = hints[name]
+    for name, hint in _hints(kind).items():
         yield prefix + name
         if is_dataclass(hint):
             yield from _names(hint, f"{prefix}{name}.")  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Whoever watches a long stage: live counts, and the one that shows them."""
+"""Watching a long stage: live counts that the stage writes, and the protocol of what shows them."""
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from whorl.engines.meter import Meter
 
 @dataclass(slots=True)
 class Progress:
-    """Live counts of a stage, for whoever shows them; the stage only writes, they only read.
+    """Live counts of a stage's searches. The stage writes them, a `Watch` reads them.
 
     total: searches to do; done: ended well, failed: ended in an error; short: of those done, cut
     short by a budget; found: done by an earlier run; recalled: asks answered from the journal;
@@ -46,19 +46,19 @@ class Progress:
 
 
 class Watch(Protocol):
-    """Whoever shows a run while it goes on."""
+    """Display of a run while it goes on; `cli.display.Display` is one."""
 
     def stage(self, title: str, progress: Progress) -> AbstractContextManager[None]:
         """Show `progress` while a stage is under way."""
 
     def training(self, step: int, steps: int, loss: float) -> None:
-        """A training has come to `step` of `steps`; mean loss since the last call."""
+        """Show that a training has come to `step` of `steps`. loss: mean since the last call."""
 
     def wrote(self, path: Path, what: str) -> None:
-        """A file is complete."""
+        """Show that the file or folder `path` is complete, and `what` is in it."""
 
     def say(self, line: str) -> None:
-        """Something worth knowing."""
+        """Show a line of text."""
 
 
 class Quiet:

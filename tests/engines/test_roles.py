@@ -61,16 +61,17 @@ def test_what_is_not_named_any_more_is_closed_and_a_training_gets_the_memory(
     engines = Engines(first, critic=first, processes=0)
     with Opened(engines) as opened:
         policy = opened.by_role()["policy"]
-        opened.engines = replace(engines, policy=second)  # the critic is who it was
+        opened.follow(replace(engines, policy=second))  # the critic is who it was
         now = opened.by_role("policy")["policy"]
         assert is_open(now) and is_open(policy) and now is not policy
         opened.rest()
         assert not is_open(now) and not is_open(policy)
-        staying = opened.engines = Engines(second, processes=0, stay=True)
+        staying = Engines(second, processes=0, stay=True)
+        opened.follow(staying)
         now = opened.by_role()["policy"]
         opened.rest()
         assert is_open(now) and opened.by_role()["policy"] is now
-        opened.engines = replace(staying, policy=first)
+        opened.follow(replace(staying, policy=first))
         assert is_open(opened.by_role()["policy"]) and not is_open(now)
     assert is_open(now) is False
 
@@ -120,7 +121,7 @@ def test_the_policy_of_the_next_round_is_loaded_into_the_open_engine(made: list[
         opened.by_role()
         opened.rest()
         assert made[0].folder is None
-        opened.engines = Engines(B)
+        opened.follow(Engines(B))
         assert opened.by_role()["policy"] is made[0] and made[0].folder == Path("b")
         assert opened.by_role()["policy"] is made[0]
         opened.rest()
@@ -131,7 +132,7 @@ def test_the_policy_of_the_next_round_is_loaded_into_the_open_engine(made: list[
 def test_an_engine_that_another_role_asks_keeps_its_weights(made: list[Loads]) -> None:
     with Opened(Engines(A, critic=A, stay=True)) as opened:
         opened.by_role()
-        opened.engines = Engines(B, critic=A, stay=True)
+        opened.follow(Engines(B, critic=A, stay=True))
         by_role = opened.by_role("policy")
         assert by_role["policy"] is made[1] and made[1].folder == Path("b")
         assert opened.by_role()["critic"] is made[0] and made[0].folder == Path("a")
@@ -141,7 +142,7 @@ def test_an_engine_that_another_role_asks_keeps_its_weights(made: list[Loads]) -
 def test_other_settings_are_another_engine(made: list[Loads], other: str) -> None:
     with Opened(Engines(A, stay=True)) as opened:
         opened.by_role()
-        opened.engines = Engines(other, stay=True)
+        opened.follow(Engines(other, stay=True))
         assert opened.by_role()["policy"] is made[1]
         assert made[0].closed and made[0].folder == Path("a")
 
@@ -150,7 +151,7 @@ def test_what_cannot_is_closed_and_opened_anew(made: list[Loads]) -> None:
     with Opened(Engines(A)) as opened:
         opened.by_role()
         made[0].can_reload = False
-        opened.engines = Engines(B)
+        opened.follow(Engines(B))
         assert opened.by_role()["policy"] is made[1] and made[0].closed
         made[1].lost = True
         assert opened.by_role()["policy"] is made[2] and made[1].closed

@@ -174,12 +174,12 @@ def test_new_weights_answer_as_in_a_fresh_engine_also_what_was_asked_before(tmp_
         before = whole(engine)
         known = sum(reply.cached_tokens for reply in whole(engine))
         opened.rest()
-        opened.engines = Engines(second, stay=True)
+        opened.follow(Engines(second, stay=True))
         start = time.perf_counter()
         assert opened.by_role()["policy"] is engine
         seconds = time.perf_counter() - start
         after = whole(engine)
-        opened.engines = Engines(first, stay=True)
+        opened.follow(Engines(first, stay=True))
         assert opened.by_role()["policy"] is engine
         again = whole(engine)
         assert not engine.rest()  # a CPU's memory stays taken

@@ -22,7 +22,8 @@ from whorl.learn.training import Training
 from whorl.loop.folder import RunFolder
 from whorl.loop.grow import ready
 from whorl.loop.harvest import distinct
-from whorl.loop.rounds import Round, iterate, metrics, stale
+from whorl.loop.metrics import Round, metrics, stale
+from whorl.loop.rounds import iterate
 from whorl.loop.run import Run
 from whorl.models import POLICY
 from whorl.recipes.rft import Rft
@@ -72,7 +73,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def play(run: Run, log: Log) -> list[Round]:
     said = {"recipe": {"name": "rft"}, "problems": "p", "engines": {"policy": run.engines.policy}}
-    with ready(run) as prepared, RunFolder.open(run.run, said, version="0") as folder:
+    with ready(run) as prepared, RunFolder.open(run.folder, said, version="0") as folder:
         return iterate(folder, run, prepared, log)
 
 
@@ -82,17 +83,17 @@ def test_a_round_starts_from_the_model_of_the_one_before_and_nothing_is_done_twi
     first = Log()
     (played,) = play(replace(run, rounds=1), first)
     assert first.stages == ["evaluate", "grow", "train", "evaluate"]
-    assert played.model == f"local:{run.run / 'round-1' / 'checkpoint'}"
+    assert played.model == f"local:{run.folder / 'round-1' / 'checkpoint'}"
 
     second = Log()
     rounds = play(run, second)
     assert second.stages == ["grow", "train", "evaluate"]
     assert rounds[0] == played
-    trees = json.loads((run.run / "round-2" / "manifest.json").read_text())
+    trees = json.loads((run.folder / "round-2" / "manifest.json").read_text())
     assert trees["settings"]["engines"]["policy"] == played.model
-    lines = [json.loads(line) for line in (run.run / "metrics.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
     assert [line["round"] for line in lines] == [1, 2]
-    assert len(read_scores(run.run / "scores-2.jsonl")) == 4
+    assert len(read_scores(run.folder / "scores-2.jsonl")) == 4
 
     third = Log()
     assert play(run, third) == rounds
@@ -103,10 +104,10 @@ def test_a_round_can_go_on_from_the_last_model_and_says_what_it_came_to(
     run: Run, tmp_path: Path
 ) -> None:
     decoding = Decoding(n=2, temperature=1.0, max_tokens=60)
-    last = replace(run, run=tmp_path / "run", start="last", evaluate=decoding)
+    last = replace(run, folder=tmp_path / "run", start="last", evaluate=decoding)
     rounds = play(last, Log())
-    assert trained_from(last.run, 1) != trained_from(last.run, 2)
-    lines = map(json.loads, (last.run / "metrics.jsonl").read_text().splitlines())
+    assert trained_from(last.folder, 1) != trained_from(last.folder, 2)
+    lines = map(json.loads, (last.folder / "metrics.jsonl").read_text().splitlines())
     for played, line in zip(rounds, lines, strict=True):
         assert line["generated_tokens"] == sum(line["tokens"].values()) > 0
         assert set(line["passed"]) == {"1", "2"}
@@ -132,7 +133,7 @@ def test_an_engine_is_opened_once_and_again_only_after_a_training(
     monkeypatch.setattr(roles, "open_engine", opening)
     policy, *_ = run.engines.named().values()
     checkpoints = [f"local:{tmp_path / 'run' / f'round-{n}' / 'checkpoint'}" for n in (1, 2)]
-    play(replace(run, run=tmp_path / "run"), Log())
+    play(replace(run, folder=tmp_path / "run"), Log())
     assert opened == [policy, *checkpoints]
 
 
@@ -149,7 +150,7 @@ def test_a_run_stops_where_held_out_problems_do_not_get_better(run: Run, tmp_pat
     write_problems(tmp_path / "p.jsonl", problems("pool", 12, seed=0, levels=[2, 3]))
     watched = replace(
         run,
-        run=tmp_path / "run",
+        folder=tmp_path / "run",
         problems=tmp_path / "p.jsonl",
         test=None,
         rounds=6,
@@ -159,13 +160,13 @@ def test_a_run_stops_where_held_out_problems_do_not_get_better(run: Run, tmp_pat
     )
     log = Log()
     rounds = play(watched, log)
-    held = [problem.id for problem in read_problems(watched.run / "held-out.jsonl")]
-    trees = (watched.run / "round-1" / "trees.jsonl").read_text()
+    held = [problem.id for problem in read_problems(watched.folder / "held-out.jsonl")]
+    trees = (watched.folder / "round-1" / "trees.jsonl").read_text()
     assert held and not any(f'"{name}"' in trees for name in held)
     assert rounds[0].grown.trees + len(held) == 12
     (before,) = [
         sum(map(sum, (s.right for s in scores))) / 8 / len(scores)
-        for scores in [read_scores(watched.run / "held-out-0.jsonl")]
+        for scores in [read_scores(watched.folder / "held-out-0.jsonl")]
     ]
     values = [before, *(played.watched or 0.0 for played in rounds)]
     ends = [n for n in range(1, 7) if stale(values[: n + 1], 2)]
@@ -175,8 +176,8 @@ def test_a_run_stops_where_held_out_problems_do_not_get_better(run: Run, tmp_pat
     assert log.said[-1].endswith(f"round-{best}/checkpoint" if best else str(POLICY))
 
     # RFT trains the first model every time, on what all rounds found
-    assert len({trained_from(watched.run, played.number) for played in rounds}) == 1
-    every = distinct(e for played in rounds for e in examples(watched.run, played.number))
+    assert len({trained_from(watched.folder, played.number) for played in rounds}) == 1
+    every = distinct(e for played in rounds for e in examples(watched.folder, played.number))
     assert rounds[-1].trained.examples == len(list(every)) > rounds[-1].harvested.examples
 
     again = Log()

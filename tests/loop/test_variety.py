@@ -1,5 +1,7 @@
 """What is measured in trees: how varied solutions are, and how much of a search teaches."""
 
+from collections.abc import Iterable
+from itertools import groupby
 from math import log
 
 import pytest
@@ -10,7 +12,7 @@ from whorl.ask import Role
 from whorl.drive import drive
 from whorl.engines import toy
 from whorl.engines.function import Function
-from whorl.loop.variety import Variety, entropy, usable, variety
+from whorl.loop.variety import Solutions, Variety, entropy, usable
 from whorl.problem import Problem
 from whorl.recipe import Recipe
 from whorl.recipes.dpo import Dpo
@@ -35,6 +37,13 @@ def grown(recipe: Recipe, count: int = 12) -> list[Tree]:
     searches = ((p.id, recipe.grow(p)) for p in toy.problems(count))
     found = {f.key: f.result for f in drive(searches, dict.fromkeys(ROLES, engine))}
     return [tree for key in sorted(found) if (tree := found[key])]
+
+
+def variety(trees: Iterable[Tree]) -> Variety:
+    found = Solutions()
+    for _, own in groupby(trees, key=lambda tree: tree.problem.id):
+        found.add(own)
+    return found.variety
 
 
 def solution(tree: Tree, answer: str, *, author: str = "policy", copies: int = 1) -> None:

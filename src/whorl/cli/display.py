@@ -19,7 +19,7 @@ WINDOW = 30.0  # seconds that a rate is measured over
 
 
 class Display:
-    """Shows what a run does. Implements `watch.Watch`."""
+    """Progress of a run on stderr, live on a terminal. Implements `watch.Watch`."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)

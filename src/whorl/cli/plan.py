@@ -1,4 +1,4 @@
-"""What a run is going to do, and what it did not do."""
+"""What a run is going to do (`--dry-run`), and what it did not do."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +8,7 @@ import typer
 
 from whorl import settings
 from whorl.cli.guard import SPENT, repeated
-from whorl.loop.grow import Grown, check
+from whorl.loop.grow import Grown, ready
 from whorl.loop.run import Run
 from whorl.recipe import arms_of
 
@@ -19,7 +19,8 @@ def describe(run: Run, said: Mapping[str, Any]) -> None:
     """Print the settings `said`, check what can be checked, and say what the run would do."""
     for name, value in settings.flat(said):
         typer.echo(f"{name} = {value}")
-    found = check(run)
+    with ready(run) as prepared:
+        found = prepared.found
     bad = f", {found.bad:,} bad lines passed over" if found.bad else ""
     held = f", {found.held:,} more held out" if found.held else ""
     typer.echo(f"problems: {found.problems:,}{held}{bad}")

@@ -1,88 +1,108 @@
-"""What a run folder holds, gathered for the report."""
+"""What a run folder holds, gathered for the report: counts of its harvests, scores, a few trees.
+
+It takes no recipe, so trees of one that is not installed are reported too.
+"""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
-from whorl.data.forest import read_trees
+from whorl.data.forest import read_keys, read_trees
 from whorl.errors import UserError
 from whorl.evaluate import Score, pass_rate, read_scores
 from whorl.loop.folder import RunFolder
-from whorl.loop.manifest import recipe_of
+from whorl.loop.harvest import Harvested
 from whorl.report import Figure, Report, Row, Table
 from whorl.report.rows import cells, figures, levels, reference, row
 from whorl.settings import flat
 from whorl.tree import Tree
 
-TREES = 12
+TREES = 12  # shown
+LOOKED_AT = 200  # trees that are read to find so many that were revised
 
 
 @dataclass(slots=True)
-class _Forest:
-    """What the trees of a run say."""
+class _Counts:
+    """Sums over the files of trees of a run.
+
+    trees: that were harvested; unharvested: the others.
+    cost: sampled tokens by role, of all.
+    """
 
     trees: int = 0
-    shown: list[Tree] = field(default_factory=list)
+    unharvested: int = 0
+    examples: int = 0
     tally: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     cost: Counter[str] = field(default_factory=Counter)
-    examples: int = 0
-    unread: str = ""  # why there is no recipe to count and to harvest by
+
+    def add(self, found: Harvested) -> None:
+        """Count in what a harvest found, its cost aside."""
+        self.trees += found.trees
+        self.examples += found.examples
+        self.tally.update(found.tally)
+        self.dropped.update(found.dropped)
 
 
 def summary(folder: RunFolder) -> Report:
     """The report of a run folder, be it of one `grow` or of a whole run."""
     rounds = sorted(folder.path.glob("round-*"), key=lambda path: int(path.name[6:]))
-    files = [path / "trees.jsonl" for path in rounds] or [folder.trees]
-    forest = _gather(folder, [path for path in files if path.exists()])
+    places = [path for path in rounds or [folder.path] if (path / "trees.jsonl").exists()]
+    counts = _counted(places)
+    if not counts.trees + counts.unharvested:
+        raise UserError(f"{folder.path} holds no trees; `whorl grow` writes them")
     scores = list(_scores(folder.path))
     return Report(
         title=f"whorl: {folder.settings['recipe']['name']}",
-        lead=_lead(forest, scores),
-        figures=figures({"trees": forest.trees})
-        + figures({} if forest.unread else {"examples": forest.examples})
-        + figures({f"tokens, {role}": count for role, count in sorted(forest.cost.items())}),
+        lead=_lead(counts, scores),
+        figures=figures({"trees": counts.trees + counts.unharvested, "examples": counts.examples})
+        + figures({f"tokens, {role}": count for role, count in sorted(counts.cost.items())}),
         rows=tuple(_rows(scores)),
         levels=tuple(levels(scores[0], scores[-1])) if len(scores) > 1 else (),
-        cells=cells(forest.tally),
+        cells=cells(counts.tally),
         counters=(
-            Table("Search", figures(forest.tally)),
-            Table("Left out of the examples", figures(forest.dropped)),
+            Table("Search", figures(counts.tally)),
+            Table("Left out of the examples", figures(counts.dropped)),
         ),
-        trees=tuple(forest.shown),
-        remarks=(f"Nothing is counted: {forest.unread}",) if forest.unread else (),
+        trees=tuple(_shown(read_trees(path / "trees.jsonl") for path in places)),
         settings=(
             Table("Settings", tuple(Figure(key, said) for key, said in flat(folder.settings))),
         ),
     )
 
 
-def _gather(folder: RunFolder, files: Sequence[Path]) -> _Forest:
-    """One pass over the trees; those that were revised are shown before others."""
-    forest = _Forest()
-    try:
-        recipe = recipe_of(folder)
-    except UserError as error:  # what its trees hold is shown all the same
-        recipe, forest.unread = None, str(error)
+def _counted(places: Sequence[Path]) -> _Counts:
+    """What the harvests of these folders found, and the tokens of all their trees: of a folder that
+    has some which came after its harvest, or had none, the trees are read."""
+    counts = _Counts()
+    for place in places:
+        trees, found = place / "trees.jsonl", Harvested.read(place)
+        late = sum(1 for _ in read_keys(trees))
+        if found:
+            counts.add(found)
+            late -= found.trees
+        if late > 0:
+            counts.unharvested += late
+            for tree in read_trees(trees):
+                counts.cost.update(tree.cost)
+        elif found:
+            counts.cost.update(found.cost)
+    return counts
+
+
+def _shown(files: Iterable[Iterable[Tree]]) -> Iterator[Tree]:
+    """The trees to show: of the first `LOOKED_AT`, those that were revised before others."""
+    revised: list[Tree] = []
     plain: list[Tree] = []
-    for tree in (tree for file in files for tree in read_trees(file)):
-        forest.trees += 1
-        forest.cost.update(tree.cost)
-        if recipe is not None:
-            forest.tally.update(recipe.tally(tree))
-            harvest = recipe.harvest(tree)
-            forest.dropped.update(harvest.dropped)
-            forest.examples += len(harvest.examples)
-        revised = any(node.author == "reviser" for node in tree.nodes)
-        kept = forest.shown if revised else plain
+    for tree in islice(chain.from_iterable(files), LOOKED_AT):
+        kept = revised if any(node.author == "reviser" for node in tree.nodes) else plain
         if len(kept) < TREES:
             kept.append(tree)
-    if not forest.trees:
-        raise UserError(f"{folder.path} holds no trees; `whorl grow` writes them")
-    forest.shown += islice(plain, TREES - len(forest.shown))
-    return forest
+        if len(revised) == TREES:
+            break
+    yield from islice(chain(revised, plain), TREES)
 
 
 def _scores(path: Path) -> Iterator[list[Score]]:
@@ -93,14 +113,15 @@ def _scores(path: Path) -> Iterator[list[Score]]:
         number += 1
 
 
-def _lead(forest: _Forest, scores: Sequence[Sequence[Score]]) -> str:
-    grown = f"{forest.trees:,} trees"
-    if not forest.unread:
-        grown += f" taught {forest.examples:,} examples"
-    if len(scores) < 2:
-        return f"{grown}."
-    before, after = (100 * pass_rate(each, 1).value for each in (scores[0], scores[-1]))
-    return f"{grown}; the policy went from {before:.1f} % to {after:.1f} % right answers."
+def _lead(counts: _Counts, scores: Sequence[Sequence[Score]]) -> str:
+    """The outcome in a sentence or two."""
+    said = f"{counts.trees:,} trees taught {counts.examples:,} examples"
+    if len(scores) > 1:
+        before, after = (100 * pass_rate(each, 1).value for each in (scores[0], scores[-1]))
+        said += f"; the policy went from {before:.1f} % to {after:.1f} % right answers"
+    more = f"{counts.unharvested:,} trees are grown and not harvested yet"
+    sentences = [said] if counts.trees else []
+    return ". ".join([*sentences, *([more] if counts.unharvested else [])]) + "."
 
 
 def _rows(scores: Sequence[Sequence[Score]]) -> Iterator[Row]:

@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from itertools import accumulate, islice
 from pathlib import Path
 
@@ -121,7 +120,7 @@ def grow_pass(
             more = min(more, int(0.8 * (budget - sum(costs)) * started / sum(costs)))
         started = min(len(problems), started + max(1, more))
         now = problems[:started]
-        grown = grow(folder, partial(iter, now), plan, engines, last=last)
+        grown = grow(folder, now, replace(plan, last=last), engines)
         failed = len(grown.failures)
         ids = {problem.id for problem in now}
         trees = read_trees(folder.trees)

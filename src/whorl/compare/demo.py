@@ -31,9 +31,10 @@ from whorl.evaluate import Decoding, Setup
 from whorl.evaluate.exam import Exam
 from whorl.learn.training import Training
 from whorl.loop.folder import RunFolder
-from whorl.loop.grow import grow_run, ready
+from whorl.loop.grow import Plan, grow, ready
 from whorl.loop.harvest import Harvested, harvest
 from whorl.loop.run import Run
+from whorl.loop.split import problems_of
 from whorl.models import POLICY, TEACHER
 from whorl.recipes.rft import Rft
 from whorl.recipes.sigma import Sigma
@@ -120,10 +121,17 @@ def _grow(folder: Path, train: Path, method: Method, watch: Watch, seed: int) ->
     watch.say(f"{method.forest}: growing trees")
     settings = {"method": method.name, "seed": seed}
     with (
-        ready(run) as prepared,
+        ready(run, watch) as prepared,
         RunFolder.open(folder, settings, version=__version__) as own,
     ):
-        grow_run(own, run, prepared, watch)
+        grow(
+            own,
+            problems_of(run),
+            Plan.of(run),
+            prepared.engines,
+            watch=watch,
+            expected=prepared.found.problems,
+        )
 
 
 def _harvest(folder: Path, method: Method) -> Harvested:

@@ -103,7 +103,7 @@ def _grow(part: Part, start: _Start, share: float, opened: Opened, watch: Watch)
     asked = list(read_problems(comparison.problems))
     plan = Plan(method.grow, method.forest, start.seed, comparison.width)
     budget = int(comparison.tokens * share) - start.spent
-    opened.engines = start.engines
+    opened.follow(start.engines)
     grown = Budgeted()
     for grown in grow_within(start.forest, asked, opened, plan, budget, start.last):
         watch.say(
@@ -127,7 +127,7 @@ def _make_student(
     trees.unlink()
     trained = train_student(home, examples, start.engines.policy, part.method, part.seed)
     policy = following(start.engines.policy, trained.model)
-    opened.engines = replace(start.engines, policy=policy)
+    opened.follow(replace(start.engines, policy=policy))
     examine(home, part.comparison.exams(), opened, watch)
     wall, cpu = clock.read()
     point = Point(

@@ -6,7 +6,7 @@ appendix C). Time and memory are linear in the words.
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -86,8 +86,17 @@ def decontaminated(
 def check_apart(learned: Path, test: Path) -> None:
     """Raises `UserError` if a file of problems to learn from holds one to measure on, in the same
     words."""
-    known = {fingerprint(problem.question) for problem in read_problems(test)}
-    if both := seen(read_problems(learned, skip_bad=True), known):
+    refuse(seen(read_problems(learned, skip_bad=True), wordings(test)), learned, test)
+
+
+def wordings(test: Path) -> set[str]:
+    """Fingerprints of the questions of a file of problems."""
+    return {fingerprint(problem.question) for problem in read_problems(test)}
+
+
+def refuse(both: Sequence[str], learned: Path, test: Path) -> None:
+    """Raises `UserError` if there are problems in both files. both: their ids."""
+    if both:
         raise UserError(
             f"{len(both):,} problems are both in {learned} and in {test}, the first: {both[0]}; "
             "what a model was trained on measures nothing. `whorl problems --from "

@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from itertools import chain
 from pathlib import Path
-from types import TracebackType
 
 from whorl.data.atomic import replacing, unwritable
 from whorl.errors import UserError
@@ -37,7 +37,22 @@ def read_trees(path: Path) -> Iterator[Tree]:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
 
 
-class Forest:
+def read_keys(path: Path) -> Iterator[Key]:
+    """The keys of the trees of a file, without what it takes to read their nodes.
+
+    A last line that breaks off is passed over. Raises `UserError` with file and line number at
+    another line that is no tree.
+    """
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if line.endswith(b"\n"):
+                    yield _checked_key(line, path, number)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+
+
+class Forest(AbstractContextManager["Forest"]):
     """The trees of a run, in order of arrival until `finish` sorts them. For one process.
 
     Trees stay on disk; memory holds where each one starts, some 250 bytes a tree.
@@ -69,10 +84,7 @@ class Forest:
                     self.repaired = len(line)
                     self._file.truncate(end)
                     break
-                try:
-                    key = _read_key(line)
-                except ValueError as error:
-                    raise UserError(f"{self.path}:{number}: {error}") from error
+                key = _checked_key(line, self.path, number)
                 if key in self._starts:
                     raise UserError(f"{self.path}:{number}: a second tree of {_name(key)}")
                 self._starts[key] = end
@@ -136,16 +148,16 @@ class Forest:
     def close(self) -> None:
         self._file.close()
 
-    def __enter__(self) -> "Forest":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _checked_key(line: bytes, path: Path, number: int) -> Key:
+    """The key of a line of a file. Raises `UserError`, which names the place, if it is no tree."""
+    try:
+        return _read_key(line)
+    except ValueError as error:
+        raise UserError(f"{path}:{number}: {error}") from error
 
 
 def _read_key(line: bytes) -> Key:

@@ -7,23 +7,24 @@ comes to where it was.
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import groupby
 from operator import attrgetter, itemgetter
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from whorl.ask import Ask, Engine, Failure, Replies, Reply, digest, made
 from whorl.budget import Usage
+from whorl.engines.names import Names
 from whorl.errors import UserError
 from whorl.fast_json import dumps, loads
 
 _APPLICATION = 0x77686F72  # "whor": tells a journal from any other SQLite file
 _VERSION = 4
 
-# Rows stand in the order of arrival, so a run only appends. SQLite knows no names: an index of them
-# would be written at random, which takes three times as long as all the rest.
+# Rows stand in the order of arrival, so a run only appends. The table has no index of names: it
+# would be written at random, which takes three times as long as all the rest. `Names` has them.
 _SCHEMA = """
 CREATE TABLE answer (
     row INTEGER PRIMARY KEY,
@@ -36,6 +37,7 @@ CREATE TABLE answer (
 )
 """
 _INSERT = "INSERT INTO answer VALUES (?, ?, ?, ?, ?, ?, ?)"
+_LAST = "SELECT coalesce(max(row), 0) FROM answer"
 _DELETE = "DELETE FROM answer WHERE row = ?"
 _SELECT = "SELECT replies FROM answer WHERE row = ?"
 _USAGE = """
@@ -63,9 +65,9 @@ _Answer = tuple[bytes, str, Replies]
 """What is recorded: an ask's digest and role, and the replies to it."""
 
 
-class Journal:
+class Journal(AbstractContextManager["Journal"]):
     """An SQLite file with one row per ask that was answered. For one process and one thread.
-    The names of all asks on record are in memory, at some 150 bytes each.
+    Memory does not grow with it, see `Names`.
 
     An ask is known by its `digest`, which does not name the model: asks of different models under
     one role need different journals. It is answered as a whole; where only some of its samples
@@ -84,17 +86,16 @@ class Journal:
             self._database = sqlite3.connect(path)
         except sqlite3.Error as error:
             raise UserError(f"the journal {path} cannot be opened: {error}") from error
-        self._rows: dict[bytes, int] = {}
         try:
             fault = self._prepare()
             if not fault:
-                self._rows.update(self._database.execute("SELECT ask, row FROM answer"))
+                self._names = Names(self._database)
+                (self._last,) = self._database.execute(_LAST).fetchone()
         except sqlite3.Error as error:
             fault = str(error)
         if fault:
             self.close()
             raise UserError(f"the journal {path} cannot be used: {fault}")
-        self._last = max(self._rows.values(), default=0)
 
     def _prepare(self) -> str:
         """Make an empty file a journal; otherwise say what keeps us from using it."""
@@ -136,10 +137,15 @@ class Journal:
         return _Recorded(self, engine)
 
     def recall(self, name: bytes) -> Replies:
-        """The replies recorded under an ask's digest, in order; empty if there are none."""
-        if name not in self._rows:
-            return ()
-        (replies,) = self._database.execute(_SELECT, (self._rows[name],)).fetchone()
+        """The replies recorded under an ask's digest, in order; empty if there are none. Raises
+        `UserError` if they cannot be read."""
+        try:
+            row = self._names.find(name)
+            if row is None:
+                return ()
+            (replies,) = self._database.execute(_SELECT, (row,)).fetchone()
+        except sqlite3.OperationalError as error:
+            raise UserError(f"the journal {self.path} cannot be read: {error}") from error
         return _decode(replies)
 
     def usage(self) -> Iterator[tuple[str, Usage]]:
@@ -152,8 +158,8 @@ class Journal:
         """Keep all of `answers`, in which no name comes twice, or none of them; what a name had
         before gives way. Raises `UserError` if they cannot be kept."""
         rows = {name: number for number, (name, _, _) in enumerate(answers, self._last + 1)}
-        earlier = [(self._rows[name],) for name in rows.keys() & self._rows.keys()]
         try:
+            earlier = [(row,) for row in map(self._names.find, rows) if row is not None]
             with self._database:
                 self._database.executemany(_INSERT, map(_row, rows.values(), answers))
                 if earlier:
@@ -163,22 +169,15 @@ class Journal:
                 f"the journal {self.path} cannot be written: {error}; nothing recorded is lost: "
                 "put that right, then give the same command again"
             ) from error
-        self._rows |= rows
+        for name in rows:
+            self._names.add(name)
         self._last += len(answers)
 
     def close(self) -> None:
         """Fold the write-ahead log into the file and close it. May be called twice."""
         self._database.close()
 
-    def __enter__(self) -> "Journal":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 

@@ -1,8 +1,8 @@
 """Who answers each role: engines by name, open from the first stage that asks them to the last."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
 
 from whorl.ask import Engine, Lasting, Role
 from whorl.engines import open_engine
@@ -48,33 +48,34 @@ class _Open:
     resting: bool = False
 
 
-class Opened:
+class Opened(AbstractContextManager["Opened"]):
     """The engines that `engines` names, each opened when it is first asked for.
 
-    `engines` may be set anew between stages: an engine that is no longer named goes on with the
-    model of one that is, if it can, or else is closed. All are closed at the end of the `with`.
+    They stay open from stage to stage, until others are to answer (`follow`) or the `with` ends.
     """
 
     def __init__(self, engines: Engines) -> None:
-        self.engines = engines
+        self._engines = engines
         self._open: dict[str, _Open] = {}
 
-    def __enter__(self) -> "Opened":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         for spec in list(self._open):
             self._close(spec)
+
+    @property
+    def engines(self) -> Engines:
+        """Who answers now."""
+        return self._engines
+
+    def follow(self, engines: Engines) -> None:
+        """Let `engines` answer from now on. An open engine that they do not name goes on with the
+        model of one that they do, if it can, or else is closed, when the next one is asked for."""
+        self._engines = engines
 
     def by_role(self, *roles: Role) -> dict[str, Engine]:
         """Who answers `roles`, or all that are named, and the judge. Raises `UserError` if an
         engine cannot be opened."""
-        named = {**self.engines.named(), "judge": _JUDGE}
+        named = {**self._engines.named(), "judge": _JUDGE}
         wanted = {role: named[role] for role in (*roles, "judge")} if roles else named
         for spec, held in list(self._open.items()):
             if isinstance(held.engine, Lasting) and held.engine.lost:
@@ -91,7 +92,7 @@ class Opened:
     def rest(self) -> None:
         """A model is about to be trained, which takes memory."""
         for spec, held in list(self._open.items()):
-            if self.engines.stay or held.resting:
+            if self._engines.stay or held.resting:
                 continue
             held.resting = isinstance(held.engine, Lasting) and held.engine.rest()
             if not held.resting:
@@ -113,13 +114,13 @@ class Opened:
                 self._close(old)
 
     def _unnamed(self) -> list[str]:
-        named = {*self.engines.named().values(), _JUDGE}
+        named = {*self._engines.named().values(), _JUDGE}
         return [spec for spec in self._open if spec not in named]
 
     def _new(self, spec: str) -> Engine:
         if spec == _JUDGE:
             return Judges()
-        return open_engine(spec, processes=self.engines.processes)
+        return open_engine(spec, processes=self._engines.processes)
 
     def _close(self, spec: str) -> None:
         self._open.pop(spec).engine.close()

@@ -15,6 +15,7 @@ from whorl.engines.roles import Opened
 from whorl.engines.spec import model_content
 from whorl.evaluate import Place, Record, Score, Setup, evaluate, in_order, keep, read_scores
 from whorl.evaluate.seen import trained_on
+from whorl.problem import Problem
 from whorl.prompts import TEMPLATES
 from whorl.watch import Progress, Watch
 
@@ -35,16 +36,16 @@ class Exam:
 def measure(opened: Opened, exam: Exam, watch: Watch, *, out: Path) -> list[Score]:
     """Attempt the problems of `exam` with the policy that is `opened`; scores sorted by id.
 
-    They are kept in `out`, and every text beside it: see `Place`. The same call goes on after any
-    interruption and asks nothing that was answered; if `out` is complete, it opens no engine and
-    asks nothing at all. Raises `UserError` if `out` is of another model, other problems, another
-    setup or seed.
+    The problems are read once, into memory. Scores are kept in `out`, and every text beside it: see
+    `Place`. The same call goes on after any interruption and asks nothing that was answered; if
+    `out` is complete, it opens no engine and asks nothing at all. Raises `UserError` if `out` is of
+    another model, other problems, another setup or seed.
     """
-    ids = [problem.id for problem in read_problems(exam.problems)]
+    problems = list(read_problems(exam.problems))
     place = Place(out)
-    if place.begin(_identity(opened.engines.policy, exam)):
+    if place.begin(_identity(opened.engines.policy, exam, problems)):
         return read_scores(place.scores)
-    progress = Progress(total=len(ids))
+    progress = Progress(total=len(problems))
     with ExitStack() as stack:
         by_role = opened.by_role("policy")
         journal = stack.enter_context(Journal(place.journal))
@@ -53,23 +54,22 @@ def measure(opened: Opened, exam: Exam, watch: Watch, *, out: Path) -> list[Scor
         stack.enter_context(watch.stage("evaluate", progress))
 
         def attempted() -> Iterator[Record]:
-            problems = read_problems(exam.problems)
             for record in evaluate(problems, asked, setup=exam.setup, seed=exam.seed):
                 progress.failed += bool(record.error)
                 progress.done += not record.error
                 progress.recalled = journal.recalled
                 yield record
 
-        scores = keep(place.attempts, in_order(attempted(), ids))
+        scores = keep(place.attempts, in_order(attempted(), [problem.id for problem in problems]))
     place.end(scores)
     return read_scores(place.scores)
 
 
-def _identity(model: str, exam: Exam) -> dict[str, object]:
+def _identity(model: str, exam: Exam, problems: Sequence[Problem]) -> dict[str, object]:
     """What an evaluation depends on, and about it what makes no difference."""
     both = exam.seen
     if both is None:
-        both = seen(read_problems(exam.problems), trained_on(model))
+        both = seen(problems, trained_on(model))
     return {
         "model": model_content(model),
         "problems": content(exam.problems),

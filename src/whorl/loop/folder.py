@@ -4,11 +4,11 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from whorl.data.atomic import replacing, unwritable
@@ -19,7 +19,7 @@ _SHOWN = 3  # differences named before "and so on"
 
 
 @dataclass(frozen=True, slots=True)
-class RunFolder:
+class RunFolder(AbstractContextManager["RunFolder"]):
     """A run's files. Closing it lets another process have it.
 
     settings: what the run was started with, as JSON gives it back.
@@ -92,15 +92,7 @@ class RunFolder:
         if self._lock is not None:
             self._lock.close()
 
-    def __enter__(self) -> "RunFolder":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 

@@ -1,7 +1,8 @@
 """Growing the trees of a run: what that needs is made sure of before anything is written."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,14 +11,14 @@ from whorl import __version__
 from whorl.ask import Engine, Moves
 from whorl.budget import SPENT, Budget, Purse
 from whorl.data.atomic import replacing
-from whorl.data.forest import Forest, Key
-from whorl.drive import drive
+from whorl.data.forest import Forest
+from whorl.drive import Finished, drive
 from whorl.engines.journal import Journal
 from whorl.engines.meter import Meter
 from whorl.engines.roles import Opened
 from whorl.loop.folder import RunFolder
 from whorl.loop.run import Run
-from whorl.loop.split import Survey, problems_of, survey
+from whorl.loop.split import Survey, survey
 from whorl.problem import Problem
 from whorl.recipe import Recipe, arms_of
 from whorl.recipes import name_of
@@ -27,22 +28,29 @@ from whorl.watch import Progress, Watch
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How to grow: the recipe and its name, the run's seed, how many searches are in flight, and
-    the purse that pays for them."""
+    """How to grow: the recipe and its name, the seed, how many searches are in flight, the purse
+    that pays for them, and the trees of the round before, if there are any."""
 
     recipe: Recipe
     name: str
     seed: int = 0
     width: int = 256
     purse: Purse = field(default_factory=lambda: Purse(Budget()))
+    last: Path | None = None
+
+    @classmethod
+    def of(cls, run: Run) -> "Plan":
+        """How the first round of `run` grows."""
+        return cls(run.recipe, name_of(run.recipe), run.seed, run.width, Purse(run.budget))
 
 
 @dataclass(frozen=True, slots=True)
 class Grown:
-    """What `grow` did: trees in the file, failed searches (key -> error), tokens generated now.
+    """Result of `grow`: trees in the file, failed searches (key -> error), tokens generated now.
 
-    missing: searches that the run's budget did not last for; begun: those that have replies; limit:
-    the limit that was reached, as a setting.
+    recalled: asks answered from the journal.
+    missing: searches that the run's budget did not last for; begun: those of them that have
+        replies; limit: the limit that was reached, as a setting.
     """
 
     trees: int
@@ -56,136 +64,156 @@ class Grown:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """What a run needs: what its file of problems holds, and its engines, which are open."""
+    """What a run needs: what its file of problems holds, and its engines, which are open.
+
+    engines: who answers each role, until a model is trained or the policy is another one.
+    """
 
     found: Survey
     opened: Opened
+    engines: Mapping[str, Engine]
 
 
 @contextmanager
-def ready(run: Run) -> Iterator[Ready]:
-    """Raises `UserError` if the problems cannot be read or the engines not be opened."""
-    found = survey(run)
-    with Opened(run.engines) as opened:
-        opened.by_role()
-        yield Ready(found, opened)
+def ready(run: Run, watch: Watch | None = None) -> Iterator[Ready]:
+    """Read the problems of a run and open its engines; they are closed at the end of the `with`.
 
-
-def check(run: Run) -> Survey:
-    """What `ready` finds, and nothing is kept open."""
-    with ready(run) as prepared:
-        return prepared.found
-
-
-def grow_run(
-    folder: RunFolder,
-    run: Run,
-    prepared: Ready,
-    watch: Watch,
-    *,
-    last: Path | None = None,
-    purse: Purse | None = None,
-) -> Grown:
-    """Grow the trees of `run.problems` into `folder`.
-
-    last: the trees of the round before.
-    purse: what earlier rounds have left of the budget; None if there were none.
+    Raises `UserError` if the problems cannot be read or are among those to measure on, or if the
+    engines cannot be opened.
     """
-    found = prepared.found
-    if found.bad:
+    found = survey(run)
+    if found.bad and watch:
         watch.say(f"passed over {found.bad:,} bad lines of {run.problems} ({found.first_bad})")
-    progress = Progress(total=found.problems * len(arms_of(run.recipe)))
-    plan = Plan(run.recipe, name_of(run.recipe), run.seed, run.width, purse or Purse(run.budget))
-    with watch.stage("grow", progress):
-        grown = grow(
-            folder,
-            lambda: problems_of(run),
-            plan,
-            prepared.opened.by_role(),
-            last=last,
-            progress=progress,
-        )
-    watch.wrote(folder.trees, f"{grown.trees:,} trees")
-    return grown
+    with Opened(run.engines) as opened:
+        yield Ready(found, opened, opened.by_role())
 
 
 def grow(
     folder: RunFolder,
-    problems: Callable[[], Iterable[Problem]],
+    problems: Iterable[Problem],
     plan: Plan,
     engines: Mapping[str, Engine],
     *,
-    last: Path | None = None,
-    progress: Progress | None = None,
+    watch: Watch | None = None,
+    expected: int = 0,
 ) -> Grown:
-    """Search every problem with every arm of the recipe; trees end in `folder.trees`.
+    """Search every problem with every arm of the recipe; trees end in `folder.trees`, in the order
+    of the problems.
 
-    problems: called twice, once to search and once for the order of the finished file.
-    last: the trees of the round before.
+    problems: read once, as searches start.
+    expected: how many they are, for `watch`.
 
     Replies are journaled before they are used and trees are written as they end, so the same call
     goes on after any interruption. A search that fails is listed in `folder.failures` and left out.
     What the journal holds counts as spent. The end of the run's budget is such an interruption, and
     what is in flight is awaited.
     """
-    progress = progress or Progress()
-    arms, purse = arms_of(plan.recipe), plan.purse
-    failures: dict[str, str] = {}
-    suspended: list[bool] = []  # by the end of the budget: whether the search has replies
+    arms = arms_of(plan.recipe)
+    progress = Progress(total=expected * len(arms), purse=plan.purse)
+    missed = _Missed()
+    ids: list[str] = []
     with ExitStack() as stack:
+        if watch:
+            stack.enter_context(watch.stage("grow", progress))
         journal = stack.enter_context(Journal(folder.journal))
         forest = stack.enter_context(Forest(folder.trees))
-        before = stack.enter_context(Forest(last)) if last else None
-        metered = {id(engine): Meter(engine) for engine in engines.values()}
-        progress.meters, progress.purse = list(metered.values()), purse
-        purse.count(journal.usage())
-        recorded = {key: journal.wrap(purse.wrap(meter)) for key, meter in metered.items()}
-        by_role = {role: recorded[id(engine)] for role, engine in engines.items()}
-
-        def searches() -> Iterator[tuple[str, Moves[Tree]]]:
-            for problem in problems():
-                for arm, armed in arms.items():
-                    if (problem.id, arm) in forest:
-                        progress.found += 1
-                        continue
-                    labels = {"recipe": plan.name, "arm": arm, "seed": str(plan.seed)}
-                    past = before.get((problem.id, arm)) if before else None
-                    moves = _labelled(armed.grow(problem, past), labels)
-                    yield f"{problem.id}#{arm}", purse.limit(moves)
-
-        def wanted() -> Iterator[Key]:
-            return ((problem.id, arm) for problem in problems() for arm in arms)
-
-        for finished in drive(searches(), by_role, width=plan.width, seed=plan.seed):
-            if finished.error == SPENT.error:
-                suspended.append(bool(finished.cost))
-            elif finished.result is None:
-                failures[finished.key] = finished.error or "no tree"
-                progress.failed += 1
-            else:
-                finished.result.cost = dict(sorted(finished.cost.items()))
-                forest.append(finished.result)
-                progress.done += 1
-                progress.short += bool(finished.result.cut_short)
+        before = stack.enter_context(Forest(plan.last)) if plan.last else None
+        plan.purse.count(folder.journal, journal.usage())
+        by_role, progress.meters = _wrapped(engines, journal, plan.purse)
+        rest = _noted(problems, ids)
+        searches = _searches(rest, plan, forest, before, progress)
+        for finished in drive(searches, by_role, width=plan.width, seed=plan.seed):
+            _record(finished, forest, progress, missed)
             progress.recalled = journal.recalled
-        forest.finish(wanted())
+        deque(rest, maxlen=0)  # at the end of a budget some problems are not read yet
+        forest.finish((name, arm) for name in ids for arm in arms)
         trees = len(forest)
-        lacking = sum(key not in forest for key in wanted()) if suspended else len(failures)
-    with replacing(folder.failures) as file:
-        for key, error in sorted(failures.items()):
-            file.write((json.dumps({"search": key, "error": error}) + "\n").encode())
+        lacking = sum((name, arm) not in forest for name in ids for arm in arms)
+    missed.write(folder.failures)
+    if watch:
+        watch.wrote(folder.trees, f"{trees:,} trees")
+    suspended = bool(missed.suspended)
     return Grown(
         trees,
-        failures,
+        missed.failures,
         progress.tokens,
         progress.recalled,
-        missing=lacking - len(failures),
-        begun=sum(suspended),
-        limit=purse.ended if suspended else "",
+        missing=lacking - len(missed.failures) if suspended else 0,
+        begun=missed.begun,
+        limit=plan.purse.ended if suspended else "",
     )
+
+
+def _noted(problems: Iterable[Problem], ids: list[str]) -> Iterator[Problem]:
+    """The problems; the id of each that was read is in `ids`."""
+    for problem in problems:
+        ids.append(problem.id)
+        yield problem
+
+
+def _wrapped(
+    engines: Mapping[str, Engine], journal: Journal, purse: Purse
+) -> tuple[dict[str, Engine], list[Meter]]:
+    """The engines by role as searches ask them, and what counts the asks that reach an engine.
+    Roles that share an engine still do."""
+    meters = {id(engine): Meter(engine) for engine in engines.values()}
+    recorded = {key: journal.wrap(purse.wrap(meter)) for key, meter in meters.items()}
+    by_role = {role: recorded[id(engine)] for role, engine in engines.items()}
+    return by_role, list(meters.values())
+
+
+def _searches(
+    problems: Iterable[Problem],
+    plan: Plan,
+    forest: Forest,
+    before: Forest | None,
+    progress: Progress,
+) -> Iterator[tuple[str, Moves[Tree]]]:
+    """The searches whose trees `forest` lacks, by key. before: the trees of the round before."""
+    arms = arms_of(plan.recipe)
+    for problem in problems:
+        for arm, armed in arms.items():
+            if (problem.id, arm) in forest:
+                progress.found += 1
+                continue
+            labels = {"recipe": plan.name, "arm": arm, "seed": str(plan.seed)}
+            past = before.get((problem.id, arm)) if before else None
+            moves = _labelled(armed.grow(problem, past), labels)
+            yield f"{problem.id}#{arm}", plan.purse.limit(moves)
 
 
 def _labelled(moves: Moves[Tree], labels: Mapping[str, str]) -> Moves[Tree]:
     tree = yield from moves
     tree.provenance = {**labels, "whorl": __version__, **tree.provenance}
     return tree
+
+
+@dataclass(slots=True)
+class _Missed:
+    """Searches without a tree: why each of them failed, how many the end of the budget suspended,
+    and how many of those are begun."""
+
+    failures: dict[str, str] = field(default_factory=dict)
+    suspended: int = 0
+    begun: int = 0
+
+    def write(self, path: Path) -> None:
+        """Write the failures, sorted by key, a line each."""
+        with replacing(path) as file:
+            for key, error in sorted(self.failures.items()):
+                file.write((json.dumps({"search": key, "error": error}) + "\n").encode())
+
+
+def _record(finished: Finished[Tree], forest: Forest, progress: Progress, missed: _Missed) -> None:
+    """Keep the tree of a search that ended, or why there is none."""
+    if finished.error == SPENT.error:
+        missed.suspended += 1
+        missed.begun += bool(finished.cost)
+    elif finished.result is None:
+        missed.failures[finished.key] = finished.error or "no tree"
+        progress.failed += 1
+    else:
+        finished.result.cost = dict(sorted(finished.cost.items()))
+        forest.append(finished.result)
+        progress.done += 1
+        progress.short += bool(finished.result.cut_short)

@@ -1,23 +1,29 @@
-"""Harvesting a file of trees into a file of examples."""
+"""Harvesting a file of trees into a file of examples, and what was counted on the way."""
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from itertools import groupby
 from pathlib import Path
 
+from whorl.data.atomic import replacing
 from whorl.data.examples import write_examples
 from whorl.data.forest import read_trees
+from whorl.errors import UserError
 from whorl.example import Example
+from whorl.loop.variety import Solutions, Variety
 from whorl.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)
 class Harvested:
-    """What `harvest` found.
+    """Counts of a harvest, kept beside its examples as `harvested.json`.
 
-    examples: written; dropped: left out, by reason; tally: the recipe's own counts; cost: sampled
-    tokens by role, of all the trees.
+    trees: harvested; examples: written; dropped: examples left out, by reason.
+    tally: the recipe's own counts; cost: sampled tokens by role. Both are of all the trees.
+    variety: of the trees, in which those of one problem should stand together.
     """
 
     trees: int
@@ -25,30 +31,63 @@ class Harvested:
     dropped: Mapping[str, int]
     tally: Mapping[str, int]
     cost: Mapping[str, int]
+    variety: Variety
+
+    @classmethod
+    def read(cls, folder: Path) -> "Harvested | None":
+        """The counts that lie in a run folder; None if its trees were not harvested. Raises
+        `UserError` if they cannot be read."""
+        record = folder / "harvested.json"
+        if not record.exists():
+            return None
+        try:
+            said = json.loads(record.read_bytes())
+            if "variety" not in said:  # it was a file of its own once
+                apart = folder / "variety.json"
+                if not apart.exists():
+                    return None
+                said["variety"] = json.loads(apart.read_bytes())
+            return cls(**{**said, "variety": Variety(**said["variety"])})
+        except (OSError, ValueError, TypeError) as error:
+            raise UserError(
+                f"{record} cannot be read: {error}; delete it and harvest again"
+            ) from error
+
+    def write(self, folder: Path) -> None:
+        """Keep the counts in a run folder, where `read` finds them."""
+        with replacing(folder / "harvested.json") as file:
+            file.write(json.dumps(asdict(self), indent=2).encode() + b"\n")
 
 
 def harvest(trees: Path, recipe: Recipe, out: Path) -> Harvested:
-    """Harvest a file of trees into a file of examples; equal examples are written once."""
+    """Harvest a file of trees, in one pass, into a file of examples; equal examples are written
+    once."""
     dropped: Counter[str] = Counter()
     tally: Counter[str] = Counter()
     cost: Counter[str] = Counter()
+    solutions = Solutions()
     grown = found = 0
 
     def examples() -> Iterator[Example]:
         nonlocal grown, found
-        for tree in read_trees(trees):
-            grown += 1
-            tally.update(recipe.tally(tree))
-            cost.update(tree.cost)
-            crop = recipe.harvest(tree)
-            dropped.update(crop.dropped)
-            found += len(crop.examples)
-            yield from crop.examples
+        for _, trees_of_problem in groupby(read_trees(trees), key=lambda tree: tree.problem.id):
+            own = list(trees_of_problem)
+            solutions.add(own)
+            for tree in own:
+                grown += 1
+                tally.update(recipe.tally(tree))
+                cost.update(tree.cost)
+                crop = recipe.harvest(tree)
+                dropped.update(crop.dropped)
+                found += len(crop.examples)
+                yield from crop.examples
 
     written = write_examples(out, distinct(examples()))
     if found > written:
         dropped["equal to another example"] = found - written
-    return Harvested(grown, written, dict(dropped), dict(tally), dict(cost))
+    return Harvested(
+        grown, written, dict(dropped), dict(tally), dict(cost), variety=solutions.variety
+    )
 
 
 def distinct(examples: Iterable[Example]) -> Iterator[Example]:

@@ -1,6 +1,6 @@
 """What a run is told: who answers, what is searched, how it learns and when it ends."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from whorl.budget import Budget
@@ -15,7 +15,7 @@ from whorl.recipe import Recipe, Start
 class Run:
     """A whole run, as a run file says it.
 
-    run: the run folder.
+    folder: the run folder; settings call it `run`.
     problems: file to grow trees for.
     test: file to measure on; without it nothing is measured.
     base: folder of the policy's weights, where it is behind a server; what is trained from them is
@@ -33,7 +33,7 @@ class Run:
     budget: what growing may spend, over all rounds; measuring is not counted.
     """
 
-    run: Path
+    folder: Path = field(metadata={"key": "run"})
     problems: Path
     engines: Engines
     recipe: Recipe

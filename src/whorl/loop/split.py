@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
+from whorl.data.contamination import refuse, seen, wordings
 from whorl.data.problems import read_problems
 from whorl.errors import UserError
 from whorl.loop.run import Run
@@ -13,8 +14,8 @@ from whorl.problem import Problem
 
 @dataclass(slots=True)
 class Survey:
-    """What a file of problems holds: ones to grow trees for, ones that are held out, and bad lines,
-    of which the first is described."""
+    """Counts of a file of problems: those to grow trees for, those held out, and bad lines, the
+    first of which is described."""
 
     problems: int = 0
     held: int = 0
@@ -27,13 +28,19 @@ class Survey:
 
 
 def survey(run: Run) -> Survey:
-    """Read the problems of a run once. Raises `UserError` if they cannot be used."""
+    """Read the problems of a run once. Raises `UserError` if they cannot be used, or if one of them
+    is among those to measure on, in the same words."""
     found = Survey()
+    known = wordings(run.test) if run.test else ()
+    both: list[str] = []
     for problem in _read(run, found.skip):
+        both += seen([problem], known)
         if _is_held_out(problem, run):
             found.held += 1
         else:
             found.problems += 1
+    if run.test:
+        refuse(both, run.problems, run.test)
     if run.patience and not (found.held and found.problems):
         raise UserError(
             f"holdout = {run.holdout} divides {found.held + found.problems:,} problems into "

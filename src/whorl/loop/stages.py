@@ -33,9 +33,9 @@ from whorl.loop.harvest import Harvested
 from whorl.loop.harvest import harvest as harvest_trees
 from whorl.loop.manifest import bound, recipe_of
 from whorl.problem import Problem
-from whorl.recipe import Recipe, arms_of
+from whorl.recipe import Recipe
 from whorl.recipes import name_of
-from whorl.watch import Progress, Quiet, Watch
+from whorl.watch import Quiet, Watch
 
 
 def grow(  # noqa: PLR0913 (what the command takes)
@@ -62,7 +62,7 @@ def grow(  # noqa: PLR0913 (what the command takes)
     and if `folder` belongs to other settings.
     """
     known = _Known(problems)
-    budget, watch, progress = budget or Budget(), watch or Quiet(), Progress()
+    budget = budget or Budget()
     named = {role: _identity(engine) for role, engine in engines.items()}
     for role in recipe.roles:
         if role not in engines:
@@ -72,11 +72,9 @@ def grow(  # noqa: PLR0913 (what the command takes)
         _opened(engines, processes) as by_role,
         RunFolder.open(Path(folder), said, version=__version__) as own,
     ):
-        progress.total = sum(1 for _ in known.read()) * len(arms_of(recipe))
         plan = Plan(recipe, name_of(recipe), seed, width, Purse(budget))
-        with watch.stage("grow", progress):
-            grown = grow_trees(own, known.read, plan, by_role, progress=progress)
-        watch.wrote(own.trees, f"{grown.trees:,} trees")
+        expected = sum(1 for _ in known.read())
+        grown = grow_trees(own, known.read(), plan, by_role, watch=watch, expected=expected)
     return grown
 
 

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import groupby
 from math import log
 from statistics import fmean
 from typing import get_args
@@ -33,24 +32,37 @@ class Variety:
     entropy: float
 
 
-def variety(trees: Iterable[Tree]) -> Variety:
-    """Read trees that are in problem order. All 0 if there is none."""
-    solutions, right, entropies = [], [], []
-    for _, own in groupby(trees, key=lambda tree: tree.problem.id):
+class Solutions:
+    """Counts of solutions, problem by problem: what `Variety` is the mean of."""
+
+    def __init__(self) -> None:
+        self._solutions: list[int] = []
+        self._right: list[int] = []
+        self._entropies: list[float] = []
+
+    def add(self, trees: Iterable[Tree]) -> None:
+        """Count in a problem, of which these are all the trees."""
         answers: Counter[str] = Counter()
         texts = set()
-        for tree in own:
+        for tree in trees:
             for end in _solutions(tree):
                 node, text = tree.nodes[end], tree.text(end).rstrip()
                 answer = normalise(extract(text) or "")
                 answers["" if node.reward == 1.0 else answer] += node.copies
                 if node.reward == 1.0:
                     texts.add(text)
-        solutions.append(answers.total())
-        right.append(len(texts))
+        self._solutions.append(answers.total())
+        self._right.append(len(texts))
         if answers:
-            entropies.append(entropy(answers.values()))
-    return Variety(*(fmean(each) if each else 0.0 for each in (solutions, right, entropies)))
+            self._entropies.append(entropy(answers.values()))
+
+    @property
+    def variety(self) -> Variety:
+        """Means over the problems so far; all 0 if there is none."""
+        if not self._solutions:
+            return Variety(0.0, 0.0, 0.0)
+        entropies = self._entropies or [0.0]
+        return Variety(fmean(self._solutions), fmean(self._right), fmean(entropies))
 
 
 def entropy(counts: Iterable[int]) -> float:

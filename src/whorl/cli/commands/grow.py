@@ -53,16 +53,17 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     from whorl.cli.plan import describe, tell_failures, tell_missing
     from whorl.engines.roles import Engines
     from whorl.loop.folder import RunFolder
-    from whorl.loop.grow import grow_run as grow_trees
-    from whorl.loop.grow import ready
+    from whorl.loop.grow import Plan, ready
+    from whorl.loop.grow import grow as grow_trees
     from whorl.loop.manifest import grown_from
     from whorl.loop.run import Run
     from whorl.loop.runfile import check_engines
+    from whorl.loop.split import problems_of
 
     changes = overrides or []
     own = [change for change in changes if not change.startswith("budget.")]
     chosen = Run(
-        run=run,
+        folder=run,
         problems=problems,
         engines=Engines(policy, critic, reviser, small, prm, processes),
         recipe=settings.read_recipe({"name": recipe}, own),
@@ -76,11 +77,19 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     if dry_run:
         said = settings.say(chosen.recipe) | {"budget": settings.say(chosen.budget)}
         return describe(chosen, said)
+    display = Display()
     with (
-        ready(chosen) as prepared,  # before a folder is bound to what cannot work
+        ready(chosen, display) as prepared,  # before a folder is bound to what cannot work
         RunFolder.open(run, grown_from(chosen), version=__version__) as folder,
     ):
-        grown = grow_trees(folder, chosen, prepared, Display())
+        grown = grow_trees(
+            folder,
+            problems_of(chosen),
+            Plan.of(chosen),
+            prepared.engines,
+            watch=display,
+            expected=prepared.found.problems,
+        )
     tell_failures(folder.failures, grown.failures, f"To try them again, repeat: {repeated()}")
     tell_missing(grown)
     if grown.failures:

@@ -32,7 +32,8 @@ def harvest(
 
     Asks no model, so trees can be harvested again in another way at any
     time. The examples have the columns prompt and completion, which other
-    trainers read too.
+    trainers read too. Beside RUN/examples.jsonl the counts are kept for the
+    report, in harvested.json.
     """
     from whorl import settings
     from whorl.cli.display import Display
@@ -51,6 +52,8 @@ def harvest(
     for difference in changed(chosen, folder):
         display.say(f"harvested with {difference}")
     harvested = harvest_file(folder.trees, chosen, out)
+    if out == folder.examples:
+        harvested.write(folder.path)
     for title, counts in (("search", harvested.tally), ("left out", harvested.dropped)):
         for what, count in sorted(counts.items()):
             display.say(f"{title}: {what}: {count:,}")

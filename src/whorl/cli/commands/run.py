@@ -64,25 +64,24 @@ def run(
     from whorl.cli.retry import left_out
     from whorl.cli.retry import retry as try_again
     from whorl.cli.summary import summary
-    from whorl.data.contamination import check_apart
     from whorl.loop.folder import RunFolder
     from whorl.loop.grow import ready
     from whorl.loop.manifest import learned_from
-    from whorl.loop.rounds import Unfinished, iterate, metrics, place
+    from whorl.loop.metrics import metrics
+    from whorl.loop.plan import plan_of
+    from whorl.loop.rounds import Unfinished, iterate
     from whorl.loop.runfile import check_engines, read_run
     from whorl.report import write_report
 
     chosen = read_run(file, overrides or ())
     check_engines(chosen)
-    if chosen.test:
-        check_apart(chosen.problems, chosen.test)
     _ = chosen.weights  # what cannot be trained is not worth growing for
     if dry_run:
         return describe(chosen, settings.say(chosen))
     display = Display()
     with (
-        ready(chosen) as prepared,  # before a folder is bound to what cannot work
-        RunFolder.open(chosen.run, learned_from(chosen), version=__version__) as folder,
+        ready(chosen, display) as prepared,  # before a folder is bound to what cannot work
+        RunFolder.open(chosen.folder, learned_from(chosen), version=__version__) as folder,
     ):
         try:
             rounds = iterate(folder, chosen, prepared, display)
@@ -101,7 +100,8 @@ def run(
     display.wrote(page, "report")
     print_rounds([metrics(played) for played in rounds])
     again = repeated() if retry else f"{repeated()} --retry"
-    failed = {(path := place(folder, played.number)): left_out(path, played) for played in rounds}
+    paths = [plan_of(chosen, played.number).folder for played in rounds]
+    failed = {path: left_out(path, played) for path, played in zip(paths, rounds, strict=True)}
     for path, failures in failed.items():
         told = f"They were left out of {path.name}. To grow their trees after all: {again}"
         tell_failures(path / "failures.jsonl", failures, told)

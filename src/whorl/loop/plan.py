@@ -1,0 +1,41 @@
+"""What each round of a run starts from."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from whorl.engines.roles import Engines, following
+from whorl.loop.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class RoundPlan:
+    """What a round starts from.
+
+    number: 1 for the first.
+    seed: of its searches, and of the evaluation of `policy`.
+    policy: engine that searches: the one the run names, then the model of the round before.
+    folder: its own run folder, which will hold its trees, examples and checkpoint.
+    last: trees of the round before; None for the first.
+    """
+
+    number: int
+    seed: int
+    policy: str
+    folder: Path
+    last: Path | None
+
+    def engines(self, run: Run) -> Engines:
+        """Who answers in this round: the engines of the run, with this round's policy."""
+        return replace(run.engines, policy=self.policy)
+
+
+def plan_of(run: Run, number: int) -> RoundPlan:
+    """The plan of a round of `run`, be it played or not. That of the round after the last one says
+    which model the run ended with."""
+    folder = run.folder / f"round-{number}"
+    seed = run.seed + number - 1
+    if number == 1:
+        return RoundPlan(1, seed, run.engines.policy, folder, None)
+    before = run.folder / f"round-{number - 1}"
+    policy = following(run.engines.policy, before / "checkpoint")
+    return RoundPlan(number, seed, policy, folder, before / "trees.jsonl")

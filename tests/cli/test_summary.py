@@ -1,0 +1,111 @@
+"""The report of a run folder: its counts are those of the files, whoever grew the trees."""
+
+from pathlib import Path
+
+import pytest
+
+from whorl.cli.summary import LOOKED_AT, TREES, summary
+from whorl.data.examples import read_examples
+from whorl.data.forest import Forest
+from whorl.errors import UserError
+from whorl.loop.folder import RunFolder
+from whorl.loop.harvest import harvest
+from whorl.problem import Problem
+from whorl.recipes.rft import Rft
+from whorl.report import Report
+from whorl.tree import ROOT, Node, Tree
+
+
+def plant(name: str, *, reviser: bool = False) -> Tree:
+    """Two right solutions that teach the same after the plain question, at five tokens each."""
+    tree = Tree(Problem(name, "2+3?", "5"), cost={"policy": 10})
+    author = "reviser" if reviser else "policy"
+    for text in ("\\boxed{5}", f"So \\boxed{{{name}}}"):
+        tree.add(Node(ROOT, text, author=author, terminal=True, reward=1.0, visits=1, total=1.0))
+    return tree
+
+
+def folder(path: Path, recipe: str = "rft") -> RunFolder:
+    return RunFolder.open(path, {"recipe": {"name": recipe}, "seed": 0}, version="test")
+
+
+def plant_in(run: RunFolder, *trees: Tree) -> None:
+    with Forest(run.path / "trees.jsonl") as forest:
+        for tree in trees:
+            forest.append(tree)
+
+
+def gather(run: RunFolder) -> None:
+    harvest(run.trees, Rft(), run.examples).write(run.path)
+
+
+def figures(report: Report) -> dict[str, str | int]:
+    return {figure.label: figure.value for figure in report.figures}
+
+
+def test_examples_are_counted_as_they_were_written(tmp_path: Path) -> None:
+    with folder(tmp_path) as run:
+        for number in (1, 2):
+            with folder(tmp_path / f"round-{number}") as inner:
+                plant_in(inner, plant("a"), plant("b"), *[plant("c")] * (number - 1))
+                gather(inner)
+        said = summary(run)
+    files = [tmp_path / f"round-{number}" / "examples.jsonl" for number in (1, 2)]
+    written = sum(len(list(read_examples(file))) for file in files)
+    assert figures(said) == {"trees": 5, "examples": written, "tokens, policy": 50}
+    assert said.lead == f"5 trees taught {written} examples."
+    (dropped,) = (table for table in said.counters if table.title.startswith("Left out"))
+    equal = {figure.label: figure.value for figure in dropped.lines}["equal to another example"]
+    assert isinstance(equal, int) and written + equal == 2 * 5
+
+
+def test_trees_of_a_recipe_that_is_not_installed_are_reported(tmp_path: Path) -> None:
+    with folder(tmp_path, "somebody.elses:Recipe") as run:
+        plant_in(run, plant("a"), plant("b"))
+        said = summary(run)
+        assert said.title == "whorl: somebody.elses:Recipe"
+        assert figures(said) == {"trees": 2, "examples": 0, "tokens, policy": 20}
+        assert said.lead == "2 trees are grown and not harvested yet."
+        gather(run)
+        assert figures(summary(run))["examples"] == 3
+        assert [tree.problem.id for tree in said.trees] == ["a", "b"]
+
+
+def test_trees_that_came_after_the_harvest_are_not_said_to_have_taught(tmp_path: Path) -> None:
+    with folder(tmp_path) as run:
+        plant_in(run, plant("a"))
+        gather(run)
+        plant_in(run, plant("b"), plant("c"))
+        said = summary(run)
+    assert said.lead == "1 trees taught 2 examples. 2 trees are grown and not harvested yet."
+    assert figures(said) == {"trees": 3, "examples": 2, "tokens, policy": 30}
+
+
+def test_trees_that_were_revised_are_shown_before_others(tmp_path: Path) -> None:
+    with folder(tmp_path) as run:
+        revised = {5, 20, LOOKED_AT, LOOKED_AT + 1}
+        plant_in(run, *(plant(str(n), reviser=n in revised) for n in range(LOOKED_AT + 2)))
+        shown = [int(tree.problem.id) for tree in summary(run).trees]
+    assert shown == [5, 20, *(n for n in range(TREES - 1) if n != 5)][:TREES]
+
+
+def test_no_tree_is_read_beyond_those_that_are_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, parsed = Tree.from_json, []
+
+    def counting(line: str) -> Tree:
+        parsed.append(line)
+        return whole(line)
+
+    with folder(tmp_path) as run:
+        plant_in(run, *(plant(str(n), reviser=n > 2) for n in range(40)))
+        gather(run)
+        monkeypatch.setattr(Tree, "from_json", counting)
+        assert len(summary(run).trees) == TREES
+    assert len(parsed) == 3 + TREES
+
+
+def test_a_folder_without_trees_says_what_writes_them(tmp_path: Path) -> None:
+    with folder(tmp_path) as run, pytest.raises(UserError, match="no trees; `whorl grow` writes"):
+        summary(run)

@@ -1,0 +1,103 @@
+"""Harvesting a file of trees in one pass, and the counts that are kept of it."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from whorl.data.examples import read_examples
+from whorl.data.forest import Forest, read_trees
+from whorl.drive import drive
+from whorl.engines import toy
+from whorl.engines.function import Function
+from whorl.errors import UserError
+from whorl.loop.harvest import Harvested, harvest
+from whorl.loop.variety import Solutions
+from whorl.recipes.sigma import Sigma
+from whorl.search import Uct
+from whorl.tree import Tree
+
+RECIPE = Sigma(uct=Uct(simulations=4))
+COUNT = 8
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with SIGMA's trees, two arms for each problem."""
+    engines = dict.fromkeys(("policy", "critic", "reviser"), Function(toy.answer))
+    problems = list(toy.problems(COUNT))
+    searches = ((f"{p.id}#{a}", r.grow(p)) for p in problems for a, r in RECIPE.arms().items())
+    order = [(problem.id, arm) for problem in problems for arm in RECIPE.arms()]
+    with Forest(tmp_path / "trees.jsonl") as forest:
+        for finished in drive(searches, engines):
+            assert finished.result is not None
+            finished.result.provenance = {"arm": finished.key.partition("#")[2]}
+            finished.result.cost = dict(finished.cost)
+            forest.append(finished.result)
+        forest.finish(order)
+    return tmp_path
+
+
+def harvested(folder: Path) -> Harvested:
+    return harvest(folder / "trees.jsonl", RECIPE, folder / "examples.jsonl")
+
+
+def test_the_counts_are_those_of_the_files(folder: Path) -> None:
+    found = harvested(folder)
+    trees = list(read_trees(folder / "trees.jsonl"))
+    crops = [RECIPE.harvest(tree) for tree in trees]
+    assert found.trees == len(trees) == 2 * COUNT
+    assert found.examples == len(list(read_examples(folder / "examples.jsonl"))) > 0
+    equal = sum(len(crop.examples) for crop in crops) - found.examples
+    dropped = sum((Counter(crop.dropped) for crop in crops), Counter())
+    assert Counter(found.dropped) == dropped + Counter({"equal to another example": equal})
+    assert Counter(found.tally) == sum((Counter(RECIPE.tally(tree)) for tree in trees), Counter())
+    assert Counter(found.cost) == sum((Counter(tree.cost) for tree in trees), Counter())
+    solutions = Solutions()
+    for first, second in zip(trees[::2], trees[1::2], strict=True):
+        assert first.problem == second.problem
+        solutions.add([first, second])
+    assert found.variety == solutions.variety
+    assert found.variety.solutions > 0
+
+
+def test_every_tree_is_parsed_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: Counter[str] = Counter()
+    whole = Tree.from_json
+
+    def counting(line: str) -> Tree:
+        tree = whole(line)
+        parsed[tree.origin(0)] += 1
+        return tree
+
+    monkeypatch.setattr(Tree, "from_json", counting)
+    harvested(folder)
+    assert len(parsed) == 2 * COUNT and set(parsed.values()) == {1}
+
+
+def test_counts_that_are_kept_come_back(folder: Path) -> None:
+    assert Harvested.read(folder) is None
+    found = harvested(folder)
+    found.write(folder)
+    assert Harvested.read(folder) == found
+
+
+def test_a_folder_whose_variety_is_a_file_of_its_own_is_read(folder: Path) -> None:
+    found = harvested(folder)
+    found.write(folder)
+    said = json.loads((folder / "harvested.json").read_text())
+    variety = said.pop("variety")
+    (folder / "harvested.json").write_text(json.dumps(said))
+    assert Harvested.read(folder) is None, "it was killed between the two"
+    (folder / "variety.json").write_text(json.dumps(variety))
+    assert Harvested.read(folder) == found
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "3", '{"trees": 3}', '{"variety": {"x": 1}}'])
+def test_counts_that_are_broken_are_one_line(folder: Path, content: str) -> None:
+    (folder / "harvested.json").write_text(content)
+    (folder / "variety.json").write_text('{"solutions": 1, "right": 1, "entropy": 0}')
+    with pytest.raises(UserError, match=r"harvested\.json cannot be read: .*delete it") as caught:
+        Harvested.read(folder)
+    assert "\n" not in str(caught.value)
