@@ -28,7 +28,9 @@ def test_a_later_one_starts_from_the_model_and_the_trees_of_the_round_before() -
     assert third.engines(RUN) == replace(RUN.engines, policy=third.policy)
 
 
-@pytest.mark.parametrize("policy", ["local:m", "vllm:m?dtype=float32", "server:http://a/v1?model=b"])
+@pytest.mark.parametrize(
+    "policy", ["local:m", "vllm:m?dtype=float32", "server:http://a/v1?model=b"]
+)
 @given(number=st.integers(1, 9), seed=st.integers(0, 99))
 def test_each_policy_follows_the_one_before(policy: str, number: int, seed: int) -> None:
     """Round by round comes to the same as straight from the run."""

@@ -56,7 +56,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     from whorl.loop.grow import Plan, ready
     from whorl.loop.grow import grow as grow_trees
     from whorl.loop.run import Run
-    from whorl.loop.split import problems_of
+    from whorl.loop.split import problems_of, tell_bad
 
     changes = overrides or []
     own = [change for change in changes if not change.startswith("budget.")]
@@ -77,9 +77,10 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
         return describe(chosen, said)
     display = Display()
     with (
-        ready(chosen, display) as prepared,  # before a folder is bound to what cannot work
+        ready(chosen) as prepared,  # before a folder is bound to what cannot work
         RunFolder.open(run, grown_from(chosen), version=__version__) as folder,
     ):
+        tell_bad(prepared.found, chosen, display)
         grown = grow_trees(
             folder,
             problems_of(chosen),
