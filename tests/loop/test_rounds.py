@@ -1,15 +1,18 @@
 """The loop: rounds that learn from each other, stages that are done once."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from whorl import data
 from whorl.ask import Engine
 from whorl.data.examples import read_examples
 from whorl.data.problems import read_problems, write_problems
@@ -28,6 +31,7 @@ from whorl.loop.run import Run
 from whorl.models import POLICY
 from whorl.recipes.rft import Rft
 from whorl.rollout import Sampling
+from whorl.tree import Tree
 from whorl.watch import Progress
 
 
@@ -121,20 +125,40 @@ def test_a_round_can_go_on_from_the_last_model_and_says_what_it_came_to(
         assert "accuracy" not in metrics(replace(played, scores=()))
 
 
-def test_an_engine_is_opened_once_and_again_only_after_a_training(
+def test_a_round_opens_its_engines_reads_the_problems_and_harvests_its_trees_once(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[str] = []
+    read: Counter[Path] = Counter()
+    parsed: Counter[str] = Counter()
+    rows, whole = data.problems.read_rows, Tree.from_json
+
+    def reading(path: Path) -> Iterator[tuple[int, Any]]:
+        read[path] += 1
+        return rows(path)
+
+    def parsing(line: str) -> Tree:
+        parsed[line] += 1
+        return whole(line)
 
     def opening(spec: str, *, processes: int) -> Engine:
         opened.append(spec)
         return open_engine(spec, processes=processes)
 
     monkeypatch.setattr(roles, "open_engine", opening)
+    monkeypatch.setattr(data.problems, "read_rows", reading)
+    monkeypatch.setattr(Tree, "from_json", parsing)
     policy, *_ = run.engines.named().values()
     checkpoints = [f"local:{tmp_path / 'run' / f'round-{n}' / 'checkpoint'}" for n in (1, 2)]
     play(replace(run, folder=tmp_path / "run"), Log())
     assert opened == [policy, *checkpoints]
+    # before the first round and in each; measuring reads the others, three times
+    assert run.test and read == {run.problems: 1 + 2, run.test: 1 + 3}
+    first, second = (
+        (tmp_path / "run" / f"round-{n}" / "trees.jsonl").read_text().splitlines(keepends=True)
+        for n in (1, 2)
+    )  # the next round is given the trees of the one before
+    assert parsed == dict.fromkeys(first, 2) | dict.fromkeys(second, 1)
 
 
 def trained_from(run: Path, number: int) -> str:

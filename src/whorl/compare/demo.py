@@ -121,7 +121,7 @@ def _grow(folder: Path, train: Path, method: Method, watch: Watch, seed: int) ->
     watch.say(f"{method.forest}: growing trees")
     settings = {"method": method.name, "seed": seed}
     with (
-        ready(run, watch) as prepared,
+        ready(run) as prepared,
         RunFolder.open(folder, settings, version=__version__) as own,
     ):
         grow(

@@ -140,7 +140,7 @@ class Journal(AbstractContextManager["Journal"]):
         """The replies recorded under an ask's digest, in order; empty if there are none. Raises
         `UserError` if they cannot be read."""
         try:
-            row = self._names.find(name)
+            row = self._names.find(name, self._last)
             if row is None:
                 return ()
             (replies,) = self._database.execute(_SELECT, (row,)).fetchone()
@@ -159,7 +159,10 @@ class Journal(AbstractContextManager["Journal"]):
         before gives way. Raises `UserError` if they cannot be kept."""
         rows = {name: number for number, (name, _, _) in enumerate(answers, self._last + 1)}
         try:
-            earlier = [(row,) for row in map(self._names.find, rows) if row is not None]
+            again = [name for name in rows if self._names.add(name)]
+            earlier = [
+                (row,) for name in again if (row := self._names.find(name, self._last)) is not None
+            ]
             with self._database:
                 self._database.executemany(_INSERT, map(_row, rows.values(), answers))
                 if earlier:
@@ -169,8 +172,6 @@ class Journal(AbstractContextManager["Journal"]):
                 f"the journal {self.path} cannot be written: {error}; nothing recorded is lost: "
                 "put that right, then give the same command again"
             ) from error
-        for name in rows:
-            self._names.add(name)
         self._last += len(answers)
 
     def close(self) -> None:

@@ -3,10 +3,10 @@
 import sqlite3
 
 _BITS = 25  # the filter takes 4 MiB
+_STARTS = (0, 4, 8)  # of the bytes of a name that tell its bits
 
 _INDEX = "CREATE TEMP TABLE name (ask BLOB PRIMARY KEY, row INTEGER NOT NULL) WITHOUT ROWID"
 _CATCH_UP = "INSERT OR REPLACE INTO name SELECT ask, row FROM answer WHERE row > ? ORDER BY ask"
-_LAST = "SELECT coalesce(max(row), 0) FROM answer"
 _FIND = "SELECT row FROM name WHERE ask = ?"
 
 
@@ -21,34 +21,34 @@ class Names:
     """
 
     def __init__(self, database: sqlite3.Connection, *, bits: int = _BITS) -> None:
-        """Read the names on record. bits: the filter has 2 to the power of them, 8 to 42."""
+        """Read the names on record. bits: the filter has 2 to the power of them, 3 to 32."""
         self._database = database
-        self._bits = bits
+        self._mask = (1 << bits) - 1
         self._filter = bytearray(1 << (bits - 3))
         self._indexed = 0  # the rows up to this one are in the index
         database.execute(_INDEX)
         for (name,) in database.execute("SELECT ask FROM answer"):
             self.add(name)
 
-    def add(self, name: bytes) -> None:
-        """Take in a name, of at least 16 bytes as good as random, that is on record now."""
-        known = self._filter
-        for place in self._places(name):
+    def add(self, name: bytes) -> bool:
+        """Take in a name, a digest, that is or will be on record; whether it may have been before.
+        That one is not recorded after all does no harm."""
+        known, before = self._filter, 1
+        for start in _STARTS:
+            place = int.from_bytes(name[start : start + 4], "little") & self._mask
+            before &= known[place >> 3] >> (place & 7)
             known[place >> 3] |= 1 << (place & 7)
+        return bool(before)
 
-    def find(self, name: bytes) -> int | None:
-        """The row with a name; None if there is none."""
-        known = self._filter
-        for place in self._places(name):
-            if not known[place >> 3] >> (place & 7) & 1:
+    def find(self, name: bytes, last: int) -> int | None:
+        """The row with a name; None if there is none. last: the last row on record."""
+        for start in _STARTS:
+            place = int.from_bytes(name[start : start + 4], "little") & self._mask
+            if not self._filter[place >> 3] >> (place & 7) & 1:
                 return None
-        with self._database:
-            self._database.execute(_CATCH_UP, (self._indexed,))
-        (self._indexed,) = self._database.execute(_LAST).fetchone()
+        if self._indexed < last:
+            with self._database:
+                self._database.execute(_CATCH_UP, (self._indexed,))
+            self._indexed = last
         found = self._database.execute(_FIND, (name,)).fetchone()
         return None if found is None else found[0]
-
-    def _places(self, name: bytes) -> tuple[int, int, int]:
-        """Three bits of the filter."""
-        number, mask = int.from_bytes(name[:16], "big"), (1 << self._bits) - 1
-        return number & mask, number >> self._bits & mask, number >> 2 * self._bits & mask

@@ -75,15 +75,13 @@ class Ready:
 
 
 @contextmanager
-def ready(run: Run, watch: Watch | None = None) -> Iterator[Ready]:
+def ready(run: Run) -> Iterator[Ready]:
     """Read the problems of a run and open its engines; they are closed at the end of the `with`.
 
     Raises `UserError` if the problems cannot be read or are among those to measure on, or if the
     engines cannot be opened.
     """
     found = survey(run)
-    if found.bad and watch:
-        watch.say(f"passed over {found.bad:,} bad lines of {run.problems} ({found.first_bad})")
     with Opened(run.engines) as opened:
         yield Ready(found, opened, opened.by_role())
 

@@ -24,7 +24,7 @@ from whorl.loop.harvest import Harvested, distinct, harvest
 from whorl.loop.metrics import Round, best, metrics, stale
 from whorl.loop.plan import RoundPlan, plan_of
 from whorl.loop.run import Run
-from whorl.loop.split import held_out, problems_of
+from whorl.loop.split import held_out, problems_of, tell_bad
 from whorl.watch import Watch
 
 T = TypeVar("T")
@@ -62,6 +62,7 @@ def iterate(folder: RunFolder, run: Run, prepared: Ready, watch: Watch) -> list[
     are kept. Raises `Unfinished` where the budget ends first.
     """
     base = run.weights  # raises before anything is grown
+    tell_bad(prepared.found, run, watch)
     purse = purse_of(run)
     rounds: list[Round] = []
     _scores(run, plan_of(run, 1), prepared.opened, watch)

@@ -10,6 +10,7 @@ from whorl.data.problems import read_problems
 from whorl.errors import UserError
 from whorl.loop.run import Run
 from whorl.problem import Problem
+from whorl.watch import Watch
 
 
 @dataclass(slots=True)
@@ -47,6 +48,12 @@ def survey(run: Run) -> Survey:
             f"{found.problems:,} to learn from and {found.held:,} to watch; both need some"
         )
     return found
+
+
+def tell_bad(found: Survey, run: Run, watch: Watch) -> None:
+    """Say which lines of the problems were passed over, if any were."""
+    if found.bad:
+        watch.say(f"passed over {found.bad:,} bad lines of {run.problems} ({found.first_bad})")
 
 
 def problems_of(run: Run, on_skip: Callable[[int, str], None] | None = None) -> Iterator[Problem]:

@@ -58,7 +58,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     from whorl.loop.manifest import grown_from
     from whorl.loop.run import Run
     from whorl.loop.runfile import check_engines
-    from whorl.loop.split import problems_of
+    from whorl.loop.split import problems_of, tell_bad
 
     changes = overrides or []
     own = [change for change in changes if not change.startswith("budget.")]
@@ -79,9 +79,10 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
         return describe(chosen, said)
     display = Display()
     with (
-        ready(chosen, display) as prepared,  # before a folder is bound to what cannot work
+        ready(chosen) as prepared,  # before a folder is bound to what cannot work
         RunFolder.open(run, grown_from(chosen), version=__version__) as folder,
     ):
+        tell_bad(prepared.found, chosen, display)
         grown = grow_trees(
             folder,
             problems_of(chosen),

@@ -80,7 +80,7 @@ def run(
         return describe(chosen, settings.say(chosen))
     display = Display()
     with (
-        ready(chosen, display) as prepared,  # before a folder is bound to what cannot work
+        ready(chosen) as prepared,  # before a folder is bound to what cannot work
         RunFolder.open(chosen.folder, learned_from(chosen), version=__version__) as folder,
     ):
         try:
