@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whorl import journal as journals
+from whorl.engines import journal as journals
 from whorl.ask import Ask, Engine, Failure, Prompt, Replies, Reply, digest, made
 from whorl.budget import Usage
 from whorl.engines.function import Function
