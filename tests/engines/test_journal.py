@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whorl.engines import journal as journals
 from whorl.ask import Ask, Engine, Failure, Prompt, Replies, Reply, digest, made
 from whorl.budget import Usage
+from whorl.engines import journal as journals
 from whorl.engines.function import Function
 from whorl.engines.journal import Journal
 from whorl.errors import UserError

@@ -74,10 +74,8 @@ def read_said(said: object, *, whole: bool = True) -> Said:
             parts[0].logprobs,
         )
     details = _object(usage.get("prompt_tokens_details"))
-    read, cached = count(usage.get("prompt_tokens")), count(details.get("cached_tokens"))
-    if read is not None and cached is not None:
-        cached = min(cached, read)
-    sampled = count(usage.get("completion_tokens"))
+    sampled, read = count(usage.get("completion_tokens")), count(usage.get("prompt_tokens"))
+    cached = count(details.get("cached_tokens"))
     return Said(tuple(parts), sampled, read, cached, verbose is not None)
 
 
@@ -148,19 +146,21 @@ def _content(said: object) -> tuple[str, str]:
         raise ValueError(f"the content is {_shown(said)}")
     text, thought = "", ""
     for part in said:
-        kind = part.get("type") if isinstance(part, Mapping) else "text"
-        if kind in ("text", "output_text"):
+        kind = part.get("type") if isinstance(part, Mapping) else None
+        if isinstance(part, str):
+            text += part
+        elif kind in ("text", "output_text"):
             text += _piece(part, "text")
         elif kind in ("thinking", "reasoning"):
-            thought += _piece(part, str(kind))
+            thought += _piece(part, kind)
         else:
             raise ValueError(f"a part of the content is {_shown(part)}")
     return text, thought
 
 
-def _piece(part: object, name: str) -> str:
+def _piece(part: Mapping[str, Any], name: str) -> str:
     """The words of a part: a text, or a list of parts that have one."""
-    inner = part.get(name, part.get("text")) if isinstance(part, Mapping) else part
+    inner = part.get(name, part.get("text"))
     if isinstance(inner, list):
         found = [one.get("text") if isinstance(one, Mapping) else one for one in inner]
         texts = [text for text in found if isinstance(text, str)]

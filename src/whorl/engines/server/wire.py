@@ -156,6 +156,7 @@ class Wire:
         if len(parts) != request.n:
             raise ValueError(f"{len(parts) or 'no'} choices instead of {request.n}")
         read = request.length or 0 if said.read is None else said.read
+        cached = min(said.cached or 0, read)
         replies: list[Reply] = []
         withheld = ""
         for part, tokens in zip(parts, self._counts(said, pieces), strict=True):
@@ -165,7 +166,7 @@ class Wire:
                 continue
             reply = _reply(part, request, tokens, ended)
             if not replies:
-                reply = replace(reply, prompt_tokens=read, cached_tokens=said.cached or 0)
+                reply = replace(reply, prompt_tokens=read, cached_tokens=cached)
             replies.append(reply)
         if withheld:
             raise RefusedError(f"the server ended a sample with {withheld}", tuple(replies))
