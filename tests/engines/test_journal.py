@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from whorl.ask import Ask, Engine, Failure, Prompt, Replies, Reply, digest, made
 from whorl.budget import Usage
-from whorl.engines import journal as journals
+from whorl.engines import row
 from whorl.engines.function import Function
 from whorl.engines.journal import Journal
 from whorl.errors import UserError
@@ -253,7 +253,7 @@ def test_a_journal_of_the_first_version_goes_on(tmp_path: Path) -> None:
             assert dict(journal.usage()) == {"policy": Usage(requests=2, sampled=18)}
     assert function.asked == ["new"]
     database = sqlite3.connect(path)
-    assert database.execute("PRAGMA user_version").fetchone() == (4,)
+    assert database.execute("PRAGMA user_version").fetchone() == (5,)
     database.close()
 
 
@@ -285,16 +285,16 @@ def test_a_journal_of_the_second_version_goes_on_even_if_taking_it_over_was_cut_
     database.commit()
     database.close()
 
-    row, taken = journals._row, list[bytes]()
+    write, taken = row.write, list[bytes]()
 
     def cut_short(number: int, answer: tuple[bytes, str, Replies]) -> object:
         taken.append(answer[0])
         if len(taken) == 3:
             raise sqlite3.OperationalError("disk full")
-        return row(number, answer)
+        return write(number, answer)
 
     with monkeypatch.context() as patch, pytest.raises(UserError, match="disk full"):
-        patch.setattr(journals, "_row", cut_short)
+        patch.setattr(row, "write", cut_short)
         Journal(path)
     function = Counted()
     for _ in range(2):
