@@ -12,7 +12,7 @@ from whorl.ask import Ask, Prompt, Replies, Reply
 from whorl.engines import row
 from whorl.engines.function import Function
 from whorl.engines.journal import DamagedError, Journal
-from whorl.engines.repair import repair, repaired
+from whorl.engines.repair import mended, repair
 from whorl.errors import UserError
 
 ASKS = [Ask(Prompt("", str(number)), n=1 + number % 3) for number in range(120)]
@@ -82,13 +82,13 @@ def test_of_a_damaged_journal_the_rest_goes_on(sound: Path, tmp_path: Path) -> N
     before = path.read_bytes()
     with pytest.raises(DamagedError, match=r"damaged: row 78 of 120; the same command with --rep"):
         Journal(path)
-    (line,) = repaired(tmp_path)
+    (line,) = mended(tmp_path.rglob("*.db"))
     assert "119 answers are kept" in line
     assert path.with_name("journal.db.damaged").read_bytes() == before
     with Journal(path) as journal:
         assert answered(journal) == list(map(answer, ASKS))
         assert (journal.asked, journal.recalled) == (1, 119)
-    assert not list(repaired(tmp_path))
+    assert not list(mended([path]))
 
 
 def test_what_is_no_journal_is_left_alone(tmp_path: Path) -> None:

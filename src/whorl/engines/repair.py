@@ -13,10 +13,10 @@ _SMALLEST = 64  # bytes of a row
 _TOGETHER = 1000  # rows that are written at once
 
 
-def repaired(folder: Path) -> Iterator[str]:
-    """Repair the journals in a run folder that are damaged, however deep they are; yields a line
-    for each. Nobody else may have the folder open."""
-    for path in sorted(folder.rglob("*.db")):
+def mended(paths: Iterable[Path]) -> Iterator[str]:
+    """Repair those of the journals that are there and damaged; yields a line for each. Nobody else
+    may have one open."""
+    for path in filter(Path.exists, sorted(paths)):
         if (kept := repair(path)) is not None:
             yield (
                 f"repaired {path}: {kept:,} answers are kept, what is missing is asked for again; "

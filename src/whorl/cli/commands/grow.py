@@ -33,6 +33,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     skip_bad: options.SkipBad = False,
     width: options.Width = 256,
     processes: options.Processes = 1,
+    repair: options.Repair = False,
     dry_run: options.DryRun = False,
 ) -> None:
     """Grow a search tree for every problem.
@@ -51,6 +52,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     from whorl.cli.display import Display
     from whorl.cli.guard import FAILED, repeated
     from whorl.cli.plan import describe, grown_from, tell_failures, tell_missing
+    from whorl.engines.repair import mended
     from whorl.engines.roles import Engines
     from whorl.loop.folder import RunFolder
     from whorl.loop.grow import grow_run as grow_trees
@@ -78,7 +80,10 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
         ready(chosen) as prepared,  # before a folder is bound to what cannot work
         RunFolder.open(run, grown_from(chosen), version=__version__) as folder,
     ):
-        grown = grow_trees(folder, chosen, prepared, Display())
+        display = Display()
+        for line in mended(folder.path.rglob("*journal.db")) if repair else ():
+            display.say(line)
+        grown = grow_trees(folder, chosen, prepared, display)
     tell_failures(folder.failures, grown.failures, f"To try them again, repeat: {repeated()}")
     tell_missing(grown)
     if grown.failures:
