@@ -7,18 +7,21 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whorl.ask import Ask, Engine, Failure, Prompt, Replies, Reply, digest, made
+from whorl.ask import Ask, Engine, Failure, Moves, Prompt, Replies, Reply, digest, made
 from whorl.budget import Usage
+from whorl.drive import drive, seed_for
 from whorl.engines import row
 from whorl.engines.function import Function
 from whorl.engines.journal import Journal
+from whorl.engines.local import Local
+from whorl.engines.row import checksum
 from whorl.errors import UserError
 
 texts = st.text(st.characters(exclude_categories=[]), max_size=12)  # lone surrogates, NUL and all
@@ -331,6 +334,39 @@ def test_a_journal_of_the_third_version_goes_on(tmp_path: Path) -> None:
             assert known == [(Reply("\ud800 17", "stop", 7, None, -0.5, 30, 10),)] * 2
             assert dict(journal.usage())["policy"].requests == 3
     assert function.asked == ["2"]
+
+
+def test_a_journal_that_holds_half_a_character_goes_on(
+    tmp_path: Path, llama: Callable[..., Path]
+) -> None:
+    """A search that was told one in a reply puts it into its next prompt."""
+    engine, path = Local(llama()), tmp_path / "j.db"
+
+    def search() -> Moves[tuple[str, str]]:
+        ((first,),) = yield [Ask(Prompt("", "Anna"), max_tokens=5)]
+        ((second,),) = yield [Ask(Prompt("", "Anna", first.text), max_tokens=5)]
+        return first.text, second.text
+
+    first = Ask(Prompt("", "Anna"), max_tokens=5, seed=seed_for(0, "a", 0))
+    for _ in range(2):
+        with Journal(path) as journal:
+            if not len(journal):
+                said = b'[["3 + \\ud800","length",5,null,null,3,0]]'
+                journal._database.execute(
+                    "INSERT INTO answer VALUES (1, ?, 'policy', ?, 5, 3, 0, ?)",
+                    (
+                        name := bytes.fromhex(digest(first)),
+                        said,
+                        checksum(name, b"policy", said, 5, 3, 0),
+                    ),
+                )
+                journal._database.commit()
+                continue
+            (done,) = drive([("a", search())], {"policy": journal.wrap(engine)})
+            assert (journal.asked, journal.recalled) == (1, 1)
+    assert done.error is None and done.result is not None
+    assert done.result[0] == "3 + \N{REPLACEMENT CHARACTER}"
+    engine.close()
 
 
 def test_what_a_name_had_gives_way(tmp_path: Path) -> None:
