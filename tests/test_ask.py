@@ -7,7 +7,7 @@ from dataclasses import asdict, fields, replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whorl.ask import Ask, Prompt, digest
+from whorl.ask import Ask, Prompt, Reply, digest, encodable
 
 texts = st.text(st.characters(exclude_categories=[]), max_size=8)  # lone surrogates, NUL and all
 asks = st.builds(
@@ -55,3 +55,18 @@ def test_names_are_part_of_the_contract() -> None:
     """Journals are looked up by them."""
     ask = Ask(Prompt("s", "1 + 1 = ?", "√"), stop=("\n\n",), temperature=0.7, seed=7)
     assert digest(ask) == "deb7999818f73150e25d31c541bfb2d3"
+
+
+@given(st.text(st.characters(exclude_categories=[])))
+def test_whatever_a_model_says_can_be_written(said: str) -> None:
+    written = encodable(said)
+    written.encode()
+    assert len(written) <= len(said)
+    reply, prompt = Reply(said, thought=said), Prompt(said, said, said)
+    assert reply.text == reply.thought == written
+    assert prompt.system == prompt.user == prompt.prefix == written
+    assert (said == written) == (not any("\ud800" <= one <= "\udfff" for one in said))
+
+
+def test_halves_of_a_character_that_belong_together_are_joined() -> None:
+    assert encodable("\ud83d\ude00 \ud83d!") == "\N{GRINNING FACE} \N{REPLACEMENT CHARACTER}!"

@@ -13,7 +13,7 @@ Role = Literal["policy", "critic", "reviser", "small", "prm", "judge"]
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a model is shown.
+    """What a model is shown: three texts that can be written as UTF-8, see `encodable`.
 
     system: instructions; a chat template may leave them out.
     user: the user's turn.
@@ -23,6 +23,11 @@ class Prompt:
     system: str
     user: str
     prefix: str = ""
+
+    def __post_init__(self) -> None:
+        if not (self.system.isascii() and self.user.isascii() and self.prefix.isascii()):
+            for name in ("system", "user", "prefix"):
+                object.__setattr__(self, name, encodable(getattr(self, name)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,9 @@ class Reply:
     prompt_tokens: tokens of the prompt that were read for it; where one reading served several
         samples, the first has them and the others 0. 0 as well where an engine does not say.
     cached_tokens: of those, the ones that the engine knew from earlier prompts.
+    thought: what the model thought before the text, where its engine keeps that apart.
+
+    Text and thought can be written as UTF-8, whatever they are made of, see `encodable`.
     """
 
     text: str = ""
@@ -81,6 +89,12 @@ class Reply:
     logprob: float | None = None
     prompt_tokens: int = 0
     cached_tokens: int = 0
+    thought: str = ""
+
+    def __post_init__(self) -> None:
+        if not (self.text.isascii() and self.thought.isascii()):
+            for name in ("text", "thought"):
+                object.__setattr__(self, name, encodable(getattr(self, name)))
 
 
 Replies = tuple[Reply, ...]
@@ -97,6 +111,16 @@ class Failure:
 
     error: str
     made: Replies = ()
+
+
+def encodable(text: str) -> str:
+    """The text as UTF-8 can have it. Models and servers do say halves of surrogate pairs: two that
+    belong together become their character, any other one the replacement character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
 
 
 def made(answer: Replies | Failure) -> Replies:

@@ -7,18 +7,21 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whorl.ask import Ask, Engine, Failure, Prompt, Replies, Reply, digest, made
+from whorl.ask import Ask, Engine, Failure, Moves, Prompt, Replies, Reply, digest, made
 from whorl.budget import Usage
-from whorl.engines import journal as journals
+from whorl.drive import drive, seed_for
+from whorl.engines import row
 from whorl.engines.function import Function
 from whorl.engines.journal import Journal
+from whorl.engines.local import Local
+from whorl.engines.row import checksum
 from whorl.errors import UserError
 
 texts = st.text(st.characters(exclude_categories=[]), max_size=12)  # lone surrogates, NUL and all
@@ -253,7 +256,7 @@ def test_a_journal_of_the_first_version_goes_on(tmp_path: Path) -> None:
             assert dict(journal.usage()) == {"policy": Usage(requests=2, sampled=18)}
     assert function.asked == ["new"]
     database = sqlite3.connect(path)
-    assert database.execute("PRAGMA user_version").fetchone() == (4,)
+    assert database.execute("PRAGMA user_version").fetchone() == (5,)
     database.close()
 
 
@@ -285,16 +288,16 @@ def test_a_journal_of_the_second_version_goes_on_even_if_taking_it_over_was_cut_
     database.commit()
     database.close()
 
-    row, taken = journals._row, list[bytes]()
+    write, taken = row.write, list[bytes]()
 
     def cut_short(number: int, answer: tuple[bytes, str, Replies]) -> object:
         taken.append(answer[0])
         if len(taken) == 3:
             raise sqlite3.OperationalError("disk full")
-        return row(number, answer)
+        return write(number, answer)
 
     with monkeypatch.context() as patch, pytest.raises(UserError, match="disk full"):
-        patch.setattr(journals, "_row", cut_short)
+        patch.setattr(row, "write", cut_short)
         Journal(path)
     function = Counted()
     for _ in range(2):
@@ -331,6 +334,39 @@ def test_a_journal_of_the_third_version_goes_on(tmp_path: Path) -> None:
             assert known == [(Reply("\ud800 17", "stop", 7, None, -0.5, 30, 10),)] * 2
             assert dict(journal.usage())["policy"].requests == 3
     assert function.asked == ["2"]
+
+
+def test_a_journal_that_holds_half_a_character_goes_on(
+    tmp_path: Path, llama: Callable[..., Path]
+) -> None:
+    """A search that was told one in a reply puts it into its next prompt."""
+    engine, path = Local(llama()), tmp_path / "j.db"
+
+    def search() -> Moves[tuple[str, str]]:
+        ((first,),) = yield [Ask(Prompt("", "Anna"), max_tokens=5)]
+        ((second,),) = yield [Ask(Prompt("", "Anna", first.text), max_tokens=5)]
+        return first.text, second.text
+
+    first = Ask(Prompt("", "Anna"), max_tokens=5, seed=seed_for(0, "a", 0))
+    for _ in range(2):
+        with Journal(path) as journal:
+            if not len(journal):
+                said = b'[["3 + \\ud800","length",5,null,null,3,0]]'
+                journal._database.execute(
+                    "INSERT INTO answer VALUES (1, ?, 'policy', ?, 5, 3, 0, ?)",
+                    (
+                        name := bytes.fromhex(digest(first)),
+                        said,
+                        checksum(name, b"policy", said, 5, 3, 0),
+                    ),
+                )
+                journal._database.commit()
+                continue
+            (done,) = drive([("a", search())], {"policy": journal.wrap(engine)})
+            assert (journal.asked, journal.recalled) == (1, 1)
+    assert done.error is None and done.result is not None
+    assert done.result[0] == "3 + \N{REPLACEMENT CHARACTER}"
+    engine.close()
 
 
 def test_what_a_name_had_gives_way(tmp_path: Path) -> None:

@@ -33,8 +33,10 @@ def test_it_finds_what_a_dictionary_finds(
 ) -> None:
     """With a filter of 256 bits nearly every new name is taken for a known one at first."""
     database = table(before)
-    names, known = Names(database, bits=bits), {}
-    known |= {name: row for row, name in enumerate(before, 1)}
+    names = Names(database, bits=bits)
+    known = {name: row for row, name in enumerate(before, 1)}
+    for name in before:
+        names.add(name)
     for batch in batches:
         for name in batch:
             assert names.find(name, len(known)) == known.get(name)
@@ -52,6 +54,7 @@ def test_the_newest_row_of_a_name_counts() -> None:
     name = bytes(range(16))
     database = table([name])
     names = Names(database)
+    names.add(name)
     assert names.find(name, 1) == 1
     with database:
         database.execute("INSERT INTO answer VALUES (2, ?)", (name,))

@@ -1,11 +1,14 @@
 """Engines in their own processes: same answers, and every way to end."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -36,39 +39,88 @@ def folder(llama) -> Path:
     return llama()
 
 
-def test_answers_like_the_engine_in_process_and_outlives_a_dead_process(folder: Path) -> None:
-    asks = [
-        Ask(Prompt("", f"Problem: {i}\n" + "has " * i), n=3, max_tokens=20, seed=i)
-        for i in range(40)
-    ]
+def asks_about(count: int) -> list[Ask]:
+    prompts = [Prompt("", f"Problem: {number}\n" + "has " * number) for number in range(count)]
+    return [Ask(prompt, n=3, max_tokens=20, seed=number) for number, prompt in enumerate(prompts)]
+
+
+@pytest.fixture
+def engine(folder: Path) -> Iterator[Workers]:
     engine = open_engine(f"local:{folder}", processes=2)
-    here = Local(folder)
+    assert isinstance(engine, Workers)
+    yield engine
+    engine.close()
+
+
+def processes(engine: Workers) -> list[BaseProcess]:
+    return [worker.process for worker in engine._workers]
+
+
+def test_answers_like_the_engine_in_process_whoever_dies(folder: Path, engine: Workers) -> None:
+    asks, here = asks_about(40), Local(folder)
     for ticket, ask in enumerate(asks):
         engine.submit(ticket, ask)
         here.submit(ticket, ask)
-    assert collect(engine, len(asks)) == collect(here, len(asks))
+    expected = collect(here, len(asks))
+    assert collect(engine, len(asks)) == expected
 
-    assert isinstance(engine, Workers)
-    first, second = (worker.process for worker in engine._workers)
+    first, second = processes(engine)
     os.kill(first.pid, signal.SIGSTOP)  # so that it cannot answer before it dies
     for ticket, ask in enumerate(asks):
         engine.submit(ticket, ask)
     engine.poll(0.0)
     os.kill(first.pid, signal.SIGKILL)
-    answers = collect(engine, len(asks))
-    failures = [answer for answer in answers if isinstance(answer, Failure)]
-    assert 0 < len(failures) < len(asks)
-    assert "exit code -9" in failures[0].error
-    for ticket, ask in enumerate(asks):  # all go to the other one
-        engine.submit(ticket, ask)
-    assert not any(isinstance(answer, Failure) for answer in collect(engine, len(asks)))
+    assert collect(engine, len(asks)) == expected
+    again, other = processes(engine)
+    assert again.pid != first.pid and other is second
+    assert not engine.lost
 
+    other.kill()  # while nothing is asked
+    other.join()
+    for ticket, ask in enumerate(asks):
+        engine.submit(ticket, ask)
+    assert collect(engine, len(asks)) == expected
+
+
+def test_an_ask_that_kills_its_process_fails_alone(folder: Path, engine: Workers) -> None:
+    """One for so many samples that their list is too large for any memory."""
+    asks, here, deadly = asks_about(12), Local(folder), 4
+    for ticket, ask in enumerate(asks):
+        here.submit(ticket, ask)
+        engine.submit(ticket, replace(ask, n=10**12) if ticket == deadly else ask)
+    expected, answers = collect(here, len(asks)), collect(engine, len(asks))
+    failure = answers[deadly]
+    assert isinstance(failure, Failure)
+    assert "died over it 3 times, with exit code 1" in failure.error
+    assert [*answers[:deadly], *answers[deadly + 1 :]] == [
+        *expected[:deadly],
+        *expected[deadly + 1 :],
+    ]
+    assert not engine.lost
+
+
+def test_a_process_that_cannot_be_started_again_leaves_its_asks_to_the_others(
+    folder: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "model"
+    shutil.copytree(folder, copy)
+    asks, here = asks_about(12), Local(folder)
+    for ticket, ask in enumerate(asks):
+        here.submit(ticket, ask)
+    expected = collect(here, len(asks))
+    engine = Workers(f"local:{copy}", processes=2)
+    shutil.rmtree(copy)
+    first, second = processes(engine)
+    first.kill()
+    for ticket, ask in enumerate(asks):
+        engine.submit(ticket, ask)
+    assert collect(engine, len(asks)) == expected
     assert engine.lost and not engine.rest()
     second.kill()
-    second.join()
     engine.submit(0, asks[0])
-    ((_, failure),) = engine.poll(1.0)
+    (failure,) = collect(engine, 1)
     assert isinstance(failure, Failure)
+    assert "is left: there is no model folder" in failure.error
     engine.close()
 
 

@@ -32,5 +32,9 @@ Width = Annotated[int, typer.Option(min=1, help="Searches in flight.")]
 Processes = Annotated[
     int, typer.Option(min=0, help="Processes of its own for each model; 0: inside this one.")
 ]
+Repair = Annotated[
+    bool,
+    typer.Option("--repair", help="Ask again for what a damaged journal has lost."),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and estimate; write nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]

@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 
 from whorl.ask import Ask, Failure, Replies, Reply
 from whorl.chat import Chat
+from whorl.engines.admission import admitted
 from whorl.steps import first_stop
 
 _Settings = tuple[tuple[str, ...], int, float, float, int]
@@ -39,10 +40,9 @@ class Generate:
         self._failed: list[tuple[int, Replies | Failure]] = []
 
     def submit(self, ticket: int, ask: Ask) -> None:
-        ids = self.chat.encode(ask.prompt)
-        if self._limit is not None and len(ids) >= self._limit:
-            error = f"prompt has {len(ids)} tokens, the model takes {self._limit}"
-            self._failed.append((ticket, Failure(error)))
+        ids, answer = admitted(ask, self.chat.encode, self._limit)
+        if answer is not None:
+            self._failed.append((ticket, answer))
             return
         settings = (ask.stop, ask.max_tokens, ask.temperature, ask.top_p, ask.n)
         self._waiting.setdefault(settings, []).append((ticket, ask, ids))

@@ -4,40 +4,24 @@ A search is a function of its replies: replayed from the journal, it asks no mod
 comes to where it was.
 """
 
-import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from itertools import groupby
-from operator import attrgetter, itemgetter
 from pathlib import Path
-from typing import Any
 
-from whorl.ask import Ask, Engine, Failure, Replies, Reply, digest, made
+from whorl.ask import Ask, Engine, Failure, Replies, digest, made
 from whorl.budget import Usage
+from whorl.engines import row
 from whorl.engines.names import Names
 from whorl.errors import UserError
-from whorl.fast_json import dumps, loads
 
 _APPLICATION = 0x77686F72  # "whor": tells a journal from any other SQLite file
-_VERSION = 4
+_VERSION = 5
 
 # Rows stand in the order of arrival, so a run only appends. The table has no index of names: it
 # would be written at random, which takes three times as long as all the rest. `Names` has them.
-_SCHEMA = """
-CREATE TABLE answer (
-    row INTEGER PRIMARY KEY,
-    ask BLOB NOT NULL,              -- digest of the ask, 16 bytes; no two rows have the same
-    role TEXT NOT NULL,
-    replies BLOB NOT NULL,          -- as `_row` writes them
-    tokens INTEGER NOT NULL,        -- of all replies together, as the next two
-    prompt_tokens INTEGER NOT NULL,
-    cached_tokens INTEGER NOT NULL
-)
-"""
-_INSERT = "INSERT INTO answer VALUES (?, ?, ?, ?, ?, ?, ?)"
-_LAST = "SELECT coalesce(max(row), 0) FROM answer"
+_INSERT = "INSERT INTO answer VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _DELETE = "DELETE FROM answer WHERE row = ?"
 _SELECT = "SELECT replies FROM answer WHERE row = ?"
 _USAGE = """
@@ -45,29 +29,40 @@ SELECT role, count(*), sum(tokens), sum(prompt_tokens), sum(cached_tokens)
 FROM answer WHERE role <> 'judge' GROUP BY role
 """
 
-# In version 3 the name was the key. Before there was a row for each reply, and in version 1 it did
-# not know the prompt.
-_UNKEYED = """
+# Before version 5 rows had no checksum, and in version 3 the name was the key. Before there was a
+# row for each reply, and in version 1 it did not know the prompt.
+_UNSUMMED = """
 INSERT INTO answer
-SELECT rowid, ask, role, replies, tokens, prompt_tokens, cached_tokens FROM keyed
+SELECT rowid, ask, role, replies, tokens, prompt_tokens, cached_tokens,
+    checksum(ask, CAST(role AS BLOB), replies, tokens, prompt_tokens, cached_tokens)
+FROM unsummed
 """
 _EARLIER = """
 SELECT ask, role, text, finished, tokens, value, logprob, {prompt} FROM reply ORDER BY ask, slot
 """
 _PROMPT = {1: "0, 0", 2: "prompt_tokens, cached_tokens"}
 
-_FIELDS = attrgetter(
-    "text", "finished", "tokens", "value", "logprob", "prompt_tokens", "cached_tokens"
-)
-_INFINITE = {float("inf"), float("-inf")}
+_SHOWN = 3  # damaged rows that are named
+_DAMAGE = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+"""What SQLite says of a file that is not as it was written, and not of a disk or a lock."""
 
-_Answer = tuple[bytes, str, Replies]
-"""What is recorded: an ask's digest and role, and the replies to it."""
+
+class DamagedError(UserError):
+    """A journal that is not as it was written; `whorl.engines.repair` makes a sound one of it."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(
+            f"the journal {path} is damaged: {what}; the same command with --repair asks anew for "
+            "what cannot be read, or put a copy of the file in its place"
+        )
 
 
 class Journal(AbstractContextManager["Journal"]):
     """An SQLite file with one row per ask that was answered. For one process and one thread.
     Memory does not grow with it, see `Names`.
+
+    Every row has a checksum, and all are looked at when the file is opened: what is damaged is
+    never used.
 
     An ask is known by its `digest`, which does not name the model: asks of different models under
     one role need different journals. It is answered as a whole; where only some of its samples
@@ -78,7 +73,8 @@ class Journal(AbstractContextManager["Journal"]):
     """
 
     def __init__(self, path: Path) -> None:
-        """Open `path`, or create it. Raises `UserError` if it is not a journal we can use."""
+        """Open `path`, or create it. Raises `UserError` if it is not a journal we can use, and
+        `DamagedError` if it was one."""
         self.path = path
         self.asked = 0
         self.recalled = 0
@@ -87,18 +83,20 @@ class Journal(AbstractContextManager["Journal"]):
         except sqlite3.Error as error:
             raise UserError(f"the journal {path} cannot be opened: {error}") from error
         try:
-            fault = self._prepare()
-            if not fault:
-                self._names = Names(self._database)
-                (self._last,) = self._database.execute(_LAST).fetchone()
+            self._prepare()
+            self._names = Names(self._database)
+            self._last = self._look()
         except sqlite3.Error as error:
-            fault = str(error)
-        if fault:
             self.close()
-            raise UserError(f"the journal {path} cannot be used: {fault}")
+            if getattr(error, "sqlite_errorcode", None) in _DAMAGE:
+                raise DamagedError(path, str(error)) from error
+            raise UserError(f"the journal {path} cannot be used: {error}") from error
+        except UserError:
+            self.close()
+            raise
 
-    def _prepare(self) -> str:
-        """Make an empty file a journal; otherwise say what keeps us from using it."""
+    def _prepare(self) -> None:
+        """Make an empty file a journal, and one of an earlier version one of this."""
         version, application, tables = (
             self._database.execute(query).fetchone()[0]
             for query in (
@@ -108,45 +106,73 @@ class Journal(AbstractContextManager["Journal"]):
             )
         )
         if application != _APPLICATION and (tables or application or version):
-            return "it is an SQLite file, but not a journal"
+            raise UserError(f"{self.path} is an SQLite file, but not a journal")
         if version > _VERSION:
-            return "it was written by a newer whorl; upgrade whorl"
+            raise UserError(f"the journal {self.path} is a newer whorl's; upgrade whorl")
         # In WAL mode NORMAL survives the death of the process; a power cut may lose the last
         # replies, which are then asked again, but never damages the file.
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = NORMAL")
         if version < _VERSION:
+            self._database.create_function("checksum", 6, row.checksum_of_earlier)
             with self._database:
                 self._database.execute("BEGIN")
-                if version == 3:
-                    self._database.execute("ALTER TABLE answer RENAME TO keyed")
-                self._database.execute(_SCHEMA)
-                if version == 3:
-                    self._database.execute(_UNKEYED)
-                    self._database.execute("DROP TABLE keyed")
+                if version > 2:
+                    self._database.execute("ALTER TABLE answer RENAME TO unsummed")
+                self._database.execute(row.SCHEMA)
+                if version > 2:
+                    self._database.execute(_UNSUMMED)
+                    self._database.execute("DROP TABLE unsummed")
                 elif tables:
                     earlier = self._database.execute(_EARLIER.format(prompt=_PROMPT[version]))
-                    self._database.executemany(_INSERT, _converted(earlier))
+                    self._database.executemany(_INSERT, row.converted(earlier))
                     self._database.execute("DROP TABLE reply")
                 self._database.execute(f"PRAGMA application_id = {_APPLICATION}")
                 self._database.execute(f"PRAGMA user_version = {_VERSION}")
-        return ""
+
+    def _look(self) -> int:
+        """Learn the names of all rows; returns the last row. Raises `DamagedError` if one is not as
+        it was written, or if rows may be missing."""
+        damaged: list[int] = []
+        sound = last = 0
+        for number, name, *said, checksum in self._database.execute(row.SELECT):
+            last = max(last, number)
+            if row.checksum(name, *said) == checksum:
+                self._names.add(name)
+                sound += 1
+            else:
+                damaged.append(number)
+        if damaged:
+            shown = ", ".join(f"row {number}" for number in damaged[:_SHOWN])
+            more = f" and {len(damaged) - _SHOWN:,} more" if len(damaged) > _SHOWN else ""
+            raise DamagedError(self.path, f"{shown}{more} of {sound + len(damaged):,}")
+        (fault,) = self._database.execute("PRAGMA quick_check(1)").fetchone()
+        if fault != "ok":
+            raise DamagedError(self.path, " ".join(fault.split()))
+        return last
+
+    def __len__(self) -> int:
+        """Asks on record."""
+        (count,) = self._database.execute("SELECT count(*) FROM answer").fetchone()
+        return int(count)
 
     def wrap(self, engine: Engine) -> Engine:
         """An engine that answers from the record what it can, and records the rest."""
         return _Recorded(self, engine)
 
     def recall(self, name: bytes) -> Replies:
-        """The replies recorded under an ask's digest, in order; empty if there are none. Raises
-        `UserError` if they cannot be read."""
+        """The replies recorded under an ask's digest, in order; empty if there are none."""
+        number = None
         try:
-            row = self._names.find(name, self._last)
-            if row is None:
+            number = self._names.find(name, self._last)
+            if number is None:
                 return ()
-            (replies,) = self._database.execute(_SELECT, (row,)).fetchone()
-        except sqlite3.OperationalError as error:
+            (replies,) = self._database.execute(_SELECT, (number,)).fetchone()
+            return row.read(replies)
+        except (sqlite3.DatabaseError, ValueError, TypeError) as error:
+            if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) in _DAMAGE:
+                raise DamagedError(self.path, f"row {number}") from error
             raise UserError(f"the journal {self.path} cannot be read: {error}") from error
-        return _decode(replies)
 
     def usage(self) -> Iterator[tuple[str, Usage]]:
         """What the models on record were asked and have answered, by role; judges are left out.
@@ -154,17 +180,16 @@ class Journal(AbstractContextManager["Journal"]):
         for role, *counts in self._database.execute(_USAGE):
             yield role, Usage(*counts)
 
-    def record(self, answers: Sequence[_Answer]) -> None:
+    def record(self, answers: Sequence[row.Answer]) -> None:
         """Keep all of `answers`, in which no name comes twice, or none of them; what a name had
         before gives way. Raises `UserError` if they cannot be kept."""
         rows = {name: number for number, (name, _, _) in enumerate(answers, self._last + 1)}
         try:
             again = [name for name in rows if self._names.add(name)]
-            earlier = [
-                (row,) for name in again if (row := self._names.find(name, self._last)) is not None
-            ]
+            found = [self._names.find(name, self._last) for name in again]
+            earlier = [(number,) for number in found if number is not None]
             with self._database:
-                self._database.executemany(_INSERT, map(_row, rows.values(), answers))
+                self._database.executemany(_INSERT, map(row.write, rows.values(), answers))
                 if earlier:
                     self._database.executemany(_DELETE, earlier)
         except sqlite3.OperationalError as error:
@@ -213,7 +238,7 @@ class _Recorded:
         self._known.clear()
         if not self._asked:
             return answers
-        fresh: list[_Answer] = []
+        fresh: list[row.Answer] = []
         for ticket, answer in self._engine.poll(0.0 if answers else timeout):
             name, ask, known = self._asked.pop(ticket)
             answer = _recordable(answer)
@@ -242,28 +267,3 @@ def _recordable(answer: Replies | Failure) -> Replies | Failure:
         if reply.value != reply.value or reply.logprob != reply.logprob:
             return Failure("the engine answered with a value that is not a number")
     return answer
-
-
-def _row(number: int, answer: _Answer) -> tuple[int, bytes, str, bytes, int, int, int]:
-    """The replies are JSON, a list for each: lone surrogates are kept, and 1.0 does not come back
-    as 1."""
-    name, role, replies = answer
-    said = [*map(_FIELDS, replies)]
-    _, _, tokens, values, logprobs, prompt, cached = zip(*said, strict=True)
-    finite = _INFINITE.isdisjoint(values) and _INFINITE.isdisjoint(logprobs)
-    encoded = dumps(said) if finite else json.dumps(said).encode()  # as no JSON has it
-    return number, name, role, encoded, sum(tokens), sum(prompt), sum(cached)
-
-
-def _converted(earlier: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
-    """Rows of this version from those of an earlier one, which stand in the order of asks."""
-    asks = groupby(earlier, key=itemgetter(0, 1))
-    for number, ((name, role), rows) in enumerate(asks, 1):
-        replies = (
-            Reply(text.decode("utf-8", "surrogatepass"), *rest) for _, _, text, *rest in rows
-        )
-        yield _row(number, (name, role, tuple(replies)))
-
-
-def _decode(replies: bytes) -> Replies:
-    return tuple(Reply(*fields) for fields in loads(replies))

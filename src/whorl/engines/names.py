@@ -21,14 +21,12 @@ class Names:
     """
 
     def __init__(self, database: sqlite3.Connection, *, bits: int = _BITS) -> None:
-        """Read the names on record. bits: the filter has 2 to the power of them, 3 to 32."""
+        """bits: the filter has 2 to the power of them, 3 to 32. Names on record are to be added."""
         self._database = database
         self._mask = (1 << bits) - 1
         self._filter = bytearray(1 << (bits - 3))
         self._indexed = 0  # the rows up to this one are in the index
         database.execute(_INDEX)
-        for (name,) in database.execute("SELECT ask FROM answer"):
-            self.add(name)
 
     def add(self, name: bytes) -> bool:
         """Take in a name, a digest, that is or will be on record; whether it may have been before.

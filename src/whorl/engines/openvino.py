@@ -13,6 +13,7 @@ import openvino_genai
 
 from whorl.ask import Ask, Failure, Replies, Reply, repeated
 from whorl.chat import Chat
+from whorl.engines.admission import admitted
 from whorl.engines.gguf import write_gguf
 from whorl.engines.local.llama import ends
 from whorl.engines.local.stops import Stops
@@ -54,16 +55,11 @@ class OpenVino:
         self._done: list[tuple[int, Replies | Failure]] = []
 
     def submit(self, ticket: int, ask: Ask) -> None:
-        ids = self.chat.encode(ask.prompt)
-        allowed = min(ask.max_tokens, self._limit - len(ids))
-        if not ids:
-            self._done.append((ticket, Failure("prompt is empty")))
-        elif len(ids) > self._limit:
-            error = f"prompt has {len(ids)} tokens, the model takes {self._limit}"
-            self._done.append((ticket, Failure(error)))
-        elif ask.n < 1 or allowed < 1:
-            self._done.append((ticket, (Reply(finished="length"),) * ask.n))
+        ids, answer = admitted(ask, self.chat.encode, self._limit)
+        if answer is not None:
+            self._done.append((ticket, answer))
         else:
+            allowed = min(ask.max_tokens, self._limit - len(ids))
             tokens = openvino.Tensor(np.array([ids], dtype=np.int64))
             try:
                 handle = self._engine.add_request(ticket, tokens, self._sampling(ask, allowed))

@@ -18,6 +18,7 @@ from transformers.utils import logging
 
 from whorl.ask import Ask, Failure, Prompt, Replies, Reply
 from whorl.chat import Chat
+from whorl.engines.admission import fitting
 from whorl.errors import UserError
 
 GOOD = 1
@@ -56,16 +57,16 @@ class Prm:
         self._failed: list[tuple[int, Replies | Failure]] = []
 
     def submit(self, ticket: int, ask: Ask) -> None:
-        error = ""
-        ids = self._encode(ask.prompt)
+        ids: list[int] | Failure
         if ask.role != "prm":
             error = f"a process reward model scores steps and writes none; it is no {ask.role}"
+            ids = Failure(error)
         elif not ask.prompt.prefix.strip():
-            error = "there is no step to score"
-        elif len(ids) > self._limit:
-            error = f"prompt has {len(ids)} tokens, the model takes {self._limit}"
-        if error:
-            self._failed.append((ticket, Failure(error)))
+            ids = Failure("there is no step to score")
+        else:
+            ids = fitting(ask.prompt, self._encode, self._limit)
+        if isinstance(ids, Failure):
+            self._failed.append((ticket, ids))
         else:
             self._waiting.append((ticket, ask, ids))
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from whorl.ask import Ask, Failure, Replies, Reply, repeated
 from whorl.chat import Chat
+from whorl.engines.admission import admitted
 from whorl.engines.local.llama import ends
 from whorl.errors import UserError
 
@@ -56,14 +57,9 @@ class Vllm:
         self._done: list[tuple[int, Replies | Failure]] = []
 
     def submit(self, ticket: int, ask: Ask) -> None:
-        ids = self.chat.encode(ask.prompt)
-        if not ids:
-            self._done.append((ticket, Failure("prompt is empty")))
-        elif len(ids) >= self._limit:
-            error = f"prompt has {len(ids)} tokens, the model takes {self._limit}"
-            self._done.append((ticket, Failure(error)))
-        elif ask.n < 1 or ask.max_tokens < 1:
-            self._done.append((ticket, (Reply(finished="length", logprob=0.0),) * ask.n))
+        ids, answer = admitted(ask, self.chat.encode, self._limit)
+        if answer is not None:
+            self._done.append((ticket, answer))
         else:
             needed = ask.n if ask.temperature > 0 else 1
             try:

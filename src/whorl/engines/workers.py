@@ -1,12 +1,13 @@
 """An engine in processes of its own, with one thread each, so that models run beside the search and
 beside each other."""
 
+import logging
 import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -17,7 +18,10 @@ from typing import TypeAlias
 
 from whorl.ask import Ask, Engine, Failure, Lasting, Replies
 from whorl.engines.affinity import home, question
+from whorl.engines.spec import Spec
 from whorl.errors import UserError
+
+LOG = logging.getLogger("whorl.engines")
 
 _Answers = Sequence[tuple[int, Replies | Failure]]
 
@@ -34,23 +38,39 @@ _Sent: TypeAlias = list[tuple[int, Ask]] | _Reload
 
 _START_SECONDS = 300.0  # importing torch and reading the weights, on a busy machine
 _STOP_SECONDS = 5.0
+_DEATHS = 3  # of a process over one ask, after which that is given up
+_IN_A_ROW = 10  # deaths without an answer in between, after which a process is not started again
+
+
+@dataclass(slots=True)
+class _Asked:
+    """An ask that waits for its answer, and how many processes have died over it."""
+
+    ask: Ask
+    deaths: int = 0
 
 
 @dataclass(slots=True, eq=False)
 class _Worker:
+    """A process. open: the asks that it has or is to have, by ticket. unsent: those of them that it
+    has not. started: it has said that its engine is open. deaths: since its last answer."""
+
     process: BaseProcess
     pipe: Connection
-    unsent: list[tuple[int, Ask]] = field(default_factory=list)
-    open: set[int] = field(default_factory=set)  # tickets
+    open: dict[int, _Asked] = field(default_factory=dict)
+    unsent: list[int] = field(default_factory=list)
+    started: bool = False
+    deaths: int = 0
 
 
 class Workers:
     """The engine that `open_engine(spec, processes=0)` opens, in each of `processes` processes.
 
     Asks about one problem go to one process, whose cache knows the problem, unless that one has
-    far more to do than another. A process that dies fails the asks it had; asks go on to the
-    others. It is `Lasting` as far as the engine is. Raises `UserError` if a process cannot open the
-    engine.
+    far more to do than another. A process that dies is started again, and asked again what it had
+    not answered: of asks that two processes died over one at a time, so that the third death names
+    the ask that is to fail. One that cannot be started again leaves its asks to the others. It is
+    `Lasting` as far as the engine is. Raises `UserError` if a process cannot open the engine.
     """
 
     def __init__(self, spec: str, *, processes: int = 1) -> None:
@@ -58,39 +78,57 @@ class Workers:
             raise UserError(f"an engine needs at least one process, not {processes}")
         self._spec = spec
         self._failed: list[tuple[int, Failure]] = []
+        self._trouble = ""  # why a process could not be started again
         self._workers = [_spawn(spec) for _ in range(processes)]
         deadline = time.monotonic() + _START_SECONDS
         for worker in self._workers:
-            error = _started(worker, deadline)
+            error = _started(worker, max(0.0, deadline - time.monotonic()))
             if error is not None:
                 self.close()
                 raise UserError(f"{spec}: {error}")
 
     def submit(self, ticket: int, ask: Ask) -> None:
+        self._hand(ticket, _Asked(ask))
+
+    def _hand(self, ticket: int, asked: _Asked) -> None:
+        """Give an ask to a process, if there is one."""
         alive = [worker for worker in self._workers if worker.process.exitcode is None]
         if not alive:
-            self._failed.append((ticket, Failure(f"no process of {self._spec} is left")))
+            why = f": {self._trouble}" if self._trouble else ""
+            self._failed.append((ticket, Failure(f"no process of {self._spec} is left{why}")))
             return
-        worker = home(question(ask.prompt), alive, lambda worker: len(worker.open))
-        worker.unsent.append((ticket, ask))
-        worker.open.add(ticket)
+        worker = home(question(asked.ask.prompt), alive, lambda worker: len(worker.open))
+        worker.open[ticket] = asked
+        worker.unsent.append(ticket)
 
     def poll(self, timeout: float) -> _Answers:
-        answers: list[tuple[int, Replies | Failure]] = [*self._failed]
-        self._failed.clear()
+        answers: list[tuple[int, Replies | Failure]] = []
         busy = {worker.pipe: worker for worker in self._workers if worker.open}
         for worker in busy.values():
             _send(worker)
-        for pipe in wait(list(busy), 0.0 if answers else timeout):
+        for pipe in wait(list(busy), 0.0 if self._failed else timeout):
             worker = busy[pipe]  # type: ignore[index]
             try:
                 while worker.pipe.poll():
-                    answers += worker.pipe.recv()
+                    answers += self._received(worker)
             except (EOFError, OSError):
-                answers += self._lost(worker)
+                self._lost(worker)
+        failed, self._failed = self._failed, []
+        return [*failed, *answers]
+
+    def _received(self, worker: _Worker) -> _Answers:
+        """What a process says: first whether its engine is open, then answers. Raises EOFError if
+        it will say no more."""
+        said = worker.pipe.recv()
+        if not worker.started:
+            self._trouble, worker.started = said or "", said is None
+            if self._trouble:
+                raise EOFError
+            return ()
+        answers: _Answers = said
         for ticket, _ in answers:
-            for worker in self._workers:
-                worker.open.discard(ticket)
+            del worker.open[ticket]
+        worker.deaths = 0
         return answers
 
     @property
@@ -101,7 +139,10 @@ class Workers:
         return self._all(_Reload())
 
     def reload(self, folder: Path) -> bool:
-        return self._all(_Reload(folder))
+        followed = self._all(_Reload(folder))
+        if followed:  # a process that dies is started with this model
+            self._spec = str(replace(Spec.read(self._spec), place=str(folder)))
+        return followed
 
     def _all(self, order: _Reload) -> bool:
         """Whether every process has followed the order."""
@@ -125,14 +166,25 @@ class Workers:
             worker.process.close()
         self._workers.clear()
 
-    def _lost(self, worker: _Worker) -> list[tuple[int, Failure]]:
-        worker.process.join(_STOP_SECONDS)
-        code = worker.process.exitcode
-        failure = Failure(f"a process of {self._spec} ended with exit code {code}")
-        lost = [(ticket, failure) for ticket in sorted(worker.open)]
-        worker.unsent.clear()
-        worker.open.clear()
-        return lost
+    def _lost(self, worker: _Worker) -> None:
+        """Start a process that has died again, and have its asks asked again."""
+        code = _ended(worker)
+        LOG.warning("a process of %s ended with exit code %s", self._spec, code)
+        for ticket in sorted(worker.open.keys() - worker.unsent):
+            worker.open[ticket].deaths += 1
+            if worker.open[ticket].deaths == _DEATHS:
+                del worker.open[ticket]
+                died = f"a process of {self._spec} died over it {_DEATHS} times"
+                self._failed.append((ticket, Failure(f"{died}, with exit code {code}")))
+        worker.deaths += 1
+        if not self._trouble and worker.deaths < _IN_A_ROW:
+            new = _spawn(self._spec)
+            worker.process, worker.pipe, worker.started = new.process, new.pipe, False
+            worker.unsent = sorted(worker.open)
+            return
+        asked, worker.open, worker.unsent = worker.open, {}, []
+        for ticket in sorted(asked):
+            self._hand(ticket, asked[ticket])
 
 
 def _spawn(spec: str) -> _Worker:
@@ -159,16 +211,27 @@ def _one_thread() -> Iterator[None]:
             os.environ["OMP_NUM_THREADS"] = before
 
 
-def _started(worker: _Worker, deadline: float) -> str | None:
+def _started(worker: _Worker, seconds: float) -> str | None:
     """Wait for the worker's first word: None if it has opened its engine, else what is wrong."""
     try:
-        if not worker.pipe.poll(max(0.0, deadline - time.monotonic())):
+        if not worker.pipe.poll(seconds):
             return f"its process has not started within {_START_SECONDS:.0f} seconds"
         error: str | None = worker.pipe.recv()
+        worker.started = error is None
         return error
     except (EOFError, OSError):
         worker.process.join(_STOP_SECONDS)
         return f"its process ended at once, with exit code {worker.process.exitcode}"
+
+
+def _ended(worker: _Worker) -> int | None:
+    """Make sure that a process whose pipe is at its end is gone; its exit code."""
+    worker.pipe.close()
+    worker.process.join(_STOP_SECONDS)
+    if worker.process.exitcode is None:
+        worker.process.kill()
+        worker.process.join()
+    return worker.process.exitcode
 
 
 def _followed(worker: _Worker, deadline: float) -> bool:
@@ -177,12 +240,20 @@ def _followed(worker: _Worker, deadline: float) -> bool:
 
 
 def _send(worker: _Worker) -> None:
-    if worker.unsent:
-        asks, worker.unsent = worker.unsent, []
-        try:
-            worker.pipe.send(asks)
-        except OSError:
-            return  # the pipe is at its end, which `poll` will read
+    """Hand over what is unsent; what two processes died over comes one at a time, and alone."""
+    if not worker.unsent or not worker.started:
+        return
+    waiting = worker.unsent
+    suspects = [ticket for ticket in waiting if worker.open[ticket].deaths == _DEATHS - 1]
+    if suspects or any(asked.deaths == _DEATHS - 1 for asked in worker.open.values()):
+        if len(worker.open) > len(waiting):
+            return
+        now = suspects[:1]
+        worker.unsent = [ticket for ticket in waiting if ticket != now[0]]
+    else:
+        now, worker.unsent = waiting, []
+    with suppress(OSError):  # the pipe is at its end, which `poll` will read
+        worker.pipe.send([(ticket, worker.open[ticket].ask) for ticket in now])
 
 
 def _serve(spec: str, pipe: Connection) -> None:

@@ -7,16 +7,18 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from whorl.engines.server.http import BrokenError, Client, Response, UnreachableError
+from whorl.engines.server.http import BrokenError, Client, Enough, Response, UnreachableError
 
 Handle = Callable[[BaseHTTPRequestHandler], None]
 Served = Callable[..., str]
+MOST = 1 << 23
+LIMITS = {"timeout": 10.0, "most": MOST}
 
 
 class Server(ThreadingHTTPServer):
@@ -53,14 +55,16 @@ def served() -> Iterator[Served]:
 
 
 def sent(
-    url: str, *, count: int = 1, timeout: float = 10.0, **request: object
+    url: str, *, count: int = 1, timeout: float = 10.0, most: int = MOST, **request: object
 ) -> list[Response | BrokenError]:
     """What comes of so many requests at once, of a client that sends a key."""
 
     async def send() -> list[Response | BrokenError]:
-        client = Client({"Authorization": "Bearer sesame"}, timeout=timeout, connections=4)
+        client = Client({"Authorization": "Bearer sesame"}, connections=4)
         try:
-            requests = (client.send(url, **request) for _ in range(count))  # type: ignore[arg-type]
+            requests = (
+                client.send(url, timeout=timeout, most=most, **request) for _ in range(count)
+            )  # type: ignore[arg-type]
             found = await asyncio.gather(*requests, return_exceptions=True)
         finally:
             await client.close()
@@ -98,8 +102,10 @@ def test_a_handle_that_posted_can_get(served: Served) -> None:
     url = served(echo)
 
     async def one_after_the_other() -> list[bytes]:
-        client = Client({}, timeout=10.0, connections=1)
-        bodies = [(await client.send(url, data)).body for data in (b"one", None, b"two", None)]
+        client = Client({}, connections=1)
+        bodies = [
+            (await client.send(url, data, **LIMITS)).body for data in (b"one", None, b"two", None)
+        ]
         await client.close()
         return bodies
 
@@ -147,6 +153,29 @@ def test_enough_ends_the_connection(served: Served) -> None:
     assert response.body == bytes(seen)
     assert 50 <= len(seen) < 5000
     assert gone.wait(5)
+
+
+def flood(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.send_header("Connection", "close")
+    handler.end_headers()
+    with suppress(OSError):
+        while True:
+            handler.wfile.write(b"7" * 10_000)
+
+
+@pytest.mark.parametrize("enough", [None, lambda piece: False])
+def test_a_body_without_an_end_is_broken(served: Served, enough: Enough | None) -> None:
+    url = served(flood)
+    for error in sent(url, count=20, most=100_000, enough=enough):
+        assert isinstance(error, BrokenError)
+        assert str(error) == "its body has more than 100,000 bytes"
+
+
+def test_a_body_of_just_the_limit_is_whole(served: Served) -> None:
+    url = served(lambda handler: says(handler, 200, b"7" * 100_000))
+    (response,) = sent(url, most=100_000)
+    assert isinstance(response, Response) and len(response.body) == 100_000
 
 
 def cut(handler: BaseHTTPRequestHandler) -> None:
@@ -197,13 +226,15 @@ def test_a_cancelled_request_leaves_the_others_alone(served: Served) -> None:
     url = served(slow_echo)
 
     async def cancel_one() -> list[bytes]:
-        client = Client({}, timeout=10.0, connections=4)
-        first, *others = (asyncio.create_task(client.send(url, b"%d" % n)) for n in range(4))
+        client = Client({}, connections=4)
+        first, *others = (
+            asyncio.create_task(client.send(url, b"%d" % n, **LIMITS)) for n in range(4)
+        )
         await asyncio.sleep(0.1)
         first.cancel()
         bodies = [response.body for response in await asyncio.gather(*others)]
         assert first.cancelled()
-        bodies.append((await client.send(url, b"after")).body)
+        bodies.append((await client.send(url, b"after", **LIMITS)).body)
         await client.close()
         return bodies
 

@@ -186,6 +186,30 @@ def test_another_models_tokenizer_is_noticed(
         opened(url, tokenizer=llama())
 
 
+@pytest.mark.parametrize("folder", ["empty", "another model", "a template is missing"])
+def test_a_folder_may_be_called_as_the_model_is(  # noqa: PLR0913 (fixtures)
+    folder: str,
+    rig_server: Server,
+    opened: Opened,
+    llama: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if folder == "empty":
+        Path("rig").mkdir()
+    elif folder == "another model":
+        Path("rig").symlink_to(llama())
+    else:
+        shutil.copytree(POLICY, "rig", ignore=shutil.ignore_patterns("*.jinja"))
+    url = rig_server(tokenizer=str(POLICY), lacks=["ids"])
+    assert len(answer(opened(url, tokenizer=None), WHOLE)) == 1
+    assert table(caplog)["prompts"].startswith("messages")
+    with pytest.raises(UserError):
+        opened(url, tokenizer="rig")
+
+
 def test_a_key_opens_the_server_and_is_never_said(
     rig_server: Server,
     opened: Opened,

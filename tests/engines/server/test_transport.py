@@ -13,6 +13,7 @@ from tests.engines.server.conftest import SOLVE, STEP, Opened, answer, answers
 
 from whorl.ask import Ask, Failure, Replies
 from whorl.engines.server import transport
+from whorl.engines.server.http import Response
 from whorl.errors import UserError
 from whorl.models import POLICY
 
@@ -191,14 +192,29 @@ def test_errors_are_one_line_without_the_key() -> None:
         address = transport.Address(("http://host/v1",))
         link = transport.Transport(address, "sesame")
         try:
-            return link._redacted("bad key sesame")
+            said = '{"error": {"message": "bad\\nkey sesame ' + "x" * 1000 + '"}}'
+            return link._complaint("http://host", Response(400, "", said.encode(), 0))
         finally:
             await link.close()
 
-    assert "sesame" not in asyncio.run(check())
-    long = transport._message('{"error": {"message": "two\\nlines ' + "x" * 1000 + '"}}')
-    assert "\n" not in long
-    assert len(long) < 250
+    said = asyncio.run(check())
+    assert said.startswith("http://host says 400: bad key *** xxx")
+    assert len(said) < 250
+
+
+def test_one_request_is_not_repeated_for_as_long_as_each_try_may_take(
+    rig_server: Server, opened: Opened, rig: ModuleType
+) -> None:
+    """All its tries have the time-out and the patience together."""
+    url = rig_server(tokenizer=str(POLICY))
+    engine = opened(url, timeout=0.4, patience=0.3)
+    with rig.running(rig.Rig(tokenizer=str(POLICY), latency=5.0)) as slow:
+        engine._transport._endpoints[0].url = slow
+        start = time.monotonic()
+        (failure,) = answers(engine, [STEP])
+        assert isinstance(failure, Failure)
+        assert "(2 times)" in failure.error
+        assert 0.6 < time.monotonic() - start < 2
 
 
 def test_a_low_limit_of_open_files_is_raised_or_kept_to() -> None:

@@ -64,6 +64,7 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     ] = False,
     seed: options.Seed = 0,
     processes: options.Processes = 1,
+    repair: options.Repair = False,
     as_json: options.Json = False,
 ) -> None:
     """Measure a model on held-out problems.
@@ -87,6 +88,7 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     from whorl.cli.guard import FAILED
     from whorl.cli.results import as_mapping, print_summary
     from whorl.engines import check
+    from whorl.engines.repair import mended
     from whorl.engines.roles import Engines, Opened
     from whorl.errors import UserError
     from whorl.evaluate import PRESETS, Decoding, Place, paired, read_scores, sensible, summarise
@@ -109,6 +111,8 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     for line in (f"model     {model}", f"problems  {problems}", *_told(setup, seed), what_it_knows):
         typer.echo(line)
     display = Display()
+    for line in mended([Place(out).journal]) if repair else ():
+        display.say(line)
     with Opened(Engines(model, processes=processes)) as opened:
         scores = measure(opened, Exam(problems, setup, seed, seen), display, out=out)
     summary = summarise(scores, ks=sensible(setup.decoding.n))

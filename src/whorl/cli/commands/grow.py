@@ -33,6 +33,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     skip_bad: options.SkipBad = False,
     width: options.Width = 256,
     processes: options.Processes = 1,
+    repair: options.Repair = False,
     dry_run: options.DryRun = False,
 ) -> None:
     """Grow a search tree for every problem.
@@ -51,6 +52,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     from whorl.cli.display import Display
     from whorl.cli.guard import FAILED, repeated
     from whorl.cli.plan import describe, tell_failures, tell_missing
+    from whorl.engines.repair import mended
     from whorl.engines.roles import Engines
     from whorl.loop.folder import RunFolder
     from whorl.loop.grow import Plan, ready
@@ -82,6 +84,8 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
         ready(chosen) as prepared,  # before a folder is bound to what cannot work
         RunFolder.open(run, grown_from(chosen), version=__version__) as folder,
     ):
+        for line in mended(folder.path.rglob("*journal.db")) if repair else ():
+            display.say(line)
         tell_bad(prepared.found, chosen, display)
         grown = grow_trees(
             folder,

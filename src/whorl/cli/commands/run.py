@@ -20,6 +20,7 @@ def run(
     retry: Annotated[
         bool, typer.Option("--retry", help="Try searches that failed again, in every round.")
     ] = False,
+    repair: options.Repair = False,
     dry_run: options.DryRun = False,
 ) -> None:
     """Play the whole loop of a run file: grow, harvest, train, evaluate.
@@ -64,6 +65,7 @@ def run(
     from whorl.cli.retry import left_out
     from whorl.cli.retry import retry as try_again
     from whorl.cli.summary import summary
+    from whorl.engines.repair import mended
     from whorl.loop.folder import RunFolder
     from whorl.loop.grow import ready
     from whorl.loop.manifest import learned_from
@@ -83,6 +85,8 @@ def run(
         ready(chosen) as prepared,  # before a folder is bound to what cannot work
         RunFolder.open(chosen.folder, learned_from(chosen), version=__version__) as folder,
     ):
+        for line in mended(folder.path.rglob("*journal.db")) if repair else ():
+            display.say(line)
         try:
             rounds = iterate(folder, chosen, prepared, display)
         except Unfinished as unfinished:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from whorl.ask import Ask, Failure, Replies, Reply
 from whorl.chat import Chat
+from whorl.engines.admission import admitted
 from whorl.engines.local.llama import Llama, Piece, ends
 from whorl.engines.local.prefix import Prefixes
 from whorl.engines.local.rows import Rows
@@ -110,19 +111,14 @@ class Local:
         self._ending_table = np.zeros((0, self._model.vocabulary), dtype=np.bool_)
 
     def submit(self, ticket: int, ask: Ask) -> None:
-        ids = tuple(self.chat.encode(ask.prompt))
         limit = self._model.limit
-        allowed = min(ask.max_tokens, limit - len(ids))
-        if not ids:
-            self._done.append((ticket, Failure("prompt is empty")))
-        elif len(ids) > limit:
-            error = f"prompt has {len(ids)} tokens, the model takes {limit}"
-            self._done.append((ticket, Failure(error)))
-        elif ask.n < 1 or allowed < 1:
-            self._done.append((ticket, (Reply(finished="length", logprob=0.0),) * ask.n))
+        ids, answer = admitted(ask, self.chat.encode, limit)
+        if answer is not None:
+            self._done.append((ticket, answer))
         else:
+            allowed = min(ask.max_tokens, limit - len(ids))
             stop = tuple(string for string in ask.stop if string)
-            self._waiting.append(_Job(ticket, ask, ids, allowed, stop, [None] * ask.n))
+            self._waiting.append(_Job(ticket, ask, tuple(ids), allowed, stop, [None] * ask.n))
 
     def poll(self, timeout: float) -> Sequence[tuple[int, Replies | Failure]]:
         with torch.inference_mode():

@@ -97,8 +97,9 @@ class Background:
             self._fault = error
             if error.made:
                 settled.append((ticket, Failure(str(error), error.made)))
-        except Exception as error:  # a fault of ours
-            self._fault = error
+        except Exception as error:  # a fault of ours: it ends this search alone
+            what = " ".join(f"{type(error).__name__}: {error}".split())
+            settled.append((ticket, Failure(f"a fault in whorl: {what}")))
         self._open -= 1
         if not self._settled:
             self._loop.call_later(_GATHER, self._hand_over)

@@ -45,13 +45,12 @@ class Response:
 class Client:
     """Keeps up to `connections` open, of the event loop that it is used in.
 
-    headers: sent with every request. timeout: seconds for one, redirections included.
+    headers: sent with every request.
     """
 
-    def __init__(self, headers: Mapping[str, str], *, timeout: float, connections: int) -> None:
+    def __init__(self, headers: Mapping[str, str], *, connections: int) -> None:
         self._headers = [f"{name}: {value}" for name, value in headers.items()]
         self._headers.append("Expect:")  # waiting for the leave to send a body costs a round trip
-        self._timeout = timeout
         self._trusted = ssl.get_default_verify_paths().cafile
         self._multi = pycurl.AsyncCurlMulti()
         self._multi.setopt(pycurl.M_MAXCONNECTS, connections)
@@ -62,25 +61,36 @@ class Client:
         await self._multi.aclose()
 
     async def send(
-        self, url: str, data: bytes | None = None, enough: Enough | None = None
+        self,
+        url: str,
+        data: bytes | None = None,
+        *,
+        timeout: float,
+        most: int,
+        enough: Enough | None = None,
     ) -> Response:
         """The response to a POST of `data`, or to a GET if there is none.
 
+        timeout: seconds for it, redirections included. most: bytes that its body may have.
         Once there is `enough` the connection is closed, so that the server stops working on it, and
         the body is what has come. Raises `BrokenError`.
         """
         curl = self._idle.pop() if self._idle else self._handle()
         pieces: list[bytes] = []
-        cut = False
+        left, cut = most, False
 
         def take(piece: bytes) -> int:
-            nonlocal cut
+            nonlocal cut, left
+            left -= len(piece)
+            if left < 0:
+                return -1
             pieces.append(piece)
             cut = enough is not None and enough(piece)
             return -1 if cut else len(piece)
 
         curl.setopt(pycurl.URL, url)
-        curl.setopt(pycurl.WRITEFUNCTION, pieces.append if enough is None else take)
+        curl.setopt(pycurl.TIMEOUT_MS, max(1, round(1000 * timeout)))
+        curl.setopt(pycurl.WRITEFUNCTION, take)
         if data is None:
             curl.setopt(pycurl.HTTPGET, True)
         else:
@@ -88,6 +98,8 @@ class Client:
         try:
             await self._multi.perform(curl)
         except pycurl.error as error:
+            if left < 0:
+                raise BrokenError(f"its body has more than {most:,} bytes") from None
             if not cut:
                 raise self._fault(curl, *error.args) from None
         response = Response(
@@ -107,7 +119,6 @@ class Client:
         curl.setopt(pycurl.MAXREDIRS, _REDIRECTED)
         curl.setopt(pycurl.TCP_KEEPALIVE, True)
         curl.setopt(pycurl.NOSIGNAL, True)  # we are in a thread
-        curl.setopt(pycurl.TIMEOUT_MS, max(1, round(1000 * self._timeout)))
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, round(1000 * _CONNECTING))
         if self._trusted:  # else what libcurl brings along
             curl.setopt(pycurl.CAINFO, self._trusted)

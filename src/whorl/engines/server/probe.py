@@ -4,12 +4,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from itertools import product
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from whorl.ask import Ask, Prompt
 from whorl.chat import Chat
+from whorl.engines.server.reading import Said, count, read_said
 from whorl.engines.server.transport import RefusedError, Transport
-from whorl.engines.server.wire import Abilities, Wire, choices_of, messages, stopped_by
+from whorl.engines.server.wire import Abilities, Wire, messages
 from whorl.errors import UserError
 
 _PROMPT = Prompt("", "Count from one to twenty, each number on its own.", "one two three four five")
@@ -28,7 +29,11 @@ _LLAMA: Mapping[str, object] = {"samplers": ["temperature", "top_p"], "verbose":
 """llama.cpp cuts the nucleus before it heeds the temperature, unless it is told the order, and says
 what ended a sample only if it is to be verbose."""
 
-_Answer: TypeAlias = Callable[[Ask], Awaitable[dict[str, Any]]]
+_Answer: TypeAlias = Callable[[Ask], Awaitable[Said]]
+
+
+class OtherTokenizer(UserError):
+    """The tokenizer is not that of the server's model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +52,8 @@ async def served(transport: Transport, url: str) -> Served:
     wanted = transport.address.model
     try:
         said = await transport.once(url, "/models", None)
-        found = {str(model["id"]): model for model in said["data"]}
-    except (RefusedError, KeyError, TypeError) as error:
+        found = {str(model["id"]): _context(model) for model in said["data"]}
+    except (RefusedError, KeyError, TypeError, AttributeError) as error:
         if wanted:
             return Served(wanted)
         why = error if isinstance(error, RefusedError) else f"{url}/models is no list of models"
@@ -59,12 +64,12 @@ async def served(transport: Transport, url: str) -> Served:
         names = ", ".join(sorted(found)[:_SHOWN])
         raise UserError(f"{url} serves {len(found)} models; name one: model=NAME, of {names}")
     name = wanted or next(iter(found))
-    return Served(name, _context(found.get(name, {})), tuple(sorted(found)))
+    return Served(name, found.get(name), tuple(sorted(found)))
 
 
 async def probe(transport: Transport, url: str, model: Served, chat: Chat | None) -> Abilities:
     """Try an endpoint out with some short requests. Raises `UserError` if it answers none of them,
-    or counts the tokens of a prompt otherwise than `chat` does."""
+    and `OtherTokenizer` if it counts the tokens of a prompt otherwise than `chat` does."""
     asked = _Asked(transport, url, model.name)
     try:
         route = await _completions(asked, chat) if chat is not None else None
@@ -78,7 +83,7 @@ async def probe(transport: Transport, url: str, model: Served, chat: Chat | None
         raise UserError(f"{error}{hint}") from error
     greedy = Ask(_PROMPT if abilities.continues else _BARE, max_tokens=_TOKENS, temperature=0.0)
 
-    async def answer(ask: Ask) -> dict[str, Any]:
+    async def answer(ask: Ask) -> Said:
         able = replace(abilities, several=ask.n, tells_stop=ask.n)
         (request,) = Wire(model.name, able, chat).requests(ask)
         return await asked.post(request.path, **request.body)
@@ -90,11 +95,15 @@ async def probe(transport: Transport, url: str, model: Served, chat: Chat | None
         except RefusedError as error:
             trouble = error
             continue
-        if logprobs is None or _choice(plain).get("logprobs"):
+        if logprobs is None or plain.parts[0].logprobs:
             break
     else:
         raise UserError(f"{trouble}; the server answers no request of ours")
-    abilities = replace(abilities, usage="usage" in plain)
+    abilities = replace(
+        abilities,
+        usage=plain.sampled is not None,
+        tells_end=any(part.finish is not None for part in plain.parts),
+    )
     several = await _several(answer, replace(greedy, temperature=_HOT, max_tokens=1))
     return replace(
         abilities,
@@ -109,7 +118,7 @@ async def _samples(answer: _Answer, ask: Ask) -> bool:
     said = []
     for seed in range(1, 4):
         with suppress(RefusedError):
-            said.append(_text(await answer(replace(ask, seed=seed))))
+            said.append((await answer(replace(ask, seed=seed))).parts[0].text)
     return len(said) < 2 or len(set(said)) > 1 or not any(said)
 
 
@@ -118,21 +127,21 @@ async def _several(answer: _Answer, ask: Ask) -> int:
     n = _MOST
     while n > 1:
         try:
-            return len(choices_of(await answer(replace(ask, n=n))))
+            return len((await answer(replace(ask, n=n))).parts)
         except RefusedError:
             n //= 2
     return 1
 
 
-async def _tells_stop(answer: _Answer, ask: Ask, plain: Mapping[str, Any], several: int) -> int:
+async def _tells_stop(answer: _Answer, ask: Ask, plain: Said, several: int) -> int:
     """Of how many samples it names the stop string, which is a piece of what it says without."""
-    text = _text(plain)
+    text = plain.parts[0].text
     piece = text[len(text) // 2 : len(text) // 2 + 2]
     for n, told in ((2, several), (1, 1)):
         if piece and n <= several:
             with suppress(RefusedError):
-                choices = choices_of(await answer(replace(ask, stop=(piece,), n=n)))
-                if len(choices) == n and all(stopped_by(choice) == piece for choice in choices):
+                parts = (await answer(replace(ask, stop=(piece,), n=n))).parts
+                if len(parts) == n and all(part.stopped_by == piece for part in parts):
                     return told
     return 0
 
@@ -151,6 +160,7 @@ def table(abilities: Abilities) -> list[tuple[str, str]]:
         ("samples", "yes" if abilities.samples else "no: it says the same at any temperature"),
         ("several at once", _many(abilities.several)),
         ("stop strings", _stops(abilities)),
+        ("why a sample ended", "told" if abilities.tells_end else "not told: by its tokens"),
         ("seeds", "yes" if abilities.seeds else "refused: samples cannot be repeated"),
         ("log-probabilities", "no" if abilities.logprobs is None else "yes"),
         ("tokens are counted", "by the server" if abilities.usage else "here"),
@@ -183,12 +193,16 @@ class _Asked:
         self._url = url
         self._base = {"model": model, "max_tokens": _TOKENS, "temperature": 0.0}
 
-    async def post(self, path: str, **body: object) -> dict[str, Any]:
+    async def post(self, path: str, **body: object) -> Said:
         """Raises `RefusedError` if there is no answer with choices."""
-        said = await self._transport.once(self._url, path, {**self._base, **body})
-        if not _choice(said):
+        answer = await self._transport.once(self._url, path, {**self._base, **body})
+        try:
+            said = read_said(answer)
+        except ValueError as error:
+            raise RefusedError(f"{self._url}{path} cannot be read: {error}") from error
+        if not said.parts:
             raise RefusedError(f"{self._url}{path} gave no choices")
-        return dict(said)
+        return said
 
 
 async def _completions(asked: _Asked, chat: Chat) -> Abilities | None:
@@ -197,7 +211,7 @@ async def _completions(asked: _Asked, chat: Chat) -> Abilities | None:
     for extra in ({**_EXACT, **_UNTOUCHED}, _EXACT, {}):
         try:
             by_ids = await asked.post("/completions", prompt=ids, **extra)
-            if _prompt_tokens(by_ids) == len(ids):
+            if by_ids.read == len(ids):
                 return Abilities("ids", await _verbose(asked, ids, extra))
         except RefusedError:
             pass
@@ -205,14 +219,14 @@ async def _completions(asked: _Asked, chat: Chat) -> Abilities | None:
             by_text = await asked.post("/completions", prompt=text, **extra)
         except RefusedError:
             continue
-        counted = _prompt_tokens(by_text)
+        counted = by_text.read
         if counted in (None, len(ids)):
             return Abilities("text", await _verbose(asked, text, extra))
         if not extra:
             bos = str(chat.tokenizer.bos_token)
             if counted == len(ids) + 1 and text.startswith(bos):
                 return Abilities("text", adds_bos=True)
-            raise UserError(
+            raise OtherTokenizer(
                 f"the server counts {counted} tokens in a prompt of {len(ids)}: it adds some of "
                 "its own, or tokenizer=FOLDER is not that of its model"
             )
@@ -225,7 +239,7 @@ async def _verbose(
     """`extra`, and llama.cpp's own fields if they mean something to the server."""
     with suppress(RefusedError):
         said = await asked.post("/completions", prompt=prompt, **extra, **_LLAMA)
-        if "__verbose" in said:
+        if said.verbose:
             return {**extra, **_LLAMA}
     return extra
 
@@ -244,7 +258,7 @@ async def _conversation(asked: _Asked) -> Abilities:
             second = await asked.post("/chat/completions", messages=messages(twice), **extra)
         except RefusedError:
             continue
-        counts = [_prompt_tokens(said) for said in (bare, first, second)]
+        counts = [said.read for said in (bare, first, second)]
         if None not in counts:
             start, short, long = (count or 0 for count in counts)
             if short > start and (short - start) - (long - short) <= 1:
@@ -252,25 +266,9 @@ async def _conversation(asked: _Asked) -> Abilities:
     return Abilities("chat", continues=False)
 
 
-def _prompt_tokens(said: Mapping[str, Any]) -> int | None:
-    usage = said.get("usage")
-    return usage.get("prompt_tokens") if isinstance(usage, dict) else None
-
-
-def _choice(said: Any) -> dict[str, Any]:
-    choices = choices_of(said)
-    first = choices[0] if choices else None
-    return first if isinstance(first, dict) else {}
-
-
-def _text(said: Any) -> str:
-    choice = _choice(said)
-    message = choice.get("message") or {}
-    return str(choice.get("text") or message.get("content") or "")
-
-
-def _context(model: Mapping[str, Any]) -> int | None:
+def _context(model: Mapping[str, object]) -> int | None:
     """vLLM and SGLang say `max_model_len`, llama.cpp hides it in `meta`."""
-    meta = model.get("meta") or {}
-    found = model.get("max_model_len") or meta.get("n_ctx") or meta.get("n_ctx_train")
-    return int(found) if found else None
+    meta = model.get("meta")
+    hidden = meta if isinstance(meta, Mapping) else {}
+    said = (model.get("max_model_len"), hidden.get("n_ctx"), hidden.get("n_ctx_train"))
+    return next((tokens for tokens in map(count, said) if tokens), None)

@@ -11,16 +11,21 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from whorl.ask import Ask, Prompt, Replies, Reply
+from whorl.ask import Ask, Failure, Prompt, Replies, Reply
 from whorl.chat import SEPARATOR, Chat
+from whorl.engines.admission import fitting
 from whorl.engines.affinity import question
 from whorl.engines.server.background import Answer
 from whorl.engines.server.http import Response
 from whorl.engines.server.probe import served
+from whorl.engines.server.reading import count, number
 from whorl.engines.server.tokenizer import load_chat
 from whorl.engines.server.transport import RefusedError, Transport, read_json
 from whorl.errors import UserError
 from whorl.steps import paragraphs
+
+_SPARE = 1 << 20  # bytes of a response besides its scores
+_ECHOED = 64  # times the request: two probabilities for each token of it, written out
 
 _TRIED = Prompt("", "What is 3 + 4?", "3 + 4 = 7\n\nThe answer is 7.")
 
@@ -50,18 +55,20 @@ class Pooling:
 
     def body(self, prompt: Prompt) -> Mapping[str, object]:
         separated = SEPARATOR in self.chat.tokenizer.get_vocab()
-        ids = (self.chat.encode_steps if separated else self.chat.encode_step)(prompt)
-        if self.context is not None and len(ids) > self.context:
-            raise RefusedError(f"prompt has {len(ids)} tokens, the model takes {self.context}")
+        encode = self.chat.encode_steps if separated else self.chat.encode_step
+        ids = fitting(prompt, encode, self.context)
+        if isinstance(ids, Failure):
+            raise RefusedError(ids.error)
         return {"model": self.model, "input": ids}
 
     def reply(self, said: Any, prompt: Prompt) -> Reply:
         try:
             _, good = said["data"][0]["data"][-1]
-        except (KeyError, IndexError, TypeError, ValueError) as error:
+            usage = said.get("usage")
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise ValueError("no pair of probabilities came for the last step") from error
-        read = int((said.get("usage") or {}).get("prompt_tokens") or 0)
-        return Reply(value=_chance(good), prompt_tokens=read)
+        read = count(usage.get("prompt_tokens")) if isinstance(usage, dict) else None
+        return Reply(value=_chance(good), prompt_tokens=read or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +141,15 @@ async def answer(transport: Transport, scorer: Scorer, ask: Ask) -> Replies:
         return scorer.reply(read_json(response), ask.prompt)
 
     home = question(ask.prompt)
-    reply = await transport.post(scorer.path, scorer.body(ask.prompt), read, home)
+    reply = await transport.post(
+        scorer.path, scorer.body(ask.prompt), read, home, most=lambda sent: _SPARE + _ECHOED * sent
+    )
     return (reply, *(Reply(value=reply.value),) * (ask.n - 1))
 
 
 def _chance(said: Any) -> float:
     """A probability, rounded as the embedded reward model's are."""
-    if isinstance(said, (int, float)) and 0 <= said <= 1:
-        return round(float(said), 6)
-    raise ValueError(f"{said!r} is no probability")
+    chance = number(said)
+    if not 0 <= chance <= 1:
+        raise ValueError(f"{chance} is no probability")
+    return round(chance, 6)

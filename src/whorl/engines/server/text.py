@@ -5,11 +5,18 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 
-from whorl.ask import Ask, Failure, Replies, repeated
+from whorl.ask import Ask, Failure, Replies, Reply, repeated
 from whorl.chat import Chat
 from whorl.engines.affinity import question
 from whorl.engines.server.background import Answer
-from whorl.engines.server.probe import differences, probe, served, table
+from whorl.engines.server.probe import (
+    OtherTokenizer,
+    Served,
+    differences,
+    probe,
+    served,
+    table,
+)
 from whorl.engines.server.tokenizer import load_chat
 from whorl.engines.server.transport import LostError, RefusedError, Transport
 from whorl.engines.server.wire import Abilities, Request, Watch, Wire
@@ -30,10 +37,15 @@ async def begin(transport: Transport) -> Answer:
         raise UserError(
             f"the endpoints serve different models, {model} and {others[0]}; name one: model=NAME"
         )
-    chat = load_chat(transport.address.tokenizer, model)
-    abilities = await asyncio.gather(
-        *(probe(transport, url, one, chat) for url, one in zip(urls, found, strict=True))
-    )
+    named = transport.address.tokenizer
+    chat = load_chat(named, model)
+    try:
+        abilities = await _probed(transport, found, chat)
+    except OtherTokenizer:
+        if named:
+            raise
+        chat = None  # a folder that is called as the model is, and is another one
+        abilities = await _probed(transport, found, chat)
     for url, other in zip(urls[1:], abilities[1:], strict=True):
         if unlike := differences(abilities[0], other):
             raise UserError(
@@ -41,6 +53,14 @@ async def begin(transport: Transport) -> Answer:
             )
     tell(urls, model, abilities[0], chat)
     return partial(answer, transport, Wire(model, abilities[0], chat))
+
+
+async def _probed(
+    transport: Transport, found: Sequence[Served], chat: Chat | None
+) -> list[Abilities]:
+    """What each endpoint can do with the model that was found there."""
+    places = zip(transport.address.urls, found, strict=True)
+    return await asyncio.gather(*(probe(transport, url, one, chat) for url, one in places))
 
 
 async def answer(transport: Transport, wire: Wire, ask: Ask) -> Replies | Failure:
@@ -52,21 +72,24 @@ async def answer(transport: Transport, wire: Wire, ask: Ask) -> Replies | Failur
     async def post(request: Request) -> Replies:
         watch = partial(Watch, request.stop) if request.streamed else None
         read = partial(wire.read, request)
-        return await transport.post(request.path, request.body, read, home, watch)
+        return await transport.post(
+            request.path, request.body, read, home, most=request.most, watch=watch
+        )
 
-    if len(requests) == 1:
-        replies = await post(requests[0])
-    else:
-        said = await asyncio.gather(*map(post, requests), return_exceptions=True)
-        replies = sum((one for one in said if isinstance(one, tuple)), ())
-        for error in said:
-            if isinstance(error, LostError):
-                error.made = replies
-            if isinstance(error, BaseException) and not isinstance(error, RefusedError):
-                raise error
-        for error in said:
-            if isinstance(error, RefusedError):
-                return Failure(str(error), replies)
+    if not requests:
+        return (Reply(finished="length", logprob=0.0),) * ask.n
+    said = await asyncio.gather(*map(post, requests), return_exceptions=True)
+    replies: Replies = ()
+    for one in said:
+        replies += one if isinstance(one, tuple) else getattr(one, "made", ())
+    faults = [one for one in said if isinstance(one, BaseException)]
+    for fault in faults:
+        if isinstance(fault, LostError):
+            fault.made = replies
+        if not isinstance(fault, RefusedError):
+            raise fault
+    if faults:
+        return Failure(str(faults[0]), replies)
     return replies if len(replies) == ask.n else repeated(replies[0], ask.n)  # greedy ones
 
 

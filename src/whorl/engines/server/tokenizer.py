@@ -11,10 +11,15 @@ _FILES = ["config.json", "tokenizer*", "*.jinja", "special_tokens_map.json", "vo
 
 def load_chat(named: str, model: str) -> Chat | None:
     """The tokenizer in the folder, or of the hub's model, that is named; else that of `model` if
-    its name is one, or None. Raises `UserError` if what was named cannot be had."""
+    its name is one, or None: a folder may be called as a model is and be something else. Raises
+    `UserError` if what was named cannot be had."""
     name = named or model
     if Path(name).is_dir():
-        return Chat.load(Path(name))
+        try:
+            return Chat.load(Path(name))
+        except UserError:
+            if named:
+                raise
     if re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError

@@ -13,6 +13,7 @@ from whorl.ask import Replies
 from whorl.engines import affinity
 from whorl.engines.server.address import Address
 from whorl.engines.server.http import BrokenError, Client, Enough, Response, UnreachableError
+from whorl.engines.server.secret import line, redacted
 from whorl.engines.server.window import Window
 from whorl.errors import UserError
 from whorl.fast_json import dumps, loads
@@ -30,12 +31,17 @@ _UNSAID = 1.0  # seconds that a busy server is left alone if it does not say how
 _OUT = 5.0  # seconds that an endpoint out of reach is left alone, at most
 _SHOWN = 200  # characters of a server's own words
 _READ = 4096  # bytes of them
+_PROBED = 8 << 20  # bytes of a response that finds out what a server can do, at most
 _FILES = 128  # that are open besides
 _BUSY = {408, 429, 503}
 
 
 class RefusedError(Exception):
-    """The server will not answer this request, in one line."""
+    """The server will not answer this request, in one line. made: samples that it gave of it."""
+
+    def __init__(self, said: str, made: Replies = ()) -> None:
+        super().__init__(said)
+        self.made = made
 
 
 class LostError(UserError):
@@ -72,7 +78,7 @@ class Transport:
         if self.secret:
             headers["Authorization"] = f"Bearer {self.secret}"
         connections = most * len(urls)
-        self._client = Client(headers, timeout=self.address.timeout, connections=connections)
+        self._client = Client(headers, connections=connections)
 
     async def close(self) -> None:
         await self._client.close()
@@ -85,7 +91,9 @@ class Transport:
         for tried in range(1, _PROBES + 1):
             pause = 0.0
             try:
-                response = await self._client.send(url + path, data)
+                response = await self._client.send(
+                    url + path, data, timeout=self.address.timeout, most=_PROBED
+                )
                 if response.status == 200:
                     return read_json(response)
                 trouble = self._complaint(url, response)
@@ -97,11 +105,11 @@ class Transport:
                     pause = _pause(response)
             except UnreachableError as error:
                 raise UserError(
-                    f"no answer from {url}: {_said(error)}; is the server running, and is this its "
-                    "address?"
+                    f"no answer from {url}: {self._line(error)}; is the server running, and is "
+                    "this its address?"
                 ) from error
             except (BrokenError, ValueError) as error:
-                trouble = self._redacted(f"{url}{path} gave no JSON: {_said(error)}")
+                trouble = f"{url}{path} gave no JSON: {self._line(error)}"
             await asyncio.sleep(pause + _backoff(tried))
         raise RefusedError(trouble)
 
@@ -111,6 +119,8 @@ class Transport:
         body: Mapping[str, object],
         read: Read[T],
         home: str,
+        *,
+        most: Callable[[int], int],
         watch: Callable[[], Enough] | None = None,
     ) -> T:
         """What `read` makes of the answer to a request, from whichever endpoint has room.
@@ -118,12 +128,14 @@ class Transport:
         Requests with the same `home` go to the same endpoint, whose cache knows their prefix,
         unless that one has far more to do than another. What may pass is tried again: broken
         answers some times, a busy server until patience ends, another endpoint if one is down.
-        `watch` makes what decides of each try when enough has come. Raises `RefusedError` if this
-        request has no answer, `LostError` if no endpoint is in reach.
+        All tries that break off have the address's time-out and patience together. `most` says how
+        many bytes a response to so many may have, `watch` makes what decides of each try when
+        enough has come. Raises `RefusedError` if this request has no answer, `LostError` if no
+        endpoint is in reach.
         """
-        data = dumps(body)
+        data, timeout = dumps(body), self.address.timeout
         loop = asyncio.get_running_loop()
-        start, broken = loop.time(), 0
+        start, broken, left = loop.time(), 0, timeout + self.address.patience
         while True:
             endpoint = self._choose(home)
             if (pause := endpoint.back_at - loop.time()) > 0:  # none is up
@@ -131,7 +143,13 @@ class Transport:
             since = await endpoint.window.enter()
             try:
                 enough = watch() if watch is not None else None
-                response = await self._client.send(endpoint.url + path, data, enough)
+                response = await self._client.send(
+                    endpoint.url + path,
+                    data,
+                    timeout=min(timeout, left),
+                    most=most(len(data)),
+                    enough=enough,
+                )
                 endpoint.down_since = None
                 if response.status == 200:
                     answer = read(response)
@@ -148,15 +166,16 @@ class Transport:
                 else:
                     broken += 1
             except UnreachableError as error:
-                trouble = f"no answer from {endpoint.url}: {_said(error)}"
+                trouble = f"no answer from {endpoint.url}: {self._line(error)}"
                 self._mark_down(endpoint, trouble)
             except (BrokenError, ValueError) as error:
-                trouble = self._redacted(f"broken answer from {endpoint.url}: {_said(error)}")
+                trouble = f"broken answer from {endpoint.url}: {self._line(error)}"
                 broken += 1
+                left -= loop.time() - since
             finally:
                 endpoint.window.leave()
-            if broken >= _TRIES:
-                raise RefusedError(f"{trouble} ({_TRIES} times)")
+            if broken >= _TRIES or left <= 0:
+                raise RefusedError(f"{trouble} ({broken} times)")
             await asyncio.sleep(_backoff(broken))
 
     def _choose(self, home: str) -> _Endpoint:
@@ -181,11 +200,12 @@ class Transport:
         said = ""
         if response.kind != "text/html":  # a page says it at length
             said = _message(response.body[:_READ].decode("utf-8", "replace"))
-        return self._redacted(f"{url} says {response.status}: {said or _reason(response.status)}")
+        said = self._line(said) if said else _reason(response.status)
+        return f"{url} says {response.status}: {said}"
 
-    def _redacted(self, line: str) -> str:
-        """Without the key, which a server may repeat."""
-        return line.replace(self.secret, "***") if self.secret else line
+    def _line(self, said: object) -> str:
+        """A server's words, or an error about them, in one line and without the key."""
+        return line(redacted(str(said), self.secret), _SHOWN) or type(said).__name__
 
 
 def _open_files(wanted: int) -> int:
@@ -206,7 +226,7 @@ def read_json(response: Response) -> Any:
 
 
 def _message(text: str) -> str:
-    """What a server says of an error, wherever its kind puts it."""
+    """What a server says of an error, wherever its kind puts it: at whatever length."""
     try:
         said: Any = loads(text.encode())
     except ValueError:
@@ -214,12 +234,7 @@ def _message(text: str) -> str:
     for name in ("error", "detail", "message"):
         if isinstance(said, dict) and name in said:
             said = said[name]
-    line = " ".join((said if isinstance(said, str) else json.dumps(said)).split())
-    return line if len(line) <= _SHOWN else line[:_SHOWN] + "..."
-
-
-def _said(error: BaseException) -> str:
-    return " ".join(str(error).split())[:_SHOWN] or type(error).__name__
+    return (said if isinstance(said, str) else json.dumps(said)).strip()
 
 
 def _reason(status: int) -> str:

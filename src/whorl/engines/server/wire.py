@@ -1,15 +1,42 @@
 """Asks as requests, and responses as replies: /completions, or /chat/completions."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias
 
-from whorl.ask import Ask, Prompt, Replies, Reply
+from whorl.ask import Ask, Failure, Prompt, Replies, Reply, encodable
 from whorl.chat import Chat
+from whorl.engines.admission import fitting
 from whorl.engines.server.http import Response
+from whorl.engines.server.reading import Part, Said, read_said
 from whorl.engines.server.transport import RefusedError, read_json
 from whorl.fast_json import loads
 from whorl.steps import first_stop
+
+_Ended: TypeAlias = Literal["stop", "eos", "length"]
+
+_ENDS: Mapping[str, _Ended] = {
+    "stop": "eos",  # or a stop string, which is looked for
+    "eos": "eos",
+    "eos_token": "eos",
+    "end_turn": "eos",
+    "complete": "eos",
+    "stop_sequence": "stop",
+    "length": "length",
+    "max_tokens": "length",
+    "max_output_tokens": "length",
+    "model_length": "length",
+}
+"""Why samples end, in the words of OpenAI's servers, TGI's, Mistral's, Anthropic's and Cohere's.
+After any other word a sample is not whole."""
+_WITHHELD = {"content_filter", "safety", "refusal", "tool_calls", "tool_use", "function_call"}
+"""Words after which the same request would end the same way."""
+
+_LONGER = ": start the server with a longer context, or search with fewer or shorter steps"
+
+_SPARE = 1 << 20  # bytes of a response besides those of its tokens
+_PER_TOKEN = 1 << 10  # bytes; an event of a stream, or a token with its log-probability, has half
+_ECHOED = 8  # times the request: llama.cpp repeats it where it is to be verbose
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +50,7 @@ class Abilities:
     samples: it heeds the temperature. several: so many samples one request may bring.
     tells_stop: of so many samples of a request it says whether a stop string or the end of the turn
         ended them. One that says it of none is read as a stream, which is cut off at the string.
+    tells_end: it says whether a sample ended by itself or by the limit; else its tokens tell.
     seeds: it takes one. usage: it counts tokens.
     logprobs: so many alternatives it has to be asked for to tell the log-probabilities of what was
         sampled; None if it never does.
@@ -36,6 +64,7 @@ class Abilities:
     samples: bool = True
     several: int = 1
     tells_stop: int = 1
+    tells_end: bool = True
     seeds: bool = True
     logprobs: int | None = 0
     usage: bool = True
@@ -57,6 +86,11 @@ class Request:
     length: int | None
     streamed: bool
 
+    def most(self, sent: int) -> int:
+        """Bytes that a response may have at most, where the request has `sent`: a KiB for every
+        token asked for, eight times the request, and a MiB."""
+        return _SPARE + _ECHOED * sent + _PER_TOKEN * self.n * self.max_tokens
+
 
 @dataclass(frozen=True, slots=True)
 class Wire:
@@ -67,7 +101,8 @@ class Wire:
     chat: Chat | None
 
     def requests(self, ask: Ask) -> list[Request]:
-        """The requests that make up an ask; a greedy one needs one sample, whatever its `n`.
+        """The requests that make up an ask, none if there is no room for a token of it; a greedy
+        one needs one sample, whatever its `n`.
 
         Raises `RefusedError` for what the server cannot do, and for a prompt that is too long.
         """
@@ -80,12 +115,9 @@ class Wire:
         prompt, length = self._prompt(ask.prompt)
         max_tokens = ask.max_tokens
         if can.context is not None and length is not None:
-            if length >= can.context:
-                raise RefusedError(
-                    f"prompt has {length} tokens, the model takes {can.context}: start the server "
-                    "with a longer context, or search with fewer or shorter steps"
-                )
             max_tokens = min(max_tokens, can.context - length)
+        if max_tokens < 1 or ask.n < 1:
+            return []
         streamed = bool(ask.stop) and not can.tells_stop
         wanted = 1 if ask.temperature == 0 else ask.n
         each = max(1, can.tells_stop) if ask.stop else can.several
@@ -114,26 +146,39 @@ class Wire:
         return requests
 
     def read(self, request: Request, response: Response) -> Replies:
-        """The samples of a response. Raises ValueError if it does not hold what was asked for."""
+        """The samples of a response. Raises ValueError if it does not hold what was asked for, and
+        `RefusedError`, with the others, if some are kept from us."""
         if request.streamed and response.kind == "text/event-stream":
-            return (self._read_stream(request, response.body),)
-        said = read_json(response)
-        choices = choices_of(said)
-        if len(choices) != request.n:
-            raise ValueError(f"{len(choices) or 'no'} choices instead of {request.n}")
-        parts = [_Part.of(choice) for choice in choices]
-        usage = _usage(said)
-        first, *others = zip(parts, self._counts(parts, usage), strict=True)
-        return (
-            first[0].reply(request, first[1], *_read_tokens(request, usage)),
-            *(part.reply(request, tokens) for part, tokens in others),
-        )
+            said, pieces = _joined(request, response.body)
+        else:
+            said, pieces = read_said(read_json(response)), 0
+        parts = said.parts
+        if len(parts) != request.n:
+            raise ValueError(f"{len(parts) or 'no'} choices instead of {request.n}")
+        read = request.length or 0 if said.read is None else said.read
+        cached = min(said.cached or 0, read)
+        replies: list[Reply] = []
+        withheld = ""
+        for part, tokens in zip(parts, self._counts(said, pieces), strict=True):
+            ended = self._ended(part, request, tokens)
+            if ended is None:
+                withheld = str(part.finish)
+                continue
+            reply = _reply(part, request, tokens, ended)
+            if not replies:
+                reply = replace(reply, prompt_tokens=read, cached_tokens=cached)
+            replies.append(reply)
+        if withheld:
+            raise RefusedError(f"the server ended a sample with {withheld}", tuple(replies))
+        return tuple(replies)
 
     def _prompt(self, prompt: Prompt) -> tuple[dict[str, object], int | None]:
         """The fields that hold a prompt, and its length in tokens."""
         if self.abilities.route != "chat":
             assert self.chat is not None
-            ids = self.chat.encode(prompt)
+            ids = fitting(prompt, self.chat.encode, self.abilities.context, _LONGER)
+            if isinstance(ids, Failure):
+                raise RefusedError(ids.error)
             if self.abilities.route == "ids":
                 return {"prompt": ids}, len(ids)
             bos = str(self.chat.tokenizer.bos_token) if self.abilities.adds_bos else ""
@@ -145,75 +190,65 @@ class Wire:
             )
         return {"messages": messages(prompt)}, None
 
-    def _read_stream(self, request: Request, body: bytes) -> Reply:
-        """One sample that came piece by piece, until a stop string or its end."""
-        text, finished, pieces = "", None, 0
-        for part in _events(body.splitlines()):
-            text += part.text
-            finished = part.finish or finished
-            pieces += bool(part.text)
-            if first_stop(text, request.stop) is not None:
-                break  # what follows may be half a line
-        if finished is None and first_stop(text, request.stop) is None:
-            raise ValueError("the stream ended before the sample did")
-        part = _Part(text, finished, None, None)
-        (tokens,) = self._counts([part], None, pieces)
-        return part.reply(request, tokens, *_read_tokens(request, None))
+    def _ended(self, part: Part, request: Request, tokens: int) -> _Ended | None:
+        """How a sample ended; None if the server keeps it from us. Raises ValueError if it is not
+        whole, whatever the server calls that."""
+        if first_stop(part.text, request.stop) is not None or part.stopped_by in request.stop:
+            return "stop"
+        if part.finish is None:
+            if self.abilities.tells_end:
+                raise ValueError("it is not said why a sample ended")
+            return "length" if tokens >= request.max_tokens else "eos"
+        word = part.finish.lower()
+        if word in _WITHHELD:
+            return None
+        if word not in _ENDS:
+            raise ValueError(f"a sample ended with {part.finish[:40]!r}")
+        ended = _ENDS[word]
+        return "eos" if ended == "stop" and not request.stop else ended
 
-    def _counts(
-        self, parts: Sequence["_Part"], usage: Mapping[str, Any] | None, pieces: int = 0
-    ) -> list[int]:
+    def _counts(self, said: Said, pieces: int = 0) -> list[int]:
         """Sampled tokens of each part, so that they add up to what the server says."""
-        if all(part.logprobs is not None for part in parts) and not (usage and len(parts) == 1):
-            return [len(part.logprobs or ()) for part in parts]
-        if usage:
-            each, rest = divmod(int(usage.get("completion_tokens") or 0), len(parts))
+        parts = said.parts
+        lengths = [len(part.logprobs) for part in parts if part.logprobs is not None]
+        if len(lengths) == len(parts) and not (said.sampled is not None and len(parts) == 1):
+            return lengths
+        if said.sampled is not None:
+            each, rest = divmod(said.sampled, len(parts))
             return [each + (slot < rest) for slot in range(len(parts))]
-        return [max(pieces, self._length(part.text)) + 1 for part in parts]
+        return [max(pieces, self._length(part.thought + part.text)) + 1 for part in parts]
 
     def _length(self, text: str) -> int:
         """Tokens of a text; without a tokenizer, at four characters each."""
         if self.chat is None:
             return -(-len(text) // 4)
-        return len(self.chat.tokenizer(text, add_special_tokens=False)["input_ids"])
+        return len(self.chat.tokenizer(encodable(text), add_special_tokens=False)["input_ids"])
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """What is said of one sample. stopped_by: the stop string, where the server names it."""
+def _reply(part: Part, request: Request, tokens: int, ended: _Ended) -> Reply:
+    """Where a stop string is in the text, the text ends there, whatever the server did."""
+    known = part.logprobs
+    # llama.cpp leaves out the stop string's tokens, and then the sum would not be the sample's
+    logprob = sum(known) if known is not None and len(known) >= tokens else None
+    text = part.text[: first_stop(part.text, request.stop)]
+    return Reply(text, ended, tokens, None, logprob, thought=part.thought)
 
-    text: str
-    finish: str | None
-    stopped_by: str | None
-    logprobs: Sequence[float] | None
 
-    @classmethod
-    def of(cls, choice: Any) -> "_Part":
-        """Raises ValueError if the choice cannot be read."""
-        try:
-            message = choice.get("message") or choice.get("delta") or choice
-            text = message.get("content" if message is not choice else "text") or ""
-            return cls(
-                str(text),
-                choice.get("finish_reason"),
-                stopped_by(choice),
-                _logprobs(choice.get("logprobs")),
-            )
-        except (AttributeError, TypeError, KeyError) as error:
-            raise ValueError(f"a choice cannot be read: {error}") from error
-
-    def reply(self, request: Request, tokens: int, read: int = 0, cached: int = 0) -> Reply:
-        """Where a stop string is in the text, the text ends there, whatever the server did."""
-        end = first_stop(self.text, request.stop)
-        known = self.logprobs or ()
-        # llama.cpp leaves out the stop string's tokens, and then the sum would not be the sample's
-        logprob = sum(known) if self.logprobs is not None and len(known) >= tokens else None
-        text = self.text if end is None else self.text[:end]
-        if end is not None or self.stopped_by in request.stop:
-            return Reply(text, "stop", tokens, None, logprob, read, cached)
-        full = self.finish is None and tokens >= request.max_tokens
-        ended: Literal["length", "eos"] = "length" if self.finish == "length" or full else "eos"
-        return Reply(text, ended, tokens, None, logprob, read, cached)
+def _joined(request: Request, body: bytes) -> tuple[Said, int]:
+    """One sample that came piece by piece, until a stop string or its end, and the pieces."""
+    text, thought, finish, pieces, told = "", "", None, 0, Said(())
+    for said in _events(body.splitlines()):
+        told = said if said.sampled is not None else told
+        for part in said.parts[:1]:
+            text += part.text
+            thought += part.thought
+            finish = part.finish or finish
+            pieces += bool(part.text or part.thought)
+        if first_stop(text, request.stop) is not None:
+            break  # what follows may be half a line
+    if finish is None and first_stop(text, request.stop) is None:
+        raise ValueError("the stream ended before the sample did")
+    return replace(told, parts=(Part(text, thought, finish),)), pieces
 
 
 class Watch:
@@ -227,64 +262,22 @@ class Watch:
     def __call__(self, piece: bytes) -> bool:
         *lines, self._line = (self._line + piece).split(b"\n")
         try:
-            self._text += "".join(part.text for part in _events(lines))
+            for said in _events(lines):
+                self._text += "".join(part.text for part in said.parts[:1])
         except ValueError:  # it is read again as a whole, which says so
             return True
         return first_stop(self._text, self._stop) is not None
 
 
-def _events(lines: Iterable[bytes]) -> Iterator[_Part]:
-    """The pieces of a sample in lines of server-sent events. Raises ValueError."""
+def _events(lines: Iterable[bytes]) -> Iterator[Said]:
+    """What lines of server-sent events say. Raises ValueError."""
     for line in lines:
         data = line.strip().removeprefix(b"data:").strip()
         if line.startswith(b"data:") and data != b"[DONE]":
-            for choice in choices_of(loads(data)):
-                yield _Part.of(choice)
-
-
-def choices_of(said: Any) -> list[Any]:
-    """The samples in a response, as it gives them. llama.cpp says of the first one alone, and
-    elsewhere, what ended it: that is put into it, where others put it."""
-    choices = said.get("choices") if isinstance(said, dict) else None
-    if not isinstance(choices, list) or not choices:
-        return []
-    verbose = said.get("__verbose")
-    if isinstance(verbose, dict) and verbose.get("stop_type") == "word":
-        choices[0]["stop_reason"] = verbose.get("stopping_word")
-    return choices
-
-
-def stopped_by(choice: Mapping[str, Any]) -> str | None:
-    """The stop string that ended a sample, if the server names it."""
-    said = choice.get("stop_reason", choice.get("matched_stop"))
-    return said if isinstance(said, str) else None
+            yield read_said(loads(data), whole=False)
 
 
 def messages(prompt: Prompt) -> list[dict[str, str]]:
     """A prompt as the turns of a conversation; the assistant's is unfinished."""
     turns = {"system": prompt.system, "user": prompt.user, "assistant": prompt.prefix}
     return [{"role": role, "content": text} for role, text in turns.items() if text]
-
-
-def _usage(said: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    usage = said.get("usage")
-    return usage if isinstance(usage, dict) and usage.get("completion_tokens") is not None else None
-
-
-def _read_tokens(request: Request, usage: Mapping[str, Any] | None) -> tuple[int, int]:
-    """Tokens of the prompt, as the server says, else as they were counted here, and how many of
-    them it knew."""
-    usage = usage or {}
-    details = usage.get("prompt_tokens_details") or {}
-    read = int(usage.get("prompt_tokens") or request.length or 0)
-    return read, int(details.get("cached_tokens") or 0)
-
-
-def _logprobs(said: Any) -> Sequence[float] | None:
-    """Log-probabilities of the sampled tokens, in either endpoint's form."""
-    if not isinstance(said, dict):
-        return None
-    if isinstance(said.get("content"), list):
-        return [float(token["logprob"]) for token in said["content"]]
-    values = said.get("token_logprobs")
-    return [float(value) for value in values] if isinstance(values, list) else None

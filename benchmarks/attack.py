@@ -1,0 +1,306 @@
+"""Attack a run with what servers say, with flipped bits and with SIGKILL; nothing may show it.
+
+Prints one JSON object as its last line:
+
+fuzzed_replies: replies of a server that were answered damaged, in every form that is read: whole
+    and in streams, from /completions and /chat/completions, scores, and what a probe asks.
+ended_runs: times that one of them ended more than the search it was for; failed_searches: searches
+    that it did end.
+body_peak_mb: peak memory of a process with 20 requests in flight, all of whose bodies have no end;
+    body_start_mb: what it had before.
+bit_flips: bits flipped in a journal, one at a time; silent: of those, the ones after which other
+    replies were used, or that ended in anything but one clear line; noticed: refused by that line.
+worker_kills: engine processes killed in the middle of a run; identical: its trees are byte for byte
+    those of an undisturbed one.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from random import Random
+from threading import Thread
+from typing import Any
+
+import recorded
+from whorl.ask import Ask, Engine, Failure, Moves, Prompt, Replies, Reply
+from whorl.chat import Chat
+from whorl.data.synthetic import problems
+from whorl.drive import drive
+from whorl.engines import open_engine
+from whorl.engines.function import Function
+from whorl.engines.journal import DamagedError, Journal
+from whorl.engines.judge import Judges
+from whorl.engines.repair import repair
+from whorl.engines.server import scores, text, transport
+from whorl.engines.server.address import Address
+from whorl.engines.server.background import Answer, Background
+from whorl.engines.server.wire import Abilities, Wire
+from whorl.engines.workers import Workers
+from whorl.errors import UserError
+from whorl.loop.folder import RunFolder
+from whorl.loop.grow import Plan, grow
+from whorl.models import POLICY
+from whorl.recipes.sigma import Sigma
+from whorl.search import Uct
+
+FORMS = ("ids", "chat", "streamed", "scores", "probe")
+IN_FLIGHT = 20
+
+Handle = Callable[[str, dict[str, Any]], tuple[str, bytes]]
+"""A path and a body to a kind and a body."""
+
+
+@contextmanager
+def serving(handle: Handle | None) -> Iterator[str]:
+    """A server in a thread of this process; without `handle` its bodies have no end."""
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                sizes = [line for line in head.lower().split(b"\r\n") if b"content-length" in line]
+                body = await reader.readexactly(int(sizes[0].split(b":")[1]) if sizes else 0)
+                asked = json.loads(body) if body else {}
+                if handle is None:
+                    kind = "text/event-stream" if asked.get("stream") else "application/json"
+                    writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n".encode())
+                    while True:
+                        writer.write(b"data: " + b" " * 100_000)
+                        await writer.drain()
+                kind, said = handle(head.split()[1].decode(), asked)
+                length = f"Content-Type: {kind}\r\nContent-Length: {len(said)}"
+                writer.write(f"HTTP/1.1 200 OK\r\n{length}\r\n\r\n".encode() + said)
+        writer.close()
+
+    loop = asyncio.new_event_loop()
+    server = loop.run_until_complete(asyncio.start_server(connected, "127.0.0.1", 0))
+    Thread(target=loop.run_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    loop.call_soon_threadsafe(loop.stop)
+
+
+def opened(url: str, form: str, **settings: Any) -> Engine:
+    """An engine that reads replies in one form, as a probe of a sound server had found it."""
+    chat = Chat.load(POLICY) if form == "ids" else None
+    abilities = Abilities("ids" if chat else "chat", tells_stop=int(form != "streamed"))
+
+    async def begin(link: transport.Transport) -> Answer:
+        if form == "scores":
+            return partial(scores.answer, link, scores.Plain(""))
+        return partial(text.answer, link, Wire("m", abilities, chat))
+
+    root = url if form == "scores" else f"{url}/v1"
+    return Background(Address((root,), patience=5.0, **settings), begin)
+
+
+def fuzzed(count: int, seed: int) -> dict[str, int]:
+    """Searches over a server that damages what it says."""
+    random, said = Random(seed), Counter[str]()
+
+    def handle(path: str, asked: dict[str, Any]) -> tuple[str, bytes]:
+        said["replies"] += 1
+        if asked.get("stream"):
+            events = recorded.damaged(recorded.STREAM, random)
+            lines = events if isinstance(events, list) else [events]
+            body = "".join(f"data: {json.dumps(one)}\n\n" for one in [*lines, "[DONE]"])
+            return "text/event-stream", recorded.torn(body.encode(), random)
+        whole: Any = random.choice(recorded.WHOLE)
+        if path.endswith("models"):
+            whole = recorded.MODELS
+        elif path.endswith("score"):
+            whole = recorded.SCORES
+        body = json.dumps(recorded.damaged(whole, random))
+        return "application/json", recorded.torn(body.encode(), random)
+
+    with serving(handle) as url:
+        while said["replies"] < count:
+            for form in FORMS:
+                try:
+                    said["failed"] += _probed(url) if form == "probe" else _searched(url, form, 400)
+                except Exception as error:
+                    print(f"{form}: {type(error).__name__}: {error}", file=sys.stderr)
+                    said["ended"] += 1
+    return {
+        "fuzzed_replies": said["replies"],
+        "ended_runs": said["ended"],
+        "failed_searches": said["failed"],
+    }
+
+
+def _searched(url: str, form: str, count: int) -> int:
+    """Run searches that put what they are told into their next prompts; how many failed."""
+    role = "prm" if form == "scores" else "policy"
+
+    def search(number: int) -> Moves[str]:
+        prefix = "3 + 4 = 7\n\nSo"
+        for _ in range(2):
+            prompt = Prompt("", f"{number}: 3 + 4?", prefix)
+            ask = Ask(prompt, role, 1, ("\n\n",), 64)  # type: ignore[arg-type]
+            ((reply,),) = yield [ask]
+            prefix += reply.text + reply.thought
+        return prefix
+
+    searches = ((str(number), search(number)) for number in range(count))
+    engine = opened(url, form)
+    try:
+        with tempfile.TemporaryDirectory() as name, Journal(Path(name) / "journal.db") as journal:
+            done = list(drive(searches, {role: journal.wrap(engine)}, width=64))
+    finally:
+        engine.close()
+    if len(done) != count:
+        raise ValueError(f"{len(done)} of {count} searches ended")
+    faults = [one.error for one in done if one.error and "fault in whorl" in one.error]
+    if faults:
+        raise ValueError(faults[0])
+    return sum(one.error is not None for one in done)
+
+
+def _probed(url: str) -> int:
+    """Find out what the server can do, if it lets itself be asked."""
+    refused = 0
+    for scheme in ("server", "scores"):
+        try:
+            open_engine(f"{scheme}:{url}?tokenizer={POLICY}&patience=5").close()
+        except UserError as error:
+            assert "\n" not in str(error)
+            refused += 1
+    return refused
+
+
+def endless() -> dict[str, float]:
+    """Memory of a process that is told things without an end."""
+    with serving(None) as url:
+        command = [sys.executable, __file__, "--child", url]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    told: dict[str, float] = json.loads(done.stdout)
+    return told
+
+
+def child(url: str) -> None:
+    """Ask, and say what memory that took, before and after."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    for form in ("chat", "streamed", "scores"):
+        role = "prm" if form == "scores" else "policy"
+        engine = opened(url, form)
+        for ticket in range(IN_FLIGHT):
+            prompt = Prompt("", f"{ticket}: 3 + 4?", "So")
+            engine.submit(ticket, Ask(prompt, role, 4, ("\n\n",), 512))  # type: ignore[arg-type]
+        failed = 0
+        while failed < IN_FLIGHT:
+            failed += sum(isinstance(one, Failure) for _, one in engine.poll(1.0))
+        engine.close()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"body_peak_mb": round(peak), "body_start_mb": round(before)}))
+
+
+def flips(count: int, seed: int) -> dict[str, int]:
+    """Flip a bit of a journal, and go on with it."""
+    random, seen = Random(seed), Counter[str]()
+    asks = [Ask(Prompt("", str(number)), n=1 + number % 3) for number in range(300)]
+
+    def answer(ask: Ask) -> Replies:
+        words = f"{ask.prompt.user} " * (1 + int(ask.prompt.user) % 40)
+        return tuple(Reply(f"{words}{k}", tokens=k, logprob=-0.5) for k in range(ask.n))
+
+    def told(path: Path) -> list[Replies]:
+        with Journal(path) as journal:
+            engine = journal.wrap(Function(lambda ask: (Reply("another"),) * ask.n))
+            for ticket, ask in enumerate(asks):
+                engine.submit(ticket, ask)
+            found = {**dict(engine.poll(0.0)), **dict(engine.poll(0.0))}
+            return [found[ticket] for ticket in range(len(asks))]  # type: ignore[misc]
+
+    with tempfile.TemporaryDirectory() as name:
+        sound, path = Path(name) / "sound.db", Path(name) / "journal.db"
+        with Journal(sound) as journal:
+            engine = journal.wrap(Function(answer))
+            for ticket, ask in enumerate(asks):
+                engine.submit(ticket, ask)
+            engine.poll(0.0)
+        expected = list(map(answer, asks))
+        for _ in range(count):
+            shutil.copy(sound, path)
+            content = bytearray(path.read_bytes())
+            content[random.randrange(len(content))] ^= 1 << random.randrange(8)
+            path.write_bytes(content)
+            try:
+                seen["silent"] += told(path) != expected
+            except UserError as error:
+                seen["noticed"] += 1
+                seen["silent"] += "\n" in str(error)
+                if isinstance(error, DamagedError):
+                    repair(path)
+                    pairs = zip(told(path), expected, strict=True)
+                    good = [now in (was, (Reply("another"),) * len(was)) for now, was in pairs]
+                    seen["silent"] += not all(good)
+    return {"bit_flips": count, "silent": seen["silent"], "noticed": seen["noticed"]}
+
+
+def kills(count: int, seed: int) -> dict[str, int | bool]:
+    """Grow trees with engine processes that are killed again and again."""
+    random, trees = Random(seed), []
+    killed = 0
+    for wanted in (0, count):
+        with tempfile.TemporaryDirectory() as name:
+            engine, judges = Workers(f"local:{POLICY}", processes=2), Judges()
+
+            def kill(engine: Workers = engine, wanted: int = wanted) -> None:
+                nonlocal killed
+                while killed < wanted:
+                    time.sleep(random.uniform(1.0, 8.0))
+                    worker = random.choice(engine._workers)
+                    if worker.open and worker.started:
+                        with suppress(ProcessLookupError, TypeError):
+                            os.kill(worker.process.pid, signal.SIGKILL)  # type: ignore[arg-type]
+                            killed += 1
+
+            Thread(target=kill, daemon=True).start()
+            with RunFolder.open(Path(name) / "run", {}, version="benchmark") as folder:
+                recipe = Sigma(uct=Uct(simulations=4))
+                roles = dict.fromkeys(("policy", "critic", "reviser"), engine)
+                grown = grow(
+                    folder,
+                    partial(problems, "pool", 60, seed=0),
+                    Plan(recipe, "sigma"),
+                    {**roles, "judge": judges},
+                )
+                trees.append((folder.trees.read_bytes(), grown.failures))
+            engine.close()
+            judges.close()
+    return {"worker_kills": killed, "identical": trees[0] == trees[1]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--replies", type=int, default=20_000, metavar="N")
+    parser.add_argument("--flips", type=int, default=300, metavar="N")
+    parser.add_argument("--kills", type=int, default=10, metavar="N")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--child", metavar="URL", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    transport._PAUSE, transport._TRIES, transport._PROBES = 0.001, 2, 2  # so that it is quick
+    if arguments.child:
+        return child(arguments.child)
+    told: dict[str, float] = {}
+    told |= fuzzed(arguments.replies, arguments.seed) if arguments.replies else {}
+    told |= endless()
+    told |= flips(arguments.flips, arguments.seed) if arguments.flips else {}
+    told |= kills(arguments.kills, arguments.seed) if arguments.kills else {}
+    print(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main()
