@@ -322,13 +322,3 @@ def weight_files(folder: Path) -> list[Path]:
         return [folder / name for name in sorted(set(names))]
     single = folder / "model.safetensors"
     return [single] if single.is_file() else []
-
-
-def ends(folder: Path) -> list[int]:
-    """End-of-sequence ids that the folder's configuration names, beside the tokenizer's own."""
-    found: list[int] = []
-    for name in ("config.json", "generation_config.json"):
-        if (folder / name).is_file():
-            ids = json.loads((folder / name).read_text()).get("eos_token_id")
-            found += [] if ids is None else ids if isinstance(ids, list) else [ids]
-    return found
