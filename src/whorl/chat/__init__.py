@@ -79,21 +79,8 @@ class Chat:
 
     @classmethod
     def load(cls, folder: Path) -> Chat:
-        """Read the tokenizer of a model folder. Raises `UserError` if there is none to use."""
-        from transformers import AutoTokenizer
-
-        if not (folder / "config.json").is_file():
-            raise UserError(f"{folder} is not a model folder: it has no config.json")
-        if not any(folder.glob("tokenizer*")):
-            raise UserError(f"{folder} has no tokenizer; save the model's tokenizer beside it")
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(
-                folder, local_files_only=True, trust_remote_code=False
-            )
-        except Exception as error:  # whatever a damaged file makes of the loader, it is one line
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
-            raise UserError(f"the tokenizer in {folder} cannot be read: {reason}") from error
-        return cls(tokenizer, name=str(folder), declared=_declared(folder))
+        """Tokenizer and template of a model folder. Raises `UserError` if they cannot be used."""
+        return cls(load_tokenizer(folder), name=str(folder), declared=_declared(folder))
 
     def render(self, prompt: Prompt) -> str:
         """The text the model continues: the template's turns, then the assistant's turn so far.
@@ -148,6 +135,24 @@ class Chat:
     def decode(self, ids: list[int]) -> str:
         """Text of sampled ids; special tokens are left out."""
         return str(self.tokenizer.decode(ids, skip_special_tokens=True))
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model folder. Raises `UserError` if there is none."""
+    from transformers import AutoTokenizer
+
+    if not (folder / "config.json").is_file():
+        raise UserError(f"{folder} is not a model folder: it has no config.json")
+    if not any(folder.glob("tokenizer*")):
+        raise UserError(f"{folder} has no tokenizer; save the model's tokenizer beside it")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+    except Exception as error:  # whatever a damaged file makes of the loader, it is one line
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UserError(f"the tokenizer in {folder} cannot be read: {reason}") from error
+    return tokenizer
 
 
 def _declared(folder: Path) -> list[int]:

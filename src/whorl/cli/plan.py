@@ -10,9 +10,11 @@ from whorl import settings
 from whorl.budget import Limits
 from whorl.cli.guard import SPENT, repeated
 from whorl.data.content import content
-from whorl.engines.spec import model_content
+from whorl.engines.model import find_model, model_content, pending
+from whorl.engines.spec import HERE, Spec
 from whorl.loop.grow import Grown, check
 from whorl.loop.run import Run
+from whorl.loop.split import survey
 
 SHOWN = 5  # failures that are listed
 
@@ -38,7 +40,7 @@ def learned_from(run: Run) -> dict[str, Any]:
     learned = grown_from(run) | {
         "start": run.starts,
         "test": content(run.test) if run.test else None,
-        **({"base": content(run.base)} if run.base else {}),
+        **({"base": find_model(str(run.base)).identity()} if run.base else {}),
         "train": settings.say(run.train),
         "evaluate": settings.say(run.evaluate),
     }
@@ -49,14 +51,25 @@ def describe(run: Run, said: Mapping[str, Any]) -> None:
     """Print the settings `said`, check what can be checked, and say what the run would do."""
     for name, value in settings.flat(said):
         typer.echo(f"{name} = {value}")
-    found = check(run)
+    lacking = downloads(run)
+    found = survey(run) if lacking else check(run)
     bad = f", {found.bad:,} bad lines passed over" if found.bad else ""
     held = f", {found.held:,} more held out" if found.held else ""
     typer.echo(f"problems: {found.problems:,}{held}{bad}")
     searches = found.problems * len(run.recipe.arms())
     most = searches * run.recipe.samples_at_most
     typer.echo(f"searches: {searches:,} in each round, {most:,} samples at most")
-    typer.echo("the engines open; nothing was written")
+    for line in lacking:
+        typer.echo(line)
+    opened = "no engine was opened" if lacking else "the engines open"
+    typer.echo(f"{opened}; nothing was written")
+
+
+def downloads(run: Run) -> list[str]:
+    """What a run would download before it begins, in words."""
+    names = [*run.engines.named().values(), *([str(run.base)] if run.base else [])]
+    here = [name for name in dict.fromkeys(names) if Spec.read(name).scheme in HERE]
+    return [line for name in here if (line := pending(name))]
 
 
 def tell_failures(path: Path, failures: Mapping[str, str], again: str) -> None:

@@ -197,7 +197,9 @@ def _frame(folder: Path, chat: Chat, settings: Mapping[str, Any]) -> tuple[objec
     """What vLLM has of a folder besides the weights, and would not read again with them."""
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(folder, local_files_only=True).to_dict()
+    config = AutoConfig.from_pretrained(
+        folder, local_files_only=True, trust_remote_code=False
+    ).to_dict()
     config = {name: v for name, v in config.items() if name not in {*_NO_MATTER, *settings}}
     return config, sorted(chat.ends), chat.tokenizer.backend_tokenizer.to_str()
 
