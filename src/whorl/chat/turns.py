@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import dropwhile, takewhile
 from typing import TYPE_CHECKING
 
 from whorl.chat.template import Message, Template
@@ -83,7 +84,7 @@ def find_turns(template: Template) -> Turns:
 class Ends:
     """How the assistant's turn ends.
 
-    end: what a finished turn is followed by in training, and by nothing else.
+    end: what follows a finished turn in training, and nothing else does.
     tokens: a sampled one of them ends the turn, whether by its end or by running on into the next.
     stops: texts that do, where no token does. They are no part of the turn.
     """
@@ -106,9 +107,9 @@ def find_ends(
     after = _marks(tokenizer, turns.after)
     between = _marks(tokenizer, turns.between)
     if after:
-        end: tuple[int, ...] = (after[0],)
+        end: tuple[int, ...] = after
     elif between and between[0] in tokens:  # as GLM's, whose turn ends where the user's begins
-        end = (between[0],)
+        end = between[:1]
     elif text := turns.after.strip():
         end = tuple(tokenizer.encode(text, add_special_tokens=False))
         stops.append(text)
@@ -116,8 +117,9 @@ def find_ends(
         end = (eos,)
     else:
         return None
-    if len(end) == 1:
-        tokens.add(end[0])
+    if not stops:
+        special = {*tokenizer.all_special_ids}
+        tokens |= {end[-1], *(token for token in end if token not in special)}
     ended = str(tokenizer.decode(list(end)))
     rest = turns.between.partition(ended)[2] if ended in turns.between else turns.between
     if opener := _marks(tokenizer, rest):
@@ -135,10 +137,12 @@ def _messages(said: Sequence[tuple[str, str]], *, parts: bool) -> list[Message]:
     ]
 
 
-def _marks(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """The tokens in a text that were added to the vocabulary to mark something."""
+def _marks(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
+    """The first tokens in a text that were added to the vocabulary to mark something, as far as
+    they stand together."""
     added = tokenizer.added_tokens_decoder
-    return [token for token in tokenizer.encode(text, add_special_tokens=False) if token in added]
+    ids = tokenizer.encode(text, add_special_tokens=False)
+    return tuple(takewhile(added.__contains__, dropwhile(lambda i: i not in added, ids)))
 
 
 def _structured(tokenizer: PreTrainedTokenizerBase, turns: Turns) -> bool:
@@ -146,4 +150,5 @@ def _structured(tokenizer: PreTrainedTokenizerBase, turns: Turns) -> bool:
     opens a turn may then stand within one."""
     extra = turns.told.removeprefix(turns.opening)
     special = {*tokenizer.all_special_ids}
-    return extra != turns.told and any(mark in special for mark in _marks(tokenizer, extra))
+    ids = tokenizer.encode(extra, add_special_tokens=False)
+    return extra != turns.told and not special.isdisjoint(ids)
