@@ -3,10 +3,10 @@ trained and sampled under the same ids?
 
     .venv/bin/python benchmarks/templates.py [NAME...]
 
-The templates are those that TRL ships, as its authors took them from the models' repositories. Each
-gets a tiny random Llama and a tokenizer that knows the template's marks. The model is trained by
-`whorl train` on one solution until it knows it, and sampled by `whorl probe`, which has to give back
-the solution and end where the template ends a turn. The last line is one JSON object:
+The templates are those that TRL ships, as its authors took them from the models' repositories.
+Each gets a tiny random Llama and a tokenizer that knows the template's marks. The model is trained
+by `whorl train` on one solution until it knows it, and sampled by `whorl probe`, which has to give
+back the solution and end where the template ends a turn. The last line is one JSON object:
 [templates, rendered, ends_equal, trained_equals_sampled].
 """
 
@@ -53,49 +53,64 @@ class Public:
     repository: str
     end: str
     eos: str
-    bos: str = ""
-    ids: tuple[str, ...] = ()
+    bos: str
+    ids: tuple[str, ...]
 
 
-IM = "<|im_end|>"
-TEXT = "<|endoftext|>"
-GEMMA = ("<eos>", "<bos>", ("<turn|>",))
-TEMPLATES = [
-    Public("cohere", "CohereLabs/aya-expanse-8b", "<|END_OF_TURN_TOKEN|>", "<|END_OF_TURN_TOKEN|>", "<BOS_TOKEN>"),
-    Public("cohere2", "CohereLabs/tiny-aya-earth", "<|END_OF_TURN_TOKEN|>", "<|END_OF_TURN_TOKEN|>", "<BOS_TOKEN>"),
-    Public("deepseek_r1_distill", "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B", "<｜end▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜begin▁of▁sentence｜>"),
-    Public("deepseekv3", "deepseek-ai/DeepSeek-V3", "<｜end▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜begin▁of▁sentence｜>"),
-    Public("gemma", "google/gemma-2-2b-it", "<end_of_turn>", "<eos>", "<bos>", ("<end_of_turn>",)),
-    Public("gemma3", "google/gemma-3-1b-it", "<end_of_turn>", "<eos>", "<bos>", ("<end_of_turn>",)),
-    Public("gemma4", "google/gemma-4-E2B-it", "<turn|>", *GEMMA),
-    Public("gemma4_v5", "google/gemma-4-E2B-it", "<turn|>", *GEMMA),
-    Public("glm4moe", "zai-org/GLM-4.5-Air", "<|user|>", TEXT, "", ("<|user|>", "<|observation|>")),
-    Public("gptoss", "openai/gpt-oss-20b", "<|return|>", "<|return|>", "<|startoftext|>", ("<|call|>",)),
-    Public("idefics3", "HuggingFaceM4/Idefics3-8B-Llama3", "<end_of_utterance>", "<end_of_utterance>", "<|begin_of_text|>"),
-    Public("lfm2", "LiquidAI/LFM2-1.2B", IM, IM, "<|startoftext|>"),
-    Public("lfm2_v2", "LiquidAI/LFM2-1.2B", IM, IM, "<|startoftext|>"),
-    Public("lfm2_2_5", "LiquidAI/LFM2.5-230M", IM, IM, "<|startoftext|>"),
-    Public("lfm2_2_5_vl", "LiquidAI/LFM2.5-VL-3B", IM, IM, "<|startoftext|>"),
-    Public("llama3", "meta-llama/Meta-Llama-3-8B-Instruct", "<|eot_id|>", "<|eot_id|>", "<|begin_of_text|>"),
-    Public("llama3_1", "meta-llama/Llama-3.1-8B-Instruct", "<|eot_id|>", "<|eot_id|>", "<|begin_of_text|>"),
-    Public("llama3_2", "meta-llama/Llama-3.2-3B-Instruct", "<|eot_id|>", "<|eot_id|>", "<|begin_of_text|>"),
-    Public("llava_next", "llava-hf/llava-v1.6-mistral-7b-hf", "</s>", "</s>", "<s>"),
-    Public("muse_glimmer", "meta-models/Muse-Glimmer-30B", "<|eot|>", "<|eot|>", "<|begin_of_text|>"),
-    Public("nemotron_3_nano", "nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B", IM, IM, "<s>"),
-    Public("nemotron_3_super", "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B", IM, IM, "<s>"),
-    Public("phi3", "microsoft/Phi-3-mini-4k-instruct", "<|end|>", TEXT, "<s>", ("<|end|>", "<|assistant|>")),
-    Public("phi3_5", "microsoft/Phi-3.5-mini-instruct", "<|end|>", TEXT, "<s>", ("<|end|>", "<|assistant|>")),
-    Public("qwen2_5", "Qwen/Qwen2.5-Math-7B", IM, TEXT),
-    Public("qwen2_5_vl", "Qwen/Qwen2.5-VL-3B-Instruct", IM, IM),
-    Public("qwen3", "Qwen/Qwen3-0.6B", IM, IM, "", (TEXT,)),
-    Public("qwen3_instruct_2507", "Qwen/Qwen3-4B-Instruct-2507", IM, IM, "", (TEXT,)),
-    Public("qwen3_vl", "Qwen/Qwen3-VL-2B-Instruct", IM, IM),
-    Public("qwen3_5_think", "Qwen/Qwen3.5-4B", IM, IM),
-    Public("qwen3_5_nothink", "Qwen/Qwen3.5-2B", IM, IM),
-    Public("qwen3_6", "Qwen/Qwen3.6-27B", IM, IM),
-    Public("qwen3_8", "Qwen/Qwen3.8-27B", IM, IM),
-    Public("smolvlm", "HuggingFaceTB/SmolVLM-Instruct", "<end_of_utterance>", "<end_of_utterance>", "<|im_start|>"),
-]  # fmt: skip
+LONG = {
+    "IM": "<|im_end|>",
+    "TEXT": "<|endoftext|>",
+    "BEGIN": "<｜begin▁of▁sentence｜>",
+    "END": "<｜end▁of▁sentence｜>",
+    "-": "",
+}
+TABLE = """\
+cohere CohereLabs/aya-expanse-8b <|END_OF_TURN_TOKEN|> = <BOS_TOKEN>
+cohere2 CohereLabs/tiny-aya-earth <|END_OF_TURN_TOKEN|> = <BOS_TOKEN>
+deepseek_r1_distill deepseek-ai/DeepSeek-R1-Distill-Qwen-7B END = BEGIN
+deepseekv3 deepseek-ai/DeepSeek-V3 END = BEGIN
+gemma google/gemma-2-2b-it <end_of_turn> <eos> <bos> <end_of_turn>
+gemma3 google/gemma-3-1b-it <end_of_turn> <eos> <bos> <end_of_turn>
+gemma4 google/gemma-4-E2B-it <turn|> <eos> <bos> <turn|>
+gemma4_v5 google/gemma-4-E2B-it <turn|> <eos> <bos> <turn|>
+glm4moe zai-org/GLM-4.5-Air <|user|> TEXT - <|user|> <|observation|>
+gptoss openai/gpt-oss-20b <|return|> = <|startoftext|> <|call|>
+idefics3 HuggingFaceM4/Idefics3-8B-Llama3 <end_of_utterance> = <|begin_of_text|>
+lfm2 LiquidAI/LFM2-1.2B IM = <|startoftext|>
+lfm2_v2 LiquidAI/LFM2-1.2B IM = <|startoftext|>
+lfm2_2_5 LiquidAI/LFM2.5-230M IM = <|startoftext|>
+lfm2_2_5_vl LiquidAI/LFM2.5-VL-3B IM = <|startoftext|>
+llama3 meta-llama/Meta-Llama-3-8B-Instruct <|eot_id|> = <|begin_of_text|>
+llama3_1 meta-llama/Llama-3.1-8B-Instruct <|eot_id|> = <|begin_of_text|>
+llama3_2 meta-llama/Llama-3.2-3B-Instruct <|eot_id|> = <|begin_of_text|>
+llava_next llava-hf/llava-v1.6-mistral-7b-hf </s> = <s>
+muse_glimmer meta-models/Muse-Glimmer-30B <|eot|> = <|begin_of_text|>
+nemotron_3_nano nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B IM = <s>
+nemotron_3_super nvidia/NVIDIA-Nemotron-3-Super-120B-A12B IM = <s>
+phi3 microsoft/Phi-3-mini-4k-instruct <|end|> TEXT <s> <|end|> <|assistant|>
+phi3_5 microsoft/Phi-3.5-mini-instruct <|end|> TEXT <s> <|end|> <|assistant|>
+qwen2_5 Qwen/Qwen2.5-Math-7B IM TEXT -
+qwen2_5_vl Qwen/Qwen2.5-VL-3B-Instruct IM = -
+qwen3 Qwen/Qwen3-0.6B IM = - TEXT
+qwen3_instruct_2507 Qwen/Qwen3-4B-Instruct-2507 IM = - TEXT
+qwen3_vl Qwen/Qwen3-VL-2B-Instruct IM = -
+qwen3_5_think Qwen/Qwen3.5-4B IM = -
+qwen3_5_nothink Qwen/Qwen3.5-2B IM = -
+qwen3_6 Qwen/Qwen3.6-27B IM = -
+qwen3_8 Qwen/Qwen3.8-27B IM = -
+smolvlm HuggingFaceTB/SmolVLM-Instruct <end_of_utterance> = <|im_start|>
+"""
+
+
+def table() -> list[Public]:
+    """The rows of `TABLE`: name, repository, end, eos (= is the end), bos and ids."""
+    found = []
+    for row in TABLE.splitlines():
+        name, repository, *marks = row.split(" ")
+        end, eos, bos, *ids = (LONG.get(mark, mark) for mark in marks)
+        found.append(Public(name, repository, end, end if eos == "=" else eos, bos, tuple(ids)))
+    return found
+
 
 _MARK = re.compile(r"<[|｜]?[^<>{}\"' ]{2,40}>|\[gMASK\]")
 _WORDS = re.compile(
@@ -110,7 +125,7 @@ def main() -> None:
     wanted = set(parser.parse_args().names)
     warnings.simplefilter("ignore")
     logging.disable_progress_bar()
-    chosen = [public for public in TEMPLATES if not wanted or public.name in wanted]
+    chosen = [public for public in table() if not wanted or public.name in wanted]
     counts = dict.fromkeys(("rendered", "ends_equal", "trained_equals_sampled"), 0)
     print(f"{'template':22} {'rendered':9} {'ends':5} {'trained = sampled':18} repository")
     for public in chosen:
@@ -212,7 +227,7 @@ def trained_equals_sampled(chat: Chat, model: Path, trained: Path) -> bool:
     }
     examples = trained.with_suffix(".jsonl")
     examples.write_text(json.dumps(row) + "\n")
-    settings = [part for one in ("epochs=60", "lr=0.01") for part in ("--set", one)]
+    settings = [part for one in ("epochs=150", "lr=0.01") for part in ("--set", one)]
     call("train", "--model", model, "--examples", examples, "--out", trained, *settings)
     after = Chat.load(trained)
     same = after.encode_completion(prompt, STEP + REST) == (ids, start)

@@ -118,7 +118,7 @@ def find_ends(
     else:
         return None
     if not stops:
-        special = {*tokenizer.all_special_ids}
+        special = _special(tokenizer)
         tokens |= {end[-1], *(token for token in end if token not in special)}
     ended = str(tokenizer.decode(list(end)))
     rest = turns.between.partition(ended)[2] if ended in turns.between else turns.between
@@ -149,6 +149,10 @@ def _structured(tokenizer: PreTrainedTokenizerBase, turns: Turns) -> bool:
     """Whether the assistant itself writes marks, as gpt-oss does between thought and answer: what
     opens a turn may then stand within one."""
     extra = turns.told.removeprefix(turns.opening)
-    special = {*tokenizer.all_special_ids}
     ids = tokenizer.encode(extra, add_special_tokens=False)
-    return extra != turns.told and not special.isdisjoint(ids)
+    return extra != turns.told and not _special(tokenizer).isdisjoint(ids)
+
+
+def _special(tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    """The tokens that no text is made of."""
+    return {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}

@@ -47,7 +47,7 @@ def missing(model: HubModel) -> Missing:
     if commit is None:
         fetch(model)  # it is in the cache, or this says that it cannot be had
         return Missing(0, 0)
-    with _spoken(model):
+    with _spoken(model), _silent():
         planned = snapshot_download(
             model.repo,
             revision=commit,
@@ -75,7 +75,7 @@ def fetch(model: HubModel) -> Path:
         return Path(
             snapshot_download(
                 model.repo,
-                revision=commit or model.revision,
+                revision=model.revision,  # the cache keeps under this name what it was
                 allow_patterns=list(_WANTED),
                 ignore_patterns=list(_UNWANTED),
                 local_files_only=commit is None,
@@ -110,12 +110,34 @@ def _commit(model: HubModel) -> str | None:
 
 
 @contextmanager
+def _silent() -> Iterator[None]:
+    """No progress bar over what is only looked at."""
+    from huggingface_hub.utils import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+
+    if are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()
+
+
+@contextmanager
 def _spoken(model: HubModel) -> Iterator[None]:
     """The hub's refusals in one line each."""
     from huggingface_hub import errors
 
     try:
-        yield
+        try:
+            yield
+        except errors.DryRunError as error:  # what it looked for in vain says why
+            raise error.__cause__ or error from None
     except errors.GatedRepoError as error:
         raise UserError(
             f"{model} needs its licence accepted: do so on its page at the hub, then log in: "
