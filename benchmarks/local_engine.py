@@ -189,7 +189,7 @@ def generated(
                 max_new_tokens=NEW_TOKENS,
             )
             new = out[:, batch["input_ids"].shape[1] :]
-            ended = (new == chat.eos).int()
+            ended = (new == chat.end[-1]).int()
             tokens += int((ended.cumsum(1) - ended == 0).sum())
         return tokens / (time.process_time() - begun)
 

@@ -101,6 +101,15 @@ def first_stop(text: str, stop: Sequence[str]) -> int | None:
     return min((at for string in stop if (at := text.find(string)) >= 0), default=None)
 
 
+def cut(text: str, stop: Sequence[str]) -> tuple[str, str] | None:
+    """The text before the first of the stop strings, and which it is; None if there is none."""
+    found = [(at, string) for string in stop if (at := text.find(string)) >= 0]
+    if not found:
+        return None
+    at, string = min(found)
+    return text[:at], string
+
+
 def paragraphs(text: str) -> list[str]:
     """The paragraphs of a text, without the space around them; none is empty."""
     return [stripped for part in text.split("\n\n") if (stripped := part.strip())]

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from whorl.data.content import content
-from whorl.engines.spec import model_content
+from whorl.engines.model import model_content
 
 
 def test_a_model_here_is_known_by_its_bytes(tmp_path: Path) -> None:

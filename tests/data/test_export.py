@@ -329,4 +329,4 @@ def test_trl_cannot_go_on_with_a_turn(tmp_path: Path, model: Path) -> None:
     ids, _ = chat.encode_completion(example.prompt, example.text)
     (prepared,) = trainer.train_dataset
     assert prepared["input_ids"] != ids
-    assert prepared["input_ids"].count(chat.eos) == 2
+    assert prepared["input_ids"].count(chat.end[-1]) == 2

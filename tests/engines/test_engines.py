@@ -12,7 +12,8 @@ from whorl.errors import UserError
     ("spec", "words"),
     [
         ("locl:somewhere", r"known are local:\.\.\., .*; did you mean local:"),
-        ("somewhere", "is no kind of engine"),
+        ("somewhere", "no model folder 'somewhere'"),
+        ("htp://somewhere", "'htp' is no kind of engine"),
         ("local:", "no model folder"),
         ("local:/no/such/folder", "no model folder '/no/such/folder'"),
     ],

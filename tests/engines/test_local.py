@@ -117,7 +117,7 @@ def assert_like_transformers(
         with torch.no_grad():
             logits = model(out).logits[0, ids.shape[1] - 1 : -1]
         chances = logits.log_softmax(-1).gather(1, new[:, None])
-        text = chat.decode(new[new != chat.eos].tolist())
+        text = chat.decode(new[new != chat.end[-1]].tolist())
         assert (reply.text, reply.tokens) == (text, len(new))
         assert reply.logprob == pytest.approx(float(chances.sum()), abs=1e-4)
 

@@ -18,6 +18,14 @@ from whorl.engines.roles import Engines, Opened, following, trainable
 from whorl.errors import UserError
 
 
+@pytest.fixture(autouse=True)
+def named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders called a, b and c, which is all that a name needs."""
+    for name in ("a/b", "b", "c"):
+        (tmp_path / name).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def folders(llama, tmp_path: Path) -> Iterator[list[Path]]:
     """The same model twice."""

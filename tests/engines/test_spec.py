@@ -28,4 +28,5 @@ def test_settings_are_read_by_name() -> None:
         "x": "",
         "y": "a b",
     }
-    assert Spec.read("somewhere") == Spec("somewhere", "")
+    assert Spec.read("somewhere") == Spec("local", "somewhere")
+    assert Spec.read("a/b?template=c:d") == Spec("local", "a/b", "template=c:d")

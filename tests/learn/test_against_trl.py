@@ -78,7 +78,7 @@ def policy(chat: Chat) -> PreTrainedModel:
         initializer_range=0.2,
         pad_token_id=chat.tokenizer.pad_token_id,
         bos_token_id=chat.tokenizer.bos_token_id,
-        eos_token_id=chat.eos,
+        eos_token_id=chat.end[-1],
     )
     with torch.random.fork_rng():
         torch.manual_seed(0)

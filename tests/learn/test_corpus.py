@@ -106,7 +106,7 @@ def test_a_pair_is_dropped_whole(chat: Chat, side: str) -> None:
 def test_nothing_but_the_end_of_turn_is_a_completion(chat: Chat) -> None:
     corpus = encode([replace(ONE, text="")], chat, Likelihood(), max_length=64)
     assert corpus.tokens == 1
-    assert ordered(corpus)[0].paths[0].ids[-1] == chat.eos
+    assert ordered(corpus)[0].paths[0].ids[-1] == chat.end[-1]
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_only_what_is_to_be_learned_counts(trained: Path) -> None:
         assert len(item.ids) == len(item.learn)
         assert any(item.learn)
         assert not item.learn[0]
-    drills = [item for item in items if item.ids[-1] != chat.eos]
+    drills = [item for item in items if item.ids[-1] != chat.end[-1]]
     learned = chat.decode([i for i, on in zip(drills[0].ids, drills[0].learn, strict=True) if on])
     assert learned.replace("\n", "").isdecimal()
     model = load(trained / "policy")

@@ -10,6 +10,7 @@ from whorl.cli.commands import (
     demo,
     evaluate,
     export,
+    fetch,
     grow,
     harvest,
     judge,
@@ -62,6 +63,7 @@ _add(harvest.harvest, harvest.EXAMPLES)
 _add(export.export, export.EXAMPLES)
 _add(train.train, train.EXAMPLES)
 _add(evaluate.evaluate, evaluate.EXAMPLES)
+_add(fetch.fetch, fetch.EXAMPLES)
 _add(table.table, table.EXAMPLES)
 _add(probe.probe, probe.EXAMPLES)
 _add(judge.judge, judge.EXAMPLES)

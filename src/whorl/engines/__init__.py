@@ -1,24 +1,25 @@
 """Whatever answers asks: models, judges, functions. `open_engine` opens a model by its name."""
 
-import json
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from difflib import get_close_matches
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from whorl.ask import Engine
-from whorl.engines.spec import Spec
+from whorl.engines.dress import read_value, template_names, unknown
+from whorl.engines.model import Model, find_model, read_config
+from whorl.engines.spec import HERE, Spec
 from whorl.errors import UserError
 
 
 def open_engine(spec: str, *, processes: int = 1) -> Engine:
-    """The engine that `spec`, SCHEME:REST, names: `local:PATH` is a model folder,
-    `prm:PATH` one of a process reward model, `vllm:PATH` and `openvino:PATH` a model folder for
-    vLLM and for OpenVINO,
-    `server:URL` a model elsewhere, `scores:URL` a process reward model elsewhere.
+    """The engine that `spec`, SCHEME:PLACE, names: `local:MODEL` runs a model in this machine's
+    memory, `openvino:MODEL` and `vllm:MODEL` run it by OpenVINO and vLLM, `prm:MODEL` is a process
+    reward model; `server:URL` is a model elsewhere, `scores:URL` a process reward model elsewhere.
+    What MODEL may be says `model.find_model`; without a scheme it is `local:`.
 
     A model of this machine runs in `processes` processes of its own; 0 is this one. Raises
     `UserError` if there is no such scheme or what it names cannot be used, before any process is
@@ -26,36 +27,39 @@ def open_engine(spec: str, *, processes: int = 1) -> Engine:
     """
     check(spec)
     named = Spec.read(spec)
-    opener = _SCHEMES[named.scheme](named)
-    if not processes or named.scheme in _ELSEWHERE:
+    if named.scheme not in HERE:
+        return _ELSEWHERE[named.scheme](named)
+    model = find_model(spec)
+    opener = _HERE[named.scheme](model)
+    if not processes:
         return opener()
     from whorl.engines.workers import Workers
 
-    return Workers(spec, processes=processes)
+    found = replace(named, place=str(model.folder), query=urlencode(model.settings))
+    return Workers(str(found), processes=processes)
 
 
 def check(spec: str) -> None:
     """Raises `UserError` if `spec` cannot be read. To be called before it is shown or written: a
     key that was put into it is not repeated here, and would be elsewhere."""
     named = Spec.read(spec)
-    if named.scheme not in _SCHEMES:
-        near = get_close_matches(named.scheme, _SCHEMES, n=1, cutoff=0.4)
-        known = ", ".join(f"{name}:..." for name in _SCHEMES)
+    if named.scheme not in (schemes := (*_HERE, *_ELSEWHERE)):
+        near = get_close_matches(named.scheme, schemes, n=1, cutoff=0.4)
+        known = ", ".join(f"{name}:..." for name in schemes)
         hint = f"; did you mean {near[0]}:?" if near else ""
-        shown = named.scheme.partition("?")[0]
-        raise UserError(f"{shown!r} is no kind of engine; known are {known}{hint}")
+        raise UserError(f"{named.scheme!r} is no kind of engine; known are {known}{hint}")
     if named.scheme in _ELSEWHERE:
         from whorl.engines.server.address import read_address
 
         read_address(named)
 
 
-def _local(named: Spec) -> Callable[[], Engine]:
-    """Look at a model folder, without loading it; what is returned opens it."""
-    folder, config = _look(named)
+def _local(model: Model) -> Callable[[], Engine]:
+    """Look at a model, without loading it; what is returned opens it."""
+    folder, config = model.folder, _look("local", model)
     architectures = config.get("architectures") or ()
     if any(name.endswith("ForTokenClassification") for name in architectures):
-        raise UserError(f"{folder} is a process reward model; write prm:{named.place}")
+        raise UserError(f"{folder} is a process reward model; write prm:{model.origin}")
 
     def opener() -> Engine:
         from whorl.engines.local.llama import unsupported, weight_files
@@ -77,31 +81,22 @@ def _local(named: Spec) -> Callable[[], Engine]:
     return opener
 
 
-def _prm(named: Spec) -> Callable[[], Engine]:
+def _prm(model: Model) -> Callable[[], Engine]:
     """As `_local`, for a process reward model."""
     from whorl.engines.prm import Prm, unsupported
 
-    folder, config = _look(named)
+    folder, config = model.folder, _look("prm", model)
     if reason := unsupported(config):
         raise UserError(f"{folder} is no process reward model: {reason}")
     return lambda: Prm(folder)
 
 
-def _scores(named: Spec) -> Callable[[], Engine]:
-    """As `_server`, for a process reward model."""
-    from whorl.engines.server.address import read_address
-    from whorl.engines.server.background import Background
-    from whorl.engines.server.scores import begin
-
-    address = read_address(named)
-    roots = tuple(url.removesuffix("/v1") for url in address.urls)
-    return lambda: Background(replace(address, urls=roots), begin)
-
-
-def _vllm(named: Spec) -> Callable[[], Engine]:
-    """As `_local`, for vLLM; its engine arguments follow the path, as `?dtype=bfloat16`."""
-    folder, _ = _look(named)
-    settings = {name: _value(text) for name, text in named.settings.items()}
+def _vllm(model: Model) -> Callable[[], Engine]:
+    """As `_local`, for vLLM; its engine arguments follow the model, as `?dtype=bfloat16`."""
+    settings = {name: read_value(text) for name, text in model.settings.items()}
+    _look("vllm", model, *settings)
+    if settings.get("trust_remote_code"):
+        raise UserError("whorl runs no code that comes with a model; leave out trust_remote_code")
     if find_spec("vllm") is None:
         raise UserError(
             "vLLM is not installed: pip install vllm, in an environment of its own if it wants an "
@@ -111,17 +106,15 @@ def _vllm(named: Spec) -> Callable[[], Engine]:
     def opener() -> Engine:
         from whorl.engines.vllm import Vllm
 
-        return Vllm(folder, settings)
+        return Vllm(model.folder, settings)
 
     return opener
 
 
-def _openvino(named: Spec) -> Callable[[], Engine]:
-    """As `_local`, for OpenVINO; its one setting follows the path, as `?cache_gb=4`."""
-    folder, config = _look(named)
-    settings = {name: _value(text) for name, text in named.settings.items()}
-    for name in settings.keys() - {"cache_gb"}:
-        raise UserError(f"OpenVINO takes cache_gb, not {name!r}")
+def _openvino(model: Model) -> Callable[[], Engine]:
+    """As `_local`, for OpenVINO; its one setting follows the model, as `?cache_gb=4`."""
+    folder, config = model.folder, _look("openvino", model, "cache_gb")
+    settings = {name: read_value(text) for name, text in model.settings.items()}
     if not isinstance(settings.get("cache_gb", 1), int) or settings.get("cache_gb", 1) < 1:
         raise UserError(f"cache_gb should be a whole number of GiB, not {settings['cache_gb']!r}")
     if find_spec("openvino_genai") is None or find_spec("gguf") is None:
@@ -129,7 +122,7 @@ def _openvino(named: Spec) -> Callable[[], Engine]:
     from whorl.engines.gguf import unsupported
 
     if reason := unsupported(config):
-        raise UserError(f"OpenVINO cannot take {folder}: {reason}; write local:{named.place}")
+        raise UserError(f"OpenVINO cannot take {folder}: {reason}; write local:{model.origin}")
 
     def opener() -> Engine:
         from whorl.engines.openvino import OpenVino
@@ -139,46 +132,42 @@ def _openvino(named: Spec) -> Callable[[], Engine]:
     return opener
 
 
-def _value(text: str) -> Any:
-    """A number, a truth value or a structure as JSON writes it, else the text itself."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def _look(named: Spec) -> tuple[Path, dict[str, Any]]:
-    """A model folder that has all its parts, and its configuration."""
+def _look(scheme: str, model: Model, *known: str) -> dict[str, Any]:
+    """The configuration of a model that has all its parts, after a look at its settings, of which
+    the engine knows these."""
+    for name in model.settings:
+        if name not in known:
+            raise unknown(scheme, name, [*known, *template_names(model.folder)])
     from whorl.chat import Chat
 
-    folder = Path(named.place)
-    if not named.place or not folder.is_dir():
-        raise UserError(f"there is no model folder {named.place!r}; write {named.scheme}:PATH")
-    Chat.load(folder)
-    if not any(next(folder.glob(f"*.{kind}"), None) for kind in ("safetensors", "bin")):
-        raise UserError(f"{folder} has no weights; save the model's safetensors beside config.json")
-    try:
-        config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{folder / 'config.json'} cannot be read: {error}") from error
-    return folder, config
+    config = read_config(model.folder)
+    Chat.load(model.folder)
+    return config
 
 
-def _server(named: Spec) -> Callable[[], Engine]:
+def _server(named: Spec) -> Engine:
     from whorl.engines.server.address import read_address
     from whorl.engines.server.background import Background
     from whorl.engines.server.text import begin
 
+    return Background(read_address(named), begin)
+
+
+def _scores(named: Spec) -> Engine:
+    """As `_server`, for a process reward model."""
+    from whorl.engines.server.address import read_address
+    from whorl.engines.server.background import Background
+    from whorl.engines.server.scores import begin
+
     address = read_address(named)
-    return lambda: Background(address, begin)
+    roots = tuple(url.removesuffix("/v1") for url in address.urls)
+    return Background(replace(address, urls=roots), begin)
 
 
-_SCHEMES: dict[str, Callable[[Spec], Callable[[], Engine]]] = {
+_HERE: dict[str, Callable[[Model], Callable[[], Engine]]] = {
     "local": _local,
     "openvino": _openvino,
     "prm": _prm,
-    "server": _server,
-    "scores": _scores,
     "vllm": _vllm,
 }
-_ELSEWHERE = {"server", "scores"}
+_ELSEWHERE: dict[str, Callable[[Spec], Engine]] = {"server": _server, "scores": _scores}

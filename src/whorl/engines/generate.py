@@ -8,7 +8,7 @@ and the batch's seed is that of its first ask.
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 from whorl.ask import Ask, Failure, Replies, Reply
 from whorl.chat import Chat
 from whorl.engines.admission import admitted
-from whorl.steps import first_stop
+from whorl.steps import cut
 
 _Settings = tuple[tuple[str, ...], int, float, float, int]
 
@@ -30,11 +30,12 @@ class Generate:
         self.chat = Chat.load(folder)
         self._max_rows = max_rows
         self._model: Any = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, local_files_only=True
+            folder,
+            dtype=torch.float32,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
         )
-        ends = self._model.generation_config.eos_token_id
-        others = ends if isinstance(ends, list) else [] if ends is None else [ends]
-        self._ends = {self.chat.eos, *others}
         self._limit: int | None = getattr(self._model.config, "max_position_embeddings", None)
         self._waiting: dict[_Settings, list[tuple[int, Ask, list[int]]]] = {}
         self._failed: list[tuple[int, Replies | Failure]] = []
@@ -71,7 +72,7 @@ class Generate:
         ask = asks[0]
         width = max(map(len, prompts))
         pad = self.chat.tokenizer.pad_token_id
-        filler = self.chat.eos if pad is None else pad
+        filler = self.chat.end[-1] if pad is None else pad
         ids = torch.tensor([[filler] * (width - len(prompt)) + prompt for prompt in prompts])
         mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
         room = ask.max_tokens if self._limit is None else self._limit - width
@@ -83,8 +84,8 @@ class Generate:
             top_k=0 if sampled else None,
             num_return_sequences=ask.n if sampled else 1,
             max_new_tokens=max(1, min(ask.max_tokens, room)),
-            stop_strings=list(ask.stop) or None,
-            eos_token_id=sorted(self._ends),
+            stop_strings=[*ask.stop, *self.chat.stops] or None,
+            eos_token_id=sorted(self.chat.ends),
             pad_token_id=filler,
             output_logits=True,
             return_dict_in_generate=True,
@@ -108,11 +109,13 @@ class Generate:
     def _reply(self, ids: Tensor, chances: Tensor, ask: Ask) -> Reply:
         """A row up to its end: the end-of-sequence token, the first stop, or all of it."""
         tokens: list[int] = ids.tolist()
+        stops = (*ask.stop, *self.chat.stops)
         for count in range(1, len(tokens) + 1):
             logprob = float(chances[:count].sum())
-            if tokens[count - 1] in self._ends:
+            if tokens[count - 1] in self.chat.ends:
                 return Reply(self.chat.decode(tokens[: count - 1]), "eos", count, logprob=logprob)
-            text = self.chat.decode(tokens[:count]) if ask.stop else ""
-            if (end := first_stop(text, ask.stop)) is not None:
-                return Reply(text[:end], "stop", count, logprob=logprob)
+            text = self.chat.decode(tokens[:count]) if stops else ""
+            if (found := cut(text, stops)) is not None:
+                finished: Literal["stop", "eos"] = "stop" if found[1] in ask.stop else "eos"
+                return Reply(found[0], finished, count, logprob=logprob)
         return Reply(self.chat.decode(tokens), "length", len(tokens), logprob=logprob)

@@ -107,7 +107,7 @@ def _write_vocabulary(writer: gguf.GGUFWriter, chat: Chat, config: Mapping[str, 
     writer.add_token_types([kinds.CONTROL if i in special else kinds.NORMAL for i in range(count)])
     merges = said["model"].get("merges", ())
     writer.add_token_merges([m if isinstance(m, str) else " ".join(m) for m in merges])
-    writer.add_eos_token_id(chat.eos)
+    writer.add_eos_token_id(chat.end[-1])
     writer.add_add_bos_token(False)
 
 

@@ -15,10 +15,9 @@ from whorl.ask import Ask, Failure, Replies, Reply, repeated
 from whorl.chat import Chat
 from whorl.engines.admission import admitted
 from whorl.engines.gguf import write_gguf
-from whorl.engines.local.llama import ends
 from whorl.engines.local.stops import Stops
 from whorl.errors import UserError
-from whorl.steps import first_stop
+from whorl.steps import cut
 
 _STEPS = 32  # tokens for every sample in a slice of work, at most
 _ROWS = 256  # samples at once; more gain nothing on a core
@@ -49,7 +48,6 @@ class OpenVino:
         self._engine = _start(folder, cache_gb)
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         self._limit: int = config["max_position_embeddings"]
-        self._ends = {self.chat.eos, *ends(folder)}
         self._stops = Stops(self.chat, config["vocab_size"])
         self._jobs: dict[int, _Job] = {}
         self._done: list[tuple[int, Replies | Failure]] = []
@@ -91,7 +89,9 @@ class OpenVino:
         OpenVINO a third of its speed. A stop that several tokens make is cut at afterwards."""
         config = openvino_genai.GenerationConfig()
         config.max_new_tokens = allowed
-        config.stop_token_ids = self._ends | set(self._stops.holding(ask.stop))
+        config.stop_token_ids = set(
+            self.chat.ends | {*self._stops.holding((*ask.stop, *self.chat.stops))}
+        )
         if ask.temperature != 0:
             config.do_sample = True
             config.num_return_sequences = ask.n
@@ -107,12 +107,13 @@ class OpenVino:
         return (first, *others) if len(outputs) == job.ask.n else repeated(first, job.ask.n)
 
     def _reply(self, ask: Ask, ids: list[int]) -> Reply:
-        ended = ids[-1] in self._ends
+        ended = ids[-1] in self.chat.ends
         text = self.chat.decode(ids[:-1] if ended else ids)
-        cut = first_stop(text, [stop for stop in ask.stop if stop])
+        found = cut(text, [*filter(None, ask.stop), *self.chat.stops])
         finished: Literal["stop", "eos", "length"] = "eos" if ended else "length"
-        if cut is not None:
-            text, finished = text[:cut], "stop"
+        if found is not None:
+            text, by = found
+            finished = "stop" if by in ask.stop else "eos"
         return Reply(text, finished, len(ids))
 
 

@@ -48,7 +48,7 @@ class Prm:
 
     def __init__(self, folder: Path, *, tokens: int = 8192) -> None:
         self.chat = Chat.load(folder)
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         self._separated = Qwen2ForProcessRewardModel.__name__ in (config.architectures or ())
         self._network = _load(folder, separated=self._separated)
         self._limit: int = getattr(config, "max_position_embeddings", None) or 2**31
@@ -125,7 +125,12 @@ def _load(folder: Path, *, separated: bool) -> Any:
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         network, report = kind.from_pretrained(
-            folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
+            folder,
+            dtype=torch.float32,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
         )
     except Exception as error:  # whatever a damaged folder makes of the loader, it is one line here
         reason = next(iter(str(error).splitlines()), type(error).__name__)

@@ -3,10 +3,12 @@
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlencode
 
 from whorl.ask import Engine, Lasting, Role
 from whorl.engines import open_engine
 from whorl.engines.judge import Judges
+from whorl.engines.model import engine_settings, find_model
 from whorl.engines.spec import Spec
 from whorl.errors import UserError
 
@@ -103,8 +105,7 @@ class Opened(AbstractContextManager["Opened"]):
         if spec in self._open:
             olds = [spec] if self._open[spec].resting else []
         else:
-            folder = _folder(spec)
-            olds = [old for old in self._unnamed() if following(old, folder) == spec]
+            olds = [old for old in self._unnamed() if _follows(old, spec)]
         for old in olds[:1]:
             engine = self._open[old].engine
             if isinstance(engine, Lasting) and engine.reload(_folder(spec)):
@@ -127,8 +128,9 @@ class Opened(AbstractContextManager["Opened"]):
 
 
 def trainable(spec: str) -> Path:
-    """The folder of a policy's weights. Raises `UserError` if its name does not say it."""
-    if Spec.read(spec).scheme in _HERE:
+    """The folder of a policy's weights, under the chat template that its name chooses. Raises
+    `UserError` if its name does not say it."""
+    if spec and Spec.read(spec).scheme in _HERE:
         return _folder(spec)
     raise UserError(
         "only a policy of the form local:FOLDER can be trained, not "
@@ -140,13 +142,19 @@ def trainable(spec: str) -> Path:
     )
 
 
+def _follows(old: str, spec: str) -> bool:
+    """Whether `spec` names another folder for the engine that `old` names."""
+    return spec == following(old, Path(Spec.read(spec).place))
+
+
 def following(spec: str, folder: Path) -> str:
     """The engine that answers for `folder` as that of `spec` did for another one."""
     named = Spec.read(spec)
     if named.scheme not in _HERE:
-        named = Spec("local", "")
-    return str(replace(named, place=str(folder)))
+        return str(Spec("local", str(folder)))
+    # what the name says of the chat template is in the folder of whatever was trained under it
+    return str(replace(named, place=str(folder), query=urlencode(engine_settings(spec))))
 
 
 def _folder(spec: str) -> Path:
-    return Path(Spec.read(spec).place)
+    return find_model(spec).folder

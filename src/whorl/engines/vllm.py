@@ -11,7 +11,6 @@ from typing import Any, Literal
 from whorl.ask import Ask, Failure, Replies, Reply, repeated
 from whorl.chat import Chat
 from whorl.engines.admission import admitted
-from whorl.engines.local.llama import ends
 from whorl.errors import UserError
 
 LOG = logging.getLogger("whorl.engines")
@@ -57,14 +56,17 @@ class Vllm:
         self._done: list[tuple[int, Replies | Failure]] = []
 
     def submit(self, ticket: int, ask: Ask) -> None:
+        from vllm.inputs import tokens_input
+
         ids, answer = admitted(ask, self.chat.encode, self._limit)
         if answer is not None:
             self._done.append((ticket, answer))
         else:
-            needed = ask.n if ask.temperature > 0 else 1
+            inputs, needed = tokens_input(ids), ask.n if ask.temperature > 0 else 1
             try:
                 for sample in range(needed):
-                    _add(self._engine, f"{ticket}/{sample}", ids, ask, ask.seed + sample)
+                    name, seed = f"{ticket}/{sample}", ask.seed + sample
+                    self._engine.add_request(name, inputs, self._sampling(ask, seed))
             except Exception as error:  # vLLM refuses the ask
                 self._done.append((ticket, Failure(f"vLLM: {' '.join(str(error).split())}")))
             else:
@@ -112,6 +114,22 @@ class Vllm:
         self._engine.engine_core.shutdown()
         del self._engine
 
+    def _sampling(self, ask: Ask, seed: int) -> Any:
+        """How vLLM is to draw one sample of an ask."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        return SamplingParams(
+            temperature=ask.temperature,
+            top_p=ask.top_p,
+            seed=seed % 2**63,
+            stop=[*filter(None, ask.stop), *self.chat.stops],
+            stop_token_ids=sorted(self.chat.ends),
+            max_tokens=ask.max_tokens,
+            logprobs=0,  # of the sampled token alone
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+
     def _take(self, output: Any) -> None:
         """One sample has ended."""
         ticket, sample = map(int, output.request_id.split("/"))
@@ -125,7 +143,7 @@ class Vllm:
             return
         finished: Literal["stop", "eos", "length"] = "length"
         if made.finish_reason == "stop":
-            finished = "stop" if isinstance(made.stop_reason, str) else "eos"
+            finished = "stop" if made.stop_reason in job.ask.stop else "eos"
         job.replies[sample] = Reply(
             made.text, finished, len(made.token_ids), logprob=made.cumulative_logprob
         )
@@ -175,9 +193,11 @@ def _frame(folder: Path, chat: Chat, settings: Mapping[str, Any]) -> tuple[objec
     """What vLLM has of a folder besides the weights, and would not read again with them."""
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(folder, local_files_only=True).to_dict()
+    config = AutoConfig.from_pretrained(
+        folder, local_files_only=True, trust_remote_code=False
+    ).to_dict()
     config = {name: v for name, v in config.items() if name not in {*_NO_MATTER, *settings}}
-    return config, sorted(ends(folder)), chat.tokenizer.backend_tokenizer.to_str()
+    return config, sorted(chat.ends), chat.tokenizer.backend_tokenizer.to_str()
 
 
 def _pack_head(worker: Any) -> None:
@@ -186,21 +206,3 @@ def _pack_head(worker: Any) -> None:
     head = getattr(worker.model_runner.get_model(), "lm_head", None)
     if head is not None and hasattr(head, "cpu_linear"):
         head.quant_method.process_weights_after_loading(head)
-
-
-def _add(engine: Any, name: str, ids: list[int], ask: Ask, seed: int) -> None:
-    """Hand one sample of an ask to vLLM."""
-    from vllm import SamplingParams
-    from vllm.inputs import tokens_input
-    from vllm.sampling_params import RequestOutputKind
-
-    sampling = SamplingParams(
-        temperature=ask.temperature,
-        top_p=ask.top_p,
-        seed=seed % 2**63,
-        stop=[stop for stop in ask.stop if stop],
-        max_tokens=ask.max_tokens,
-        logprobs=0,  # of the sampled token alone
-        output_kind=RequestOutputKind.FINAL_ONLY,
-    )
-    engine.add_request(name, tokens_input(ids), sampling)

@@ -11,8 +11,8 @@ from whorl.data.content import content
 from whorl.data.problems import read_problems
 from whorl.engines.journal import Journal
 from whorl.engines.meter import Meter
+from whorl.engines.model import model_content
 from whorl.engines.roles import Opened
-from whorl.engines.spec import model_content
 from whorl.evaluate import Place, Record, Score, Setup, evaluate, in_order, keep, read_scores
 from whorl.evaluate.seen import trained_on
 from whorl.problem import Problem

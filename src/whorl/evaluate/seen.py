@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from whorl.data.contamination import fingerprints_in
-from whorl.engines.spec import model_folder
+from whorl.engines.model import model_folder
 from whorl.errors import UserError
 from whorl.learn.folder import QUESTIONS, read_questions
 

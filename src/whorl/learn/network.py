@@ -28,7 +28,9 @@ TOLERANCE = 1e-4
 def read_config(model: Path) -> PretrainedConfig:
     """The configuration of a model folder. Raises `UserError` if it cannot be read."""
     try:
-        config: PretrainedConfig = AutoConfig.from_pretrained(model, local_files_only=True)
+        config: PretrainedConfig = AutoConfig.from_pretrained(
+            model, local_files_only=True, trust_remote_code=False
+        )
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{model}/config.json cannot be read: {first_line(error)}") from error
     return config
@@ -48,7 +50,12 @@ def load(model: Path) -> PreTrainedModel:
     """
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            model, dtype=torch.float32, local_files_only=True, output_loading_info=True
+            model,
+            dtype=torch.float32,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
         )
     except Exception as error:  # whatever a damaged folder makes of the loader, it is one line here
         raise UserError(f"the model in {model} cannot be loaded: {first_line(error)}") from error

@@ -24,6 +24,7 @@ from transformers import AutoModelForTokenClassification, PreTrainedModel
 
 from whorl import __version__
 from whorl.chat import Chat
+from whorl.engines.model import read_config
 from whorl.errors import UserError
 from whorl.example import Likelihood, Rated
 from whorl.learn import network
@@ -71,6 +72,7 @@ def train_prm(
     """
     if settings.lora.rank:
         raise UserError("a process reward model is trained with all its weights; set lora.rank=0")
+    read_config(model)
     chat = Chat.load(model)
     corpus = encode_steps(steps, chat, max_length=network.context(model, settings))
     check(corpus, model, "step")

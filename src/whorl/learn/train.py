@@ -21,6 +21,7 @@ from transformers import PretrainedConfig, PreTrainedModel, TrainerState
 from transformers.utils import logging
 
 from whorl.chat import Chat
+from whorl.engines.model import read_config
 from whorl.errors import UserError
 from whorl.example import Example, Likelihood, Objective
 from whorl.learn import network, reference
@@ -66,6 +67,7 @@ def train(
     the loss is no longer finite, and if `out` or the unfinished work belongs to another training.
     """
     objective = objective or Likelihood()
+    read_config(model)
     chat = Chat.load(model)
     corpus = _corpus(model, examples, chat, objective, settings)
     identity = identify(model, corpus, objective, settings)

@@ -26,7 +26,7 @@ Identity: TypeAlias = dict[str, Any]
 def identify(model: Path, corpus: Corpus, objective: Objective, settings: Training) -> Identity:
     """Name a training by its model's files, its examples, its objective and its settings."""
     weights = hashlib.blake2b(digest_size=16)
-    for pattern in ("config.json", "*.safetensors", "*.bin"):
+    for pattern in ("config.json", "*.safetensors"):
         for path in sorted(model.glob(pattern)):
             with path.open("rb") as file:
                 weights.update(hashlib.file_digest(file, "blake2b").digest())

@@ -7,7 +7,7 @@ from whorl import settings
 from whorl.ask import Role
 from whorl.budget import Budget, Limits
 from whorl.data.content import content
-from whorl.engines.spec import model_content
+from whorl.engines.model import find_model, model_content
 from whorl.errors import UserError
 from whorl.loop.folder import RunFolder
 from whorl.loop.run import Run
@@ -44,7 +44,7 @@ def learned_from(run: Run) -> dict[str, Any]:
     learned = grown_from(run) | {
         "start": run.starts,
         "test": content(run.test) if run.test else None,
-        **({"base": content(run.base)} if run.base else {}),
+        **({"base": find_model(str(run.base)).identity()} if run.base else {}),
         "train": settings.say(run.train),
         "evaluate": settings.say(run.evaluate),
     }

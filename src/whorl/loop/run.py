@@ -18,7 +18,7 @@ class Run:
     folder: the run folder; settings call it `run`.
     problems: file to grow trees for.
     test: file to measure on; without it nothing is measured.
-    base: folder of the policy's weights, where it is behind a server; what is trained from them is
+    base: model with the policy's weights, where it is behind a server; what is trained from them is
         searched with on this machine. None: the folder of `engines.policy`.
     rounds: times round the loop at most.
     start: where each round's training starts; None is where the recipe says. The policy that
@@ -62,7 +62,7 @@ class Run:
     @property
     def weights(self) -> Path:
         """Where training starts in the first round. Raises `UserError` if that is not known."""
-        return self.base or trainable(self.engines.policy)
+        return trainable(str(self.base) if self.base else self.engines.policy)
 
     @property
     def starts(self) -> Start:

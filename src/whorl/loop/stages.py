@@ -17,8 +17,8 @@ from whorl.data.content import content
 from whorl.data.examples import read_examples
 from whorl.data.problems import read_problems, write_problems
 from whorl.engines import check
+from whorl.engines.model import model_content
 from whorl.engines.roles import Engines, Opened
-from whorl.engines.spec import model_content
 from whorl.errors import UserError
 from whorl.evaluate import Score, Setup
 from whorl.evaluate.exam import Exam

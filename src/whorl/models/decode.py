@@ -20,11 +20,11 @@ class Decoder:
 
     def replies(self, prompts: Sequence[Prompt], *, temperature: float = 0.0) -> list[str]:
         """A whole reply to every prompt; greedy at temperature 0."""
-        return self._decode(prompts, [self._chat.eos], 160, temperature)
+        return self._decode(prompts, [*self._chat.end], 160, temperature)
 
     def steps(self, prompts: Sequence[Prompt], *, temperature: float = 0.0) -> list[str]:
         """The next step after every prompt's prefix: a reply cut at its first blank line."""
-        return self._decode(prompts, [self._chat.eos, self._blank], 48, temperature)
+        return self._decode(prompts, [*self._chat.end, self._blank], 48, temperature)
 
     @torch.inference_mode()
     def _decode(

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from whorl.evaluate import Setup
 
 EXAMPLES = (
-    "whorl evaluate --model local:models/small --problems test.jsonl --out before.jsonl",
+    "whorl evaluate --model models/small --problems test.jsonl --out before.jsonl",
     "whorl evaluate --model local:runs/a/checkpoint --problems test.jsonl --out after.jsonl "
     "--against before.jsonl",
     "whorl evaluate --model local:models/large --problems math500.jsonl --out at64.jsonl "
@@ -23,7 +23,8 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     model: Annotated[
         str,
         typer.Option(
-            help="Model, as local:FOLDER, openvino:FOLDER, vllm:FOLDER or server:URL.",
+            help="Model: a folder, OWNER/NAME of the hub, a GGUF file, or one that came with whorl "
+            "(policy, teacher), with local:, openvino: or vllm: before it; or server:URL.",
             show_default=False,
         ),
     ],

@@ -7,7 +7,8 @@ import typer
 EXAMPLES = (
     'whorl probe "server:http://localhost:8000/v1"',
     'whorl probe "server:http://localhost:8080/v1?tokenizer=models/small" --question "3+4?"',
-    "whorl probe local:models/small",
+    "whorl probe models/small",
+    "whorl probe 'models/base?template=alpaca'",
 )
 
 
@@ -15,7 +16,8 @@ def probe(
     model: Annotated[
         str,
         typer.Argument(
-            help="Model, as server:URL, local:FOLDER or vllm:FOLDER.", show_default=False
+            help="Model: server:URL, or a folder, OWNER/NAME of the hub or a GGUF file.",
+            show_default=False,
         ),
     ],
     question: Annotated[

@@ -60,7 +60,7 @@ def run(
     from whorl import __version__, settings
     from whorl.cli.display import Display
     from whorl.cli.guard import FAILED, repeated
-    from whorl.cli.plan import describe, tell_failures, tell_missing
+    from whorl.cli.plan import describe, downloads, tell_failures, tell_missing
     from whorl.cli.results import print_rounds
     from whorl.cli.retry import left_out
     from whorl.cli.retry import retry as try_again
@@ -77,7 +77,8 @@ def run(
 
     chosen = read_run(file, overrides or ())
     check_engines(chosen)
-    _ = chosen.weights  # what cannot be trained is not worth growing for
+    if not dry_run or not downloads(chosen):
+        _ = chosen.weights  # what cannot be trained is not worth growing for
     if dry_run:
         return describe(chosen, settings.say(chosen))
     display = Display()

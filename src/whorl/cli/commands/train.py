@@ -19,7 +19,14 @@ EXAMPLES = (
 
 
 def train(  # noqa: PLR0913 (each parameter is an option)
-    model: Annotated[Path, typer.Option(help="Model folder to start from.", show_default=False)],
+    model: Annotated[
+        str,
+        typer.Option(
+            help="Model to start from: a folder, OWNER/NAME of the hub, or policy, which came with "
+            "whorl; ?template=alpaca behind it chooses the chat template.",
+            show_default=False,
+        ),
+    ],
     examples: Annotated[
         Path, typer.Option(help="File of examples; for prm a file of trees.", show_default=False)
     ],
@@ -82,10 +89,12 @@ def train(  # noqa: PLR0913 (each parameter is an option)
     from whorl import settings
     from whorl.cli.display import Display
     from whorl.data.examples import read_examples
+    from whorl.engines.roles import trainable
     from whorl.learn.training import Training
     from whorl.loop.runfile import read_run
     from whorl.loop.stages import usual_objective
 
+    start = trainable(model)
     changes = overrides or []
     own = [change for change in changes if not change.startswith("objective.")]
     run = read_run(run_file) if run_file else None
@@ -102,7 +111,7 @@ def train(  # noqa: PLR0913 (each parameter is an option)
     from whorl.learn.train import train as fine_tune
 
     every = chain([first], rows) if first else rows
-    result = fine_tune(model, every, out, settings=training, objective=objective, watch=display)
+    result = fine_tune(start, every, out, settings=training, objective=objective, watch=display)
     for reason, count in sorted(result.dropped.items()):
         display.say(f"left out: {reason}: {count:,}")
     if result.negative:
@@ -117,20 +126,22 @@ def train(  # noqa: PLR0913 (each parameter is an option)
 
 
 def _train_prm(
-    model: Path, trees: Path, out: Path, enough: float | None, overrides: list[str]
+    model: str, trees: Path, out: Path, enough: float | None, overrides: list[str]
 ) -> None:
     from whorl import settings
     from whorl.cli.display import Display
     from whorl.data.forest import read_trees
     from whorl.data.stepwise import rate
+    from whorl.engines.roles import trainable
     from whorl.learn.training import Training
 
+    start = trainable(model)
     training = settings.read_settings(Training(), overrides)
     display = Display()
     from whorl.learn.prm import train_prm
 
     steps = (step for tree in read_trees(trees) for step in rate(tree, enough=enough))
-    result = train_prm(model, steps, out, settings=training, watch=display)
+    result = train_prm(start, steps, out, settings=training, watch=display)
     for reason, count in sorted(result.dropped.items()):
         display.say(f"left out: {reason}: {count:,}")
     if result.auc is not None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from whorl.ask import Ask, Failure, Replies, Reply
 from whorl.chat import Chat
 from whorl.engines.admission import admitted
-from whorl.engines.local.llama import Llama, Piece, ends
+from whorl.engines.local.llama import Llama, Piece
 from whorl.engines.local.prefix import Prefixes
 from whorl.engines.local.rows import Rows
 from whorl.engines.local.sampling import choose, key, logprobs, uniform
@@ -99,7 +99,7 @@ class Local:
             self._prefixes = Prefixes(self._kv.memory, capacity=cache_bytes)
         self._stops = Stops(self.chat, self._model.vocabulary)
         self._ends = np.zeros(self._model.vocabulary, dtype=np.bool_)
-        self._ends[sorted({self.chat.eos, *ends(folder)})] = True
+        self._ends[[end for end in self.chat.ends if end < len(self._ends)]] = True
         self._max_rows = max_rows
         self._worth_filling = -(-max_rows // 16)  # free rows: prefills are cheaper together
         self._waiting: deque[_Job] = deque()
@@ -117,7 +117,7 @@ class Local:
             self._done.append((ticket, answer))
         else:
             allowed = min(ask.max_tokens, limit - len(ids))
-            stop = tuple(string for string in ask.stop if string)
+            stop = (*filter(None, ask.stop), *self.chat.stops)
             self._waiting.append(_Job(ticket, ask, tuple(ids), allowed, stop, [None] * ask.n))
 
     def poll(self, timeout: float) -> Sequence[tuple[int, Replies | Failure]]:
@@ -290,12 +290,13 @@ class Local:
         if self._ends[ids[-1]]:
             finished, text = "eos", self.chat.decode(ids[:-1])
         elif job.stop and (cut := self._stops.find(ids, job.stop)) is not None:
-            finished, text = "stop", cut
+            text, by = cut
+            finished = "stop" if by in job.ask.stop else "eos"
         elif count >= job.allowed:
             text = self.chat.decode(ids)
         else:
             return False
-        if finished == "stop":  # what stops is a step, which the next ask will continue
+        if finished == "stop":  # it is a step, which the next ask will continue
             self._prefixes.save((*job.ids, *ids[:-1]), self._kv.memory, row)
         reply = Reply(text, finished, count, logprob=float(state["logprob"]))
         if not sample:

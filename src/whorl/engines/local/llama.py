@@ -113,7 +113,7 @@ class Llama:
     def __init__(self, folder: Path, *, dtype: torch.dtype = torch.float32) -> None:
         from transformers import AutoConfig
 
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         self.heads: int = config.num_attention_heads
         self.kv_heads: int = config.num_key_value_heads or self.heads
         self.head_dim: int = getattr(config, "head_dim", None) or config.hidden_size // self.heads
@@ -322,13 +322,3 @@ def weight_files(folder: Path) -> list[Path]:
         return [folder / name for name in sorted(set(names))]
     single = folder / "model.safetensors"
     return [single] if single.is_file() else []
-
-
-def ends(folder: Path) -> list[int]:
-    """End-of-sequence ids that the folder's configuration names, beside the tokenizer's own."""
-    found: list[int] = []
-    for name in ("config.json", "generation_config.json"):
-        if (folder / name).is_file():
-            ids = json.loads((folder / name).read_text()).get("eos_token_id")
-            found += [] if ids is None else ids if isinstance(ids, list) else [ids]
-    return found

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whorl.chat import Chat
-from whorl.steps import first_stop
+from whorl.steps import cut
 
 
 class Stops:
@@ -42,8 +42,8 @@ class Stops:
         texts = enumerate(self._token_texts()[: self._vocabulary])
         return [token for token, text in texts if any(string in text for string in strings)]
 
-    def find(self, ids: Sequence[int], stop: tuple[str, ...]) -> str | None:
-        """The text of `ids` up to the first match of `stop`; None if there is none.
+    def find(self, ids: Sequence[int], stop: tuple[str, ...]) -> tuple[str, str] | None:
+        """The text of `ids` up to the first match of `stop`, and what matched; None if nothing did.
 
         The match must touch the last token: earlier ends were looked at before.
         """
@@ -52,8 +52,7 @@ class Stops:
         if not any(string in tail for string in stop):
             return None
         text = self._chat.decode(list(ids))
-        end = first_stop(text, stop)
-        return None if end is None else text[:end]
+        return cut(text, stop)
 
     def _token_texts(self) -> list[str]:
         """Text of each token as it reads after another one: some tokenizers drop a space that

@@ -31,7 +31,7 @@ def test_the_context_is_the_templates_turns_and_the_prefix(chat: Chat) -> None:
 def test_training_ids_are_the_ids_of_the_whole_text(chat: Chat, prompt: Prompt, text: str) -> None:
     ids, start = chat.encode_completion(prompt, text)
     whole = Prompt(prompt.system, prompt.user, prompt.prefix + text)
-    assert ids == [*chat.encode(whole), chat.eos]
+    assert ids == [*chat.encode(whole), chat.end[-1]]
     assert start <= len(chat.encode(prompt))
     assert ids[:start] == chat.encode(prompt)[:start]
 
@@ -51,7 +51,7 @@ def test_a_step_that_ends_in_a_blank_line_is_sampled_and_trained_alike(chat: Cha
     ]
     ids, start = chat.encode_completion(prompt, step)
     assert ids[:start] == chat.encode(prompt)
-    assert ids[start:] == [*sampled, chat.eos]
+    assert ids[start:] == [*sampled, chat.end[-1]]
 
 
 def test_a_token_across_the_boundary_is_completion(chat: Chat) -> None:
@@ -65,7 +65,7 @@ def test_a_token_across_the_boundary_is_completion(chat: Chat) -> None:
 def test_an_unended_turn_has_no_end(chat: Chat) -> None:
     ended, _ = chat.encode_completion(Prompt("", "q"), "a")
     open_, _ = chat.encode_completion(Prompt("", "q"), "a", ended=False)
-    assert ended == [*open_, chat.eos]
+    assert ended == [*open_, chat.end[-1]]
 
 
 @pytest.mark.parametrize(
@@ -96,13 +96,19 @@ def test_a_damaged_tokenizer_is_one_line(tiny_model: Path, tmp_path: Path, damag
     assert "\n" not in str(caught.value)
 
 
-def test_no_end_of_sequence_token_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+def test_an_end_is_needed_and_the_templates_will_do(tiny_model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(tiny_model, folder)
-    config = json.loads((folder / "tokenizer_config.json").read_text())
-    config.pop("eos_token")
-    (folder / "tokenizer_config.json").write_text(json.dumps(config))
-    with pytest.raises(UserError, match="has no end-of-sequence token"):
+    for name in ("tokenizer_config.json", "config.json", "generation_config.json"):
+        config = json.loads((folder / name).read_text())
+        config = {key: value for key, value in config.items() if "eos_token" not in key}
+        (folder / name).write_text(json.dumps(config))
+    chat = Chat.load(folder)
+    assert chat.tokenizer.eos_token is None
+    assert chat.tokenizer.decode(list(chat.end)) == "<|eos|>"
+    endless = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+    (folder / "chat_template.jinja").write_text(endless)
+    with pytest.raises(UserError, match="has no end-of-sequence token, and its template ends no"):
         Chat.load(folder)
 
 

@@ -1,0 +1,166 @@
+"""Text to token ids: one renderer for sampling and for training, so both see the same ids.
+
+`template` renders, `trial` does it under a watch, `turns` finds out what a template does, `named`
+has templates for base models, `growing` tokenizes what grows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from whorl.ask import Prompt
+from whorl.chat.growing import Growing
+from whorl.errors import UserError
+from whorl.steps import paragraphs
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+SEPARATOR = "<extra_0>"
+"""The token that Qwen2.5-Math-PRM finds behind every step."""
+
+
+class Chat:
+    """A model's tokenizer and chat template.
+
+    `tokenizer` must be a fast one (it gives character offsets) and have a chat template that takes
+    a conversation and ends a turn, or else an end-of-sequence token; `UserError` says what is
+    missing or refused, before anything is asked.
+
+    declared: end-of-sequence ids that the model's configuration names.
+
+    `end` is what training puts behind a finished turn, as the template does. Sampling ends a turn
+    at any of the tokens `ends`, or where the text comes to one of `stops`.
+    """
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        name: str = "the tokenizer",
+        declared: Collection[int] = (),
+    ) -> None:
+        if not tokenizer.is_fast:
+            raise UserError(f"{name} is a slow tokenizer; whorl needs one with a tokenizer.json")
+        if not tokenizer.chat_template:
+            raise UserError(
+                f"{name} has no chat template; add chat_template.jinja to the folder, or name one "
+                "behind the model: ?template=qwen, alpaca, plain or FILE.jinja"
+            )
+        from jinja2 import TemplateError
+
+        from whorl.chat.template import Template, frozen
+        from whorl.chat.turns import find_ends, find_turns
+
+        self.tokenizer = tokenizer
+        self.name = name
+        source = str(tokenizer.get_chat_template())
+        if (dated := frozen(source)) != source:
+            tokenizer.chat_template = dated  # it is saved with what is trained under it
+        tokens = tuple(sorted((n, str(t)) for n, t in tokenizer.special_tokens_map.items()))
+        try:
+            self._template = Template(dated, tokens)
+            self.turns = find_turns(self._template)
+        except (TemplateError, UserError) as error:
+            why = " ".join(str(error).split())[:300]
+            raise UserError(f"{name}: its chat template takes no conversation: {why}") from error
+        found = find_ends(tokenizer, self.turns, declared)
+        if found is None:
+            raise UserError(f"{name} has no end-of-sequence token, and its template ends no turn")
+        self.end, self.ends, self.stops = found.end, found.tokens, found.stops
+        self._turns = lru_cache(maxsize=4096)(self._render)  # a search asks about one question
+        self._growing = Growing(tokenizer.backend_tokenizer)
+        begun = tokenizer("x")["input_ids"][0] == tokenizer.bos_token_id
+        self._opening = str(tokenizer.bos_token) if begun else ""
+
+    @classmethod
+    def load(cls, folder: Path) -> Chat:
+        """Tokenizer and template of a model folder. Raises `UserError` if they cannot be used."""
+        return cls(load_tokenizer(folder), name=str(folder), declared=_declared(folder))
+
+    def render(self, prompt: Prompt) -> str:
+        """The text the model continues: the template's turns, then the assistant's turn so far.
+
+        Without system and user the prefix is a whole text in a form of its own; only the token that
+        the tokenizer begins texts with is put before it.
+        """
+        if not prompt.system and not prompt.user:
+            return self._opening + prompt.prefix
+        return self._turns(prompt.system, prompt.user) + prompt.prefix
+
+    def _render(self, system: str, user: str) -> str:
+        said = [("system", system)] if system else []
+        try:
+            return self._template.render(self.turns.messages([*said, ("user", user)]), opened=True)
+        except Exception as error:  # whatever a template comes to with these words
+            why = " ".join(str(error).split())[:300] or type(error).__name__
+            raise UserError(f"{self.name}: its chat template refuses a prompt: {why}") from error
+
+    def encode(self, prompt: Prompt) -> list[int]:
+        """Token ids of `render(prompt)`."""
+        return self._growing.ids(self.render(prompt))
+
+    def encode_step(self, prompt: Prompt) -> list[int]:
+        """Token ids up to the last step of `prompt.prefix`, at the last of which a process reward
+        model scores the step. Blank space after the step is no part of it."""
+        return self.encode(replace(prompt, prefix=prompt.prefix.rstrip()))
+
+    def encode_steps(self, prompt: Prompt) -> list[int]:
+        """As `encode_step`, with `SEPARATOR` behind every step; at the last one the last step is
+        scored. Steps are the prefix's paragraphs."""
+        text = "".join(step + SEPARATOR for step in paragraphs(prompt.prefix))
+        return self.encode(replace(prompt, prefix=text))
+
+    def encode_completion(
+        self, prompt: Prompt, text: str, *, ended: bool = True
+    ) -> tuple[list[int], int]:
+        """Token ids of context + completion (+ end of turn if `ended`), and how many are context.
+
+        The whole text is tokenized once. Where a token straddles the end of the context, it counts
+        as completion: the model has to predict it.
+        """
+        context = self.render(prompt)
+        encoded = self.tokenizer(
+            context + text, add_special_tokens=False, return_offsets_mapping=True
+        )
+        ids: list[int] = list(encoded["input_ids"])
+        ends = (end for _, end in encoded["offset_mapping"])
+        start = next((i for i, end in enumerate(ends) if end > len(context)), len(ids))
+        return ([*ids, *self.end] if ended else ids), start
+
+    def decode(self, ids: list[int]) -> str:
+        """Text of sampled ids; special tokens are left out."""
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True))
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model folder. Raises `UserError` if there is none."""
+    from transformers import AutoTokenizer
+
+    if not (folder / "config.json").is_file():
+        raise UserError(f"{folder} is not a model folder: it has no config.json")
+    if not any(folder.glob("tokenizer*")):
+        raise UserError(f"{folder} has no tokenizer; save the model's tokenizer beside it")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+    except Exception as error:  # whatever a damaged file makes of the loader, it is one line
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UserError(f"the tokenizer in {folder} cannot be read: {reason}") from error
+    return tokenizer
+
+
+def _declared(folder: Path) -> list[int]:
+    """End-of-sequence ids that a model folder's configuration names."""
+    found: list[int] = []
+    for name in ("config.json", "generation_config.json"):
+        if (folder / name).is_file():
+            said = json.loads((folder / name).read_text(encoding="utf-8"))
+            ids = said.get("eos_token_id", said.get("text_config", {}).get("eos_token_id"))
+            found += [] if ids is None else ids if isinstance(ids, list) else [ids]
+    return found

@@ -1,0 +1,51 @@
+"""`whorl fetch`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from whorl.cli import options
+
+EXAMPLES = (
+    "whorl fetch Qwen/Qwen2.5-Math-1.5B --dry-run",
+    "whorl fetch 'Qwen/Qwen2.5-Math-1.5B?template=qwen' --out models/base",
+    "whorl fetch models/small-q4.gguf --out models/small",
+)
+
+
+def fetch(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="OWNER/NAME of the hub, a revision after @; a GGUF file; or a folder.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Model folder to write.", show_default=False)
+    ] = None,
+    dry_run: options.DryRun = False,
+) -> None:
+    """Get a model, and make an ordinary folder of it.
+
+    Every command takes such names itself and downloads what is lacking into
+    the hub's cache; without --out this does no more. With --out the folder is
+    copied from there, a GGUF file unpacked, and a chat template that is chosen
+    with ?template= written into it.
+
+    Weights are safetensors; no code that comes with a model is ever run.
+    """
+    from whorl.cli.display import Display
+    from whorl.engines.model import copy_model, find_model, pending
+
+    if dry_run:
+        typer.echo(pending(model) or f"nothing is to be downloaded for {model}")
+        return
+    display = Display()
+    found = find_model(model)
+    if out is None:
+        typer.echo(found.folder)
+        return
+    copy_model(found, out)
+    display.wrote(out, f"model folder of {model}")

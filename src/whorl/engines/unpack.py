@@ -1,0 +1,60 @@
+"""A GGUF file as a model folder, read as transformers reads it."""
+
+import hashlib
+import logging
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from whorl.engines.cache import cached
+from whorl.errors import UserError
+
+LOG = logging.getLogger("whorl.engines")
+
+
+def unpacked(file: Path) -> Path:
+    """The folder made of a GGUF file, with its weights in float32. It is made once and lies in the
+    cache. Raises `UserError` if transformers cannot read the file."""
+    about = file.stat()
+    digest = _digest(file, about.st_size, about.st_mtime_ns)
+
+    def make(folder: Path) -> None:
+        LOG.info("unpacking %s: it is read from the cache from now on", file)
+        _unpack(file, folder)
+
+    return cached("gguf", digest, file.stem, make=make)
+
+
+@lru_cache(maxsize=64)  # a run asks for a model's folder several times
+def _digest(file: Path, size: int, time: int) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
+
+
+def _unpack(file: Path, folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging as said
+
+    shown = said.is_progress_bar_enabled()
+    said.disable_progress_bar()  # type: ignore[no-untyped-call]
+    told: dict[str, Any] = {"gguf_file": file.name, "trust_remote_code": False}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(file.parent, **told)
+        model: Any = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **told)
+    except Exception as error:  # whatever a file makes of the loader, it is one line here
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UserError(f"{file} cannot be read: {reason}") from error
+    finally:
+        if shown:
+            said.enable_progress_bar()  # type: ignore[no-untyped-call]
+    config = model.config.to_dict()
+    config.pop("quantization_config", None)  # what is marked as quantised is not saved
+    with torch.device("meta"):
+        plain = type(model)(type(model.config).from_dict(config))
+    plain.load_state_dict(model.state_dict(), assign=True)
+    plain.tie_weights()
+    if tokenizer.eos_token_id is not None:
+        plain.generation_config.eos_token_id = tokenizer.eos_token_id
+    plain.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
