@@ -33,6 +33,9 @@ def harvest(
     Asks no model, so trees can be harvested again in another way at any
     time. The examples have the columns prompt and completion, which other
     trainers read too.
+
+    The folder says which recipe grew the trees. One that is not whorl's own is
+    imported, so of a folder that somebody else made name the recipe yourself.
     """
     from whorl import settings
     from whorl.cli.display import Display
