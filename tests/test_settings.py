@@ -26,7 +26,7 @@ from whorl.settings import (
     read_settings,
     say,
 )
-from whorl.steps import StepMarker
+from whorl.steps import BlankLine, StepMarker
 
 LEAST = """
 run = "runs/a"
@@ -133,6 +133,10 @@ def test_what_is_missing_is_named(tmp_path: Path, name: str) -> None:
 def test_recipes_are_suggested_or_listed() -> None:
     with pytest.raises(UserError, match="no recipe 'sgima'; did you mean sigma"):
         read_recipe({"name": "sgima"})
+    with pytest.raises(UserError, match="name should be a valid string, not 3; there are sigma"):
+        read_recipe({"name": 3})
+    with pytest.raises(UserError, match=r"name is missing; there are sigma.* as module:Class"):
+        read_recipe({})
     with pytest.raises(UserError, match="no recipe 'x'; there are sigma, process, marge, "):
         read_recipe({"name": "x"})
 
@@ -209,6 +213,17 @@ def test_every_role_that_is_asked_needs_an_engine() -> None:
     with pytest.raises(UserError, match=r"asks a small, .* or engines\.small in a run file"):
         check_engines(replace(sphere, engines=Engines("local:m", prm="prm:p")))
     check_engines(replace(sphere, recipe=Sphere(score="rollouts", small_candidates=0)))
+    with pytest.raises(UserError, match="rft asks a verifier; the roles there are: policy, crit"):
+        check_engines(replace(run, recipe=Rft(role="verifier")))  # type: ignore[arg-type]
+
+
+def test_a_rule_for_steps_takes_parameters() -> None:
+    fine = Rft(sampling=Sampling(steps=BlankLine(min_chars=0)))
+    assert read_recipe({"name": "rft"}, ["sampling.steps.min_chars=0"]) == fine
+    assert read_recipe(say(fine)) == fine
+    assert "sampling.steps.min_chars" in dict(flat(say(fine)))
+    with pytest.raises(UserError, match=r"unknown setting sampling\.steps\.min; there are min_"):
+        read_recipe({"name": "rft"}, ["sampling.steps.min=0"])
 
 
 @pytest.mark.parametrize("name", RECIPES)

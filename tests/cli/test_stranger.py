@@ -112,9 +112,6 @@ def test_without_the_file_what_can_be_done_is_done(
     assert "was grown by my_tree_rpo:TreeRpo: my_tree_rpo cannot be imported" in refused.stderr
     other = whorl("harvest", trees, "--recipe", "process", "--out", tmp_path / "other.jsonl")
     assert other.exit_code == 0, other.output
-    sft = ("--format", "trl", "--drop-weights", "--end-turns", "--out", tmp_path / "sft.jsonl")
-    exported = whorl("export", trees, *sft)
-    assert exported.exit_code == 0, exported.output
     labelled = whorl("export", "--format", "prm", trees, "--out", tmp_path / "prm.jsonl")
     assert labelled.exit_code == 0, labelled.output
     reported = whorl("report", tmp_path / "run")

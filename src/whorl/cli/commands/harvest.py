@@ -34,6 +34,9 @@ def harvest(
     time. The examples have the columns prompt and completion, which other
     trainers read too. Beside RUN/examples.jsonl the counts are kept for the
     report, in harvested.json.
+
+    The folder says which recipe grew the trees. One that is not whorl's own is
+    imported, so of a folder that somebody else made name the recipe yourself.
     """
     from whorl import settings
     from whorl.cli.display import Display

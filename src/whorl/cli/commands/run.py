@@ -35,6 +35,9 @@ def run(
         engines.reviser = "local:models/large"
         recipe.name = "sigma"
 
+    A recipe of your own is recipe.name = "module:Class", imported from the
+    current folder or installed, or "path/to/file.py:Class".
+
     Each of the `rounds` searches with the newest model. Training starts from
     it, as MARGE and MCTS process supervision do, or with start = "first" from
     the first model, on the examples of all rounds so far, which is the default

@@ -34,7 +34,8 @@ def train(  # noqa: PLR0913 (each parameter is an option)
     recipe: Annotated[
         str,
         typer.Option(
-            help="Train towards this recipe's objective. Without it: likelihood for completions, "
+            help="Train towards this recipe's objective; your own is module:Class. Without it: "
+            "likelihood for completions, "
             "preference for pairs."
         ),
     ] = "",
