@@ -6,6 +6,7 @@ comes to where it was.
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -133,6 +134,10 @@ class Journal:
     def _look(self) -> None:
         """Learn the names of all rows. Raises `DamagedError` if one is not as it was written, or if
         rows may be missing."""
+        with closing(sqlite3.connect(":memory:")) as sound:
+            sound.execute(row.SCHEMA)
+            if _columns(self._database) != _columns(sound):
+                raise DamagedError(self.path, "its table is not as it was made")
         damaged: list[int] = []
         for number, name, *said, checksum in self._database.execute(row.SELECT):
             if row.checksum(name, *said) == checksum:
@@ -202,6 +207,10 @@ class Journal:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _columns(database: sqlite3.Connection) -> list[tuple[object, ...]]:
+    return database.execute("PRAGMA table_info(answer)").fetchall()
 
 
 class _Recorded:
