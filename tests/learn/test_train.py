@@ -291,7 +291,10 @@ def test_the_same_call_again_returns_the_same_result(
 ) -> None:
     out = shutil.copytree(trained, tmp_path / "out")
     before = (out / "model.safetensors").stat().st_mtime_ns
+    left = tmp_path / "out.partial" / "checkpoint-2"  # by a kill right after it was published
+    left.mkdir(parents=True)
     result = train(tiny_model, EXAMPLES, out, settings=SETTINGS)
+    assert not left.parent.exists()
     assert isinstance(result, TrainResult) and result.examples == len(EXAMPLES)
     assert (out / "model.safetensors").stat().st_mtime_ns == before
 

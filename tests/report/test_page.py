@@ -1,6 +1,7 @@
 import errno
 import os
 import re
+import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -198,6 +199,16 @@ def test_unwritable_place_is_one_clear_line(tmp_path: Path, report: Report) -> N
     for place in (tmp_path / "missing" / "r.html", tmp_path / "file" / "r.html"):
         with pytest.raises(UserError, match=r"^cannot write the report .*; choose another place$"):
             write_report(place, report)
+
+
+def test_what_a_killed_writer_left_is_removed(tmp_path: Path, report: Report) -> None:
+    with subprocess.Popen(["true"]) as gone:
+        gone.wait()
+    left, own, other = (tmp_path / f".r.html.{end}" for end in (gone.pid, os.getppid(), "txt"))
+    for draft in (left, own, other):
+        draft.write_text("half a page")
+    write_report(tmp_path / "r.html", report)
+    assert not left.exists() and own.exists() and other.exists()
 
 
 def test_failed_write_leaves_the_old_report(

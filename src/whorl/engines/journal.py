@@ -6,7 +6,7 @@ comes to where it was.
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -133,6 +133,10 @@ class Journal(AbstractContextManager["Journal"]):
     def _look(self) -> int:
         """Learn the names of all rows; returns the last row. Raises `DamagedError` if one is not as
         it was written, or if rows may be missing."""
+        with closing(sqlite3.connect(":memory:")) as model:
+            model.execute(row.SCHEMA)
+            if _columns(self._database) != _columns(model):
+                raise DamagedError(self.path, "its table is not as it was made")
         damaged: list[int] = []
         sound = last = 0
         for number, name, *said, checksum in self._database.execute(row.SELECT):
@@ -205,6 +209,10 @@ class Journal(AbstractContextManager["Journal"]):
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _columns(database: sqlite3.Connection) -> list[tuple[object, ...]]:
+    return database.execute("PRAGMA table_info(answer)").fetchall()
 
 
 class _Recorded:

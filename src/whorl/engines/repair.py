@@ -67,10 +67,10 @@ def _readable(path: Path) -> Iterator[row.Answer]:
     last = path.stat().st_size // _SMALLEST
     with closing(sqlite3.connect(path)) as database:
         with suppress(sqlite3.Error, TypeError):
-            last = int(database.execute("SELECT max(row) FROM answer").fetchone()[0])
+            last = int(database.execute("SELECT max(rowid) FROM answer").fetchone()[0])
         for number in range(1, last + 1):
             with suppress(sqlite3.Error, ValueError, TypeError):
-                found = database.execute(f"{row.SELECT} WHERE row = ?", (number,)).fetchone()
+                found = database.execute(f"{row.SELECT} WHERE rowid = ?", (number,)).fetchone()
                 _, name, role, replies, *counts, checksum = found
                 if row.checksum(name, role, replies, *counts) == checksum:
                     yield name, role.decode(), row.read(replies)

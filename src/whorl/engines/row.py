@@ -1,11 +1,12 @@
 """A row of the journal: an ask's name, the replies to it, and a checksum over both."""
 
 import json
-import zlib
+import struct
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from operator import attrgetter, itemgetter
 from typing import Any
+from zlib import crc32
 
 from whorl.ask import Replies, Reply
 from whorl.fast_json import dumps, loads
@@ -24,7 +25,7 @@ CREATE TABLE answer (
 """
 
 SELECT = """
-SELECT row, ask, CAST(role AS BLOB), replies, tokens, prompt_tokens, cached_tokens, checksum
+SELECT rowid, ask, CAST(role AS BLOB), replies, tokens, prompt_tokens, cached_tokens, checksum
 FROM answer
 """
 """All of a row; a damaged role need not be text."""
@@ -35,9 +36,9 @@ Answer = tuple[bytes, str, Replies]
 Row = tuple[int, bytes, str, bytes, int, int, int, int]
 """Its columns."""
 
-_FIELDS = attrgetter(
-    "text", "finished", "tokens", "value", "logprob", "prompt_tokens", "cached_tokens", "thought"
-)
+_NAMES = ("text", "finished", "tokens", "value", "logprob", "prompt_tokens", "cached_tokens")
+_FIELDS, _WITH_THOUGHT = attrgetter(*_NAMES), attrgetter(*_NAMES, "thought")
+_COUNTS = struct.Struct("<3q").pack
 _INFINITE = {float("inf"), float("-inf")}
 
 
@@ -45,10 +46,9 @@ def write(number: int, answer: Answer) -> Row:
     """The replies are JSON, a list for each: 1.0 does not come back as 1. A thought stands there
     only where there is one."""
     name, role, replies = answer
-    said = [*map(_FIELDS, replies)]
-    _, _, tokens, values, logprobs, prompt, cached, thoughts = zip(*said, strict=True)
-    if not any(thoughts):
-        said = [fields[:-1] for fields in said]
+    thought = any([reply.thought for reply in replies])
+    said = [*map(_WITH_THOUGHT if thought else _FIELDS, replies)]
+    _, _, tokens, values, logprobs, prompt, cached, *_ = zip(*said, strict=True)
     finite = _INFINITE.isdisjoint(values) and _INFINITE.isdisjoint(logprobs)
     encoded = dumps(said) if finite else json.dumps(said).encode()  # as no JSON has it
     counts = sum(tokens), sum(prompt), sum(cached)
@@ -65,9 +65,9 @@ def checksum(
 ) -> int:
     """CRC-32 of a row, in which every flip of a bit shows; -1 of what cannot be one."""
     try:
-        rest = b"%b%b %d %d %d" % (name, role, tokens, prompt, cached)
-        return zlib.crc32(replies, zlib.crc32(rest))
-    except TypeError:
+        counts = _COUNTS(tokens, prompt, cached)
+        return crc32(replies, crc32(counts, crc32(role, crc32(name))))
+    except (TypeError, struct.error):
         return -1
 
 

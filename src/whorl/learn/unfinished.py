@@ -53,6 +53,8 @@ def finished(out: Path, identity: Identity) -> TrainResult:
         raise UserError(f"{out} exists and was not written by training; choose another") from error
     if different := _differences(identity, record):
         raise UserError(f"{out} holds another training ({different}); choose another folder")
+    # of this training, if it was killed after it had published what it had made
+    shutil.rmtree(out.with_name(f"{out.name}.partial"), ignore_errors=True)
     return result
 
 

@@ -33,11 +33,25 @@ def write_report(path: Path, report: Report) -> None:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
+        _tidy(path)
     except OSError as error:
         with suppress(OSError):
             draft.unlink()
         reason = error.strerror or str(error)
         raise UserError(f"cannot write the report {path}: {reason}; choose another place") from None
+
+
+def _tidy(path: Path) -> None:
+    """Remove what processes left that were killed while they wrote the same report."""
+    for draft in path.parent.glob(f".{path.name}.*"):
+        writer = draft.name.rpartition(".")[2]
+        if writer.isdecimal():
+            try:
+                os.kill(int(writer), 0)
+            except ProcessLookupError:
+                draft.unlink(missing_ok=True)
+            except OSError:  # somebody else's
+                pass
 
 
 def render(report: Report) -> str:
