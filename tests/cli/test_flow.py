@@ -13,6 +13,7 @@ from whorl.data.examples import read_examples, write_examples
 from whorl.engines.function import Function
 from whorl.engines.meter import Meter
 from whorl.example import Weighted
+from whorl.loop.harvest import Harvested
 from whorl.loop.runfile import read_run
 from whorl.models import POLICY
 from whorl.recipes import Rft
@@ -55,9 +56,12 @@ def test_harvest_train_evaluate_report(
     assert f"wrote {run / 'examples.jsonl'}: {len(examples)} examples of 8 trees" in (
         harvested.stderr
     )
+    counts = Harvested.read(run)
+    assert counts is not None and (counts.trees, counts.examples) == (8, len(examples))
     fewer = tmp_path / "fewer.jsonl"
     assert whorl("harvest", run, "--set", "keep=1", "--out", fewer).exit_code == 0
     assert 0 < len(list(read_examples(fewer))) <= len(examples)
+    assert Harvested.read(run) == counts
 
     tuned = tmp_path / "tuned"
     trained = whorl(
@@ -101,6 +105,7 @@ def test_harvest_train_evaluate_report(
     reported = whorl("report", run, "--out", page)
     assert reported.exit_code == 0, reported.output
     assert page.read_text().startswith("<!doctype html>")
+    assert f"8 trees taught {len(examples)} examples." in page.read_text()
 
 
 def test_the_same_command_again_asks_nothing(whorl, run: Path, easy: Path) -> None:

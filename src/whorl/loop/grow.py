@@ -4,7 +4,7 @@ import json
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from whorl import __version__
@@ -130,16 +130,11 @@ def grow(
     missed.write(folder.failures)
     if watch:
         watch.wrote(folder.trees, f"{trees:,} trees")
-    suspended = bool(missed.suspended)
-    return Grown(
-        trees,
-        missed.failures,
-        progress.tokens,
-        progress.recalled,
-        missing=lacking - len(missed.failures) if suspended else 0,
-        begun=missed.begun,
-        limit=plan.purse.ended if suspended else "",
-    )
+    grown = Grown(trees, missed.failures, progress.tokens, progress.recalled)
+    if not missed.suspended:
+        return grown
+    missing = lacking - len(missed.failures)
+    return replace(grown, missing=missing, begun=missed.begun, limit=plan.purse.ended)
 
 
 def _noted(problems: Iterable[Problem], ids: list[str]) -> Iterator[Problem]:
