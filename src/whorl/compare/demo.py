@@ -97,8 +97,10 @@ def play_demo(folder: Path, size: Size, watch: Watch, *, seed: int = 0) -> Findi
             _Student(_home(folder, method), method, test, crop, count, seed)
             for method, crop in crops.items()
         ]
-        watch.say(f"train: {len(jobs)} students on {count:,} examples each")
-        side_by_side((job for job in jobs if not has_student(job.home)), _cores(), watch)
+        lacking = [job for job in jobs if not has_student(job.home)]
+        if lacking:
+            watch.say(f"train: {len(lacking)} students on {count:,} examples each")
+        side_by_side(lacking, _cores(), watch)
         results = [MethodResult(job.method, seed, [read_student(job.home)]) for job in jobs]
         return Findings(read_both_scores(base), results)
 
