@@ -1,9 +1,10 @@
 """Which row of a journal holds an ask, in memory that does not grow with the journal."""
 
 import sqlite3
+from struct import Struct
 
 _BITS = 25  # the filter takes 4 MiB
-_STARTS = (0, 4, 8)  # of the bytes of a name that tell its bits
+_NUMBERS = Struct("<III").unpack_from  # of a name, each of which tells a bit of the filter
 
 _INDEX = "CREATE TEMP TABLE name (ask BLOB PRIMARY KEY, row INTEGER NOT NULL) WITHOUT ROWID"
 _CATCH_UP = "INSERT OR REPLACE INTO name SELECT ask, row FROM answer WHERE row > ? ORDER BY ask"
@@ -31,18 +32,20 @@ class Names:
     def add(self, name: bytes) -> bool:
         """Take in a name, a digest, that is or will be on record; whether it may have been before.
         That one is not recorded after all does no harm."""
-        known, before = self._filter, 1
-        for start in _STARTS:
-            place = int.from_bytes(name[start : start + 4], "little") & self._mask
-            before &= known[place >> 3] >> (place & 7)
-            known[place >> 3] |= 1 << (place & 7)
-        return bool(before)
+        known, mask, before = self._filter, self._mask, True
+        for number in _NUMBERS(name):
+            place, bit = (number & mask) >> 3, 1 << (number & 7)
+            byte = known[place]
+            if not byte & bit:
+                known[place] = byte | bit
+                before = False
+        return before
 
     def find(self, name: bytes, last: int) -> int | None:
         """The row with a name; None if there is none. last: the last row on record."""
-        for start in _STARTS:
-            place = int.from_bytes(name[start : start + 4], "little") & self._mask
-            if not self._filter[place >> 3] >> (place & 7) & 1:
+        known, mask = self._filter, self._mask
+        for number in _NUMBERS(name):
+            if not known[(number & mask) >> 3] >> (number & 7) & 1:
                 return None
         if self._indexed < last:
             with self._database:
