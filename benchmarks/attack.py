@@ -180,7 +180,7 @@ def _probed(url: str) -> int:
     return refused
 
 
-def endless() -> dict[str, float]:
+def endless(_count: int, _seed: int) -> dict[str, float]:
     """Memory of a process that is told things without an end."""
     with serving(None) as url:
         command = [sys.executable, __file__, "--child", url]
@@ -295,10 +295,16 @@ def main() -> None:
     if arguments.child:
         return child(arguments.child)
     told: dict[str, float] = {}
-    told |= fuzzed(arguments.replies, arguments.seed) if arguments.replies else {}
-    told |= endless()
-    told |= flips(arguments.flips, arguments.seed) if arguments.flips else {}
-    told |= kills(arguments.kills, arguments.seed) if arguments.kills else {}
+    parts: list[tuple[int, Callable[[int, int], dict[str, Any]]]] = [
+        (arguments.replies, fuzzed),
+        (1, endless),
+        (arguments.flips, flips),
+        (arguments.kills, kills),
+    ]
+    for count, attack in parts:
+        if count:
+            told |= (found := attack(count, arguments.seed))
+            print(found, file=sys.stderr, flush=True)
     print(json.dumps(told))
 
 

@@ -43,6 +43,7 @@ SELECT ask, role, text, finished, tokens, value, logprob, {prompt} FROM reply OR
 _PROMPT = {1: "0, 0", 2: "prompt_tokens, cached_tokens"}
 
 _SHOWN = 3  # damaged rows that are named
+_LONGEST = 100  # characters of what SQLite says
 _DAMAGE = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 """What SQLite says of a file that is not as it was written, and not of a disk or a lock."""
 
@@ -52,7 +53,7 @@ class DamagedError(UserError):
 
     def __init__(self, path: Path, what: str) -> None:
         super().__init__(
-            f"the journal {path} is damaged: {what}; the same command with --repair asks anew for "
+            f"the journal {path} is damaged: {' '.join(what.split())[:_LONGEST]}; the same command with --repair asks anew for "
             "what cannot be read, or put a copy of the file in its place"
         )
 
@@ -86,6 +87,9 @@ class Journal(AbstractContextManager["Journal"]):
             self._prepare()
             self._names = Names(self._database)
             self._last = self._look()
+        except UnicodeDecodeError as error:  # in what SQLite says of a damaged table
+            self.close()
+            raise DamagedError(path, "its table is not as it was made") from error
         except sqlite3.Error as error:
             self.close()
             if getattr(error, "sqlite_errorcode", None) in _DAMAGE:
@@ -152,7 +156,7 @@ class Journal(AbstractContextManager["Journal"]):
             raise DamagedError(self.path, f"{shown}{more} of {sound + len(damaged):,}")
         (fault,) = self._database.execute("PRAGMA quick_check(1)").fetchone()
         if fault != "ok":
-            raise DamagedError(self.path, " ".join(fault.split()))
+            raise DamagedError(self.path, fault)
         return last
 
     def __len__(self) -> int:

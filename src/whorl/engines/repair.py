@@ -66,7 +66,7 @@ def _readable(path: Path) -> Iterator[row.Answer]:
     """The answers of rows that are as they were written, in the order of their numbers."""
     last = path.stat().st_size // _SMALLEST
     with closing(sqlite3.connect(path)) as database:
-        with suppress(sqlite3.Error, TypeError):
+        with suppress(sqlite3.Error, ValueError, TypeError):
             last = int(database.execute("SELECT max(rowid) FROM answer").fetchone()[0])
         for number in range(1, last + 1):
             with suppress(sqlite3.Error, ValueError, TypeError):
