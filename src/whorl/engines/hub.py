@@ -112,7 +112,7 @@ def _commit(model: HubModel) -> str | None:
 @contextmanager
 def _silent() -> Iterator[None]:
     """No progress bar over what is only looked at."""
-    from huggingface_hub.utils import (
+    from huggingface_hub.utils.tqdm import (
         are_progress_bars_disabled,
         disable_progress_bars,
         enable_progress_bars,
