@@ -51,8 +51,6 @@ class Chat:
                 f"{name} has no chat template; add chat_template.jinja to the folder, or name one "
                 "behind the model: ?template=qwen, alpaca, plain or FILE.jinja"
             )
-        from jinja2 import TemplateError
-
         from whorl.chat.template import Template, frozen
         from whorl.chat.turns import find_ends, find_turns
 
@@ -62,12 +60,11 @@ class Chat:
         if (dated := frozen(source)) != source:
             tokenizer.chat_template = dated  # it is saved with what is trained under it
         tokens = tuple(sorted((n, str(t)) for n, t in tokenizer.special_tokens_map.items()))
+        self._template = Template(dated, tokens)
         try:
-            self._template = Template(dated, tokens)
             self.turns = find_turns(self._template)
-        except (TemplateError, UserError) as error:
-            why = " ".join(str(error).split())[:300]
-            raise UserError(f"{name}: its chat template takes no conversation: {why}") from error
+        except UserError as error:
+            raise UserError(f"{name}: its chat template takes no conversation: {error}") from error
         found = find_ends(tokenizer, self.turns, declared)
         if found is None:
             raise UserError(f"{name} has no end-of-sequence token, and its template ends no turn")

@@ -7,8 +7,8 @@ alone, and no clock: a date that they print is the one that `frozen` wrote into 
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 from typing import Any, TypeAlias
 
 from jinja2 import Template as Compiled
@@ -30,7 +30,6 @@ _CLOCK = re.compile(r"strftime_now\(\s*([\"'])(?P<form>(?:(?!\1).)*)\1\s*\)")
 _GIVEN = {"messages", "tools", "documents", "add_generation_prompt"}
 
 
-@dataclass(frozen=True, slots=True)
 class Template:
     """A chat template.
 
@@ -38,18 +37,20 @@ class Template:
     tokens: a model's special tokens by their names, as `bos_token`, which the text may use.
     """
 
-    source: str
-    tokens: tuple[tuple[str, str], ...] = ()
-    _compiled: Compiled = field(init=False, repr=False, compare=False)
+    def __init__(self, source: str, tokens: Sequence[tuple[str, str]] = ()) -> None:
+        self.source = source
+        self.tokens = tokens
 
-    def __post_init__(self) -> None:
-        """Raises `jinja2.TemplateError` if the source is none."""
-        object.__setattr__(self, "_compiled", _environment().from_string(self.source))
+    @cached_property
+    def _compiled(self) -> Compiled:
+        # not before it is needed: compiling computes what is constant, however large
+        return _environment().from_string(self.source)
 
     def render(self, messages: Sequence[Message], *, opened: bool) -> str:
         """The text of a conversation. opened: up to where the assistant begins to speak.
 
-        Raises `jinja2.TemplateError`, or whatever else a faulty template comes to.
+        Raises `jinja2.TemplateError`, or whatever else a faulty template comes to, and takes what
+        time and memory it takes: see `trial`.
         """
         return self._compiled.render(
             messages=[dict(message) for message in messages],

@@ -58,12 +58,8 @@ def _main() -> None:
     source, tokens, conversations = json.load(sys.stdin)
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     resource.setrlimit(resource.RLIMIT_AS, (_BYTES, _BYTES))
-    try:
-        template = Template(source, tuple(map(tuple, tokens)))
-    except Exception as error:  # whatever the source comes to
-        outcomes = [Outcome(error=_line(error))] * len(conversations)
-    else:
-        outcomes = [_render(template, *conversation) for conversation in conversations]
+    template = Template(source, tokens)
+    outcomes = [_render(template, *conversation) for conversation in conversations]
     json.dump([asdict(outcome) for outcome in outcomes], sys.stdout)
 
 

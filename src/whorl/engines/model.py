@@ -114,7 +114,8 @@ def pending(name: str) -> str:
 def read_config(folder: Path) -> dict[str, Any]:
     """The configuration of a model folder whose weights can be read without running anything.
 
-    Raises `UserError` if it cannot be read, or if the weights are lacking or pickled.
+    Raises `UserError` if it cannot be read, if the weights are lacking or pickled, or if the model
+    is nothing without code of its own.
     """
     path = folder / "config.json"
     try:
@@ -125,8 +126,20 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise UserError(f"{path} cannot be read: {error}") from error
     if not isinstance(config, dict):
         raise UserError(f"{path} holds no settings")
+    if config.get("auto_map") and not _known(config.get("model_type")):
+        raise UserError(
+            f"{folder} holds a model that needs code of its own, and whorl runs no code that comes "
+            f"with a model; transformers knows no {config.get('model_type')!r}"
+        )
     _check_weights(folder)
     return config
+
+
+def _known(kind: object) -> bool:
+    """Whether transformers has an architecture of that name."""
+    from transformers import CONFIG_MAPPING
+
+    return kind in CONFIG_MAPPING
 
 
 def _check_weights(folder: Path) -> None:
