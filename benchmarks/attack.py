@@ -18,7 +18,6 @@ import argparse
 import asyncio
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -189,9 +188,15 @@ def endless(_count: int, _seed: int) -> dict[str, float]:
     return told
 
 
+def _peak() -> float:
+    """Megabytes that this process has had at most; what it was forked from does not count."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
 def child(url: str) -> None:
     """Ask, and say what memory that took, before and after."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    before = _peak()
     for form in ("chat", "streamed", "scores"):
         role = "prm" if form == "scores" else "policy"
         engine = opened(url, form)
@@ -202,7 +207,7 @@ def child(url: str) -> None:
         while failed < IN_FLIGHT:
             failed += sum(isinstance(one, Failure) for _, one in engine.poll(1.0))
         engine.close()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = _peak()
     print(json.dumps({"body_peak_mb": round(peak), "body_start_mb": round(before)}))
 
 
