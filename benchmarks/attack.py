@@ -18,7 +18,6 @@ import argparse
 import asyncio
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -189,9 +188,15 @@ def endless(_count: int, _seed: int) -> dict[str, float]:
     return told
 
 
+def _peak() -> float:
+    """Megabytes that this process has had at most; what it was forked from does not count."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
 def child(url: str) -> None:
     """Ask, and say what memory that took, before and after."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    before = _peak()
     for form in ("chat", "streamed", "scores"):
         role = "prm" if form == "scores" else "policy"
         engine = opened(url, form)
@@ -202,7 +207,7 @@ def child(url: str) -> None:
         while failed < IN_FLIGHT:
             failed += sum(isinstance(one, Failure) for _, one in engine.poll(1.0))
         engine.close()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = _peak()
     print(json.dumps({"body_peak_mb": round(peak), "body_start_mb": round(before)}))
 
 
@@ -260,9 +265,9 @@ def kills(count: int, seed: int) -> dict[str, int | bool]:
             def kill(engine: Workers = engine, wanted: int = wanted) -> None:
                 nonlocal killed
                 while killed < wanted:
-                    time.sleep(random.uniform(1.0, 8.0))
+                    time.sleep(random.uniform(0.5, 3.0))
                     worker = random.choice(engine._workers)
-                    if worker.open and worker.started:
+                    if worker.open and worker.started and not worker.deaths:  # it has answered
                         with suppress(ProcessLookupError, TypeError):
                             os.kill(worker.process.pid, signal.SIGKILL)  # type: ignore[arg-type]
                             killed += 1
@@ -273,13 +278,15 @@ def kills(count: int, seed: int) -> dict[str, int | bool]:
                 roles = dict.fromkeys(("policy", "critic", "reviser"), engine)
                 grown = grow(
                     folder,
-                    partial(problems, "pool", 60, seed=0),
+                    partial(problems, "pool", 24, seed=0),
                     Plan(recipe, "sigma"),
                     {**roles, "judge": judges},
                 )
                 trees.append((folder.trees.read_bytes(), grown.failures))
             engine.close()
             judges.close()
+    if trees[1][1]:
+        print(trees[1][1], file=sys.stderr)
     return {"worker_kills": killed, "identical": trees[0] == trees[1]}
 
 

@@ -44,7 +44,7 @@ def asks_about(count: int) -> list[Ask]:
     return [Ask(prompt, n=3, max_tokens=20, seed=number) for number, prompt in enumerate(prompts)]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def engine(folder: Path) -> Iterator[Workers]:
     engine = open_engine(f"local:{folder}", processes=2)
     assert isinstance(engine, Workers)
@@ -80,6 +80,7 @@ def test_answers_like_the_engine_in_process_whoever_dies(folder: Path, engine: W
     for ticket, ask in enumerate(asks):
         engine.submit(ticket, ask)
     assert collect(engine, len(asks)) == expected
+    assert not engine.lost
 
 
 def test_an_ask_that_kills_its_process_fails_alone(folder: Path, engine: Workers) -> None:

@@ -52,9 +52,9 @@ class DamagedError(UserError):
     """A journal that is not as it was written; `whorl.engines.repair` makes a sound one of it."""
 
     def __init__(self, path: Path, what: str) -> None:
-        shown = " ".join(what.split())[:_LONGEST]
+        line = " ".join(what.split())[:_LONGEST]
         super().__init__(
-            f"the journal {path} is damaged: {shown}; the same command with --repair asks anew for "
+            f"the journal {path} is damaged: {line}; the same command with --repair asks anew for "
             "what cannot be read, or put a copy of the file in its place"
         )
 

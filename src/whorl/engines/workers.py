@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -53,7 +53,8 @@ class _Asked:
 @dataclass(slots=True, eq=False)
 class _Worker:
     """A process. open: the asks that it has or is to have, by ticket. unsent: those of them that it
-    has not. started: it has said that its engine is open. deaths: since its last answer."""
+    has not. started: it has said that its engine is open. deaths: since its last answer. given_up:
+    it is not started again."""
 
     process: BaseProcess
     pipe: Connection
@@ -61,6 +62,7 @@ class _Worker:
     unsent: list[int] = field(default_factory=list)
     started: bool = False
     deaths: int = 0
+    given_up: bool = False
 
 
 class Workers:
@@ -92,7 +94,7 @@ class Workers:
 
     def _hand(self, ticket: int, asked: _Asked) -> None:
         """Give an ask to a process, if there is one."""
-        alive = [worker for worker in self._workers if worker.process.exitcode is None]
+        alive = [worker for worker in self._workers if not worker.given_up]
         if not alive:
             why = f": {self._trouble}" if self._trouble else ""
             self._failed.append((ticket, Failure(f"no process of {self._spec} is left{why}")))
@@ -182,6 +184,7 @@ class Workers:
             worker.process, worker.pipe, worker.started = new.process, new.pipe, False
             worker.unsent = sorted(worker.open)
             return
+        worker.given_up = True
         asked, worker.open, worker.unsent = worker.open, {}, []
         for ticket in sorted(asked):
             self._hand(ticket, asked[ticket])
@@ -252,8 +255,10 @@ def _send(worker: _Worker) -> None:
         worker.unsent = [ticket for ticket in waiting if ticket != now[0]]
     else:
         now, worker.unsent = waiting, []
-    with suppress(OSError):  # the pipe is at its end, which `poll` will read
+    try:
         worker.pipe.send([(ticket, worker.open[ticket].ask) for ticket in now])
+    except OSError:  # the pipe is at its end, which `poll` will read
+        worker.unsent = waiting
 
 
 def _serve(spec: str, pipe: Connection) -> None:
