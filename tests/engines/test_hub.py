@@ -159,7 +159,9 @@ def test_a_cache_that_another_program_filled(cache: Path, tiny_model: Path) -> N
     (home / "refs").mkdir(parents=True)
     (home / "refs" / "main").write_text(COMMIT)
     shutil.copytree(tiny_model, home / "snapshots" / COMMIT)
-    assert find_model("me/tiny").folder == home / "snapshots" / COMMIT
+    folder = find_model("me/tiny").folder
+    assert folder == home / "snapshots" / COMMIT
+    assert hub.called(folder) == "me/tiny" and hub.called(tiny_model) == tiny_model.name
 
 
 def test_a_folder_of_that_name_is_meant_first(

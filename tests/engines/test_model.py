@@ -132,7 +132,7 @@ def test_a_gguf_file_that_cannot_be_read(packed: Path, tmp_path: Path) -> None:
         find_model(str(odd))
     assert "\n" not in str(caught.value) and str(odd) in str(caught.value)
     odd.write_bytes(said[:1000])
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="cannot be made a model folder"):
         find_model(str(odd))
     with pytest.raises(UserError, match=r"there is no file 'none.gguf'"):
         find_model("none.gguf")

@@ -18,6 +18,7 @@ from jinja2 import TemplateError
 from whorl.chat.named import BEGINNING, TEMPLATES
 from whorl.chat.template import DAY, frozen, told, variables
 from whorl.engines.cache import cached
+from whorl.engines.hub import called
 from whorl.errors import UserError
 
 TEMPLATE = "chat_template.jinja"
@@ -46,7 +47,12 @@ def dressed(folder: Path, settings: Mapping[str, str]) -> tuple[Path, dict[str, 
     chosen = told(frozen(source, _day(settings)), values)
     about = f"{folder.resolve()}\n{sorted(path.name for path in folder.iterdir())}\n{chosen}"
     digest = hashlib.blake2b(about.encode(), digest_size=8).hexdigest()
-    return cached("dressed", digest, folder.name, make=lambda new: _link(folder, chosen, new)), rest
+    return cached(
+        "dressed",
+        digest,
+        called(folder).rpartition("/")[2],
+        make=lambda new: _link(folder, chosen, new),
+    ), rest
 
 
 def template_names(folder: Path) -> list[str]:

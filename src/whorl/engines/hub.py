@@ -83,6 +83,14 @@ def fetch(model: HubModel) -> Path:
         )
 
 
+def called(folder: Path) -> str:
+    """What to call the model of a folder: the hub's cache names its folders by commits."""
+    kept = folder.parent.parent.name
+    if folder.parent.name == "snapshots" and kept.startswith("models--"):
+        return kept.removeprefix("models--").replace("--", "/")
+    return folder.name
+
+
 def described(lacking: Missing) -> str:
     """In words."""
     return f"{lacking.files:,} files, {lacking.size / 1e9:,.2f} GB"

@@ -36,25 +36,33 @@ def _unpack(file: Path, folder: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging as said
 
+    told: dict[str, Any] = {"gguf_file": file.name, "trust_remote_code": False}
     shown = said.is_progress_bar_enabled()
     said.disable_progress_bar()  # type: ignore[no-untyped-call]
-    told: dict[str, Any] = {"gguf_file": file.name, "trust_remote_code": False}
     try:
         tokenizer = AutoTokenizer.from_pretrained(file.parent, **told)
         model: Any = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **told)
+        plain = _unmarked(model)
+        if tokenizer.eos_token_id is not None:
+            plain.generation_config.eos_token_id = tokenizer.eos_token_id
+        plain.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
     except Exception as error:  # whatever a file makes of the loader, it is one line here
         reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise UserError(f"{file} cannot be read: {reason}") from error
+        raise UserError(f"{file} cannot be made a model folder: {reason}") from error
     finally:
         if shown:
             said.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def _unmarked(model: Any) -> Any:
+    """The same model without the mark of quantisation, with which it would not be saved."""
+    import torch
+
     config = model.config.to_dict()
-    config.pop("quantization_config", None)  # what is marked as quantised is not saved
+    config.pop("quantization_config", None)
     with torch.device("meta"):
         plain = type(model)(type(model.config).from_dict(config))
     plain.load_state_dict(model.state_dict(), assign=True)
     plain.tie_weights()
-    if tokenizer.eos_token_id is not None:
-        plain.generation_config.eos_token_id = tokenizer.eos_token_id
-    plain.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    return plain

@@ -7,6 +7,7 @@ import torch
 import transformers
 
 from whorl import __version__
+from whorl.engines.hub import called
 from whorl.example import Objective
 from whorl.learn.folder import QUESTIONS
 from whorl.learn.training import EXECUTION, Training, TrainResult
@@ -34,8 +35,8 @@ def write_card(
         said["lora"] = "none, all weights were trained"
     (folder / "README.md").write_text(
         "---\nlibrary_name: transformers\ntags: [whorl, math]\n---\n\n"
-        f"# {model.name}, fine-tuned by whorl\n\n"
-        f"From the model folder `{model.name}`, with whorl {__version__}, transformers "
+        f"# {called(model)}, fine-tuned by whorl\n\n"
+        f"From the model folder `{called(model)}`, with whorl {__version__}, transformers "
         f"{transformers.__version__} and torch {torch.__version__}. `training.json` holds what "
         f"identifies the training, `{QUESTIONS}` names the questions learned from, those of the "
         "model before included: figures on them say nothing.\n\n"

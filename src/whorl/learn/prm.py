@@ -24,6 +24,7 @@ from transformers import AutoModelForTokenClassification, PreTrainedModel
 
 from whorl import __version__
 from whorl.chat import Chat
+from whorl.engines.hub import called
 from whorl.engines.model import read_config
 from whorl.errors import UserError
 from whorl.example import Likelihood, Rated
@@ -215,8 +216,8 @@ def _card(model: Path, settings: Training, result: TrainResult) -> str:
     return (
         "---\nlibrary_name: transformers\npipeline_tag: token-classification\n"
         "tags: [whorl, math, process reward model]\n---\n\n"
-        f"# {model.name} as a process reward model\n\n"
-        f"From the model folder `{model.name}`, with whorl {__version__}: {result.examples:,} "
+        f"# {called(model)} as a process reward model\n\n"
+        f"From the model folder `{called(model)}`, with whorl {__version__}: {result.examples:,} "
         f"labels of steps, {result.steps:,} optimizer steps, loss {result.loss:.4f} nats per label."
         f"{measured} lr {settings.lr:g}, {settings.epochs} epochs, {settings.batch} labels a step; "
         "`training.json` has the rest.\n\n"

@@ -1,5 +1,6 @@
 """`whorl probe`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -27,11 +28,14 @@ def probe(
     """See what a model says and what its server can do.
 
     Of a server, prints how prompts are sent, whether a step can be continued,
-    and what it lacks; then the model's greedy answer to a question.
+    and what it lacks; of a model here, what its chat template does; then the
+    model's greedy answer to a question.
     """
     from whorl import prompts
     from whorl.ask import Ask, Failure
     from whorl.engines import open_engine
+    from whorl.engines.model import find_model
+    from whorl.engines.spec import HERE, Spec
     from whorl.errors import UserError
 
     engine = open_engine(model, processes=0)
@@ -42,8 +46,28 @@ def probe(
             answered = engine.poll(1.0)
     finally:
         engine.close()
+    if Spec.read(model).scheme in HERE:
+        for line in _manner(find_model(model).folder):
+            typer.echo(line, err=True)
     ((_, said),) = answered
     if isinstance(said, Failure):
         raise UserError(f"{model}: {said.error}")
     typer.echo(said[0].text)
     typer.echo(f"({said[0].tokens:,} tokens, ended by {said[0].finished})", err=True)
+
+
+def _manner(folder: Path) -> list[str]:
+    """What a chat template does with turns, in words."""
+    from whorl.chat import Chat
+
+    chat = Chat.load(folder)
+    system = "are left out" if chat.turns.deaf else "have a turn of their own"
+    if chat.turns.merged:
+        system = "go before the user's"
+    tokens = " ".join(sorted(chat.tokenizer.convert_ids_to_tokens(sorted(chat.ends))))
+    others = "".join(f", {text!r}" for text in chat.stops)
+    return [
+        f"system's words         {system}",
+        f"training ends a turn   {chat.tokenizer.decode(list(chat.end))}",
+        f"sampling ends it at    {tokens}{others}",
+    ]
