@@ -1,13 +1,14 @@
-"""Asks and their names."""
+"""Asks, their names, and searches that ask together."""
 
 import hashlib
 import json
 from dataclasses import asdict, fields, replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whorl.ask import Ask, Prompt, Reply, digest, encodable
+from whorl.ask import Ask, Moves, Prompt, Reply, digest, encodable, together
 
 texts = st.text(st.characters(exclude_categories=[]), max_size=8)  # lone surrogates, NUL and all
 asks = st.builds(
@@ -70,3 +71,17 @@ def test_whatever_a_model_says_can_be_written(said: str) -> None:
 
 def test_halves_of_a_character_that_belong_together_are_joined() -> None:
     assert encodable("\ud83d\ude00 \ud83d!") == "\N{GRINNING FACE} \N{REPLACEMENT CHARACTER}!"
+
+
+def test_searches_together_ask_in_one_batch_and_keep_their_order() -> None:
+    def counting(name: str, rounds: int) -> Moves[str]:
+        for _ in range(rounds):
+            yield [Ask(Prompt("", "question"), max_tokens=len(name))]
+        return name
+
+    moves = together([counting("a", 2), counting("bb", 0), counting("ccc", 1)])
+    assert [ask.max_tokens for ask in next(moves)] == [1, 3]
+    assert [ask.max_tokens for ask in moves.send([(), ()])] == [1]
+    with pytest.raises(StopIteration) as stop:
+        moves.send([()])
+    assert stop.value.value == ["a", "bb", "ccc"]

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whorl.ask import Ask, Failure, Moves, Replies, Reply, together
-from whorl.credit import backup, ended
+from whorl.ask import Ask, Failure, Moves, Replies, Reply
+from whorl.credit import ended
 from whorl.drive import drive
 from whorl.engines import toy
 from whorl.engines.function import Function
 from whorl.problem import Problem
-from whorl.rollout import Sampling, add_solution, roll_out, sample, verdicts
+from whorl.rollout import Sampling
 from whorl.search import Uct, expand, mcts, score, select, too_deep
 from whorl.steps import BlankLine
 from whorl.tree import ROOT, Node, Tree
@@ -83,7 +83,7 @@ def family(*children: Node) -> Tree:
 
 
 def test_uct_scores_match_the_check_values() -> None:
-    # papers.md section 7: Q = (3, 1, 0) of N = (4, 4, 2), c = sqrt 2: 1.8230, 1.3230, 1.5174
+    # docs/papers.md, "Worked by hand"
     tree = family(Node(0, visits=4, total=3), Node(0, visits=4, total=1), Node(0, visits=2))
     uct = Uct(constant=math.sqrt(2), wrong=0.0, right=1.0)
     order = []
@@ -169,17 +169,6 @@ def test_an_answer_counts_even_where_the_reply_was_cut_off() -> None:
     assert tree.nodes[1].mark == "cut off" and not ended(tree.nodes[1])
 
 
-def test_backup_counts_along_the_path_only() -> None:
-    tree = Tree(PROBLEM)
-    a = tree.add(Node(ROOT, "a"))
-    b = tree.add(Node(a, "b"))
-    other = tree.add(Node(ROOT, "c"))
-    backup(tree, b, 1.0)
-    backup(tree, a, 0.0)
-    counts = [(tree.nodes[i].visits, tree.nodes[i].total) for i in (ROOT, a, b, other)]
-    assert counts == [(2, 1.0), (2, 1.0), (1, 1.0), (0, 0.0)]
-
-
 UCTS = st.builds(
     Uct,
     constant=st.floats(0, 4),
@@ -248,62 +237,12 @@ def test_settings_without_sense_are_refused(name: str) -> None:
         Uct(**{name: 0})
 
 
-@pytest.mark.parametrize("wrong", [{"temperature": -0.1}, {"top_p": 0.0}, {"step_tokens": 0}])
-def test_sampling_without_sense_is_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        Sampling(**wrong)  # type: ignore[arg-type]
-
-
-def test_sampled_solutions_share_the_steps_they_begin_with() -> None:
-    tree = Tree(PROBLEM)
-    replies = (
-        Reply("3+4=7\n\n7+5=12\n\n\\boxed{12}"),
-        Reply("3+4=7\n\n7+5=13\n\n\\boxed{13}"),
-        Reply("3+4=7\n\n7+5=12\n\n\\boxed{12}"),
-    )
-    ends = answered(sample(tree, 3, SAMPLING), [replies])
-    assert ends == [3, 5, 3]
-    assert [node.copies for node in tree.nodes[1:]] == [3, 2, 2, 1, 1]
-    assert [tree.nodes[i].reward for i in (3, 5)] == [1.0, 0.0]
-
-
-@given(st.text(alphabet="ab\n.", max_size=60))
-def test_a_solution_added_as_steps_keeps_its_text(text: str) -> None:
-    tree = Tree(PROBLEM)
-    end = add_solution(tree, ROOT, Reply(text), SAMPLING.steps, author="policy")
-    assert tree.text(end) == text
-
-
-def test_only_what_arithmetic_cannot_settle_goes_to_the_judge() -> None:
-    moves = verdicts("x+1", ["1+x", None, "x+1", "1+x"])
-    (ask,) = next(moves)
-    assert (ask.role, ask.prompt.user, ask.prompt.prefix) == ("judge", "x+1", "1+x")
-    with pytest.raises(StopIteration) as stop:
-        moves.send([(Reply(value=None),)])
-    assert [verdict.right for verdict in stop.value.value] == [None, False, True, None]
-
-
 def test_an_undecided_answer_is_neither_right_nor_wrong() -> None:
     tree = Tree(replace(PROBLEM, answer="x+1"))
     moves = expand(tree, ROOT, SAMPLING, 1, fault=too_deep(3))
     answered(moves, [(Reply("\\boxed{1+x}"),)], [(Reply(value=None),)])
     assert tree.nodes[1].pruned and tree.nodes[1].reward is None
     assert tree.nodes[1].mark == "undecided"
-
-
-def test_searches_together_ask_in_one_batch_and_keep_their_order() -> None:
-    def counting(name: str, rounds: int) -> Moves[str]:
-        for _ in range(rounds):
-            yield [Ask(PROMPT, max_tokens=len(name))]
-        return name
-
-    PROMPT = next(expand(Tree(PROBLEM), ROOT, SAMPLING, 1, fault=too_deep(1)))[0].prompt
-    moves = together([counting("a", 2), counting("bb", 0), counting("ccc", 1)])
-    assert [ask.max_tokens for ask in next(moves)] == [1, 3]
-    assert [ask.max_tokens for ask in moves.send([(), ()])] == [1]
-    with pytest.raises(StopIteration) as stop:
-        moves.send([()])
-    assert stop.value.value == ["a", "bb", "ccc"]
 
 
 @pytest.mark.parametrize("decided", [False, True])
@@ -345,20 +284,3 @@ def test_scores_come_from_the_process_reward_model_and_must_be_shares() -> None:
     assert done.error is None and [tree.nodes[i].value for i in steps] == [0.9, 0.1]
     (done,) = drive([("p", score(tree, steps))], {"prm": Function(lambda ask: (Reply(value=7.0),))})
     assert "[0, 1]" in (done.error or "")
-
-
-def test_rolling_out_ends_at_a_step_that_ends_the_solution() -> None:
-    tree = Tree(PROBLEM)
-    open_step = tree.add(Node(ROOT, "3+4=7\n\n"))
-    final = tree.add(Node(ROOT, "\\boxed{12}", terminal=True, reward=1.0))
-    engines = {"policy": Function(lambda ask: (Reply("7+5=12 \\boxed{12}", "eos"),) * ask.n)}
-    searches = [(str(at), roll_out(tree, at, 3, SAMPLING)) for at in (open_step, final)]
-    ends = {done.key: done.result for done in drive(searches, engines)}
-    assert ends[str(final)] == [final]
-    (end,) = set(ends[str(open_step)] or [])
-    assert (tree.nodes[end].author, tree.nodes[end].copies, tree.nodes[end].reward) == (
-        "rollout",
-        3,
-        1.0,
-    )
-    assert tree.nodes[ROOT].visits == 0

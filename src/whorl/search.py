@@ -140,7 +140,7 @@ def simulate(
 def select(tree: Tree, node: int, uct: Uct, virtual: Mapping[int, int]) -> int | None:
     """The child to descend to: highest `Q_c + constant * sqrt(ln N / N_c)`; an unvisited one first.
 
-    UCT as in SIGMA (2506.06470; papers.md 1.2). A simulation under way counts as a visit that ended
+    UCT as in SIGMA (docs/papers.md, "Search"). A simulation under way counts as a visit that ended
     wrong (virtual loss). None if every child of the policy's is pruned.
     """
     nodes, under_way = tree.nodes, virtual.get

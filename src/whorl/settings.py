@@ -110,6 +110,15 @@ def flat(said: Table, prefix: str = "") -> Iterator[tuple[str, str]]:
             yield prefix + key, json.dumps(value, ensure_ascii=False)
 
 
+def unset(said: Table, prefix: str = "") -> Iterator[str]:
+    """Dotted keys of settings that have no value in what `say` said."""
+    for key, value in said.items():
+        if isinstance(value, Mapping):
+            yield from unset(value, f"{prefix}{key}.")
+        elif value is None:
+            yield prefix + key
+
+
 def _recipe(table: Table, where: str) -> Recipe:
     name = table.get("name")
     if not isinstance(name, str):

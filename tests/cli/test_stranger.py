@@ -137,4 +137,4 @@ def test_one_grows_trees_by_the_path_of_its_file(
     assert harvested.exit_code == 0, harvested.output
     assert "search: samples: " in harvested.stderr
     planned = whorl(*grow, "--policy", MODEL, "--prm", f"prm:{POLICY.parent / 'prm'}", "--dry-run")
-    assert "least = 0.5" in planned.stdout
+    assert "least=0.5" in planned.stdout

@@ -147,7 +147,8 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
 ) -> None:
     result = grow(whorl, easy, tmp_path / "run", "--dry-run", "--limit", "3")
     assert result.exit_code == 0
-    for line in ("samples = 2", "problems: 3", "searches: 3 in each round, 6 samples at most"):
+    assert "samples = 2  # default 8" in result.stdout.splitlines()
+    for line in ("problems: 3", "searches: 3 in each round, 6 samples at most"):
         assert line in result.stdout.splitlines()
     assert not (tmp_path / "run").exists()
 

@@ -68,7 +68,7 @@ def gradient(objective: Objective, weight: float) -> tuple[float, Tensor]:
 
 
 def test_dpo_has_its_known_value() -> None:
-    """papers.md, section 7."""
+    """docs/papers.md, "Worked by hand"."""
     new, reference = torch.tensor([[-10.0, -12.0]]), torch.tensor([[-11.0, -11.0]])
     assert preference(new, reference, beta=0.1).tolist() == pytest.approx([0.598139], abs=5e-7)
 
@@ -108,7 +108,7 @@ def test_a_pair_counts_by_the_sums_of_its_sides() -> None:
 
 @given(st.floats(-2, 2), st.floats(0.01, 2))
 def test_the_linear_penalty_adds_a_constant_to_every_weight(weight: float, beta: float) -> None:
-    """papers.md, section 7: -A lp + beta (ref - lp) and -(A + beta) lp have one gradient."""
+    """docs/papers.md, "Worked by hand"."""
     with_penalty, one = gradient(Likelihood(kl=beta, penalty="linear"), weight)
     without, other = gradient(Likelihood(), weight + beta)
     torch.testing.assert_close(one, other)

@@ -42,7 +42,7 @@ def test_a_group_is_sampled_in_one_ask_and_weighted_by_advantage() -> None:
     assert (ask.n, ask.temperature, ask.top_p, ask.max_tokens) == (8, 0.8, 0.95, 2048)
     assert (ask.stop, ask.prompt.prefix) == ((), "")
     examples = recipe.harvest(tree).examples
-    # papers.md section 7, two right of eight; the wrong answer given twice weighs twice
+    # docs/papers.md, "Worked by hand": two right of 8; what was given twice weighs twice
     weights = {e.text: e.weight for e in examples if isinstance(e, Weighted)}
     assert weights == pytest.approx(
         {

@@ -79,7 +79,7 @@ def prefixes(tree: Tree) -> list[str]:
     ],
 )
 def test_the_guide_rule(value: float, threshold: float, wanted: float) -> None:
-    # papers.md sections 2.9 and 7
+    # docs/papers.md, "Worked by hand"
     assert wanted_reward(value, threshold) == wanted
 
 
@@ -267,7 +267,7 @@ def test_the_preference_variant_takes_one_pair_per_usable_state() -> None:
 
 
 def test_marker_states_end_right_after_each_marker() -> None:
-    # papers.md section 7: markers 1 to 4, four states, the first ends after "Step 1:"
+    # docs/papers.md, "Worked by hand"
     text = "Step 1: add\nStep 2: add 5\nStep 3: add 6\nStep 4: \\boxed{12}"
     pieces = AfterMarker().split(text)
     states = list(accumulate(pieces[:-1]))
@@ -290,7 +290,7 @@ def test_markers_beyond_nine_keep_their_colon() -> None:
 
 
 def test_states_of_equal_length() -> None:
-    # papers.md section 7: 12 tokens in 5 pieces
+    # docs/papers.md, "Worked by hand"
     runs = split_evenly(range(12), 5)
     assert [len(run) for run in runs] == [3, 3, 2, 2, 2]
     assert [run[0] for run in runs] == [0, 3, 6, 8, 10]  # tokens of each state

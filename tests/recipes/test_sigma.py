@@ -92,7 +92,7 @@ def test_a_wrong_path_is_revised_step_by_step_behind_the_revised_prefix() -> Non
 
 
 def test_per_depth_asks_twice_per_step_and_whole_path_twice_in_all() -> None:
-    # papers.md section 7: 2D calls per depth, 2 for the whole path; 3 candidates: 2 siblings each
+    # docs/papers.md, "Worked by hand"
     script = Script(WRONG, [EDIT] * 3, ["3+4=7", "7+5=12", "\\boxed{12}"])
     script.grow(ONE)
     assert (len(script.prompts("critic")), len(script.prompts("reviser"))) == (3, 3)

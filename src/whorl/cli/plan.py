@@ -1,7 +1,8 @@
 """What a run is going to do (`--dry-run`), and what it did not do."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import typer
@@ -9,19 +10,26 @@ import typer
 from whorl import settings
 from whorl.cli.guard import SPENT, repeated
 from whorl.engines.model import pending
+from whorl.engines.roles import Engines
 from whorl.engines.spec import HERE, Spec
 from whorl.loop.grow import Grown, ready
 from whorl.loop.run import Run
 from whorl.loop.split import survey
-from whorl.recipe import arms_of
+from whorl.recipe import arms_of, presets_of
 
 SHOWN = 5  # failures that are listed
+WIDTH = 100  # characters in a line of settings
+ALWAYS = ("run", "problems", "name", "recipe.name")
+"""Settings that are shown among those that were set: they have no defaults."""
 
 
-def describe(run: Run, said: Mapping[str, Any]) -> None:
-    """Print the settings `said`, check what can be checked, and say what the run would do."""
-    for name, value in settings.flat(said):
-        typer.echo(f"{name} = {value}")
+def describe(run: Run, part: Callable[[Run], Mapping[str, Any]]) -> None:
+    """Print the settings of a run, check what can be checked, and say what the run would do.
+
+    part: the settings that the command takes, of a run, by the names that `--set` knows.
+    """
+    for line in setting_lines(part(run), part(_with_defaults(run))):
+        typer.echo(line)
     lacking = downloads(run)
     if lacking:
         found = survey(run)
@@ -38,6 +46,40 @@ def describe(run: Run, said: Mapping[str, Any]) -> None:
         typer.echo(line)
     opened = "no engine was opened" if lacking else "the engines open"
     typer.echo(f"{opened}; nothing was written")
+
+
+def setting_lines(said: Mapping[str, Any], defaults: Mapping[str, Any]) -> Iterator[str]:
+    """Settings that differ from their defaults, a line each as in a run file; then the others, a
+    paragraph for each table."""
+    usual = dict(settings.flat(defaults))
+    others: dict[str, list[str]] = {}
+    for name, value in settings.flat(said):
+        if value == usual.get(name) and name not in ALWAYS:
+            table, _, key = name.rpartition(".")
+            others.setdefault(table, []).append(f"{key}={value}")
+        else:
+            default = usual.get(name, value)
+            differs = default not in (value, '""')
+            yield f"{name} = {value}" + (f"  # default {default}" if differs else "")
+    for name in settings.unset(said):
+        table, _, key = name.rpartition(".")
+        others.setdefault(table, []).append(f"{key}=(none)")
+    alike: dict[str, list[str]] = {}
+    for table, values in others.items():
+        alike.setdefault(", ".join(values), []).append(table)
+    yield "at their defaults:"
+    for told, tables in alike.items():
+        text = f"{', '.join(tables)}: {told}" if any(tables) else told
+        yield from wrap(
+            text, WIDTH, initial_indent="  ", subsequent_indent="    ", break_long_words=False
+        )
+
+
+def _with_defaults(run: Run) -> Run:
+    """A run of the same recipe and files, with all other settings at their defaults."""
+    presets = presets_of(type(run.recipe))
+    recipe = next(iter(presets.values())) if presets else run.recipe
+    return Run(run.folder, run.problems, Engines(), recipe)
 
 
 def downloads(run: Run) -> list[str]:

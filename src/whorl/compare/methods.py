@@ -48,7 +48,7 @@ class Method:
 HALVES = (0.5, 1.0)
 QUARTERS = (0.25, *HALVES)
 
-# What the papers say of their training (docs/papers.md), and ours where they say nothing
+# What the papers say of their training, and ours where they say nothing: docs/papers.md, "Training"
 _SFT = Training()
 _POLICY_GRADIENT = Training(epochs=1, lr=1e-6, batch=1024)
 _DPO = Training(epochs=1, lr=5e-7, batch=64, max_length=2048, warmup=0.1)

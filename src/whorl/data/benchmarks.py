@@ -7,106 +7,15 @@ question ends with the options. A row that has no such answer is no problem: a p
 a question about a picture in TheoremQA.
 """
 
-import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from whorl.data import cells
+from whorl.data.cells import Read
 from whorl.data.problems import checked
 from whorl.data.rows import BadRow, Row, cell, columns
 from whorl.errors import UserError
 from whorl.problem import Problem
-
-Read = Callable[[Row, str], str]
-"""What a column of a row says. Raises `BadRow`."""
-
-
-def plain(row: Row, column: str) -> str:
-    """The column as it is."""
-    return cell(row, column)
-
-
-def undollared(row: Row, column: str) -> str:
-    """Without the dollar signs round the whole, where they are one pair."""
-    text = cell(row, column)
-    inside = re.fullmatch(r"\$((?:\\.|[^$\\])+)\$", text, re.DOTALL)
-    return inside[1].strip() if inside else text
-
-
-def hashed(row: Row, column: str) -> str:
-    """What stands after the last `####`, without thousands commas."""
-    _, mark, answer = cell(row, column).rpartition("####")
-    if not mark:
-        raise BadRow(f"no #### in {column!r}")
-    return answer.strip().replace(",", "")
-
-
-def boxed(row: Row, column: str) -> str:
-    """What the last box of a solution holds, as MATH's own grader takes it: of several boxes only
-    the last, and `\\boxed 9` is one too."""
-    _, mark, inner = cell(row, column).replace(r"\fbox", r"\boxed").rpartition(r"\boxed")
-    if not mark:
-        raise BadRow(f"no box in {column!r}")
-    if not inner.lstrip().startswith("{"):
-        return inner.partition("$")[0].strip()
-    depth = 0
-    for brace in re.finditer(r"\\.|[{}]", inner, re.DOTALL):
-        depth += (brace[0] == "{") - (brace[0] == "}")
-        if depth == 0 and brace[0] == "}":
-            return inner[inner.index("{") + 1 : brace.start()].strip()
-    raise BadRow(f"the last box in {column!r} is not closed")
-
-
-def stated(row: Row, column: str) -> str:
-    """What stands after the last "The answer is:"."""
-    _, mark, answer = cell(row, column).rpartition("The answer is:")
-    if not mark:
-        raise BadRow(f'no "The answer is:" in {column!r}')
-    return answer.strip()
-
-
-def listed(row: Row, column: str) -> str:
-    """A list of one or several answers, as a list within one text."""
-    answers = row[column]
-    if not isinstance(answers, list):
-        return undollared(row, column)
-    return ", ".join(undollared({column: answer}, column) for answer in answers)
-
-
-def numina(row: Row, column: str) -> str:
-    """Leaves out proofs, and what the authors found to be no valid problem."""
-    answer = cell(row, column)
-    if answer in ("proof", "notfound") or row.get("question_type") == "proof":
-        raise BadRow("a proof, or no answer was found")
-    if row.get("problem_is_valid") not in (None, "Yes"):
-        raise BadRow("marked as no valid problem")
-    return answer
-
-
-def pictured(row: Row, column: str) -> str:
-    """Leaves out questions about a picture."""
-    if row.get("Picture") is not None:
-        raise BadRow("it needs its picture")
-    return cell(row, column)
-
-
-def optioned(row: Row, column: str) -> str:
-    """A question with its options: `A)51` becomes `(A) 51`."""
-    options = (re.sub(r"^\s*([A-E])\s*\)\s*", r"(\1) ", option) for option in row["options"])
-    return f"{cell(row, column)}\nAnswer choices: {' '.join(options)}"
-
-
-def bodied(row: Row, column: str) -> str:
-    """SVAMP tells the story in `Body`, whose last period is missing."""
-    body = cell(row, "Body")
-    return f"{body}{'' if body.endswith(('.', '?', '!', ',')) else '.'} {cell(row, column)}"
-
-
-def undone(row: Row, column: str) -> str:
-    """Text that was written down as Python writes bytes: `b'Solve 0 = x.\\\\n'`."""
-    text = cell(row, column)
-    written = re.fullmatch(r"b(['\"])(.*?)(?:\\n)?\1", text, re.DOTALL)
-    return written[2].replace("\\'", "'") if written else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +35,8 @@ class Benchmark:
     splits: dict[str, str]
     question: str = "problem"
     answer: str = "answer"
-    reads_question: Read = plain
-    reads_answer: Read = plain
+    reads_question: Read = cells.plain
+    reads_answer: Read = cells.plain
     level: str = ""
     subject: str = ""
     id: str = ""
@@ -145,7 +54,7 @@ class Benchmark:
             )
         part = f"/{config}" if len(self.configs) > 1 else ""
         own = cell(row, self.id).removesuffix(".json").removeprefix(f"{split}/")
-        subject = _first(row, self.subject) or part[1:]
+        subject = cells.first(row, self.subject) or part[1:]
         question = self.reads_question(row, self.question)
         answer = self.reads_answer(row, self.answer)
         if not question or not answer:
@@ -156,15 +65,9 @@ class Benchmark:
             answer=checked(answer),
             source=f"{self.name}/{subject}" if subject else self.name,
             split=split,
-            level=_first(row, self.level).removeprefix("Level "),
+            level=cells.first(row, self.level).removeprefix("Level "),
             subject=subject,
         )
-
-
-def _first(row: Row, column: str) -> str:
-    """A cell that may be a list, of which the first counts."""
-    value = row.get(column)
-    return cell({column: value[0] if value else None} if isinstance(value, list) else row, column)
 
 
 _SUBJECTS = (
@@ -199,13 +102,13 @@ BENCHMARKS = {
         Benchmark(
             *("gsm8k", "openai/gsm8k", _TRAIN | _TEST),
             question="question",
-            reads_answer=hashed,
+            reads_answer=cells.hashed,
             configs=("main",),
         ),
         Benchmark(
             *("math", "EleutherAI/hendrycks_math", _TRAIN | _TEST),
             answer="solution",
-            reads_answer=boxed,
+            reads_answer=cells.boxed,
             level="level",
             subject="type",
             configs=_SUBJECTS,
@@ -219,14 +122,14 @@ BENCHMARKS = {
         Benchmark(
             *("collegemath", "di-zhang-fdu/College_Math_Test", _TEST),
             question="question",
-            reads_answer=undollared,
+            reads_answer=cells.undollared,
             subject="data_topic",
         ),
         Benchmark(
             *("deepmind_mathematics", "deepmind/math_dataset", _TRAIN | _TEST),
             question="question",
-            reads_question=undone,
-            reads_answer=undone,
+            reads_question=cells.undone,
+            reads_answer=cells.undone,
             configs=tuple(
                 f"{area}__{module}" for area, names in _MODULES.items() for module in names.split()
             ),
@@ -236,7 +139,7 @@ BENCHMARKS = {
             *("olympiadbench_math", "Hothan/OlympiadBench", {"test": "train"}),
             question="question",
             answer="final_answer",
-            reads_answer=listed,
+            reads_answer=cells.listed,
             subject="subfield",
             id="id",
             configs=("OE_TO_maths_en_COMP",),
@@ -245,7 +148,7 @@ BENCHMARKS = {
             *("theoremqa", "TIGER-Lab/TheoremQA", _TEST),
             question="Question",
             answer="Answer",
-            reads_answer=pictured,
+            reads_answer=cells.pictured,
             subject="Answer_type",
         ),
         Benchmark(
@@ -264,7 +167,7 @@ BENCHMARKS = {
             *("svamp", "ChilleD/SVAMP", _TRAIN | _TEST),
             question="Question",
             answer="Answer",
-            reads_question=bodied,
+            reads_question=cells.bodied,
             subject="Type",
             id="ID",
         ),
@@ -279,17 +182,19 @@ BENCHMARKS = {
             *("aqua", "deepmind/aqua_rat", _TRAIN | _DEV | _TEST),
             question="question",
             answer="correct",
-            reads_question=optioned,
+            reads_question=cells.optioned,
             configs=("raw",),
         ),
         Benchmark(
-            *("numinamath", "AI-MO/NuminaMath-1.5", _TRAIN), reads_answer=numina, subject="source"
+            *("numinamath", "AI-MO/NuminaMath-1.5", _TRAIN),
+            reads_answer=cells.numina,
+            subject="source",
         ),
         Benchmark(
             *("metamath", "meta-math/MetaMathQA", _TRAIN),
             question="query",
             answer="response",
-            reads_answer=stated,
+            reads_answer=cells.stated,
             subject="type",
         ),
         Benchmark(

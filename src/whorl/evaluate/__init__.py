@@ -1,24 +1,20 @@
 """How good a model is: attempts at held-out problems, measures with intervals, and comparisons.
 
 `setup` says how problems are put, `attempts` puts them, `scores` keeps what became of them,
-`measures` sums up, `seen` tells what a model was trained on.
+`measures` sums up, `pairing` compares, `seen` tells what a model was trained on.
 """
 
 from whorl.evaluate.attempts import Attempt, Record, evaluate
+from whorl.evaluate.intervals import Rate, macro_rate, wilson
 from whorl.evaluate.measures import (
-    Paired,
-    Rate,
     Summary,
-    macro_rate,
-    paired,
-    paired_over,
     pass_at,
     pass_rate,
     pass_rate_over,
     sensible,
     summarise,
-    wilson,
 )
+from whorl.evaluate.pairing import Paired, paired, paired_over
 from whorl.evaluate.scores import (
     Place,
     Score,

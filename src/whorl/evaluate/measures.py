@@ -1,31 +1,15 @@
-"""What scores say: pass@k, majority votes, their intervals, and paired comparison."""
+"""What scores say: pass@k and majority votes, with their intervals."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import comb, sqrt
-from statistics import NormalDist, fmean, stdev
-from typing import TYPE_CHECKING
+from math import comb
+from statistics import fmean
 
 from whorl.answer import equal
 from whorl.errors import UserError
+from whorl.evaluate.intervals import Rate, bootstrap, rate
 from whorl.evaluate.scores import Score
-
-if TYPE_CHECKING:
-    from numpy import float64
-    from numpy.typing import NDArray
-
-CONFIDENCE = 0.95
-RESAMPLES = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """A share of problems, or a difference of two, with its 95 % confidence interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +34,6 @@ class Summary:
     unanswered: int
     cut: int
     failed: int
-
-
-@dataclass(frozen=True, slots=True)
-class Paired:
-    """The same problems before and after.
-
-    fixed, broken: problems whose first attempt turned right, turned wrong.
-    difference: after - before of the first attempts, with its 95 % confidence interval.
-    p_value: two-sided exact McNemar test of no change in them.
-    mean: after - before of the mean over all attempts, with a bootstrap interval over problems.
-    """
-
-    problems: int
-    fixed: int
-    broken: int
-    difference: Rate
-    p_value: float
-    mean: Rate
 
 
 def sensible(samples: int) -> list[int]:
@@ -167,96 +133,6 @@ def _elected(votes: Sequence[str | None], right: Sequence[float | None]) -> floa
     return float(right[votes.index(winner)] == 1.0)
 
 
-def rate(values: Sequence[float]) -> Rate:
-    """The mean of `values`, one for each problem.
-
-    The interval is Wilson's where every problem passes or does not, as at one attempt each, else
-    a bootstrap over problems; one problem alone tells nothing of others. Raises `UserError` if
-    there are none.
-    """
-    if not values:
-        raise UserError("there are no scores to summarise")
-    if all(value in (0.0, 1.0) for value in values):
-        return wilson(int(sum(values)), len(values))
-    return bootstrap(values) if len(values) > 1 else Rate(values[0], 0.0, 1.0)
-
-
-def wilson(successes: int, trials: int) -> Rate:
-    """Wilson's score interval for a proportion."""
-    from scipy.stats import binomtest
-
-    interval = binomtest(successes, trials).proportion_ci(CONFIDENCE, method="wilson")
-    return Rate(successes / trials, float(interval.low), float(interval.high))
-
-
-def bootstrap(values: Sequence[float], *, seed: int = 0) -> Rate:
-    """The mean with a percentile bootstrap interval over `values`, one for each problem."""
-    return _percentiles(fmean(values), _resampled(values, seed))
-
-
-def macro_rate(sets: Sequence[Sequence[float]]) -> Rate:
-    """The mean over sets of problems, each of which counts the same, of the mean of their values.
-    The interval is a percentile bootstrap over the problems of each set."""
-    from numpy import mean
-
-    resampled = [_resampled(values, seed) for seed, values in enumerate(sets)]
-    return _percentiles(fmean(map(fmean, sets)), mean(resampled, axis=0))
-
-
-def _resampled(values: Sequence[float], seed: int) -> "NDArray[float64]":
-    """Means of `RESAMPLES` samples with replacement: how often each value is drawn is multinomial,
-    and there are few different values."""
-    from numpy import array, unique
-    from numpy.random import default_rng
-
-    different, counts = unique(array(values, dtype=float), return_counts=True)
-    drawn = default_rng(seed).multinomial(len(values), counts / len(values), RESAMPLES)
-    means: NDArray[float64] = drawn @ different / len(values)
-    return means
-
-
-def _percentiles(value: float, means: "NDArray[float64]") -> Rate:
-    from numpy import quantile
-
-    low, high = quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Rate(value, float(low), float(high))
-
-
-def paired(before: Sequence[Score], after: Sequence[Score]) -> Paired:
-    """Compare two evaluations of the same problems, in whatever order.
-
-    The p-value is the exact McNemar test: the broken among the changed problems against a fair
-    coin. The interval is Agresti and Min's (Statistics in Medicine 24:729, 2005, "Wald+2"): with
-    half an observation added to each of the four cells, b fixed, c broken, n problems,
-    d +- z sqrt((b + c) - (b - c)^2 / n) / n, where d = (b - c) / n, cut off at -1 and 1.
-    Raises `UserError` unless both hold the same problems once each.
-    """
-    from scipy.stats import binomtest
-
-    first, second = _firsts(before), _firsts(after)
-    if first.keys() != second.keys() or not first:
-        missing = sorted(first.keys() ^ second.keys())
-        raise UserError(
-            f"the evaluations are not of the same problems: {missing[0]!r} is in one only"
-            if missing
-            else "there are no problems to compare"
-        )
-    fixed = sum(second[id] and not first[id] for id in first)
-    broken = sum(first[id] and not second[id] for id in first)
-    changed, gap, n = fixed + broken, fixed - broken, len(first)
-    middle = gap / (n + 2)
-    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
-    half = z * sqrt(changed + 1 - gap * middle) / (n + 2)
-    return Paired(
-        problems=n,
-        fixed=fixed,
-        broken=broken,
-        difference=Rate(gap / n, max(-1.0, middle - half), min(1.0, middle + half)),
-        p_value=float(binomtest(broken, changed, 0.5).pvalue) if changed else 1.0,
-        mean=bootstrap(list(_changes(before, after).values())),
-    )
-
-
 def pass_rate_over(runs: Sequence[Sequence[Score]], k: int) -> Rate:
     """Pass@k over several evaluations of the same problems, e.g. of one student per seed: the mean,
     with a bootstrap over problems that draws all attempts at a problem together."""
@@ -265,40 +141,6 @@ def pass_rate_over(runs: Sequence[Sequence[Score]], k: int) -> Rate:
         for score in scores:
             by_problem.setdefault(score.id, []).append(_passed(score, k))
     return bootstrap([fmean(values) for values in by_problem.values()])
-
-
-def paired_over(runs: Sequence[tuple[Sequence[Score], Sequence[Score]]]) -> Paired:
-    """Several comparisons `(before, after)` of the same problems, e.g. one per seed, as one.
-
-    fixed and broken are counted over all of them. The difference is the mean; its interval and the
-    p-value are those of a paired t-test over problems, each with its mean change over the runs, so
-    that attempts at one problem count as one observation. Whether other seeds would say the same is
-    not in them. Raises `UserError` unless all hold the same problems once each.
-    """
-    from scipy.stats import t
-
-    each = [paired(before, after) for before, after in runs]
-    changes: dict[str, list[int]] = {}
-    means: dict[str, list[float]] = {}
-    for before, after in runs:
-        first, second = _firsts(before), _firsts(after)
-        for id, change in _changes(before, after).items():
-            changes.setdefault(id, []).append(second[id] - first[id])
-            means.setdefault(id, []).append(change)
-    if any(len(own) < len(runs) for own in changes.values()):
-        raise UserError("the evaluations are not of the same problems")
-    values = [fmean(own) for own in changes.values()]
-    n, gap = len(values), fmean(values)
-    error = stdev(values) / sqrt(n) if n > 1 else 0.0
-    half = float(t.ppf((1 + CONFIDENCE) / 2, n - 1)) * error if error else 0.0
-    return Paired(
-        problems=n,
-        fixed=sum(one.fixed for one in each),
-        broken=sum(one.broken for one in each),
-        difference=Rate(gap, max(-1.0, gap - half), min(1.0, gap + half)),
-        p_value=float(2 * t.sf(abs(gap) / error, n - 1)) if error else float(gap == 0),
-        mean=bootstrap([fmean(own) for own in means.values()]),
-    )
 
 
 def _passed(score: Score, k: int) -> float:
@@ -311,18 +153,3 @@ def _passed(score: Score, k: int) -> float:
 def _enough(score: Score, k: int) -> None:
     if len(score.right) < k:
         raise UserError(f"problem {score.id!r} has {len(score.right)} attempts, too few for @{k}")
-
-
-def _firsts(scores: Sequence[Score]) -> dict[str, bool]:
-    """Problem id -> its first attempt is right."""
-    firsts = {score.id: score.right[:1] == (1.0,) for score in scores}
-    if len(firsts) < len(scores):
-        twice = next(id for id, n in Counter(score.id for score in scores).items() if n > 1)
-        raise UserError(f"problem {twice!r} is scored twice in one evaluation")
-    return firsts
-
-
-def _changes(before: Sequence[Score], after: Sequence[Score]) -> dict[str, float]:
-    """Problem id -> by how much the share of right attempts changed."""
-    shares = {score.id: _passed(score, 1) for score in before}
-    return {score.id: _passed(score, 1) - shares[score.id] for score in after}

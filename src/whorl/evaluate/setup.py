@@ -52,6 +52,6 @@ PRESETS = {
     "dart": Setup("dart"),
     "qwen": Setup("qwen", guess=True),
 }
-"""Protocols by name. `dart` is DART-Math's, which SIGMA follows (papers.md 1.8); `qwen` is that of
-Qwen2.5-Math, which MARGE and SPHERE follow (papers.md 2.6, 4.6). Both are greedy, with one attempt
-of 2,048 tokens at most; DART takes stated answers only, Qwen's falls back to the last number."""
+"""Protocols by name. `dart` is DART-Math's, which SIGMA follows; `qwen` is Qwen2.5-Math's, which
+MARGE and SPHERE follow (docs/papers.md, "Evaluation"). Both are greedy, with one attempt of 2,048
+tokens at most; DART takes stated answers only, Qwen's falls back to the last number."""

@@ -52,8 +52,8 @@ def chunked(score: Callable[..., Tensor], *logits_KV: Tensor, size: int = CHUNK)
 def k1(new_M: Tensor, reference_M: Tensor) -> Tensor:
     """log new - log reference: its mean over tokens sampled from `new` is KL(new || reference).
 
-    With its arguments swapped it is the linear penalty of MARGE's code (papers.md 2.4), whose
-    gradient is that of a constant added to every weight.
+    With its arguments swapped it is the linear penalty of MARGE's code (docs/papers.md, "MARGE"),
+    whose gradient is that of a constant added to every weight.
     """
     return new_M - reference_M
 

@@ -31,17 +31,10 @@ from whorl.example import Likelihood, Rated
 from whorl.learn import network
 from whorl.learn.batches import Steps, plan
 from whorl.learn.corpus import Corpus, Encoded, TokenPath
+from whorl.learn.fit import SAVED, fit, last_epoch
 from whorl.learn.layout import Share, lay_out, moved
 from whorl.learn.pack import Packing, batches, cheaper
-from whorl.learn.train import (
-    SAVED,
-    carry_out,
-    check,
-    fit,
-    hold_out,
-    last_epoch,
-    left_out,
-)
+from whorl.learn.train import carry_out, check, hold_out, left_out
 from whorl.learn.trainer import Task, check_trackers
 from whorl.learn.training import Training, TrainResult, Watch
 from whorl.learn.unfinished import finished, identify

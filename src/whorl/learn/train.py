@@ -7,18 +7,15 @@ all of them, and the first process alone touches files.
 import copy
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from random import Random
-from typing import cast
 
 import torch
 from accelerate import PartialState
 from torch import nn
-from transformers import PretrainedConfig, PreTrainedModel, TrainerState
-from transformers.utils import logging
+from transformers import PreTrainedModel
 
 from whorl.chat import Chat
 from whorl.engines.model import read_config
@@ -28,9 +25,10 @@ from whorl.learn import network, reference
 from whorl.learn.batches import Steps, plan
 from whorl.learn.card import write_card
 from whorl.learn.corpus import Corpus, Encoded, encode
+from whorl.learn.fit import SAVED, fit, last_epoch, quiet
 from whorl.learn.folder import write_questions
 from whorl.learn.pack import Packing
-from whorl.learn.trainer import Task, TreeTrainer, arguments, check_trackers
+from whorl.learn.trainer import Task, check_trackers
 from whorl.learn.training import Training, TrainResult, Watch
 from whorl.learn.unfinished import (
     RECORD,
@@ -38,13 +36,9 @@ from whorl.learn.unfinished import (
     begin,
     finished,
     identify,
-    latest,
     publish,
     writing,
 )
-
-SAVED = "model"
-"""Folder of the trained model in the working folder."""
 
 
 def train(
@@ -233,38 +227,6 @@ class _Training:
         return merged
 
 
-def fit(
-    net: nn.Module,
-    task: Task,
-    sizes: Sequence[int],
-    settings: Training,
-    partial: Path,
-    watch: Watch | None,
-) -> TrainerState:
-    """Train `net` from its last checkpoint in `partial` and save it there as `SAVED`.
-
-    sizes: optimizer steps of each epoch.
-    """
-    config = cast(PretrainedConfig, net.config)
-    use_cache = config.use_cache  # Trainer switches it off
-    held_out = task.held_out is not None
-    trainer = TreeTrainer(
-        net,
-        task,
-        arguments(settings, partial, steps=sum(sizes), per_epoch=sizes[0], held_out=held_out),
-        patience=settings.patience,
-        watch=watch,
-    )
-    checkpoint = latest(partial)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    config.use_cache = use_cache
-    with writing(partial):
-        trainer.save_model(str(partial / SAVED))
-        if PartialState().is_main_process:  # a pickle, of no use to whoever gets the model
-            (partial / SAVED / "training_args.bin").unlink(missing_ok=True)
-    return trainer.state
-
-
 def left_out(corpus: Corpus, held: Sequence[Sequence[Encoded]]) -> dict[str, int]:
     """Examples that are not trained on, by reason."""
     return dict(corpus.dropped) | ({"held out": sum(map(len, held))} if held else {})
@@ -281,29 +243,3 @@ def hold_out(
         raise UserError(f"holdout = {settings.holdout} leaves nothing of {len(groups)} questions")
     shuffled = Random(settings.seed).sample(groups, len(groups))
     return shuffled[held:], shuffled[:held]
-
-
-def last_epoch(state: TrainerState, steps: int) -> float:
-    """Mean loss over the last `steps` steps, from the logged means."""
-    since = max(0, state.global_step - steps)
-    total = 0.0
-    before = 0
-    for entry in (entry for entry in state.log_history if "loss" in entry):
-        step = int(entry["step"])
-        total += entry["loss"] * max(0, step - max(before, since))
-        before = step
-    return total / (state.global_step - since)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Neither progress bars nor warnings from transformers; `on_log` is how a training speaks."""
-    shown, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if shown:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]

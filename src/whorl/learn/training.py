@@ -12,7 +12,7 @@ class Lora:
     """Low-rank adapters (LoRA, 2106.09685) on every linear layer but the head.
 
     rank: of the updates; 0 is full fine-tuning. MCTS process supervision uses LoRA; 64 is our
-        default for it (papers.md 3.6).
+        default for it (docs/papers.md, "Training").
     alpha: the update is scaled by alpha / rank.
     dropout: of the adapters' input, in [0, 1).
     merge: write a whole model; otherwise only the adapter, which names its base model.

@@ -31,8 +31,8 @@ T = TypeVar("T")
 
 WATCHED = Decoding(n=8, temperature=0.8, top_p=0.95)
 """How held-out training problems are attempted: as MARGE samples the completions of a state, so
-that the share of right ones is the value of the question (papers.md 2.9). It costs no more than
-8 solutions for every twentieth problem."""
+that the share of right ones is the value of the question (docs/papers.md, "Rounds"). That costs no
+more than 8 solutions for every twentieth problem."""
 
 
 class Unfinished(Exception):

@@ -26,7 +26,8 @@ class Run:
     patience: stop after so many rounds in which accuracy on held-out training problems did not rise
         above its best so far; 0 plays every round and holds nothing out. MARGE stops early and MCTS
         process supervision goes on until there is no more gain: 2 is our value for both.
-    holdout: share of the problems, in (0, 1), that is held out for that (papers.md 2.9).
+    holdout: share of the problems, in (0, 1), that is held out for `patience`
+        (docs/papers.md, "Rounds").
     width: searches in flight.
     limit: only the first so many problems.
     skip_bad: pass over bad lines of problems.

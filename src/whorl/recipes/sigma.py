@@ -165,8 +165,9 @@ def unrevised(tree: Tree) -> int:
 
 def attempts(tree: Tree) -> list[int]:
     """Last nodes of the refinement's tries, in order; a try that was cut short is none."""
-    ended = (i for i, node in enumerate(tree.nodes) if node.terminal or node.pruned)
-    return [i for i in ended if not tree.nodes[i].children and _revised(tree, i)]
+    nodes = tree.nodes
+    ends = (i for i, n in enumerate(nodes) if (n.terminal or n.pruned) and not n.children)
+    return [i for i in ends if any(nodes[step].author == "reviser" for step in tree.path(i))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,15 +208,11 @@ class _Refinement:
 
     def _critique(self, step: int, prefix: str) -> Moves[str]:
         """The critic's reply on one step, kept in the step's note."""
-        tree = self.tree
+        tree, question = self.tree, self.tree.problem.question
         if (step, prefix) not in self.critiques:
-            shown, others = self._shown(step)
-            prompt = prompts.critique_step(
-                tree.problem.question, prefix, shown, others, gold=self._gold
-            )
-            ((reply,),) = yield [
-                Ask(prompt, "critic", max_tokens=self.recipe.critic_tokens, temperature=0.0)
-            ]
+            prompt = prompts.critique_step(question, prefix, *self._shown(step), gold=self._gold)
+            ask = Ask(prompt, "critic", max_tokens=self.recipe.critic_tokens, temperature=0.0)
+            ((reply,),) = yield [ask]
             tree.nodes[step].note = tree.nodes[step].note or reply.text
             self.critiques[step, prefix] = reply.text
         return self.critiques[step, prefix]
@@ -261,9 +258,8 @@ class _Refinement:
             texts = [tree.nodes[step].text for step in path]
             prompt = prompts.revise_path(question, texts, critique, gold=self._gold, missed=missed)
             tokens = 4 * recipe.reviser_tokens
-            ((revised,),) = yield [
-                Ask(prompt, "reviser", max_tokens=tokens, temperature=temperature)
-            ]
+            ask = Ask(prompt, "reviser", max_tokens=tokens, temperature=temperature)
+            ((revised,),) = yield [ask]
             became = _became(original, revised.text)
             reply = revised if became == "revised" else reply
         first = len(tree.nodes)
@@ -274,10 +270,9 @@ class _Refinement:
     def _shown(self, step: int) -> tuple[Candidate, list[Candidate]]:
         """A step and its siblings as the critic sees them, with Q; 0 without simulations."""
         nodes, uct = self.tree.nodes, self.recipe.uct
-        rivals = siblings(self.tree, step)[: self.recipe.siblings]
         own, *others = (
             Candidate(nodes[i].text, uct.q(nodes[i]) if nodes[i].visits else 0.0)
-            for i in (step, *rivals)
+            for i in (step, *siblings(self.tree, step)[: self.recipe.siblings])
         )
         return own, others
 
@@ -299,10 +294,6 @@ def _became(original: str, revised: str) -> Mark:
     if revised.strip() == original.strip() or not revised.strip():
         return "ignored critique"
     return "formatting only" if unformatted(revised) == unformatted(original) else "revised"
-
-
-def _revised(tree: Tree, index: int) -> bool:
-    return any(tree.nodes[i].author == "reviser" for i in tree.path(index))
 
 
 def _word(tree: Tree, end: int) -> Literal["right", "wrong"]:

@@ -41,32 +41,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, Literal, TypeAlias
 
-from whorl import prompts
+from whorl import credit, prompts, search
 from whorl.ask import Moves, Role, together
-from whorl.credit import (
-    backup_all,
-    distinct_solutions,
-    prune,
-    solution_pair,
-    solution_rank,
-    solutions,
-    step_value,
-)
 from whorl.errors import UserError
 from whorl.example import Objective, Pair, Preference
 from whorl.problem import Problem
 from whorl.recipe import Harvest, Start
 from whorl.rollout import Sampling, Voice, estimate
-from whorl.search import (
-    cut_off,
-    expand,
-    faults,
-    other_script,
-    repeats,
-    score,
-    too_deep,
-    within_budget,
-)
+from whorl.search import cut_off, faults, other_script, repeats, too_deep
 from whorl.steps import same_words
 from whorl.tree import ROOT, Author, Node, Tree
 
@@ -119,12 +101,9 @@ class Sphere:
     @property
     def roles(self) -> Sequence[Role]:
         """The policy; the PRM and the small model as far as the settings need them."""
-        asked: dict[Role, bool] = {
-            "policy": True,
-            "prm": self.score == "prm",
-            "small": self.small_candidates > 0,
-        }
-        return tuple(role for role, needed in asked.items() if needed)
+        prm: Sequence[Role] = ("prm",) if self.score == "prm" else ()
+        small: Sequence[Role] = ("small",) if self.small_candidates else ()
+        return ("policy", *prm, *small)
 
     @property
     def samples_at_most(self) -> int:
@@ -147,15 +126,15 @@ class Sphere:
         """
         tree = Tree(problem)
         policy = Voice.of_policy(tree)
-        with within_budget(tree):
+        with search.within_budget(tree):
             yield from self._search(tree, ROOT, policy, self.candidates)
-            right, wrong = solutions(tree, POLICY)
+            right, wrong = credit.solutions(tree, POLICY)
             if wrong and not right:
                 yield from self._correct(tree, wrong[0])
             elif right and not wrong and self.small_candidates:
                 small = replace(policy, role="small", author="small")
                 yield from self._search(tree, ROOT, small, self.small_candidates)
-        right = solutions(tree, POLICY)[0] or solutions(tree, CORRECTION)[0]
+        right = credit.solutions(tree, POLICY)[0] or credit.solutions(tree, CORRECTION)[0]
         tree.tip = right[0] if right else ROOT
         return tree
 
@@ -163,7 +142,7 @@ class Sphere:
         """The best chain and the worst one of `voice` below `root`."""
         fault = faults(cut_off, repeats, other_script, too_deep(self.depth, root))
         propose = partial(
-            expand, tree, sampling=self.sampling, n=candidates, voice=voice, fault=fault
+            search.expand, tree, sampling=self.sampling, n=candidates, voice=voice, fault=fault
         )
         yield from self._go_on(tree, root, BOTH, propose)
 
@@ -175,14 +154,14 @@ class Sphere:
         The chains share candidates until they part, then run side by side.
         """
         if tree.nodes[at].reward is not None:
-            backup_all(tree, [at])
+            credit.backup_all(tree, [at])
             return
         proposed = yield from propose(at)
         steps = [step for step in proposed if not tree.nodes[step].pruned]
         if not steps:
             return  # every candidate leads nowhere
         if self.score == "prm":
-            yield from score(tree, steps)
+            yield from search.score(tree, steps)
         else:
             yield from estimate(tree, steps, self.rollouts, self.sampling)
         best, worst = self.prune(tree, steps)
@@ -209,12 +188,12 @@ class Sphere:
             at = tree.add(node)
             if reply.finished != "stop" or not text.strip():
                 node.note = reply.text
-                prune(node, "unusable reflection")
+                credit.prune(node, "unusable reflection")
                 continue
             node.note = f"{text}\n\n{prompts.CORRECTED}\n\n"
             voice = Voice(replace(prompt, prefix=node.note), author="corrector")
             yield from self._search(tree, at, voice, self.candidates)
-            if solutions(tree, CORRECTION)[0]:
+            if credit.solutions(tree, CORRECTION)[0]:
                 return
 
     def prune(self, tree: Tree, steps: Sequence[int]) -> tuple[int, int]:
@@ -223,22 +202,22 @@ class Sphere:
 
         def merit(step: int) -> tuple[float, float]:
             # a difference may round scores equal
-            return self.reward(tree, step), step_value(tree, step)
+            return self.reward(tree, step), credit.step_value(tree, step)
 
         best = max(steps, key=merit)
         seen = same_words(tree.nodes[best].text)
         others = [step for step in steps if same_words(tree.nodes[step].text) != seen]
-        plausible = [step for step in others if step_value(tree, step) >= self.floor]
+        plausible = [step for step in others if credit.step_value(tree, step) >= self.floor]
         worst = min(plausible or others, key=merit, default=best)
         return best, worst
 
     def reward(self, tree: Tree, step: int) -> float:
         """R(s_t) = v_t + (v_t - v_(t-1)), and the score v_1 of the first step."""
-        value = step_value(tree, step)
+        value = credit.step_value(tree, step)
         before = tree.nodes[step].parent
         if tree.nodes[before].author in ("", "reflector"):
             return value
-        return value + (value - step_value(tree, before))
+        return value + (value - credit.step_value(tree, before))
 
     def harvest(self, tree: Tree) -> Harvest:
         """Pairs of whole solutions, the chosen one right, the rejected one wrong.
@@ -259,17 +238,17 @@ class Sphere:
 
     def _found(self, tree: Tree) -> tuple[list[Pair], Counter[str]]:
         """The pairs of the stage that applies, best first, and what it lacked."""
-        right, wrong = solutions(tree, POLICY)
+        right, wrong = credit.solutions(tree, POLICY)
         plain = prompts.solve(tree.problem.question)
         if right and wrong:
-            same = len(right) + len(wrong) - len(distinct_solutions(tree, [*right, *wrong]))
-            pairs = [solution_pair(tree, plain, *ends) for ends in self.matched(tree)]
+            same = len(right) + len(wrong) - len(credit.distinct_solutions(tree, [*right, *wrong]))
+            pairs = [credit.solution_pair(tree, plain, *ends) for ends in self.matched(tree)]
             return pairs, Counter({"same text": same})
         if wrong:
             return _corrected(tree, wrong[0])
         if right:
-            slips = solutions(tree, SMALL)[1]
-            pairs = [solution_pair(tree, plain, right[0], end) for end in slips[-1:]]
+            slips = credit.solutions(tree, SMALL)[1]
+            pairs = [credit.solution_pair(tree, plain, right[0], end) for end in slips[-1:]]
             return pairs, Counter({"no wrong solution": int(not slips)})
         return [], Counter({"no whole solution": 1})
 
@@ -281,7 +260,7 @@ class Sphere:
             path = tree.path(end)
             return sum(self.reward(tree, step) for step in path) / len(path)
 
-        right, wrong = (distinct_solutions(tree, ends) for ends in solutions(tree, POLICY))
+        right, wrong = (credit.distinct_solutions(tree, e) for e in credit.solutions(tree, POLICY))
         right.sort(key=merit, reverse=True)
         wrong.sort(key=merit)
         return list(zip(right, wrong, strict=False))
@@ -292,16 +271,14 @@ class Sphere:
 
     def tally(self, tree: Tree) -> Mapping[str, int]:
         """What the policy's chains came to, what the later stages did, and guards that fired."""
-        right, wrong = solutions(tree, POLICY)
+        right, wrong = credit.solutions(tree, POLICY)
         found = "only right" if right else "only wrong" if wrong else "no whole solution"
         counts = Counter({"right and wrong" if right and wrong else found: 1})
-        pairs = self.matched(tree)
-        counts["prm inverted"] = sum(
-            solution_rank(tree, bad) > solution_rank(tree, good) for good, bad in pairs
-        )
+        rank = partial(credit.solution_rank, tree)
+        counts["prm inverted"] = sum(rank(bad) > rank(good) for good, bad in self.matched(tree))
         counts["reflections"] = sum(node.author == "reflector" for node in tree.nodes)
-        counts["corrected"] = int(bool(solutions(tree, CORRECTION)[0]))
-        counts["small model wrong"] = int(bool(solutions(tree, SMALL)[1]))
+        counts["corrected"] = int(bool(credit.solutions(tree, CORRECTION)[0]))
+        counts["small model wrong"] = int(bool(credit.solutions(tree, SMALL)[1]))
         marks = Counter(node.mark for node in tree.nodes)
         counts.update({mark: marks[mark] for mark in ("no contrast", "unusable reflection")})
         return counts
@@ -311,12 +288,12 @@ def _corrected(tree: Tree, wrong: int) -> tuple[list[Pair], Counter[str]]:
     """Stage 2: the corrected solution over the wrong one after the plain question, and over a wrong
     correction after the request to reflect, each with its reflection."""
     question = tree.problem.question
-    corrected, missed = solutions(tree, CORRECTION)
+    corrected, missed = credit.solutions(tree, CORRECTION)
     if not corrected:
         return [], Counter({"no right solution": 1})
-    pairs = [solution_pair(tree, prompts.solve(question), corrected[0], wrong)]
+    pairs = [credit.solution_pair(tree, prompts.solve(question), corrected[0], wrong)]
     same = [end for end in missed if tree.path(end)[0] == tree.path(corrected[0])[0]]
     reflect = prompts.reflect(question, tree.text(wrong))
     for end in (same or missed)[-1:]:
-        pairs.append(solution_pair(tree, reflect, corrected[0], end, noted=True))
+        pairs.append(credit.solution_pair(tree, reflect, corrected[0], end, noted=True))
     return pairs, Counter({"no wrong correction": int(not missed)})

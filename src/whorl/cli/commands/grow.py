@@ -1,11 +1,14 @@
 """`whorl grow`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from whorl.cli import options
+
+if TYPE_CHECKING:
+    from whorl.loop.run import Run
 
 EXAMPLES = (
     "whorl grow --recipe sigma --problems problems.jsonl --policy local:models/small "
@@ -63,12 +66,12 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     from whorl.loop.split import problems_of, tell_bad
 
     changes = overrides or []
-    own = [change for change in changes if not change.startswith("budget.")]
+    of_recipe = [change for change in changes if not change.startswith("budget.")]
     chosen = Run(
         folder=run,
         problems=problems,
         engines=Engines(policy, critic, reviser, small, prm, processes),
-        recipe=settings.read_recipe({"name": recipe}, own),
+        recipe=settings.read_recipe({"name": recipe}, of_recipe),
         seed=seed,
         width=width,
         limit=limit,
@@ -77,8 +80,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     )
     check_engines(chosen)
     if dry_run:
-        said = settings.say(chosen.recipe) | {"budget": settings.say(chosen.budget)}
-        return describe(chosen, said)
+        return describe(chosen, _settings)
     display = Display()
     with (
         ready(chosen) as prepared,  # before a folder is bound to what cannot work
@@ -99,3 +101,10 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     tell_missing(grown)
     if grown.failures:
         raise typer.Exit(FAILED)
+
+
+def _settings(run: "Run") -> dict[str, Any]:
+    """The settings that `whorl grow --set` takes: those of the recipe, and the budget."""
+    from whorl import settings
+
+    return {**settings.say(run.recipe), "budget": settings.say(run.budget)}

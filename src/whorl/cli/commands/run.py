@@ -1,11 +1,16 @@
 """`whorl run`."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from whorl.cli import options
+
+if TYPE_CHECKING:
+    from whorl.loop.metrics import Round
+    from whorl.loop.run import Run
 
 EXAMPLES = (
     "whorl run run.toml --dry-run",
@@ -62,10 +67,9 @@ def run(
     """
     from whorl import __version__, settings
     from whorl.cli.display import Display
-    from whorl.cli.guard import FAILED, repeated
+    from whorl.cli.guard import repeated
     from whorl.cli.plan import describe, downloads, tell_failures, tell_missing
     from whorl.cli.results import print_rounds
-    from whorl.cli.retry import left_out
     from whorl.cli.retry import retry as try_again
     from whorl.cli.summary import summary
     from whorl.engines.repair import mended
@@ -73,7 +77,6 @@ def run(
     from whorl.loop.grow import ready
     from whorl.loop.manifest import learned_from
     from whorl.loop.metrics import metrics
-    from whorl.loop.plan import plan_of
     from whorl.loop.rounds import Unfinished, iterate
     from whorl.loop.runfile import check_engines, read_run
     from whorl.report import write_report
@@ -83,7 +86,7 @@ def run(
     if not dry_run or not downloads(chosen):
         _ = chosen.weights  # what cannot be trained is not worth growing for
     if dry_run:
-        return describe(chosen, settings.say(chosen))
+        return describe(chosen, settings.say)
     display = Display()
     with (
         ready(chosen) as prepared,  # before a folder is bound to what cannot work
@@ -107,7 +110,16 @@ def run(
     write_report(page, summary(folder))
     display.wrote(page, "report")
     print_rounds([metrics(played) for played in rounds])
-    again = repeated() if retry else f"{repeated()} --retry"
+    _tell_left_out(chosen, rounds, repeated() if retry else f"{repeated()} --retry")
+
+
+def _tell_left_out(chosen: "Run", rounds: Sequence["Round"], again: str) -> None:
+    """List the searches that failed in each round, and leave with the code for it."""
+    from whorl.cli.guard import FAILED
+    from whorl.cli.plan import tell_failures
+    from whorl.cli.retry import left_out
+    from whorl.loop.plan import plan_of
+
     paths = [plan_of(chosen, played.number).folder for played in rounds]
     failed = {path: left_out(path, played) for path, played in zip(paths, rounds, strict=True)}
     for path, failures in failed.items():

@@ -172,7 +172,7 @@ def _grid(
 ) -> list[list[str]]:
     """The header and a row per model, in the order in which they were named."""
     from whorl.evaluate import macro_rate
-    from whorl.evaluate.measures import rate
+    from whorl.evaluate.intervals import rate
 
     models = list(dict.fromkeys(cell.model for cell in cells))
     sets = list(dict.fromkeys(cell.benchmark for cell in cells))

@@ -1,11 +1,15 @@
 """`whorl train`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from whorl.cli import options
+
+if TYPE_CHECKING:
+    from whorl.cli.display import Display
+    from whorl.learn.training import TrainResult
 
 EXAMPLES = (
     "whorl train --model models/small --examples runs/a/examples.jsonl --out runs/a/checkpoint",
@@ -113,17 +117,19 @@ def train(  # noqa: PLR0913 (each parameter is an option)
 
     every = chain([first], rows) if first else rows
     result = fine_tune(start, every, out, settings=training, objective=objective, watch=display)
+    _tell(result, display)
+    done = f"model after {result.steps:,} steps on {result.examples:,} examples"
+    display.wrote(out, f"{done}, loss {result.loss:.4f}")
+
+
+def _tell(result: "TrainResult", display: "Display") -> None:
+    """Say what a training left out, learned against, and computed once."""
     for reason, count in sorted(result.dropped.items()):
         display.say(f"left out: {reason}: {count:,}")
     if result.negative:
         display.say(f"negative weights: {result.negative:.1%} of the examples")
     if result.sharing > 1:
         display.say(f"what examples share was computed once: 1/{result.sharing:.1f} of the tokens")
-    display.wrote(
-        out,
-        f"model after {result.steps:,} steps on {result.examples:,} examples, "
-        f"loss {result.loss:.4f}",
-    )
 
 
 def _train_prm(

@@ -1,4 +1,4 @@
-"""Groups of completions: what is sampled, what is read from trees, and what each is worth."""
+"""Groups of completions: what is read from trees, and what each is worth."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from whorl.ask import Ask, Reply
+from whorl.ask import Reply
 from whorl.credit import (
     Completion,
     completions,
@@ -55,7 +55,7 @@ def grown(replies: Sequence[Reply]) -> Tree:
     ],
 )
 def test_group_advantages_of_eight(right: int, up: float, down: float) -> None:
-    # papers.md section 7
+    # docs/papers.md, "Worked by hand"
     advantages = group_advantage([1.0] * right + [0.0] * (8 - right))
     assert advantages is not None
     assert advantages == pytest.approx([up] * right + [down] * (8 - right), abs=5e-5)
@@ -110,16 +110,6 @@ def test_advantages_are_the_rewards_standardised(rewards: list[float]) -> None:
         assert pstdev(advantages) == pytest.approx(1)
         shifted = group_advantage([2 * reward + 3 for reward in rewards])
         assert shifted == pytest.approx(advantages)
-
-
-def test_a_state_and_its_completion_share_the_token_limit() -> None:
-    tree = Tree(PROBLEM)
-    state = tree.add(Node(ROOT, "3+4=7\n\n", author="guide", tokens=30))
-    (ask,) = next(complete(tree, state, 5, SAMPLING))
-    expected = Ask(ask.prompt, n=5, max_tokens=70, temperature=0.8)
-    assert ask == expected and ask.prompt.prefix == "3+4=7\n\n"
-    tree.nodes[state].tokens = 1000
-    assert next(complete(tree, state, 5, SAMPLING))[0].max_tokens == 1
 
 
 def test_what_is_cut_off_is_wrong_and_has_not_ended_even_with_an_answer() -> None:
@@ -200,7 +190,7 @@ def test_trees_without_whole_solutions_are_refused() -> None:
         (1, 1, (0.5, 1.0), "outside the window"),
     ],
 )
-def test_standing(right: int, wrong: int, window: tuple[float, float], found: str) -> None:
+def test_usability(right: int, wrong: int, window: tuple[float, float], found: str) -> None:
     group = [Completion(1, "r", 1.0, True, right), Completion(2, "w", 0.0, True, wrong)]
     assert usability([one for one in group if one.copies], window) == found
 

@@ -1,0 +1,154 @@
+"""What the ends of a tree's paths are worth, and the paths and steps that follow from that."""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Literal, TypeAlias
+
+from whorl.ask import Prompt
+from whorl.errors import UserError
+from whorl.example import Pair
+from whorl.steps import same_words
+from whorl.tree import NO_PARENT, ROOT, Author, Mark, Node, Tree
+
+DeadEnds: TypeAlias = Literal["leaf", "propagate"]
+"""What a dead end tells its ancestors: `leaf`, nothing (rStar-Math); `propagate`, that it is wrong
+(AlphaMath)."""
+
+_UNTOLD: tuple[Mark, ...] = ("undecided", "dead end", "not kept")
+
+
+def outcome(node: Node, dead_ends: DeadEnds = "propagate") -> float | None:
+    """What a solution that ends at `node` counts as: 1.0 right, 0.0 wrong, None nothing.
+
+    A judged end counts as its reward. An undecided answer is neither right nor wrong. So is a step
+    that search closed by itself, because all that follows it is closed or others were preferred.
+    Every other pruned step (cut off, empty, without an answer, too deep) is a dead end, and wrong
+    where `dead_ends` propagate.
+    """
+    if not node.pruned:
+        return node.reward
+    return None if dead_ends == "leaf" or node.mark in _UNTOLD else 0.0
+
+
+def prune(node: Node, reason: Mark) -> None:
+    """Close a step to search."""
+    node.pruned = True
+    node.terminal = False
+    node.mark = reason
+
+
+def backup(tree: Tree, leaf: int, value: float) -> None:
+    """Count one simulation that ended at `leaf` with `value` in [0, 1], up to the root."""
+    nodes, index = tree.nodes, leaf
+    while index != NO_PARENT:
+        node = nodes[index]
+        node.visits += 1
+        node.total += value
+        index = node.parent
+
+
+def backup_all(tree: Tree, ends: Iterable[int], dead_ends: DeadEnds = "propagate") -> None:
+    """Count a simulation for each of `ends` that counts at all; see `outcome`."""
+    for end in ends:
+        value = outcome(tree.nodes[end], dead_ends)
+        if value is not None:
+            backup(tree, end, value)
+
+
+def first_right(tree: Tree) -> int:
+    """The end of the first right solution; the root if there is none."""
+    return next((end for end in tree.leaves() if tree.nodes[end].reward == 1.0), ROOT)
+
+
+def best_path(tree: Tree, ends: Iterable[int]) -> int:
+    """The right end with the highest mean outcome along its path; if none is right, the highest of
+    all; the root if there is none."""
+    nodes = tree.nodes
+
+    def merit(end: int) -> tuple[bool, float]:
+        path = tree.path(end)
+        return nodes[end].reward == 1.0, sum(nodes[i].mean for i in path) / len(path)
+
+    return max(ends, key=merit, default=ROOT)
+
+
+def siblings(tree: Tree, step: int) -> list[int]:
+    """The policy's other children of `step`'s parent, highest mean outcome first, unvisited ones
+    last."""
+    nodes = tree.nodes
+    others = [
+        c for c in nodes[nodes[step].parent].children if c != step and nodes[c].author == "policy"
+    ]
+    return sorted(others, key=lambda c: (nodes[c].visits == 0, -nodes[c].mean))
+
+
+def step_value(tree: Tree, index: int) -> float:
+    """A step's score in [0, 1]: the PRM's, or its mean outcome in a tree without one."""
+    node = tree.nodes[index]
+    return node.mean if node.value is None else node.value
+
+
+def solutions(tree: Tree, authors: Collection[Author]) -> tuple[list[int], list[int]]:
+    """Ends of the right and of the wrong solutions that `authors` alone wrote, best first.
+
+    If any node has a PRM's value, only solutions whose last step has one count.
+    """
+    nodes = tree.nodes
+    scored = any(node.value is not None for node in nodes)
+    ends = [
+        end
+        for end in tree.leaves()
+        if not nodes[end].pruned
+        and (nodes[end].value is not None or not scored)
+        and all(nodes[step].author in authors for step in tree.path(end))
+    ]
+    ends.sort(key=lambda end: solution_rank(tree, end), reverse=True)
+    right = [end for end in ends if nodes[end].reward == 1.0]
+    return right, [end for end in ends if nodes[end].reward == 0.0]
+
+
+def solution_rank(tree: Tree, end: int) -> list[tuple[float, int]]:
+    """Sorts solutions as a search by scores does: where two part, by the steps' scores, then by
+    age."""
+    return [(step_value(tree, step), -step) for step in tree.path(end)]
+
+
+def distinct_solutions(tree: Tree, ends: Sequence[int]) -> list[int]:
+    """The first of the solutions that say the same but for blanks and case."""
+    return list({same_words(tree.text(end)): end for end in reversed(ends)}.values())[::-1]
+
+
+def solution_pair(
+    tree: Tree, prompt: Prompt, chosen: int, rejected: int, *, noted: bool = False
+) -> Pair:
+    """Two whole solutions as completions of `prompt`; `noted`: each after the note of its first
+    node, which is what its writer said before it."""
+
+    def written(end: int) -> str:
+        before = tree.nodes[tree.path(end)[0]].note if noted else ""
+        return before + tree.text(end).rstrip()
+
+    whole = ended(tree.nodes[chosen]), ended(tree.nodes[rejected])
+    origin = tree.origin(chosen, rejected)
+    return Pair(prompt, written(chosen), written(rejected), *whole, origin)
+
+
+def step_text(node: Node) -> str:
+    """The text of a step as a completion: no blank space follows the end of a solution."""
+    return node.text.rstrip() if node.terminal else node.text
+
+
+def whole_step(node: Node, glue: str) -> bool:
+    """Whether a step was written to its end: neither cut off nor ended without an answer."""
+    return not node.pruned or node.terminal or node.text.endswith(glue)
+
+
+def ended(node: Node) -> bool:
+    """Whether the step ends the solution of its writer's own accord, so that training may teach to
+    end there; not if it was cut off after it had stated an answer."""
+    return node.terminal and node.mark != "cut off"
+
+
+def require_visits(tree: Tree, who: str) -> None:
+    """Raises `UserError` if `tree` holds solutions and no simulation was counted in it."""
+    if not tree.nodes[ROOT].visits and any(tree.leaves()) and not tree.cut_short:
+        raise UserError(f"{who} learns from visits, and this tree counts none")

@@ -1,0 +1,115 @@
+"""Two evaluations of the same problems compared problem by problem, with a test of no change."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+from statistics import NormalDist, fmean, stdev
+
+from whorl.errors import UserError
+from whorl.evaluate.intervals import CONFIDENCE, Rate, bootstrap
+from whorl.evaluate.measures import passes
+from whorl.evaluate.scores import Score
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """The same problems before and after.
+
+    fixed, broken: problems whose first attempt turned right, turned wrong.
+    difference: after - before of the first attempts, with its 95 % confidence interval.
+    p_value: two-sided exact McNemar test of no change in them.
+    mean: after - before of the mean over all attempts, with a bootstrap interval over problems.
+    """
+
+    problems: int
+    fixed: int
+    broken: int
+    difference: Rate
+    p_value: float
+    mean: Rate
+
+
+def paired(before: Sequence[Score], after: Sequence[Score]) -> Paired:
+    """Compare two evaluations of the same problems, in whatever order.
+
+    The p-value is the exact McNemar test: the broken among the changed problems against a fair
+    coin. The interval is Agresti and Min's (Statistics in Medicine 24:729, 2005, "Wald+2"): with
+    half an observation added to each of the four cells, b fixed, c broken, n problems,
+    d +- z sqrt((b + c) - (b - c)^2 / n) / n, where d = (b - c) / n, cut off at -1 and 1.
+    Raises `UserError` unless both hold the same problems once each.
+    """
+    from scipy.stats import binomtest
+
+    first, second = _firsts(before), _firsts(after)
+    if first.keys() != second.keys() or not first:
+        missing = sorted(first.keys() ^ second.keys())
+        raise UserError(
+            f"the evaluations are not of the same problems: {missing[0]!r} is in one only"
+            if missing
+            else "there are no problems to compare"
+        )
+    fixed = sum(second[id] and not first[id] for id in first)
+    broken = sum(first[id] and not second[id] for id in first)
+    changed, gap, n = fixed + broken, fixed - broken, len(first)
+    middle = gap / (n + 2)
+    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    half = z * sqrt(changed + 1 - gap * middle) / (n + 2)
+    return Paired(
+        problems=n,
+        fixed=fixed,
+        broken=broken,
+        difference=Rate(gap / n, max(-1.0, middle - half), min(1.0, middle + half)),
+        p_value=float(binomtest(broken, changed, 0.5).pvalue) if changed else 1.0,
+        mean=bootstrap(list(_changes(before, after).values())),
+    )
+
+
+def paired_over(runs: Sequence[tuple[Sequence[Score], Sequence[Score]]]) -> Paired:
+    """Several comparisons `(before, after)` of the same problems, e.g. one per seed, as one.
+
+    fixed and broken are counted over all of them. The difference is the mean; its interval and the
+    p-value are those of a paired t-test over problems, each with its mean change over the runs, so
+    that attempts at one problem count as one observation. Whether other seeds would say the same is
+    not in them. Raises `UserError` unless all hold the same problems once each.
+    """
+    from scipy.stats import t
+
+    each = [paired(before, after) for before, after in runs]
+    changes: dict[str, list[int]] = {}
+    means: dict[str, list[float]] = {}
+    for before, after in runs:
+        first, second = _firsts(before), _firsts(after)
+        for id, change in _changes(before, after).items():
+            changes.setdefault(id, []).append(second[id] - first[id])
+            means.setdefault(id, []).append(change)
+    if any(len(own) < len(runs) for own in changes.values()):
+        raise UserError("the evaluations are not of the same problems")
+    values = [fmean(own) for own in changes.values()]
+    n, gap = len(values), fmean(values)
+    error = stdev(values) / sqrt(n) if n > 1 else 0.0
+    half = float(t.ppf((1 + CONFIDENCE) / 2, n - 1)) * error if error else 0.0
+    return Paired(
+        problems=n,
+        fixed=sum(one.fixed for one in each),
+        broken=sum(one.broken for one in each),
+        difference=Rate(gap, max(-1.0, gap - half), min(1.0, gap + half)),
+        p_value=float(2 * t.sf(abs(gap) / error, n - 1)) if error else float(gap == 0),
+        mean=bootstrap([fmean(own) for own in means.values()]),
+    )
+
+
+def _firsts(scores: Sequence[Score]) -> dict[str, bool]:
+    """Problem id -> its first attempt is right."""
+    firsts = {score.id: score.right[:1] == (1.0,) for score in scores}
+    if len(firsts) < len(scores):
+        twice = next(id for id, n in Counter(score.id for score in scores).items() if n > 1)
+        raise UserError(f"problem {twice!r} is scored twice in one evaluation")
+    return firsts
+
+
+def _changes(before: Sequence[Score], after: Sequence[Score]) -> dict[str, float]:
+    """Problem id -> by how much the share of right attempts changed."""
+    ids = [score.id for score in before]
+    shares = dict(zip(ids, passes(before, 1), strict=True))
+    return {s.id: share - shares[s.id] for s, share in zip(after, passes(after, 1), strict=True)}

@@ -1,0 +1,76 @@
+"""Running `transformers.Trainer` from its last checkpoint to the saved model."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+from accelerate import PartialState
+from torch import nn
+from transformers import PretrainedConfig, TrainerState
+from transformers.utils import logging
+
+from whorl.learn.trainer import Task, TreeTrainer, arguments
+from whorl.learn.training import Training, Watch
+from whorl.learn.unfinished import latest, writing
+
+SAVED = "model"
+"""Folder of the trained model in the working folder."""
+
+
+def fit(
+    net: nn.Module,
+    task: Task,
+    sizes: Sequence[int],
+    settings: Training,
+    partial: Path,
+    watch: Watch | None,
+) -> TrainerState:
+    """Train `net` from its last checkpoint in `partial` and save it there as `SAVED`.
+
+    sizes: optimizer steps of each epoch.
+    """
+    config = cast(PretrainedConfig, net.config)
+    use_cache = config.use_cache  # Trainer switches it off
+    held_out = task.held_out is not None
+    trainer = TreeTrainer(
+        net,
+        task,
+        arguments(settings, partial, steps=sum(sizes), per_epoch=sizes[0], held_out=held_out),
+        patience=settings.patience,
+        watch=watch,
+    )
+    checkpoint = latest(partial)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    config.use_cache = use_cache
+    with writing(partial):
+        trainer.save_model(str(partial / SAVED))
+        if PartialState().is_main_process:  # a pickle, of no use to whoever gets the model
+            (partial / SAVED / "training_args.bin").unlink(missing_ok=True)
+    return trainer.state
+
+
+def last_epoch(state: TrainerState, steps: int) -> float:
+    """Mean loss over the last `steps` steps, from the logged means."""
+    since = max(0, state.global_step - steps)
+    total = 0.0
+    before = 0
+    for entry in (entry for entry in state.log_history if "loss" in entry):
+        step = int(entry["step"])
+        total += entry["loss"] * max(0, step - max(before, since))
+        before = step
+    return total / (state.global_step - since)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Neither progress bars nor warnings from transformers; `on_log` is how a training speaks."""
+    shown, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if shown:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
