@@ -4,7 +4,8 @@ The outcome of a finished solution is 1.0 (right) or 0.0 (wrong).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from whorl import prompts
 from whorl.answer import Verdict, compare, extract
@@ -60,8 +61,7 @@ class Sampling:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Voice:
+class Voice(NamedTuple):
     """Who writes steps: asked in `role` after `prompt`, which is followed by the steps so far, and
     named as `author` in the nodes."""
 
@@ -131,7 +131,7 @@ def roll_out(tree: Tree, step: int, n: int, sampling: Sampling) -> Moves[list[in
     node = tree.nodes[step]
     if node.terminal or node.pruned:
         return [step]
-    voice = replace(Voice.of_policy(tree), author="rollout")
+    voice = Voice.of_policy(tree)._replace(author="rollout")
     return (yield from sample(tree, n, sampling, at=step, voice=voice))
 
 

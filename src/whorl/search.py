@@ -14,7 +14,7 @@ from typing import TypeAlias, TypeVar
 
 from whorl.ask import Ask, Moves, Reply, together
 from whorl.budget import OutOfBudget
-from whorl.credit import DeadEnds, backup_all, prune
+from whorl.credit import DeadEnds, backup, backup_all, outcome, prune
 from whorl.errors import UserError
 from whorl.rollout import Sampling, Voice, judge_ends, step_node
 from whorl.steps import same_words
@@ -65,9 +65,15 @@ class Uct:
 Selection: TypeAlias = Callable[[Tree, int, Uct, Mapping[int, int]], int | None]
 """A rule like `select`: the child to descend to, None if there is none."""
 
-Fault: TypeAlias = Callable[[Tree, Node, Reply], Mark]
-"""Why no solution should go through a new step that a reply brought, before the step is in the
-tree; empty if it may."""
+Expansion: TypeAlias = Callable[[int], Moves[list[int]]]
+"""A way to add next steps after a node, like `expand`; returns their indices."""
+
+Check: TypeAlias = Callable[[Node, Reply], Mark]
+"""Why no solution should go through a new step that a reply brought; empty if it may. The step is
+not in the tree yet."""
+
+Fault: TypeAlias = Callable[[Tree, int], Check]
+"""A rule that closes steps: the check of the steps after a node of a tree."""
 
 
 @contextmanager
@@ -91,11 +97,21 @@ def mcts(
     uct: Uct,
     *,
     root: int = ROOT,
-    selection: "Selection | None" = None,
+    selection: Selection | None = None,
+    expansion: Expansion | None = None,
 ) -> Moves[None]:
-    """Grow `tree` by Monte Carlo tree search from `root`, descending by `selection`."""
-    rule = selection or select
-    yield from waves(tree, root, uct, partial(simulate, tree, root, sampling, uct, rule))
+    """Grow `tree` by Monte Carlo tree search from `root`.
+
+    selection: how to descend; None: by `select`.
+    expansion: what to sample where nothing is known; None: `uct.children` steps by the policy, of
+        which the `uct.depth`-th has to end the solution.
+    """
+    descend = selection or select
+    voice, fault = Voice.of_policy(tree), too_deep(uct.depth)
+    grow = expansion or partial(
+        expand, tree, sampling=sampling, n=uct.children, voice=voice, fault=fault
+    )
+    yield from waves(tree, root, uct, partial(simulate, tree, root, uct, descend, grow))
 
 
 def waves(
@@ -115,7 +131,7 @@ def waves(
 
 
 def simulate(
-    tree: Tree, root: int, sampling: Sampling, uct: Uct, selection: Selection, virtual: Virtual
+    tree: Tree, root: int, uct: Uct, selection: Selection, expansion: Expansion, virtual: Virtual
 ) -> Moves[None]:
     """One simulation: descend from `root`, expand what is new until a solution ends, back it up."""
     nodes = tree.nodes
@@ -124,7 +140,7 @@ def simulate(
     virtual[leaf] += 1
     while not nodes[leaf].terminal:
         if not nodes[leaf].children:
-            yield from _expand_once(tree, leaf, sampling, uct, virtual)
+            yield from _expand_once(tree, leaf, uct, expansion, virtual)
         child = selection(tree, leaf, uct, virtual)
         if child is None:
             prune(nodes[leaf], "dead end")
@@ -132,7 +148,9 @@ def simulate(
         leaf = child
         path.append(leaf)
         virtual[leaf] += 1
-    backup_all(tree, [leaf], dead_ends="leaf")
+    reward = outcome(nodes[leaf], dead_ends="leaf")
+    if reward is not None:
+        backup(tree, leaf, reward)
     for node in path:
         virtual[node] -= 1
 
@@ -175,7 +193,7 @@ def expand(
     """Sample `n` next steps after `at` in one ask and add the distinct ones; returns their indices.
 
     voice: who is asked; None: the policy, after the plain question.
-    fault: prunes a new step for a reason; see also `too_deep`.
+    fault: prunes new steps; see `too_deep` and its like.
 
     A step that `voice` wrote here before is another copy of its node. A step that ends the solution
     is judged at once. One that leads nowhere (cut off, empty, no answer at the end, an undecided
@@ -184,6 +202,7 @@ def expand(
     voice = voice or Voice.of_policy(tree)
     (replies,) = yield [sampling.step(voice.after(tree, at), n, voice.role)]
     nodes = tree.nodes
+    check = fault(tree, at) if fault else None
     known = {nodes[c].text: c for c in nodes[at].children if nodes[c].author == voice.author}
     drawn: dict[int, None] = {}
     for reply in replies:
@@ -191,7 +210,7 @@ def expand(
         if node.text in known:
             nodes[known[node.text]].copies += 1
         else:
-            if fault and not node.pruned and (reason := fault(tree, node, reply)):
+            if check and not node.pruned and (reason := check(node, reply)):
                 prune(node, reason)
             known[node.text] = tree.add(node)
         drawn[known[node.text]] = None
@@ -201,41 +220,50 @@ def expand(
 
 
 def faults(*kinds: Fault) -> Fault:
-    """The first fault that any of `kinds` finds."""
+    """The rule that closes what any of `kinds` closes, for the first reason there is."""
 
-    def fault(tree: Tree, node: Node, reply: Reply) -> Mark:
-        found = (kind(tree, node, reply) for kind in kinds)
-        return next(filter(None, found), "")
+    def fault(tree: Tree, at: int) -> Check:
+        checks = [kind(tree, at) for kind in kinds]
+
+        def check(node: Node, reply: Reply) -> Mark:
+            found = (check(node, reply) for check in checks)
+            return next(filter(None, found), "")
+
+        return check
 
     return fault
 
 
 def too_deep(depth: int, root: int = ROOT) -> Fault:
-    """The fault of a step that is the `depth`-th below `root` and does not end the solution."""
+    """The rule that closes a step which is the `depth`-th below `root` and does not end the
+    solution."""
 
-    def fault(tree: Tree, node: Node, reply: Reply) -> Mark:
-        if node.terminal or tree.depth(node.parent) + 1 < depth + tree.depth(root):
-            return ""
-        return "too deep"
+    def fault(tree: Tree, at: int) -> Check:
+        if tree.depth(at) + 1 < depth + tree.depth(root):
+            return lambda node, reply: ""
+        return lambda node, reply: "" if node.terminal else "too deep"
 
     return fault
 
 
-def cut_off(tree: Tree, node: Node, reply: Reply) -> Mark:
-    """The fault of a step that was cut off at the token limit, even if it states an answer."""
-    return "cut off" if reply.finished == "length" else ""
+def cut_off(tree: Tree, at: int) -> Check:
+    """The rule that closes a step which was cut off at the token limit, even if it states an
+    answer."""
+    return lambda node, reply: "cut off" if reply.finished == "length" else ""
 
 
-def repeats(tree: Tree, node: Node, reply: Reply) -> Mark:
-    """The fault of a step that repeats an earlier one on its path, blanks and case aside."""
-    earlier = {same_words(tree.nodes[i].text) for i in tree.path(node.parent)}
-    return "repeated" if same_words(node.text) in earlier else ""
+def repeats(tree: Tree, at: int) -> Check:
+    """The rule that closes a step which repeats an earlier one on its path, blanks and case
+    aside."""
+    earlier = {same_words(tree.nodes[i].text) for i in tree.path(at)}
+    return lambda node, reply: "repeated" if same_words(node.text) in earlier else ""
 
 
-def other_script(tree: Tree, node: Node, reply: Reply) -> Mark:
-    """The fault of a step that is written in a script of other languages than the question."""
-    foreign = _scripts(node.text) - _scripts(tree.problem.question)
-    return "other script" if foreign else ""
+def other_script(tree: Tree, at: int) -> Check:
+    """The rule that closes a step which is written in a script of other languages than the
+    question."""
+    known = _scripts(tree.problem.question)
+    return lambda node, reply: "other script" if _scripts(node.text) - known else ""
 
 
 def score(tree: Tree, steps: Sequence[int]) -> Moves[None]:
@@ -250,7 +278,7 @@ def score(tree: Tree, steps: Sequence[int]) -> Moves[None]:
 
 
 def _expand_once(
-    tree: Tree, leaf: int, sampling: Sampling, uct: Uct, virtual: Virtual
+    tree: Tree, leaf: int, uct: Uct, expansion: Expansion, virtual: Virtual
 ) -> Moves[None]:
     """Expand `leaf`, or wait while another simulation of this wave does."""
     expanding = -1 - leaf
@@ -259,10 +287,10 @@ def _expand_once(
             yield []
         return
     virtual[expanding] = 1
-    new = yield from expand(tree, leaf, sampling, uct.children, fault=too_deep(uct.depth))
+    new = yield from expansion(leaf)
     del virtual[expanding]
-    pruned = [child for child in new if tree.nodes[child].pruned]
-    backup_all(tree, pruned, dead_ends=uct.dead_ends)
+    if uct.dead_ends == "propagate":
+        backup_all(tree, [child for child in new if tree.nodes[child].pruned])
 
 
 def _scripts(text: str) -> set[str]:

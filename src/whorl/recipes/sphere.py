@@ -132,7 +132,7 @@ class Sphere:
             if wrong and not right:
                 yield from self._correct(tree, wrong[0])
             elif right and not wrong and self.small_candidates:
-                small = replace(policy, role="small", author="small")
+                small = policy._replace(role="small", author="small")
                 yield from self._search(tree, ROOT, small, self.small_candidates)
         right = credit.solutions(tree, POLICY)[0] or credit.solutions(tree, CORRECTION)[0]
         tree.tip = right[0] if right else ROOT
