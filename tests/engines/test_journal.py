@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -83,13 +84,25 @@ def test_what_was_answered_is_not_asked_again(tmp_path: Path) -> None:
     assert first.asked == ["a", "bb"] and second.asked == ["ccc"]
 
 
-def test_an_answer_is_recalled_within_the_same_process(tmp_path: Path) -> None:
-    function = Counted()
-    with Journal(tmp_path / "j.db") as journal:
-        engine = journal.wrap(Function(function))
-        assert collect(engine, asks_about("a")) == collect(engine, asks_about("a"))
-        assert (journal.asked, journal.recalled) == (1, 1)
+def test_an_answer_is_recalled_when_the_journal_is_opened_again(tmp_path: Path) -> None:
+    function, answers, counts = Counted(), [], []
+    for _ in range(2):
+        with Journal(tmp_path / "j.db") as journal:
+            answers.append(collect(journal.wrap(Function(function)), asks_about("a")))
+            counts.append((journal.asked, journal.recalled))
+    assert answers[0] == answers[1] and counts == [(1, 0), (0, 1)]
     assert function.asked == ["a"]
+
+
+@pytest.mark.parametrize("count", [100, 10_000])
+def test_memory_does_not_grow_with_what_is_recorded(tmp_path: Path, count: int) -> None:
+    with Journal(tmp_path / "j.db") as journal:
+        tracemalloc.start()
+        for number in range(count):
+            journal.record([(number.to_bytes(16), "policy", (Reply("x"),))])
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak < 40_000
 
 
 def test_equal_asks_in_flight_share_one_answer(tmp_path: Path) -> None:
@@ -112,18 +125,18 @@ def test_an_ask_that_differs_only_in_its_seed_is_another_ask(tmp_path: Path) -> 
 def test_failures_reach_everyone_and_are_not_recorded(tmp_path: Path) -> None:
     function = Counted()
     with Journal(tmp_path / "j.db") as journal:
-        engine = journal.wrap(Function(function))
-        answers = collect(engine, asks_about("broken", "fine", "broken"))
+        answers = collect(journal.wrap(Function(function)), asks_about("broken", "fine", "broken"))
         assert [isinstance(answer, Failure) for answer in answers] == [True, False, True]
-        collect(engine, asks_about("broken", "fine"))
+    with Journal(tmp_path / "j.db") as journal:
+        collect(journal.wrap(Function(function)), asks_about("broken", "fine"))
     assert function.asked == ["broken", "fine", "broken"]
 
 
 def test_several_engines_share_a_journal(tmp_path: Path) -> None:
     policy, judge = Counted(), Counted()
-    with Journal(tmp_path / "j.db") as journal:
-        engines = journal.wrap(Function(policy)), journal.wrap(Function(judge))
-        for _ in range(2):
+    for _ in range(2):
+        with Journal(tmp_path / "j.db") as journal:
+            engines = journal.wrap(Function(policy)), journal.wrap(Function(judge))
             collect(engines[0], [Ask(Prompt("", "q"), "policy")])
             collect(engines[1], [Ask(Prompt("", "q"), "judge")])
     assert policy.asked == judge.asked == ["q"]
@@ -373,6 +386,7 @@ def test_what_a_name_had_gives_way(tmp_path: Path) -> None:
     name, first, whole = bytes(16), (Reply("1", tokens=5),), (Reply("1", tokens=5), Reply("2"))
     with Journal(tmp_path / "j.db") as journal:
         journal.record([(name, "policy", first), (bytes([1] * 16), "policy", first)])
+    with Journal(tmp_path / "j.db") as journal:
         journal.record([(name, "policy", whole)])
         assert journal.recall(name) == whole
     with Journal(tmp_path / "j.db") as journal:
@@ -384,6 +398,7 @@ def test_names_that_begin_alike_are_told_apart(tmp_path: Path) -> None:
     names = [bytes(15) + bytes([last]) for last in range(3)]
     with Journal(tmp_path / "j.db") as journal:
         journal.record([(name, "policy", (Reply(str(k)),)) for k, name in enumerate(names[:2])])
+    with Journal(tmp_path / "j.db") as journal:
         assert [journal.recall(name) for name in names] == [(Reply("0"),), (Reply("1"),), ()]
 
 

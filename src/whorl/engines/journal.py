@@ -13,14 +13,13 @@ from pathlib import Path
 from whorl.ask import Ask, Engine, Failure, Replies, digest, made
 from whorl.budget import Usage
 from whorl.engines import row
-from whorl.engines.names import Names
 from whorl.errors import UserError
 
 _APPLICATION = 0x77686F72  # "whor": tells a journal from any other SQLite file
 _VERSION = 5
 
 # Rows stand in the order of arrival, so a run only appends. The table has no index of names: it
-# would be written at random, which takes three times as long as all the rest. `Names` has them.
+# would be written at random, which takes three times as long as all the rest.
 _INSERT = "INSERT INTO answer VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _DELETE = "DELETE FROM answer WHERE row = ?"
 _SELECT = "SELECT replies FROM answer WHERE row = ?"
@@ -61,7 +60,10 @@ class DamagedError(UserError):
 
 class Journal(AbstractContextManager["Journal"]):
     """An SQLite file with one row per ask that was answered. For one process and one thread.
-    Memory does not grow with it, see `Names`.
+
+    It knows the names of what was on record when it was opened, at some 150 bytes each. What is
+    recorded after that is looked up by nobody: seeds stand for (run, search, ordinal), so no search
+    of one process asks what another one asked. So memory does not grow with a run.
 
     Every row has a checksum, and all are looked at when the file is opened: what is damaged is
     never used.
@@ -86,7 +88,7 @@ class Journal(AbstractContextManager["Journal"]):
             raise UserError(f"the journal {path} cannot be opened: {error}") from error
         try:
             self._prepare()
-            self._names = Names(self._database)
+            self._rows: dict[bytes, int] = {}
             self._last = self._look()
         except UnicodeDecodeError as error:  # in what SQLite says of a damaged table
             self.close()
@@ -143,18 +145,17 @@ class Journal(AbstractContextManager["Journal"]):
             if _columns(self._database) != _columns(model):
                 raise DamagedError(self.path, "its table is not as it was made")
         damaged: list[int] = []
-        sound = last = 0
+        last = 0
         for number, name, *said, checksum in self._database.execute(row.SELECT):
             last = max(last, number)
             if row.checksum(name, *said) == checksum:
-                self._names.add(name)
-                sound += 1
+                self._rows[name] = number
             else:
                 damaged.append(number)
         if damaged:
             shown = ", ".join(f"row {number}" for number in damaged[:_SHOWN])
             more = f" and {len(damaged) - _SHOWN:,} more" if len(damaged) > _SHOWN else ""
-            raise DamagedError(self.path, f"{shown}{more} of {sound + len(damaged):,}")
+            raise DamagedError(self.path, f"{shown}{more} of {len(self._rows) + len(damaged):,}")
         (fault,) = self._database.execute("PRAGMA quick_check(1)").fetchone()
         if fault != "ok":
             raise DamagedError(self.path, fault)
@@ -171,11 +172,10 @@ class Journal(AbstractContextManager["Journal"]):
 
     def recall(self, name: bytes) -> Replies:
         """The replies recorded under an ask's digest, in order; empty if there are none."""
-        number = None
+        number = self._rows.get(name)
+        if number is None:
+            return ()
         try:
-            number = self._names.find(name, self._last)
-            if number is None:
-                return ()
             (replies,) = self._database.execute(_SELECT, (number,)).fetchone()
             return row.read(replies)
         except (sqlite3.DatabaseError, ValueError, TypeError) as error:
@@ -194,9 +194,7 @@ class Journal(AbstractContextManager["Journal"]):
         before gives way. Raises `UserError` if they cannot be kept."""
         rows = {name: number for number, (name, _, _) in enumerate(answers, self._last + 1)}
         try:
-            again = [name for name in rows if self._names.add(name)]
-            found = [self._names.find(name, self._last) for name in again]
-            earlier = [(number,) for number in found if number is not None]
+            earlier = [(self._rows[name],) for name in rows.keys() & self._rows.keys()]
             with self._database:
                 self._database.executemany(_INSERT, map(row.write, rows.values(), answers))
                 if earlier:
@@ -206,6 +204,8 @@ class Journal(AbstractContextManager["Journal"]):
                 f"the journal {self.path} cannot be written: {error}; nothing recorded is lost: "
                 "put that right, then give the same command again"
             ) from error
+        for name in rows.keys() & self._rows.keys():
+            self._rows[name] = rows[name]
         self._last += len(answers)
 
     def close(self) -> None:
