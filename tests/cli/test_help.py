@@ -11,7 +11,7 @@ from whorl.recipes import RECIPES
 
 COMMANDS = [
     *("demo", "run", "compare", "grow", "adopt", "harvest", "export"),
-    *("train", "evaluate", "table", "probe", "judge", "problems", "show", "report"),
+    *("train", "evaluate", "fetch", "table", "probe", "judge", "problems", "show", "report"),
 ]
 
 MODULES = 550

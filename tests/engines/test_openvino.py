@@ -131,7 +131,7 @@ def test_it_runs_in_a_process_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ("?cache=1", "takes cache_gb, not 'cache'"),
+        ("?cache=1", "has no setting 'cache'; did you mean cache_gb"),
         ("?cache_gb=some", "whole number of GiB, not 'some'"),
         ("?cache_gb=0", "whole number of GiB, not 0"),
     ],

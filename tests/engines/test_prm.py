@@ -158,7 +158,7 @@ def test_folders_of_another_kind_are_refused(
         open_engine(f"prm:{llama()}")
     with pytest.raises(UserError, match="is a process reward model; write prm:"):
         open_engine(f"local:{ours}")
-    with pytest.raises(UserError, match="no model folder 'nowhere'; write prm:PATH"):
+    with pytest.raises(UserError, match="no model folder 'nowhere'; write prm:FOLDER"):
         open_engine("prm:nowhere")
     config = LlamaConfig(vocab_size=len(tokenizer), num_labels=3, **SIZES)
     LlamaForTokenClassification(config).save_pretrained(tmp_path)

@@ -9,6 +9,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 
@@ -57,7 +58,8 @@ def _attempt(told: str, count: int) -> tuple[Outcome, ...]:
 def _main() -> None:
     source, tokens, conversations = json.load(sys.stdin)
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
-    resource.setrlimit(resource.RLIMIT_AS, (_BYTES, _BYTES))
+    with suppress(ValueError, OSError):  # not every system has this limit
+        resource.setrlimit(resource.RLIMIT_AS, (_BYTES, _BYTES))
     template = Template(source, tokens)
     outcomes = [_render(template, *conversation) for conversation in conversations]
     json.dump([asdict(outcome) for outcome in outcomes], sys.stdout)
