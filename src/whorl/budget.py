@@ -1,6 +1,6 @@
 """What may be spent, and what has been: tokens, requests, seconds and money.
 
-A problem's budget is kept by `within`, from the replies to its search alone, so that a search that
+A problem's budget is kept by `within_limits`, from the replies to its search alone, so that a search that
 is replayed ends where it ended. A run's is kept by a `Purse` between the journal and the engines,
 where nothing passes but what has to be paid.
 """
@@ -174,7 +174,7 @@ class Spent:
         usage.cached += more.cached
 
 
-def within(moves: Moves[T], limits: Limits, prices: Prices) -> Moves[T]:
+def within_limits(moves: Moves[T], limits: Limits, prices: Prices) -> Moves[T]:
     """A search that throws `OutOfBudget` into `moves` where they ask for more than `limits` allow.
 
     What comes of that is up to the search: one that keeps what it has (`search.kept`) returns it.
@@ -235,9 +235,9 @@ class Purse:
         self._before = tokens, requests, money
 
     def limit(self, moves: Moves[T]) -> Moves[T]:
-        """A search `within` the budget of a problem."""
+        """A search `within_limits` the budget of a problem."""
         limits = self.budget.problem
-        return moves if limits == Limits() else within(moves, limits, self.budget.prices)
+        return moves if limits == Limits() else within_limits(moves, limits, self.budget.prices)
 
     @property
     def ended(self) -> str:

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from whorl.ask import Prompt
 
-Verdict = Literal["keep", "edit", "replace"]
+Decision = Literal["keep", "edit", "replace"]
 
 CORRECTED = "Corrected solution:"
 """The line between what a reflection says of a solution and the new solution."""
@@ -37,7 +37,7 @@ class Critique:
     missing: tuple[str, ...] = ()
     avoid: tuple[str, ...] = ()
     suggestion: str = ""
-    verdict: Verdict | None = None
+    verdict: Decision | None = None
 
     @property
     def empty(self) -> bool:
@@ -210,7 +210,7 @@ def read_critiques(text: str, steps: int) -> list[Critique]:
     return [read_critique(by_number.get(str(k), "")) for k in range(1, steps + 1)]
 
 
-_VERDICTS: tuple[Verdict, ...] = ("keep", "edit", "replace")
+_VERDICTS: tuple[Decision, ...] = ("keep", "edit", "replace")
 _FIELD = r"^\W*(?P<name>Expected|Errors|Missing|Avoid|Suggestion|Verdict)\W*:(?P<rest>.*)$"
 
 

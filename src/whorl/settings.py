@@ -14,7 +14,7 @@ from whorl.budget import Budget
 from whorl.errors import UserError
 from whorl.example import Objective
 from whorl.recipe import Recipe, lacks, presets_of
-from whorl.recipes import RECIPES, find, name_of
+from whorl.recipes import RECIPES, find_recipe, name_of
 from whorl.steps import AfterMarker, BlankLine, Segmenter, StepMarker, Words
 
 T = TypeVar("T")
@@ -83,17 +83,17 @@ def override(table: Table, overrides: Sequence[str]) -> dict[str, Any]:
     return changed
 
 
-def say(value: object) -> Any:
+def as_table(value: object) -> Any:
     """Settings as JSON can hold them. What was read says itself back as it could be read."""
     for name, steps in STEPS.items():
         if value == steps:
             return name
     if is_dataclass(value):
-        said = {key: say(getattr(value, field.name)) for key, field in _keys(value).items()}
+        said = {key: as_table(getattr(value, field.name)) for key, field in _keys(value).items()}
         named = not lacks(type(value))
         return {"name": name_of(value), **said} if named else said  # type: ignore[arg-type]
     if isinstance(value, tuple):
-        return [say(item) for item in value]
+        return [as_table(item) for item in value]
     if isinstance(value, Path):
         return str(value)
     if value is None or isinstance(value, str | int | float):
@@ -101,20 +101,20 @@ def say(value: object) -> Any:
     raise UserError(f"a setting that is a {type(value).__name__} cannot be kept in a file")
 
 
-def flat(said: Table, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Dotted keys and values of what `say` said, as `--set` takes them; unset ones are left out."""
+def flat_items(said: Table, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted keys and values of what `as_table` said, as `--set` takes them; unset ones are left out."""
     for key, value in said.items():
         if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{key}.")
+            yield from flat_items(value, f"{prefix}{key}.")
         elif value is not None:
             yield prefix + key, json.dumps(value, ensure_ascii=False)
 
 
-def unset(said: Table, prefix: str = "") -> Iterator[str]:
-    """Dotted keys of settings that have no value in what `say` said."""
+def unset_keys(said: Table, prefix: str = "") -> Iterator[str]:
+    """Dotted keys of settings that have no value in what `as_table` said."""
     for key, value in said.items():
         if isinstance(value, Mapping):
-            yield from unset(value, f"{prefix}{key}.")
+            yield from unset_keys(value, f"{prefix}{key}.")
         elif value is None:
             yield prefix + key
 
@@ -126,7 +126,7 @@ def _recipe(table: Table, where: str) -> Recipe:
         known = ", ".join(RECIPES)
         raise UserError(f"{where}name {missing}; there are {known}, or your own as module:Class")
     try:
-        kind = find(name)
+        kind = find_recipe(name)
     except UserError as error:
         raise UserError(f"{where}name: {error}") from error
     presets = presets_of(kind)

@@ -16,7 +16,7 @@ from whorl.evaluate import (
     pass_at,
     pass_rate,
     pass_rate_over,
-    sensible,
+    sensible_ks,
     summarise,
     wilson,
 )
@@ -178,7 +178,7 @@ def test_a_majority_of_k_is_the_mean_over_groups_of_k(answers: list[str | None],
     ("samples", "ks"), [(1, [1]), (2, [1, 2]), (6, [1, 2, 4, 6]), (64, [1, 2, 4, 8, 16, 32, 64])]
 )
 def test_the_ks_worth_telling(samples: int, ks: list[int]) -> None:
-    assert sensible(samples) == ks
+    assert sensible_ks(samples) == ks
 
 
 def test_levels_and_subjects_are_told_apart() -> None:

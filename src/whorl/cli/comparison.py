@@ -24,9 +24,9 @@ from whorl.report import write_report
 FILES = ("compare.json", "compare.md", "compare.html")
 
 
-def write(folder: Path, findings: Findings, comparison: Comparison) -> None:
+def write_comparison(folder: Path, findings: Findings, comparison: Comparison) -> None:
     """Write `FILES`."""
-    texts = (json.dumps(as_mapping(findings), indent=2), markdown(findings))
+    texts = (json.dumps(comparison_as_json(findings), indent=2), markdown(findings))
     for name, text in zip(FILES, texts, strict=False):
         with replacing(folder / name) as file:
             file.write(text.encode() + b"\n")
@@ -38,7 +38,7 @@ def as_list(findings: Findings) -> list[dict[str, Any]]:
     return [_as_mapping(findings, result) for result in findings.results]
 
 
-def as_mapping(findings: Findings) -> dict[str, Any]:
+def comparison_as_json(findings: Findings) -> dict[str, Any]:
     """`as_list`, with the base model and each method over its seeds."""
     base, sampled = findings.base
     rate = pass_rate(base, 1)
@@ -111,7 +111,7 @@ HEAD = (
 )
 
 
-def table(findings: Findings) -> list[tuple[str, ...]]:
+def methods_table(findings: Findings) -> list[tuple[str, ...]]:
     """A row per method, over its seeds; counts are means."""
     base, sampled = findings.base
     ks = "/".join(f"{100 * pass_rate(sampled, k).value:.1f}" for k in findings.ks())
@@ -171,7 +171,7 @@ def print_comparison(findings: Findings) -> None:
     shown = Table(box=None, pad_edge=False)
     for name in HEAD:
         shown.add_column(name, justify="left" if name == "recipe" else "right", no_wrap=True)
-    for row in table(findings):
+    for row in methods_table(findings):
         shown.add_row(*row)
     # as wide as the table: a line that is too long for the terminal is wrapped by it
     console = Console(highlight=False, soft_wrap=True, width=250)
@@ -191,7 +191,7 @@ def _legend(findings: Findings) -> str:
 
 def markdown(findings: Findings) -> str:
     """Both tables."""
-    lines = [_markdown(HEAD, table(findings)), _legend(findings), ""]
+    lines = [_markdown(HEAD, methods_table(findings)), _legend(findings), ""]
     lines += [_markdown(("recipe, seed", *HEAD[1:]), by_seed(findings))]
     return "\n".join(lines)
 

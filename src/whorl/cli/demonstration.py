@@ -13,9 +13,9 @@ from whorl.compare.demo import SIGMA, TRAINING, Size, sampled_tokens
 from whorl.compare.findings import Findings, MethodResult, figures_of_seed
 from whorl.data.forest import read_trees
 from whorl.evaluate import Paired, Rate, Score, paired, summarise
-from whorl.recipes.sigma import attempts
-from whorl.report import Figure, Report, Row, write_report
-from whorl.report import Table as Counters
+from whorl.recipes.sigma import ends_of_tries
+from whorl.report import Figure, Report, ResultRow, write_report
+from whorl.report import FigureTable as Counters
 from whorl.report.rows import cells, figures, levels, reference, row
 from whorl.tree import Tree
 
@@ -33,15 +33,15 @@ REMARKS = (
 )
 
 
-def write(folder: Path, findings: Findings, size: Size, seconds: float) -> Path:
+def write_demo(folder: Path, findings: Findings, size: Size, seconds: float) -> Path:
     """Write the page into the folder of a demo that took so many seconds; returns its path."""
     trees = list(_telling(folder / findings.results[0].method.forest / "trees.jsonl"))
     page = folder / "report.html"
-    write_report(page, describe(findings, trees, size, seconds))
+    write_report(page, demo_report(findings, trees, size, seconds))
     return page
 
 
-def as_mapping(findings: Findings) -> dict[str, Any]:
+def demo_as_json(findings: Findings) -> dict[str, Any]:
     """The findings as JSON can hold them."""
     base, first = findings.base[0], findings.results[0].last.greedy
     change = paired(base, first)
@@ -90,7 +90,7 @@ def print_demo(findings: Findings) -> None:
     )
 
 
-def describe(findings: Findings, trees: Sequence[Tree], size: Size, seconds: float) -> Report:
+def demo_report(findings: Findings, trees: Sequence[Tree], size: Size, seconds: float) -> Report:
     """The findings as a page."""
     base, first = findings.base[0], findings.results[0]
     point, against = first.last.point, _against(findings, first)
@@ -134,7 +134,7 @@ def describe(findings: Findings, trees: Sequence[Tree], size: Size, seconds: flo
     )
 
 
-def _row(base: Sequence[Score], result: MethodResult) -> Row:
+def _row(base: Sequence[Score], result: MethodResult) -> ResultRow:
     name, point = result.method.name, result.last.point
     return replace(
         row(name, base, result.last.greedy),
@@ -161,8 +161,10 @@ def _settings(title: str, settings: object) -> Counters:
 def _telling(path: Path, most: int = 12) -> list[Tree]:
     """Trees worth looking at: first those that revision turned right, then a few others."""
     trees = list(islice(read_trees(path), 400))
-    turned = [t for t in trees if attempts(t) and t.tip in attempts(t) and _wrong_before(t)]
-    others = [t for t in trees if t not in turned and attempts(t)]
+    turned = [
+        t for t in trees if ends_of_tries(t) and t.tip in ends_of_tries(t) and _wrong_before(t)
+    ]
+    others = [t for t in trees if t not in turned and ends_of_tries(t)]
     return (turned[: most * 2 // 3] + others)[:most]
 
 

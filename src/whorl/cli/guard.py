@@ -40,7 +40,10 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
                 command(*args, **kwargs)
             sys.stdout.flush()
         except KeyboardInterrupt:
-            _end(f"stopped, and nothing finished is lost. To go on, repeat: {repeated()}", STOPPED)
+            _end(
+                f"stopped, and nothing finished is lost. To go on, repeat: {this_command()}",
+                STOPPED,
+            )
         except typer.Exit:
             raise
         except Exception as error:
@@ -51,7 +54,7 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
     return run
 
 
-def repeated() -> str:
+def this_command() -> str:
     """This command, as it was typed."""
     return shlex.join(["whorl", *sys.argv[1:]])
 

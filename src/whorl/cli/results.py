@@ -86,7 +86,7 @@ def print_rounds(lines: Sequence[Mapping[str, Any]]) -> None:
     )
 
 
-def as_mapping(summary: Summary, comparison: Paired | None) -> dict[str, Any]:
+def summary_as_json(summary: Summary, comparison: Paired | None) -> dict[str, Any]:
     """Everything, as JSON can hold it."""
     said = asdict(summary)
     return said | ({"against": asdict(comparison)} if comparison else {})

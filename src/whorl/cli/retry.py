@@ -23,13 +23,13 @@ def retry(
     purse = purse_of(run)
     for played in rounds:
         plan = plan_of(run, played.number)
-        if left_out(plan.folder, played):
+        if failed_searches(plan.folder, played):
             watch.say(f"round {plan.number}: the policy is {plan.policy}")
             with open_round(folder, plan) as inner:
                 tell_missing(grow_round(inner, run, plan, prepared, purse, watch))
 
 
-def left_out(path: Path, played: Round) -> dict[str, str]:
+def failed_searches(path: Path, played: Round) -> dict[str, str]:
     """The round's searches that failed and have no tree since, and why they failed last."""
     failed = dict(played.grown.failures)
     if failed:

@@ -14,9 +14,9 @@ from whorl.errors import UserError
 from whorl.evaluate import Score, pass_rate, read_scores
 from whorl.loop.folder import RunFolder
 from whorl.loop.harvest import Harvested
-from whorl.report import Figure, Report, Row, Table
+from whorl.report import Figure, FigureTable, Report, ResultRow
 from whorl.report.rows import cells, figures, levels, reference, row
-from whorl.settings import flat
+from whorl.settings import flat_items
 from whorl.tree import Tree
 
 TREES = 12  # shown
@@ -63,12 +63,14 @@ def summary(folder: RunFolder) -> Report:
         levels=tuple(levels(scores[0], scores[-1])) if len(scores) > 1 else (),
         cells=cells(counts.tally),
         counters=(
-            Table("Search", figures(counts.tally)),
-            Table("Left out of the examples", figures(counts.dropped)),
+            FigureTable("Search", figures(counts.tally)),
+            FigureTable("Left out of the examples", figures(counts.dropped)),
         ),
         trees=tuple(_shown(read_trees(path / "trees.jsonl") for path in places)),
         settings=(
-            Table("Settings", tuple(Figure(key, said) for key, said in flat(folder.settings))),
+            FigureTable(
+                "Settings", tuple(Figure(key, said) for key, said in flat_items(folder.settings))
+            ),
         ),
     )
 
@@ -124,7 +126,7 @@ def _lead(counts: _Counts, scores: Sequence[Sequence[Score]]) -> str:
     return ". ".join([*sentences, *([more] if counts.unharvested else [])]) + "."
 
 
-def _rows(scores: Sequence[Sequence[Score]]) -> Iterator[Row]:
+def _rows(scores: Sequence[Sequence[Score]]) -> Iterator[ResultRow]:
     """Before the first round, and after each."""
     for number, own in enumerate(scores):
         yield row(f"after round {number}", scores[0], own) if number else reference("before", own)

@@ -14,7 +14,7 @@ from whorl.data.forest import read_trees
 from whorl.engines.roles import Opened
 from whorl.errors import UserError
 from whorl.loop.folder import RunFolder
-from whorl.loop.grow import Plan, grow
+from whorl.loop.grow import GrowPlan, grow
 from whorl.problem import Problem
 from whorl.tree import Tree
 
@@ -54,7 +54,7 @@ def grow_within(
     path: Path,
     problems: Sequence[Problem],
     opened: Opened,
-    plan: Plan,
+    plan: GrowPlan,
     budget: int,
     last: Path | None,
 ) -> Iterator[Budgeted]:
@@ -79,7 +79,7 @@ def grow_within(
         number = len(passes) + 1
         left = budget - spent
         own = replace(plan, seed=plan.seed + number)
-        said = {"recipe": settings.say(plan.recipe), "seed": own.seed}
+        said = {"recipe": settings.as_table(plan.recipe), "seed": own.seed}
         said["policy"] = opened.engines.policy
         with RunFolder.open(path / f"{number}", said, version=__version__) as folder:
             costs, missed = grow_pass(folder, problems, own, engines, left, last)
@@ -101,7 +101,7 @@ def grow_within(
 def grow_pass(
     folder: RunFolder,
     problems: Sequence[Problem],
-    plan: Plan,
+    plan: GrowPlan,
     engines: Mapping[str, Engine],
     budget: int,
     last: Path | None,

@@ -31,7 +31,7 @@ from whorl.evaluate import Decoding, Setup
 from whorl.evaluate.exam import Exam
 from whorl.learn.training import Training
 from whorl.loop.folder import RunFolder
-from whorl.loop.grow import Plan, grow, ready
+from whorl.loop.grow import GrowPlan, grow, ready
 from whorl.loop.harvest import Harvested, harvest
 from whorl.loop.run import Run
 from whorl.loop.split import problems_of
@@ -127,7 +127,7 @@ def _grow(folder: Path, train: Path, method: Method, watch: Watch, seed: int) ->
         grow(
             own,
             problems_of(run),
-            Plan.of(run),
+            GrowPlan.of(run),
             prepared.engines,
             watch=watch,
             expected=prepared.found.problems,

@@ -67,7 +67,7 @@ def method(recipe: Recipe) -> Method:
     return _own(recipe, _fit(recipe.objective, _SFT, _POLICY_GRADIENT, _DPO))
 
 
-def tiny(recipe: Recipe) -> Method:
+def tiny_method(recipe: Recipe) -> Method:
     """As `method`, for the shipped models; a recipe's setting `sampling` is cut to their size."""
     sampling = getattr(recipe, "sampling", None)
     if isinstance(sampling, Sampling):
@@ -108,12 +108,12 @@ PAPERS = _all(
 """With the papers' settings, for models of one's own."""
 
 TINY = _all(
-    tiny,
-    tiny(Sigma(uct=Uct(simulations=8), critic_tokens=128, reviser_tokens=64)),
-    _in_rounds(tiny(Process())),
-    _in_rounds(tiny(Marge())),
-    replace(tiny(Sphere(score="rollouts")), train=replace(_GENTLE, batch=8)),
-    replace(tiny(Rft(Sampling(temperature=1.0))), shares=QUARTERS),
+    tiny_method,
+    tiny_method(Sigma(uct=Uct(simulations=8), critic_tokens=128, reviser_tokens=64)),
+    _in_rounds(tiny_method(Process())),
+    _in_rounds(tiny_method(Marge())),
+    replace(tiny_method(Sphere(score="rollouts")), train=replace(_GENTLE, batch=8)),
+    replace(tiny_method(Rft(Sampling(temperature=1.0))), shares=QUARTERS),
 )
 """For the shipped models."""
 
@@ -141,14 +141,14 @@ def _grown(entry: Method, name: str, recipe: Recipe) -> Method:
     return replace(entry, name=name, forest=name, grow=recipe, harvest=recipe)
 
 
-def unscored(entries: Mapping[str, Method]) -> Mapping[str, Method]:
+def without_prm(entries: Mapping[str, Method]) -> Mapping[str, Method]:
     """Without a process reward model: SPHERE scores steps by rollouts."""
     sphere = entries["sphere"]
     recipe = replace(cast(Sphere, sphere.grow), score="rollouts")
     return {**entries, "sphere": replace(sphere, grow=recipe, harvest=recipe)}
 
 
-def select(
+def select_methods(
     entries: Mapping[str, Method],
     names: Iterable[str],
     overrides: Sequence[str] = (),

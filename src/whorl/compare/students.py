@@ -18,7 +18,7 @@ from whorl.engines.roles import Engines, Opened, following, trainable
 from whorl.errors import UserError
 from whorl.evaluate.exam import Exam, measure
 from whorl.loop.folder import RunFolder
-from whorl.loop.grow import Plan
+from whorl.loop.grow import GrowPlan
 from whorl.loop.harvest import harvest
 from whorl.watch import Watch
 
@@ -84,7 +84,7 @@ def play_part(part: Part, opened: Opened, watch: Watch, *, only_try: bool = Fals
         part.comparison.engines,
         1_000_000 * part.seed + (1000 if method.rounds else 0),
     )
-    with RunFolder.open(part.folder, settings.say(method), version=__version__):
+    with RunFolder.open(part.folder, settings.as_table(method), version=__version__):
         for home, share in zip(part.homes(), method.shares, strict=True):
             home.mkdir(exist_ok=True)
             grown = _grow(part, start, share, opened, watch)
@@ -101,7 +101,7 @@ def _grow(part: Part, start: _Start, share: float, opened: Opened, watch: Watch)
     """The trees of a student: those within its share of the tokens."""
     comparison, method = part.comparison, part.method
     asked = list(read_problems(comparison.problems))
-    plan = Plan(method.grow, method.forest, start.seed, comparison.width)
+    plan = GrowPlan(method.grow, method.forest, start.seed, comparison.width)
     budget = int(comparison.tokens * share) - start.spent
     opened.follow(start.engines)
     grown = Budgeted()

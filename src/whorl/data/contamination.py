@@ -67,7 +67,7 @@ class Known:
         return Dropped(problem.id, f"{WINDOW} words of a test problem", of, share, first)
 
 
-def decontaminated(
+def without_test_problems(
     problems: Iterable[Problem], known: Known, *, overlap: float = 0.0, on_drop: OnDrop
 ) -> Iterator[Problem]:
     """The problems that no test set knows, as a stream.
@@ -86,15 +86,19 @@ def decontaminated(
 def check_apart(learned: Path, test: Path) -> None:
     """Raises `UserError` if a file of problems to learn from holds one to measure on, in the same
     words."""
-    refuse(seen(read_problems(learned, skip_bad=True), wordings(test)), learned, test)
+    refuse_shared(
+        ids_among(read_problems(learned, skip_bad=True), fingerprints_of_problems(test)),
+        learned,
+        test,
+    )
 
 
-def wordings(test: Path) -> set[str]:
+def fingerprints_of_problems(test: Path) -> set[str]:
     """Fingerprints of the questions of a file of problems."""
     return {fingerprint(problem.question) for problem in read_problems(test)}
 
 
-def refuse(both: Sequence[str], learned: Path, test: Path) -> None:
+def refuse_shared(both: Sequence[str], learned: Path, test: Path) -> None:
     """Raises `UserError` if there are problems in both files. both: their ids."""
     if both:
         raise UserError(
@@ -104,7 +108,7 @@ def refuse(both: Sequence[str], learned: Path, test: Path) -> None:
         )
 
 
-def seen(problems: Iterable[Problem], fingerprints: Collection[str]) -> list[str]:
+def ids_among(problems: Iterable[Problem], fingerprints: Collection[str]) -> list[str]:
     """Ids of the problems whose wording is among the fingerprints."""
     return [p.id for p in problems if (name := fingerprint(p.question)) and name in fingerprints]
 

@@ -32,7 +32,7 @@ from whorl.errors import UserError
 from whorl.example import Example, Pair
 
 Format = Literal["trl", "llama-factory", "openrlhf", "sharegpt", "alpaca"]
-Row = dict[str, Any]
+ExportRow = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def export_examples(
     changed: Counter[str] = Counter()
     kinds: set[type] = set()
 
-    def rows() -> Iterator[Row]:
+    def rows() -> Iterator[ExportRow]:
         for number, example in enumerate(examples, start=1):
             kinds.add(type(example))
             if len(kinds) > 1:
@@ -94,7 +94,7 @@ def export_examples(
     return Exported(count, dropped, changed)
 
 
-def write_rows(out: Path, rows: Iterable[Row], dropped: Mapping[str, int]) -> int:
+def write_rows(out: Path, rows: Iterable[ExportRow], dropped: Mapping[str, int]) -> int:
     """Write JSON lines to a `.jsonl`, one array to a `.json`; returns the number of rows.
 
     dropped: what `rows` has left out by its end, for the complaint if it gave nothing.
@@ -146,7 +146,7 @@ def _plain(
     )
 
 
-def _trl(example: Example) -> Row:
+def _trl(example: Example) -> ExportRow:
     prompt = _messages(example.prompt)
     if isinstance(example, Pair):
         return {
@@ -157,7 +157,7 @@ def _trl(example: Example) -> Row:
     return {"prompt": prompt, "completion": [_answer(example.text)]}
 
 
-def _openrlhf(example: Example) -> Row:
+def _openrlhf(example: Example) -> ExportRow:
     """Its DPO takes the last message off `chosen` to get the prompt."""
     prompt = _messages(example.prompt)
     if isinstance(example, Pair):
@@ -168,7 +168,7 @@ def _openrlhf(example: Example) -> Row:
     return {"input": prompt, "output": [_answer(example.text)]}
 
 
-def _llama_factory(example: Example) -> Row:
+def _llama_factory(example: Example) -> ExportRow:
     row = {
         "instruction": example.prompt.user,
         "input": "",
@@ -179,7 +179,7 @@ def _llama_factory(example: Example) -> Row:
     return row | {"output": example.text}
 
 
-def _sharegpt(example: Example) -> Row:
+def _sharegpt(example: Example) -> ExportRow:
     turns = [{"from": "human", "value": example.prompt.user}]
     if example.prompt.system:
         turns.insert(0, {"from": "system", "value": example.prompt.system})
@@ -192,14 +192,14 @@ def _sharegpt(example: Example) -> Row:
     return {"conversations": [*turns, {"from": "gpt", "value": example.text}]}
 
 
-def _alpaca(example: Example) -> Row:
+def _alpaca(example: Example) -> ExportRow:
     assert not isinstance(example, Pair)
     system, user = example.prompt.system, example.prompt.user
     instruction, context = (system, user) if system else (user, "")
     return {"instruction": instruction, "input": context, "output": example.text}
 
 
-_COLUMNS: Mapping[Format, Callable[[Example], Row]] = {
+_COLUMNS: Mapping[Format, Callable[[Example], ExportRow]] = {
     "trl": _trl,
     "llama-factory": _llama_factory,
     "openrlhf": _openrlhf,
@@ -219,7 +219,7 @@ def _answer(text: str) -> dict[str, str]:
     return {"role": "assistant", "content": text}
 
 
-def _read_info(out: Path) -> Row:
+def _read_info(out: Path) -> ExportRow:
     """The data sets that LLaMA-Factory knows in the folder; none if there is no list yet."""
     path = out.with_name("dataset_info.json")
     if out == path:
@@ -238,7 +238,7 @@ def _read_info(out: Path) -> Row:
     return info
 
 
-def _write_info(out: Path, info: Row, *, ranking: bool) -> None:
+def _write_info(out: Path, info: ExportRow, *, ranking: bool) -> None:
     """Add `out` to the list under its stem. Columns that are not named are not read."""
     columns = {"prompt": "instruction", "query": "input", "system": "system"}
     columns |= {"chosen": "chosen", "rejected": "rejected"} if ranking else {"response": "output"}

@@ -14,7 +14,7 @@ from whorl.problem import Problem
 ENDINGS = (".jsonl", ".jsonl.gz", ".csv", ".parquet")
 
 
-def load(
+def load_benchmark(
     name: str, *, split: str = "", at: Path | None = None, on_skip: OnSkip | None = None
 ) -> Iterator[Problem]:
     """The problems of one split of a data set in its order, as a stream.
@@ -29,7 +29,7 @@ def load(
     """
     if at is not None and (file := _file(at / name, split)):
         return read_problems(file, skip_bad=True, on_skip=on_skip)
-    benchmark = benchmarks.find(name)
+    benchmark = benchmarks.find_benchmark(name)
     split = split or ("train" if "train" in benchmark.splits else "test")
     if split not in benchmark.splits:
         raise UserError(f"{name} has no split {split!r}; it has {' and '.join(benchmark.splits)}")

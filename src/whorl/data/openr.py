@@ -14,7 +14,7 @@ from typing import Any
 
 from whorl.answer import extract
 from whorl.credit import prune
-from whorl.data.problems import checked
+from whorl.data.problems import comparable_answer
 from whorl.data.rows import BadRow, Row, cell, read_rows
 from whorl.errors import UserError
 from whorl.problem import Problem
@@ -46,7 +46,7 @@ def _tree(row: Row, glue: str, name: str) -> Tree:
     problem = Problem(
         cell(row, "problem_id") or cell(row, "id") or name,
         cell(row, "question"),
-        checked(cell(row, "answer")),
+        comparable_answer(cell(row, "answer")),
         source="openr",
     )
     if not problem.question:

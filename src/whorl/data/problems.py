@@ -139,7 +139,7 @@ def _problem(row: Row, *, default_id: str) -> Problem:
     return Problem(
         id=cell(row, "id") or default_id,
         question=question,
-        answer=checked(_answer(row)),
+        answer=comparable_answer(_answer(row)),
         source=cell(row, "source"),
         split=cell(row, "split"),
         level=cell(row, "level"),
@@ -162,7 +162,7 @@ def _answer(row: Row) -> str:
     return answer
 
 
-def checked(answer: str) -> str:
+def comparable_answer(answer: str) -> str:
     """The answer, if others can be compared with it; raises `BadRow`."""
     if not parsable(answer):
         size = f"{len(answer)} characters, {LONGEST} at most" if len(answer) > LONGEST else answer

@@ -51,7 +51,7 @@ def solved_sometimes(
             yield problem
 
 
-def sample(problems: Iterable[Problem], n: int, *, seed: int) -> list[Problem]:
+def random_problems(problems: Iterable[Problem], n: int, *, seed: int) -> list[Problem]:
     """`n` problems drawn by lot, all if there are fewer, in their order. Memory: n problems.
 
     The lot of a problem is drawn from the seed and its id: one that is added or left out changes

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from whorl import prompts
-from whorl.data.export import Exported, Row, write_rows
+from whorl.data.export import Exported, ExportRow, write_rows
 from whorl.errors import UserError
 from whorl.example import Rated
 from whorl.tree import Tree
@@ -63,7 +63,7 @@ def label(tree: Tree) -> Iterator[Stepwise]:
         )
 
 
-def rate(tree: Tree, *, enough: float | None = None) -> Iterator[Rated]:
+def rated_steps(tree: Tree, *, enough: float | None = None) -> Iterator[Rated]:
     """Every step of the solutions of `label` once, with its value, in order of creation.
 
     The value is the soft estimate, or with `enough` the hard one: 1 if more than this share of the
@@ -102,7 +102,7 @@ def export_steps(
         raise UserError("the marker must be a visible text")
     dropped: Counter[str] = Counter()
 
-    def rows() -> Iterator[Row]:
+    def rows() -> Iterator[ExportRow]:
         for tree in trees:
             dropped.update(_passed_over(tree))
             for solution in label(tree):
@@ -147,7 +147,7 @@ def _passed_over(tree: Tree) -> Counter[str]:
     return +reasons
 
 
-def _row(solution: Stepwise, enough: float, marker: str) -> Row:
+def _row(solution: Stepwise, enough: float, marker: str) -> ExportRow:
     return {
         "prompt": solution.question,
         "completions": list(solution.steps),

@@ -79,7 +79,7 @@ class Story:
 
     def written(self, results: tuple[int, ...]) -> tuple[str, ...]:
         """Text of every step with these results, then the final answer they lead to."""
-        lines = (write(step, results, index) for index, step in enumerate(self.steps))
+        lines = (written_step(step, results, index) for index, step in enumerate(self.steps))
         return (*lines, final(results[-1]))
 
     @cached_property
@@ -108,14 +108,16 @@ def value(operand: Operand, results: tuple[int, ...] | list[int]) -> int:
     return results[operand.step] if isinstance(operand, Past) else operand
 
 
-def equation(step: Step, results: tuple[int, ...], index: int) -> str:
+def equation_text(step: Step, results: tuple[int, ...], index: int) -> str:
     """The step's equation, e.g. `12+5=17`."""
     return f"{value(step.a, results)}{step.op}{value(step.b, results)}={results[index]}"
 
 
-def write(step: Step, results: tuple[int, ...], index: int) -> str:
+def written_step(step: Step, results: tuple[int, ...], index: int) -> str:
     """The step's text, given the results up to its own."""
-    return step.pre.format(*results) + equation(step, results, index) + step.post.format(*results)
+    return (
+        step.pre.format(*results) + equation_text(step, results, index) + step.post.format(*results)
+    )
 
 
 def final(answer: int) -> str:

@@ -1,6 +1,6 @@
 """Attempts at problems, with a wall between the model and the answers.
 
-`attempts` is given a question and nothing else. The answer joins in `marked`, which is given texts
+`solve_question` is given a question and nothing else. The answer joins in `judge_texts`, which is given texts
 that are final and asks no model, only the judge.
 """
 
@@ -46,7 +46,7 @@ class Record:
     error: str = ""
 
 
-def evaluate(
+def attempt_problems(
     problems: Iterable[Problem],
     engines: Mapping[str, Engine],
     *,
@@ -72,11 +72,11 @@ def evaluate(
 
 
 def _examined(problem: Problem, setup: Setup) -> Moves[tuple[Attempt, ...]]:
-    texts = yield from attempts(problem.question, setup)
-    return (yield from marked(problem.answer, texts, setup))
+    texts = yield from solve_question(problem.question, setup)
+    return (yield from judge_texts(problem.answer, texts, setup))
 
 
-def attempts(question: str, setup: Setup) -> Moves[Replies]:
+def solve_question(question: str, setup: Setup) -> Moves[Replies]:
     """Solve a question `setup.decoding.n` times."""
     template, decoding = prompts.TEMPLATES[setup.template], setup.decoding
     (replies,) = yield [
@@ -92,7 +92,7 @@ def attempts(question: str, setup: Setup) -> Moves[Replies]:
     return replies
 
 
-def marked(gold: str, replies: Replies, setup: Setup) -> Moves[tuple[Attempt, ...]]:
+def judge_texts(gold: str, replies: Replies, setup: Setup) -> Moves[tuple[Attempt, ...]]:
     """Judge final texts."""
     answers = [
         read(reply.text, guess=True) if setup.guess else extract(reply.text) for reply in replies

@@ -24,7 +24,7 @@ class Rate:
     high: float
 
 
-def rate(values: Sequence[float]) -> Rate:
+def mean_rate(values: Sequence[float]) -> Rate:
     """The mean of `values`, one for each problem.
 
     The interval is Wilson's where every problem passes or does not, as at one attempt each, else

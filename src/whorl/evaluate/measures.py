@@ -8,7 +8,7 @@ from statistics import fmean
 
 from whorl.answer import equal
 from whorl.errors import UserError
-from whorl.evaluate.intervals import Rate, bootstrap, rate
+from whorl.evaluate.intervals import Rate, bootstrap, mean_rate
 from whorl.evaluate.scores import Score
 
 
@@ -36,7 +36,7 @@ class Summary:
     failed: int
 
 
-def sensible(samples: int) -> list[int]:
+def sensible_ks(samples: int) -> list[int]:
     """The k worth telling for so many attempts: 1, 2, 4 and so on, and all of them."""
     powers = [1 << bit for bit in range(samples.bit_length())]
     return sorted({*powers, max(samples, 1)})
@@ -72,10 +72,10 @@ def _by(names: Sequence[str], scores: Sequence[Score]) -> dict[str, tuple[int, R
 
 def pass_rate(scores: Sequence[Score], k: int) -> Rate:
     """Pass@k, the mean over problems of `pass_at`; the interval is that of `rate`."""
-    return rate(passes(scores, k))
+    return mean_rate(pass_at_each(scores, k))
 
 
-def passes(scores: Sequence[Score], k: int) -> list[float]:
+def pass_at_each(scores: Sequence[Score], k: int) -> list[float]:
     """`pass_at` k of each problem. Raises `UserError` if one has fewer attempts."""
     return [_passed(score, k) for score in scores]
 
@@ -97,7 +97,7 @@ def majority_rates(scores: Sequence[Score], ks: Sequence[int]) -> dict[int, Rate
     With n attempts it is the mean over the n // k groups of k in a row. Equal answers are one vote,
     as far as arithmetic can tell and without a look at the right one; no answer is no vote.
     """
-    return {k: rate(votes) for k, votes in elections(scores, ks).items()}
+    return {k: mean_rate(votes) for k, votes in elections(scores, ks).items()}
 
 
 def elections(scores: Sequence[Score], ks: Sequence[int]) -> dict[int, list[float]]:

@@ -8,7 +8,7 @@ from statistics import NormalDist, fmean, stdev
 
 from whorl.errors import UserError
 from whorl.evaluate.intervals import CONFIDENCE, Rate, bootstrap
-from whorl.evaluate.measures import passes
+from whorl.evaluate.measures import pass_at_each
 from whorl.evaluate.scores import Score
 
 
@@ -111,5 +111,7 @@ def _firsts(scores: Sequence[Score]) -> dict[str, bool]:
 def _changes(before: Sequence[Score], after: Sequence[Score]) -> dict[str, float]:
     """Problem id -> by how much the share of right attempts changed."""
     ids = [score.id for score in before]
-    shares = dict(zip(ids, passes(before, 1), strict=True))
-    return {s.id: share - shares[s.id] for s, share in zip(after, passes(after, 1), strict=True)}
+    shares = dict(zip(ids, pass_at_each(before, 1), strict=True))
+    return {
+        s.id: share - shares[s.id] for s, share in zip(after, pass_at_each(after, 1), strict=True)
+    }

@@ -35,7 +35,7 @@ class Score:
     subject: str = ""
 
 
-def score(record: Record) -> Score:
+def score_of(record: Record) -> Score:
     """What counts of a record."""
     return Score(
         record.problem.id,
@@ -82,7 +82,7 @@ def _read_score(line: bytes, where: str) -> Score:
     return found
 
 
-def written(record: Record) -> bytes:
+def record_line(record: Record) -> bytes:
     """A record as a line of JSON for people: the problem, then each text with its verdict."""
     shown = [
         {
@@ -100,14 +100,14 @@ def written(record: Record) -> bytes:
     return json.dumps(row, separators=(",", ":")).encode() + b"\n"
 
 
-def keep(path: Path, records: Iterable[Record]) -> list[Score]:
+def write_records(path: Path, records: Iterable[Record]) -> list[Score]:
     """Write records and return their scores; texts are not held in memory. The file appears when it
     is complete."""
     scores = []
     with replacing(path) as file:
         for record in records:
-            file.write(written(record))
-            scores.append(score(record))
+            file.write(record_line(record))
+            scores.append(score_of(record))
     return scores
 
 
@@ -124,7 +124,7 @@ def in_order(records: Iterable[Record], ids: Iterable[str]) -> Iterator[Record]:
 
 
 def read_records(path: Path) -> Iterator[Record]:
-    """Inverse of `written`, line by line. Raises `UserError` at a line that is no record."""
+    """Inverse of `record_line`, line by line. Raises `UserError` at a line that is no record."""
     values = {verdict: value for value, verdict in VERDICTS.items()}
     try:
         with path.open("rb") as file:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from whorl.example import Likelihood, Objective
 from whorl.learn.corpus import Encoded, TokenPath
-from whorl.learn.pack import Packing, PrefixTree, cut, prefix_tree, runs
+from whorl.learn.pack import Packing, PrefixTree, block_runs, cut_blocks, prefix_tree
 
 LogProbs: TypeAlias = Sequence[NDArray[np.float32]]
 """The reference model's log-probability of every completion token, by path of the corpus."""
@@ -27,7 +27,7 @@ class Batch(TypedDict, total=False):
     ids: `[B, T]` token ids; one row of prefix trees, or paths padded on the right.
     positions: `[1, T]` positions of the tokens of prefix trees.
     keys, seen: `[n, K]`, `[n, 1, Q, K]` what each block of Q tokens may attend to (`Blocks`).
-    runs: the blocks that are computed together (`pack.runs`).
+    runs: the blocks that are computed together (`pack.block_runs`).
     ends: `[1, T]` one past the last token of a token's subtree, for FlexAttention.
     keep: positions within a row at which logits are needed in any row.
     at: `[M]` where a target is predicted among the kept logits, row by row.
@@ -165,13 +165,13 @@ def _ancestors(tree: PrefixTree, packing: Packing) -> Batch:
     if packing.form == "flex":
         batch["ends"] = torch.from_numpy(tree.ends[None].astype(np.int64))
     else:
-        blocks = cut(tree)
+        blocks = cut_blocks(tree)
         batch["keys"] = torch.from_numpy(blocks.keys)
         batch["seen"] = torch.from_numpy(blocks.seen[:, None])
-        batch["runs"] = runs(blocks)
+        batch["runs"] = block_runs(blocks)
     return batch
 
 
-def moved(batch: Batch, device: torch.device) -> Batch:
+def to_device(batch: Batch, device: torch.device) -> Batch:
     """The batch with its tensors on `device`."""
     return cast(Batch, {k: v.to(device) if isinstance(v, Tensor) else v for k, v in batch.items()})

@@ -17,7 +17,7 @@ from whorl.example import Likelihood
 from whorl.learn import attention, losses
 from whorl.learn.attention import FLEX, GATHERED, register
 from whorl.learn.corpus import Encoded, TokenPath
-from whorl.learn.layout import Batch, Share, lay_out, moved
+from whorl.learn.layout import Batch, Share, lay_out, to_device
 from whorl.learn.pack import Packing
 from whorl.learn.training import Lora, Training
 
@@ -42,7 +42,7 @@ def context(model: Path, settings: Training) -> int:
     return min(settings.max_length, int(most or 2**31))
 
 
-def load(model: Path) -> PreTrainedModel:
+def load_model(model: Path) -> PreTrainedModel:
     """The model of a folder in float32. Raises `UserError` if it is damaged or incomplete.
 
     Training keeps float32 weights whatever the folder holds: at the learning rates of fine-tuning
@@ -123,7 +123,7 @@ def _obstacle(network: PreTrainedModel, longest: int) -> str:
 
 def _log_probs(network: PreTrainedModel, examples: list[Encoded], form: Packing) -> Tensor:
     """Of every completion token, path by path."""
-    batch = moved(lay_out(examples, Likelihood(), Share(1, 1), form), network.device)
+    batch = to_device(lay_out(examples, Likelihood(), Share(1, 1), form), network.device)
     training = network.training
     network.train(False)
     with torch.no_grad():
@@ -155,7 +155,7 @@ def merge(model: Path, adapter: Path) -> PreTrainedModel:
     from peft import PeftModel
 
     with _of_no_concern():
-        merged: Any = PeftModel.from_pretrained(load(model), adapter)
+        merged: Any = PeftModel.from_pretrained(load_model(model), adapter)
         return cast(PreTrainedModel, merged.merge_and_unload())
 
 

@@ -70,7 +70,7 @@ def prefix_tree(sequences: Sequence[Ids]) -> PrefixTree:
     return PrefixTree(ids[:size], depths[:size], parents[:size], ends[:size], paths)
 
 
-class Growing:
+class TokenCount:
     """The number of tokens of a prefix tree, while sequences are put into it."""
 
     def __init__(self) -> None:
@@ -105,8 +105,8 @@ class Blocks:
     seen: NDArray[np.bool_]
 
 
-def cut(tree: PrefixTree, *, size: int = BLOCK) -> Blocks:
-    """Blocks of `size` tokens.
+def cut_blocks(tree: PrefixTree, *, size: int = BLOCK) -> Blocks:
+    """Blocks of `real_tokens` tokens.
 
     In depth-first order whatever a block's tokens see beyond the block precedes its first token on
     that token's path, so a block needs depth + size keys, and not the whole row.
@@ -131,7 +131,7 @@ JOIN = 256
 """What one more call of attention costs, in blocks times keys (docs/log.md)."""
 
 
-def runs(blocks: Blocks) -> list[tuple[int, int]]:
+def block_runs(blocks: Blocks) -> list[tuple[int, int]]:
     """Blocks to compute together: one past a run's last block, and the keys of its longest.
 
     Deep blocks have many keys; a run by itself spares the others theirs.
@@ -183,7 +183,7 @@ def batches(examples: Iterable[Encoded], packing: Packing) -> list[list[Encoded]
         ordered = sorted(examples, key=lambda example: example.paths[0].ids.tobytes())
 
     def costs(first: int) -> Iterable[float]:
-        growing = Growing()
+        growing = TokenCount()
         for example in ordered[first:]:
             if packing.form == "padded":
                 growing.size += len(example.paths) * _longest(ordered[first])
@@ -197,21 +197,21 @@ def batches(examples: Iterable[Encoded], packing: Packing) -> list[list[Encoded]
     return [ordered[first:last] for first, last in partition(len(ordered), costs)]
 
 
-def cheaper(examples: Sequence[Encoded], packing: Packing) -> Packing:
+def cheaper_packing(examples: Sequence[Encoded], packing: Packing) -> Packing:
     """`packing`, or padded rows where too little is shared for gathering to pay."""
     if packing.form != "gathered":
         return packing
     padded = Packing(packing.tokens, "padded")
-    worth = size(examples, padded) > WORTH * size(examples, packing)
+    worth = real_tokens(examples, padded) > WORTH * real_tokens(examples, packing)
     return packing if worth else padded
 
 
-def size(examples: Iterable[Encoded], packing: Packing) -> int:
+def real_tokens(examples: Iterable[Encoded], packing: Packing) -> int:
     """Tokens of the examples in one batch, padding left out."""
     paths = (path for example in examples for path in example.paths)
     if packing.form == "padded":
         return sum(map(len, paths))
-    growing = Growing()
+    growing = TokenCount()
     for path in paths:
         growing.add(path.ids)
     return growing.size
@@ -221,7 +221,7 @@ def computed_tokens(batch: Sequence[Encoded], packing: Packing) -> int:
     """Tokens of a batch, padding included."""
     if packing.form == "padded":
         return sum(len(example.paths) for example in batch) * max(map(_longest, batch))
-    return size(batch, packing)
+    return real_tokens(batch, packing)
 
 
 def _longest(example: Encoded) -> int:

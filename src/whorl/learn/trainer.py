@@ -27,8 +27,8 @@ from whorl.learn.batches import Steps
 from whorl.learn.layout import Batch
 from whorl.learn.losses import batch_loss
 from whorl.learn.network import first_line, logits
-from whorl.learn.training import Training, Watch
-from whorl.learn.unfinished import writing
+from whorl.learn.training import Training, TrainingWatch
+from whorl.learn.unfinished import explain_full_disk
 
 
 @dataclass(slots=True)
@@ -113,7 +113,7 @@ class TreeTrainer(Trainer):
         settings: TrainingArguments,
         *,
         patience: int,
-        watch: Watch | None,
+        watch: TrainingWatch | None,
     ) -> None:
         super().__init__(
             network,
@@ -197,7 +197,7 @@ class TreeTrainer(Trainer):
         return metrics
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        with writing(Path(str(self.args.output_dir))):
+        with explain_full_disk(Path(str(self.args.output_dir))):
             super()._save_checkpoint(model, trial)
 
     def floating_point_ops(self, inputs: Any) -> int:
@@ -208,7 +208,7 @@ class TreeTrainer(Trainer):
 class Reporter(TrainerCallback):
     """Passes the loss on to whoever shows it."""
 
-    def __init__(self, watch: Watch | None) -> None:
+    def __init__(self, watch: TrainingWatch | None) -> None:
         self._watch = watch
 
     def on_step_end(

@@ -121,7 +121,7 @@ class TrainResult:
     accuracy: float | None = None
 
 
-class Watch(Protocol):
+class TrainingWatch(Protocol):
     """Whoever shows a training while it goes on."""
 
     def training(self, step: int, steps: int, loss: float) -> None:

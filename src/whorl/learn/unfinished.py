@@ -44,7 +44,7 @@ def identify(model: Path, corpus: Corpus, objective: Objective, settings: Traini
     }
 
 
-def finished(out: Path, identity: Identity) -> TrainResult:
+def read_finished(out: Path, identity: Identity) -> TrainResult:
     """The result of the training that wrote `out`. Raises `UserError` if it was not this one."""
     try:
         record = json.loads((out / RECORD).read_text())
@@ -58,7 +58,7 @@ def finished(out: Path, identity: Identity) -> TrainResult:
     return result
 
 
-def begin(partial: Path, identity: Identity) -> None:
+def open_partial(partial: Path, identity: Identity) -> None:
     """Make the working folder, or see to it that the one there is can be gone on with.
 
     Raises `UserError` if it belongs to another training.
@@ -73,14 +73,14 @@ def begin(partial: Path, identity: Identity) -> None:
             if not _usable(checkpoint):
                 shutil.rmtree(checkpoint)
     else:
-        with writing(partial):
+        with explain_full_disk(partial):
             partial.mkdir(parents=True, exist_ok=True)
             unfinished = record.with_suffix(".partial")
             unfinished.write_text(json.dumps(identity))
             unfinished.replace(record)
 
 
-def latest(partial: Path) -> Path | None:
+def latest_checkpoint(partial: Path) -> Path | None:
     """The checkpoint to go on from."""
     return max(_checkpoints(partial), key=_step, default=None)
 
@@ -95,7 +95,7 @@ def publish(folder: Path, out: Path) -> None:
 
 
 @contextmanager
-def writing(partial: Path) -> Iterator[None]:
+def explain_full_disk(partial: Path) -> Iterator[None]:
     """A full disk, which torch and safetensors report each in its own way, is one clear line."""
     try:
         yield

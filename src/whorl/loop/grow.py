@@ -27,7 +27,7 @@ from whorl.watch import Progress, Watch
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class GrowPlan:
     """How to grow: the recipe and its name, the seed, how many searches are in flight, the purse
     that pays for them, and the trees of the round before, if there are any."""
 
@@ -39,7 +39,7 @@ class Plan:
     last: Path | None = None
 
     @classmethod
-    def of(cls, run: Run) -> "Plan":
+    def of(cls, run: Run) -> "GrowPlan":
         """How the first round of `run` grows."""
         return cls(run.recipe, name_of(run.recipe), run.seed, run.width, Purse(run.budget))
 
@@ -89,7 +89,7 @@ def ready(run: Run) -> Iterator[Ready]:
 def grow(
     folder: RunFolder,
     problems: Iterable[Problem],
-    plan: Plan,
+    plan: GrowPlan,
     engines: Mapping[str, Engine],
     *,
     watch: Watch | None = None,
@@ -157,7 +157,7 @@ def _wrapped(
 
 def _searches(
     problems: Iterable[Problem],
-    plan: Plan,
+    plan: GrowPlan,
     forest: Forest,
     before: Forest | None,
     progress: Progress,

@@ -82,7 +82,7 @@ def harvest(trees: Path, recipe: Recipe, out: Path) -> Harvested:
                 found += len(crop.examples)
                 yield from crop.examples
 
-    written = write_examples(out, distinct(examples()))
+    written = write_examples(out, distinct_examples(examples()))
     if found > written:
         dropped["equal to another example"] = found - written
     return Harvested(
@@ -90,7 +90,7 @@ def harvest(trees: Path, recipe: Recipe, out: Path) -> Harvested:
     )
 
 
-def distinct(examples: Iterable[Example]) -> Iterator[Example]:
+def distinct_examples(examples: Iterable[Example]) -> Iterator[Example]:
     """Each example once; equal are those that teach the same, wherever they come from."""
     seen: set[bytes] = set()
     for example in examples:

@@ -12,21 +12,21 @@ from whorl.errors import UserError
 from whorl.loop.folder import RunFolder
 from whorl.loop.run import Run
 from whorl.recipe import Recipe
-from whorl.recipes import find
+from whorl.recipes import find_recipe
 
 
 def grown_from(run: Run) -> dict[str, Any]:
     """What a run's trees depend on. Not: where they lie, how fast they grow, how many there are."""
     engines = {role: model_content(spec) for role, spec in run.engines.named().items()}
-    return bound(run.recipe, content(run.problems), engines, run.seed, run.budget)
+    return bound_to(run.recipe, content(run.problems), engines, run.seed, run.budget)
 
 
-def bound(
+def bound_to(
     recipe: Recipe, problems: str, engines: Mapping[Role, str], seed: int, budget: Budget
 ) -> dict[str, Any]:
     """As `grown_from`. problems, engines: what they hold, and who answers, by content."""
     grown = {
-        "recipe": settings.say(recipe),
+        "recipe": settings.as_table(recipe),
         "problems": problems,
         "seed": seed,
         "engines": dict(engines),
@@ -35,7 +35,7 @@ def bound(
         return grown
     limits: dict[str, Any] = {"problem": dict(budget.problem.named())}
     if budget.problem.money is not None:
-        limits["prices"] = settings.say(budget.prices)
+        limits["prices"] = settings.as_table(budget.prices)
     return grown | {"budget": limits}
 
 
@@ -45,8 +45,8 @@ def learned_from(run: Run) -> dict[str, Any]:
         "start": run.starts,
         "test": content(run.test) if run.test else None,
         **({"base": find_model(str(run.base)).identity()} if run.base else {}),
-        "train": settings.say(run.train),
-        "evaluate": settings.say(run.evaluate),
+        "train": settings.as_table(run.train),
+        "evaluate": settings.as_table(run.evaluate),
     }
     return learned | ({"holdout": run.holdout} if run.patience else {})
 
@@ -59,7 +59,7 @@ def recipe_of(folder: RunFolder, overrides: Sequence[str] = ()) -> Recipe:
         raise UserError(f"{folder.path} does not say which recipe grew its trees")
     name = said.get("name")
     try:
-        find(str(name))
+        find_recipe(str(name))
     except UserError as error:
         raise UserError(
             f"{folder.path} was grown by {name}: {error}; put it back, or harvest by another "
@@ -75,11 +75,11 @@ def recipe_of(folder: RunFolder, overrides: Sequence[str] = ()) -> Recipe:
     return settings.read_recipe(said, overrides)
 
 
-def changed(recipe: Recipe, folder: RunFolder) -> Iterator[str]:
+def changed_settings(recipe: Recipe, folder: RunFolder) -> Iterator[str]:
     """Settings of `recipe` that differ from those under which it grew the trees of `folder`, in
     words; nothing if another recipe did."""
-    then = dict(settings.flat(folder.settings.get("recipe", {})))
-    now = dict(settings.flat(settings.say(recipe)))
+    then = dict(settings.flat_items(folder.settings.get("recipe", {})))
+    now = dict(settings.flat_items(settings.as_table(recipe)))
     if then.get("name") == now["name"]:
         for key in sorted(then.keys() | now.keys()):
             if then.get(key) != now.get(key):

@@ -19,9 +19,9 @@ from whorl.evaluate import Decoding, Score, Setup, pass_rate, read_scores
 from whorl.evaluate.exam import Exam, measure
 from whorl.learn.training import TrainResult
 from whorl.loop.folder import RunFolder
-from whorl.loop.grow import Grown, Plan, Ready, grow
-from whorl.loop.harvest import Harvested, distinct, harvest
-from whorl.loop.metrics import Round, best, metrics, stale
+from whorl.loop.grow import Grown, GrowPlan, Ready, grow
+from whorl.loop.harvest import Harvested, distinct_examples, harvest
+from whorl.loop.metrics import Round, best_model, metrics, stopped_rising
 from whorl.loop.plan import RoundPlan, plan_of
 from whorl.loop.run import Run
 from whorl.loop.split import held_out, problems_of, tell_bad
@@ -53,7 +53,7 @@ class _Took:
         return cls(time.monotonic() - start)
 
 
-def iterate(folder: RunFolder, run: Run, prepared: Ready, watch: Watch) -> list[Round]:
+def play_rounds(folder: RunFolder, run: Run, prepared: Ready, watch: Watch) -> list[Round]:
     """Play the rounds of a run: each searches with the newest policy and trains the next one.
 
     Every round has a run folder of its own, `round-1` and so on. What a stage found is written
@@ -78,11 +78,11 @@ def iterate(folder: RunFolder, run: Run, prepared: Ready, watch: Watch) -> list[
             for each in rounds:
                 file.write(json.dumps(metrics(each)).encode() + b"\n")
         values = [value for value in watched if value is not None]
-        if stale(values, run.patience):
+        if stopped_rising(values, run.patience):
             watch.say(f"stopped: no rise in {run.patience} rounds on the held-out problems")
             break
     if run.patience:
-        watch.say(best([base, *(trainable(played.model) for played in rounds)], values))
+        watch.say(best_model([base, *(trainable(played.model) for played in rounds)], values))
     return rounds
 
 
@@ -114,7 +114,7 @@ def grow_round(
     return grow(
         inner,
         problems_of(run),
-        replace(Plan.of(run), seed=plan.seed, purse=purse, last=plan.last),
+        replace(GrowPlan.of(run), seed=plan.seed, purse=purse, last=plan.last),
         prepared.opened.by_role(),
         watch=watch,
         expected=prepared.found.problems,
@@ -165,7 +165,7 @@ def _learn(run: Run, plan: RoundPlan, opened: Opened, watch: Watch) -> TrainResu
         opened.rest()
     trained = train(
         run.weights if first or plan.number == 1 else trainable(plan.policy),
-        distinct(chain.from_iterable(map(read_examples, files))),
+        distinct_examples(chain.from_iterable(map(read_examples, files))),
         checkpoint,
         settings=run.train,
         objective=run.recipe.objective,

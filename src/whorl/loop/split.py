@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from whorl.data.contamination import refuse, seen, wordings
+from whorl.data.contamination import fingerprints_of_problems, ids_among, refuse_shared
 from whorl.data.problems import read_problems
 from whorl.errors import UserError
 from whorl.loop.run import Run
@@ -32,16 +32,16 @@ def survey(run: Run) -> Survey:
     """Read the problems of a run once. Raises `UserError` if they cannot be used, or if one of them
     is among those to measure on, in the same words."""
     found = Survey()
-    known = wordings(run.test) if run.test else ()
+    known = fingerprints_of_problems(run.test) if run.test else ()
     both: list[str] = []
     for problem in _read(run, found.skip):
-        both += seen([problem], known)
+        both += ids_among([problem], known)
         if _is_held_out(problem, run):
             found.held += 1
         else:
             found.problems += 1
     if run.test:
-        refuse(both, run.problems, run.test)
+        refuse_shared(both, run.problems, run.test)
     if run.patience and not (found.held and found.problems):
         raise UserError(
             f"holdout = {run.holdout} divides {found.held + found.problems:,} problems into "

@@ -12,7 +12,7 @@ from typing import get_args
 from whorl import __version__
 from whorl.ask import Engine, Role
 from whorl.budget import Budget, Purse
-from whorl.data.contamination import seen
+from whorl.data.contamination import ids_among
 from whorl.data.content import content
 from whorl.data.examples import read_examples
 from whorl.data.problems import read_problems, write_problems
@@ -27,11 +27,11 @@ from whorl.evaluate.seen import trained_on
 from whorl.example import Example, Likelihood, Objective, Pair, Preference
 from whorl.learn.training import Training, TrainResult
 from whorl.loop.folder import RunFolder
-from whorl.loop.grow import Grown, Plan
+from whorl.loop.grow import Grown, GrowPlan
 from whorl.loop.grow import grow as grow_trees
 from whorl.loop.harvest import Harvested
 from whorl.loop.harvest import harvest as harvest_trees
-from whorl.loop.manifest import bound, recipe_of
+from whorl.loop.manifest import bound_to, recipe_of
 from whorl.problem import Problem
 from whorl.recipe import Recipe
 from whorl.recipes import name_of
@@ -67,12 +67,12 @@ def grow(  # noqa: PLR0913 (what the command takes)
     for role in recipe.roles:
         if role not in engines:
             raise UserError(f"{name_of(recipe)} asks a {role}, and `engines` names none")
-    said = bound(recipe, known.content, named, seed, budget)
+    said = bound_to(recipe, known.content, named, seed, budget)
     with (
         _opened(engines, processes) as by_role,
         RunFolder.open(Path(folder), said, version=__version__) as own,
     ):
-        plan = Plan(recipe, name_of(recipe), seed, width, Purse(budget))
+        plan = GrowPlan(recipe, name_of(recipe), seed, width, Purse(budget))
         expected = sum(1 for _ in known.read())
         grown = grow_trees(own, known.read(), plan, by_role, watch=watch, expected=expected)
     return grown
@@ -169,7 +169,7 @@ def learned_among(
     known = trained_on(model, others)
     if not known:
         return None
-    both = seen(read_problems(problems), known)
+    both = ids_among(read_problems(problems), known)
     if both and not allowed:
         raise UserError(
             f"{model} was trained on {len(both):,} of the questions in {problems}, the first: "

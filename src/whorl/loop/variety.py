@@ -72,7 +72,7 @@ def entropy(counts: Iterable[int]) -> float:
     return sum(count / total * log(total / count) for count in present)
 
 
-def usable(tally: Mapping[str, int]) -> float | None:
+def usable_share(tally: Mapping[str, int]) -> float | None:
     """Share of the states or prefixes whose continuations differ in outcome, so that there is
     something to learn: MARGE's states, GRPO's and DPO's questions, the prefixes of process
     supervision and step-level DPO. None if the recipe counts no such thing."""

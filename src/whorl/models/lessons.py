@@ -6,7 +6,7 @@ from random import Random
 
 from whorl import prompts
 from whorl.data.families import draw
-from whorl.data.story import Story, equation
+from whorl.data.story import Story, equation_text
 from whorl.data.synthetic import split_of
 from whorl.example import Weighted
 from whorl.models import slips
@@ -28,31 +28,31 @@ def corpus(rng: Random, levels: Sequence[int], *, stories: int) -> Iterator[str]
         seen = slips.situation(rng, story, rng.randrange(len(story.solution)))
         path = slips.path(rng, story)
         for example in (
-            solve(story),
-            critique(rng, seen),
-            revise(rng, seen),
-            critique_path(rng, path),
-            revise_path(rng, path),
+            solution_lesson(story),
+            critique_lesson(rng, seen),
+            revision_lesson(rng, seen),
+            path_critique_lesson(rng, path),
+            path_revision_lesson(rng, path),
         ):
             yield f"{example.prompt.user}\n\n{example.text}"
 
 
-def solve(story: Story) -> Weighted:
+def solution_lesson(story: Story) -> Weighted:
     """A problem and its solution."""
     return Weighted(prompts.solve(story.question), "\n\n".join(story.solution))
 
 
-def drill(stories: Sequence[Story], rng: Random, *, equations: int = 8) -> str:
+def drill_lesson(stories: Sequence[Story], rng: Random, *, equations: int = 8) -> str:
     """Equations out of solutions, one a line: arithmetic without the words."""
     pool = [
-        equation(step, story.results, index)
+        equation_text(step, story.results, index)
         for story in stories
         for index, step in enumerate(story.steps)
     ]
     return "\n".join(rng.choices(pool, k=equations)) + "\n"
 
 
-def critique(rng: Random, seen: Situation) -> Weighted:
+def critique_lesson(rng: Random, seen: Situation) -> Weighted:
     """A step with its siblings, and the right critique."""
     gold = _sometimes(rng, 0.05, str(seen.story.answer))
     prompt = prompts.critique_step(
@@ -61,7 +61,7 @@ def critique(rng: Random, seen: Situation) -> Weighted:
     return Weighted(prompt, write_critique(review(seen)))
 
 
-def revise(rng: Random, seen: Situation) -> Weighted:
+def revision_lesson(rng: Random, seen: Situation) -> Weighted:
     """A step with a critique, mostly the right one, and the right step."""
     said = write_critique(review(seen))
     if rng.random() < 0.13:
@@ -78,7 +78,7 @@ def revise(rng: Random, seen: Situation) -> Weighted:
     return Weighted(prompt, seen.right)
 
 
-def critique_path(rng: Random, seen: Sequence[Situation]) -> Weighted:
+def path_critique_lesson(rng: Random, seen: Sequence[Situation]) -> Weighted:
     """A path with its siblings, and the right critique of every step."""
     story = seen[0].story
     prompt = prompts.critique_path(
@@ -90,7 +90,7 @@ def critique_path(rng: Random, seen: Sequence[Situation]) -> Weighted:
     return Weighted(prompt, write_critiques([review(s) for s in seen]))
 
 
-def revise_path(rng: Random, seen: Sequence[Situation]) -> Weighted:
+def path_revision_lesson(rng: Random, seen: Sequence[Situation]) -> Weighted:
     """A path with the right critiques, and the right solution."""
     story = seen[0].story
     prompt = prompts.revise_path(

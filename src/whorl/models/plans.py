@@ -29,7 +29,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TrainingPlan:
     """How one model is trained.
 
     hidden, layers, heads, kv_heads, ffn: the Llama's shape.
@@ -63,7 +63,7 @@ class Plan:
 
 # Stopped half-way down the learning rate's decay: good enough to be right about every second time,
 # with much more in its samples than in its greedy answer.
-POLICY_PLAN = Plan(
+POLICY_PLAN = TrainingPlan(
     stages=(
         Stage(1200, EASY, {"solve": 0.6, "drill": 0.4}),
         Stage(3500, ALL, {"solve": 0.85, "drill": 0.15}),
@@ -76,7 +76,7 @@ POLICY_PLAN = Plan(
 
 # The policy, two layers deeper and trained on; at last on steps that the policy itself wrote,
 # because templates hold only the mistakes that somebody thought of.
-TEACHER_PLAN = Plan(
+TEACHER_PLAN = TrainingPlan(
     stages=(
         Stage(
             2200,
@@ -109,7 +109,7 @@ TEACHER_PLAN = Plan(
 )
 
 
-def smoke(plan: Plan) -> Plan:
+def smoke(plan: TrainingPlan) -> TrainingPlan:
     """The same plan shrunk to seconds; what it trains can do nothing."""
     stages = tuple(replace(stage, steps=4, stories=4) for stage in plan.stages)
     return replace(plan, stages=stages, batch=4, check_from=8, check_every=8, check_on=4)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from whorl.data.story import OPERATORS, Story, final, value, write
+from whorl.data.story import OPERATORS, Story, final, value, written_step
 from whorl.prompts import Candidate, Critique
 
 
@@ -187,7 +187,7 @@ def _attempt(rng: Random, story: Story, index: int, results: tuple[int, ...]) ->
     if result < 0:
         return _attempt(rng, story, index, results)
     changed = replace(step, a=a, op=op, b=b)
-    return write(changed, (*results[:index], result, *results[index + 1 :]), index)
+    return written_step(changed, (*results[:index], result, *results[index + 1 :]), index)
 
 
 def miscalculated(rng: Random, result: int) -> int:

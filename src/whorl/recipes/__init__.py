@@ -33,7 +33,7 @@ __all__ = [
     "Sigma",
     "Sphere",
     "StepDpo",
-    "find",
+    "find_recipe",
     "name_of",
 ]
 
@@ -56,7 +56,7 @@ nothing that is defined there could go to another process. No module that is imp
 
 
 def name_of(recipe: Recipe) -> str:
-    """The name by which `find` finds a recipe's class."""
+    """The name by which `find_recipe` finds a recipe's class."""
     kind = type(recipe)
     for name, own in RECIPES.items():
         if kind is own:
@@ -68,7 +68,7 @@ def name_of(recipe: Recipe) -> str:
     return f"{module.replace(_DOT, '.')}:{kind.__qualname__}"
 
 
-def find(name: str) -> type[Recipe]:
+def find_recipe(name: str) -> type[Recipe]:
     """The class of recipes called `name`.
 
     A module is imported as Python would import it in the current folder, so it lies there or is
@@ -161,5 +161,5 @@ def _reduced(recipe: Recipe) -> tuple[Any, ...]:
 
 
 def _empty(name: str) -> Recipe:
-    kind = find(name)
+    kind = find_recipe(name)
     return kind.__new__(kind)

@@ -122,7 +122,7 @@ class Process:
         glue = self.sampling.steps.glue
         examples: list[Weighted] = []
         dropped: Counter[str] = Counter()
-        for at in compared(tree):
+        for at in compared_prefixes(tree):
             here = replace(prompt, prefix=tree.text(at))
             for step, score in _scored(tree, at):
                 node, weight = tree.nodes[step], self._weight(score)
@@ -138,7 +138,7 @@ class Process:
     def tally(self, tree: Tree) -> Mapping[str, int]:
         """The solution's outcome; prefixes searched, those where scores differ, and choices that
         the highest UCB and the most visits would make differently."""
-        prefixes = compared(tree)
+        prefixes = compared_prefixes(tree)
         outcome = {1.0: "right", 0.0: "wrong", None: "no solution"}[tree.nodes[tree.tip].reward]
         return {
             outcome: 1,
@@ -215,7 +215,7 @@ class Process:
         return NEGATIVE_SCALE * weight if self.negatives == "scale" else 0.0
 
 
-def compared(tree: Tree) -> list[int]:
+def compared_prefixes(tree: Tree) -> list[int]:
     """Nodes whose children a search compared: where searches started, if the tree was grown here;
     in other trees, all that simulations passed."""
     starts = [i for i, node in enumerate(tree.nodes) if node.mark == "start"]

@@ -104,21 +104,21 @@ class Sigma:
         sampling = replace(self.sampling, temperature=self.temperatures[0])
         with within_budget(tree):
             yield from mcts(tree, sampling, self.uct)
-            best = pick(tree)
+            best = best_own(tree)
             if best != ROOT:
                 tree.tip = yield from _Refinement(self, tree, best).run()
         if tree.cut_short:
-            tree.tip = unrevised(tree)
+            tree.tip = unrevised_if_right(tree)
         return tree
 
     def harvest(self, tree: Tree) -> Harvest:
         """The chosen solution, after nothing but the plain question."""
-        best = pick(tree)
+        best = best_own(tree)
         if best == ROOT:
             return Harvest((), {"search found no solution": 1})
         tip = tree.tip
         if self.take == "unrefined":
-            tip = unrevised(tree) if self.check else best
+            tip = unrevised_if_right(tree) if self.check else best
         if tip == ROOT:
             reason = "wrong after revision" if self.take == "refined" else "best path is wrong"
             return Harvest((), {reason: 1})
@@ -128,10 +128,10 @@ class Sigma:
 
     def tally(self, tree: Tree) -> Mapping[str, int]:
         """Outcomes before and after, and how often each guard fired."""
-        best = pick(tree)
+        best = best_own(tree)
         if best == ROOT:
             return {"no solution": 1}
-        tries = attempts(tree)
+        tries = ends_of_tries(tree)
         before = _word(tree, best)
         after = _word(tree, tries[-1]) if tries else before
         counts = Counter({f"{before} to {after}": 1, "tries": len(tries)})
@@ -152,18 +152,18 @@ CODE = Sigma(mode="whole_path", show_gold=True, check=False, retries=0)
 """What the authors' released script does, as far as it differs from the paper's text."""
 
 
-def pick(tree: Tree) -> int:
+def best_own(tree: Tree) -> int:
     """The end of the best path among the policy's own solutions; the root if there is none."""
     return best_path(tree, (leaf for leaf in tree.leaves() if tree.first_hand(leaf)))
 
 
-def unrevised(tree: Tree) -> int:
+def unrevised_if_right(tree: Tree) -> int:
     """The best path's end if it is right, else the root."""
-    best = pick(tree)
+    best = best_own(tree)
     return best if tree.nodes[best].reward == 1.0 else ROOT
 
 
-def attempts(tree: Tree) -> list[int]:
+def ends_of_tries(tree: Tree) -> list[int]:
     """Last nodes of the refinement's tries, in order; a try that was cut short is none."""
     nodes = tree.nodes
     ends = (i for i, n in enumerate(nodes) if (n.terminal or n.pruned) and not n.children)
@@ -192,7 +192,7 @@ class _Refinement:
             if not any(tree.nodes[i].mark in ASKED for i in tree.path(end)):
                 break  # the reviser was never asked, so another try would be the same
             missed, temperature = extract(tree.text(end)), recipe.retry_temperature
-        return unrevised(tree)
+        return unrevised_if_right(tree)
 
     def _sweep(self, missed: str | None, temperature: float) -> Moves[int]:
         """Depth by depth: critique the step, revise it, go on behind the revised step."""

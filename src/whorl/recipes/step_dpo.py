@@ -60,7 +60,7 @@ class StepDpo:
         tree = Tree(problem)
         with within_budget(tree):
             yield from mcts(tree, self.sampling, self.uct)
-        tree.tip = best(tree)
+        tree.tip = best_visited(tree)
         return tree
 
     def harvest(self, tree: Tree) -> Harvest:
@@ -70,14 +70,14 @@ class StepDpo:
         trees without visits.
         """
         require_visits(tree, "step-level DPO")
-        prefixes = walked(tree)
+        prefixes = prefixes_of_best(tree)
         pairs = [pair for at in prefixes if (pair := self._pair(tree, at))]
         dropped = {"no siblings that differ": len(prefixes) - len(pairs)}
         return Harvest(tuple(pairs), {reason: count for reason, count in dropped.items() if count})
 
     def tally(self, tree: Tree) -> Mapping[str, int]:
         """The best solution's outcome; prefixes of its path, and those that give a pair."""
-        prefixes = walked(tree)
+        prefixes = prefixes_of_best(tree)
         outcome = {1.0: "right", 0.0: "wrong", None: "no solution"}[tree.nodes[tree.tip].reward]
         pairs = sum(self._pair(tree, at) is not None for at in prefixes)
         return {outcome: 1, "prefixes": len(prefixes), "pairs": pairs}
@@ -109,17 +109,17 @@ class StepDpo:
         return step.author == "policy" and step.visits > 0 and whole
 
 
-def best(tree: Tree) -> int:
+def best_visited(tree: Tree) -> int:
     """The end of the best path among the visited solutions; the root if none was visited."""
     return best_path(tree, (leaf for leaf in tree.leaves() if tree.nodes[leaf].visits))
 
 
-def walked(tree: Tree) -> list[int]:
+def prefixes_of_best(tree: Tree) -> list[int]:
     """Nodes along the best path, its end left out: those where searches started if the tree was
-    searched again and again, else the path to the tip, or to the `best` end if no simulation
+    searched again and again, else the path to the tip, or to the `best_visited` end if no simulation
     reached the tip."""
     starts = [i for i, node in enumerate(tree.nodes) if node.author == "spine"]
     if starts:
         return [ROOT, *starts]
-    end = tree.tip if tree.tip != ROOT and tree.nodes[tree.tip].visits else best(tree)
+    end = tree.tip if tree.tip != ROOT and tree.nodes[tree.tip].visits else best_visited(tree)
     return [ROOT, *tree.path(end)[:-1]] if end != ROOT else []

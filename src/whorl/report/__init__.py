@@ -5,11 +5,11 @@ from whorl.report.content import (
     Chart,
     Curve,
     Figure,
+    FigureTable,
     Interval,
     Level,
     Report,
-    Row,
-    Table,
+    ResultRow,
 )
 from whorl.report.page import write_report
 
@@ -18,10 +18,10 @@ __all__ = [
     "Chart",
     "Curve",
     "Figure",
+    "FigureTable",
     "Interval",
     "Level",
     "Report",
-    "Row",
-    "Table",
+    "ResultRow",
     "write_report",
 ]

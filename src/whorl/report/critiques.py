@@ -47,7 +47,7 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class StepPair:
     """Step `number` of both paths; a side is None where its path is shorter."""
 
     number: int
@@ -57,7 +57,7 @@ class Comparison:
     same: bool
 
 
-def best_path(tree: Tree) -> list[int]:
+def searched_path(tree: Tree) -> list[int]:
     """The path the policy found and the critic read.
 
     Without critiques: the chosen one, or the policy's solution of the highest mean outcome.
@@ -86,7 +86,7 @@ def revised_path(tree: Tree) -> list[int]:
     return tree.path(max(written, key=lambda i: (tree.nodes[i].terminal, i)))
 
 
-def compare(tree: Tree, before: Sequence[int], after: Sequence[int]) -> tuple[Comparison, ...]:
+def compare_paths(tree: Tree, before: Sequence[int], after: Sequence[int]) -> tuple[StepPair, ...]:
     """Both paths step by step, with the critiques; `after` may be empty: nothing was revised."""
     whole = _by_step(tree.nodes[before[-1]].note) if before else {}
     comparisons = []
@@ -97,7 +97,7 @@ def compare(tree: Tree, before: Sequence[int], after: Sequence[int]) -> tuple[Co
         left, right = _mark(old.text if old else "", new.text if new else "")
         same = bool(old and new and old.text.strip() == new.text.strip())
         comparisons.append(
-            Comparison(
+            StepPair(
                 number=k + 1,
                 before=left if old else None,
                 note=read_note(note),

@@ -105,7 +105,7 @@ def problems(  # noqa: PLR0913 (each parameter is an option)
     """
     from whorl.cli.display import Display
     from whorl.data.problems import write_problems
-    from whorl.data.selection import sample, write_dropped
+    from whorl.data.selection import random_problems, write_dropped
 
     display = Display()
     noted = Noted()
@@ -122,7 +122,7 @@ def problems(  # noqa: PLR0913 (each parameter is an option)
     for each in filters:
         found = each(found)
     if source and n:
-        found = iter(sample(found, n, seed=seed))
+        found = iter(random_problems(found, n, seed=seed))
     written = write_problems(out, _some(found, noted))
     for line in noted.lines():
         display.say(line)
@@ -136,7 +136,7 @@ def problems(  # noqa: PLR0913 (each parameter is an option)
 def _loaded(
     source: str, split: str, at: Path | None, columns: str, skip_bad: bool, noted: Noted
 ) -> Iterator["Problem"]:
-    from whorl.data.hub import load
+    from whorl.data.hub import load_benchmark
     from whorl.data.problems import read_problems
 
     if is_file(source):
@@ -146,7 +146,7 @@ def _loaded(
         return read_problems(source, fields=fields, skip_bad=skip_bad, on_skip=noted.row)
     if columns or skip_bad:
         raise UserError(f"--map and --skip-bad are for files, and {source} is a data set")
-    return load(source, split=split, at=at, on_skip=noted.row)
+    return load_benchmark(source, split=split, at=at, on_skip=noted.row)
 
 
 def _fields(columns: str) -> dict[str, str]:

@@ -158,13 +158,13 @@ def _check(cells: Sequence[_Cell]) -> None:
 
 def _values(cell: _Cell, measure: str) -> list[float]:
     from whorl.errors import UserError
-    from whorl.evaluate.measures import elections, passes
+    from whorl.evaluate.measures import elections, pass_at_each
 
     found = re.fullmatch(r"(pass|maj)@([1-9]\d*)", measure)
     if not found:
         raise UserError(f"there is no measure {measure!r}; write pass@K or maj@K, e.g. pass@1")
     k = int(found[2])
-    return passes(cell.scores, k) if found[1] == "pass" else elections(cell.scores, [k])[k]
+    return pass_at_each(cell.scores, k) if found[1] == "pass" else elections(cell.scores, [k])[k]
 
 
 def _grid(
@@ -172,7 +172,7 @@ def _grid(
 ) -> list[list[str]]:
     """The header and a row per model, in the order in which they were named."""
     from whorl.evaluate import macro_rate
-    from whorl.evaluate.intervals import rate
+    from whorl.evaluate.intervals import mean_rate
 
     models = list(dict.fromkeys(cell.model for cell in cells))
     sets = list(dict.fromkeys(cell.benchmark for cell in cells))
@@ -180,7 +180,9 @@ def _grid(
     for model in models:
         own = {cell.benchmark: cell for cell in cells if cell.model == model}
         values = {name: _values(cell, measure) for name, cell in own.items()}
-        row = [write(rate(values[name]), own[name].seen) if name in own else "" for name in sets]
+        row = [
+            write(mean_rate(values[name]), own[name].seen) if name in own else "" for name in sets
+        ]
         if len(sets) > 1:
             whole = len(own) == len(sets)
             seen = any(cell.seen for cell in cells if cell.model == model)
@@ -251,12 +253,12 @@ def _escaped(text: str) -> str:
 
 def _csv(cells: Sequence[_Cell], measure: str) -> str:
     """A row per evaluation and measure: every measure there are attempts enough for."""
-    from whorl.evaluate import sensible, summarise
+    from whorl.evaluate import sensible_ks, summarise
 
     rows: list[dict[str, Any]] = []
     for cell in cells:
         protocol = cell.protocol
-        summary = summarise(cell.scores, ks=sensible(protocol["samples"]))
+        summary = summarise(cell.scores, ks=sensible_ks(protocol["samples"]))
         rates = {f"pass@{k}": rate for k, rate in summary.passed.items()}
         rates |= {f"maj@{k}": rate for k, rate in summary.majority.items()}
         about = {"problems": summary.problems, **protocol}
