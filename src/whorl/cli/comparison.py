@@ -1,4 +1,4 @@
-"""What a comparison found: as JSON and as tables."""
+"""The results of a comparison, written as JSON and as tables."""
 
 import json
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ FILES = ("compare.json", "compare.md", "compare.html")
 
 
 def write_comparison(folder: Path, findings: Findings, comparison: Comparison) -> None:
-    """Write `FILES`."""
+    """Write the files named in `FILES` into the folder of the comparison."""
     texts = (json.dumps(comparison_as_json(findings), indent=2), markdown(findings))
     for name, text in zip(FILES, texts, strict=False):
         with replacing(folder / name) as file:
@@ -34,12 +34,12 @@ def write_comparison(folder: Path, findings: Findings, comparison: Comparison) -
 
 
 def as_list(findings: Findings) -> list[dict[str, Any]]:
-    """An object per method and seed, as JSON can hold it."""
+    """One JSON object per method and seed."""
     return [_as_mapping(findings, result) for result in findings.results]
 
 
 def comparison_as_json(findings: Findings) -> dict[str, Any]:
-    """`as_list`, with the base model and each method over its seeds."""
+    """The whole comparison as JSON: base model, methods under each seed, methods over all seeds."""
     base, sampled = findings.base
     rate = pass_rate(base, 1)
     return {
@@ -112,7 +112,7 @@ HEAD = (
 
 
 def methods_table(findings: Findings) -> list[tuple[str, ...]]:
-    """A row per method, over its seeds; counts are means."""
+    """A table with one row per method, over its seeds; counts are means."""
     base, sampled = findings.base
     ks = "/".join(f"{100 * pass_rate(sampled, k).value:.1f}" for k in findings.ks())
     rate = pass_rate(base, 1)
@@ -125,7 +125,7 @@ def methods_table(findings: Findings) -> list[tuple[str, ...]]:
 
 
 def by_seed(findings: Findings) -> list[tuple[str, ...]]:
-    """A row per method and seed."""
+    """A table with one row per method and seed."""
     return [
         (f"{r.method.name}, {r.seed}", *_words(figures_of_seed(findings, r)), *_counts([r]))
         for r in findings.results
@@ -167,7 +167,7 @@ def _interval(rate: Rate, sign: str = "") -> str:
 
 
 def print_comparison(findings: Findings) -> None:
-    """The methods over their seeds."""
+    """Print the table of the methods over their seeds."""
     shown = Table(box=None, pad_edge=False)
     for name in HEAD:
         shown.add_column(name, justify="left" if name == "recipe" else "right", no_wrap=True)
@@ -190,7 +190,7 @@ def _legend(findings: Findings) -> str:
 
 
 def markdown(findings: Findings) -> str:
-    """Both tables."""
+    """Both tables in Markdown."""
     lines = [_markdown(HEAD, methods_table(findings)), _legend(findings), ""]
     lines += [_markdown(("recipe, seed", *HEAD[1:]), by_seed(findings))]
     return "\n".join(lines)

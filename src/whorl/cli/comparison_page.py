@@ -1,4 +1,4 @@
-"""What a comparison found, as a page."""
+"""The results of a comparison, as a report."""
 
 from collections.abc import Iterator, Mapping
 
@@ -16,7 +16,7 @@ METHOD = (
 
 
 def page(findings: Findings, comparison: Comparison) -> Report:
-    """The findings as a report."""
+    """The report of a comparison."""
     greedy, sampled = findings.base
     pooled = {name: figures_over_seeds(findings, own) for name, own in findings.by_method()}
     best = max(pooled, key=lambda name: pooled[name].accuracy.value)

@@ -1,4 +1,4 @@
-"""What the demo found: as JSON, as a table, as a page."""
+"""The results of the demo, as JSON, as a table and as a report."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -34,7 +34,7 @@ REMARKS = (
 
 
 def write_demo(folder: Path, findings: Findings, size: Size, seconds: float) -> Path:
-    """Write the page into the folder of a demo that took so many seconds; returns its path."""
+    """Write the report into the folder of a demo that took `seconds`; returns its path."""
     trees = list(_telling(folder / findings.results[0].method.forest / "trees.jsonl"))
     page = folder / "report.html"
     write_report(page, demo_report(findings, trees, size, seconds))
@@ -42,7 +42,7 @@ def write_demo(folder: Path, findings: Findings, size: Size, seconds: float) -> 
 
 
 def demo_as_json(findings: Findings) -> dict[str, Any]:
-    """The findings as JSON can hold them."""
+    """The results of the demo as JSON."""
     base, first = findings.base[0], findings.results[0].last.greedy
     change = paired(base, first)
     return {
@@ -66,7 +66,7 @@ def demo_as_json(findings: Findings) -> dict[str, Any]:
 
 
 def print_demo(findings: Findings) -> None:
-    """What each method made of the policy."""
+    """Print a table with one row per method of the demo."""
     table = Table("", "right", "95 %", "gain", "95 %", "p", "tokens", box=None, pad_edge=False)
     base = _right(findings.base[0])
     table.add_row("policy", f"{100 * base.value:.1f}", _interval(base))
@@ -91,7 +91,7 @@ def print_demo(findings: Findings) -> None:
 
 
 def demo_report(findings: Findings, trees: Sequence[Tree], size: Size, seconds: float) -> Report:
-    """The findings as a page."""
+    """The results of the demo as a report."""
     base, first = findings.base[0], findings.results[0]
     point, against = first.last.point, _against(findings, first)
     change = against.difference
@@ -145,7 +145,8 @@ def _row(base: Sequence[Score], result: MethodResult) -> ResultRow:
 
 
 def _counts(result: MethodResult) -> Iterator[tuple[str, Mapping[str, int]]]:
-    """A method's counters; what it shares with the method that grew its trees is shown there."""
+    """Counters of a method; counters of trees that methods share stand at the method that grew
+    them."""
     point = result.last.point
     if result.method.grow is result.method.harvest:
         yield "Counted", point.tally

@@ -71,7 +71,7 @@ class Display:
 
 
 def status(progress: Progress, seconds: float, rate: float | None = None) -> str:
-    """What there is to say about a stage after `seconds`; a narrow terminal cuts off the end.
+    """A line about a stage that has run for `seconds`; a narrow terminal cuts off its end.
 
     rate: sampled tokens per second of late; None: since the start.
     """
@@ -112,7 +112,7 @@ def clock(seconds: float) -> str:
 
 @contextmanager
 def _repeated(say: Callable[[], None]) -> Iterator[None]:
-    """Call `say` every `EVERY` seconds from a thread of its own."""
+    """Call `say` every `EVERY` seconds from a thread."""
     ended = threading.Event()
 
     def repeat() -> None:

@@ -12,7 +12,7 @@ LONGEST = 400  # characters of a step or note
 
 
 def tree_line(tree: Tree) -> RenderableType:
-    """A tree in one line."""
+    """A tree in one line: problem, arm, whether solved, sizes."""
     right = sum(tree.nodes[leaf].reward == 1.0 for leaf in tree.leaves())
     solutions = sum(1 for _ in tree.leaves())
     outcome = "solved" if tree.tip != ROOT else "not solved"
@@ -23,7 +23,8 @@ def tree_line(tree: Tree) -> RenderableType:
 
 
 def tree_drawing(tree: Tree, *, notes: bool) -> RenderableType:
-    """A tree with visits and mean outcome at each step; the chosen solution is marked."""
+    """A tree drawn with characters: visits and mean outcome at each step, the chosen solution
+    marked."""
     chosen = set(tree.path(tree.tip))
     head = f"{tree.problem.question}\n[answer: {tree.problem.answer}]"
     drawings = [Drawing(Text(visible(head), "bold"), guide_style="dim")]
@@ -46,7 +47,7 @@ def attempts_line(record: Record) -> RenderableType:
 
 
 def attempts_text(record: Record) -> RenderableType:
-    """The attempts at a problem, whole, each with its verdict and why."""
+    """The attempts at a problem in full, each with its verdict and the reason."""
     problem = record.problem
     text = Text(visible(f"{problem.question}\n[answer: {problem.answer}]\n"), "bold")
     for number, attempt in enumerate(record.attempts, start=1):

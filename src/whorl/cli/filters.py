@@ -20,7 +20,7 @@ SHOWN = 5  # reasons why rows are no problems
 
 @dataclass(slots=True)
 class Noted:
-    """What a person is told at the end.
+    """Notes that the user is told at the end of the command.
 
     rows: rows that are no problems: why -> how many, and the first of them.
     """
@@ -53,7 +53,8 @@ def filters_of(  # noqa: PLR0913 (each parameter is an option)
     near_duplicates: bool,
     noted: Noted,
 ) -> list["Filter"]:
-    """What drops problems, in the order in which it does. Test sets and scores are read first."""
+    """The filters that the options name, in the order in which they apply. Test sets and scores are
+    read first."""
     from whorl.data.contamination import without_test_problems
     from whorl.data.duplicates import without_near_duplicates
     from whorl.data.selection import solved_sometimes
@@ -109,8 +110,8 @@ def _bounds(pass_rate: str) -> tuple[float, float]:
 
 
 def _rates(scores: Path) -> dict[str, float]:
-    """Problem id -> the share of its attempts that are right. Problems without attempts are not
-    in it."""
+    """Problem id -> share of its attempts that are right, without problems that have no
+    attempts."""
     from whorl.evaluate import read_scores
 
     return {
@@ -121,5 +122,5 @@ def _rates(scores: Path) -> dict[str, float]:
 
 
 def is_file(source: str) -> bool:
-    """A name of a data set has neither a folder nor an ending."""
+    """Whether `source` names a file: names of data sets have neither a folder nor an ending."""
     return "." in source or "/" in source or "\\" in source or Path(source).is_file()

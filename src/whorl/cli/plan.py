@@ -1,4 +1,5 @@
-"""What a run is going to do (`--dry-run`), and what it did not do."""
+"""Describe a run (`--dry-run`), and list what a run left undone: failures, and searches beyond a
+budget."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -83,7 +84,7 @@ def _with_defaults(run: Run) -> Run:
 
 
 def downloads(run: Run) -> list[str]:
-    """What a run would download before it begins, in words."""
+    """Lines that say what a run would download before it begins."""
     names = [*run.engines.named().values(), *([str(run.base)] if run.base else [])]
     here = [name for name in dict.fromkeys(names) if Spec.read(name).scheme in HERE]
     return [line for name in here if (line := pending(name))]
@@ -109,7 +110,8 @@ def tell_missing(grown: Grown) -> None:
     more = "this" if name == "seconds" else f"this with a larger budget.{name}"
     typer.echo(
         f"budget.{grown.limit} is spent: {grown.trees:,} of {total:,} trees are grown, "
-        f"{grown.begun:,} more are begun, nothing is lost. To go on, repeat {more}: {this_command()}",
+        f"{grown.begun:,} more are begun, nothing is lost. To go on, repeat {more}: "
+        f"{this_command()}",
         err=True,
     )
     raise typer.Exit(SPENT)

@@ -1,4 +1,4 @@
-"""Comparisons of the shipped models on made-up problems: the presets of `whorl compare`."""
+"""Presets of `whorl compare`: comparisons of the shipped models on made-up problems."""
 
 import os
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from whorl.models import POLICY, TEACHER
 
 @dataclass(frozen=True, slots=True)
 class ComparisonPreset:
-    """How large a comparison of the shipped models is.
+    """Size of a comparison of the shipped models.
 
     names: of the methods. problems: to learn from. test: problems to measure on; often: how many of
     them are attempted several times, for pass@k. tokens, seeds: see `Comparison`.
@@ -45,8 +45,8 @@ ATTEMPTS = Decoding(n=8, temperature=0.8, top_p=0.95, max_tokens=256)
 
 
 def made_up(folder: Path, preset: ComparisonPreset, overrides: Sequence[str] = ()) -> Comparison:
-    """The comparison of a preset, of the problems that `write_made_up` writes into `folder`. One
-    job per core."""
+    """The comparison of a preset, on the problems that `write_made_up` wrote into `folder`. One job
+    per core."""
     policy, teacher = f"local:{POLICY}", f"local:{TEACHER}"
     return Comparison(
         folder / "problems.jsonl",

@@ -1,4 +1,4 @@
-"""The data sets of problems that the papers name: where each is, and how its rows read.
+"""Data sets of problems that the papers name: where each is, and how its rows are read.
 
 One row of `BENCHMARKS` per data set. Answers are what the benchmark itself compares with: GSM8K's
 number after `####` without thousands commas, MATH's last box, MetaMath's text after its last "The

@@ -10,19 +10,19 @@ Read = Callable[[Row, str], str]
 
 
 def as_it_is(row: Row, column: str) -> str:
-    """The column as it is."""
+    """The cell as it is."""
     return cell(row, column)
 
 
 def without_dollars(row: Row, column: str) -> str:
-    """Without the dollar signs round the whole, where they are one pair."""
+    """The cell without dollar signs round the whole, where they are one pair."""
     text = cell(row, column)
     inside = re.fullmatch(r"\$((?:\\.|[^$\\])+)\$", text, re.DOTALL)
     return inside[1].strip() if inside else text
 
 
 def after_hashes(row: Row, column: str) -> str:
-    """What stands after the last `####`, without thousands commas."""
+    """The text after the last `####`, without thousands commas."""
     _, mark, answer = cell(row, column).rpartition("####")
     if not mark:
         raise BadRow(f"no #### in {column!r}")
@@ -30,8 +30,8 @@ def after_hashes(row: Row, column: str) -> str:
 
 
 def last_box(row: Row, column: str) -> str:
-    """What the last box of a solution holds, as MATH's own grader takes it: of several boxes only
-    the last, and `\\boxed 9` is one too."""
+    """The content of the last box of a solution, as MATH's own grader takes it: of several boxes
+    only the last, and `\\boxed 9` is one too."""
     _, mark, inner = cell(row, column).replace(r"\fbox", r"\boxed").rpartition(r"\boxed")
     if not mark:
         raise BadRow(f"no box in {column!r}")
@@ -46,7 +46,7 @@ def last_box(row: Row, column: str) -> str:
 
 
 def after_answer_is(row: Row, column: str) -> str:
-    """What stands after the last "The answer is:"."""
+    """The text after the last "The answer is:"."""
     _, mark, answer = cell(row, column).rpartition("The answer is:")
     if not mark:
         raise BadRow(f'no "The answer is:" in {column!r}')
@@ -54,7 +54,7 @@ def after_answer_is(row: Row, column: str) -> str:
 
 
 def answer_list(row: Row, column: str) -> str:
-    """A list of one or several answers, as a list within one text."""
+    """One or several answers, as a list within one text."""
     answers = row[column]
     if not isinstance(answers, list):
         return without_dollars(row, column)
@@ -62,7 +62,8 @@ def answer_list(row: Row, column: str) -> str:
 
 
 def numina_answer(row: Row, column: str) -> str:
-    """Leaves out proofs, and what the authors found to be no valid problem."""
+    """An answer of NuminaMath. Proofs, and what its authors found to be no valid problem, raise
+    `BadRow`."""
     answer = cell(row, column)
     if answer in ("proof", "notfound") or row.get("question_type") == "proof":
         raise BadRow("a proof, or no answer was found")
@@ -72,7 +73,7 @@ def numina_answer(row: Row, column: str) -> str:
 
 
 def without_picture(row: Row, column: str) -> str:
-    """Leaves out questions about a picture."""
+    """The cell of a row without a picture; a row with one raises `BadRow`."""
     if row.get("Picture") is not None:
         raise BadRow("it needs its picture")
     return cell(row, column)
@@ -85,7 +86,7 @@ def with_options(row: Row, column: str) -> str:
 
 
 def with_body(row: Row, column: str) -> str:
-    """SVAMP tells the story in `Body`, whose last period is missing."""
+    """A question of SVAMP after its story, which is in `Body` and lacks the last period."""
     body = cell(row, "Body")
     return f"{body}{'' if body.endswith(('.', '?', '!', ',')) else '.'} {cell(row, column)}"
 

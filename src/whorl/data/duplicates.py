@@ -16,7 +16,7 @@ _COUNTS = re.compile(r"\d+|[-+*/^=<>]")
 
 
 def without_near_duplicates(problems: Iterable[Problem], *, on_drop: OnDrop) -> Iterator[Problem]:
-    """The problems that are no near duplicate of one before them, as a stream.
+    """The problems that are no near duplicate of an earlier one, as a stream.
 
     A near duplicate has the same numbers and signs in the same order, and at least `ALIKE` of its
     shingles in common: a problem with other numbers is another problem. Memory grows with what is

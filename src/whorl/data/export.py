@@ -37,7 +37,7 @@ ExportRow = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was written.
+    """Counts of an export.
 
     rows: lines of the file.
     dropped: what was left out, reason -> count.
@@ -95,7 +95,8 @@ def export_examples(
 
 
 def write_rows(out: Path, rows: Iterable[ExportRow], dropped: Mapping[str, int]) -> int:
-    """Write JSON lines to a `.jsonl`, one array to a `.json`; returns the number of rows.
+    """Write rows as JSON lines to a `.jsonl`, as one array to a `.json`; returns the number of
+    rows.
 
     dropped: what `rows` has left out by its end, for the complaint if it gave nothing.
     """
@@ -118,7 +119,7 @@ def write_rows(out: Path, rows: Iterable[ExportRow], dropped: Mapping[str, int])
 def _plain(
     example: Example, end_turns: bool, dropped: Counter[str], changed: Counter[str]
 ) -> Example | None:
-    """The example without prefix, weight and open end; None if that would not be the example."""
+    """The example without prefix, weight and open end; None if that would be another example."""
     if isinstance(example, Pair):
         ended = example.chosen_ended and example.rejected_ended
     else:
@@ -158,7 +159,8 @@ def _trl(example: Example) -> ExportRow:
 
 
 def _openrlhf(example: Example) -> ExportRow:
-    """Its DPO takes the last message off `chosen` to get the prompt."""
+    """An example as OpenRLHF reads it: its DPO takes the last message off `chosen` to get the
+    prompt."""
     prompt = _messages(example.prompt)
     if isinstance(example, Pair):
         return {
@@ -220,7 +222,7 @@ def _answer(text: str) -> dict[str, str]:
 
 
 def _read_info(out: Path) -> ExportRow:
-    """The data sets that LLaMA-Factory knows in the folder; none if there is no list yet."""
+    """Data sets that LLaMA-Factory knows in the folder; none if there is no list yet."""
     path = out.with_name("dataset_info.json")
     if out == path:
         raise UserError(f"{path} is where LLaMA-Factory's list goes; export to another name")
@@ -239,7 +241,8 @@ def _read_info(out: Path) -> ExportRow:
 
 
 def _write_info(out: Path, info: ExportRow, *, ranking: bool) -> None:
-    """Add `out` to the list under its stem. Columns that are not named are not read."""
+    """Add `out` to LLaMA-Factory's list, under its stem. Columns that are not named are not
+    read."""
     columns = {"prompt": "instruction", "query": "input", "system": "system"}
     columns |= {"chosen": "chosen", "rejected": "rejected"} if ranking else {"response": "output"}
     entry = {

@@ -1,4 +1,4 @@
-"""Named data sets of problems, from the Hugging Face Hub or from a folder that holds copies."""
+"""Loading data sets of problems, from the Hugging Face Hub or from a folder that holds copies."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,7 +45,7 @@ def load_benchmark(
 
 
 def _file(folder: Path, split: str) -> Path | None:
-    """The file of a split, in a folder in our own fields."""
+    """Our own copy of a split in a folder: `NAME/SPLIT.jsonl`, with our fields."""
     for chosen in [split] if split else ["train", "test"]:
         for ending in ENDINGS:
             if (file := folder / f"{chosen}{ending}").is_file():
@@ -81,7 +81,7 @@ _Placed = tuple[str, int, Row]
 
 
 def _rows(benchmark: Benchmark, where: str, split: str, config: str) -> Iterator[Row]:
-    """The rows of one part. They stay on disk, memory-mapped; pictures stay undecoded."""
+    """The rows of one part of a data set, memory-mapped; pictures stay undecoded."""
     try:
         import datasets  # type: ignore[import-untyped]
     except ImportError:

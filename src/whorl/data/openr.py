@@ -1,4 +1,4 @@
-"""Search trees of OpenR (2410.09671), as our own.
+"""Search trees of OpenR (2410.09671), read as our own.
 
 One JSON object a line: `question`, `answer`, optional `problem_id`, and `tree`, nested nodes of
 `text`, `mc_value` and `children` whose root holds the question. An inner node's `mc_value` is the
@@ -76,7 +76,7 @@ def _tree(row: Row, glue: str, name: str) -> Tree:
 
 
 def _values(root: Any) -> Iterator[Fraction]:
-    """Of all nodes; a leaf's is 0 or 1."""
+    """Values of all nodes; a leaf's is 0 or 1."""
     waiting = [root]
     for given in waiting:
         yield _value(given)

@@ -28,7 +28,7 @@ MARKER = " ки"
 
 @dataclass(frozen=True, slots=True)
 class Stepwise:
-    """A solution and, for each of its steps, the completions that go through the step.
+    """A solution and, for each of its steps, counts of the completions through it.
 
     right, judged: completions with the right answer, and all whose answer was judged; equal
     samples count as often as they were drawn.
@@ -125,7 +125,7 @@ def _judged(tree: Tree) -> list[int]:
 
 
 def _completions(tree: Tree) -> tuple[list[int], list[int]]:
-    """Of each node, the completions through it that are right, and all that were judged."""
+    """By node, the number of right completions through it and of judged ones."""
     nodes = tree.nodes
     right, judged = [0] * len(nodes), [0] * len(nodes)
     for leaf in _judged(tree):
@@ -136,7 +136,7 @@ def _completions(tree: Tree) -> tuple[list[int], list[int]]:
 
 
 def _passed_over(tree: Tree) -> Counter[str]:
-    """Why leaves are not among `label(tree)`."""
+    """Reasons why leaves are not among `label(tree)`, counted."""
     reasons: Counter[str] = Counter()
     for leaf in tree.leaves():
         if tree.nodes[leaf].reward is None:

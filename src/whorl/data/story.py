@@ -1,4 +1,5 @@
-"""A problem with its worked solution, kept as equations, so that it can be worked with a slip."""
+"""Stories: problems with worked solutions, kept as equations, so that they can be worked with a
+slip."""
 
 import hashlib
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ Operand = int | Past
 
 
 def divide(a: int, b: int) -> int:
-    """Division rounded down; by zero it gives 0. Only a slip can make either necessary."""
+    """Division rounded down; by zero it gives 0. Only slips need either."""
     return a // b if b else 0
 
 
@@ -70,7 +71,7 @@ class Story:
         return self.written(self.results)
 
     def work(self, slips: Mapping[int, int]) -> tuple[int, ...]:
-        """Results of every step if step `i` came out as `slips[i]`; later steps follow from it."""
+        """Results of every step if step `i` came out as `slips[i]`; later steps build on that."""
         results: list[int] = []
         for index, step in enumerate(self.steps):
             right = OPERATORS[step.op](value(step.a, results), value(step.b, results))
@@ -84,7 +85,7 @@ class Story:
 
     @cached_property
     def digest(self) -> str:
-        """sha256 of what is left of the problem without names, things and wording, in hex."""
+        """sha256, in hex, of the arithmetic of the problem: without names, things and wording."""
         arithmetic = ";".join(
             f"{_canonical(step.a)}{step.op}{_canonical(step.b)}" for step in self.steps
         )
@@ -104,7 +105,7 @@ class Story:
 
 
 def value(operand: Operand, results: tuple[int, ...] | list[int]) -> int:
-    """What the operand stands for, given the results so far."""
+    """Value of an operand, given the results so far."""
     return results[operand.step] if isinstance(operand, Past) else operand
 
 

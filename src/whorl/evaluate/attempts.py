@@ -1,7 +1,7 @@
-"""Attempts at problems, with a wall between the model and the answers.
+"""Attempts at problems, with a wall between the model and the gold answers.
 
-`solve_question` is given a question and nothing else. The answer joins in `judge_texts`, which is given texts
-that are final and asks no model, only the judge.
+`solve_question` is given a question and nothing else. The answer joins in `judge_texts`, which is
+given texts that are final and asks no model, only the judge.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -36,7 +36,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A problem and the attempts at it.
+    """A problem with the attempts at it.
 
     error: why the problem could not be attempted; then there are no attempts.
     """
@@ -77,7 +77,7 @@ def _examined(problem: Problem, setup: Setup) -> Moves[tuple[Attempt, ...]]:
 
 
 def solve_question(question: str, setup: Setup) -> Moves[Replies]:
-    """Solve a question `setup.decoding.n` times."""
+    """A search of a question: `setup.decoding.n` attempts at it."""
     template, decoding = prompts.TEMPLATES[setup.template], setup.decoding
     (replies,) = yield [
         Ask(
@@ -93,7 +93,7 @@ def solve_question(question: str, setup: Setup) -> Moves[Replies]:
 
 
 def judge_texts(gold: str, replies: Replies, setup: Setup) -> Moves[tuple[Attempt, ...]]:
-    """Judge final texts."""
+    """A search that judges final texts."""
     answers = [
         read(reply.text, guess=True) if setup.guess else extract(reply.text) for reply in replies
     ]

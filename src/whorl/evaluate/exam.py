@@ -1,4 +1,4 @@
-"""Measuring a model on problems: what it wrote is kept, so that an interrupted one goes on."""
+"""Exams: measuring a model on problems, resumable because what it wrote is kept."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -31,7 +31,7 @@ from whorl.watch import Progress, Watch
 
 @dataclass(frozen=True, slots=True)
 class Exam:
-    """What a model is measured on, and how.
+    """An exam: problems, and how they are put to a model.
 
     seen: ids of the problems that it is known to be trained on; None: as its own folder says.
     """
@@ -43,7 +43,7 @@ class Exam:
 
 
 def measure(opened: Opened, exam: Exam, watch: Watch, *, out: Path) -> list[Score]:
-    """Attempt the problems of `exam` with the policy that is `opened`; scores sorted by id.
+    """Attempt the problems of `exam` with the `opened` policy; returns scores sorted by id.
 
     The problems are read once, into memory. Scores are kept in `out`, and every text beside it: see
     `Place`. The same call goes on after any interruption and asks nothing that was answered; if
@@ -77,7 +77,7 @@ def measure(opened: Opened, exam: Exam, watch: Watch, *, out: Path) -> list[Scor
 
 
 def _identity(model: str, exam: Exam, problems: Sequence[Problem]) -> dict[str, object]:
-    """What an evaluation depends on, and about it what makes no difference."""
+    """Settings that scores depend on, and under `about` settings that make no difference."""
     both = exam.seen
     if both is None:
         both = ids_among(problems, trained_on(model))

@@ -14,7 +14,7 @@ from whorl.evaluate.scores import Score
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """The same problems before and after.
+    """A paired comparison: two evaluations of the same problems, before and after.
 
     fixed, broken: problems whose first attempt turned right, turned wrong.
     difference: after - before of the first attempts, with its 95 % confidence interval.
@@ -66,7 +66,8 @@ def paired(before: Sequence[Score], after: Sequence[Score]) -> Paired:
 
 
 def paired_over(runs: Sequence[tuple[Sequence[Score], Sequence[Score]]]) -> Paired:
-    """Several comparisons `(before, after)` of the same problems, e.g. one per seed, as one.
+    """Compare several pairs `(before, after)` of evaluations of the same problems, e.g. one per
+    seed, as one.
 
     fixed and broken are counted over all of them. The difference is the mean; its interval and the
     p-value are those of a paired t-test over problems, each with its mean change over the runs, so

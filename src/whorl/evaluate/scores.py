@@ -1,4 +1,4 @@
-"""An evaluation on disk: a line of scores per problem, and beside it what the model wrote."""
+"""An evaluation on disk: a line of scores per problem, and beside it the texts of the attempts."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,7 +18,7 @@ VERDICTS = {1.0: "right", 0.0: "wrong", None: "undecided"}
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What became of the attempts at one problem.
+    """Judgements of the attempts at one problem.
 
     right: by attempt: 1.0, 0.0, or None where the judge could not decide.
     answers: by attempt: the final answer in plain form, None if there was none.
@@ -36,7 +36,7 @@ class Score:
 
 
 def score_of(record: Record) -> Score:
-    """What counts of a record."""
+    """The score of a record: its texts are left out."""
     return Score(
         record.problem.id,
         record.problem.level,
@@ -49,8 +49,8 @@ def score_of(record: Record) -> Score:
 
 
 def write_scores(path: Path, scores: Iterable[Score]) -> int:
-    """One line of JSON per problem, sorted by id, so that equal scores make equal files; returns
-    how many. The file appears when it is complete."""
+    """Write one line of JSON per problem, sorted by id, so that equal scores make equal files;
+    returns the number of lines. The file appears when it is complete."""
     ordered = sorted(scores, key=lambda score: score.id)
     with replacing(path) as file:
         for each in ordered:
@@ -112,7 +112,7 @@ def write_records(path: Path, records: Iterable[Record]) -> list[Score]:
 
 
 def in_order(records: Iterable[Record], ids: Iterable[str]) -> Iterator[Record]:
-    """Records in the order of `ids`, each as soon as it and those before it are there."""
+    """Records sorted by `ids`, each yielded as soon as all before it have come."""
     early: dict[str | None, Record] = {}
     rest = iter(ids)
     wanted = next(rest, None)
@@ -142,8 +142,8 @@ def read_records(path: Path) -> Iterator[Record]:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an evaluation lies: its scores, and beside them `NAME.attempts.jsonl` with every text,
-    `NAME.setup.json` with how it was made and, until it is complete, `NAME.journal.db`."""
+    """Files of an evaluation: its scores, and beside them `NAME.attempts.jsonl` with every text,
+    `NAME.setup.json` with its settings and, until it is complete, `NAME.journal.db`."""
 
     scores: Path
 
@@ -164,7 +164,8 @@ class Place:
         return self.scores.with_name(f"{name.removesuffix('.jsonl')}.{ending}")
 
     def begin(self, identity: Mapping[str, Any]) -> bool:
-        """Say what the evaluation depends on; whether it is complete already.
+        """Bind the files to the settings of this evaluation; returns whether it is complete
+        already.
 
         identity: what JSON can hold; what it holds under `about` makes no difference.
         An evaluation in which problems failed is not complete: they are asked again. Raises
@@ -184,7 +185,7 @@ class Place:
         return False
 
     def said(self) -> dict[str, Any]:
-        """What `begin` was told; empty if nothing is known."""
+        """The settings that `begin` was given; empty if unknown."""
         try:
             found = json.loads(self.setup.read_text())
         except FileNotFoundError:

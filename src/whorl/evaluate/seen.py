@@ -13,7 +13,8 @@ LEARNED = ("trees.jsonl", "examples.jsonl")
 
 
 def trained_on(spec: str, others: Iterable[Path] = ()) -> frozenset[str]:
-    """Fingerprints of the questions that a model was trained on, as far as they are known.
+    """Fingerprints of the questions that a model was trained on, as far as its folder and `others`
+    say.
 
     spec: an engine; a folder that whorl trained says what it learned from.
     others: run folders, model folders, or files of problems, trees or examples that it was trained

@@ -1,4 +1,4 @@
-"""Which examples make an optimizer step, and the batches that one process computes for it."""
+"""Optimizer steps from examples, and the batches of each that one process computes."""
 
 import math
 import random
@@ -46,7 +46,8 @@ def plan_steps(
 
 
 class Steps(Dataset[list[Batch]]):
-    """Item `step * processes + process` is what a process computes for an optimizer step."""
+    """Data set of optimizer steps: item `step * processes + process` is what a process computes for
+    a step."""
 
     def __init__(
         self,
@@ -83,7 +84,7 @@ class Steps(Dataset[list[Batch]]):
         ]
 
     def sharing(self) -> float:
-        """Tokens of the examples for each one computed, padding included, in the first steps."""
+        """Tokens of the examples per token computed, padding included, in the first steps."""
         apart = computed = 0
         for step in self._steps[:SAMPLED]:
             apart += sum(len(path) for example in step for path in example.paths)
@@ -93,8 +94,8 @@ class Steps(Dataset[list[Batch]]):
 
 
 def deal(work: Sequence[list[Encoded]], processes: int) -> list[list[list[Encoded]]]:
-    """Batches for each process: equally many, an empty one where they run out, because processes
-    that share a model take every pass together."""
+    """Batches for each process, equally many: processes that share a model take every pass
+    together, so empty batches fill up."""
     turns = -(-len(work) // processes)
     padded = [*work, *([] for _ in range(turns * processes - len(work)))]
     return [padded[process::processes] for process in range(processes)]

@@ -64,7 +64,8 @@ def last_epoch(state: TrainerState, steps: int) -> float:
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Neither progress bars nor warnings from transformers; `on_log` is how a training speaks."""
+    """Context without progress bars and warnings of transformers; a training reports through
+    `on_log`."""
     shown, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]

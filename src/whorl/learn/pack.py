@@ -71,7 +71,7 @@ def prefix_tree(sequences: Sequence[Ids]) -> PrefixTree:
 
 
 class TokenCount:
-    """The number of tokens of a prefix tree, while sequences are put into it."""
+    """Number of tokens of a prefix tree, while sequences are added."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -79,7 +79,7 @@ class TokenCount:
         self._sequences: list[Ids] = []
 
     def add(self, sequence: Ids) -> None:
-        """Only what no sequence before began with is new."""
+        """Add a sequence; only tokens with which no earlier sequence began are new."""
         key = sequence.tobytes()
         at = bisect_left(self._keys, key)
         neighbours = self._sequences[max(0, at - 1) : at + 1]
@@ -94,7 +94,7 @@ BLOCK = 64
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """The tokens of a row in n blocks of Q, each with the K tokens that any of its own may see.
+    """The tokens of a row in n blocks of Q, each with the K tokens that any of them may see.
 
     keys: `[n, K]` indices of tokens: the ancestors of the block's first token, then the block
         itself; 0 beyond that.
@@ -106,7 +106,7 @@ class Blocks:
 
 
 def cut_blocks(tree: PrefixTree, *, size: int = BLOCK) -> Blocks:
-    """Blocks of `real_tokens` tokens.
+    """Cut a row into blocks of `size` tokens.
 
     In depth-first order whatever a block's tokens see beyond the block precedes its first token on
     that token's path, so a block needs depth + size keys, and not the whole row.
@@ -132,7 +132,7 @@ JOIN = 256
 
 
 def block_runs(blocks: Blocks) -> list[tuple[int, int]]:
-    """Blocks to compute together: one past a run's last block, and the keys of its longest.
+    """Runs of blocks to compute together: the end of each run, and the most keys of its blocks.
 
     Deep blocks have many keys; a run by itself spares the others theirs.
     """
@@ -159,7 +159,7 @@ def _above(tree: PrefixTree, token: int) -> NDArray[np.intp]:
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """How batches are made.
+    """Settings of packing.
 
     tokens: in a batch at most, padding included.
     form: `gathered` and `flex` are one row of prefix trees, for the two ways of attending to
@@ -171,7 +171,8 @@ class Packing:
 
 
 def batches(examples: Iterable[Encoded], packing: Packing) -> list[list[Encoded]]:
-    """The examples in batches of at most `packing.tokens` tokens, with the least computation.
+    """Partition examples into batches of at most `packing.tokens` tokens with the least
+    computation.
 
     A batch of prefix trees is a run of examples in depth-first order, so a tree longer than a batch
     is split where least is computed twice, and small trees come together. A batch of padded rows
@@ -198,7 +199,7 @@ def batches(examples: Iterable[Encoded], packing: Packing) -> list[list[Encoded]
 
 
 def cheaper_packing(examples: Sequence[Encoded], packing: Packing) -> Packing:
-    """`packing`, or padded rows where too little is shared for gathering to pay."""
+    """`packing`, or padded rows where too little is shared to pay for gathering."""
     if packing.form != "gathered":
         return packing
     padded = Packing(packing.tokens, "padded")
@@ -207,7 +208,7 @@ def cheaper_packing(examples: Sequence[Encoded], packing: Packing) -> Packing:
 
 
 def real_tokens(examples: Iterable[Encoded], packing: Packing) -> int:
-    """Tokens of the examples in one batch, padding left out."""
+    """Number of tokens of the examples in one batch, without padding."""
     paths = (path for example in examples for path in example.paths)
     if packing.form == "padded":
         return sum(map(len, paths))
@@ -218,7 +219,7 @@ def real_tokens(examples: Iterable[Encoded], packing: Packing) -> int:
 
 
 def computed_tokens(batch: Sequence[Encoded], packing: Packing) -> int:
-    """Tokens of a batch, padding included."""
+    """Number of tokens of a batch, with padding."""
     if packing.form == "padded":
         return sum(len(example.paths) for example in batch) * max(map(_longest, batch))
     return real_tokens(batch, packing)
@@ -248,7 +249,7 @@ def partition(count: int, costs: Callable[[int], Iterable[float]]) -> list[tuple
 
 
 def _shared(a: Ids, b: Ids) -> int:
-    """How many tokens two sequences begin with in common."""
+    """Length of the common beginning of two sequences."""
     length = min(len(a), len(b))
     differ = a[:length] != b[:length]
     return int(differ.argmax()) if differ.any() else length

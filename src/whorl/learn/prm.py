@@ -1,4 +1,4 @@
-"""Process reward models in training: how good is the last step of a solution so far?
+"""Training process reward models: how good is the last step of a solution so far?
 
 Math-Shepherd (2312.08935, eq. 3): cross-entropy between what the model says of a step and the
 step's label, hard or soft. The model is the one that training starts from, with a new head of two
@@ -140,7 +140,7 @@ def _train(
 
 
 def with_head(causal: PreTrainedModel) -> PreTrainedModel:
-    """The model with a head of two labels, which says 0.5 of everything, in place of its own.
+    """The model with a new head of two labels, which gives both 0.5, in place of its own.
 
     Raises `UserError` if transformers has no token classification for its architecture.
     """
@@ -166,7 +166,7 @@ def with_head(causal: PreTrainedModel) -> PreTrainedModel:
 def _measured(
     result: TrainResult, net: PreTrainedModel, held: Sequence[Encoded], packing: Packing
 ) -> TrainResult:
-    """The result with what the model says of held-out steps that are rather good or rather bad."""
+    """The result with measures on held-out steps that are rather good or rather bad."""
     clear = [example for example in held if example.weight > 0.5]
     if not clear:
         return result
@@ -179,7 +179,8 @@ def _measured(
 def _said(
     net: PreTrainedModel, examples: Sequence[Encoded], packing: Packing
 ) -> Iterator[tuple[bool, float]]:
-    """Whether each step's label is the good one, and the model's probability of that label."""
+    """For each step whether its label is the good one, and the model's probability of that
+    label."""
     net.train(False)
     device = next(net.parameters()).device
     packing = cheaper_packing(examples, packing)
@@ -193,8 +194,8 @@ def _said(
 
 
 def auc(good: Sequence[float], bad: Sequence[float]) -> float | None:
-    """Probability that one of the good scores is above one of the bad ones, equal ones counting
-    half: the area under the ROC curve. None if there are none of either."""
+    """Area under the ROC curve: probability that a good step scores above a bad one, equal scores
+    counting half. None if either kind is missing."""
     if not len(good) or not len(bad):
         return None
     above = rankdata([*good, *bad])[: len(good)].sum() - len(good) * (len(good) + 1) / 2

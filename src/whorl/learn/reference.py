@@ -1,4 +1,4 @@
-"""What the reference model says of every completion: computed once, kept on disk."""
+"""Log-probabilities of completions under the reference model: computed once, kept on disk."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,7 +47,7 @@ def reference_log_probs(
 
 
 def _lengths(groups: Sequence[Sequence[Encoded]]) -> list[int]:
-    """Completion tokens of every path."""
+    """Numbers of completion tokens, by path."""
     lengths = {
         example.first + side: path.learnt
         for group in groups
@@ -64,7 +64,7 @@ def _compute(
     lengths: Sequence[int],
     bf16: bool,
 ) -> NDArray[np.float32]:
-    """This process's share of the batches, then the sum over processes."""
+    """Compute this process's share of the batches, then sum over processes."""
     state = PartialState()
     device = state.device
     starts = np.concatenate([[0], np.cumsum(lengths)])

@@ -1,4 +1,4 @@
-"""Fine-tuning: from a model folder and examples to a model folder, whatever interrupts it.
+"""Fine-tuning: from a model folder and examples to a model folder, resumable at any point.
 
 One process trains on one device. Under `torchrun` or `accelerate launch` the same call trains on
 all of them, and the first process alone touches files.
@@ -87,7 +87,8 @@ def carry_out(
     play: Callable[[Path], tuple[Path, TrainResult]],
     card: Callable[[Path, TrainResult], None],
 ) -> TrainResult:
-    """Do a training in `OUT.partial` and give its model folder the name `out` once it is complete.
+    """Carry out a training in `OUT.partial`, and give its model folder the name `out` once it is
+    complete.
 
     play: trains in the working folder and returns the saved model's folder in it. card: writes the
     model card. Raises `UserError` as `train` does.
@@ -115,7 +116,7 @@ def carry_out(
 def _corpus(
     model: Path, examples: Iterable[Example], chat: Chat, objective: Objective, settings: Training
 ) -> Corpus:
-    """The examples, if this model can learn from them in this way."""
+    """Encode the examples. Raises `UserError` if this model cannot learn from them in this way."""
     corpus = encode(examples, chat, objective, max_length=network.context(model, settings))
     check_corpus(corpus, model, "example")
     if corpus.negative and not (isinstance(objective, Likelihood) and objective.kl):
@@ -127,7 +128,8 @@ def _corpus(
 
 
 def check_corpus(corpus: Corpus, model: Path, what: str) -> None:
-    """Raises `UserError` if there is nothing to learn, or if the model does not know its tokens.
+    """Raises `UserError` if there is nothing to learn, or if the model does not know the corpus's
+    tokens.
 
     what: the corpus is made of, in the singular.
     """
@@ -192,7 +194,7 @@ class _Training:
         held: list[list[Encoded]],
         packing: Packing,
     ) -> tuple[Task, list[list[list[Encoded]]]]:
-        """What is to be learned, and the steps of each epoch."""
+        """The task for the trainer, and the steps of each epoch."""
         settings, objective = self._settings, self._objective
         known = None
         if objective.compares_tokens:
@@ -217,7 +219,7 @@ class _Training:
         return task, epochs
 
     def _whole(self) -> Path:
-        """The saved model's folder; an adapter is merged into the model it adapts, if wanted."""
+        """The saved model's folder; an adapter is merged into its base model if settings say so."""
         saved, merged = self._partial / SAVED, self._partial / "merged"
         if not (self._settings.lora.rank and self._settings.lora.merge):
             return saved
@@ -228,14 +230,14 @@ class _Training:
 
 
 def dropped_examples(corpus: Corpus, held: Sequence[Sequence[Encoded]]) -> dict[str, int]:
-    """Examples that are not trained on, by reason."""
+    """Counts of the examples that are not trained on, by reason."""
     return dict(corpus.dropped) | ({"held out": sum(map(len, held))} if held else {})
 
 
 def hold_out(
     groups: list[list[Encoded]], settings: Training
 ) -> tuple[list[list[Encoded]], list[list[Encoded]]]:
-    """Questions to train on, and those to measure on."""
+    """Groups of examples to train on, and groups to measure on, by question."""
     if not settings.holdout:
         return groups, []
     held = max(1, round(settings.holdout * len(groups)))

@@ -1,4 +1,4 @@
-"""What a run folder is bound to, so that trees of other settings do not get mixed into it."""
+"""The settings that a run folder is bound to, so that trees of different settings do not mix."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -16,7 +16,8 @@ from whorl.recipes import find_recipe
 
 
 def grown_from(run: Run) -> dict[str, Any]:
-    """What a run's trees depend on. Not: where they lie, how fast they grow, how many there are."""
+    """Settings that a run's trees depend on. Not: the folder, the number of searches in flight, the
+    number of problems."""
     engines = {role: model_content(spec) for role, spec in run.engines.named().items()}
     return bound_to(run.recipe, content(run.problems), engines, run.seed, run.budget)
 
@@ -24,7 +25,8 @@ def grown_from(run: Run) -> dict[str, Any]:
 def bound_to(
     recipe: Recipe, problems: str, engines: Mapping[Role, str], seed: int, budget: Budget
 ) -> dict[str, Any]:
-    """As `grown_from`. problems, engines: what they hold, and who answers, by content."""
+    """As `grown_from`. problems, engines: contents of the file, and names of the engines by
+    content."""
     grown = {
         "recipe": settings.as_table(recipe),
         "problems": problems,
@@ -40,7 +42,8 @@ def bound_to(
 
 
 def learned_from(run: Run) -> dict[str, Any]:
-    """What the results of a whole run depend on. Not: when it stops, but what is held out."""
+    """Settings that the results of a whole run depend on. Not: when it stops; but what is held
+    out."""
     learned = grown_from(run) | {
         "start": run.starts,
         "test": content(run.test) if run.test else None,
@@ -52,8 +55,8 @@ def learned_from(run: Run) -> dict[str, Any]:
 
 
 def recipe_of(folder: RunFolder, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe that grew the trees of `folder`, as it was set then, `KEY=VALUE` overrides
-    applied. Raises `UserError` if it cannot be found, or has not these settings any more."""
+    """The recipe that grew the trees of `folder`, with the settings of then and `KEY=VALUE`
+    overrides. Raises `UserError` if its class cannot be found, or lacks one of these settings."""
     said = folder.settings.get("recipe")
     if not isinstance(said, Mapping):
         raise UserError(f"{folder.path} does not say which recipe grew its trees")

@@ -1,4 +1,4 @@
-"""Results of the rounds of a run: a line of figures for each, and whether they still rise."""
+"""Figures of each round of a run, and whether they still rise."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +13,7 @@ from whorl.loop.variety import usable_share
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What one round did.
+    """Results of one round.
 
     harvested: counts of this round's trees; their variety is that of the policy it began with.
     model: the policy it ended with.
@@ -35,7 +35,7 @@ class Round:
 
 
 def metrics(played: Round) -> dict[str, object]:
-    """A round's line in `metrics.jsonl`.
+    """A round as a line in `metrics.jsonl`.
 
     round: its number; the first is 1.
     trees, failed: searches that gave a tree, and that ended in an error.
@@ -85,7 +85,7 @@ def stopped_rising(values: Sequence[float], patience: int) -> bool:
 
 
 def best_model(models: Sequence[Path], values: Sequence[float]) -> str:
-    """Which model did best on the held-out problems, the first of equals, in words."""
+    """The model that did best on the held-out problems, the first of equals, in words."""
     best = values.index(max(values))
     which = f"of round {best}" if best else "it started from, which no round surpassed"
     return (

@@ -29,8 +29,8 @@ class Survey:
 
 
 def survey(run: Run) -> Survey:
-    """Read the problems of a run once. Raises `UserError` if they cannot be used, or if one of them
-    is among those to measure on, in the same words."""
+    """Read the problems of a run once and count them. Raises `UserError` if they cannot be used, or
+    if a question among them is also a test question."""
     found = Survey()
     known = fingerprints_of_problems(run.test) if run.test else ()
     both: list[str] = []
@@ -51,7 +51,7 @@ def survey(run: Run) -> Survey:
 
 
 def tell_bad(found: Survey, run: Run, watch: Watch) -> None:
-    """Say which lines of the problems were passed over, if any were."""
+    """Tell which lines of the problems were passed over, if any were."""
     if found.bad:
         watch.say(f"passed over {found.bad:,} bad lines of {run.problems} ({found.first_bad})")
 
@@ -62,7 +62,7 @@ def problems_of(run: Run, on_skip: Callable[[int, str], None] | None = None) -> 
 
 
 def held_out(run: Run) -> Iterator[Problem]:
-    """The problems that are watched instead."""
+    """The problems that are watched instead of learned from."""
     return (problem for problem in _read(run, None) if _is_held_out(problem, run))
 
 
@@ -72,7 +72,8 @@ def _read(run: Run, on_skip: Callable[[int, str], None] | None) -> Iterator[Prob
 
 
 def _is_held_out(problem: Problem, run: Run) -> bool:
-    """By the id alone, so that more problems or another seed let each stay on its side."""
+    """Whether a problem is held out: decided by its id alone, so that more problems or another seed
+    move none."""
     if not run.patience:
         return False
     lot = hashlib.blake2b(problem.id.encode("utf-8", "surrogatepass"), digest_size=8).digest()

@@ -1,4 +1,4 @@
-"""The stream of token sequences that a stage of training consists of."""
+"""Curriculum of the shipped models: the stream of token sequences of a stage of training."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the tiny models learn: solutions, critiques and revisions, in the forms of `prompts`."""
+"""Lessons of the tiny models: solutions, critiques and revisions, in the forms of `prompts`."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -15,7 +15,7 @@ from whorl.prompts import Critique, write_critique, write_critiques
 
 
 def pretraining(rng: Random, levels: Sequence[int]) -> Iterator[Story]:
-    """Endless stories of the pretraining split; repeats are allowed."""
+    """Endless stories of the pretraining split; stories may come again."""
     while True:
         story = draw(rng, rng.choice(levels))
         if split_of(story) == "pretrain":
@@ -23,7 +23,7 @@ def pretraining(rng: Random, levels: Sequence[int]) -> Iterator[Story]:
 
 
 def corpus(rng: Random, levels: Sequence[int], *, stories: int) -> Iterator[str]:
-    """Text in every form the models will meet, for a tokenizer to be trained on."""
+    """Texts in every form that the models will meet, to train a tokenizer on."""
     for story in islice(pretraining(rng, levels), stories):
         seen = slips.situation(rng, story, rng.randrange(len(story.solution)))
         path = slips.path(rng, story)
@@ -38,12 +38,12 @@ def corpus(rng: Random, levels: Sequence[int], *, stories: int) -> Iterator[str]
 
 
 def solution_lesson(story: Story) -> Weighted:
-    """A problem and its solution."""
+    """A lesson: a problem and its solution."""
     return Weighted(prompts.solve(story.question), "\n\n".join(story.solution))
 
 
 def drill_lesson(stories: Sequence[Story], rng: Random, *, equations: int = 8) -> str:
-    """Equations out of solutions, one a line: arithmetic without the words."""
+    """A lesson: equations out of solutions, one a line, without the words."""
     pool = [
         equation_text(step, story.results, index)
         for story in stories
@@ -53,7 +53,7 @@ def drill_lesson(stories: Sequence[Story], rng: Random, *, equations: int = 8) -
 
 
 def critique_lesson(rng: Random, seen: Situation) -> Weighted:
-    """A step with its siblings, and the right critique."""
+    """A lesson: a step with its siblings, and the right critique."""
     gold = _sometimes(rng, 0.05, str(seen.story.answer))
     prompt = prompts.critique_step(
         seen.story.question, seen.prefix, seen.step, seen.siblings, gold=gold
@@ -62,7 +62,7 @@ def critique_lesson(rng: Random, seen: Situation) -> Weighted:
 
 
 def revision_lesson(rng: Random, seen: Situation) -> Weighted:
-    """A step with a critique, mostly the right one, and the right step."""
+    """A lesson: a step with a critique, mostly the right one, and the right step."""
     said = write_critique(review(seen))
     if rng.random() < 0.13:
         said = _misleading(rng, seen)
@@ -79,7 +79,7 @@ def revision_lesson(rng: Random, seen: Situation) -> Weighted:
 
 
 def path_critique_lesson(rng: Random, seen: Sequence[Situation]) -> Weighted:
-    """A path with its siblings, and the right critique of every step."""
+    """A lesson: a path with its siblings, and the right critique of every step."""
     story = seen[0].story
     prompt = prompts.critique_path(
         story.question,
@@ -91,7 +91,7 @@ def path_critique_lesson(rng: Random, seen: Sequence[Situation]) -> Weighted:
 
 
 def path_revision_lesson(rng: Random, seen: Sequence[Situation]) -> Weighted:
-    """A path with the right critiques, and the right solution."""
+    """A lesson: a path with the right critiques, and the right solution."""
     story = seen[0].story
     prompt = prompts.revise_path(
         story.question,
@@ -104,7 +104,7 @@ def path_revision_lesson(rng: Random, seen: Sequence[Situation]) -> Weighted:
 
 
 def _misleading(rng: Random, seen: Situation) -> str:
-    """A critique of no use: empty, praise of a step whatever it is, or a wrong expectation."""
+    """A useless critique: empty, praise of a step whatever it is, or a wrong expectation."""
     kind = rng.choice(("empty", "praise", "wrong"))
     if kind == "empty":
         return write_critique(Critique())

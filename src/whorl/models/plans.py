@@ -1,4 +1,4 @@
-"""How the two shipped models are trained: shapes, stages and mixes."""
+"""Plans of training for the two shipped models: shapes, stages and mixes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ ALL = (1,) * 5 + (2,) * 5 + (3,) * 4 + (4,) * 3 + (5,) * 3
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A stretch of training on one mix.
+    """A stage of training on one mix of lessons.
 
     steps: of the optimiser.
     levels: of the stories; a level given twice comes twice as often.
@@ -30,7 +30,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class TrainingPlan:
-    """How one model is trained.
+    """Plan of training for one model.
 
     hidden, layers, heads, kv_heads, ffn: the Llama's shape.
     lr: peak learning rate, of Muon and of AdamW.
@@ -110,6 +110,6 @@ TEACHER_PLAN = TrainingPlan(
 
 
 def smoke(plan: TrainingPlan) -> TrainingPlan:
-    """The same plan shrunk to seconds; what it trains can do nothing."""
+    """The plan shrunk to seconds; its model can do nothing."""
     stages = tuple(replace(stage, steps=4, stories=4) for stage in plan.stages)
     return replace(plan, stages=stages, batch=4, check_from=8, check_every=8, check_on=4)

@@ -74,7 +74,8 @@ def new_model(plan: TrainingPlan, tokenizer: PreTrainedTokenizerFast) -> LlamaFo
 
 
 def grown(model: LlamaForCausalLM, plan: TrainingPlan) -> LlamaForCausalLM:
-    """The same function with the plan's number of layers: what is added writes nothing yet."""
+    """The model with the plan's number of layers, computing the same: new layers write nothing
+    yet."""
     config = copy.deepcopy(model.config)
     config.num_hidden_layers = plan.layers
     deeper = LlamaForCausalLM(config)
@@ -128,7 +129,7 @@ def pretrain(
 
 
 def optimisers(model: LlamaForCausalLM, lr: float) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices, AdamW for embedding and norms."""
+    """The optimisers: Muon for the matrices, AdamW for embedding and norms."""
     matrices: list[Tensor] = []
     rest: list[Tensor] = []
     for name, parameter in model.named_parameters():
@@ -204,7 +205,7 @@ def load_model(folder: Path) -> LlamaForCausalLM:
 
 
 def say_progress(message: str) -> None:
-    """Progress, with the CPU minutes used so far."""
+    """Print a line with the CPU minutes used so far."""
     print(f"[{time.process_time() / 60:6.2f} CPU min] {message}", flush=True)
 
 

@@ -56,8 +56,8 @@ def main() -> None:
 
 
 def rated_solutions(count: int, *, seed: int) -> Iterator[Rated]:
-    """The steps of the policy's solutions of problems of the pool, with their values, in the
-    problems' order."""
+    """Steps of the policy's solutions of pool problems with their values, in the problems'
+    order."""
     engines = {"policy": open_engine(f"local:{POLICY}", processes=0), "judge": Judges()}
     order = list(problems("pool", count, seed=seed))
     searches = ((problem.id, SOLUTIONS.grow(problem)) for problem in order)

@@ -1,4 +1,5 @@
-"""Steps as a sweep over a tree would meet them: right, wrong in a known way, with siblings."""
+"""Steps to review, with siblings, as a sweep over a tree meets them: right, or wrong in a known
+way."""
 
 import re
 from collections.abc import Sequence
@@ -41,8 +42,8 @@ def situation(rng: Random, story: Story, index: int) -> Situation:
 
 
 def path(rng: Random, story: Story) -> tuple[Situation, ...]:
-    """A whole path by template, right or with one slip that the steps after it build on; each
-    step has its siblings."""
+    """A whole path by template, right or with one slip that later steps build on; each step has its
+    siblings."""
     dead = rng.random() < 0.4
     slipped = rng.randrange(len(story.steps)) if dead else len(story.solution)
     results = _slipped(rng, story, slipped) if dead else story.results
@@ -148,7 +149,7 @@ def _earlier_attempt(rng: Random, story: Story, index: int) -> tuple[int, ...]:
 
 
 def _slipped(rng: Random, story: Story, index: int) -> tuple[int, ...]:
-    """Results of a solution with a slip in this step; below zero only if it must be."""
+    """Results of a solution with a slip in this step; below zero only if there is no other."""
     for _ in range(8):
         results = story.work({index: miscalculated(rng, story.results[index])})
         if min(results) >= 0:

@@ -84,7 +84,8 @@ class Sigma:
 
     @property
     def samples_at_most(self) -> int:
-        """Every simulation expands to full depth, every try revises every step and is completed."""
+        """The samples if every simulation expands to full depth and every try revises every step
+        and is completed."""
         calls = 2 * self.uct.depth if self.mode == "per_depth" else 2
         searched = self.uct.simulations * self.uct.depth * self.uct.children
         return searched + (self.retries + 1) * (calls + 1)
@@ -127,7 +128,7 @@ class Sigma:
         return Harvest((Weighted(prompt, text, ended=whole, origin=tree.origin(tip)),), {})
 
     def tally(self, tree: Tree) -> Mapping[str, int]:
-        """Outcomes before and after, and how often each guard fired."""
+        """Counts: outcome before and after refinement, tries, and how often each guard fired."""
         best = best_own(tree)
         if best == ROOT:
             return {"no solution": 1}
@@ -158,13 +159,13 @@ def best_own(tree: Tree) -> int:
 
 
 def unrevised_if_right(tree: Tree) -> int:
-    """The best path's end if it is right, else the root."""
+    """The end of the best path if it is right, else the root."""
     best = best_own(tree)
     return best if tree.nodes[best].reward == 1.0 else ROOT
 
 
 def ends_of_tries(tree: Tree) -> list[int]:
-    """Last nodes of the refinement's tries, in order; a try that was cut short is none."""
+    """Last nodes of the refinement's tries, in order, without tries that were cut short."""
     nodes = tree.nodes
     ends = (i for i, n in enumerate(nodes) if (n.terminal or n.pruned) and not n.children)
     return [i for i in ends if any(nodes[step].author == "reviser" for step in tree.path(i))]
@@ -172,7 +173,7 @@ def ends_of_tries(tree: Tree) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class _Refinement:
-    """One best path on its way through critic and reviser. Critiques are asked for once."""
+    """The refinement of one best path by critic and reviser. Critiques are asked for once."""
 
     recipe: Sigma
     tree: Tree
@@ -220,7 +221,7 @@ class _Refinement:
     def _revise(
         self, at: int, step: int, critique: str, missed: str | None, temperature: float
     ) -> Moves[int]:
-        """Add the step as revised below `at`. What became of it is the new node's mark."""
+        """Add the revised step below `at`; the mark of the new node says what the reviser did."""
         recipe, tree = self.recipe, self.tree
         original = tree.nodes[step].text
         reply = Reply(original.rstrip(), "eos" if tree.nodes[step].terminal else "stop")
@@ -282,7 +283,7 @@ class _Refinement:
 
 
 def _gate(critiques: Sequence[prompts.Critique]) -> Mark:
-    """Whether the reviser is asked (`revised`), and if not, why."""
+    """Mark of a step before the reviser is asked: `revised` if it shall be, else why not."""
     if all(critique.empty for critique in critiques):
         return "unusable critique"
     asked = any(not critique.empty and critique.verdict != "keep" for critique in critiques)
@@ -290,7 +291,7 @@ def _gate(critiques: Sequence[prompts.Critique]) -> Mark:
 
 
 def _became(original: str, revised: str) -> Mark:
-    """What a reviser made of a text: a revision, an echo, or a change of formatting only."""
+    """Mark of a revised text: a revision, an echo, or a change of formatting only."""
     if revised.strip() == original.strip() or not revised.strip():
         return "ignored critique"
     return "formatting only" if unformatted(revised) == unformatted(original) else "revised"

@@ -47,12 +47,12 @@ class StepDpo:
 
     @property
     def samples_at_most(self) -> int:
-        """Every simulation expands to full depth."""
+        """The samples if every simulation expands to full depth."""
         return self.uct.simulations * self.uct.depth * self.uct.children
 
     @property
     def objective(self) -> Objective:
-        """Preference over steps."""
+        """Preference between steps."""
         return Preference(beta=self.beta)
 
     def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
@@ -76,16 +76,17 @@ class StepDpo:
         return Harvest(tuple(pairs), {reason: count for reason, count in dropped.items() if count})
 
     def tally(self, tree: Tree) -> Mapping[str, int]:
-        """The best solution's outcome; prefixes of its path, and those that give a pair."""
+        """Counts: the best solution's outcome, prefixes of its path, and prefixes that give a
+        pair."""
         prefixes = prefixes_of_best(tree)
         outcome = {1.0: "right", 0.0: "wrong", None: "no solution"}[tree.nodes[tree.tip].reward]
         pairs = sum(self._pair(tree, at) is not None for at in prefixes)
         return {outcome: 1, "prefixes": len(prefixes), "pairs": pairs}
 
     def _pair(self, tree: Tree, at: int) -> Pair | None:
-        """The best and the worst next step after `at`, of equal ones the more visited; None if all
-        did equally well. Left out are steps that no simulation passed, and what is no whole step:
-        cut off, or ended without an answer."""
+        """Pair of the best and the worst next step after `at`, of equal ones the more visited; None
+        if all did equally well. Steps without visits, cut off, or ended without an answer are left
+        out."""
         nodes = tree.nodes
         steps = [c for c in nodes[at].children if self._usable(nodes[c])]
         if not steps:
@@ -115,9 +116,9 @@ def best_visited(tree: Tree) -> int:
 
 
 def prefixes_of_best(tree: Tree) -> list[int]:
-    """Nodes along the best path, its end left out: those where searches started if the tree was
-    searched again and again, else the path to the tip, or to the `best_visited` end if no simulation
-    reached the tip."""
+    """Nodes along the best path without its end: where searches started, if the tree was searched
+    again and again; else the path to the tip, or to the `best_visited` end if the tip has no
+    visits."""
     starts = [i for i, node in enumerate(tree.nodes) if node.author == "spine"]
     if starts:
         return [ROOT, *starts]

@@ -1,4 +1,4 @@
-"""What a report says, before it has a shape."""
+"""Content of a report, before it has a shape."""
 
 from dataclasses import dataclass
 

@@ -62,7 +62,7 @@ def level_plot(levels: Sequence[Level]) -> str:
 
 
 def curve_plot(chart: Chart) -> str:
-    """A panel per curve, all on one scale: shares against generated tokens. The reference curve is
+    """Panels, one per curve, on one scale: shares against generated tokens. The reference curve is
     grey in every panel, a dashed line is the base."""
     across, wide, high = 4, 180, 150
     left, gap, pitch, top = 44, 27, high + 66, 26

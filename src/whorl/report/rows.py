@@ -12,7 +12,7 @@ def interval(rate: Rate) -> Interval:
 
 
 def row(name: str, before: Sequence[Score], after: Sequence[Score]) -> ResultRow:
-    """One line of results: `after`, compared with `before` on the same problems."""
+    """Row of one model: `after`, compared with `before` on the same problems."""
     change = paired(before, after)
     return ResultRow(
         name,
@@ -26,7 +26,7 @@ def row(name: str, before: Sequence[Score], after: Sequence[Score]) -> ResultRow
 
 
 def reference(name: str, scores: Sequence[Score]) -> ResultRow:
-    """The line that the others are compared with."""
+    """Row of the model that others are compared with."""
     return ResultRow(name, interval(pass_rate(scores, 1)), len(scores))
 
 

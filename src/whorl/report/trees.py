@@ -1,4 +1,4 @@
-"""A search tree cut down to what a page can hold."""
+"""A search tree cut down to the size of a page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ TreeOutcome = Literal["right", "wrong", "undecided"]
 
 @dataclass(frozen=True, slots=True)
 class ShownNode:
-    """A node as it is shown.
+    """A node as the page shows it.
 
     outcome: of a terminal node, None elsewhere.
     mean: mean outcome in [0, 1]; None if there were no visits.
@@ -56,7 +56,7 @@ class ShownNode:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A tree as it is shown.
+    """A tree as the page shows it.
 
     before, after: outcomes of the policy's best path and of the chosen one, None without one.
     revised, accepted: a reviser wrote something; what it wrote was chosen.
@@ -83,7 +83,7 @@ class View:
 
 
 def view(tree: Tree) -> View:
-    """Everything the page says about one tree."""
+    """The view of one tree."""
     best, revised, chosen = searched_path(tree), revised_path(tree), tree.path(tree.tip)
     criticised = any(tree.nodes[i].note for i in best)
     shown = _shown(tree, (*chosen, *best))
@@ -179,7 +179,7 @@ def _step(
 
 
 def _size(tree: Tree, root: int) -> int:
-    """Nodes in the subtree of `root`, itself included."""
+    """Number of nodes in the subtree of `root`, with the root."""
     size, stack = 0, [root]
     while stack:
         size += 1

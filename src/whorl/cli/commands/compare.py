@@ -134,7 +134,7 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
 def _sized(
     name: str, names: Sequence[str], seeds: int | None, tokens: int | None
 ) -> "ComparisonPreset":
-    """The preset called `name`, with what else is asked for."""
+    """The preset called `name`, with the methods, seeds and tokens that options name."""
     from dataclasses import replace
 
     from whorl.compare.made_up import PRESETS
@@ -159,7 +159,7 @@ def _of_files(
     overrides: Sequence[str],
     tokens: int,
 ) -> "Comparison":
-    """A comparison of models and problems of one's own, which is checked."""
+    """A comparison of the user's own models and problems. Raises `UserError` if one is missing."""
     from whorl.compare.comparison import Comparison, check_comparison
     from whorl.compare.methods import PAPERS, select_methods, without_prm
 
@@ -172,7 +172,8 @@ def _of_files(
 
 
 def _said(chosen: "Comparison") -> dict[str, Any]:
-    """What the folder of a comparison is bound to: not how many tokens, recipes and seeds."""
+    """The settings that the folder of a comparison is bound to: tokens, recipes and seeds are not
+    among them."""
     from whorl import settings
     from whorl.data.content import content
 

@@ -130,7 +130,7 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
 
 
 def _told(setup: "Setup", seed: int) -> list[str]:
-    """The protocol, in words."""
+    """The protocol of an evaluation, in words."""
     from whorl.prompts import TEMPLATES
 
     prompt, decoding = TEMPLATES[setup.template].ask("QUESTION"), setup.decoding
@@ -148,8 +148,8 @@ def _told(setup: "Setup", seed: int) -> list[str]:
 
 
 def _seen(model: str, problems: Path, others: list[Path], allowed: bool) -> tuple[list[str], str]:
-    """Ids of the problems that the model is known to be trained on, and what is known of its
-    training, in words. Raises `UserError` if it is measured on such, unless `allowed`."""
+    """Ids of the problems that the model was trained on, and a line that says what is known of its
+    training. Raises `UserError` if there are such problems and `allowed` is false."""
     from whorl.loop.stages import learned_among
 
     both = learned_among(problems, model, others, allowed=allowed)

@@ -162,7 +162,7 @@ def _fields(columns: str) -> dict[str, str]:
 
 
 def _of_levels(found: Iterator["Problem"], levels: Sequence[str]) -> Iterator["Problem"]:
-    """The problems of these levels. Raises `UserError` if there are none."""
+    """The problems of these levels. Raises `UserError` at the end if there were none."""
     others: set[str] = set()
     some = False
     for problem in found:
@@ -190,7 +190,8 @@ def _made_up(split: str, n: int, levels: Sequence[str] | None, seed: int) -> Ite
 
 
 def _some(found: Iterator["Problem"], noted: Noted) -> Iterator["Problem"]:
-    """The problems. Raises `UserError` if there are none, so that no empty file is left."""
+    """The problems, unchanged. Raises `UserError` if there are none, so that no empty file is
+    written."""
     first = next(found, None)
     if first is None:
         raise UserError("; ".join(("no problem is left", *noted.lines())))

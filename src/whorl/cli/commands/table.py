@@ -22,7 +22,7 @@ EXAMPLES = (
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """One evaluation: whose, on what, what is known of how it was made, and its scores."""
+    """One evaluation in the table: model, benchmark, settings and scores."""
 
     file: Path
     model: str
@@ -103,8 +103,8 @@ def _read(argument: str) -> _Cell:
 
 
 def _named(cells: Sequence[_Cell]) -> list[_Cell]:
-    """With names for those that were given none: the ends of paths, as long as it takes to tell
-    them apart."""
+    """The evaluations with a name for each model that has none: the shortest ends of paths that
+    differ."""
     from dataclasses import replace
 
     def about(cell: _Cell, what: str) -> str:
@@ -136,7 +136,7 @@ def _shortened(paths: Iterable[str]) -> dict[str, str]:
 
 
 def _check(cells: Sequence[_Cell]) -> None:
-    """Raises `UserError` where a place would be taken twice, or a column be of unlike problems."""
+    """Raises `UserError` if two evaluations belong in one cell, or a column has unlike problems."""
     from whorl.errors import UserError
 
     places: dict[tuple[str, str], _Cell] = {}
@@ -170,7 +170,7 @@ def _values(cell: _Cell, measure: str) -> list[float]:
 def _grid(
     cells: Sequence[_Cell], measure: str, write: "Callable[[Rate, bool], str]"
 ) -> list[list[str]]:
-    """The header and a row per model, in the order in which they were named."""
+    """The header and one row per model, in the order in which they were named."""
     from whorl.evaluate import macro_rate
     from whorl.evaluate.intervals import mean_rate
 
@@ -192,7 +192,7 @@ def _grid(
 
 
 def _notes(cells: Sequence[_Cell], measure: str) -> list[str]:
-    """The measure and the protocols, in words."""
+    """Lines below the table: the measure and the protocols."""
     by_protocol: dict[str, list[str]] = {}
     for cell in cells:
         known = {name: value for name, value in cell.protocol.items() if value != ""}
@@ -221,7 +221,7 @@ def _markdown(cells: Sequence[_Cell], measure: str) -> str:
 
 
 def _latex(cells: Sequence[_Cell], measure: str) -> str:
-    """Needs the package booktabs."""
+    """The table in LaTeX, for the package booktabs."""
 
     def write(rate: "Rate", seen: bool) -> str:
         mark = r"$^\dagger$" if seen else ""
@@ -252,7 +252,7 @@ def _escaped(text: str) -> str:
 
 
 def _csv(cells: Sequence[_Cell], measure: str) -> str:
-    """A row per evaluation and measure: every measure there are attempts enough for."""
+    """The table as CSV: a row per evaluation and measure, of all k that there are attempts for."""
     from whorl.evaluate import sensible_ks, summarise
 
     rows: list[dict[str, Any]] = []
