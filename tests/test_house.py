@@ -152,3 +152,21 @@ def test_headings_that_code_cites_exist() -> None:
                 assert any(line.startswith(name[1]) for line in headings), (path, name[1])
                 cited += 1
     assert cited > 10
+
+
+VAGUE = {"What", "Who", "It", "That", "Those", "They", "Of", "With", "Without", "Everything"}
+LATER = ("engines", "chat", "answer", "answer.py")  # their docstrings are still to be gone through
+
+
+def test_a_docstring_begins_with_the_thing_it_is_about() -> None:
+    source = ROOT / "src" / "whorl"
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    vague = []
+    for path in source.rglob("*.py"):
+        if path.relative_to(source).parts[0] in LATER:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            said = ast.get_docstring(node) if isinstance(node, kinds) else None
+            if said and said.split()[0] in VAGUE:
+                vague.append(f"{path.name}: {said.splitlines()[0]}")
+    assert not vague

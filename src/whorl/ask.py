@@ -13,7 +13,7 @@ Role = Literal["policy", "critic", "reviser", "small", "prm", "judge"]
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a model is shown: three texts that can be written as UTF-8, see `encodable`.
+    """A conversation to be continued: three texts that can be written as UTF-8, see `encodable`.
 
     system: instructions; a chat template may leave them out.
     user: the user's turn.
@@ -32,7 +32,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One question to one role.
+    """A question to one role: a prompt, and how samples are drawn.
 
     n: independent samples wanted.
     stop: strings that end a sample; the match is cut off and `Reply.finished` says `stop`.
@@ -67,7 +67,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One sample, or one verdict.
+    """A sample of a model, or a verdict of the judge.
 
     text: the sampled text, without prompt, stop string and end-of-sequence token; a judge's reason.
     finished: `stop` (a stop string), `eos` (the model ended its turn) or `length` (max_tokens).

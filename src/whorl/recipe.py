@@ -44,7 +44,7 @@ class Recipe(Protocol):
 
     @property
     def starts(self) -> Start:
-        """Where training starts in a round after the first, unless the run says otherwise."""
+        """The model from which rounds after the first train, unless the run says otherwise."""
 
     def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
         """Search one problem: yields asks, is sent replies, returns the tree.

@@ -1,4 +1,4 @@
-"""Progress for people: live on a terminal, elsewhere a plain line now and then. All on stderr."""
+"""Progress for people, on stderr: live on a terminal, elsewhere a plain line now and then."""
 
 import threading
 import time
@@ -32,7 +32,7 @@ class Display:
         recent = deque([(0.0, progress.tokens)])
 
         def line() -> Text:
-            """With the rate of late."""
+            """The status with the rate of the last seconds."""
             seconds = time.monotonic() - start
             recent.append((seconds, progress.tokens))
             while len(recent) > 2 and recent[1][0] < seconds - WINDOW:

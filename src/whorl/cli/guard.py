@@ -1,4 +1,4 @@
-"""How a command ends: an error is one line on stderr, with an exit code."""
+"""Ends of commands: an error is one line on stderr, with an exit code."""
 
 import os
 import shlex

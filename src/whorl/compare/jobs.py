@@ -28,7 +28,7 @@ class Job(Protocol):
 
 
 def end_all(error: UserError) -> None:
-    """How to answer a failed job by ending the others too: raises `error`."""
+    """Answer to a failed job that ends the other jobs too: raises `error`."""
     raise error
 
 

@@ -18,7 +18,7 @@ _UNTOLD: tuple[Mark, ...] = ("undecided", "dead end", "not kept")
 
 
 def outcome(node: Node, dead_ends: DeadEnds = "propagate") -> float | None:
-    """What a solution that ends at `node` counts as: 1.0 right, 0.0 wrong, None nothing.
+    """Outcome of a solution that ends at `node`: 1.0 right, 0.0 wrong, None if it does not count.
 
     A judged end counts as its reward. An undecided answer is neither right nor wrong. So is a step
     that search closed by itself, because all that follows it is closed or others were preferred.

@@ -1,4 +1,5 @@
-"""How a cell of a data set reads: the forms in which `benchmarks` write questions and answers."""
+"""Cells of data sets, read in the forms in which those of `benchmarks` write questions and
+answers."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""How good a model is: attempts at held-out problems, measures with intervals, and comparisons.
+"""Evaluation: attempts at held-out problems, measures with intervals, and paired comparisons.
 
 `setup` says how problems are put, `attempts` puts them, `scores` keeps what became of them,
 `measures` sums up, `pairing` compares, `seen` tells what a model was trained on.

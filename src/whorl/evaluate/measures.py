@@ -1,4 +1,4 @@
-"""What scores say: pass@k and majority votes, with their intervals."""
+"""Measures of scores: pass@k and majority votes, with their intervals."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

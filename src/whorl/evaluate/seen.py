@@ -1,4 +1,4 @@
-"""What a model was trained on, so that it is not measured on it."""
+"""Questions that a model was trained on, so that it is not measured on them."""
 
 from collections.abc import Iterable
 from pathlib import Path

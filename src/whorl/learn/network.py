@@ -80,7 +80,7 @@ def logits(network: nn.Module, batch: Batch) -> Tensor:
 
 
 def packing(network: PreTrainedModel, settings: Training, longest: int) -> tuple[Packing, str]:
-    """How batches are made for this model, and the reason if they cannot be packed.
+    """The packing for this model, and the reason if it is none.
 
     longest: tokens of the longest path. If they can, `network` is made to attend along trees.
     """

@@ -33,7 +33,7 @@ from whorl.learn.unfinished import explain_full_disk
 
 @dataclass(slots=True)
 class Task:
-    """What a training optimizes: the objective, steps, held-out steps and reference model.
+    """The task of a training: objective, steps, held-out steps and reference model.
 
     steps: what each process computes for each optimizer step.
     held_out: the same for the measurement of held-out questions, as a single step; None without.

@@ -62,11 +62,11 @@ class Run:
 
     @property
     def weights(self) -> Path:
-        """Where training starts in the first round: a model folder. Raises `UserError` if none is
+        """The model folder from which the first round trains. Raises `UserError` if none is
         known."""
         return trainable(str(self.base) if self.base else self.engines.policy)
 
     @property
     def starts(self) -> Start:
-        """Where training starts in later rounds: from the `first` or the `last` model."""
+        """The model from which later rounds train: the `first` or the `last`."""
         return self.start or self.recipe.starts

@@ -123,7 +123,7 @@ def claims(text: str) -> tuple[str, ...]:
 
 
 def _operation(claim: str) -> str:
-    """What is done in `12+5=17`: `+`; an answer is `\\`."""
+    """The operation in an equation: `+` in `12+5=17`; an answer's is `\\`."""
     found = re.search(r"[-+*/\\]", claim)
     return found[0] if found else ""
 

@@ -84,8 +84,7 @@ class Sigma:
 
     @property
     def samples_at_most(self) -> int:
-        """The samples if every simulation expands to full depth and every try revises every step
-        and is completed."""
+        """The samples if simulations expand to full depth and tries revise every step."""
         calls = 2 * self.uct.depth if self.mode == "per_depth" else 2
         searched = self.uct.simulations * self.uct.depth * self.uct.children
         return searched + (self.retries + 1) * (calls + 1)

@@ -1,4 +1,4 @@
-"""What a run found, as one self-contained HTML page that needs no network."""
+"""The report of a run or a comparison, as one self-contained HTML page that needs no network."""
 
 from whorl.report.content import (
     Cells,

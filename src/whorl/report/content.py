@@ -97,7 +97,7 @@ class FigureTable:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything on the page, in reading order; what is empty is left out.
+    """Content of a page, in reading order; empty parts are left out.
 
     lead: the outcome in one sentence.
     rows: the first one is the reference the others are compared with.
