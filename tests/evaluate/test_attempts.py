@@ -133,7 +133,7 @@ def test_the_answer_joins_in_one_place_behind_the_texts() -> None:
     ]
     assert [reader.name for reader in readers] == ["_examined"]
     first, second = map(ast.unparse, readers[0].body)
-    assert "attempts(problem.question, setup)" in first and "answer" not in first
+    assert "solve_question(problem.question, setup)" in first and "answer" not in first
     assert "problem.answer" in second and "problem" not in second.replace("problem.answer", "")
 
 

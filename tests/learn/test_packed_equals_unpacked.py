@@ -153,7 +153,7 @@ def agree(architecture: str, objective: Objective, examples: Sequence[Encoded]) 
     loss, gradients = step(network, objective, examples, ALONE, start=start)
     for packing, size in PACKED:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(layout, "cut", partial(cut_blocks, size=size))
+            patch.setattr(layout, "cut_blocks", partial(cut_blocks, size=size))
             packed, packed_gradients = step(network, objective, examples, packing, start=start)
         assert packed == pytest.approx(loss, abs=TOLERANCE, rel=TOLERANCE)
         assert furthest(packed_gradients, gradients) < TOLERANCE
