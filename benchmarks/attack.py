@@ -50,7 +50,7 @@ from whorl.engines.server.wire import Abilities, Wire
 from whorl.engines.workers import Workers
 from whorl.errors import UserError
 from whorl.loop.folder import RunFolder
-from whorl.loop.grow import Plan, grow
+from whorl.loop.grow import GrowPlan, grow
 from whorl.models import POLICY
 from whorl.recipes.sigma import Sigma
 from whorl.search import Uct
@@ -278,8 +278,8 @@ def kills(count: int, seed: int) -> dict[str, int | bool]:
                 roles = dict.fromkeys(("policy", "critic", "reviser"), engine)
                 grown = grow(
                     folder,
-                    partial(problems, "pool", 24, seed=0),
-                    Plan(recipe, "sigma"),
+                    problems("pool", 24, seed=0),
+                    GrowPlan(recipe, "sigma"),
                     {**roles, "judge": judges},
                 )
                 trees.append((folder.trees.read_bytes(), grown.failures))

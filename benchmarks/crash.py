@@ -29,7 +29,7 @@ from pathlib import Path
 from whorl.ask import Ask, Failure, Replies, digest
 from whorl.engines import toy
 from whorl.loop.folder import RunFolder
-from whorl.loop.grow import Plan, grow
+from whorl.loop.grow import GrowPlan, grow
 from whorl.recipes.sigma import Sigma
 
 PAUSE = 0.0005  # seconds that an answer takes
@@ -67,7 +67,7 @@ def live(path: Path, log: Path, problems: int) -> None:
         grow(
             folder,
             toy.problems(problems),
-            Plan(Sigma(), "sigma", width=16),
+            GrowPlan(Sigma(), "sigma", width=16),
             dict.fromkeys(roles, engine),
         )
 

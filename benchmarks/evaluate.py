@@ -20,7 +20,7 @@ from whorl.cli.results import print_summary
 from whorl.data.problems import write_problems
 from whorl.data.synthetic import problems
 from whorl.engines.roles import Engines, Opened
-from whorl.evaluate import Decoding, Place, Setup, read_records, sensible, summarise
+from whorl.evaluate import Decoding, Place, Setup, read_records, sensible_ks, summarise
 from whorl.evaluate.exam import Exam, measure
 from whorl.models import POLICY
 
@@ -50,7 +50,7 @@ def main() -> None:
             scores = measure(opened, Exam(test, Setup(decoding=decoding)), Display(), out=out)
         seconds, cpu = time.monotonic() - start, processor_seconds()
         start = time.monotonic()
-        summary = summarise(scores, ks=sensible(options.samples))
+        summary = summarise(scores, ks=sensible_ks(options.samples))
         summing = time.monotonic() - start
         tokens = sum(a.tokens for r in read_records(Place(out).attempts) for a in r.attempts)
     if not options.json:

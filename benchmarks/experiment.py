@@ -151,7 +151,7 @@ def _file(name: str) -> str:
 def _grow(place: Path, arm: Arm, seed: int, watch: Watch) -> Harvested:
     """The arm's trees under a seed, and its examples, unless they are there."""
     run = arm.run
-    said = settings.say(run)
+    said = settings.as_table(run)
     grown = {key: said[key] for key in ("problems", "engines", "recipe", "limit", "train")}
     with RunFolder.open(place, grown, version=__version__) as own:
         crop = Harvested.read(place)

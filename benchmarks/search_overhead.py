@@ -40,7 +40,7 @@ from whorl.drive import drive
 from whorl.engines import toy
 from whorl.engines.function import Function
 from whorl.loop.folder import RunFolder
-from whorl.loop.grow import Plan, grow
+from whorl.loop.grow import GrowPlan, grow
 from whorl.problem import Problem
 from whorl.recipes.sigma import Sigma
 from whorl.rollout import Sampling
@@ -226,7 +226,7 @@ def grow_run(problems: int) -> dict[str, float]:
         with RunFolder.open(path, {}, version="benchmark") as folder:
             roles = ("policy", "critic", "reviser")
             engines = dict.fromkeys(roles, timed.engine)
-            grow(folder, toy.problems(problems), Plan(SMALL, "sigma"), engines)
+            grow(folder, toy.problems(problems), GrowPlan(SMALL, "sigma"), engines)
         seconds = time.process_time() - start - timed.seconds
         peak = _memory("VmHWM") / 2**20
         nodes = sum(len(tree.nodes) for tree in read_trees(folder.trees))

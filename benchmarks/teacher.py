@@ -28,7 +28,7 @@ from whorl.data.synthetic import generate
 from whorl.evaluate import pass_at, wilson
 from whorl.models import POLICY, TEACHER
 from whorl.models.decode import Decoder
-from whorl.models.pretrain import load, solved
+from whorl.models.pretrain import is_solved, load_model
 from whorl.models.slips import Situation, claims, review, wrong_attempt
 from whorl.prompts import Candidate, Critique, read_critique, write_critique
 
@@ -49,8 +49,8 @@ def main() -> None:
     logging.disable_progress_bar()
     torch.set_num_threads(1)
     torch.manual_seed(options.seed)
-    policy = Decoder(load(options.policy), Chat.load(options.policy))
-    teacher = Decoder(load(options.teacher), Chat.load(options.teacher))
+    policy = Decoder(load_model(options.policy), Chat.load(options.policy))
+    teacher = Decoder(load_model(options.teacher), Chat.load(options.teacher))
 
     stories = list(generate("test", options.problems, seed=options.seed))
     result: dict[str, Any] = {
@@ -79,7 +79,7 @@ def main() -> None:
 def solving(decoder: Decoder, stories: Sequence[Story]) -> dict[str, Any]:
     """Greedy accuracy, of all and level by level."""
     texts = decoder.replies([prompts.solve(story.question) for story in stories])
-    right = [solved(story, text) for story, text in zip(stories, texts, strict=True)]
+    right = [is_solved(story, text) for story, text in zip(stories, texts, strict=True)]
     levels = {
         f"level_{level}": rate(r for s, r in zip(stories, right, strict=True) if s.level == level)
         for level in sorted({story.level for story in stories})
@@ -92,7 +92,7 @@ def sampling(decoder: Decoder, stories: Sequence[Story]) -> dict[str, Any]:
     asks = [prompts.solve(story.question) for story in stories for _ in range(SAMPLES)]
     texts = decoder.replies(asks, temperature=1.0)
     counts = [
-        sum(solved(story, text) for text in texts[SAMPLES * i : SAMPLES * (i + 1)])
+        sum(is_solved(story, text) for text in texts[SAMPLES * i : SAMPLES * (i + 1)])
         for i, story in enumerate(stories)
     ]
     estimates = {
@@ -144,7 +144,7 @@ def _rollouts(
     )  # fmt: skip
     values = []
     for story, _, step in flat:
-        wins = sum(solved(story, step if "boxed" in step else text)
+        wins = sum(is_solved(story, step if "boxed" in step else text)
                    for text, _ in zip(texts, range(ROLLOUTS), strict=False))  # fmt: skip
         values.append(2 * wins / ROLLOUTS - 1)
     return values

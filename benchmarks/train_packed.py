@@ -64,11 +64,11 @@ from whorl.engines.judge import Judges
 from whorl.engines.local import Local
 from whorl.example import Likelihood, Objective, Preference
 from whorl.learn import network, reference
-from whorl.learn.batches import Steps, plan
+from whorl.learn.batches import Steps, plan_steps
 from whorl.learn.corpus import Encoded, TokenPath, encode
-from whorl.learn.layout import Share, lay_out, moved
+from whorl.learn.layout import Share, lay_out, to_device
 from whorl.learn.losses import batch_loss
-from whorl.learn.pack import Growing, batches
+from whorl.learn.pack import TokenCount, batches
 from whorl.learn.trainer import Task, TreeTrainer, arguments
 from whorl.learn.training import Training
 from whorl.models import POLICY
@@ -131,12 +131,12 @@ def ours(bench: Bench, groups: Groups, objective: Objective, *, packed: bool) ->
     longest = max(len(path) for group in groups for e in group for path in e.paths)
     packing, reason = network.packing(model, settings, longest)
     assert not reason, reason
-    (planned,) = plan(groups, size=settings.batch, epochs=1, seed=0)
+    (planned,) = plan_steps(groups, size=settings.batch, epochs=1, seed=0)
     with tempfile.TemporaryDirectory() as name:
         known, begun = None, bench.clock()
         if objective.compares_tokens:
             file = Path(name) / "reference.npy"
-            known = reference.log_probs(model, groups, packing, file, bf16=settings.bf16)
+            known = reference.reference_log_probs(model, groups, packing, file, bf16=settings.bf16)
         before = bench.clock() - begun
         steps = len(planned)
         told = arguments(settings, Path(name), steps=steps, per_epoch=steps, held_out=False)
@@ -149,7 +149,7 @@ def ours(bench: Bench, groups: Groups, objective: Objective, *, packed: bool) ->
 def theirs(bench: Bench, groups: Groups, objective: Objective, *, size: int, option: str) -> Run:
     """One epoch of TRL's trainer over the same examples, in as many optimizer steps."""
     settings = bench.settings
-    (planned,) = plan(groups, size=settings.batch, epochs=1, seed=0)
+    (planned,) = plan_steps(groups, size=settings.batch, epochs=1, seed=0)
     examples = [example for step in planned for example in step]
     steps = len(planned)
     size = min(size, -(-len(examples) // steps))
@@ -233,7 +233,7 @@ def finish(trainer: Trainer, bench: Bench, before: float) -> Run:
 
 def fastest(bench: Bench, groups: Groups, objective: Objective) -> tuple[int, str]:
     """TRL's best setting for such examples: rows at once, and their arrangement."""
-    (planned,) = plan(groups, size=bench.settings.batch, epochs=1, seed=0)
+    (planned,) = plan_steps(groups, size=bench.settings.batch, epochs=1, seed=0)
     options = ["in order", "by length"]  # its DPO always pads
     if isinstance(objective, Likelihood):
         options.append("no padding")
@@ -266,7 +266,7 @@ def compare(
     best = race(sides, bench.repeats)
     same = theirs(bench, groups, objective, size=size, option="in order")
     paths = [path.ids for group in groups for e in group for path in e.paths]
-    growing = Growing()
+    growing = TokenCount()
     for ids in paths:
         growing.add(ids)
     tokens = sum(map(len, paths))
@@ -307,7 +307,9 @@ def gradient_error(bench: Bench, groups: Groups) -> tuple[float, float]:
         packing, _ = network.packing(model, replace(bench.settings, packed=packed), 1)
         examples = [example for group in groups for example in group]
         for some in batches(examples, packing):
-            batch = moved(lay_out(some, Likelihood(), Share.of(examples), packing), model.device)
+            batch = to_device(
+                lay_out(some, Likelihood(), Share.of(examples), packing), model.device
+            )
             batch_loss(Likelihood(), batch, network.logits(model, batch)).backward()
         found.append([p.grad for p in model.parameters() if p.grad is not None])
     difference = max(float((a - b).abs().max()) for a, b in zip(*found, strict=True))
@@ -320,11 +322,11 @@ def one_pass(bench: Bench, groups: Groups, *, packed: bool) -> Callable[[], None
     packing, _ = network.packing(model, replace(bench.settings, packed=packed), 1)
     examples = groups[0]
     if not packed:
-        growing = Growing()
+        growing = TokenCount()
         for example in examples:
             growing.add(example.paths[0].ids)
         (examples, *_) = batches(examples, replace(packing, tokens=growing.size))
-    batch = moved(lay_out(examples, Likelihood(), Share.of(examples), packing), model.device)
+    batch = to_device(lay_out(examples, Likelihood(), Share.of(examples), packing), model.device)
 
     def run() -> None:
         batch_loss(Likelihood(), batch, network.logits(model, batch)).backward()

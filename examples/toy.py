@@ -2,7 +2,7 @@
 
 from whorl import Function, Uct, drive, toy
 from whorl.recipes import Sigma
-from whorl.recipes.sigma import pick
+from whorl.recipes.sigma import best_own
 
 recipe = Sigma(uct=Uct(simulations=2), temperatures=(0.7,))
 everyone = Function(toy.answer)
@@ -12,7 +12,7 @@ before = after = 0
 for finished in drive(searches, {"policy": everyone, "critic": everyone, "reviser": everyone}):
     tree = finished.result
     assert tree is not None, finished.error
-    best = pick(tree)
+    best = best_own(tree)
     before += best is not None and tree.nodes[best].reward == 1.0
     after += len(recipe.harvest(tree).examples)
 

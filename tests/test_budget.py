@@ -27,7 +27,7 @@ from whorl.budget import (
     Purse,
     Spent,
     Usage,
-    within,
+    within_limits,
 )
 from whorl.data.forest import read_trees
 from whorl.drive import Finished, drive
@@ -36,7 +36,7 @@ from whorl.engines.function import Function
 from whorl.engines.journal import Journal
 from whorl.errors import UserError
 from whorl.loop.folder import RunFolder
-from whorl.loop.grow import Grown, Plan, grow
+from whorl.loop.grow import Grown, GrowPlan, grow
 from whorl.loop.harvest import harvest
 from whorl.problem import Problem
 from whorl.recipe import Recipe
@@ -123,7 +123,7 @@ def grown(
         found = grow(
             folder,
             toy.problems(problems),
-            Plan(recipe, "test", width=8, purse=purse),
+            GrowPlan(recipe, "test", width=8, purse=purse),
             dict.fromkeys(ROLES, engine),
         )
     return found, purse
@@ -141,7 +141,7 @@ def search(name: str, requests: int) -> Moves[str]:
 
 def ended(moves: Moves[str], budget: Budget) -> Finished[str]:
     engine = Function(lambda ask: (Reply("x", tokens=7),) * ask.n)
-    limited = within(moves, budget.problem, budget.prices)
+    limited = within_limits(moves, budget.problem, budget.prices)
     (found,) = drive([("k", limited)], dict.fromkeys(ROLES, engine))
     return found
 
@@ -234,14 +234,14 @@ def test_several_asks_at_once_do_not_exceed_the_requests() -> None:
 
     engine = Function(lambda ask: (Reply(),) * ask.n)
     for most, asked in ((1, 0), (2, 2), (4, 2), (5, 5), (6, 6), (9, 6)):
-        moves = within(broad(), Limits(requests=most), Prices())
+        moves = within_limits(broad(), Limits(requests=most), Prices())
         (found,) = drive([("k", moves)], dict.fromkeys(ROLES, engine))
         assert (found.error, found.result) == (None, asked)
 
 
 def plant(recipe: Recipe, limits: Limits, last: Tree | None = None) -> Tree:
     (problem,) = toy.problems(1)
-    moves = within(recipe.grow(problem, last), limits, Prices())
+    moves = within_limits(recipe.grow(problem, last), limits, Prices())
     (found,) = drive([("k", moves)], dict.fromkeys(ROLES, Function(answer)))
     assert found.error is None and found.result is not None
     return found.result
@@ -310,7 +310,7 @@ def test_unjudged_ends_of_a_tree_that_was_cut_short_are_undecided() -> None:
     for requests in range(1, 12):
         uct = Uct(simulations=6, children=1, parallel=3)
         process = Process(replace(uct, wrong=0.0, children=3, depth=2), Sampling())
-        moves = within(process.grow(problem), Limits(requests=requests), Prices())
+        moves = within_limits(process.grow(problem), Limits(requests=requests), Prices())
         (found,) = drive([("k", moves)], dict.fromkeys(ROLES, Function(symbolic)))
         assert found.error is None and found.result is not None
         seen |= {node.mark for node in found.result.nodes if node.pruned}
@@ -465,7 +465,7 @@ def test_the_budget_of_a_problem_cuts_the_same_trees_whatever_the_order(
         with RunFolder.open(tmp_path / folder, {}, version="test") as run:
             purse = Purse(Budget(problem=limits))
             engines = dict.fromkeys(ROLES, Logged(share))
-            plan = Plan(SMALL[name], name, width=4, purse=purse)
+            plan = GrowPlan(SMALL[name], name, width=4, purse=purse)
             watch = Counted()
             found = grow(run, toy.problems(9), plan, engines, watch=watch, expected=9)
         assert (found.trees, found.missing, found.failures) == (9, 0, {})

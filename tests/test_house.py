@@ -75,6 +75,12 @@ def test_the_map_names_every_file() -> None:
     assert written == done.stdout, "run scripts/filemap > docs/map.md"
 
 
+def test_the_picture_is_of_the_tree_beside_it() -> None:
+    script = ROOT / "scripts" / "picture"
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    assert (ROOT / "docs" / "tree.svg").read_text() == done.stdout, "run scripts/picture"
+
+
 def test_the_documented_floors_are_those_that_are_checked() -> None:
     contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
     floors = contract["contracts"][0]["layers"]
@@ -94,7 +100,7 @@ BUDGETS = {
     "lines of a file": 692,
     "lines of a recipe": 300,
     "lines of a function": 49,
-    "lines of the README": 150,
+    "lines of the README": 135,
     "modules and folders at the top": 28,
 }
 """The largest of each that there is. A number here may fall and not rise: what is larger is split.
@@ -146,3 +152,21 @@ def test_headings_that_code_cites_exist() -> None:
                 assert any(line.startswith(name[1]) for line in headings), (path, name[1])
                 cited += 1
     assert cited > 10
+
+
+VAGUE = {"What", "Who", "It", "That", "Those", "They", "Of", "With", "Without", "Everything"}
+LATER = ("engines", "chat", "answer", "answer.py")  # their docstrings are still to be gone through
+
+
+def test_a_docstring_begins_with_the_thing_it_is_about() -> None:
+    source = ROOT / "src" / "whorl"
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    vague = []
+    for path in source.rglob("*.py"):
+        if path.relative_to(source).parts[0] in LATER:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            said = ast.get_docstring(node) if isinstance(node, kinds) else None
+            if said and said.split()[0] in VAGUE:
+                vague.append(f"{path.name}: {said.splitlines()[0]}")
+    assert not vague

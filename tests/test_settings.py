@@ -20,11 +20,11 @@ from whorl.recipes.sphere import Sphere
 from whorl.rollout import Sampling
 from whorl.search import Uct
 from whorl.settings import (
-    flat,
+    as_table,
+    flat_items,
     read_budget,
     read_recipe,
     read_settings,
-    say,
 )
 from whorl.steps import BlankLine, StepMarker
 
@@ -62,7 +62,7 @@ def test_a_budget_is_read_from_a_run_file_and_from_overrides_alike(tmp_path: Pat
     run = read_run(run_file(tmp_path, text), ["budget.tokens=200"])
     prices = Prices(policy=Price(0.1, 0.4, 0.05))
     assert run.budget == Budget(200, money=2.5, problem=Limits(requests=7), prices=prices)
-    said = [f"budget.{key}={value}" for key, value in flat(say(run.budget))]
+    said = [f"budget.{key}={value}" for key, value in flat_items(as_table(run.budget))]
     assert read_budget([*said, "uct.depth=3"]) == run.budget
     assert read_budget(["samples=3"]) == Budget()
 
@@ -172,9 +172,9 @@ sigmas = st.builds(
 
 @given(sigmas | st.builds(Rft, samples=st.integers(1, 99), role=st.sampled_from(["policy"])))
 def test_what_is_said_can_be_read_again(recipe: Recipe) -> None:
-    said = say(recipe)
+    said = as_table(recipe)
     assert read_recipe(said) == recipe
-    lines = [f"{key}={value}" for key, value in flat(said) if key != "name"]
+    lines = [f"{key}={value}" for key, value in flat_items(said) if key != "name"]
     assert read_recipe({"name": said["name"]}, lines) == recipe
 
 
@@ -184,13 +184,13 @@ def test_every_preset_says_itself(name: str) -> None:
     assert set(presets) == ({"paper", "code"} if name in ("sigma", "marge") else {"paper"})
     for which, recipe in presets.items():
         assert name_of(recipe) == name
-        assert read_recipe(say(recipe)) == recipe
+        assert read_recipe(as_table(recipe)) == recipe
         assert read_recipe({"name": name, "preset": which}) == recipe
 
 
 def test_a_whole_run_says_itself(tmp_path: Path) -> None:
     run = read_run(run_file(tmp_path, LEAST + "test = 't.jsonl'\nlimit = 9"))
-    lines = [f"{key} = {value}" for key, value in flat(say(run))]
+    lines = [f"{key} = {value}" for key, value in flat_items(as_table(run))]
     assert read_run(run_file(tmp_path, "\n".join(lines))) == run
 
 
@@ -220,8 +220,8 @@ def test_every_role_that_is_asked_needs_an_engine() -> None:
 def test_a_rule_for_steps_takes_parameters() -> None:
     fine = Rft(sampling=Sampling(steps=BlankLine(min_chars=0)))
     assert read_recipe({"name": "rft"}, ["sampling.steps.min_chars=0"]) == fine
-    assert read_recipe(say(fine)) == fine
-    assert "sampling.steps.min_chars" in dict(flat(say(fine)))
+    assert read_recipe(as_table(fine)) == fine
+    assert "sampling.steps.min_chars" in dict(flat_items(as_table(fine)))
     with pytest.raises(UserError, match=r"unknown setting sampling\.steps\.min; there are min_"):
         read_recipe({"name": "rft"}, ["sampling.steps.min=0"])
 

@@ -180,7 +180,7 @@ _LATER = {
 
 
 def __getattr__(name: str) -> Any:
-    """What is loaded only when it is named."""
+    """A module or function of the door that is slow to import: imported when first named."""
     if name in _MODULES:
         return import_module(_MODULES[name])
     for place, names in _LATER.items():

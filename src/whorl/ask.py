@@ -13,7 +13,7 @@ Role = Literal["policy", "critic", "reviser", "small", "prm", "judge"]
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a model is shown: three texts that can be written as UTF-8, see `encodable`.
+    """A conversation to be continued: three texts that can be written as UTF-8, see `encodable`.
 
     system: instructions; a chat template may leave them out.
     user: the user's turn.
@@ -32,7 +32,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One question to one role.
+    """A question to one role: a prompt, and how samples are drawn.
 
     n: independent samples wanted.
     stop: strings that end a sample; the match is cut off and `Reply.finished` says `stop`.
@@ -67,7 +67,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One sample, or one verdict.
+    """A sample of a model, or a verdict of the judge.
 
     text: the sampled text, without prompt, stop string and end-of-sequence token; a judge's reason.
     finished: `stop` (a stop string), `eos` (the model ended its turn) or `length` (max_tokens).
@@ -114,8 +114,9 @@ class Failure:
 
 
 def encodable(text: str) -> str:
-    """The text as UTF-8 can have it. Models and servers do say halves of surrogate pairs: two that
-    belong together become their character, any other one the replacement character."""
+    """The text with lone surrogates replaced, so that UTF-8 can write it. Models and servers do say
+    halves of surrogate pairs: two that belong together become their character, any other one the
+    replacement character."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -169,14 +170,15 @@ def together(moves: Sequence[Moves[T]]) -> Moves[list[T]]:
 
 
 class Engine(Protocol):
-    """Anything that answers asks: a model in this process, a server, judges, a function."""
+    """The seam between searches and whatever answers them: a model here, a server, judges, a
+    function."""
 
     def submit(self, ticket: int, ask: Ask) -> None:
         """Take an ask; `poll` will return `ticket` exactly once. Tickets are unique per engine."""
 
     def poll(self, timeout: float) -> Sequence[tuple[int, Replies | Failure]]:
-        """Tickets answered since the last call, in any order. Waits up to `timeout` seconds for the
-        first one; may do a slice of the work itself."""
+        """Answers since the last call, by ticket, in any order. Waits up to `timeout` seconds for
+        the first one; may do a slice of the work itself."""
 
     def close(self) -> None:
         """Release processes, files and memory. Further calls are errors."""
@@ -184,22 +186,23 @@ class Engine(Protocol):
 
 @runtime_checkable
 class Lasting(Protocol):
-    """An engine that may go on with another model, or outlast a training, without being opened
-    anew. It is told to only while no ask waits for an answer."""
+    """An engine that can take new weights, or outlast a training, without being opened anew. These
+    calls come only while no ask waits for an answer."""
 
     @property
     def lost(self) -> bool:
-        """Whether a part of it has died, so that it should be opened anew."""
+        """Whether a part of the engine has died, so that the engine should be opened anew."""
 
     def rest(self) -> bool:
-        """Give back the memory that the model takes, until `reload`. False: it keeps it."""
+        """Give back the model's memory until `reload`; returns False if the memory is kept."""
 
     def reload(self, folder: Path) -> bool:
-        """Answer from now on as if opened on `folder`. False: it cannot, and can only be closed."""
+        """Answer from now on as if opened on `folder`; returns False if the engine can only be
+        closed."""
 
 
 def digest(ask: Ask) -> str:
-    """A name for the ask, 32 hex digits: equal asks, seed included, have equal names."""
+    """Name of an ask, 32 hex digits: equal asks, seed included, have equal names."""
     prompt, quoted = ask.prompt, encode_basestring
     stop = ", ".join(map(quoted, ask.stop))
     text = (  # JSON, written here because `json.dumps` takes four times as long

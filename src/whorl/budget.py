@@ -1,8 +1,8 @@
-"""What may be spent, and what has been: tokens, requests, seconds and money.
+"""Budgets and costs: tokens, requests, seconds and money, of a run and of each of its searches.
 
-A problem's budget is kept by `within`, from the replies to its search alone, so that a search that
-is replayed ends where it ended. A run's is kept by a `Purse` between the journal and the engines,
-where nothing passes but what has to be paid.
+A problem's budget is kept by `within_limits`, from the replies to its search alone, so that a
+search that is replayed ends where it ended. A run's is kept by a `Purse` between the journal and
+the engines, where nothing passes but what has to be paid.
 """
 
 import time
@@ -17,12 +17,12 @@ SPENT = Failure("the budget is spent")
 
 
 class OutOfBudget(Exception):
-    """Thrown into a search where it asks for more than it may spend."""
+    """Thrown into a search at an ask that would exceed the search's budget."""
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a role's tokens cost per million, in any currency.
+    """Price of a million tokens of a role's engine, in any currency.
 
     prompt, sampled: tokens that are read and that are written.
     cached: those of the prompt that the engine knew from earlier ones; None: as the others.
@@ -37,7 +37,7 @@ class Price:
             raise ValueError("a price must not be negative")
 
     def of(self, usage: "Usage") -> float:
-        """What was used comes to so much."""
+        """Cost of `usage`, in the currency of the prices."""
         cached = self.prompt if self.cached is None else self.cached
         new = usage.prompt - usage.cached
         return (new * self.prompt + usage.cached * cached + usage.sampled * self.sampled) / 1e6
@@ -56,7 +56,7 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much may be spent at most; None is any amount.
+    """Upper limits of what may be spent; None is no limit.
 
     tokens: sampled ones.
     requests: asks to models; those to judges do not count.
@@ -75,12 +75,13 @@ class Limits:
                 raise ValueError(f"{name} must be above 0, not {limit}")
 
     def named(self) -> Mapping[str, float]:
-        """Those that are set."""
+        """The limits that are set, by name."""
         limits = {field.name: getattr(self, field.name) for field in fields(Limits)}
         return {name: limit for name, limit in limits.items() if limit is not None}
 
     def reached(self, spent: "Spent", more: int, seconds: float) -> str:
-        """The limit that forbids `more` requests, as a setting that could be changed; or nothing.
+        """The limit that `more` requests would exceed, as a setting (`tokens = 1000`); empty if
+        none.
 
         Tokens and money are known when they are spent, so what is in flight may exceed the limit.
         """
@@ -96,7 +97,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a run may spend on growing trees, and what tokens cost.
+    """Limits of a run, limits of each search in it, and the prices of tokens.
 
     tokens, requests, seconds, money: of the whole run, see `Limits`. What an earlier call spent
         counts, its seconds aside. When one is reached nothing more is asked.
@@ -118,13 +119,13 @@ class Budget:
 
     @property
     def run(self) -> Limits:
-        """Of the whole run."""
+        """The limits of the whole run."""
         return Limits(self.tokens, self.requests, self.seconds, self.money)
 
 
 @dataclass(slots=True)
 class Usage:
-    """What a role was asked and has answered: asks, and tokens as in `Reply`."""
+    """Counts of one role: asks, and tokens as in `Reply`."""
 
     requests: int = 0
     sampled: int = 0
@@ -133,7 +134,7 @@ class Usage:
 
 
 class Spent:
-    """What answered asks have cost.
+    """Cost of the asks that were answered, by role.
 
     Counts are kept by role and priced when looked at, so that the money does not depend on the
     order in which replies come.
@@ -166,7 +167,7 @@ class Spent:
             usage.cached += reply.cached_tokens
 
     def add(self, role: str, more: Usage) -> None:
-        """Count what was paid for earlier."""
+        """Add usage that was paid for before."""
         usage = self._roles[role]
         usage.requests += more.requests
         usage.sampled += more.sampled
@@ -174,8 +175,8 @@ class Spent:
         usage.cached += more.cached
 
 
-def within(moves: Moves[T], limits: Limits, prices: Prices) -> Moves[T]:
-    """A search that throws `OutOfBudget` into `moves` where they ask for more than `limits` allow.
+def within_limits(moves: Moves[T], limits: Limits, prices: Prices) -> Moves[T]:
+    """A search that receives `OutOfBudget` at the first ask that would exceed `limits`.
 
     What comes of that is up to the search: one that keeps what it has (`search.kept`) returns it.
     Asks to judges alone always pass.
@@ -202,7 +203,7 @@ def within(moves: Moves[T], limits: Limits, prices: Prices) -> Moves[T]:
 
 
 class Purse:
-    """What a run spends, over all its engines, and the end of it.
+    """The budget of a run: counts what all its engines spend and ends the run's asks at a limit.
 
     Put it inside the journal and outside what counts asks: `journal.wrap(purse.wrap(engine))`. Then
     what the journal knows costs nothing. Seconds run from its making. Without a budget nothing is
@@ -220,8 +221,8 @@ class Purse:
         self._before: tuple[float, float, float] = (0, 0, 0.0)
 
     def count(self, journal: Path, earlier: Iterable[tuple[str, Usage]]) -> None:
-        """Count what a journal of the run has on record, as usage by role; each journal once, since
-        what is recorded from then on is paid from here."""
+        """Count the usage by role that a journal of the run has on record. Each journal once: what
+        is recorded later is paid from this purse."""
         if self.budget == Budget() or journal in self._counted:
             return  # it takes a while to look, and nothing depends on it
         self._counted.add(journal)
@@ -235,9 +236,9 @@ class Purse:
         self._before = tokens, requests, money
 
     def limit(self, moves: Moves[T]) -> Moves[T]:
-        """A search `within` the budget of a problem."""
+        """The search with a problem's budget around it; see `within_limits`."""
         limits = self.budget.problem
-        return moves if limits == Limits() else within(moves, limits, self.budget.prices)
+        return moves if limits == Limits() else within_limits(moves, limits, self.budget.prices)
 
     @property
     def ended(self) -> str:
@@ -248,7 +249,8 @@ class Purse:
 
     @property
     def seconds_left(self) -> float | None:
-        """Until a limit is reached, if spending goes on as in this call; None if there is none."""
+        """Estimated seconds until a limit is reached, at this call's rate of spending; None without
+        a limit."""
         passed = time.monotonic() - self._start
         limits = (self._limits.tokens, self._limits.requests, self._limits.money)
         left = [] if self._limits.seconds is None else [self._limits.seconds - passed]
@@ -262,7 +264,8 @@ class Purse:
         return self.spent.tokens, self.spent.requests, self.spent.money
 
     def wrap(self, engine: Engine) -> Engine:
-        """An engine whose asks are paid from here; once the purse is empty it answers `SPENT`."""
+        """An engine whose asks are paid from this purse; once the purse is empty, asks of models
+        fail with `SPENT`."""
         return engine if self.budget == Budget() else _Paid(self, engine)
 
 

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Finished(Generic[T]):
-    """A search that ended.
+    """A search that ended: its key, its result or its error, and its cost.
 
     key: the search's name.
     result: what it returned; None if it failed.
@@ -31,7 +31,7 @@ class Finished(Generic[T]):
 
 @dataclass(slots=True)
 class _Open(Generic[T]):
-    """A search in flight: its generator, the batch it waits for, and what it has used."""
+    """A search in flight: its generator, the batch that is being answered, and its cost so far."""
 
     key: str
     moves: Moves[T]
@@ -131,7 +131,7 @@ def seed_for(seed: int, key: str, ordinal: int) -> int:
 def _resume(
     search: _Open[T], engines: Mapping[str, Engine]
 ) -> tuple[Finished[T] | None, list[Ask]]:
-    """Send the search its answers; either it ends or it asks again."""
+    """Send answers to a search, which then ends or asks again."""
 
     def ended(result: T | None, error: str | None) -> tuple[Finished[T], list[Ask]]:
         search.moves.close()

@@ -2,4 +2,5 @@
 
 
 class UserError(Exception):
-    """Something the user can put right. The message is one line: what is wrong and what to do."""
+    """An error that the user can put right. The message is one line: what is wrong and what to
+    do."""

@@ -1,4 +1,4 @@
-"""What training eats, and what it makes of it: two kinds of example, two objectives."""
+"""Examples that training eats, and objectives that training makes of them: two kinds of each."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -8,7 +8,7 @@ from whorl.ask import Prompt
 
 @dataclass(frozen=True, slots=True)
 class Weighted:
-    """A completion to learn from.
+    """An example: a completion with a weight.
 
     prompt: context, `prompt.prefix` included; carries no loss.
     text: the completion; ends the assistant's turn if `ended`.
@@ -26,7 +26,7 @@ class Weighted:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two completions of one prompt, of which the first is preferred.
+    """An example: two completions of one prompt, the first preferred.
 
     prompt: context of both, `prompt.prefix` included; carries no loss.
     chosen, rejected: the completions; each ends the assistant's turn if `chosen_ended`,
@@ -47,7 +47,7 @@ Example: TypeAlias = Weighted | Pair
 
 @dataclass(frozen=True, slots=True)
 class Rated:
-    """A step for a process reward model to learn from.
+    """An example for a process reward model: a step and how good it is.
 
     prompt: the problem; `prompt.prefix` is the solution up to the end of the step.
     value: how good the step is, in [0, 1].
@@ -61,8 +61,8 @@ class Rated:
 
 @dataclass(frozen=True, slots=True)
 class Likelihood:
-    """Weighted negative log-likelihood and a penalty for leaving the reference model; eats
-    `Weighted`.
+    """Objective of `Weighted` examples: weighted negative log-likelihood, and a penalty for leaving
+    the reference model.
 
     kl: coefficient of the penalty; the reference model is the one that training starts from.
     penalty: `exact` is KL(new || reference) over the whole vocabulary at every completion token;
@@ -89,15 +89,16 @@ class Likelihood:
 
     @property
     def compares_tokens(self) -> bool:
-        """Whether it needs the reference model's log-probability of every completion token."""
+        """Whether the loss needs the reference model's log-probability of every completion
+        token."""
         return self.kl > 0 and self.penalty != "exact"
 
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """Direct preference optimization (DPO, 2305.18290, eq. 7) against the model that training
-    starts from; eats `Pair`. Step-DPO (2406.18629) is the same on pairs whose prompt holds the
-    steps so far.
+    """Objective of `Pair` examples: direct preference optimization (DPO, 2305.18290, eq. 7) against
+    the model that training starts from. Step-DPO (2406.18629) is the same on pairs whose prompt
+    holds the steps so far.
 
     beta: inverse temperature of the implicit reward.
     nll: weight of the chosen completions' mean negative log-likelihood per token, which is added.

@@ -7,8 +7,8 @@ import orjson
 
 
 def dumps(value: object) -> bytes:
-    """Compact JSON. Lone surrogates, which models do say, are escaped; NaN and infinities, which
-    JSON does not have, are null."""
+    """Compact JSON text of `value`. Lone surrogates, which models do say, are escaped; NaN and
+    infinities, which JSON does not have, are null."""
     try:
         return orjson.dumps(value)
     except orjson.JSONEncodeError:
@@ -16,8 +16,8 @@ def dumps(value: object) -> bytes:
 
 
 def loads(data: bytes) -> Any:
-    """What `data` says; lone surrogates, NaN and infinities are read. Raises ValueError if it is no
-    JSON, or too deeply nested to be anything that we know."""
+    """The value of the JSON text `data`; lone surrogates, NaN and infinities are read. Raises
+    ValueError if it is no JSON, or nested too deeply to be any message that we know."""
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One problem.
+    """A problem: a question with its gold answer.
 
     id: unique within a run; seeds and journal entries derive from it.
     question: the text shown to a model.
@@ -26,12 +26,13 @@ class Problem:
 
 
 def plain(question: str) -> str:
-    """All the words, in lower case, and the signs that formulas compute with: 2+2 is not 2-2."""
+    """The words of a text in lower case, and the signs that formulas compute with: 2+2 is not
+    2-2."""
     return " ".join(_WORD_OR_SIGN.findall(question.casefold().translate(_MINUS)))
 
 
 def fingerprint(question: str) -> str:
-    """A name for a question's `plain` wording, 16 hex digits; empty if it has no words."""
+    """Name of a question's `plain` wording, 16 hex digits; empty if it has no words."""
     wording = plain(question).encode("utf-8", "surrogatepass")
     return hashlib.blake2b(wording, digest_size=8).hexdigest() if wording else ""
 

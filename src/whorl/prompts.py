@@ -1,4 +1,4 @@
-"""Every word said to a model, and how its structured replies are read."""
+"""Prompts: every word said to a model, and readers of structured replies."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from whorl.ask import Prompt
 
-Verdict = Literal["keep", "edit", "replace"]
+Decision = Literal["keep", "edit", "replace"]
 
 CORRECTED = "Corrected solution:"
 """The line between what a reflection says of a solution and the new solution."""
@@ -22,7 +22,7 @@ class Candidate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Critique:
-    """What a critic said of one step (SIGMA, 2506.06470; the fields are ours).
+    """A critic's remarks on one step (SIGMA, 2506.06470; the fields are ours).
 
     expected: what the step should establish, worked out afresh; asked for first, because a critic
         that recomputes before it judges judges better (docs/log.md).
@@ -37,11 +37,12 @@ class Critique:
     missing: tuple[str, ...] = ()
     avoid: tuple[str, ...] = ()
     suggestion: str = ""
-    verdict: Verdict | None = None
+    verdict: Decision | None = None
 
     @property
     def empty(self) -> bool:
-        """Nothing a reviser could act on: no readable verdict, or a change without a reason."""
+        """Whether a reviser could not act on it: no readable verdict, or a change without a
+        reason."""
         reasons = self.errors or self.missing or self.suggestion
         return self.verdict is None or (self.verdict != "keep" and not reasons)
 
@@ -80,8 +81,8 @@ trained under."""
 
 
 def questions(prompt: Prompt) -> tuple[str, ...]:
-    """What may be the question of a prompt made here, or of a user's own: all that the user says,
-    and that without what our prompts put before and behind a question."""
+    """Texts that may be the question of a prompt: all that the user says, and that without the
+    words that our prompts put before and behind a question."""
     whole = prompt.user or prompt.prefix
     inner = _BEHIND.split(whole.removeprefix("Problem: "), maxsplit=1)[0]
     if instruction := _INSTRUCTION.search(whole):
@@ -157,8 +158,8 @@ def revise_path(
 
 
 def reflect(question: str, solution: str) -> Prompt:
-    """Ask for the first error of a wrong solution and, after the line `CORRECTED`, for a new one
-    (SPHERE, 2503.04813, stage 2; the words are ours)."""
+    """Ask for the first error of a wrong solution and, after the line `CORRECTED`, for a new
+    solution (SPHERE, 2503.04813, stage 2; the words are ours)."""
     user = (
         f"Problem: {question}\n\nSolution:\n{solution.strip()}\n\n"
         "Find the first error, then solve the problem again."
@@ -186,7 +187,7 @@ def write_critiques(critiques: Sequence[Critique]) -> str:
 
 
 def read_critique(text: str) -> Critique:
-    """Read a critic's reply. A line that is not there leaves its field empty; nothing is raised."""
+    """Read a critic's reply; the field of a missing line is empty, and nothing is raised."""
     found = {
         match["name"].lower(): match["rest"].strip()
         for match in re.finditer(_FIELD, text, re.MULTILINE | re.IGNORECASE)
@@ -210,7 +211,7 @@ def read_critiques(text: str, steps: int) -> list[Critique]:
     return [read_critique(by_number.get(str(k), "")) for k in range(1, steps + 1)]
 
 
-_VERDICTS: tuple[Verdict, ...] = ("keep", "edit", "replace")
+_VERDICTS: tuple[Decision, ...] = ("keep", "edit", "replace")
 _FIELD = r"^\W*(?P<name>Expected|Errors|Missing|Avoid|Suggestion|Verdict)\W*:(?P<rest>.*)$"
 
 

@@ -1,4 +1,4 @@
-"""What a paper fulfils to live in this house."""
+"""The protocol of recipes: what a paper fulfils."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
@@ -17,7 +17,7 @@ far taught. Either way a model has learned from every round: in turn, or togethe
 
 @dataclass(frozen=True, slots=True)
 class Harvest:
-    """What one tree taught, and what was left out and why (reason -> count)."""
+    """Harvest of one tree: examples, and counts of what was left out, by reason."""
 
     examples: tuple[Example, ...]
     dropped: Mapping[str, int]
@@ -32,7 +32,7 @@ class Recipe(Protocol):
 
     @property
     def roles(self) -> Sequence[Role]:
-        """Whom `grow` asks, the judge aside."""
+        """The roles that `grow` asks, the judge aside."""
 
     @property
     def samples_at_most(self) -> int:
@@ -40,11 +40,11 @@ class Recipe(Protocol):
 
     @property
     def objective(self) -> Objective:
-        """What training makes of the examples."""
+        """The objective that examples are trained with."""
 
     @property
     def starts(self) -> Start:
-        """Where training starts in a round after the first, unless the run says otherwise."""
+        """The model from which rounds after the first train, unless the run says otherwise."""
 
     def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
         """Search one problem: yields asks, is sent replies, returns the tree.
@@ -61,29 +61,29 @@ class Recipe(Protocol):
 
 @runtime_checkable
 class Armed(Protocol):
-    """A recipe that searches every problem several times, independently."""
+    """A recipe with several arms: independent searches of every problem."""
 
     def arms(self) -> Mapping[str, Recipe]:
-        """The recipe of each of those searches, by the name of the arm."""
+        """The recipe of each arm, by the arm's name."""
 
 
 @runtime_checkable
 class Preset(Protocol):
-    """A class of recipes with several sets of settings that have names."""
+    """A class of recipes that has named sets of settings."""
 
     @classmethod
     def presets(cls) -> Mapping[str, Recipe]:
-        """Recipes by name; the first is where settings start from."""
+        """Recipes by preset name; the first is the default."""
 
 
 def arms_of(recipe: Recipe) -> Mapping[str, Recipe]:
-    """The independent searches of every problem, by arm; `{"": recipe}` if there is just one."""
+    """The recipe of each arm, by name; `{"": recipe}` for a recipe without arms."""
     return recipe.arms() if isinstance(recipe, Armed) else {"": recipe}
 
 
 def presets_of(kind: type[Recipe]) -> Mapping[str, Recipe]:
-    """The presets of a class of recipes: without any of its own, its defaults as `paper`; none if
-    a setting has no default."""
+    """The presets of a class of recipes: without own ones its defaults as `paper`; none if a
+    setting has no default."""
     if isinstance(kind, Preset):
         return kind.presets()
     settings = fields(kind)  # type: ignore[arg-type]
@@ -92,7 +92,7 @@ def presets_of(kind: type[Recipe]) -> Mapping[str, Recipe]:
 
 
 def lacks(kind: type) -> list[str]:
-    """The members of `Recipe` that a class has neither as attributes nor as dataclass fields."""
+    """The members of `Recipe` that a class lacks, as attributes and as dataclass fields."""
     wanted = [name for name in vars(Recipe) if not name.startswith("_")]
     own = getattr(kind, "__dataclass_fields__", {})
     return [name for name in wanted if not hasattr(kind, name) and name not in own]

@@ -1,4 +1,4 @@
-"""Solutions played out: asks for steps and whole solutions, replies made nodes, and ends judged.
+"""Rollouts: asks for steps and whole solutions, replies made nodes, and ends judged.
 
 The outcome of a finished solution is 1.0 (right) or 0.0 (wrong).
 """
@@ -17,7 +17,7 @@ from whorl.tree import ROOT, Author, Node, Tree
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How solutions are sampled.
+    """Settings of sampling: decoding, token limits, and where a step ends.
 
     temperature, top_p: as in `Ask`.
     step_tokens, solution_tokens: sampled tokens at most, per step and per whole solution.
@@ -49,8 +49,8 @@ class Sampling:
         )
 
     def solution(self, prompt: Prompt, n: int = 1, role: Role = "policy", *, spent: int = 0) -> Ask:
-        """Ask for the rest of a solution after `prompt`, `n` times. `spent` tokens of
-        `solution_tokens` were used up by what the prompt's prefix holds."""
+        """Ask for the rest of a solution after `prompt`, `n` times. spent: tokens of
+        `solution_tokens` that the prompt's prefix has used up."""
         return Ask(
             prompt,
             role,
@@ -62,8 +62,8 @@ class Sampling:
 
 
 class Voice(NamedTuple):
-    """Who writes steps: asked in `role` after `prompt`, which is followed by the steps so far, and
-    named as `author` in the nodes."""
+    """The writer of steps: the role that is asked, the prompt before the steps so far, and the
+    author in the nodes."""
 
     prompt: Prompt
     role: Role = "policy"
@@ -102,8 +102,8 @@ def sample(
 
 
 def complete(tree: Tree, state: int, n: int, sampling: Sampling) -> Moves[None]:
-    """Sample `n` completions of `state` in one ask, add the distinct ones as a node each, judge
-    them and back them up.
+    """Sample `n` completions of `state` in one ask, add each distinct one as a node, judge them and
+    back them up.
 
     `sampling.solution_tokens` bounds state and completion together, the state's length being the
     tokens that the nodes along its path name. What reaches the bound is cut off, even if it holds
@@ -136,7 +136,7 @@ def roll_out(tree: Tree, step: int, n: int, sampling: Sampling) -> Moves[list[in
 
 
 def estimate(tree: Tree, steps: Sequence[int], n: int, sampling: Sampling) -> Moves[None]:
-    """Give each of `steps` its value by Monte Carlo: the share of `n` rollouts that are right
+    """Set the value of each of `steps` by Monte Carlo: the share of `n` rollouts that are right
     (Math-Shepherd, 2312.08935); at the end of a solution its outcome. Outcomes are backed up."""
 
     def played(step: int) -> Moves[None]:
@@ -207,7 +207,7 @@ def step_node(
 
 
 def judge_ends(tree: Tree, ends: Sequence[int]) -> Moves[None]:
-    """Judge the terminal nodes among `ends`: reward 1.0 or 0.0; pruned if there is no telling."""
+    """Judge the terminal nodes among `ends`: reward 1.0 or 0.0; undecided ones are pruned."""
     finished = [i for i in ends if tree.nodes[i].terminal and tree.nodes[i].reward is None]
     answers = [extract(tree.text(i)) for i in finished]
     found = yield from verdicts(tree.problem.answer, answers)
@@ -222,7 +222,7 @@ def judge_ends(tree: Tree, ends: Sequence[int]) -> Moves[None]:
 
 
 def verdicts(gold: str, answers: Sequence[str | None]) -> Moves[list[Verdict]]:
-    """The verdict on each answer; none, or an empty one, is wrong.
+    """The verdict on each answer; no answer, or an empty one, is wrong.
 
     What the exact comparison cannot settle is put to the role `judge`.
     """

@@ -1,4 +1,5 @@
-"""The moves of tree search. A recipe composes them; each takes and returns asks, never an engine.
+"""Moves of tree search that recipes compose: each yields asks and is sent replies, and sees no
+engine.
 
 Trees keep sums of outcomes; the reward scale of a method is applied where the sums are read.
 """
@@ -29,7 +30,7 @@ Virtual: TypeAlias = defaultdict[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Uct:
-    """How a tree is searched.
+    """Settings of Monte Carlo tree search by UCT.
 
     constant: weight of exploration, in units of the reward scale.
     wrong, right: the reward scale: what an outcome of 0 and of 1 is worth.
@@ -78,7 +79,8 @@ Fault: TypeAlias = Callable[[Tree, int], Check]
 
 @contextmanager
 def within_budget(tree: Tree) -> Iterator[None]:
-    """Growing that may end early: where the search is out of budget, `tree` stays as it stands.
+    """Context in which growing may end early: when the search is out of budget, `tree` is kept as
+    it is and cut short.
 
     It says so in `Tree.cut_short`. Ends that no verdict has reached are undecided.
     """
@@ -117,7 +119,7 @@ def mcts(
 def waves(
     tree: Tree, root: int, uct: Uct, simulate: Callable[[Virtual], Moves[None]]
 ) -> Moves[None]:
-    """Run `uct.simulations` simulations from `root`, or fewer if it turns out a dead end.
+    """Run `uct.simulations` simulations from `root`, or fewer if the root turns out a dead end.
 
     Waves of `uct.parallel` run side by side, step by step, so the tree depends on the replies but
     not on the order in which they arrive.
@@ -133,7 +135,7 @@ def waves(
 def simulate(
     tree: Tree, root: int, uct: Uct, selection: Selection, expansion: Expansion, virtual: Virtual
 ) -> Moves[None]:
-    """One simulation: descend from `root`, expand what is new until a solution ends, back it up."""
+    """One simulation: descend from `root`, expand until a solution ends, back it up."""
     nodes = tree.nodes
     leaf = root
     path = [leaf]
@@ -267,7 +269,7 @@ def other_script(tree: Tree, at: int) -> Check:
 
 
 def score(tree: Tree, steps: Sequence[int]) -> Moves[None]:
-    """Give each of `steps` the value in [0, 1] that the role `prm` says, which is shown the plain
+    """Set the value in [0, 1] of each of `steps` by asking the role `prm`, which is shown the plain
     question and the solution up to the step. Raises `UserError` if it says anything else."""
     plain = Voice.of_policy(tree)
     replies = yield [Ask(plain.after(tree, step), role="prm") for step in steps]
@@ -280,7 +282,7 @@ def score(tree: Tree, steps: Sequence[int]) -> Moves[None]:
 def _expand_once(
     tree: Tree, leaf: int, uct: Uct, expansion: Expansion, virtual: Virtual
 ) -> Moves[None]:
-    """Expand `leaf`, or wait while another simulation of this wave does."""
+    """Expand `leaf`, or wait while another simulation of this wave expands it."""
     expanding = -1 - leaf
     if virtual[expanding]:
         while virtual[expanding]:

@@ -1,4 +1,4 @@
-"""Tables of settings, from files and `--set`, become dataclasses here, in one strict place."""
+"""Tables of settings, from files and `--set`, made into dataclasses strictly and in one place."""
 
 import json
 import tomllib
@@ -14,7 +14,7 @@ from whorl.budget import Budget
 from whorl.errors import UserError
 from whorl.example import Objective
 from whorl.recipe import Recipe, lacks, presets_of
-from whorl.recipes import RECIPES, find, name_of
+from whorl.recipes import RECIPES, find_recipe, name_of
 from whorl.steps import AfterMarker, BlankLine, Segmenter, StepMarker, Words
 
 T = TypeVar("T")
@@ -31,8 +31,8 @@ STEPS: Mapping[str, Segmenter] = {
 
 
 def read_table(path: Path, kind: type[T], overrides: Sequence[str] = ()) -> T:
-    """The settings of the TOML file at `path` as a `kind`, `KEY=VALUE` overrides applied. Raises
-    `UserError` that says what is wrong."""
+    """Read the TOML file at `path` as a `kind`, with `KEY=VALUE` overrides. Raises `UserError` that
+    says what is wrong."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -51,18 +51,19 @@ def read_recipe(table: Table, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def read_settings(defaults: T, overrides: Sequence[str]) -> T:
-    """A dataclass of settings with `KEY=VALUE` overrides applied."""
+    """The dataclass `base` with `KEY=VALUE` overrides applied."""
     return _build(type(defaults), override({}, overrides), base=defaults)
 
 
 def read_budget(overrides: Sequence[str]) -> Budget:
-    """A budget of those of the `KEY=VALUE` overrides that begin with `budget.`"""
+    """The budget that overrides beginning with `budget.` make; other overrides are passed over."""
     own = [o for o in overrides if o.startswith("budget.")]
     return _build(Budget, override({}, own).get("budget", {}), "budget.")
 
 
 def read_objective(defaults: Objective, overrides: Sequence[str]) -> Objective:
-    """An objective with those of the `KEY=VALUE` overrides applied that begin with `objective.`"""
+    """The objective with overrides that begin with `objective.`; other overrides are passed
+    over."""
     own = [o.removeprefix("objective.") for o in overrides if o.startswith("objective.")]
     return read_settings(defaults, own)
 
@@ -83,17 +84,17 @@ def override(table: Table, overrides: Sequence[str]) -> dict[str, Any]:
     return changed
 
 
-def say(value: object) -> Any:
-    """Settings as JSON can hold them. What was read says itself back as it could be read."""
+def as_table(value: object) -> Any:
+    """Settings as a table of JSON values. Settings that were read become what was read."""
     for name, steps in STEPS.items():
         if value == steps:
             return name
     if is_dataclass(value):
-        said = {key: say(getattr(value, field.name)) for key, field in _keys(value).items()}
+        said = {key: as_table(getattr(value, field.name)) for key, field in _keys(value).items()}
         named = not lacks(type(value))
         return {"name": name_of(value), **said} if named else said  # type: ignore[arg-type]
     if isinstance(value, tuple):
-        return [say(item) for item in value]
+        return [as_table(item) for item in value]
     if isinstance(value, Path):
         return str(value)
     if value is None or isinstance(value, str | int | float):
@@ -101,20 +102,21 @@ def say(value: object) -> Any:
     raise UserError(f"a setting that is a {type(value).__name__} cannot be kept in a file")
 
 
-def flat(said: Table, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Dotted keys and values of what `say` said, as `--set` takes them; unset ones are left out."""
+def flat_items(said: Table, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted keys and values of a table of `as_table`, as `--set` takes them; unset ones are left
+    out."""
     for key, value in said.items():
         if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{key}.")
+            yield from flat_items(value, f"{prefix}{key}.")
         elif value is not None:
             yield prefix + key, json.dumps(value, ensure_ascii=False)
 
 
-def unset(said: Table, prefix: str = "") -> Iterator[str]:
-    """Dotted keys of settings that have no value in what `say` said."""
+def unset_keys(said: Table, prefix: str = "") -> Iterator[str]:
+    """Dotted keys of a table of `as_table` that have no value."""
     for key, value in said.items():
         if isinstance(value, Mapping):
-            yield from unset(value, f"{prefix}{key}.")
+            yield from unset_keys(value, f"{prefix}{key}.")
         elif value is None:
             yield prefix + key
 
@@ -126,7 +128,7 @@ def _recipe(table: Table, where: str) -> Recipe:
         known = ", ".join(RECIPES)
         raise UserError(f"{where}name {missing}; there are {known}, or your own as module:Class")
     try:
-        kind = find(name)
+        kind = find_recipe(name)
     except UserError as error:
         raise UserError(f"{where}name: {error}") from error
     presets = presets_of(kind)
@@ -138,7 +140,8 @@ def _recipe(table: Table, where: str) -> Recipe:
 
 
 def _build(kind: type[T], table: Table, where: str = "", base: T | None = None) -> T:
-    """`base`, or else a new `kind`, with the values of `table`; `where` precedes their names."""
+    """A `kind`, or `base` with changes, from the values of `table`; `where` precedes names in
+    messages."""
     assert is_dataclass(kind)
     known = _keys(kind)
     hints = _hints(kind)
@@ -159,7 +162,7 @@ def _build(kind: type[T], table: Table, where: str = "", base: T | None = None) 
 
 
 def _value(hint: Any, value: object, where: str, default: Any) -> Any:
-    """One value of the type `hint`. default: what a table of settings changes."""
+    """One value, read as the type `hint`. default: what a table of settings changes."""
     if hint is Recipe:
         return _recipe(_table(value, where), f"{where}.")
     if hint is Segmenter and not (isinstance(value, dict) and is_dataclass(default)):
@@ -191,7 +194,7 @@ def _hints(kind: type) -> dict[str, Any]:
 
 
 def _default(field: "Field[Any]", base: object) -> Any:
-    """What the field is if nothing is said about it; MISSING if something has to be."""
+    """The default of a field; MISSING if there is none."""
     if base is not None:
         return getattr(base, field.name)
     return field.default if field.default_factory is MISSING else field.default_factory()

@@ -1,4 +1,4 @@
-"""Where a step ends: on a blank line, at a "Step k:" marker, after a word."""
+"""Segmenters: where a step of a solution ends."""
 
 import re
 from collections.abc import Sequence
@@ -88,8 +88,8 @@ class Words:
 
 
 def split_evenly(items: Sequence[T], count: int) -> list[Sequence[T]]:
-    """`items` in `count` runs of nearly equal length, the longer ones first; fewer runs if there
-    are fewer items."""
+    """`items` cut into `count` runs of nearly equal length, the longer ones first; fewer runs if
+    there are fewer items."""
     count = min(count, len(items))
     length, longer = divmod(len(items), count) if count else (0, 0)
     cuts = [run * length + min(run, longer) for run in range(count + 1)]
@@ -97,12 +97,12 @@ def split_evenly(items: Sequence[T], count: int) -> list[Sequence[T]]:
 
 
 def first_stop(text: str, stop: Sequence[str]) -> int | None:
-    """Where the first of the stop strings begins, None if there is none."""
+    """Index at which the first of the stop strings begins, None if the text has none."""
     return min((at for string in stop if (at := text.find(string)) >= 0), default=None)
 
 
 def cut(text: str, stop: Sequence[str]) -> tuple[str, str] | None:
-    """The text before the first of the stop strings, and which it is; None if there is none."""
+    """The text before the first of the stop strings, and that string; None if the text has none."""
     found = [(at, string) for string in stop if (at := text.find(string)) >= 0]
     if not found:
         return None
@@ -116,12 +116,12 @@ def paragraphs(text: str) -> list[str]:
 
 
 def same_words(text: str) -> str:
-    """A text without what blanks and case make of it: texts with equal ones say the same."""
+    """Key of a text for comparison: blanks and case do not count."""
     return " ".join(text.split()).casefold()
 
 
 def unformatted(text: str) -> str:
-    """`text` without what only formats it: equal bare texts say the same."""
+    """`text` without its formatting: texts that differ in formatting only become equal."""
     text = re.sub(r"(\d)\.0+\b", r"\1", text.casefold())
     text = re.sub(r"\\(?:boxed|text|mathrm)\{([^{}]*)\}", r"\1", text)
     return re.sub(r"\\(?:left|right|[()\[\] ,;!])|[.,:;](?!\d)|[\s$`]|\*\*", "", text)

@@ -122,7 +122,7 @@ class Node:
 
 @dataclass(slots=True)
 class Tree:
-    """A search's result.
+    """The record of a search.
 
     nodes: index 0 is the root; a parent's index is below its children's.
     tip: the terminal node the recipe chose; `ROOT` if it chose none.
@@ -166,12 +166,12 @@ class Tree:
         return depth
 
     def origin(self, node: int, rejected: int | None = None) -> str:
-        """What an example made of a node, or of a preferred and a rejected one, says of itself."""
+        """Origin that an example notes: the node, or the preferred and the rejected node."""
         nodes = f"{node}" if rejected is None else f"{node}>{rejected}"
         return f"{self.problem.id}#{self.provenance.get('arm', '')}/{nodes}"
 
     def first_hand(self, index: int) -> bool:
-        """Whether no helper had a hand in this solution, or part of one."""
+        """Whether the policy wrote this solution without helpers."""
         return not any(self.nodes[i].author in HELPERS for i in self.path(index))
 
     def leaves(self) -> Iterator[int]:
@@ -193,8 +193,8 @@ class Tree:
 
     @classmethod
     def from_json(cls, line: str) -> "Tree":
-        """Inverse of `to_json`, also for lines of whorl before it had marks. Raises ValueError if
-        `line` is not such a tree."""
+        """Inverse of `to_json`, also for lines written before there were marks. Raises ValueError
+        if `line` is no tree."""
         try:
             record = json.loads(line)
             tree = cls(
@@ -238,7 +238,8 @@ def _set_fields(node: Node) -> dict[str, Any]:
 
 
 def _read_notes(tree: Tree) -> None:
-    """Make marks of the notes that whorl wrote before it had marks, and provenance of MARGE's."""
+    """Turn notes of trees written before there were marks into marks, and MARGE's into
+    provenance."""
     episode = re.fullmatch(r"episode (\d+): guide (\w+)", tree.nodes[ROOT].note)
     if episode:
         tree.nodes[ROOT].note = ""

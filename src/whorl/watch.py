@@ -1,4 +1,4 @@
-"""Watching a long stage: live counts that the stage writes, and the protocol of what shows them."""
+"""Watching a long stage: counts that the stage keeps up to date, and the protocol of displays."""
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ class Progress:
 
     @property
     def tokens(self) -> int:
-        """Tokens generated so far; what the journal knew is not among them."""
+        """Tokens generated so far, without those that the journal knew."""
         return sum(meter.tokens for meter in self.meters)
 
     @property
@@ -39,7 +39,7 @@ class Progress:
 
     @property
     def cached(self) -> float | None:
-        """Share of the prompts' tokens that engines knew from before; None if they do not say."""
+        """Share of the prompts' tokens that engines had cached; None if unknown."""
         read = sum(meter.prompt_tokens for meter in self.meters)
         known = sum(meter.cached_tokens for meter in self.meters)
         return known / read if known else None
@@ -55,7 +55,7 @@ class Watch(Protocol):
         """Show that a training has come to `step` of `steps`. loss: mean since the last call."""
 
     def wrote(self, path: Path, what: str) -> None:
-        """Show that the file or folder `path` is complete, and `what` is in it."""
+        """Show that the file or folder `path` is complete, and `what` it holds."""
 
     def say(self, line: str) -> None:
         """Show a line of text."""

@@ -16,7 +16,7 @@ import pytest
 
 from whorl.data.problems import write_problems
 from whorl.data.synthetic import problems
-from whorl.evaluate import Place, Score, read_records, read_scores, score, write_scores
+from whorl.evaluate import Place, Score, read_records, read_scores, score_of, write_scores
 from whorl.models import POLICY
 
 MODEL = f"local:{POLICY}"
@@ -59,7 +59,7 @@ def test_killed_it_goes_on_and_asks_nothing_again(whorl, tmp_path: Path) -> None
     assert again.exit_code == 0 and "evaluate:" not in again.stderr
     assert again.stdout == on.stdout
     records = list(read_records(place.attempts))
-    assert sorted(map(score, records), key=lambda each: each.id) == read_scores(out)
+    assert sorted(map(score_of, records), key=lambda each: each.id) == read_scores(out)
     listed = whorl("show", out).stdout.splitlines()
     assert [line.split(":")[0] for line in listed] == [r.problem.id for r in records]
     shown = whorl("show", out, records[0].problem.id).stdout

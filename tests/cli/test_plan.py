@@ -12,7 +12,9 @@ from whorl.search import Uct
 
 def test_what_differs_comes_first_and_can_be_set_again() -> None:
     base = Sigma()
-    lines = list(setting_lines(settings.say(Sigma(Uct(children=2), retries=0)), settings.say(base)))
+    lines = list(
+        setting_lines(settings.as_table(Sigma(Uct(children=2), retries=0)), settings.as_table(base))
+    )
     first = lines[: lines.index("at their defaults:")]
     assert first == ['name = "sigma"', "uct.children = 2  # default 3", "retries = 0  # default 2"]
     overrides = [line.partition("  #")[0].replace(" = ", "=") for line in first[1:]]

@@ -9,10 +9,10 @@ from whorl.compare.budgeted import grow_pass
 from whorl.engines import toy
 from whorl.engines.function import Function
 from whorl.loop.folder import RunFolder
-from whorl.loop.grow import Plan
+from whorl.loop.grow import GrowPlan
 from whorl.recipes.rft import Rft
 
-PLAN = Plan(Rft(samples=4), "rft", seed=5)
+PLAN = GrowPlan(Rft(samples=4), "rft", seed=5)
 PROBLEMS = list(toy.problems(40))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.compare.watching import Heard
 
-from whorl.cli.demonstration import as_mapping, write
+from whorl.cli.demonstration import demo_as_json, write_demo
 from whorl.compare.demo import METHODS, Size, play_demo
 from whorl.data.examples import read_examples
 
@@ -15,7 +15,7 @@ from whorl.data.examples import read_examples
 def test_the_whole_loop_runs_once_and_is_only_read_the_second_time(tmp_path: Path) -> None:
     folder, size = tmp_path / "demo", Size(problems=16, test=40)
     findings = play_demo(folder, size, Heard())
-    found = as_mapping(findings)
+    found = demo_as_json(findings)
     json.dumps(found)
     assert found["problems"] == 40
     assert 0.2 < found["base_accuracy"] < 0.8
@@ -23,7 +23,7 @@ def test_the_whole_loop_runs_once_and_is_only_read_the_second_time(tmp_path: Pat
     counts = {len(list(read_examples(path))) for path in folder.rglob("learned.jsonl")}
     assert len(counts) == 1 and counts.pop() == findings.results[0].last.point.examples > 0
     assert len(list(folder.glob("students/*/checkpoint/model.safetensors"))) == len(METHODS)
-    page = write(folder, findings, size, 1.0).read_text()
+    page = write_demo(folder, findings, size, 1.0).read_text()
     assert all(method.name in page for method in METHODS)
     assert "Verdict" in page
 

@@ -16,7 +16,7 @@ from tests.compare.watching import Heard
 from whorl import __version__
 from whorl.compare.comparison import Comparison, check_comparison
 from whorl.compare.findings import figures_of_seed, figures_over_seeds
-from whorl.compare.methods import PAPERS, TINY, select, tiny, unscored
+from whorl.compare.methods import PAPERS, TINY, select_methods, tiny_method, without_prm
 from whorl.compare.play import play_comparison
 from whorl.data.forest import read_trees
 from whorl.data.problems import write_problems
@@ -31,7 +31,7 @@ from whorl.recipes.sphere import Sphere
 
 
 def test_names_and_overrides() -> None:
-    plain, unrefined = select(
+    plain, unrefined = select_methods(
         TINY,
         ["sigma", "sigma_unrefined"],
         ["sigma.recipe.uct.simulations=3", "sigma.train.epochs=2", "sigma_unrefined.train.lr=0.5"],
@@ -39,9 +39,9 @@ def test_names_and_overrides() -> None:
     assert plain.grow.uct.simulations == unrefined.grow.uct.simulations == 3  # type: ignore[attr-defined]
     assert unrefined.forest == "sigma" and unrefined.harvest.take == "unrefined"  # type: ignore[attr-defined]
     assert (plain.train.epochs, unrefined.train.epochs, unrefined.train.lr) == (2, 2, 0.5)
-    (rft,) = select(PAPERS, ["rft"], ["rft.shares=[0.1, 1.0]"])
+    (rft,) = select_methods(PAPERS, ["rft"], ["rft.shares=[0.1, 1.0]"])
     assert rft.shares == (0.1, 1.0) and rft.grow == Rft()
-    sphere = unscored(PAPERS)["sphere"].grow
+    sphere = without_prm(PAPERS)["sphere"].grow
     assert isinstance(sphere, Sphere) and "prm" not in sphere.roles
     for names, sets, message in (
         (["gone:Gone"], [], "gone cannot be imported"),
@@ -51,7 +51,7 @@ def test_names_and_overrides() -> None:
         (["rft"], ["rft.shares=[0.5, 0.2]"], "shares should rise"),
     ):
         with pytest.raises(UserError, match=message):
-            select(PAPERS, names, sets)
+            select_methods(PAPERS, names, sets)
 
 
 def test_a_recipe_from_elsewhere_is_compared_as_its_objective_suggests(
@@ -59,11 +59,11 @@ def test_a_recipe_from_elsewhere_is_compared_as_its_objective_suggests(
 ) -> None:
     monkeypatch.chdir(Path(__file__).parents[2])
     name = "examples/tree_rpo.py:TreeRpo"
-    one, rft = select(TINY, [name, "rft"], ["TreeRpo.recipe.children=2"], other=tiny)
+    one, rft = select_methods(TINY, [name, "rft"], ["TreeRpo.recipe.children=2"], other=tiny_method)
     assert (one.name, one.forest, one.shares, one.rounds) == ("TreeRpo", "TreeRpo", (1.0,), False)
     assert one.grow.children == 2 and one.grow.sampling.solution_tokens == 256  # type: ignore[attr-defined]
     assert one.train == TINY["grpo"].train and rft == TINY["rft"]
-    (plain,) = select(PAPERS, ["examples/new_paper.py:Shortest"])
+    (plain,) = select_methods(PAPERS, ["examples/new_paper.py:Shortest"])
     assert plain.train == PAPERS["sigma"].train and plain.grow == plain.harvest
     (tmp_path / "mine.py").write_text("from examples.tree_rpo import TreeRpo as Mine\n")
     text = Path("examples/new_paper.py").read_text().replace("class Shortest", "class Sigma")
@@ -71,7 +71,7 @@ def test_a_recipe_from_elsewhere_is_compared_as_its_objective_suggests(
     pairs = ["examples/new_paper.py:Shortest", str(tmp_path / "short.py:Shortest")]
     (tmp_path / "short.py").write_text(Path("examples/new_paper.py").read_text())
     with pytest.raises(UserError, match="another recipe is called Shortest too"):
-        select(TINY, pairs)
+        select_methods(TINY, pairs)
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def comparison(tmp_path: Path) -> Comparison:
         tmp_path / "p.jsonl",
         tmp_path / "t.jsonl",
         Engines(policy, reviser=policy, processes=0),
-        select(TINY, ["rft", "black_box"], [*sets, "black_box.recipe.samples=2"]),
+        select_methods(TINY, ["rft", "black_box"], [*sets, "black_box.recipe.samples=2"]),
         900,
         seeds=1,
         evaluate=Decoding(n=4, temperature=0.8, max_tokens=120),

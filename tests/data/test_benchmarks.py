@@ -7,7 +7,7 @@ import pytest
 from whorl.answer import parsable
 from whorl.data import benchmarks
 from whorl.data.benchmarks import BENCHMARKS
-from whorl.data.hub import load
+from whorl.data.hub import load_benchmark
 from whorl.errors import UserError
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -39,7 +39,9 @@ def test_copies_of_public_sets_read(
     skipped: list[tuple[int, str]] = []
     found = {
         problem.id: problem
-        for problem in load(name, split=split, at=DATA, on_skip=lambda *row: skipped.append(row))
+        for problem in load_benchmark(
+            name, split=split, at=DATA, on_skip=lambda *row: skipped.append(row)
+        )
     }
     assert (len(found), skipped) == (count, [])
     assert {id: found[id].answer for id in known} == known
@@ -51,7 +53,7 @@ def test_copies_of_public_sets_read(
 )
 def test_an_unknown_name_brings_the_nearest(name: str, near: str) -> None:
     with pytest.raises(UserError, match=f"did you mean {near}\\? There are: gsm8k, math, "):
-        benchmarks.find(name)
+        benchmarks.find_benchmark(name)
 
 
 def test_columns_that_are_gone_are_named() -> None:

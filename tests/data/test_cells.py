@@ -25,7 +25,7 @@ def records(name: str) -> Iterator[dict[str, Any]]:
 @pytest.mark.parametrize("name", ["gsm8k/train.jsonl.gz", "gsm8k/test.jsonl"])
 def test_gsm8k_ends_with_its_number(name: str) -> None:
     for record in records(name):
-        assert cells.hashed({"answer": record["solution"]}, "answer") == record["answer"]
+        assert cells.after_hashes({"answer": record["solution"]}, "answer") == record["answer"]
 
 
 @beside
@@ -33,16 +33,16 @@ def test_gsm8k_ends_with_its_number(name: str) -> None:
 def test_math_ends_with_its_last_box(name: str) -> None:
     for record in records(name):
         expected = "" if "answer_note" in record else record["answer"].strip()
-        assert cells.boxed(record, "solution") == expected
+        assert cells.last_box(record, "solution") == expected
 
 
 @beside
 def test_dollars_round_the_whole_are_no_part_of_an_answer() -> None:
     for record in records("collegemath/test.jsonl"):
-        assert cells.undollared(record, "answer_raw") == record["answer"]
+        assert cells.without_dollars(record, "answer_raw") == record["answer"]
     for record in records("olympiadbench_math/test.jsonl"):
         row = {"final_answer": [record["answer_raw"]]}
-        assert cells.listed(row, "final_answer") == record["answer"]
+        assert cells.answer_list(row, "final_answer") == record["answer"]
 
 
 @beside
@@ -51,7 +51,7 @@ def test_aqua_asks_for_a_letter_and_shows_what_each_stands_for(split: str) -> No
     for record in records(f"aqua/{split}.jsonl"):
         question, _, _ = record["question"].partition("\nAnswer choices:")
         row = {"question": question, "options": record["options"]}
-        assert cells.optioned(row, "question") == record["question"]
+        assert cells.with_options(row, "question") == record["question"]
         assert normalise(f"({record['answer']})").strip("()") == record["answer"]
 
 
@@ -66,20 +66,20 @@ def test_aqua_asks_for_a_letter_and_shows_what_each_stands_for(split: str) -> No
     ],
 )
 def test_the_last_box(solution: str, answer: str) -> None:
-    assert cells.boxed({"s": solution}, "s") == answer
+    assert cells.last_box({"s": solution}, "s") == answer
 
 
 @pytest.mark.parametrize(
     ("read", "row", "why"),
     [
-        (cells.boxed, {"x": "It is 2."}, "no box in 'x'"),
-        (cells.boxed, {"x": r"It is \boxed{2."}, "not closed"),
-        (cells.hashed, {"x": "It is 2."}, "no ####"),
-        (cells.stated, {"x": "It is 2."}, 'no "The answer is:"'),
-        (cells.numina, {"x": "proof"}, "a proof"),
-        (cells.numina, {"x": "2", "question_type": "proof"}, "a proof"),
-        (cells.numina, {"x": "2", "problem_is_valid": "Incomplete"}, "no valid problem"),
-        (cells.pictured, {"x": "2", "Picture": {"bytes": b""}}, "it needs its picture"),
+        (cells.last_box, {"x": "It is 2."}, "no box in 'x'"),
+        (cells.last_box, {"x": r"It is \boxed{2."}, "not closed"),
+        (cells.after_hashes, {"x": "It is 2."}, "no ####"),
+        (cells.after_answer_is, {"x": "It is 2."}, 'no "The answer is:"'),
+        (cells.numina_answer, {"x": "proof"}, "a proof"),
+        (cells.numina_answer, {"x": "2", "question_type": "proof"}, "a proof"),
+        (cells.numina_answer, {"x": "2", "problem_is_valid": "Incomplete"}, "no valid problem"),
+        (cells.without_picture, {"x": "2", "Picture": {"bytes": b""}}, "it needs its picture"),
     ],
 )
 def test_a_row_without_such_an_answer_is_no_problem(
@@ -91,9 +91,9 @@ def test_a_row_without_such_an_answer_is_no_problem(
 
 def test_stories_lists_and_bytes() -> None:
     story = {"Body": "Dan had $ 3", "Question": "How much now?"}
-    assert cells.bodied(story, "Question") == "Dan had $ 3. How much now?"
-    assert cells.listed({"a": ["$69$", "$84$"]}, "a") == "69, 84"
-    assert cells.stated({"a": r"$\boxed{1}$. The answer is: 2"}, "a") == "2"
-    assert cells.undone({"a": r"b'Solve 0 = -4*x.\n'"}, "a") == "Solve 0 = -4*x."
-    assert cells.undone({"a": "Solve 0 = -4*x."}, "a") == "Solve 0 = -4*x."
-    assert cells.hashed({"a": "3*400 = 1200\n#### 1,200"}, "a") == "1200"
+    assert cells.with_body(story, "Question") == "Dan had $ 3. How much now?"
+    assert cells.answer_list({"a": ["$69$", "$84$"]}, "a") == "69, 84"
+    assert cells.after_answer_is({"a": r"$\boxed{1}$. The answer is: 2"}, "a") == "2"
+    assert cells.unquoted({"a": r"b'Solve 0 = -4*x.\n'"}, "a") == "Solve 0 = -4*x."
+    assert cells.unquoted({"a": "Solve 0 = -4*x."}, "a") == "Solve 0 = -4*x."
+    assert cells.after_hashes({"a": "3*400 = 1200\n#### 1,200"}, "a") == "1200"

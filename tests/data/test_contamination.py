@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whorl.data.contamination import WINDOW, Known, decontaminated, words
-from whorl.data.hub import load
+from whorl.data.contamination import WINDOW, Known, without_test_problems, words
+from whorl.data.hub import load_benchmark
 from whorl.data.selection import Dropped
 from whorl.problem import Problem
 
@@ -81,13 +81,15 @@ def test_the_one_that_shares_most_is_named_and_a_share_can_be_asked_for() -> Non
     copied, usual = problem("copied", f"{story} {asked}"), problem("usual", f"{'x ' * 30}{asked}")
     fresh = problem("fresh", "y " * 30)
     dropped: list[Dropped] = []
-    assert list(decontaminated([copied, usual, fresh], of, on_drop=dropped.append)) == [fresh]
+    assert list(without_test_problems([copied, usual, fresh], of, on_drop=dropped.append)) == [
+        fresh
+    ]
     assert [(each.id, each.of, each.why) for each in dropped] == [
         ("copied", "test/1", "the text of a test problem"),
         ("usual", "test/0", "13 words of a test problem"),
     ]
     assert list(
-        decontaminated([copied, usual, fresh], of, overlap=0.4, on_drop=dropped.append)
+        without_test_problems([copied, usual, fresh], of, overlap=0.4, on_drop=dropped.append)
     ) == [usual, fresh]
 
 
@@ -111,13 +113,13 @@ def test_what_aime_shares_with_math_is_found() -> None:
     """Of 62 AIME problems that are in MATH's test set, reworded here and there, one is too short
     for a window."""
     of = Known()
-    of.add(load("math", split="test", at=DATA))
+    of.add(load_benchmark("math", split="test", at=DATA))
     path = DATA / "aime_1983_2023" / "train.jsonl"
     twins = {
         record["id"]: {id for id in record["overlaps_math"] if "/test/" in id}
         for record in map(json.loads, path.read_text().splitlines())
     }
-    found = {p.id: of.match(p) for p in load("aime_1983_2023", at=DATA)}
+    found = {p.id: of.match(p) for p in load_benchmark("aime_1983_2023", at=DATA)}
     right = [id for id, twin in twins.items() if (m := found[id]) is not None and m.of in twin]
     assert sum(map(bool, twins.values())) == 62 and len(right) == 61
     assert sum((found[id].share or 0) >= 0.4 for id in right) == 60  # type: ignore[union-attr]

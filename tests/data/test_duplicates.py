@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whorl.data.duplicates import distinct
+from whorl.data.duplicates import without_near_duplicates
 from whorl.data.selection import Dropped
 from whorl.errors import UserError
 from whorl.problem import Problem
@@ -21,7 +21,7 @@ STORY = (
 def kept(texts: Iterable[str]) -> tuple[list[str], list[Dropped]]:
     dropped: list[Dropped] = []
     problems = (Problem(str(place), text, "1") for place, text in enumerate(texts))
-    return [p.question for p in distinct(problems, on_drop=dropped.append)], dropped
+    return [p.question for p in without_near_duplicates(problems, on_drop=dropped.append)], dropped
 
 
 def test_small_changes_are_near_duplicates_and_other_numbers_are_not() -> None:

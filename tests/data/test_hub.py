@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from whorl.data.benchmarks import BENCHMARKS
-from whorl.data.hub import load
+from whorl.data.hub import load_benchmark
 from whorl.errors import UserError
 from whorl.problem import Problem
 
@@ -268,7 +268,7 @@ def test_every_data_set_reads_as_the_hub_has_it(publish: Publish, name: str) -> 
     at = publish(name)
     for split in BENCHMARKS[name].splits:
         if (name, split) in EXPECTED:
-            first = next(load(name, split=split, at=at))
+            first = next(load_benchmark(name, split=split, at=at))
             expected = EXPECTED[name, split]
             subject = expected.source.partition("/")[2]  # said in both
             assert first == replace(expected, subject=subject)
@@ -280,11 +280,11 @@ def test_every_data_set_is_expected_here() -> None:
 
 def test_parts_come_one_after_another_and_rows_keep_their_place(publish: Publish) -> None:
     at = publish("math")
-    found = list(load("math", at=at))
+    found = list(load_benchmark("math", at=at))
     assert [problem.id for problem in found] == [
         f"math/train/{part}/0" for part in BENCHMARKS["math"].configs
     ]
-    assert found == list(load("math", split="train", at=at))
+    assert found == list(load_benchmark("math", split="train", at=at))
 
 
 def test_rows_that_are_no_problems_are_told_with_their_place(publish: Publish) -> None:
@@ -295,7 +295,9 @@ def test_rows_that_are_no_problems_are_told_with_their_place(publish: Publish) -
     ]:
         skipped: list[tuple[int, str]] = []
         at = publish(name)
-        rows = load(name, split=split, at=at, on_skip=lambda *row, to=skipped: to.append(row))
+        rows = load_benchmark(
+            name, split=split, at=at, on_skip=lambda *row, to=skipped: to.append(row)
+        )
         assert len(list(rows)) == 1
         assert skipped == [(number, why)]
 
@@ -304,27 +306,27 @@ def test_a_folder_of_files_goes_before_the_hub(publish: Publish, tmp_path: Path)
     at = publish("gsm8k")
     (at / "gsm8k").mkdir()
     (at / "gsm8k" / "test.jsonl").write_text('{"id": "mine", "question": "?", "answer": "7"}\n')
-    assert [problem.id for problem in load("gsm8k", split="test", at=at)] == ["mine"]
+    assert [problem.id for problem in load_benchmark("gsm8k", split="test", at=at)] == ["mine"]
     with pytest.raises(UserError, match=r"has no split 'train'; it holds test\.jsonl"):
-        load("gsm8k", split="train", at=at)
+        load_benchmark("gsm8k", split="train", at=at)
 
 
 def test_what_is_not_there_is_said(publish: Publish, tmp_path: Path) -> None:
     at = publish("gsm8k")
     with pytest.raises(UserError, match="gsm8k has no split 'dev'; it has train and test"):
-        load("gsm8k", split="dev", at=at)
+        load_benchmark("gsm8k", split="dev", at=at)
     with pytest.raises(UserError, match=r"holds neither svamp/train\.jsonl nor a clone ChilleD"):
-        load("svamp", at=at)
+        load_benchmark("svamp", at=at)
     broken = publish("aqua") / "deepmind" / "aqua_rat" / "raw" / "test-00000-of-00001.parquet"
     broken.write_bytes(b"no table")
     with pytest.raises(UserError, match=r"aqua_rat \(raw, test\) could not be loaded: "):
-        list(load("aqua", split="test", at=at))
+        list(load_benchmark("aqua", split="test", at=at))
 
 
 def test_without_datasets_the_way_to_get_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(UserError, match=r"pip install 'whorl\[hub\]'"):
-        next(load("gsm8k"))
+        next(load_benchmark("gsm8k"))
 
 
 def test_without_a_network_it_is_one_line() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whorl.data.selection import Dropped, sample, solved_sometimes, write_dropped
+from whorl.data.selection import Dropped, random_problems, solved_sometimes, write_dropped
 from whorl.problem import Problem
 
 
@@ -29,20 +29,20 @@ def test_problems_that_are_solved_sometimes() -> None:
 @given(st.integers(0, 60), st.integers(1, 60), st.integers(0, 5))
 def test_a_sample_is_in_order_and_grows_by_adding(count: int, n: int, seed: int) -> None:
     of = many(count)
-    taken = sample(of, n, seed=seed)
+    taken = random_problems(of, n, seed=seed)
     assert taken == [problem for problem in of if problem in taken]
     assert len(taken) == min(n, count)
-    assert set(taken) <= set(sample(of, n + 1, seed=seed))
+    assert set(taken) <= set(random_problems(of, n + 1, seed=seed))
     if taken:
         without = [problem for problem in of if problem != taken[0]]
-        assert set(taken[1:]) <= set(sample(without, n, seed=seed))
+        assert set(taken[1:]) <= set(random_problems(without, n, seed=seed))
 
 
 def test_every_problem_is_drawn_equally_often() -> None:
     of = many(20)
     drawn = [0] * 20
     for seed in range(600):
-        for problem in sample(of, 5, seed=seed):
+        for problem in random_problems(of, 5, seed=seed):
             drawn[of.index(problem)] += 1
     assert sum(drawn) == 3000 and all(110 < count < 190 for count in drawn)  # 150 +- 3.8 sigma
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whorl import prompts
-from whorl.data.stepwise import Stepwise, export_steps, label, rate
+from whorl.data.stepwise import Stepwise, export_steps, label, rated_steps
 from whorl.errors import UserError
 from whorl.models import POLICY
 from whorl.problem import Problem
@@ -34,7 +34,7 @@ def test_a_step_has_what_its_completions_reach() -> None:
 
 def test_every_step_is_rated_once_after_what_the_policy_saw() -> None:
     tree = grown()
-    soft = list(rate(tree))
+    soft = list(rated_steps(tree))
     assert [(s.origin, s.value) for s in soft] == [
         ("a#/1", 0.75),
         ("a#/2", 1.0),
@@ -45,8 +45,8 @@ def test_every_step_is_rated_once_after_what_the_policy_saw() -> None:
     asked = prompts.solve("1+1+1?")
     assert {(s.prompt.system, s.prompt.user) for s in soft} == {(asked.system, asked.user)}
     assert soft[1].prompt.prefix == "1+1=2\n\n2+1=3 \\boxed{3}"
-    assert [s.value for s in rate(tree, enough=0.0)] == [1, 1, 0, 0, 0]
-    assert [s.value for s in rate(tree, enough=0.75)] == [0, 1, 0, 0, 0]
+    assert [s.value for s in rated_steps(tree, enough=0.0)] == [1, 1, 0, 0, 0]
+    assert [s.value for s in rated_steps(tree, enough=0.75)] == [0, 1, 0, 0, 0]
 
 
 def test_rows_hold_what_reward_trainers_read(tmp_path: Path) -> None:

@@ -11,7 +11,16 @@ from whorl import prompts
 from whorl.ask import Ask, Replies, Reply
 from whorl.engines.function import Function
 from whorl.errors import UserError
-from whorl.evaluate import PRESETS, Decoding, Score, Setup, evaluate, score, summarise, wilson
+from whorl.evaluate import (
+    PRESETS,
+    Decoding,
+    Score,
+    Setup,
+    attempt_problems,
+    score_of,
+    summarise,
+    wilson,
+)
 from whorl.evaluate import attempts as module
 from whorl.problem import Problem
 
@@ -31,8 +40,8 @@ def solves(ask: Ask) -> Replies:
 
 def test_evaluating_attempts_every_problem() -> None:
     engine = Function(solves)
-    records = {r.problem.id: r for r in evaluate(TEN, {"policy": engine}, setup=Setup())}
-    found = {id: score(record) for id, record in records.items()}
+    records = {r.problem.id: r for r in attempt_problems(TEN, {"policy": engine}, setup=Setup())}
+    found = {id: score_of(record) for id, record in records.items()}
     assert sorted(found) == [problem.id for problem in TEN]
     assert [found[str(n)].right for n in range(8)] == [(1.0,)] * 5 + [(0.0,)] * 3
     assert found["3"] == Score("3", "1", (1.0,), ("6",))
@@ -56,8 +65,8 @@ def test_what_comparison_cannot_settle_goes_to_the_judge() -> None:
         "judge": Function(lambda ask: (Reply(value=verdicts[ask.prompt.prefix]),)),
     }
     setup = Setup(decoding=Decoding(n=3, temperature=0.7))
-    (record,) = evaluate([problem], engines, setup=setup)
-    found = score(record)
+    (record,) = attempt_problems([problem], engines, setup=setup)
+    found = score_of(record)
     assert found.right == (1.0, 0.0, None)
 
 
@@ -70,7 +79,7 @@ def test_attempts_are_asked_as_told() -> None:
 
     decoding = Decoding(n=4, temperature=0.8, top_p=0.9, max_tokens=77)
     setup = Setup(decoding=decoding)
-    list(evaluate(TEN[:2], {"policy": Function(answer)}, setup=setup, seed=3))
+    list(attempt_problems(TEN[:2], {"policy": Function(answer)}, setup=setup, seed=3))
     assert {(a.n, a.temperature, a.top_p, a.max_tokens) for a in asked} == {(4, 0.8, 0.9, 77)}
     assert len({a.seed for a in asked}) == 2
 
@@ -104,14 +113,14 @@ def test_no_model_sees_an_answer_and_no_judge_an_unfinished_text(preset: str) ->
         return (Reply("no", value=0.0),)
 
     engines = {"policy": Function(policy), "judge": Function(judge)}
-    records = list(evaluate(problems, engines, setup=PRESETS[preset], width=7))
+    records = list(attempt_problems(problems, engines, setup=PRESETS[preset], width=7))
     assert not any(record.error for record in records)
     assert judged == set(golds) == {record.problem.id for record in records}
 
 
 def test_the_answer_joins_in_one_place_behind_the_texts() -> None:
     """What makes attempts is given a question; who reads `problem.answer` has waited for them."""
-    assert list(signature(module.attempts).parameters) == ["question", "setup"]
+    assert list(signature(module.solve_question).parameters) == ["question", "setup"]
     tree = ast.parse(getsource(module))
     readers = [
         function
@@ -124,7 +133,7 @@ def test_the_answer_joins_in_one_place_behind_the_texts() -> None:
     ]
     assert [reader.name for reader in readers] == ["_examined"]
     first, second = map(ast.unparse, readers[0].body)
-    assert "attempts(problem.question, setup)" in first and "answer" not in first
+    assert "solve_question(problem.question, setup)" in first and "answer" not in first
     assert "problem.answer" in second and "problem" not in second.replace("problem.answer", "")
 
 
@@ -168,7 +177,9 @@ def test_presets_ask_and_read_as_the_harnesses_do() -> None:
     assert PRESETS["dart"].decoding == PRESETS["qwen"].decoding == Decoding(1, 0.0, 1.0, 2048)
     engine = Function(lambda ask: (Reply("There are 3 apples and 2 pears, 5 in all"),))
     for name, answer, right in (("dart", None, 0.0), ("qwen", "5", 1.0), ("whorl", None, 0.0)):
-        (record,) = evaluate([Problem("a", "3+2?", "5")], {"policy": engine}, setup=PRESETS[name])
+        (record,) = attempt_problems(
+            [Problem("a", "3+2?", "5")], {"policy": engine}, setup=PRESETS[name]
+        )
         (attempt,) = record.attempts
         assert (attempt.answer, attempt.right) == (answer, right)
 

@@ -16,11 +16,11 @@ from whorl.evaluate import (
     Record,
     Score,
     Setup,
-    evaluate,
+    attempt_problems,
     paired,
     pass_at,
-    score,
-    sensible,
+    score_of,
+    sensible_ks,
     summarise,
 )
 from whorl.problem import Problem
@@ -57,7 +57,7 @@ def replayed(by_problem: dict[str, list[dict]]) -> list[Record]:
     decoding = Decoding(n, temperature=1.0 if n > 1 else 0.0)
     engines = {"policy": Function(says), "judge": judges}
     try:
-        return list(evaluate(problems, engines, setup=Setup(decoding=decoding)))
+        return list(attempt_problems(problems, engines, setup=Setup(decoding=decoding)))
     finally:
         judges.close()
 
@@ -72,7 +72,7 @@ def test_qwen_on_math_eight_samples_each() -> None:
     assert len(found) == 100 and not any(record.error for record in found.values())
     ours, theirs = [], []
     for id, own in by_problem.items():
-        ours.append(score(found[id]))
+        ours.append(score_of(found[id]))
         theirs.append(Score(id, "", tuple(float(row["correct"]) for row in own), ours[-1].answers))
     differing = sum(
         a != b
@@ -80,7 +80,7 @@ def test_qwen_on_math_eight_samples_each() -> None:
         for a, b in zip(x.right, y.right, strict=True)
     )
     assert differing <= 9
-    ks = sensible(8)
+    ks = sensible_ks(8)
     mine, upstream = summarise(ours, ks=ks), summarise(theirs, ks=ks)
     assert mine.undecided == mine.unanswered == 0
     for k in ks:
@@ -105,7 +105,7 @@ def test_gpt_3_on_gsm8k_with_the_grades_of_its_makers() -> None:
     for model, by_problem in by_model.items():
         records = replayed(by_problem)
         grades = {id: float(row["correct"]) for id, (row,) in by_problem.items()}
-        scores = [score(record) for record in records]
+        scores = [score_of(record) for record in records]
         assert {each.id: each.right[0] for each in scores} == grades
         accuracies[model] = summarise(scores).passed[1].value
     assert accuracies["GPT-3 6b finetuning"] < accuracies["GPT-3 175b verification"]

@@ -15,10 +15,10 @@ from whorl.evaluate import (
     Record,
     Score,
     in_order,
-    keep,
     read_records,
     read_scores,
-    score,
+    score_of,
+    write_records,
     write_scores,
 )
 from whorl.problem import Problem
@@ -74,7 +74,7 @@ def test_scores_of_before_there_were_subjects_still_read(tmp_path: Path) -> None
 @given(st.lists(RECORDS, max_size=4))
 def test_records_survive_the_disk(tmp_path_factory: pytest.TempPathFactory, records) -> None:
     path = tmp_path_factory.getbasetemp() / "records.jsonl"
-    assert keep(path, records) == list(map(score, records))
+    assert write_records(path, records) == list(map(score_of, records))
     assert list(read_records(path)) == records
     for line in path.read_text().splitlines():
         assert {each["verdict"] for each in json.loads(line)["attempts"]} <= {

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whorl import prompts
-from whorl.data.contamination import check_apart, fingerprints_in, seen
+from whorl.data.contamination import check_apart, fingerprints_in, ids_among
 from whorl.data.examples import write_examples
 from whorl.data.problems import write_problems
 from whorl.errors import UserError
@@ -32,7 +32,7 @@ def test_layout_and_case_make_no_other_wording(text: str, layout: str) -> None:
 
 def test_other_signs_and_no_words_are_told_apart() -> None:
     assert fingerprint("2+2?") != fingerprint("2-2?")
-    assert fingerprint(" ?! ") == "" and not seen([Problem("a", "?!", "1")], {""})
+    assert fingerprint(" ?! ") == "" and not ids_among([Problem("a", "?!", "1")], {""})
 
 
 def test_every_kind_of_file_names_its_questions(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_every_kind_of_file_names_its_questions(tmp_path: Path) -> None:
     others.write_text("".join(json.dumps(row) + "\n" for row in rows))
     for path in (trees, problems, weighted, pairs, others):
         known = fingerprints_in(path)
-        assert seen([*ASKED, *FRESH], known) == [p.id for p in ASKED], path
+        assert ids_among([*ASKED, *FRESH], known) == [p.id for p in ASKED], path
 
 
 @pytest.mark.parametrize(
@@ -66,8 +66,8 @@ def test_a_model_knows_what_those_before_it_learned(tmp_path: Path) -> None:
         folder.mkdir()
     write_questions(first, tmp_path / "none", [fingerprint(ASKED[0].question), ""])
     write_questions(second, first, [fingerprint(ASKED[1].question)])
-    assert seen(ASKED, trained_on(f"local:{first}")) == ["0"]
-    assert seen(ASKED, trained_on(f"vllm:{second}?dtype=bfloat16")) == ["0", "1"]
+    assert ids_among(ASKED, trained_on(f"local:{first}")) == ["0"]
+    assert ids_among(ASKED, trained_on(f"vllm:{second}?dtype=bfloat16")) == ["0", "1"]
     assert trained_on("server:http://host/v1") == trained_on(f"local:{tmp_path}") == frozenset()
     assert (second / "trained-on.txt").read_text().splitlines() == sorted(read_questions(second))
 
@@ -76,7 +76,12 @@ def test_a_model_knows_what_those_before_it_learned(tmp_path: Path) -> None:
     (run / "trees.jsonl").write_text(Tree(ASKED[2]).to_json() + "\n")
     write_problems(tmp_path / "more.jsonl", ASKED[3:])
     others = [tmp_path / "run", tmp_path / "more.jsonl"]
-    assert seen([*ASKED, *FRESH], trained_on(f"local:{second}", others)) == ["0", "1", "2", "3"]
+    assert ids_among([*ASKED, *FRESH], trained_on(f"local:{second}", others)) == [
+        "0",
+        "1",
+        "2",
+        "3",
+    ]
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="empty holds no question"):
         trained_on("local:x", [tmp_path / "empty"])

@@ -21,7 +21,7 @@ from whorl.ask import Prompt
 from whorl.example import Likelihood, Objective, Preference, Weighted
 from whorl.learn.attention import FLEX, register
 from whorl.learn.corpus import Encoded, TokenPath
-from whorl.learn.layout import Batch, Share, lay_out, moved
+from whorl.learn.layout import Batch, Share, lay_out, to_device
 from whorl.learn.losses import batch_loss
 from whorl.learn.network import logits, packing
 from whorl.learn.pack import Packing, batches
@@ -117,7 +117,7 @@ def gradient(
     network.zero_grad()
     known = [np.full(path.learnt, -6.0, np.float32) for e in examples for path in e.paths]
     for some in batches(examples, form):
-        batch = moved(lay_out(some, objective, share, form, known), network.device)
+        batch = to_device(lay_out(some, objective, share, form, known), network.device)
         with torch.autocast("cuda", torch.bfloat16, enabled=bf16):
             loss = batch_loss(objective, batch, forward(network, batch))
         loss.backward()

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whorl.example import Likelihood, Objective, Preference
-from whorl.learn.batches import Steps, deal, nothing, plan
+from whorl.learn.batches import Steps, deal, empty_batch, plan_steps
 from whorl.learn.corpus import Encoded, TokenPath
 from whorl.learn.losses import batch_loss
 from whorl.learn.pack import Packing
@@ -30,20 +30,20 @@ def test_a_plan_holds_every_example_once_an_epoch(
     groups: list[list[list[int]]], size: int, epochs: int, seed: int
 ) -> None:
     encoded = encode(groups)
-    planned = plan(encoded, size=size, epochs=epochs, seed=seed)
+    planned = plan_steps(encoded, size=size, epochs=epochs, seed=seed)
     assert len(planned) == epochs
     every = sorted(example.first for group in encoded for example in group)
     for steps in planned:
         assert sorted(example.first for step in steps for example in step) == every
         assert all(1 <= len(step) <= size for step in steps)
-    again = plan(encoded, size=size, epochs=epochs, seed=seed)
+    again = plan_steps(encoded, size=size, epochs=epochs, seed=seed)
     assert [[e.first for e in s] for s in planned[-1]] == [[e.first for e in s] for s in again[-1]]
 
 
 @given(GROUPS, st.integers(12, 20))
 def test_questions_stay_together_where_they_fit(groups: list[list[list[int]]], size: int) -> None:
     encoded = encode(groups)
-    ((*steps,),) = plan(encoded, size=size, epochs=1, seed=0)
+    ((*steps,),) = plan_steps(encoded, size=size, epochs=1, seed=0)
     for group in encoded:
         numbers = {example.first for example in group}
         assert sum(bool(numbers & {e.first for e in step}) for step in steps) == 1
@@ -51,7 +51,7 @@ def test_questions_stay_together_where_they_fit(groups: list[list[list[int]]], s
 
 def test_no_two_epochs_are_in_the_same_order() -> None:
     encoded = encode([[[1, n]] for n in range(50)])
-    first, second = plan(encoded, size=5, epochs=2, seed=0)
+    first, second = plan_steps(encoded, size=5, epochs=2, seed=0)
     assert [[e.first for e in step] for step in first] != [[e.first for e in s] for s in second]
 
 
@@ -99,7 +99,7 @@ def test_sharing_counts_what_is_computed_once() -> None:
 )
 def test_nothing_costs_nothing(objective: Objective) -> None:
     logits = torch.randn(1, 1, 5, requires_grad=True)
-    loss = batch_loss(objective, nothing(), logits, torch.randn(1, 1, 5))
+    loss = batch_loss(objective, empty_batch(), logits, torch.randn(1, 1, 5))
     loss.backward()
     assert loss.item() == 0
     assert logits.grad is not None and not logits.grad.any()

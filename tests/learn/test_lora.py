@@ -18,7 +18,7 @@ from whorl.ask import Prompt
 from whorl.chat import Chat
 from whorl.engines.local import Local
 from whorl.errors import UserError
-from whorl.evaluate import Decoding, Setup, evaluate
+from whorl.evaluate import Decoding, Setup, attempt_problems
 from whorl.example import Likelihood, Objective, Pair, Preference, Weighted
 from whorl.learn.train import train
 from whorl.learn.training import Lora, Training
@@ -93,7 +93,7 @@ def test_a_merged_model_is_an_ordinary_one(tiny_model: Path, merged: Path) -> No
     engine = Local(merged)
     problems = [Problem("a", "Mia has 12 apples.", "12")]
     setup = Setup(decoding=Decoding(max_tokens=8))
-    (record,) = evaluate(problems, {"policy": engine}, setup=setup)
+    (record,) = attempt_problems(problems, {"policy": engine}, setup=setup)
     engine.close()
     assert len(record.attempts) == 1 and not record.error
 

@@ -17,7 +17,7 @@ from transformers import (
 from whorl.example import Likelihood
 from whorl.learn.batches import Steps
 from whorl.learn.corpus import Encoded, TokenPath
-from whorl.learn.network import load, logits, packing
+from whorl.learn.network import load_model, logits, packing
 from whorl.learn.training import Training
 
 TINY = {
@@ -61,7 +61,7 @@ def example(number: int) -> Encoded:
 
 def differs(folder: Path) -> tuple[float, str, str]:
     """Logits of three sequences as training computes them, against transformers' own."""
-    network = load(folder)
+    network = load_model(folder)
     form, reason = packing(network, Training(), LONG)
     step = [example(number) for number in range(3)]
     (batch,) = Steps([step], Likelihood(), form)[0]
@@ -91,6 +91,6 @@ def test_what_cannot_be_packed_is_padded_and_computes_its_own_attention(
 
 
 def test_packing_can_be_switched_off(tmp_path: Path) -> None:
-    network = load(saved(PACKABLE["llama"], tmp_path))
+    network = load_model(saved(PACKABLE["llama"], tmp_path))
     form, reason = packing(network, Training(packed=False), LONG)
     assert (form.form, reason) == ("padded", "")

@@ -10,7 +10,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from whorl.learn.corpus import Encoded, Ids, TokenPath
-from whorl.learn.pack import LAUNCH, Growing, Packing, batches, cut, partition, prefix_tree, runs
+from whorl.learn.pack import (
+    LAUNCH,
+    Packing,
+    TokenCount,
+    batches,
+    block_runs,
+    cut_blocks,
+    partition,
+    prefix_tree,
+)
 
 
 def ids(tokens: Iterable[int]) -> Ids:
@@ -94,7 +103,7 @@ def test_a_token_sees_its_ancestors_and_nothing_else(several: list[Ids]) -> None
 @given(sequences.filter(lambda several: any(map(len, several))), st.integers(1, 6))
 def test_a_block_knows_all_that_its_tokens_see(several: list[Ids], size: int) -> None:
     tree = prefix_tree(several)
-    blocks = cut(tree, size=size)
+    blocks = cut_blocks(tree, size=size)
     count = -(-len(tree) // size)
     assert blocks.keys.shape[0] == blocks.seen.shape[0] == count
     assert blocks.seen.shape[1:] == (size, blocks.keys.shape[1])
@@ -116,8 +125,8 @@ def test_runs_leave_no_block_and_no_key_out() -> None:
     """A deep chain, then a hundred shallow ones, which are spared the deep one's keys."""
     deep = np.arange(2000, dtype=np.int32)
     shallow = [np.array([5000 + n, *range(30)], np.int32) for n in range(100)]
-    blocks = cut(prefix_tree([deep, *shallow]))
-    found = runs(blocks)
+    blocks = cut_blocks(prefix_tree([deep, *shallow]))
+    found = block_runs(blocks)
     ends = [last for last, _ in found]
     assert ends == sorted(ends) and ends[-1] == len(blocks.keys)
     for (first, _), (last, most) in zip([(0, 0), *found], found, strict=False):
@@ -131,7 +140,7 @@ def test_runs_leave_no_block_and_no_key_out() -> None:
 
 @given(sequences)
 def test_a_growing_tree_is_as_large_as_the_grown_one(several: list[Ids]) -> None:
-    growing = Growing()
+    growing = TokenCount()
     for count, sequence in enumerate(several, start=1):
         growing.add(sequence)
         assert growing.size == len(prefix_tree(several[:count]))

@@ -36,7 +36,7 @@ from whorl.learn.corpus import Encoded, TokenPath, encode
 from whorl.learn.layout import Batch, LogProbs, Share, lay_out
 from whorl.learn.losses import batch_loss, log_probs
 from whorl.learn.network import logits
-from whorl.learn.pack import BLOCK, Packing, batches, cut, prefix_tree
+from whorl.learn.pack import BLOCK, Packing, batches, cut_blocks, prefix_tree
 from whorl.models import POLICY
 from whorl.recipe import Recipe
 from whorl.recipes.dpo import Dpo
@@ -153,7 +153,7 @@ def agree(architecture: str, objective: Objective, examples: Sequence[Encoded]) 
     loss, gradients = step(network, objective, examples, ALONE, start=start)
     for packing, size in PACKED:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(layout, "cut", partial(cut, size=size))
+            patch.setattr(layout, "cut_blocks", partial(cut_blocks, size=size))
             packed, packed_gradients = step(network, objective, examples, packing, start=start)
         assert packed == pytest.approx(loss, abs=TOLERANCE, rel=TOLERANCE)
         assert furthest(packed_gradients, gradients) < TOLERANCE

@@ -15,10 +15,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import whorl
 from whorl.ask import Prompt
 from whorl.chat import Chat
-from whorl.data.contamination import seen
+from whorl.data.contamination import ids_among
 from whorl.engines.local import Local
 from whorl.errors import UserError
-from whorl.evaluate import Decoding, Setup, evaluate
+from whorl.evaluate import Decoding, Setup, attempt_problems
 from whorl.example import Weighted
 from whorl.learn.folder import read_questions
 from whorl.learn.train import train
@@ -180,10 +180,10 @@ def test_what_was_trained_is_what_is_sampled(tiny_model: Path, tmp_path: Path) -
     assert result.loss < 0.05
     engine = Local(tmp_path / "out")
     setup = Setup(decoding=Decoding(max_tokens=60))
-    attempts = [r.attempts for r in evaluate(problems, {"policy": engine}, setup=setup)]
+    attempts = [r.attempts for r in attempt_problems(problems, {"policy": engine}, setup=setup)]
     engine.close()
     assert [(a.right, a.finished) for (a,) in attempts] == [(1.0, "eos")] * 2
-    assert seen(problems, read_questions(tmp_path / "out")) == ["a", "b"]
+    assert ids_among(problems, read_questions(tmp_path / "out")) == ["a", "b"]
 
 
 def test_weight_zero_changes_nothing(tiny_model: Path, tmp_path: Path) -> None:

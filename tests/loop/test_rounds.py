@@ -24,9 +24,9 @@ from whorl.example import Example
 from whorl.learn.training import Training
 from whorl.loop.folder import RunFolder
 from whorl.loop.grow import ready
-from whorl.loop.harvest import distinct
-from whorl.loop.metrics import Round, metrics, stale
-from whorl.loop.rounds import iterate
+from whorl.loop.harvest import distinct_examples
+from whorl.loop.metrics import Round, metrics, stopped_rising
+from whorl.loop.rounds import play_rounds
 from whorl.loop.run import Run
 from whorl.models import POLICY
 from whorl.recipes.rft import Rft
@@ -78,7 +78,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def play(run: Run, log: Log) -> list[Round]:
     said = {"recipe": {"name": "rft"}, "problems": "p", "engines": {"policy": run.engines.policy}}
     with ready(run) as prepared, RunFolder.open(run.folder, said, version="0") as folder:
-        return iterate(folder, run, prepared, log)
+        return play_rounds(folder, run, prepared, log)
 
 
 def test_a_round_starts_from_the_model_of_the_one_before_and_nothing_is_done_twice(
@@ -193,7 +193,7 @@ def test_a_run_stops_where_held_out_problems_do_not_get_better(run: Run, tmp_pat
         for scores in [read_scores(watched.folder / "held-out-0.jsonl")]
     ]
     values = [before, *(played.watched or 0.0 for played in rounds)]
-    ends = [n for n in range(1, 7) if stale(values[: n + 1], 2)]
+    ends = [n for n in range(1, 7) if stopped_rising(values[: n + 1], 2)]
     assert len(rounds) == min([*ends, 6]) < 6
     assert log.said[-2] == "stopped: no rise in 2 rounds on the held-out problems"
     best = values.index(max(values))
@@ -201,7 +201,9 @@ def test_a_run_stops_where_held_out_problems_do_not_get_better(run: Run, tmp_pat
 
     # RFT trains the first model every time, on what all rounds found
     assert len({trained_from(watched.folder, played.number) for played in rounds}) == 1
-    every = distinct(e for played in rounds for e in examples(watched.folder, played.number))
+    every = distinct_examples(
+        e for played in rounds for e in examples(watched.folder, played.number)
+    )
     assert rounds[-1].trained.examples == len(list(every)) > rounds[-1].harvested.examples
 
     again = Log()
@@ -211,6 +213,6 @@ def test_a_run_stops_where_held_out_problems_do_not_get_better(run: Run, tmp_pat
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=9), st.integers(0, 4))
 def test_patience(values: list[int], patience: int) -> None:
-    found = stale(values, patience)
+    found = stopped_rising(values, patience)
     since = len(values) - 1 - values.index(max(values))  # rounds since the best was reached
     assert found == (0 < patience <= since)

@@ -12,7 +12,7 @@ from whorl.ask import Role
 from whorl.drive import drive
 from whorl.engines import toy
 from whorl.engines.function import Function
-from whorl.loop.variety import Solutions, Variety, entropy, usable
+from whorl.loop.variety import Solutions, Variety, entropy, usable_share
 from whorl.problem import Problem
 from whorl.recipe import Recipe
 from whorl.recipes.dpo import Dpo
@@ -120,7 +120,7 @@ def test_the_usable_share_is_read_from_every_tally_that_has_one(recipe: Recipe) 
     shares = []
     for tree in grown(recipe):
         tally = recipe.tally(tree)
-        share = usable(tally)
+        share = usable_share(tally)
         assert share is not None and 0 <= share <= 1
         taught = any(getattr(e, "weight", 1.0) for e in recipe.harvest(tree).examples)
         assert (share > 0) == taught
@@ -130,4 +130,4 @@ def test_the_usable_share_is_read_from_every_tally_that_has_one(recipe: Recipe) 
 
 def test_recipes_without_states_have_no_usable_share() -> None:
     recipe = Rft(SAMPLING, samples=2)
-    assert all(usable(recipe.tally(tree)) is None for tree in grown(recipe, 2))
+    assert all(usable_share(recipe.tally(tree)) is None for tree in grown(recipe, 2))

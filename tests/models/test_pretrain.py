@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from whorl.chat import Chat
 from whorl.models.curriculum import Curriculum
 from whorl.models.plans import POLICY_PLAN, TEACHER_PLAN, smoke
-from whorl.models.pretrain import grown, learn, load, loss_of, optimisers, rate
+from whorl.models.pretrain import grown, learn, learning_rate, load_model, loss_of, optimisers
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def test_the_smoke_run_makes_folders_that_transformers_reads(trained: Path) -> N
 
 
 def test_a_grown_model_computes_the_same(trained: Path) -> None:
-    model = load(trained / "policy").eval()
+    model = load_model(trained / "policy").eval()
     deeper = grown(model, TEACHER_PLAN).eval()
     ids = torch.arange(3, 40)[None]
     with torch.inference_mode():
@@ -53,7 +53,7 @@ def test_only_what_is_to_be_learned_counts(trained: Path) -> None:
     drills = [item for item in items if item.ids[-1] != chat.end[-1]]
     learned = chat.decode([i for i, on in zip(drills[0].ids, drills[0].learn, strict=True) if on])
     assert learned.replace("\n", "").isdecimal()
-    model = load(trained / "policy")
+    model = load_model(trained / "policy")
     padded = loss_of(model, [items[0], items[1]])
     parts = [loss_of(model, [item]) * sum(item.learn[1:]) for item in items[:2]]
     together = sum(parts) / sum(sum(item.learn[1:]) for item in items[:2])
@@ -62,7 +62,7 @@ def test_only_what_is_to_be_learned_counts(trained: Path) -> None:
 
 def test_training_lowers_the_loss(trained: Path) -> None:
     chat = Chat.load(trained / "policy")
-    model = load(trained / "policy")
+    model = load_model(trained / "policy")
     parts = optimisers(model, POLICY_PLAN.lr)
     curriculum = Curriculum(smoke(POLICY_PLAN).stages[0], chat, Random(0), [])
     items = [curriculum.item() for _ in range(8)]
@@ -72,7 +72,7 @@ def test_training_lowers_the_loss(trained: Path) -> None:
 
 def test_the_learning_rate_warms_up_and_ends_at_zero() -> None:
     plan = POLICY_PLAN
-    rates = [rate(step, plan) for step in range(plan.steps + 1)]
+    rates = [learning_rate(step, plan) for step in range(plan.steps + 1)]
     assert rates[0] == 1 / plan.warmup
     assert max(rates) == 1.0 == rates[plan.warmup]
     assert rates[-1] == 0.0

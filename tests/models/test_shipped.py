@@ -6,12 +6,12 @@ import torch
 from whorl import models
 from whorl.chat import Chat
 from whorl.data.synthetic import generate
-from whorl.models.pretrain import accuracy, load
+from whorl.models.pretrain import accuracy, load_model
 
 
 @pytest.mark.parametrize("folder", [models.POLICY, models.TEACHER], ids=lambda path: path.name)
 def test_a_shipped_folder_is_complete_and_loads(folder: Path) -> None:
-    chat, model = Chat.load(folder), load(folder)
+    chat, model = Chat.load(folder), load_model(folder)
     assert model.config.vocab_size == len(chat.tokenizer)
     assert (folder / "README.md").is_file()
 
@@ -26,5 +26,5 @@ def test_both_together_are_under_ten_megabytes() -> None:
 )
 def test_greedy_accuracy_is_what_the_card_says(folder: Path, low: float, high: float) -> None:
     torch.set_num_threads(1)
-    score = accuracy(load(folder), Chat.load(folder), list(generate("test", 60, seed=5)))
+    score = accuracy(load_model(folder), Chat.load(folder), list(generate("test", 60, seed=5)))
     assert low <= score <= high  # four standard errors round the card's figure

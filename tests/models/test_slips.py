@@ -64,7 +64,7 @@ def test_steps_to_review_are_right_and_wrong_in_every_way() -> None:
 
 def test_a_revision_is_the_right_step_whatever_the_critique_said() -> None:
     rng = Random(0)
-    examples = [(s, lessons.revise(rng, s)) for s in map(situation, range(300))]
+    examples = [(s, lessons.revision_lesson(rng, s)) for s in map(situation, range(300))]
     assert all(example.text == s.right for s, example in examples)
     misled = [e for s, e in examples if write_critique(slips.review(s)) not in e.prompt.user]
     assert 0.07 < len(misled) / 300 < 0.2

@@ -10,8 +10,8 @@ import pytest
 
 from whorl.errors import UserError
 from whorl.recipe import arms_of, lacks, presets_of
-from whorl.recipes import RECIPES, Rft, Sigma, find, name_of
-from whorl.settings import flat, read_recipe, say
+from whorl.recipes import RECIPES, Rft, Sigma, find_recipe, name_of
+from whorl.settings import as_table, flat_items, read_recipe
 
 MINE = """
 from dataclasses import dataclass
@@ -73,28 +73,28 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtur
 
 def test_the_table_names_what_it_holds() -> None:
     for name, kind in RECIPES.items():
-        assert name_of(kind()) == name and find(name) is kind
+        assert name_of(kind()) == name and find_recipe(name) is kind
         assert kind.__module__ == f"whorl.recipes.{name}" and not lacks(kind)
-    assert find("whorl.recipes.rft:Rft") is Rft
+    assert find_recipe("whorl.recipes.rft:Rft") is Rft
 
 
 @pytest.mark.parametrize("form", ["{}:Mine", "{}.py:Mine", "./{}.py:Mine"])
 def test_one_of_a_strangers_is_found_again_by_its_name(mine: str, form: str) -> None:
     before, name = list(sys.path), form.format(mine)
-    recipe = find(name)()
-    assert name_of(recipe) == name and find(name) is type(recipe)
+    recipe = find_recipe(name)()
+    assert name_of(recipe) == name and find_recipe(name) is type(recipe)
     assert sys.path == before
     assert arms_of(recipe) == {"": recipe}
-    said = say(read_recipe({"name": name}, ["samples=7"]))
+    said = as_table(read_recipe({"name": name}, ["samples=7"]))
     assert said["name"] == name and said["samples"] == 7
     assert read_recipe(said) == type(recipe)(samples=7)
-    lines = [f"{key}={value}" for key, value in flat(said) if key != "name"]
+    lines = [f"{key}={value}" for key, value in flat_items(said) if key != "name"]
     assert read_recipe({"name": name}, [*lines, "sampling.steps.size=9"]).sampling.steps.size == 9  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("form", ["{}:Mine", "{}.py:Mine"])
 def test_it_goes_to_another_process_which_does_not_know_it(mine: str, form: str) -> None:
-    recipe = find(form.format(mine))(samples=5)
+    recipe = find_recipe(form.format(mine))(samples=5)
     Path("pickled").write_bytes(pickle.dumps(recipe))
     code = "import pickle, sys; sys.path.remove(''); print(pickle.load(open('pickled', 'rb')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -104,12 +104,12 @@ def test_it_goes_to_another_process_which_does_not_know_it(mine: str, form: str)
 def test_an_edited_file_of_the_same_name_elsewhere_is_another_one(
     mine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = find(f"{mine}.py:Mine")
+    first = find_recipe(f"{mine}.py:Mine")
     (tmp_path / "inner").mkdir()
     text = (tmp_path / f"{mine}.py").read_text().replace("samples: int = 2", "samples: int = 4")
     (tmp_path / "inner" / f"{mine}.py").write_text(text.replace(f"import {mine}_helper", ""))
     monkeypatch.chdir(tmp_path / "inner")
-    second = find(f"{mine}.py:Mine")
+    second = find_recipe(f"{mine}.py:Mine")
     assert (first().samples, second().samples) == (2, 4)  # type: ignore[attr-defined]
 
 
@@ -134,7 +134,7 @@ def test_an_edited_file_of_the_same_name_elsewhere_is_another_one(
 )
 def test_what_is_no_recipe_is_told_in_one_line(mine: str, name: str, told: str) -> None:
     with pytest.raises(UserError) as caught:
-        find(name.format(mine))
+        find_recipe(name.format(mine))
     assert told.format(mine) in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -152,7 +152,7 @@ def test_a_module_that_fails_says_how(mine: str, text: str, told: str) -> None:
     Path(f"{mine}.py").write_text(text)
     for name in (f"{mine}:Mine", f"{mine}.py:Mine"):
         with pytest.raises(UserError, match="cannot be imported") as caught:
-            find(name)
+            find_recipe(name)
         assert told in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -160,20 +160,20 @@ def test_types_that_cannot_be_read_and_names_that_are_taken(mine: str) -> None:
     text = Path(f"{mine}.py").read_text()
     Path("odd.py").write_text(text.replace("samples: int = 2", 'samples: "Unknown" = 2'))
     with pytest.raises(UserError, match="types of its settings cannot be read: name 'Unknown'"):
-        find("odd.py:Mine")
+        find_recipe("odd.py:Mine")
     Path("taken.py").write_text(text.replace("samples: int = 2", "arms: int = 2; samples: int = 2"))
     with pytest.raises(UserError, match="arms is no name for a setting"):
-        find("taken.py:Mine")
+        find_recipe("taken.py:Mine")
     Path("set.py").write_text(text.replace("samples: int = 2", "samples: set = frozenset()"))
     with pytest.raises(UserError, match="a setting that is a frozenset cannot be kept in a file"):
-        say(find("set.py:Mine")())
+        as_table(find_recipe("set.py:Mine")())
 
 
 def test_settings_without_defaults_have_to_be_given(mine: str) -> None:
     path = Path(f"{mine}.py")
     path.write_text(path.read_text().replace("    samples: int = 2\n", "    samples: int\n"))
     name = f"{mine}.py:Mine"
-    assert presets_of(find(name)) == {}
+    assert presets_of(find_recipe(name)) == {}
     with pytest.raises(UserError, match="samples is missing"):
         read_recipe({"name": name})
     assert read_recipe({"name": name, "samples": 3}).samples == 3  # type: ignore[attr-defined]

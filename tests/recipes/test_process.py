@@ -18,7 +18,7 @@ from whorl.engines.function import Function
 from whorl.errors import UserError
 from whorl.example import Likelihood, Weighted
 from whorl.problem import Problem
-from whorl.recipes.process import Process, compared
+from whorl.recipes.process import Process, compared_prefixes
 from whorl.rollout import Sampling
 from whorl.search import Uct, mcts
 from whorl.steps import BlankLine
@@ -139,7 +139,7 @@ def test_a_full_node_is_passed_on_the_way_down_and_a_rollout_is_not() -> None:
     deeper = tree.nodes[3]
     assert (deeper.parent, deeper.text, deeper.author) == (1, "7+5=12\n\n", "policy")
     assert (tree.nodes[1].visits, tree.nodes[1].total) == (2, 1)
-    assert compared(tree) == [ROOT, 5]  # what was found deeper down is not compared
+    assert compared_prefixes(tree) == [ROOT, 5]  # what was found deeper down is not compared
 
 
 @pytest.mark.parametrize(("dead_ends", "visits"), [("propagate", [1, 1, 1]), ("leaf", [0, 0, 0])])
@@ -172,7 +172,7 @@ def test_the_appended_step_is_of_the_highest_ucb() -> None:
     differ = 0
     for tree in grown(replace(PROCESS, uct=replace(PROCESS.uct, simulations=9))):
         nodes = tree.nodes
-        for at in compared(tree):
+        for at in compared_prefixes(tree):
             rivals = [nodes[c] for c in nodes[at].children if nodes[c].author == "policy"]
             spine = [nodes[c].text for c in nodes[at].children if nodes[c].author == "spine"]
             log = math.log(sum(rival.visits for rival in rivals))
@@ -222,7 +222,7 @@ def test_a_prefix_without_a_way_on_is_still_compared() -> None:
     tree = script.grow(sized(4, 1))
     assert (tree.nodes[ROOT].pruned, tree.nodes[1].mark) == (True, "dead end")
     assert (tree.nodes[1].visits, tree.nodes[1].total) == (2, 1)
-    assert (tree.tip, compared(tree)) == (ROOT, [ROOT])
+    assert (tree.tip, compared_prefixes(tree)) == (ROOT, [ROOT])
 
 
 def test_trees_of_other_recipes_may_hold_rollouts() -> None:
@@ -230,7 +230,7 @@ def test_trees_of_other_recipes_may_hold_rollouts() -> None:
     tree.add(Node(1, "\\boxed{12}", "rollout", terminal=True, reward=1.0, visits=1, total=1))
     tree.add(Node(1, "c\n\n", visits=1, total=1))
     tree.add(Node(1, "d\n\n", visits=2, total=1))
-    assert compared(tree) == [ROOT, 1]
+    assert compared_prefixes(tree) == [ROOT, 1]
 
 
 UCTS = st.builds(
@@ -259,7 +259,9 @@ def test_every_tree_keeps_its_books(uct: Uct, seed: int) -> None:
             assert sum(step.copies for step in steps) <= uct.children
             assert len({step.text for step in steps}) == len(steps)
             assert node.author != "spine" or tree.depth(index) <= uct.depth
-        for at in compared(tree):  # every simulation counts once, for the prefix it started from
+        for at in compared_prefixes(
+            tree
+        ):  # every simulation counts once, for the prefix it started from
             steps = [nodes[c] for c in nodes[at].children if nodes[c].author == "policy"]
             assert sum(step.visits for step in steps) == uct.simulations
         spine = [i for i, node in enumerate(nodes) if node.author == "spine"]
@@ -319,7 +321,7 @@ def test_trees_of_a_plain_search_are_harvested_at_every_prefix_that_was_passed()
         tree = done.result
         assert tree is not None
         nodes = tree.nodes
-        assert all(nodes[at].visits for at in compared(tree))
+        assert all(nodes[at].visits for at in compared_prefixes(tree))
         for example in weighted(PROCESS, tree):
             node = nodes[int(example.origin.rpartition("/")[2])]
             parent = nodes[node.parent]

@@ -15,7 +15,7 @@ from whorl.engines import toy
 from whorl.engines.function import Function
 from whorl.problem import Problem
 from whorl.prompts import Critique, write_critique, write_critiques
-from whorl.recipes.sigma import CODE, Sigma, attempts, pick
+from whorl.recipes.sigma import CODE, Sigma, best_own, ends_of_tries
 from whorl.rollout import Sampling
 from whorl.search import Uct
 from whorl.steps import BlankLine, unformatted
@@ -160,7 +160,7 @@ def test_a_revision_that_loses_the_answer_is_tried_again_and_then_falls_back() -
     temperatures = [ask.temperature for ask in script.asked if ask.role == "reviser"]
     assert temperatures == [0.0, 0.7, 0.7]
     assert len(script.prompts("critic")) == 3  # what was criticised is not criticised again
-    assert tree.tip == pick(tree) and steps(tree, tree.tip)[-1] == "\\boxed{12}"
+    assert tree.tip == best_own(tree) and steps(tree, tree.tip)[-1] == "\\boxed{12}"
     tally = SIGMA.tally(tree)
     assert (tally["right to wrong"], tally["drift"], tally["fell back"]) == (1, 1, 1)
 
@@ -183,7 +183,7 @@ def test_without_the_check_whatever_was_revised_is_taken() -> None:
 
 def test_where_nothing_was_asked_of_the_reviser_there_is_no_second_try() -> None:
     tree = Script(WRONG, [KEEP] * 3, []).grow(ONE)
-    assert len(attempts(tree)) == 1
+    assert len(ends_of_tries(tree)) == 1
 
 
 def test_the_policy_completes_a_revision_that_gives_no_answer() -> None:
@@ -214,12 +214,12 @@ def test_siblings_come_by_q_and_the_unvisited_last() -> None:
 def test_the_best_path_is_right_before_it_is_promising() -> None:
     tree = Tree(PROBLEM)
     tree.add(Node(ROOT, "a", terminal=True, reward=0.0, visits=4, total=3))
-    assert pick(tree) == 1
+    assert best_own(tree) == 1
     tree.add(Node(ROOT, "b", terminal=True, reward=1.0, visits=4, total=1))
-    assert pick(tree) == 2
+    assert best_own(tree) == 2
     tree.add(Node(ROOT, "c", terminal=True, reward=1.0, visits=4, total=2))
-    assert pick(tree) == 3
-    assert pick(Tree(PROBLEM)) == ROOT
+    assert best_own(tree) == 3
+    assert best_own(Tree(PROBLEM)) == ROOT
 
 
 def test_refinement_beats_the_unrefined_paths_in_the_toy_world() -> None:
@@ -261,8 +261,8 @@ def test_temperatures_are_separate_searches() -> None:
 def test_the_code_preset_rewrites_the_whole_path_with_the_answer_in_sight() -> None:
     recipe = replace(CODE, uct=SIGMA.uct, sampling=SIGMA.sampling)
     trees = grown(recipe, problems=10)
-    assert all(len(attempts(tree)) <= 1 for tree in trees)
-    assert all(tree.tip != ROOT for tree in trees if pick(tree) is not None)
+    assert all(len(ends_of_tries(tree)) <= 1 for tree in trees)
+    assert all(tree.tip != ROOT for tree in trees if best_own(tree) is not None)
 
 
 @pytest.mark.parametrize(

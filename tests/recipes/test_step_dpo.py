@@ -20,7 +20,7 @@ from whorl.prompts import solve
 from whorl.recipe import Recipe
 from whorl.recipes.process import Process
 from whorl.recipes.sigma import Sigma
-from whorl.recipes.step_dpo import StepDpo, best, walked
+from whorl.recipes.step_dpo import StepDpo, best_visited, prefixes_of_best
 from whorl.rollout import Sampling
 from whorl.search import Uct
 from whorl.steps import BlankLine
@@ -97,19 +97,19 @@ def test_siblings_that_do_equally_well_give_no_pair() -> None:
 def test_the_best_path_is_right_if_there_is_a_right_one() -> None:
     tree = planted([Node(0, "a\n\n", visits=5, total=1), ended(0, "\\boxed{1}", 1, 0.0)])
     wrong = tree.add(ended(1, "\\boxed{11}", 4, 0.0))
-    assert best(tree) == wrong  # 0.1 along its path, the other none
+    assert best_visited(tree) == wrong  # 0.1 along its path, the other none
     right = tree.add(ended(1, "\\boxed{12}", 1, 1.0))
-    assert best(tree) == right
+    assert best_visited(tree) == right
     tree.add(Node(1, "x \\boxed{12}", terminal=True, reward=1.0))  # no simulation ended there
-    assert best(tree) == right
-    assert best(Tree(PROBLEM)) == ROOT
+    assert best_visited(tree) == right
+    assert best_visited(Tree(PROBLEM)) == ROOT
 
 
 def test_a_tree_searched_again_and_again_is_walked_along_its_spine() -> None:
     tree = planted([*TWO_LEVELS[:2], Node(0, "b\n\n", author="spine", visits=3, total=2)])
     tree.tip = tree.add(ended(3, "\\boxed{13}", 1, 0.0))
     tree.add(ended(3, "\\boxed{12}", 2, 1.0))
-    assert walked(tree) == [ROOT, 3]
+    assert prefixes_of_best(tree) == [ROOT, 3]
     assert [(p.prompt.prefix, p.chosen, p.rejected) for p in pairs(tree)] == [
         ("", "a\n\n", "b\n\n"),
         ("b\n\n", "\\boxed{12}", "\\boxed{13}"),

@@ -7,7 +7,7 @@ import pytest
 
 from whorl.problem import Problem
 from whorl.prompts import Critique, write_critique, write_critiques
-from whorl.report import Cells, Figure, Interval, Level, Report, Row, Table
+from whorl.report import Cells, Figure, FigureTable, Interval, Level, Report, ResultRow
 from whorl.tree import ROOT, Node, Tree
 
 QUESTION = (
@@ -141,8 +141,8 @@ def sample_report() -> Report:
             Figure("seconds", 412, "of which set-up 63"),
         ),
         rows=(
-            Row("base policy", share(0.513, 0.028), 1200),
-            Row(
+            ResultRow("base policy", share(0.513, 0.028), 1200),
+            ResultRow(
                 "SIGMA",
                 share(0.639, 0.027),
                 1200,
@@ -154,7 +154,7 @@ def sample_report() -> Report:
                 tokens=3481224,
                 note="per-depth critique, temperatures 0.4 and 0.7",
             ),
-            Row(
+            ResultRow(
                 "unrefined MCTS paths",
                 share(0.602, 0.0277),
                 1200,
@@ -165,7 +165,7 @@ def sample_report() -> Report:
                 examples=4813,
                 tokens=2118402,
             ),
-            Row(
+            ResultRow(
                 "RFT (rejection sampling fine-tuning)",
                 share(0.588, 0.0278),
                 1200,
@@ -176,7 +176,7 @@ def sample_report() -> Report:
                 examples=4814,
                 tokens=1904511,
             ),
-            Row("teacher, asked to solve", share(0.871, 0.019), 1200, note="black box"),
+            ResultRow("teacher, asked to solve", share(0.871, 0.019), 1200, note="black box"),
         ),
         remarks=(
             "The teacher has seen more training than the policy: part of the gain is distillation.",
@@ -188,7 +188,7 @@ def sample_report() -> Report:
         ),
         cells=Cells(right_right=2411, right_wrong=37, wrong_right=906, wrong_wrong=646),
         counters=(
-            Table(
+            FigureTable(
                 "Guards",
                 (
                     Figure("critiques ignored", 118, "the revision equals the original"),
@@ -197,14 +197,16 @@ def sample_report() -> Report:
                 ),
                 "Of 4,000 trees.",
             ),
-            Table("Dropped", (Figure("no solution found", 301), Figure("revision is wrong", 683))),
+            FigureTable(
+                "Dropped", (Figure("no solution found", 301), Figure("revision is wrong", 683))
+            ),
         ),
         trees=tuple(
             refined(k, whole_path=k == 1, accept=k != 2) if k % 4 != 3 else searched(k)
             for k in range(8)
         ),
         settings=(
-            Table(
+            FigureTable(
                 "Search",
                 (
                     Figure("recipe", "sigma"),
@@ -212,6 +214,6 @@ def sample_report() -> Report:
                     Figure("uct constant", "1.414"),
                 ),
             ),
-            Table("Provenance", (Figure("whorl", "0.1.0"), Figure("seed", 0))),
+            FigureTable("Provenance", (Figure("whorl", "0.1.0"), Figure("seed", 0))),
         ),
     )

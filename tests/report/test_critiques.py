@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from whorl.problem import Problem
 from whorl.prompts import Critique, write_critique, write_critiques
-from whorl.report.critiques import STEP, best_path, compare, read_note, revised_path
+from whorl.report.critiques import STEP, compare_paths, read_note, revised_path, searched_path
 from whorl.tree import ROOT, Node, Tree
 
 Make = Callable[..., Tree]
@@ -25,7 +25,7 @@ def two_steps(old: str, new: str, *, note: str = "") -> Tree:
 @pytest.mark.parametrize("accept", [False, True])
 def test_paths_before_and_after(refine: Make, whole_path: bool, accept: bool) -> None:
     tree = refine(1, whole_path=whole_path, accept=accept)
-    before, after = best_path(tree), revised_path(tree)
+    before, after = searched_path(tree), revised_path(tree)
     assert {tree.nodes[i].author for i in before} == {"policy"}
     assert any(tree.nodes[i].author == "reviser" for i in after)
     assert tree.nodes[before[-1]].terminal and tree.nodes[after[-1]].terminal
@@ -37,7 +37,7 @@ def test_each_step_gets_its_own_critique_in_both_modes(refine: Make) -> None:
     shown = []
     for whole_path in (False, True):
         tree = refine(1, whole_path=whole_path)
-        steps = compare(tree, best_path(tree), revised_path(tree))
+        steps = compare_paths(tree, searched_path(tree), revised_path(tree))
         assert [step.number for step in steps] == [1, 2, 3, 4]
         shown.append([step.note for step in steps])
         assert dict(shown[-1][1].remarks)["Expected"] == "the running total after step 2"
@@ -48,18 +48,20 @@ def test_a_prune_note_is_no_critique(search: Make) -> None:
     tree = search(5)
     pruned = next(i for i in tree.leaves() if i != tree.tip)
     tree.nodes[pruned].note = "dead end"
-    assert best_path(tree) == tree.path(tree.tip)
+    assert searched_path(tree) == tree.path(tree.tip)
 
 
 def test_tree_that_was_not_refined(search: Make) -> None:
     tree = search(5)
-    assert best_path(tree) == tree.path(tree.tip)
+    assert searched_path(tree) == tree.path(tree.tip)
     assert revised_path(tree) == []
     tree.tip = ROOT
-    assert tree.nodes[best_path(tree)[-1]].mean == max(tree.nodes[i].mean for i in tree.leaves())
+    assert tree.nodes[searched_path(tree)[-1]].mean == max(
+        tree.nodes[i].mean for i in tree.leaves()
+    )
     empty = Tree(Problem("p", "q", "1"))
-    assert best_path(empty) == revised_path(empty) == []
-    assert compare(empty, [], []) == ()
+    assert searched_path(empty) == revised_path(empty) == []
+    assert compare_paths(empty, [], []) == ()
 
 
 words = st.text(st.sampled_from("ab1 +=\n<&"), max_size=60)
@@ -67,7 +69,7 @@ words = st.text(st.sampled_from("ab1 +=\n<&"), max_size=60)
 
 @given(words, words)
 def test_pieces_join_to_the_step_and_unmarked_ones_agree(old: str, new: str) -> None:
-    (step,) = compare(two_steps(old, new), [1], [2])
+    (step,) = compare_paths(two_steps(old, new), [1], [2])
     assert step.before is not None and step.after is not None
     assert "".join(p.text for p in step.before.pieces) == old.strip()
     assert "".join(p.text for p in step.after.pieces) == new.strip()
@@ -84,7 +86,7 @@ def test_paths_of_unequal_length_are_told_apart() -> None:
     first = tree.add(Node(ROOT, "one"))
     tree.add(Node(first, "two", terminal=True, note=write_critiques((EDIT, EDIT))))
     tree.tip = tree.add(Node(ROOT, "both", author="reviser", terminal=True))
-    one, two = compare(tree, best_path(tree), revised_path(tree))
+    one, two = compare_paths(tree, searched_path(tree), revised_path(tree))
     assert one.after is not None and two.after is None
     assert two.before is not None and two.note is not None
 
@@ -107,14 +109,14 @@ def test_note_is_read_field_by_field() -> None:
 @given(st.text())
 def test_any_note_can_be_read(text: str) -> None:
     read_note(text)
-    compare(two_steps("a", "b", note=text), [1], [2])
+    compare_paths(two_steps("a", "b", note=text), [1], [2])
 
 
 def test_hostile_texts_are_compared_quickly() -> None:
     started = time.process_time()
     for old, new in (("a " * 10**6, "b a " * 10**6), ("+" * 10**6, "+-" * 10**6)):
         tree = two_steps(old, new, note="*" * 10**6 + "\n" + " \n" * 10**5 + "Verdict: edit")
-        (step,) = compare(tree, best_path(tree), revised_path(tree))
+        (step,) = compare_paths(tree, searched_path(tree), revised_path(tree))
         assert step.before is not None and step.after is not None
         assert step.before.left_out == len(old.strip()) - STEP
     assert time.process_time() - started < 5

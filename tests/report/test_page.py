@@ -10,7 +10,16 @@ import pytest
 
 from whorl.errors import UserError
 from whorl.problem import Problem
-from whorl.report import Cells, Figure, Interval, Level, Report, Row, Table, write_report
+from whorl.report import (
+    Cells,
+    Figure,
+    FigureTable,
+    Interval,
+    Level,
+    Report,
+    ResultRow,
+    write_report,
+)
 from whorl.tree import ROOT, Node, Tree
 
 EVIL = (
@@ -76,13 +85,13 @@ def hostile_report(text: str) -> Report:
         title=text,
         lead=text,
         figures=figures,
-        rows=(Row(text, share, 10, note=text),),
+        rows=(ResultRow(text, share, 10, note=text),),
         remarks=(text,),
         levels=(Level(text, 10, share, share),),
         cells=Cells(1, 2, 3, 4),
-        counters=(Table(text, figures, text),),
+        counters=(FigureTable(text, figures, text),),
         trees=(tree,),
-        settings=(Table(text, figures, text),),
+        settings=(FigureTable(text, figures, text),),
     )
 
 
@@ -166,9 +175,12 @@ def test_parts_may_be_missing(tmp_path: Path) -> None:
     report = Report(
         "t",
         "l",
-        rows=(Row("unmeasured", nothing, 0), Row("all right", Interval(1.0, 1.0, 1.0), 3)),
+        rows=(
+            ResultRow("unmeasured", nothing, 0),
+            ResultRow("all right", Interval(1.0, 1.0, 1.0), 3),
+        ),
         levels=(Level("1", 0, nothing, nothing),),
-        counters=(Table("none dropped", ()),),
+        counters=(FigureTable("none dropped", ()),),
         trees=(Tree(Problem("p", "", "")),),
     )
     text = Page(written(tmp_path, report)).text

@@ -4,7 +4,7 @@ from xml.etree import ElementTree as Xml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whorl.report import Chart, Curve, Interval, Level, Row
+from whorl.report import Chart, Curve, Interval, Level, ResultRow
 from whorl.report.plots import LEFT, RIGHT, WIDTH, accuracy_plot, curve_plot, level_plot
 
 shares = st.lists(st.floats(0, 1), min_size=3, max_size=3).map(
@@ -19,7 +19,7 @@ def _inside(svg: Xml.Element) -> bool:
 
 @given(st.lists(shares, min_size=1, max_size=6))
 def test_every_interval_lies_on_the_axis(measured: list[Interval]) -> None:
-    svg = Xml.fromstring(accuracy_plot([Row(f"m{i}", s, 9) for i, s in enumerate(measured)]))
+    svg = Xml.fromstring(accuracy_plot([ResultRow(f"m{i}", s, 9) for i, s in enumerate(measured)]))
     assert _inside(svg)
     assert len(list(svg.iter("circle"))) == len(measured)
     ticks = [int(e.text or "") for e in svg.iter("text") if e.get("class") == "tick"]
@@ -41,14 +41,16 @@ def test_before_stands_above_after(before: Interval, after: Interval) -> None:
 
 
 def test_more_accurate_is_further_right() -> None:
-    rows = [Row(str(k), Interval(k / 10, k / 10 - 0.05, k / 10 + 0.05), 9) for k in range(1, 10)]
+    rows = [
+        ResultRow(str(k), Interval(k / 10, k / 10 - 0.05, k / 10 + 0.05), 9) for k in range(1, 10)
+    ]
     xs = [float(c.attrib["cx"]) for c in Xml.fromstring(accuracy_plot(rows)).iter("circle")]
     assert xs == sorted(xs) and len(set(xs)) == 9
 
 
 def test_long_name_is_cut_and_whole_in_its_tooltip() -> None:
     name = "a method with a very long name indeed"
-    svg = Xml.fromstring(accuracy_plot([Row(name, Interval(0.5, 0.4, 0.6), 9)]))
+    svg = Xml.fromstring(accuracy_plot([ResultRow(name, Interval(0.5, 0.4, 0.6), 9)]))
     label = next(e for e in svg.iter("text") if e.get("class") == "label")
     assert (label.text or "").endswith("…") and name.startswith((label.text or "")[:-1])
     assert label.findtext("title") == name

@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whorl.problem import Problem
-from whorl.report.trees import DEPTH, NODES, Step, view
+from whorl.report.trees import DEPTH, NODES, ShownNode, view
 from whorl.tree import ROOT, Node, Tree
 
 Make = Callable[..., Tree]
 
 
-def walk(steps: Sequence[Step]) -> Iterator[Step]:
+def walk(steps: Sequence[ShownNode]) -> Iterator[ShownNode]:
     for step in steps:
         yield step
         yield from walk(step.children)

@@ -1,4 +1,4 @@
-"""What a comparison found: as JSON and as tables."""
+"""The results of a comparison, written as JSON and as tables."""
 
 import json
 from collections.abc import Sequence
@@ -24,9 +24,9 @@ from whorl.report import write_report
 FILES = ("compare.json", "compare.md", "compare.html")
 
 
-def write(folder: Path, findings: Findings, comparison: Comparison) -> None:
-    """Write `FILES`."""
-    texts = (json.dumps(as_mapping(findings), indent=2), markdown(findings))
+def write_comparison(folder: Path, findings: Findings, comparison: Comparison) -> None:
+    """Write the files named in `FILES` into the folder of the comparison."""
+    texts = (json.dumps(comparison_as_json(findings), indent=2), markdown(findings))
     for name, text in zip(FILES, texts, strict=False):
         with replacing(folder / name) as file:
             file.write(text.encode() + b"\n")
@@ -34,12 +34,12 @@ def write(folder: Path, findings: Findings, comparison: Comparison) -> None:
 
 
 def as_list(findings: Findings) -> list[dict[str, Any]]:
-    """An object per method and seed, as JSON can hold it."""
+    """One JSON object per method and seed."""
     return [_as_mapping(findings, result) for result in findings.results]
 
 
-def as_mapping(findings: Findings) -> dict[str, Any]:
-    """`as_list`, with the base model and each method over its seeds."""
+def comparison_as_json(findings: Findings) -> dict[str, Any]:
+    """The whole comparison as JSON: base model, methods under each seed, methods over all seeds."""
     base, sampled = findings.base
     rate = pass_rate(base, 1)
     return {
@@ -111,8 +111,8 @@ HEAD = (
 )
 
 
-def table(findings: Findings) -> list[tuple[str, ...]]:
-    """A row per method, over its seeds; counts are means."""
+def methods_table(findings: Findings) -> list[tuple[str, ...]]:
+    """A table with one row per method, over its seeds; counts are means."""
     base, sampled = findings.base
     ks = "/".join(f"{100 * pass_rate(sampled, k).value:.1f}" for k in findings.ks())
     rate = pass_rate(base, 1)
@@ -125,7 +125,7 @@ def table(findings: Findings) -> list[tuple[str, ...]]:
 
 
 def by_seed(findings: Findings) -> list[tuple[str, ...]]:
-    """A row per method and seed."""
+    """A table with one row per method and seed."""
     return [
         (f"{r.method.name}, {r.seed}", *_words(figures_of_seed(findings, r)), *_counts([r]))
         for r in findings.results
@@ -167,11 +167,11 @@ def _interval(rate: Rate, sign: str = "") -> str:
 
 
 def print_comparison(findings: Findings) -> None:
-    """The methods over their seeds."""
+    """Print the table of the methods over their seeds."""
     shown = Table(box=None, pad_edge=False)
     for name in HEAD:
         shown.add_column(name, justify="left" if name == "recipe" else "right", no_wrap=True)
-    for row in table(findings):
+    for row in methods_table(findings):
         shown.add_row(*row)
     # as wide as the table: a line that is too long for the terminal is wrapped by it
     console = Console(highlight=False, soft_wrap=True, width=250)
@@ -190,8 +190,8 @@ def _legend(findings: Findings) -> str:
 
 
 def markdown(findings: Findings) -> str:
-    """Both tables."""
-    lines = [_markdown(HEAD, table(findings)), _legend(findings), ""]
+    """Both tables in Markdown."""
+    lines = [_markdown(HEAD, methods_table(findings)), _legend(findings), ""]
     lines += [_markdown(("recipe, seed", *HEAD[1:]), by_seed(findings))]
     return "\n".join(lines)
 

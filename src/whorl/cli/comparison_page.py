@@ -1,4 +1,4 @@
-"""What a comparison found, as a page."""
+"""The results of a comparison, as a report."""
 
 from collections.abc import Iterator, Mapping
 
@@ -6,7 +6,7 @@ from whorl.compare.comparison import Comparison
 from whorl.compare.findings import Findings, MethodFigures, figures_of_seed, figures_over_seeds
 from whorl.compare.methods import Method
 from whorl.evaluate import pass_rate, pass_rate_over
-from whorl.report import Chart, Curve, Figure, Report, Row, Table
+from whorl.report import Chart, Curve, Figure, FigureTable, Report, ResultRow
 from whorl.report.rows import interval
 
 METHOD = (
@@ -16,7 +16,7 @@ METHOD = (
 
 
 def page(findings: Findings, comparison: Comparison) -> Report:
-    """The findings as a report."""
+    """The report of a comparison."""
     greedy, sampled = findings.base
     pooled = {name: figures_over_seeds(findings, own) for name, own in findings.by_method()}
     best = max(pooled, key=lambda name: pooled[name].accuracy.value)
@@ -35,7 +35,7 @@ def page(findings: Findings, comparison: Comparison) -> Report:
             Figure("held-out problems", len(greedy)),
             Figure("of them for pass@k", len(sampled)),
         ),
-        rows=(Row("base", interval(rate), len(greedy)), *_rows(findings, pooled)),
+        rows=(ResultRow("base", interval(rate), len(greedy)), *_rows(findings, pooled)),
         charts=tuple(_charts(findings)),
         remarks=(
             METHOD,
@@ -48,11 +48,11 @@ def page(findings: Findings, comparison: Comparison) -> Report:
     )
 
 
-def _rows(findings: Findings, pooled: Mapping[str, MethodFigures]) -> Iterator[Row]:
+def _rows(findings: Findings, pooled: Mapping[str, MethodFigures]) -> Iterator[ResultRow]:
     for name, own in findings.by_method():
         change = pooled[name].against_base
         gains = (figures_of_seed(findings, r).against_base.difference.value for r in own)
-        yield Row(
+        yield ResultRow(
             name,
             interval(pooled[name].accuracy),
             change.problems,
@@ -66,8 +66,8 @@ def _rows(findings: Findings, pooled: Mapping[str, MethodFigures]) -> Iterator[R
         )
 
 
-def _settings(method: Method) -> Table:
-    return Table(
+def _settings(method: Method) -> FigureTable:
+    return FigureTable(
         method.name,
         (
             Figure("epochs", method.train.epochs),

@@ -1,4 +1,4 @@
-"""What the demo found: as JSON, as a table, as a page."""
+"""The results of the demo, as JSON, as a table and as a report."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -13,9 +13,9 @@ from whorl.compare.demo import SIGMA, TRAINING, Size, sampled_tokens
 from whorl.compare.findings import Findings, MethodResult, figures_of_seed
 from whorl.data.forest import read_trees
 from whorl.evaluate import Paired, Rate, Score, paired, summarise
-from whorl.recipes.sigma import attempts
-from whorl.report import Figure, Report, Row, write_report
-from whorl.report import Table as Counters
+from whorl.recipes.sigma import ends_of_tries
+from whorl.report import Figure, Report, ResultRow, write_report
+from whorl.report import FigureTable as Counters
 from whorl.report.rows import cells, figures, levels, reference, row
 from whorl.tree import Tree
 
@@ -33,16 +33,16 @@ REMARKS = (
 )
 
 
-def write(folder: Path, findings: Findings, size: Size, seconds: float) -> Path:
-    """Write the page into the folder of a demo that took so many seconds; returns its path."""
+def write_demo(folder: Path, findings: Findings, size: Size, seconds: float) -> Path:
+    """Write the report into the folder of a demo that took `seconds`; returns its path."""
     trees = list(_telling(folder / findings.results[0].method.forest / "trees.jsonl"))
     page = folder / "report.html"
-    write_report(page, describe(findings, trees, size, seconds))
+    write_report(page, demo_report(findings, trees, size, seconds))
     return page
 
 
-def as_mapping(findings: Findings) -> dict[str, Any]:
-    """The findings as JSON can hold them."""
+def demo_as_json(findings: Findings) -> dict[str, Any]:
+    """The results of the demo as JSON."""
     base, first = findings.base[0], findings.results[0].last.greedy
     change = paired(base, first)
     return {
@@ -66,7 +66,7 @@ def as_mapping(findings: Findings) -> dict[str, Any]:
 
 
 def print_demo(findings: Findings) -> None:
-    """What each method made of the policy."""
+    """Print a table with one row per method of the demo."""
     table = Table("", "right", "95 %", "gain", "95 %", "p", "tokens", box=None, pad_edge=False)
     base = _right(findings.base[0])
     table.add_row("policy", f"{100 * base.value:.1f}", _interval(base))
@@ -90,8 +90,8 @@ def print_demo(findings: Findings) -> None:
     )
 
 
-def describe(findings: Findings, trees: Sequence[Tree], size: Size, seconds: float) -> Report:
-    """The findings as a page."""
+def demo_report(findings: Findings, trees: Sequence[Tree], size: Size, seconds: float) -> Report:
+    """The results of the demo as a report."""
     base, first = findings.base[0], findings.results[0]
     point, against = first.last.point, _against(findings, first)
     change = against.difference
@@ -134,7 +134,7 @@ def describe(findings: Findings, trees: Sequence[Tree], size: Size, seconds: flo
     )
 
 
-def _row(base: Sequence[Score], result: MethodResult) -> Row:
+def _row(base: Sequence[Score], result: MethodResult) -> ResultRow:
     name, point = result.method.name, result.last.point
     return replace(
         row(name, base, result.last.greedy),
@@ -145,7 +145,8 @@ def _row(base: Sequence[Score], result: MethodResult) -> Row:
 
 
 def _counts(result: MethodResult) -> Iterator[tuple[str, Mapping[str, int]]]:
-    """A method's counters; what it shares with the method that grew its trees is shown there."""
+    """Counters of a method; counters of trees that methods share stand at the method that grew
+    them."""
     point = result.last.point
     if result.method.grow is result.method.harvest:
         yield "Counted", point.tally
@@ -161,8 +162,10 @@ def _settings(title: str, settings: object) -> Counters:
 def _telling(path: Path, most: int = 12) -> list[Tree]:
     """Trees worth looking at: first those that revision turned right, then a few others."""
     trees = list(islice(read_trees(path), 400))
-    turned = [t for t in trees if attempts(t) and t.tip in attempts(t) and _wrong_before(t)]
-    others = [t for t in trees if t not in turned and attempts(t)]
+    turned = [
+        t for t in trees if ends_of_tries(t) and t.tip in ends_of_tries(t) and _wrong_before(t)
+    ]
+    others = [t for t in trees if t not in turned and ends_of_tries(t)]
     return (turned[: most * 2 // 3] + others)[:most]
 
 

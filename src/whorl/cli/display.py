@@ -1,4 +1,4 @@
-"""Progress for people: live on a terminal, elsewhere a plain line now and then. All on stderr."""
+"""Progress for people, on stderr: live on a terminal, elsewhere a plain line now and then."""
 
 import threading
 import time
@@ -32,7 +32,7 @@ class Display:
         recent = deque([(0.0, progress.tokens)])
 
         def line() -> Text:
-            """With the rate of late."""
+            """The status with the rate of the last seconds."""
             seconds = time.monotonic() - start
             recent.append((seconds, progress.tokens))
             while len(recent) > 2 and recent[1][0] < seconds - WINDOW:
@@ -71,7 +71,7 @@ class Display:
 
 
 def status(progress: Progress, seconds: float, rate: float | None = None) -> str:
-    """What there is to say about a stage after `seconds`; a narrow terminal cuts off the end.
+    """A line about a stage that has run for `seconds`; a narrow terminal cuts off its end.
 
     rate: sampled tokens per second of late; None: since the start.
     """
@@ -112,7 +112,7 @@ def clock(seconds: float) -> str:
 
 @contextmanager
 def _repeated(say: Callable[[], None]) -> Iterator[None]:
-    """Call `say` every `EVERY` seconds from a thread of its own."""
+    """Call `say` every `EVERY` seconds from a thread."""
     ended = threading.Event()
 
     def repeat() -> None:

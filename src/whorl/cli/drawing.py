@@ -11,8 +11,8 @@ from whorl.tree import ROOT, Node, Tree
 LONGEST = 400  # characters of a step or note
 
 
-def listed(tree: Tree) -> RenderableType:
-    """A tree in one line."""
+def tree_line(tree: Tree) -> RenderableType:
+    """A tree in one line: problem, arm, whether solved, sizes."""
     right = sum(tree.nodes[leaf].reward == 1.0 for leaf in tree.leaves())
     solutions = sum(1 for _ in tree.leaves())
     outcome = "solved" if tree.tip != ROOT else "not solved"
@@ -22,8 +22,9 @@ def listed(tree: Tree) -> RenderableType:
     return Text(visible(line + _short(tree.problem.question, 60)))
 
 
-def drawn(tree: Tree, *, notes: bool) -> RenderableType:
-    """A tree with visits and mean outcome at each step; the chosen solution is marked."""
+def tree_drawing(tree: Tree, *, notes: bool) -> RenderableType:
+    """A tree drawn with characters: visits and mean outcome at each step, the chosen solution
+    marked."""
     chosen = set(tree.path(tree.tip))
     head = f"{tree.problem.question}\n[answer: {tree.problem.answer}]"
     drawings = [Drawing(Text(visible(head), "bold"), guide_style="dim")]
@@ -35,7 +36,7 @@ def drawn(tree: Tree, *, notes: bool) -> RenderableType:
     return drawings[ROOT]
 
 
-def outlined(record: Record) -> RenderableType:
+def attempts_line(record: Record) -> RenderableType:
     """The attempts at a problem in one line."""
     right = sum(attempt.right == 1.0 for attempt in record.attempts)
     undecided = sum(attempt.right is None for attempt in record.attempts)
@@ -45,8 +46,8 @@ def outlined(record: Record) -> RenderableType:
     return Text(visible(line) + _short(record.problem.question, 60))
 
 
-def told(record: Record) -> RenderableType:
-    """The attempts at a problem, whole, each with its verdict and why."""
+def attempts_text(record: Record) -> RenderableType:
+    """The attempts at a problem in full, each with its verdict and the reason."""
     problem = record.problem
     text = Text(visible(f"{problem.question}\n[answer: {problem.answer}]\n"), "bold")
     for number, attempt in enumerate(record.attempts, start=1):

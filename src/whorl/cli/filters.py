@@ -20,7 +20,7 @@ SHOWN = 5  # reasons why rows are no problems
 
 @dataclass(slots=True)
 class Noted:
-    """What a person is told at the end.
+    """Notes that the user is told at the end of the command.
 
     rows: rows that are no problems: why -> how many, and the first of them.
     """
@@ -53,9 +53,10 @@ def filters_of(  # noqa: PLR0913 (each parameter is an option)
     near_duplicates: bool,
     noted: Noted,
 ) -> list["Filter"]:
-    """What drops problems, in the order in which it does. Test sets and scores are read first."""
-    from whorl.data.contamination import decontaminated
-    from whorl.data.duplicates import distinct
+    """The filters that the options name, in the order in which they apply. Test sets and scores are
+    read first."""
+    from whorl.data.contamination import without_test_problems
+    from whorl.data.duplicates import without_near_duplicates
     from whorl.data.selection import solved_sometimes
 
     filters: list[Filter] = []
@@ -66,19 +67,21 @@ def filters_of(  # noqa: PLR0913 (each parameter is an option)
         raise UserError("--overlap is for --against, which names a test set")
     if against:
         known = _known(against, at, noted)
-        filters.append(lambda found: decontaminated(found, known, overlap=overlap, on_drop=drop))
+        filters.append(
+            lambda found: without_test_problems(found, known, overlap=overlap, on_drop=drop)
+        )
     if scores:
         (low, high), rates = _bounds(pass_rate), _rates(scores)
         filters.append(lambda found: solved_sometimes(found, rates, low, high, on_drop=drop))
     if near_duplicates:
-        filters.append(lambda found: distinct(found, on_drop=drop))
+        filters.append(lambda found: without_near_duplicates(found, on_drop=drop))
     return filters
 
 
 def _known(against: Sequence[str], at: Path | None, noted: Noted) -> "Known":
     """The wording of all test sets together."""
     from whorl.data.contamination import Known
-    from whorl.data.hub import load
+    from whorl.data.hub import load_benchmark
     from whorl.data.problems import read_problems
 
     known = Known()
@@ -88,7 +91,7 @@ def _known(against: Sequence[str], at: Path | None, noted: Noted) -> "Known":
         known.add(
             read_problems(test, skip_bad=True, on_skip=bad.row)
             if is_file(test)
-            else load(name, split=split or "test", at=at, on_skip=bad.row)
+            else load_benchmark(name, split=split or "test", at=at, on_skip=bad.row)
         )
         lost = sum(count for count, _ in bad.rows.values())
         more = f"; {lost:,} lines of it are no problems and were not compared" if lost else ""
@@ -107,8 +110,8 @@ def _bounds(pass_rate: str) -> tuple[float, float]:
 
 
 def _rates(scores: Path) -> dict[str, float]:
-    """Problem id -> the share of its attempts that are right. Problems without attempts are not
-    in it."""
+    """Problem id -> share of its attempts that are right, without problems that have no
+    attempts."""
     from whorl.evaluate import read_scores
 
     return {
@@ -119,5 +122,5 @@ def _rates(scores: Path) -> dict[str, float]:
 
 
 def is_file(source: str) -> bool:
-    """A name of a data set has neither a folder nor an ending."""
+    """Whether `source` names a file: names of data sets have neither a folder nor an ending."""
     return "." in source or "/" in source or "\\" in source or Path(source).is_file()

@@ -1,4 +1,4 @@
-"""How a command ends: what went wrong in one line, and the exit code."""
+"""Ends of commands: an error is one line on stderr, with an exit code."""
 
 import os
 import shlex
@@ -27,7 +27,8 @@ its launcher ends them all."""
 
 
 def guarded(command: Callable[P, None]) -> Callable[P, None]:
-    """`command` without tracebacks: one line on stderr instead, and an exit code.
+    """The function `command` with errors shown as one line on stderr and an exit code, without
+    traceback.
 
     Of several processes that a launcher started, the first one speaks; another one only if it alone
     is in trouble. With WHORL_DEBUG set in the environment, exceptions come through as they are.
@@ -40,7 +41,10 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
                 command(*args, **kwargs)
             sys.stdout.flush()
         except KeyboardInterrupt:
-            _end(f"stopped, and nothing finished is lost. To go on, repeat: {repeated()}", STOPPED)
+            _end(
+                f"stopped, and nothing finished is lost. To go on, repeat: {this_command()}",
+                STOPPED,
+            )
         except typer.Exit:
             raise
         except Exception as error:
@@ -51,14 +55,14 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
     return run
 
 
-def repeated() -> str:
-    """This command, as it was typed."""
+def this_command() -> str:
+    """The command line of this process, as it was typed."""
     return shlex.join(["whorl", *sys.argv[1:]])
 
 
 @contextmanager
 def _first_speaks() -> Iterator[None]:
-    """Silence on stderr, unless this is the first process."""
+    """Silence stderr in every process of a distributed training but the first."""
     if _first():
         yield
     else:

@@ -1,4 +1,4 @@
-"""What the library logs, shown as it is on stderr."""
+"""Log messages of the library, shown on stderr."""
 
 import logging
 
@@ -11,7 +11,7 @@ class _Shown(logging.Handler):
 
 
 def show_log() -> None:
-    """Show what whorl's modules log from now on; once is enough."""
+    """Show log messages of whorl's modules from now on; calling once is enough."""
     log = logging.getLogger("whorl")
     log.setLevel(logging.INFO)
     if not any(isinstance(handler, _Shown) for handler in log.handlers):

@@ -1,4 +1,5 @@
-"""What a run is going to do (`--dry-run`), and what it did not do."""
+"""Describe a run (`--dry-run`), and list what a run left undone: failures, and searches beyond a
+budget."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import typer
 
 from whorl import settings
-from whorl.cli.guard import SPENT, repeated
+from whorl.cli.guard import SPENT, this_command
 from whorl.engines.model import pending
 from whorl.engines.roles import Engines
 from whorl.engines.spec import HERE, Spec
@@ -23,7 +24,7 @@ ALWAYS = ("run", "problems", "name", "recipe.name")
 """Settings that are shown among those that were set: they have no defaults."""
 
 
-def describe(run: Run, part: Callable[[Run], Mapping[str, Any]]) -> None:
+def describe_run(run: Run, part: Callable[[Run], Mapping[str, Any]]) -> None:
     """Print the settings of a run, check what can be checked, and say what the run would do.
 
     part: the settings that the command takes, of a run, by the names that `--set` knows.
@@ -51,9 +52,9 @@ def describe(run: Run, part: Callable[[Run], Mapping[str, Any]]) -> None:
 def setting_lines(said: Mapping[str, Any], defaults: Mapping[str, Any]) -> Iterator[str]:
     """Settings that differ from their defaults, a line each as in a run file; then the others, a
     paragraph for each table."""
-    usual = dict(settings.flat(defaults))
+    usual = dict(settings.flat_items(defaults))
     others: dict[str, list[str]] = {}
-    for name, value in settings.flat(said):
+    for name, value in settings.flat_items(said):
         if value == usual.get(name) and name not in ALWAYS:
             table, _, key = name.rpartition(".")
             others.setdefault(table, []).append(f"{key}={value}")
@@ -61,7 +62,7 @@ def setting_lines(said: Mapping[str, Any], defaults: Mapping[str, Any]) -> Itera
             default = usual.get(name, value)
             differs = default not in (value, '""')
             yield f"{name} = {value}" + (f"  # default {default}" if differs else "")
-    for name in settings.unset(said):
+    for name in settings.unset_keys(said):
         table, _, key = name.rpartition(".")
         others.setdefault(table, []).append(f"{key}=(none)")
     alike: dict[str, list[str]] = {}
@@ -83,7 +84,7 @@ def _with_defaults(run: Run) -> Run:
 
 
 def downloads(run: Run) -> list[str]:
-    """What a run would download before it begins, in words."""
+    """Lines that say what a run would download before it begins."""
     names = [*run.engines.named().values(), *([str(run.base)] if run.base else [])]
     here = [name for name in dict.fromkeys(names) if Spec.read(name).scheme in HERE]
     return [line for name in here if (line := pending(name))]
@@ -109,7 +110,8 @@ def tell_missing(grown: Grown) -> None:
     more = "this" if name == "seconds" else f"this with a larger budget.{name}"
     typer.echo(
         f"budget.{grown.limit} is spent: {grown.trees:,} of {total:,} trees are grown, "
-        f"{grown.begun:,} more are begun, nothing is lost. To go on, repeat {more}: {repeated()}",
+        f"{grown.begun:,} more are begun, nothing is lost. To go on, repeat {more}: "
+        f"{this_command()}",
         err=True,
     )
     raise typer.Exit(SPENT)

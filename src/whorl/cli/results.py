@@ -1,4 +1,4 @@
-"""Results of an evaluation, for people and for machines."""
+"""Scores of an evaluation and figures of rounds, printed and as JSON."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -30,7 +30,7 @@ DATA = {
 
 
 def print_summary(summary: Summary, comparison: Paired | None) -> None:
-    """A table of the shares, then the comparison in words."""
+    """Print a table of the shares, then the comparison in words."""
     table = Table("measure", "problems", "%", "95 % interval", box=None, pad_edge=False)
     n = summary.problems
     samples = max(summary.passed)
@@ -65,7 +65,7 @@ def print_summary(summary: Summary, comparison: Paired | None) -> None:
 
 
 def print_rounds(lines: Sequence[Mapping[str, Any]]) -> None:
-    """What `rounds.metrics` says of each round: what came of it, then what it learned from."""
+    """Print a table of the rounds of a run: scores, then counts of what each learned from."""
     ks = sorted(lines[0]["passed"]) if "passed" in lines[0] else []
     rates = [name for k in ks for name in (f"pass@{k}", "95 %")]
     scores = Table("round", *rates, *SCORES, box=None, pad_edge=False)
@@ -86,8 +86,8 @@ def print_rounds(lines: Sequence[Mapping[str, Any]]) -> None:
     )
 
 
-def as_mapping(summary: Summary, comparison: Paired | None) -> dict[str, Any]:
-    """Everything, as JSON can hold it."""
+def summary_as_json(summary: Summary, comparison: Paired | None) -> dict[str, Any]:
+    """A summary and a comparison as JSON."""
     said = asdict(summary)
     return said | ({"against": asdict(comparison)} if comparison else {})
 

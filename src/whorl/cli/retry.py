@@ -1,4 +1,4 @@
-"""Searches that failed in the rounds of a run, and trying them again."""
+"""Failed searches of a run's rounds, and growing their trees after all."""
 
 import json
 from collections.abc import Sequence
@@ -18,19 +18,19 @@ from whorl.watch import Watch
 def retry(
     folder: RunFolder, run: Run, prepared: Ready, rounds: Sequence[Round], watch: Watch
 ) -> None:
-    """Grow the trees that rounds lack, each in the round's folder and with its policy. What was
-    learned stays as it is."""
+    """Grow the trees that rounds lack, each in the round's folder and with its policy. Trained
+    models stay as they are."""
     purse = purse_of(run)
     for played in rounds:
         plan = plan_of(run, played.number)
-        if left_out(plan.folder, played):
+        if failed_searches(plan.folder, played):
             watch.say(f"round {plan.number}: the policy is {plan.policy}")
             with open_round(folder, plan) as inner:
                 tell_missing(grow_round(inner, run, plan, prepared, purse, watch))
 
 
-def left_out(path: Path, played: Round) -> dict[str, str]:
-    """The round's searches that failed and have no tree since, and why they failed last."""
+def failed_searches(path: Path, played: Round) -> dict[str, str]:
+    """The searches of a round that failed and have no tree since: key -> last error."""
     failed = dict(played.grown.failures)
     if failed:
         lines = (path / "failures.jsonl").read_text(encoding="utf-8").splitlines()

@@ -1,4 +1,4 @@
-"""What a run folder holds, gathered for the report: counts of its harvests, scores, a few trees.
+"""The report of a run folder: counts of its harvests, scores, and a few trees.
 
 It takes no recipe, so trees of one that is not installed are reported too.
 """
@@ -14,9 +14,9 @@ from whorl.errors import UserError
 from whorl.evaluate import Score, pass_rate, read_scores
 from whorl.loop.folder import RunFolder
 from whorl.loop.harvest import Harvested
-from whorl.report import Figure, Report, Row, Table
+from whorl.report import Figure, FigureTable, Report, ResultRow
 from whorl.report.rows import cells, figures, levels, reference, row
-from whorl.settings import flat
+from whorl.settings import flat_items
 from whorl.tree import Tree
 
 TREES = 12  # shown
@@ -25,7 +25,7 @@ LOOKED_AT = 200  # trees that are read to find so many that were revised
 
 @dataclass(slots=True)
 class _Counts:
-    """Sums over the files of trees of a run.
+    """Sums of counts over the files of trees of a run.
 
     trees: that were harvested; unharvested: the others.
     cost: sampled tokens by role, of all.
@@ -39,7 +39,7 @@ class _Counts:
     cost: Counter[str] = field(default_factory=Counter)
 
     def add(self, found: Harvested) -> None:
-        """Count in what a harvest found, its cost aside."""
+        """Add the counts of a harvest, without its cost."""
         self.trees += found.trees
         self.examples += found.examples
         self.tally.update(found.tally)
@@ -63,19 +63,21 @@ def summary(folder: RunFolder) -> Report:
         levels=tuple(levels(scores[0], scores[-1])) if len(scores) > 1 else (),
         cells=cells(counts.tally),
         counters=(
-            Table("Search", figures(counts.tally)),
-            Table("Left out of the examples", figures(counts.dropped)),
+            FigureTable("Search", figures(counts.tally)),
+            FigureTable("Left out of the examples", figures(counts.dropped)),
         ),
         trees=tuple(_shown(read_trees(path / "trees.jsonl") for path in places)),
         settings=(
-            Table("Settings", tuple(Figure(key, said) for key, said in flat(folder.settings))),
+            FigureTable(
+                "Settings", tuple(Figure(key, said) for key, said in flat_items(folder.settings))
+            ),
         ),
     )
 
 
 def _counted(places: Sequence[Path]) -> _Counts:
-    """What the harvests of these folders found, and the tokens of all their trees: of a folder that
-    has some which came after its harvest, or had none, the trees are read."""
+    """Counts of all harvests of these folders, and the tokens of all their trees. Trees are read
+    where a folder was not harvested, or got trees since."""
     counts = _Counts()
     for place in places:
         trees, found = place / "trees.jsonl", Harvested.read(place)
@@ -93,7 +95,8 @@ def _counted(places: Sequence[Path]) -> _Counts:
 
 
 def _shown(files: Iterable[Iterable[Tree]]) -> Iterator[Tree]:
-    """The trees to show: of the first `LOOKED_AT`, those that were revised before others."""
+    """The trees that the report shows: the first `LOOKED_AT` are looked at, revised ones come
+    first."""
     revised: list[Tree] = []
     plain: list[Tree] = []
     for tree in islice(chain.from_iterable(files), LOOKED_AT):
@@ -106,7 +109,7 @@ def _shown(files: Iterable[Iterable[Tree]]) -> Iterator[Tree]:
 
 
 def _scores(path: Path) -> Iterator[list[Score]]:
-    """Scores before the first round, after it, and so on."""
+    """Scores before the first round, after the first, and so on."""
     number = 0
     while (file := path / f"scores-{number}.jsonl").exists():
         yield read_scores(file)
@@ -114,7 +117,7 @@ def _scores(path: Path) -> Iterator[list[Score]]:
 
 
 def _lead(counts: _Counts, scores: Sequence[Sequence[Score]]) -> str:
-    """The outcome in a sentence or two."""
+    """The outcome of the run in a sentence or two."""
     said = f"{counts.trees:,} trees taught {counts.examples:,} examples"
     if len(scores) > 1:
         before, after = (100 * pass_rate(each, 1).value for each in (scores[0], scores[-1]))
@@ -124,7 +127,7 @@ def _lead(counts: _Counts, scores: Sequence[Sequence[Score]]) -> str:
     return ". ".join([*sentences, *([more] if counts.unharvested else [])]) + "."
 
 
-def _rows(scores: Sequence[Sequence[Score]]) -> Iterator[Row]:
-    """Before the first round, and after each."""
+def _rows(scores: Sequence[Sequence[Score]]) -> Iterator[ResultRow]:
+    """Rows of the report: before the first round, and after each."""
     for number, own in enumerate(scores):
         yield row(f"after round {number}", scores[0], own) if number else reference("before", own)

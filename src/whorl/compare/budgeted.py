@@ -1,4 +1,5 @@
-"""Trees within a budget of tokens: pass after pass over the problems, until one is too much."""
+"""Growing trees within a budget of tokens: pass after pass over the problems, until a tree is too
+much."""
 
 import json
 import time
@@ -14,14 +15,14 @@ from whorl.data.forest import read_trees
 from whorl.engines.roles import Opened
 from whorl.errors import UserError
 from whorl.loop.folder import RunFolder
-from whorl.loop.grow import Plan, grow
+from whorl.loop.grow import GrowPlan, grow
 from whorl.problem import Problem
 from whorl.tree import Tree
 
 
 @dataclass(frozen=True, slots=True)
 class Budgeted:
-    """How many trees a budget of tokens lasts for.
+    """The trees that fit into a budget of tokens.
 
     passes: per pass over the problems, how many of its trees fit the budget, a prefix in problem
         order.
@@ -41,7 +42,7 @@ class Budgeted:
 
 
 class Clock:
-    """Seconds of the wall and of this process since the clock was made, and those before."""
+    """Stopwatch of wall and CPU seconds, which goes on from an earlier reading."""
 
     def __init__(self, wall: float = 0.0, cpu: float = 0.0) -> None:
         self._start = time.monotonic() - wall, time.process_time() - cpu
@@ -54,7 +55,7 @@ def grow_within(
     path: Path,
     problems: Sequence[Problem],
     opened: Opened,
-    plan: Plan,
+    plan: GrowPlan,
     budget: int,
     last: Path | None,
 ) -> Iterator[Budgeted]:
@@ -79,7 +80,7 @@ def grow_within(
         number = len(passes) + 1
         left = budget - spent
         own = replace(plan, seed=plan.seed + number)
-        said = {"recipe": settings.say(plan.recipe), "seed": own.seed}
+        said = {"recipe": settings.as_table(plan.recipe), "seed": own.seed}
         said["policy"] = opened.engines.policy
         with RunFolder.open(path / f"{number}", said, version=__version__) as folder:
             costs, missed = grow_pass(folder, problems, own, engines, left, last)
@@ -101,13 +102,13 @@ def grow_within(
 def grow_pass(
     folder: RunFolder,
     problems: Sequence[Problem],
-    plan: Plan,
+    plan: GrowPlan,
     engines: Mapping[str, Engine],
     budget: int,
     last: Path | None,
 ) -> tuple[list[int], int]:
-    """Grow trees, some problems at a time, until they exceed the budget or no problem is left;
-    returns what each cost, in problem order, and how many searches failed.
+    """Grow trees, some problems at a time, until they exceed the budget or no problem is left.
+    Returns the cost of each in problem order, and how many searches failed.
 
     How many are started depends on the costs of those before alone, so the trees are the same
     however often the work is interrupted.
@@ -129,7 +130,7 @@ def grow_pass(
 
 
 def _before(path: Path, budget: int) -> Budgeted:
-    """What the largest smaller budget lasted for."""
+    """The record of the largest smaller budget in the folder."""
     smaller = [record for record in path.glob("*.json") if int(record.stem) < budget]
     return _read(max(smaller, key=lambda record: int(record.stem))) if smaller else Budgeted()
 

@@ -1,4 +1,4 @@
-"""A comparison as it is ordered: which methods, on what, with how many tokens."""
+"""The order of a comparison: methods, engines, problems and tokens."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from whorl.evaluate.exam import Exam
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What is compared, and on what.
+    """Settings of a comparison.
 
     tokens: sampled tokens that each method may spend, per seed.
     often: problems to attempt several times, for pass@k; None: those of `test`.
@@ -42,7 +42,8 @@ class Comparison:
             raise UserError("there is no recipe to compare")
 
     def exams(self) -> Mapping[str, Exam]:
-        """What every model is measured by: one greedy attempt per problem, then several."""
+        """The exams that every model takes: one greedy attempt per problem, then several sampled
+        ones."""
         greedy = replace(self.evaluate, n=1, temperature=0.0, top_p=1.0)
         return {
             "greedy": Exam(self.test, Setup(decoding=greedy)),
@@ -51,8 +52,8 @@ class Comparison:
 
 
 def check_comparison(comparison: Comparison) -> None:
-    """Raises `UserError` unless everyone who is asked is named and there are problems to work on
-    and others to measure on."""
+    """Raises `UserError` unless every role that a method asks has an engine, and there are problems
+    to train on and others to measure on."""
     for method in comparison.methods:
         for role in method.grow.roles:
             if not getattr(comparison.engines, role):

@@ -1,4 +1,4 @@
-"""The main job on the shipped models: SIGMA and its baselines, from problems to students.
+"""The demo: SIGMA and its baselines on the shipped models, from problems to students.
 
 A comparison at equal examples: every method learns from the same number of them, about the same
 problems, and its student is measured on the same held-out problems. Everything is kept in one
@@ -31,7 +31,7 @@ from whorl.evaluate import Decoding, Setup
 from whorl.evaluate.exam import Exam
 from whorl.learn.training import Training
 from whorl.loop.folder import RunFolder
-from whorl.loop.grow import Plan, grow, ready
+from whorl.loop.grow import GrowPlan, grow, ready
 from whorl.loop.harvest import Harvested, harvest
 from whorl.loop.run import Run
 from whorl.loop.split import problems_of
@@ -52,7 +52,7 @@ TRAINING = Training(epochs=3, lr=1e-3, batch=32, max_length=1024, warmup=0.05)
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much the demo does: training problems and held-out ones."""
+    """Size of the demo: numbers of training problems and of held-out ones."""
 
     problems: int
     test: int
@@ -106,13 +106,13 @@ def play_demo(folder: Path, size: Size, watch: Watch, *, seed: int = 0) -> Findi
 
 
 def sampled_tokens(findings: Findings) -> int:
-    """Tokens sampled to grow all the trees, discarded branches and the teacher's included; those of
-    methods that share trees are counted once."""
+    """Tokens sampled to grow all trees, with discarded branches and the teacher's; a forest that
+    methods share counts once."""
     return sum({r.method.forest: r.last.point.tokens for r in findings.results}.values())
 
 
 def _grow(folder: Path, train: Path, method: Method, watch: Watch, seed: int) -> None:
-    """Grow a method's trees into a run folder of their own, unless they are there already."""
+    """Grow a method's trees into a run folder, unless they are there already."""
     if (folder / "failures.jsonl").exists():  # what growing writes last
         return
     policy, critic, reviser = (
@@ -129,7 +129,7 @@ def _grow(folder: Path, train: Path, method: Method, watch: Watch, seed: int) ->
         grow(
             own,
             problems_of(run),
-            Plan.of(run),
+            GrowPlan.of(run),
             prepared.engines,
             watch=watch,
             expected=prepared.found.problems,
@@ -152,7 +152,7 @@ def _exams(test: Path) -> Mapping[str, Exam]:
 
 
 def _cores() -> int:
-    """The models are small enough for every core to have its own."""
+    """Number of models that run side by side: they are small enough for one core each."""
     return len(os.sched_getaffinity(0))
 
 

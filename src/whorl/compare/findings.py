@@ -1,4 +1,4 @@
-"""What a comparison found: each student with its scores, and a method's figures from them."""
+"""The results of a comparison: each student with its scores, and figures of each method."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ KS = (1, 4, 8)
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What one student of a method took.
+    """Cost of one student of a method: trees, examples, tokens and seconds.
 
     tokens: sampled for this student and those before it; left_out: sampled and not used.
     problems, passes, trees, failed: of this student's trees; a pass may have been cut short.
@@ -54,8 +54,8 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Student:
-    """A trained model as a comparison sees it: what it took, its scores of one greedy attempt per
-    problem, and of several sampled ones for pass@k (empty if there were none)."""
+    """A trained model in a comparison: its cost, its scores of one greedy attempt per problem, and
+    of several sampled ones for pass@k (empty if none were made)."""
 
     point: Point
     greedy: Sequence[Score]
@@ -76,8 +76,8 @@ class MethodResult:
 
     @property
     def counted(self) -> Sequence[Student]:
-        """The students whose trees add up to the method's: of every round, else the last one's,
-        which contain those of the students before."""
+        """The students whose trees add up to the method's: in rounds all of them, else the last,
+        whose trees contain those of the others."""
         return self.students if self.method.rounds else self.students[-1:]
 
     @property
@@ -113,7 +113,7 @@ class MethodResult:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """All that a comparison found.
+    """The results of a comparison.
 
     base: greedy and sampled scores of the base model.
     results: in the order of the methods, then of the seeds.
@@ -128,12 +128,13 @@ class Findings:
             yield name, [result for result in self.results if result.method.name == name]
 
     def ks(self) -> list[int]:
-        """The k of `KS` that there are attempts enough for."""
+        """The k of `KS` for which there are attempts enough."""
         return [k for k in KS if k <= max((len(score.right) for score in self.base[1]), default=0)]
 
 
 def write_point(home: Path, point: Point) -> None:
-    """Keep a student's `Point` in its folder: the last file that is written there."""
+    """Write a student's `Point` into its folder. It is the last file there, so it means
+    complete."""
     with replacing(home / "point.json") as file:
         file.write(json.dumps(asdict(point), indent=2).encode() + b"\n")
 
@@ -144,13 +145,14 @@ def has_student(home: Path) -> bool:
 
 
 def read_student(home: Path) -> Student:
-    """The student of a folder."""
+    """Read the student of a folder."""
     point = Point(**json.loads((home / "point.json").read_text()))
     return Student(point, *read_both_scores(home))
 
 
 def read_both_scores(home: Path) -> tuple[Sequence[Score], Sequence[Score]]:
-    """Greedy and sampled scores in a folder; the sampled ones are empty where none were made."""
+    """Read greedy and sampled scores of a folder; the sampled ones are empty where none were
+    made."""
     sampled = home / "sampled.jsonl"
     return read_scores(home / "greedy.jsonl"), read_scores(sampled) if sampled.exists() else ()
 
@@ -200,6 +202,6 @@ def figures_over_seeds(findings: Findings, results: Sequence[MethodResult]) -> M
 
 
 def _rft(findings: Findings, result: MethodResult) -> MethodResult | None:
-    """RFT's result under the seed of `result`, which is of another method."""
+    """The result of RFT under the seed of `result`, another method's."""
     found = (r for r in findings.results if r.method.name == "rft" and r.seed == result.seed)
     return None if result.method.name == "rft" else next(found, None)

@@ -17,18 +17,18 @@ from whorl.watch import Progress, Watch
 
 
 class Job(Protocol):
-    """Work for one process. It is pickled on the way there, and leaves what it makes on disk."""
+    """Work for one process. A job is pickled on the way there, and leaves its results on disk."""
 
     @property
     def name(self) -> str:
-        """What the job is called if it fails."""
+        """Name of the job, for an error message."""
 
     def run(self, watch: Watch) -> None:
-        """Do the work; what `watch` is told is passed on, progress and training excepted."""
+        """Do the work. Messages to `watch` reach the parent's, except progress and training."""
 
 
 def end_all(error: UserError) -> None:
-    """The answer to a failed job that ends the other jobs too: raises `error`."""
+    """Answer to a failed job that ends the other jobs too: raises `error`."""
     raise error
 
 
@@ -38,7 +38,7 @@ def side_by_side(
     watch: Watch,
     failed: Callable[[UserError], None] = end_all,
 ) -> None:
-    """Do the jobs, at most `most` at once; each is taken from `jobs` when its process can start.
+    """Do the jobs, at most `most` at once; a job is taken from `jobs` when its process can start.
 
     failed: called with the `UserError` of a job; if it raises, the jobs that run are ended.
     Raises RuntimeError if a process ends in any other way, and ends the others.
@@ -72,7 +72,7 @@ def _start(job: Job) -> tuple[Connection, SpawnProcess]:
 
 
 def _hear(pipe: Connection, watch: Watch, failed: Callable[[UserError], None]) -> bool:
-    """Pass on what a job says; whether there may be more."""
+    """Pass on a message of a job; returns whether there may be more."""
     try:
         said = pipe.recv()
     except EOFError:
@@ -92,7 +92,8 @@ def _end(process: SpawnProcess) -> None:
 
 
 def _work(job: Job, pipe: Connection) -> None:
-    """The child's life: deaf to Ctrl-C, which is the parent's to handle, and no longer than it."""
+    """Life of the child process: deaf to Ctrl-C, which the parent handles, and no longer than the
+    parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
@@ -109,7 +110,7 @@ def _end_with_parent() -> None:
 
 
 class _Speaker:
-    """Sends what a job tells its `Watch` through a pipe: the method's name and its arguments."""
+    """A `Watch` that sends each call through a pipe: the method's name and its arguments."""
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe

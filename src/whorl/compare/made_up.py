@@ -1,4 +1,4 @@
-"""Comparisons of the shipped models on made-up problems: the presets of `whorl compare`."""
+"""Presets of `whorl compare`: comparisons of the shipped models on made-up problems."""
 
 import os
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from whorl.compare.comparison import Comparison
-from whorl.compare.methods import TINY, select, tiny
+from whorl.compare.methods import TINY, select_methods, tiny_method
 from whorl.data import synthetic
 from whorl.data.problems import write_problems
 from whorl.engines.roles import Engines
@@ -15,8 +15,8 @@ from whorl.models import POLICY, TEACHER
 
 
 @dataclass(frozen=True, slots=True)
-class Preset:
-    """How large a comparison of the shipped models is.
+class ComparisonPreset:
+    """Size of a comparison of the shipped models.
 
     names: of the methods. problems: to learn from. test: problems to measure on; often: how many of
     them are attempted several times, for pass@k. tokens, seeds: see `Comparison`.
@@ -31,8 +31,12 @@ class Preset:
 
 
 PRESETS = {
-    "smoke": Preset(("sigma", "rft"), problems=40, test=100, often=20, tokens=12_000, seeds=1),
-    "small": Preset(tuple(TINY), problems=150, test=1000, often=200, tokens=100_000, seeds=3),
+    "smoke": ComparisonPreset(
+        ("sigma", "rft"), problems=40, test=100, often=20, tokens=12_000, seeds=1
+    ),
+    "small": ComparisonPreset(
+        tuple(TINY), problems=150, test=1000, often=200, tokens=100_000, seeds=3
+    ),
 }
 
 
@@ -40,15 +44,15 @@ ATTEMPTS = Decoding(n=8, temperature=0.8, top_p=0.95, max_tokens=256)
 """For pass@k of the shipped models."""
 
 
-def made_up(folder: Path, preset: Preset, overrides: Sequence[str] = ()) -> Comparison:
-    """The comparison of a preset, of the problems that `write_made_up` writes into `folder`. One
-    job per core."""
+def made_up(folder: Path, preset: ComparisonPreset, overrides: Sequence[str] = ()) -> Comparison:
+    """The comparison of a preset, on the problems that `write_made_up` wrote into `folder`. One job
+    per core."""
     policy, teacher = f"local:{POLICY}", f"local:{TEACHER}"
     return Comparison(
         folder / "problems.jsonl",
         folder / "test.jsonl",
         Engines(policy, critic=teacher, reviser=teacher, small=policy, processes=0),
-        select(TINY, preset.names, overrides, other=tiny),
+        select_methods(TINY, preset.names, overrides, other=tiny_method),
         preset.tokens,
         often=folder / "often.jsonl",
         seeds=preset.seeds,
@@ -57,7 +61,7 @@ def made_up(folder: Path, preset: Preset, overrides: Sequence[str] = ()) -> Comp
     )
 
 
-def write_made_up(folder: Path, preset: Preset) -> None:
+def write_made_up(folder: Path, preset: ComparisonPreset) -> None:
     """Write the problems of a preset into `folder`."""
     pool = synthetic.problems("pool", preset.problems, seed=0)
     write_problems(folder / "problems.jsonl", pool)

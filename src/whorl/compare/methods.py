@@ -1,4 +1,5 @@
-"""The methods that `whorl compare` knows: what each grows, harvests and trains with."""
+"""The methods of `whorl compare`: which recipe grows, which harvests, and how the student is
+trained."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +19,8 @@ from whorl.steps import BlankLine
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A way to make students: the recipe that grows trees, the one that reads them, the training.
+    """A way to make students: a recipe that grows trees, a recipe that harvests them, and a
+    training.
 
     forest: folder of the trees. Methods with the same forest share them; each is charged their
         whole cost.
@@ -62,12 +64,12 @@ _SAMPLING = {"step_tokens": 48, "solution_tokens": 256, "steps": BlankLine(min_c
 
 
 def method(recipe: Recipe) -> Method:
-    """How a recipe is compared unless something else is said of it: on trees of its own, by one
-    student, trained as its objective usually is."""
+    """The method of a recipe that has no entry of its own: trees of its own, one student, trained
+    as is usual for its objective."""
     return _own(recipe, _fit(recipe.objective, _SFT, _POLICY_GRADIENT, _DPO))
 
 
-def tiny(recipe: Recipe) -> Method:
+def tiny_method(recipe: Recipe) -> Method:
     """As `method`, for the shipped models; a recipe's setting `sampling` is cut to their size."""
     sampling = getattr(recipe, "sampling", None)
     if isinstance(sampling, Sampling):
@@ -78,7 +80,7 @@ def tiny(recipe: Recipe) -> Method:
 def _fit(
     objective: Objective, plain: Training, penalised: Training, preference: Training
 ) -> Training:
-    """The training for an objective."""
+    """The usual training for an objective."""
     if isinstance(objective, Preference):
         return preference
     return penalised if objective.kl else plain
@@ -90,7 +92,7 @@ def _own(recipe: Recipe, train: Training) -> Method:
 
 
 def _all(of: Callable[[Recipe], Method], *special: Method) -> Mapping[str, Method]:
-    """A method for each of the package's recipes: those given, else what `of` makes of it."""
+    """A method for each recipe of the package: the given one, else `of` makes it."""
     given = {entry.name: entry for entry in special}
     return {name: given.get(name) or of(kind()) for name, kind in RECIPES.items()}
 
@@ -108,18 +110,18 @@ PAPERS = _all(
 """With the papers' settings, for models of one's own."""
 
 TINY = _all(
-    tiny,
-    tiny(Sigma(uct=Uct(simulations=8), critic_tokens=128, reviser_tokens=64)),
-    _in_rounds(tiny(Process())),
-    _in_rounds(tiny(Marge())),
-    replace(tiny(Sphere(score="rollouts")), train=replace(_GENTLE, batch=8)),
-    replace(tiny(Rft(Sampling(temperature=1.0))), shares=QUARTERS),
+    tiny_method,
+    tiny_method(Sigma(uct=Uct(simulations=8), critic_tokens=128, reviser_tokens=64)),
+    _in_rounds(tiny_method(Process())),
+    _in_rounds(tiny_method(Marge())),
+    replace(tiny_method(Sphere(score="rollouts")), train=replace(_GENTLE, batch=8)),
+    replace(tiny_method(Rft(Sampling(temperature=1.0))), shares=QUARTERS),
 )
 """For the shipped models."""
 
 
 def variants(entries: Mapping[str, Method]) -> Mapping[str, Method]:
-    """SIGMA's ablations, its black-box baseline, and process supervision in a single round."""
+    """Variants of SIGMA (ablations, black box), and process supervision in a single round."""
     sigma, process, rft = entries["sigma"], entries["process"], entries["rft"]
     search = cast(Sigma, sigma.grow)
     made = (
@@ -141,22 +143,23 @@ def _grown(entry: Method, name: str, recipe: Recipe) -> Method:
     return replace(entry, name=name, forest=name, grow=recipe, harvest=recipe)
 
 
-def unscored(entries: Mapping[str, Method]) -> Mapping[str, Method]:
-    """Without a process reward model: SPHERE scores steps by rollouts."""
+def without_prm(entries: Mapping[str, Method]) -> Mapping[str, Method]:
+    """The methods without a process reward model: SPHERE scores steps by rollouts."""
     sphere = entries["sphere"]
     recipe = replace(cast(Sphere, sphere.grow), score="rollouts")
     return {**entries, "sphere": replace(sphere, grow=recipe, harvest=recipe)}
 
 
-def select(
+def select_methods(
     entries: Mapping[str, Method],
     names: Iterable[str],
     overrides: Sequence[str] = (),
     *,
     other: Callable[[Recipe], Method] = method,
 ) -> tuple[Method, ...]:
-    """The entries and variants called `names`, with `NAME.recipe.KEY=VALUE`, `NAME.train.KEY=VALUE`
-    `NAME.shares=[...]` and `NAME.rounds=...` applied; a variant follows its original.
+    """The methods and variants called `names`, with `NAME.recipe.KEY=VALUE`,
+    `NAME.train.KEY=VALUE`, `NAME.shares=[...]` and `NAME.rounds=...` applied; a variant follows its
+    original.
 
     A name that is `module:Class` is a recipe from elsewhere, as `other` says it is compared; in
     overrides it is called `Class`. Raises `UserError` for a name that is not there, for two methods

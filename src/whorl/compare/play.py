@@ -1,5 +1,5 @@
-"""Recipes compared at equal cost: one base model, the same problems, the same number of generated
-tokens, the same verifier and evaluation, several seeds.
+"""Recipes compared at equal cost: the same base model, problems, number of sampled tokens, verifier
+and evaluation, under several seeds.
 
 What none of the papers reports jointly. Every sampled token counts: discarded branches, critiques,
 revisions, rollouts, the small model and the PRM. A cheap recipe goes over the problems again under
@@ -67,7 +67,7 @@ def play_comparison(folder: RunFolder, comparison: Comparison, watch: Watch) -> 
 
 
 def read_findings(path: Path, comparison: Comparison) -> Findings:
-    """What a finished comparison found."""
+    """Read the results of a finished comparison."""
     parts = (
         Part(path, comparison, method, seed)
         for method in comparison.methods
@@ -79,7 +79,8 @@ def read_findings(path: Path, comparison: Comparison) -> Findings:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """The parts of a comparison that share trees; without any, the base model's exams.
+    """A job: the parts of a comparison that share trees; without parts, the exams of the base
+    model.
 
     only_try: whether the tokens last for a tree of each.
     """

@@ -1,5 +1,5 @@
-"""The students of one method under one seed: trees within a share of the tokens, harvest, training,
-exams."""
+"""The students of one method under one seed: grow within a share of the tokens, harvest, train,
+examine."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from whorl.engines.roles import Engines, Opened, following, trainable
 from whorl.errors import UserError
 from whorl.evaluate.exam import Exam, measure
 from whorl.loop.folder import RunFolder
-from whorl.loop.grow import Plan
+from whorl.loop.grow import GrowPlan
 from whorl.loop.harvest import harvest
 from whorl.watch import Watch
 
@@ -41,8 +41,8 @@ class Part:
         return self.path / f"seed-{self.seed}" / self.method.name
 
     def homes(self) -> Iterator[Path]:
-        """The folders of the students, named by the tokens that each may use; in rounds a student
-        lies in the folder of the one before."""
+        """The folders of the students, named by the tokens that each may use. In rounds a student's
+        folder lies in that of the student before."""
         home = self.folder
         for share in self.method.shares:
             student = home / f"{int(self.comparison.tokens * share)}"
@@ -51,7 +51,8 @@ class Part:
 
 
 class TooFew(UserError):
-    """The tokens do not last for one tree of the part called `name`; `least` tokens would."""
+    """Raised if the tokens do not last for one tree of the part called `name`; `least` tokens
+    would."""
 
     def __init__(self, name: str, least: int) -> None:
         super().__init__(name, least)
@@ -60,7 +61,7 @@ class TooFew(UserError):
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """Where a student's trees begin.
+    """Where a student's trees begin: with which policy, after which trees.
 
     forest: their folder. engines: that grow them, the policy among them. seed: of their searches.
     spent: tokens of the rounds before. last: trees of the round before.
@@ -74,7 +75,7 @@ class _Start:
 
 
 def play_part(part: Part, opened: Opened, watch: Watch, *, only_try: bool = False) -> None:
-    """Make every student of a method under one seed, unless it is there.
+    """Make every student of a method under one seed, unless it is there already.
 
     only_try: stop when the first tree is within the tokens. Raises `TooFew` if it is not.
     """
@@ -84,7 +85,7 @@ def play_part(part: Part, opened: Opened, watch: Watch, *, only_try: bool = Fals
         part.comparison.engines,
         1_000_000 * part.seed + (1000 if method.rounds else 0),
     )
-    with RunFolder.open(part.folder, settings.say(method), version=__version__):
+    with RunFolder.open(part.folder, settings.as_table(method), version=__version__):
         for home, share in zip(part.homes(), method.shares, strict=True):
             home.mkdir(exist_ok=True)
             grown = _grow(part, start, share, opened, watch)
@@ -98,10 +99,10 @@ def play_part(part: Part, opened: Opened, watch: Watch, *, only_try: bool = Fals
 
 
 def _grow(part: Part, start: _Start, share: float, opened: Opened, watch: Watch) -> Budgeted:
-    """The trees of a student: those within its share of the tokens."""
+    """Grow the trees of a student: as many as its share of the tokens allows."""
     comparison, method = part.comparison, part.method
     asked = list(read_problems(comparison.problems))
-    plan = Plan(method.grow, method.forest, start.seed, comparison.width)
+    plan = GrowPlan(method.grow, method.forest, start.seed, comparison.width)
     budget = int(comparison.tokens * share) - start.spent
     opened.follow(start.engines)
     grown = Budgeted()
@@ -118,7 +119,7 @@ def _grow(part: Part, start: _Start, share: float, opened: Opened, watch: Watch)
 def _make_student(
     home: Path, part: Part, start: _Start, grown: Budgeted, opened: Opened, watch: Watch
 ) -> Point:
-    """Harvest the trees that count, train, and measure the student."""
+    """Harvest the trees within the budget, train, and measure the student."""
     clock = Clock()
     opened.rest()
     trees, examples = home / "trees.jsonl", home / "examples.jsonl"
@@ -152,7 +153,7 @@ def _make_student(
 
 
 def _next_round(home: Path, start: _Start, grown: Budgeted) -> _Start:
-    """Where the trees of the next round begin: with the student of this one, if it has learned."""
+    """The start of the next round: this round's student, if it has learned anything."""
     last, engines = home / "last.jsonl", start.engines
     if not last.exists():
         write_counted(last, grown.passes[:1], start.forest)
@@ -164,7 +165,7 @@ def _next_round(home: Path, start: _Start, grown: Budgeted) -> _Start:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A student's weights and what it learned from.
+    """The weights of a student and the examples that made them.
 
     model: the folder of the weights. tokens: of the examples' completions, times the epochs.
     steps, loss: see `TrainResult`.
@@ -178,8 +179,8 @@ class Trained:
 
 
 def draw_examples(examples: Path, learned: Path, count: int, seed: int) -> None:
-    """Write `count` examples of a file, drawn by lot, into the file `learned`, in their order.
-    Raises `UserError` if there are fewer."""
+    """Write `count` random examples of a file into the file `learned`, in their order. Raises
+    `UserError` if there are fewer."""
     found = list(read_examples(examples))
     if len(found) < count:
         raise UserError(f"{examples} has {len(found)} examples; ask for no more than that")
@@ -188,8 +189,8 @@ def draw_examples(examples: Path, learned: Path, count: int, seed: int) -> None:
 
 
 def train_student(home: Path, examples: Path, policy: str, method: Method, seed: int) -> Trained:
-    """Train the model of the engine `policy` on a file of examples, into `home/checkpoint`; from an
-    empty file nothing is learned, and the student is that model itself."""
+    """Train the model of the engine `policy` on a file of examples, into `home/checkpoint`. From an
+    empty file nothing is learned: the student is the policy."""
     from whorl.learn.train import train  # takes seconds
 
     base, model = trainable(policy), home / "checkpoint"
@@ -207,7 +208,7 @@ def train_student(home: Path, examples: Path, policy: str, method: Method, seed:
 
 
 def examine(home: Path, exams: Mapping[str, Exam], opened: Opened, watch: Watch) -> None:
-    """Let the policy that is `opened` take the exams, each unless its scores are there: the file
+    """Measure the `opened` policy by every exam whose scores are not there yet; scores go to
     `NAME.jsonl` in the folder `home`."""
     for name, exam in exams.items():
         file = home / f"{name}.jsonl"

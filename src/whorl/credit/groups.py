@@ -28,7 +28,7 @@ Usability: TypeAlias = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What the policy wrote after a state.
+    """A completion of a state, written by the policy alone.
 
     node: its last node.
     text: from the state to the end.
@@ -66,7 +66,7 @@ def completions(tree: Tree, state: int) -> list[Completion]:
 
 
 def root_completions(tree: Tree) -> list[Completion]:
-    """The policy's solutions of the question. Raises `UserError` for a tree without at least two
+    """The policy's solutions of the question. Raises `UserError` for a tree with fewer than two
     samples of them, and where `completions` does."""
     group = completions(tree, ROOT)
     samples = sum(tree.nodes[node].copies for node in _ends(tree, ROOT))
@@ -84,7 +84,8 @@ def rewards(group: Sequence[Completion]) -> list[float]:
 
 
 def usability(group: Sequence[Completion], window: tuple[float, float] = (0.0, 1.0)) -> Usability:
-    """Usable if there are right and wrong ones, and their share lies strictly inside `window`."""
+    """Whether a group can be learned from: it has right and wrong completions, and the share of
+    right ones lies strictly inside `window`."""
     if not group:
         return "nothing decided"
     value = fmean(rewards(group))
@@ -94,9 +95,8 @@ def usability(group: Sequence[Completion], window: tuple[float, float] = (0.0, 1
 
 
 def group_advantage(rewards: Sequence[float]) -> list[float] | None:
-    """`(r - mean r) / std r` of each reward, population standard deviation (GRPO, 2402.03300,
-    section 4.1.2; MARGE, 2505.12500). None if the rewards do not differ, so that there is nothing
-    to learn from them."""
+    """Advantage of each reward in its group: `(r - mean r) / std r`, population standard deviation
+    (GRPO, 2402.03300, section 4.1.2; MARGE, 2505.12500). None if all rewards are equal."""
     deviation = pstdev(rewards) if rewards else 0.0
     if deviation == 0.0:
         return None
@@ -105,7 +105,7 @@ def group_advantage(rewards: Sequence[float]) -> list[float] | None:
 
 
 def reinforced(tree: Tree, state: int, group: Sequence[Completion]) -> Iterator[Weighted]:
-    """Each completion of a usable state, weighted by its advantage in the group.
+    """Examples: each completion of a usable state, weighted by its advantage in the group.
 
     Equal samples are one example with the sum of their advantages, which is the same gradient.
     """
@@ -140,7 +140,8 @@ def shuffled(group: Sequence[Completion], reward: float, rng: Random) -> list[Co
 
 
 def state_prompt(tree: Tree, state: int) -> Prompt:
-    """The question, and the solution up to `state` as what the model continues."""
+    """Prompt whose completion follows `state`: the question, and the solution up to the state as
+    prefix."""
     prompt = prompts.solve(tree.problem.question)
     return Prompt(prompt.system, prompt.user, tree.text(state))
 
@@ -156,7 +157,7 @@ def _ends(tree: Tree, state: int) -> Iterator[int]:
 
 
 def relative_correctness(q: Sequence[float], n: Sequence[int]) -> list[float]:
-    """How much better siblings do than all of them together: q_i / n_i - sum q / sum n.
+    """Score of each sibling: its mean outcome less the mean of all, q_i / n_i - sum q / sum n.
 
     q, n: per sibling, the sum of the outcomes in [0, 1] of its simulations, and their number, at
         least 1. One reading of 2501.01478; docs/papers.md, "MCTS process supervision".

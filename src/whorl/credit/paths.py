@@ -1,4 +1,5 @@
-"""What the ends of a tree's paths are worth, and the paths and steps that follow from that."""
+"""Credit of paths: what the end of a solution counts as, and the best, the right and the distinct
+ones."""
 
 from collections.abc import Collection, Iterable, Sequence
 from typing import Literal, TypeAlias
@@ -17,7 +18,7 @@ _UNTOLD: tuple[Mark, ...] = ("undecided", "dead end", "not kept")
 
 
 def outcome(node: Node, dead_ends: DeadEnds = "propagate") -> float | None:
-    """What a solution that ends at `node` counts as: 1.0 right, 0.0 wrong, None nothing.
+    """Outcome of a solution that ends at `node`: 1.0 right, 0.0 wrong, None if it does not count.
 
     A judged end counts as its reward. An undecided answer is neither right nor wrong. So is a step
     that search closed by itself, because all that follows it is closed or others were preferred.
@@ -30,7 +31,7 @@ def outcome(node: Node, dead_ends: DeadEnds = "propagate") -> float | None:
 
 
 def prune(node: Node, reason: Mark) -> None:
-    """Close a step to search."""
+    """Prune a step, so that search passes it by, and mark why."""
     node.pruned = True
     node.terminal = False
     node.mark = reason
@@ -47,7 +48,7 @@ def backup(tree: Tree, leaf: int, value: float) -> None:
 
 
 def backup_all(tree: Tree, ends: Iterable[int], dead_ends: DeadEnds = "propagate") -> None:
-    """Count a simulation for each of `ends` that counts at all; see `outcome`."""
+    """Back up each of `ends` that counts as right or wrong; see `outcome`."""
     for end in ends:
         value = outcome(tree.nodes[end], dead_ends)
         if value is not None:
@@ -60,8 +61,8 @@ def first_right(tree: Tree) -> int:
 
 
 def best_path(tree: Tree, ends: Iterable[int]) -> int:
-    """The right end with the highest mean outcome along its path; if none is right, the highest of
-    all; the root if there is none."""
+    """The end of the best path among those to `ends`: right ones first, then the highest mean
+    outcome along the path; the root if there is none."""
     nodes = tree.nodes
 
     def merit(end: int) -> tuple[bool, float]:
@@ -82,7 +83,7 @@ def siblings(tree: Tree, step: int) -> list[int]:
 
 
 def step_value(tree: Tree, index: int) -> float:
-    """A step's score in [0, 1]: the PRM's, or its mean outcome in a tree without one."""
+    """Score of a step in [0, 1]: the PRM's value, or the mean outcome in a tree without values."""
     node = tree.nodes[index]
     return node.mean if node.value is None else node.value
 
@@ -107,21 +108,21 @@ def solutions(tree: Tree, authors: Collection[Author]) -> tuple[list[int], list[
 
 
 def solution_rank(tree: Tree, end: int) -> list[tuple[float, int]]:
-    """Sorts solutions as a search by scores does: where two part, by the steps' scores, then by
-    age."""
+    """Sort key of a solution: scores of its steps from the first on; of equal ones the older is
+    higher."""
     return [(step_value(tree, step), -step) for step in tree.path(end)]
 
 
 def distinct_solutions(tree: Tree, ends: Sequence[int]) -> list[int]:
-    """The first of the solutions that say the same but for blanks and case."""
+    """The first of each set of solutions whose texts differ in blanks and case only."""
     return list({same_words(tree.text(end)): end for end in reversed(ends)}.values())[::-1]
 
 
 def solution_pair(
     tree: Tree, prompt: Prompt, chosen: int, rejected: int, *, noted: bool = False
 ) -> Pair:
-    """Two whole solutions as completions of `prompt`; `noted`: each after the note of its first
-    node, which is what its writer said before it."""
+    """A preference pair of two whole solutions as completions of `prompt`; with `noted` each
+    follows the note of its first node, which is what its writer said before it."""
 
     def written(end: int) -> str:
         before = tree.nodes[tree.path(end)[0]].note if noted else ""
@@ -133,22 +134,23 @@ def solution_pair(
 
 
 def step_text(node: Node) -> str:
-    """The text of a step as a completion: no blank space follows the end of a solution."""
+    """Text of a step as a completion to learn; blank space after the end of a solution is left
+    out."""
     return node.text.rstrip() if node.terminal else node.text
 
 
 def whole_step(node: Node, glue: str) -> bool:
-    """Whether a step was written to its end: neither cut off nor ended without an answer."""
+    """Whether a step is complete: neither cut off nor ended without an answer."""
     return not node.pruned or node.terminal or node.text.endswith(glue)
 
 
 def ended(node: Node) -> bool:
-    """Whether the step ends the solution of its writer's own accord, so that training may teach to
-    end there; not if it was cut off after it had stated an answer."""
+    """Whether the writer of a solution ended it, so that training may teach to end there; False if
+    it was cut off after it had stated an answer."""
     return node.terminal and node.mark != "cut off"
 
 
 def require_visits(tree: Tree, who: str) -> None:
-    """Raises `UserError` if `tree` holds solutions and no simulation was counted in it."""
+    """Raises `UserError` if `tree` has solutions but no visits."""
     if not tree.nodes[ROOT].visits and any(tree.leaves()) and not tree.cut_short:
         raise UserError(f"{who} learns from visits, and this tree counts none")

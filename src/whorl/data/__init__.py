@@ -1,1 +1,1 @@
-"""Problems, trees and examples on disk, and problems made up."""
+"""Problems, trees and examples on disk, and made-up problems."""

@@ -11,7 +11,7 @@ from whorl.errors import UserError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Write what is to stand at `path`; it gets there, on disk, when the block ends without error.
+    """Context that writes a file which appears at `path`, on disk, if the block ends without error.
 
     Until then an older file keeps its place. Raises `UserError` where the system refuses to write.
     """
@@ -32,7 +32,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def unwritable(path: Path, error: OSError) -> UserError:
-    """What to tell someone whose disk is full, or who may not write there."""
+    """Message for someone whose disk is full, or who may not write there."""
     return UserError(
         f"{path} cannot be written: {error.strerror}; nothing finished is lost: "
         "put that right, then give the same command again"
@@ -40,7 +40,7 @@ def unwritable(path: Path, error: OSError) -> UserError:
 
 
 def _sync(folder: Path) -> None:
-    """A rename is on disk once its folder is."""
+    """Sync a folder, so that a rename in it is on disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,4 +1,4 @@
-"""The data sets of problems that the papers name: where each is, and how its rows read.
+"""Data sets of problems that the papers name: where each is, and how its rows are read.
 
 One row of `BENCHMARKS` per data set. Answers are what the benchmark itself compares with: GSM8K's
 number after `####` without thousands commas, MATH's last box, MetaMath's text after its last "The
@@ -12,7 +12,7 @@ from difflib import get_close_matches
 
 from whorl.data import cells
 from whorl.data.cells import Read
-from whorl.data.problems import checked
+from whorl.data.problems import comparable_answer
 from whorl.data.rows import BadRow, Row, cell, columns
 from whorl.errors import UserError
 from whorl.problem import Problem
@@ -35,8 +35,8 @@ class Benchmark:
     splits: dict[str, str]
     question: str = "problem"
     answer: str = "answer"
-    reads_question: Read = cells.plain
-    reads_answer: Read = cells.plain
+    reads_question: Read = cells.as_it_is
+    reads_answer: Read = cells.as_it_is
     level: str = ""
     subject: str = ""
     id: str = ""
@@ -62,7 +62,7 @@ class Benchmark:
         return Problem(
             id=f"{self.name}/{split}{part}/{own or index}",
             question=question,
-            answer=checked(answer),
+            answer=comparable_answer(answer),
             source=f"{self.name}/{subject}" if subject else self.name,
             split=split,
             level=cells.first(row, self.level).removeprefix("Level "),
@@ -102,13 +102,13 @@ BENCHMARKS = {
         Benchmark(
             *("gsm8k", "openai/gsm8k", _TRAIN | _TEST),
             question="question",
-            reads_answer=cells.hashed,
+            reads_answer=cells.after_hashes,
             configs=("main",),
         ),
         Benchmark(
             *("math", "EleutherAI/hendrycks_math", _TRAIN | _TEST),
             answer="solution",
-            reads_answer=cells.boxed,
+            reads_answer=cells.last_box,
             level="level",
             subject="type",
             configs=_SUBJECTS,
@@ -122,14 +122,14 @@ BENCHMARKS = {
         Benchmark(
             *("collegemath", "di-zhang-fdu/College_Math_Test", _TEST),
             question="question",
-            reads_answer=cells.undollared,
+            reads_answer=cells.without_dollars,
             subject="data_topic",
         ),
         Benchmark(
             *("deepmind_mathematics", "deepmind/math_dataset", _TRAIN | _TEST),
             question="question",
-            reads_question=cells.undone,
-            reads_answer=cells.undone,
+            reads_question=cells.unquoted,
+            reads_answer=cells.unquoted,
             configs=tuple(
                 f"{area}__{module}" for area, names in _MODULES.items() for module in names.split()
             ),
@@ -139,7 +139,7 @@ BENCHMARKS = {
             *("olympiadbench_math", "Hothan/OlympiadBench", {"test": "train"}),
             question="question",
             answer="final_answer",
-            reads_answer=cells.listed,
+            reads_answer=cells.answer_list,
             subject="subfield",
             id="id",
             configs=("OE_TO_maths_en_COMP",),
@@ -148,7 +148,7 @@ BENCHMARKS = {
             *("theoremqa", "TIGER-Lab/TheoremQA", _TEST),
             question="Question",
             answer="Answer",
-            reads_answer=cells.pictured,
+            reads_answer=cells.without_picture,
             subject="Answer_type",
         ),
         Benchmark(
@@ -167,7 +167,7 @@ BENCHMARKS = {
             *("svamp", "ChilleD/SVAMP", _TRAIN | _TEST),
             question="Question",
             answer="Answer",
-            reads_question=cells.bodied,
+            reads_question=cells.with_body,
             subject="Type",
             id="ID",
         ),
@@ -182,19 +182,19 @@ BENCHMARKS = {
             *("aqua", "deepmind/aqua_rat", _TRAIN | _DEV | _TEST),
             question="question",
             answer="correct",
-            reads_question=cells.optioned,
+            reads_question=cells.with_options,
             configs=("raw",),
         ),
         Benchmark(
             *("numinamath", "AI-MO/NuminaMath-1.5", _TRAIN),
-            reads_answer=cells.numina,
+            reads_answer=cells.numina_answer,
             subject="source",
         ),
         Benchmark(
             *("metamath", "meta-math/MetaMathQA", _TRAIN),
             question="query",
             answer="response",
-            reads_answer=cells.stated,
+            reads_answer=cells.after_answer_is,
             subject="type",
         ),
         Benchmark(
@@ -210,7 +210,7 @@ BENCHMARKS = {
 }
 
 
-def find(name: str) -> Benchmark:
+def find_benchmark(name: str) -> Benchmark:
     """The data set of this name. Raises `UserError` that names the nearest."""
     if name not in BENCHMARKS:
         near = get_close_matches(name.lower().replace("-", ""), BENCHMARKS, n=1)

@@ -1,4 +1,5 @@
-"""How a cell of a data set reads: the forms in which `benchmarks` write questions and answers."""
+"""Cells of data sets, read in the forms in which those of `benchmarks` write questions and
+answers."""
 
 import re
 from collections.abc import Callable
@@ -9,29 +10,29 @@ Read = Callable[[Row, str], str]
 """What a column of a row says. Raises `BadRow`."""
 
 
-def plain(row: Row, column: str) -> str:
-    """The column as it is."""
+def as_it_is(row: Row, column: str) -> str:
+    """The cell as it is."""
     return cell(row, column)
 
 
-def undollared(row: Row, column: str) -> str:
-    """Without the dollar signs round the whole, where they are one pair."""
+def without_dollars(row: Row, column: str) -> str:
+    """The cell without dollar signs round the whole, where they are one pair."""
     text = cell(row, column)
     inside = re.fullmatch(r"\$((?:\\.|[^$\\])+)\$", text, re.DOTALL)
     return inside[1].strip() if inside else text
 
 
-def hashed(row: Row, column: str) -> str:
-    """What stands after the last `####`, without thousands commas."""
+def after_hashes(row: Row, column: str) -> str:
+    """The text after the last `####`, without thousands commas."""
     _, mark, answer = cell(row, column).rpartition("####")
     if not mark:
         raise BadRow(f"no #### in {column!r}")
     return answer.strip().replace(",", "")
 
 
-def boxed(row: Row, column: str) -> str:
-    """What the last box of a solution holds, as MATH's own grader takes it: of several boxes only
-    the last, and `\\boxed 9` is one too."""
+def last_box(row: Row, column: str) -> str:
+    """The content of the last box of a solution, as MATH's own grader takes it: of several boxes
+    only the last, and `\\boxed 9` is one too."""
     _, mark, inner = cell(row, column).replace(r"\fbox", r"\boxed").rpartition(r"\boxed")
     if not mark:
         raise BadRow(f"no box in {column!r}")
@@ -45,24 +46,25 @@ def boxed(row: Row, column: str) -> str:
     raise BadRow(f"the last box in {column!r} is not closed")
 
 
-def stated(row: Row, column: str) -> str:
-    """What stands after the last "The answer is:"."""
+def after_answer_is(row: Row, column: str) -> str:
+    """The text after the last "The answer is:"."""
     _, mark, answer = cell(row, column).rpartition("The answer is:")
     if not mark:
         raise BadRow(f'no "The answer is:" in {column!r}')
     return answer.strip()
 
 
-def listed(row: Row, column: str) -> str:
-    """A list of one or several answers, as a list within one text."""
+def answer_list(row: Row, column: str) -> str:
+    """One or several answers, as a list within one text."""
     answers = row[column]
     if not isinstance(answers, list):
-        return undollared(row, column)
-    return ", ".join(undollared({column: answer}, column) for answer in answers)
+        return without_dollars(row, column)
+    return ", ".join(without_dollars({column: answer}, column) for answer in answers)
 
 
-def numina(row: Row, column: str) -> str:
-    """Leaves out proofs, and what the authors found to be no valid problem."""
+def numina_answer(row: Row, column: str) -> str:
+    """An answer of NuminaMath. Proofs, and what its authors found to be no valid problem, raise
+    `BadRow`."""
     answer = cell(row, column)
     if answer in ("proof", "notfound") or row.get("question_type") == "proof":
         raise BadRow("a proof, or no answer was found")
@@ -71,26 +73,26 @@ def numina(row: Row, column: str) -> str:
     return answer
 
 
-def pictured(row: Row, column: str) -> str:
-    """Leaves out questions about a picture."""
+def without_picture(row: Row, column: str) -> str:
+    """The cell of a row without a picture; a row with one raises `BadRow`."""
     if row.get("Picture") is not None:
         raise BadRow("it needs its picture")
     return cell(row, column)
 
 
-def optioned(row: Row, column: str) -> str:
+def with_options(row: Row, column: str) -> str:
     """A question with its options: `A)51` becomes `(A) 51`."""
     options = (re.sub(r"^\s*([A-E])\s*\)\s*", r"(\1) ", option) for option in row["options"])
     return f"{cell(row, column)}\nAnswer choices: {' '.join(options)}"
 
 
-def bodied(row: Row, column: str) -> str:
-    """SVAMP tells the story in `Body`, whose last period is missing."""
+def with_body(row: Row, column: str) -> str:
+    """A question of SVAMP after its story, which is in `Body` and lacks the last period."""
     body = cell(row, "Body")
     return f"{body}{'' if body.endswith(('.', '?', '!', ',')) else '.'} {cell(row, column)}"
 
 
-def undone(row: Row, column: str) -> str:
+def unquoted(row: Row, column: str) -> str:
     """Text that was written down as Python writes bytes: `b'Solve 0 = x.\\\\n'`."""
     text = cell(row, column)
     written = re.fullmatch(r"b(['\"])(.*?)(?:\\n)?\1", text, re.DOTALL)

@@ -1,4 +1,4 @@
-"""Training problems that are in a test set too, found by the words they share.
+"""Contamination: training problems that are in a test set too, found by the words they share.
 
 A window of 13 words is what language models' training data is checked by since GPT-3 (2005.14165,
 appendix C). Time and memory are linear in the words.
@@ -27,14 +27,16 @@ _DRAWING = re.compile(r"\[asy\].*?\[/asy\]", re.DOTALL | re.IGNORECASE)
 
 
 def words(text: str) -> list[str]:
-    """The runs of letters and digits in lower case; so neither blanks, punctuation, the signs of
-    formulas nor their layout count. The program of a drawing is no wording: `[asy]` is left out."""
+    """Words of a text: runs of letters and digits in lower case, so neither blanks, punctuation,
+    the signs of formulas nor their layout count. The program of a drawing is no wording: `[asy]` is
+    left out."""
     return _WORD.findall(_DRAWING.sub(" ", text).casefold())
 
 
 @dataclass(slots=True)
 class Known:
-    """The wording of test sets: each window and each whole text, and the first problem it is of.
+    """The wording of test sets: each window of words and each whole text, with the first problem
+    that has it.
 
     problems: how many.
     """
@@ -44,7 +46,7 @@ class Known:
     texts: dict[str, str] = field(default_factory=dict)
 
     def add(self, problems: Iterable[Problem]) -> None:
-        """Take in the problems of a test set."""
+        """Add the problems of a test set."""
         for problem in problems:
             self.problems += 1
             if whole := plain(problem.question):
@@ -53,8 +55,8 @@ class Known:
                 self.windows.setdefault(window, problem.id)
 
     def match(self, problem: Problem) -> Dropped | None:
-        """What a problem has in common with a test problem; None if neither its `plain` text nor
-        `WINDOW` words in a row are there. Of several, the one that shares the most windows."""
+        """The overlap of a problem with a test problem; None if neither its `plain` text nor
+        `WINDOW` words in a row are known. Of several, the one that shares the most windows."""
         own, whole = words(problem.question), plain(problem.question)
         if whole in self.texts:
             return Dropped(problem.id, "the text of a test problem", self.texts[whole], 1.0, whole)
@@ -67,10 +69,10 @@ class Known:
         return Dropped(problem.id, f"{WINDOW} words of a test problem", of, share, first)
 
 
-def decontaminated(
+def without_test_problems(
     problems: Iterable[Problem], known: Known, *, overlap: float = 0.0, on_drop: OnDrop
 ) -> Iterator[Problem]:
-    """The problems that no test set knows, as a stream.
+    """The problems that no test set has, as a stream.
 
     overlap: the least share of a problem's windows that makes a match. The default is the strict
     rule: a single window does, also one that is no more than a usual way of asking.
@@ -84,17 +86,21 @@ def decontaminated(
 
 
 def check_apart(learned: Path, test: Path) -> None:
-    """Raises `UserError` if a file of problems to learn from holds one to measure on, in the same
-    words."""
-    refuse(seen(read_problems(learned, skip_bad=True), wordings(test)), learned, test)
+    """Raises `UserError` if a file of problems to learn from and a file to measure on share a
+    question, in the same words."""
+    refuse_shared(
+        ids_among(read_problems(learned, skip_bad=True), fingerprints_of_problems(test)),
+        learned,
+        test,
+    )
 
 
-def wordings(test: Path) -> set[str]:
+def fingerprints_of_problems(test: Path) -> set[str]:
     """Fingerprints of the questions of a file of problems."""
     return {fingerprint(problem.question) for problem in read_problems(test)}
 
 
-def refuse(both: Sequence[str], learned: Path, test: Path) -> None:
+def refuse_shared(both: Sequence[str], learned: Path, test: Path) -> None:
     """Raises `UserError` if there are problems in both files. both: their ids."""
     if both:
         raise UserError(
@@ -104,13 +110,13 @@ def refuse(both: Sequence[str], learned: Path, test: Path) -> None:
         )
 
 
-def seen(problems: Iterable[Problem], fingerprints: Collection[str]) -> list[str]:
+def ids_among(problems: Iterable[Problem], fingerprints: Collection[str]) -> list[str]:
     """Ids of the problems whose wording is among the fingerprints."""
     return [p.id for p in problems if (name := fingerprint(p.question)) and name in fingerprints]
 
 
 def fingerprints_in(path: Path) -> set[str]:
-    """Of the questions of a file of problems, trees or examples.
+    """Fingerprints of the questions of a file of problems, trees or examples.
 
     Raises `UserError` at a line that is none of them.
     """

@@ -1,11 +1,11 @@
-"""What a result depends on, named by its bytes and not by where it lies."""
+"""Names of files by content, for whatever a result depends on."""
 
 import hashlib
 from pathlib import Path
 
 
 def content(path: Path) -> str:
-    """A file's or folder's name and a digest of its bytes."""
+    """Name of a file or folder, and a digest of its bytes."""
     digest = hashlib.blake2b(digest_size=6)
     for file in sorted(path.iterdir()) if path.is_dir() else [path]:
         if file.is_file():

@@ -1,4 +1,4 @@
-"""A story being written, and the numbers it may use."""
+"""A story while it is written, and the numbers it may use."""
 
 from random import Random
 
@@ -10,11 +10,12 @@ LARGEST_RESULT = {1: 40, 2: 60, 3: 80, 4: 99, 5: 99}
 
 
 class Unfit(Exception):
-    """The numbers drawn make no problem: a result out of range, or an inexact division."""
+    """Raised if the numbers drawn make no problem: a result out of range, or an inexact
+    division."""
 
 
 class Draft:
-    """A story being written: its steps so far, and the numbers it may use."""
+    """A story while it is written: its steps so far, and the numbers it may use."""
 
     def __init__(self, rng: Random, level: int) -> None:
         self.rng = rng
@@ -26,7 +27,7 @@ class Draft:
 
     @property
     def left(self) -> int:
-        """Steps still to be written."""
+        """Number of steps still to be written."""
         return self.length - len(self.steps)
 
     def number(self, low: int = 2) -> int:

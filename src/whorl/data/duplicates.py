@@ -15,8 +15,8 @@ SHINGLE = 3  # words; questions are short, and with 5 one changed word of forty 
 _COUNTS = re.compile(r"\d+|[-+*/^=<>]")
 
 
-def distinct(problems: Iterable[Problem], *, on_drop: OnDrop) -> Iterator[Problem]:
-    """The problems that are no near duplicate of one before them, as a stream.
+def without_near_duplicates(problems: Iterable[Problem], *, on_drop: OnDrop) -> Iterator[Problem]:
+    """The problems that are no near duplicate of an earlier one, as a stream.
 
     A near duplicate has the same numbers and signs in the same order, and at least `ALIKE` of its
     shingles in common: a problem with other numbers is another problem. Memory grows with what is

@@ -18,7 +18,8 @@ from whorl.example import Example, Pair, Weighted
 
 
 def write_examples(path: Path, examples: Iterable[Example]) -> int:
-    """Write one line per example and return how many. The file appears when it is complete."""
+    """Write one line per example; returns the number of lines. The file appears when it is
+    complete."""
     count = 0
     with replacing(path) as file:
         for example in examples:
@@ -42,7 +43,8 @@ def read_examples(path: Path) -> Iterator[Example]:
 
 
 def _line(example: Example) -> bytes:
-    """`prefix`, `origin` and what ended are ours and left out where they hold their default."""
+    """An example as a row; `prefix`, `origin` and the end, which are our columns, are left out
+    where they hold their default."""
     prompt = example.prompt
     messages = [{"role": "user", "content": prompt.user}]
     if prompt.system:

@@ -32,12 +32,12 @@ from whorl.errors import UserError
 from whorl.example import Example, Pair
 
 Format = Literal["trl", "llama-factory", "openrlhf", "sharegpt", "alpaca"]
-Row = dict[str, Any]
+ExportRow = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was written.
+    """Counts of an export.
 
     rows: lines of the file.
     dropped: what was left out, reason -> count.
@@ -69,7 +69,7 @@ def export_examples(
     changed: Counter[str] = Counter()
     kinds: set[type] = set()
 
-    def rows() -> Iterator[Row]:
+    def rows() -> Iterator[ExportRow]:
         for number, example in enumerate(examples, start=1):
             kinds.add(type(example))
             if len(kinds) > 1:
@@ -94,8 +94,9 @@ def export_examples(
     return Exported(count, dropped, changed)
 
 
-def write_rows(out: Path, rows: Iterable[Row], dropped: Mapping[str, int]) -> int:
-    """Write JSON lines to a `.jsonl`, one array to a `.json`; returns the number of rows.
+def write_rows(out: Path, rows: Iterable[ExportRow], dropped: Mapping[str, int]) -> int:
+    """Write rows as JSON lines to a `.jsonl`, as one array to a `.json`; returns the number of
+    rows.
 
     dropped: what `rows` has left out by its end, for the complaint if it gave nothing.
     """
@@ -118,7 +119,7 @@ def write_rows(out: Path, rows: Iterable[Row], dropped: Mapping[str, int]) -> in
 def _plain(
     example: Example, end_turns: bool, dropped: Counter[str], changed: Counter[str]
 ) -> Example | None:
-    """The example without prefix, weight and open end; None if that would not be the example."""
+    """The example without prefix, weight and open end; None if that would be another example."""
     if isinstance(example, Pair):
         ended = example.chosen_ended and example.rejected_ended
     else:
@@ -146,7 +147,7 @@ def _plain(
     )
 
 
-def _trl(example: Example) -> Row:
+def _trl(example: Example) -> ExportRow:
     prompt = _messages(example.prompt)
     if isinstance(example, Pair):
         return {
@@ -157,8 +158,9 @@ def _trl(example: Example) -> Row:
     return {"prompt": prompt, "completion": [_answer(example.text)]}
 
 
-def _openrlhf(example: Example) -> Row:
-    """Its DPO takes the last message off `chosen` to get the prompt."""
+def _openrlhf(example: Example) -> ExportRow:
+    """An example as OpenRLHF reads it: its DPO takes the last message off `chosen` to get the
+    prompt."""
     prompt = _messages(example.prompt)
     if isinstance(example, Pair):
         return {
@@ -168,7 +170,7 @@ def _openrlhf(example: Example) -> Row:
     return {"input": prompt, "output": [_answer(example.text)]}
 
 
-def _llama_factory(example: Example) -> Row:
+def _llama_factory(example: Example) -> ExportRow:
     row = {
         "instruction": example.prompt.user,
         "input": "",
@@ -179,7 +181,7 @@ def _llama_factory(example: Example) -> Row:
     return row | {"output": example.text}
 
 
-def _sharegpt(example: Example) -> Row:
+def _sharegpt(example: Example) -> ExportRow:
     turns = [{"from": "human", "value": example.prompt.user}]
     if example.prompt.system:
         turns.insert(0, {"from": "system", "value": example.prompt.system})
@@ -192,14 +194,14 @@ def _sharegpt(example: Example) -> Row:
     return {"conversations": [*turns, {"from": "gpt", "value": example.text}]}
 
 
-def _alpaca(example: Example) -> Row:
+def _alpaca(example: Example) -> ExportRow:
     assert not isinstance(example, Pair)
     system, user = example.prompt.system, example.prompt.user
     instruction, context = (system, user) if system else (user, "")
     return {"instruction": instruction, "input": context, "output": example.text}
 
 
-_COLUMNS: Mapping[Format, Callable[[Example], Row]] = {
+_COLUMNS: Mapping[Format, Callable[[Example], ExportRow]] = {
     "trl": _trl,
     "llama-factory": _llama_factory,
     "openrlhf": _openrlhf,
@@ -219,8 +221,8 @@ def _answer(text: str) -> dict[str, str]:
     return {"role": "assistant", "content": text}
 
 
-def _read_info(out: Path) -> Row:
-    """The data sets that LLaMA-Factory knows in the folder; none if there is no list yet."""
+def _read_info(out: Path) -> ExportRow:
+    """Data sets that LLaMA-Factory knows in the folder; none if there is no list yet."""
     path = out.with_name("dataset_info.json")
     if out == path:
         raise UserError(f"{path} is where LLaMA-Factory's list goes; export to another name")
@@ -238,8 +240,9 @@ def _read_info(out: Path) -> Row:
     return info
 
 
-def _write_info(out: Path, info: Row, *, ranking: bool) -> None:
-    """Add `out` to the list under its stem. Columns that are not named are not read."""
+def _write_info(out: Path, info: ExportRow, *, ranking: bool) -> None:
+    """Add `out` to LLaMA-Factory's list, under its stem. Columns that are not named are not
+    read."""
     columns = {"prompt": "instruction", "query": "input", "system": "system"}
     columns |= {"chosen": "chosen", "rejected": "rejected"} if ranking else {"response": "output"}
     entry = {

@@ -1,4 +1,4 @@
-"""The families of problems there are, and how one is drawn."""
+"""Families of made-up problems, and drawing a problem from one."""
 
 from collections.abc import Callable
 from random import Random

@@ -1,4 +1,4 @@
-"""Grown trees on disk: `trees.jsonl`, one line each, streamed in and out."""
+"""Forests: grown trees on disk, `trees.jsonl`, one line each, streamed in and out."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,7 @@ Key = tuple[str, str]
 
 
 def key_of(tree: Tree) -> Key:
-    """The tree's problem, and the arm of the recipe that grew it."""
+    """Key of a tree: its problem's id, and the recipe's arm that grew it."""
     return tree.problem.id, tree.provenance.get("arm", "")
 
 
@@ -38,7 +38,7 @@ def read_trees(path: Path) -> Iterator[Tree]:
 
 
 def read_keys(path: Path) -> Iterator[Key]:
-    """The keys of the trees of a file, without what it takes to read their nodes.
+    """The keys of the trees of a file, read without parsing their nodes.
 
     A last line that breaks off is passed over. Raises `UserError` with file and line number at
     another line that is no tree.
@@ -53,7 +53,7 @@ def read_keys(path: Path) -> Iterator[Key]:
 
 
 class Forest(AbstractContextManager["Forest"]):
-    """The trees of a run, in order of arrival until `finish` sorts them. For one process.
+    """The file of a run's trees, in order of arrival until `finish` sorts them. For one process.
 
     Trees stay on disk; memory holds where each one starts, some 250 bytes a tree.
 
@@ -109,7 +109,7 @@ class Forest(AbstractContextManager["Forest"]):
             return Tree.from_json(file.readline().decode())
 
     def append(self, tree: Tree) -> None:
-        """Add a finished tree; once this returns, killing the process does not lose it.
+        """Append a finished tree; when the call returns, a kill of the process does not lose it.
 
         Raises ValueError if the forest has a tree with this key, `UserError` if it cannot be
         written.
@@ -153,7 +153,8 @@ class Forest(AbstractContextManager["Forest"]):
 
 
 def _checked_key(line: bytes, path: Path, number: int) -> Key:
-    """The key of a line of a file. Raises `UserError`, which names the place, if it is no tree."""
+    """The key of a line of a file. Raises `UserError` that names the place if the line is no
+    tree."""
     try:
         return _read_key(line)
     except ValueError as error:

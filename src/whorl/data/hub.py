@@ -1,4 +1,4 @@
-"""Named data sets of problems, from the Hugging Face Hub or from a folder that holds copies."""
+"""Loading data sets of problems, from the Hugging Face Hub or from a folder that holds copies."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ from whorl.problem import Problem
 ENDINGS = (".jsonl", ".jsonl.gz", ".csv", ".parquet")
 
 
-def load(
+def load_benchmark(
     name: str, *, split: str = "", at: Path | None = None, on_skip: OnSkip | None = None
 ) -> Iterator[Problem]:
     """The problems of one split of a data set in its order, as a stream.
@@ -29,7 +29,7 @@ def load(
     """
     if at is not None and (file := _file(at / name, split)):
         return read_problems(file, skip_bad=True, on_skip=on_skip)
-    benchmark = benchmarks.find(name)
+    benchmark = benchmarks.find_benchmark(name)
     split = split or ("train" if "train" in benchmark.splits else "test")
     if split not in benchmark.splits:
         raise UserError(f"{name} has no split {split!r}; it has {' and '.join(benchmark.splits)}")
@@ -45,7 +45,7 @@ def load(
 
 
 def _file(folder: Path, split: str) -> Path | None:
-    """The file of a split, in a folder in our own fields."""
+    """Our own copy of a split in a folder: `NAME/SPLIT.jsonl`, with our fields."""
     for chosen in [split] if split else ["train", "test"]:
         for ending in ENDINGS:
             if (file := folder / f"{chosen}{ending}").is_file():
@@ -81,7 +81,7 @@ _Placed = tuple[str, int, Row]
 
 
 def _rows(benchmark: Benchmark, where: str, split: str, config: str) -> Iterator[Row]:
-    """The rows of one part. They stay on disk, memory-mapped; pictures stay undecoded."""
+    """The rows of one part of a data set, memory-mapped; pictures stay undecoded."""
     try:
         import datasets  # type: ignore[import-untyped]
     except ImportError:

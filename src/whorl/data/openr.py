@@ -1,4 +1,4 @@
-"""Search trees of OpenR (2410.09671), as our own.
+"""Search trees of OpenR (2410.09671), read as our own.
 
 One JSON object a line: `question`, `answer`, optional `problem_id`, and `tree`, nested nodes of
 `text`, `mc_value` and `children` whose root holds the question. An inner node's `mc_value` is the
@@ -14,7 +14,7 @@ from typing import Any
 
 from whorl.answer import extract
 from whorl.credit import prune
-from whorl.data.problems import checked
+from whorl.data.problems import comparable_answer
 from whorl.data.rows import BadRow, Row, cell, read_rows
 from whorl.errors import UserError
 from whorl.problem import Problem
@@ -46,7 +46,7 @@ def _tree(row: Row, glue: str, name: str) -> Tree:
     problem = Problem(
         cell(row, "problem_id") or cell(row, "id") or name,
         cell(row, "question"),
-        checked(cell(row, "answer")),
+        comparable_answer(cell(row, "answer")),
         source="openr",
     )
     if not problem.question:
@@ -76,7 +76,7 @@ def _tree(row: Row, glue: str, name: str) -> Tree:
 
 
 def _values(root: Any) -> Iterator[Fraction]:
-    """Of all nodes; a leaf's is 0 or 1."""
+    """Values of all nodes; a leaf's is 0 or 1."""
     waiting = [root]
     for given in waiting:
         yield _value(given)

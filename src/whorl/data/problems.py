@@ -61,7 +61,7 @@ def collect(
     skip_bad: bool = False,
     on_skip: OnSkip | None = None,
 ) -> Iterator[Problem]:
-    """The problems that `read` makes of numbered rows; see `read_problems` for what is raised.
+    """The problems that `read` makes of numbered rows; raises as `read_problems` does.
 
     where: what the rows are of, for messages.
     """
@@ -92,7 +92,7 @@ def collect(
 
 
 def write_problems(path: Path | str, problems: Iterable[Problem]) -> int:
-    """Write problems so that `read_problems` returns them equal; the number written. The file
+    """Write problems so that `read_problems` returns equal ones; returns their number. The file
     appears whole or not at all; `UserError` if it cannot be written."""
     path = Path(path)
     count = 0
@@ -116,7 +116,7 @@ def _stem(path: Path) -> str:
 
 
 def _renamed(row: Row, fields: Mapping[str, str]) -> Row:
-    """The row with what `fields` names under our names."""
+    """The row with columns renamed to our names, as `fields` says."""
     renamed = dict(row)
     for field, column in fields.items():
         if column not in row:
@@ -132,14 +132,14 @@ def _final(text: str) -> str:
 
 
 def _problem(row: Row, *, default_id: str) -> Problem:
-    """The problem of one row; raises `BadRow`."""
+    """The problem of one row. Raises `BadRow`."""
     question = cell(row, "question") or cell(row, "problem")
     if not question:
         raise BadRow(f'no question (field "question" or "problem"; there are {columns(row)})')
     return Problem(
         id=cell(row, "id") or default_id,
         question=question,
-        answer=checked(_answer(row)),
+        answer=comparable_answer(_answer(row)),
         source=cell(row, "source"),
         split=cell(row, "split"),
         level=cell(row, "level"),
@@ -162,8 +162,8 @@ def _answer(row: Row) -> str:
     return answer
 
 
-def checked(answer: str) -> str:
-    """The answer, if others can be compared with it; raises `BadRow`."""
+def comparable_answer(answer: str) -> str:
+    """The answer, if other answers can be compared with it. Raises `BadRow`."""
     if not parsable(answer):
         size = f"{len(answer)} characters, {LONGEST} at most" if len(answer) > LONGEST else answer
         raise BadRow(f"the answer cannot be parsed ({size[:60]})")

@@ -18,11 +18,11 @@ Row = dict[str, Any]
 
 
 class BadRow(Exception):
-    """Why a row is no problem, in a few words."""
+    """Raised for a row that is no problem; the message says why in a few words."""
 
 
 def read_rows(path: Path) -> Iterator[tuple[int, Row | BadRow]]:
-    """The rows of a file in its order, each with its number, or with what is wrong with it.
+    """The rows of a file in its order, each with its number, or with the error in its place.
 
     Numbers count from 1: lines of a text file, on which the row starts, or rows of Parquet. Blank
     lines count but hold no row. Raises `UserError` if the file as a whole cannot be read.
@@ -46,7 +46,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, Row | BadRow]]:
 
 
 def cell(row: Row, column: str) -> str:
-    """A cell that holds text or a number, as text; empty if it is missing, null or not a number.
+    """A cell of text or a number, as text; empty if it is missing, null or no number.
 
     A float without a fraction is written as an integer. Raises `BadRow` at anything else.
     """
@@ -67,7 +67,7 @@ def cell(row: Row, column: str) -> str:
 
 
 def columns(row: Row) -> str:
-    """The columns of a row, for a message."""
+    """Names of the columns of a row, for a message."""
     names = ", ".join(map(str, row))
     return names if len(names) <= 200 else names[:200] + " ..."
 
@@ -107,7 +107,8 @@ def _record(line: bytes) -> Row:
 
 
 def _separated(path: Path, delimiter: str) -> Iterator[tuple[int, Row | BadRow]]:
-    """A row may span lines, so what is not UTF-8 is found in the row, not in the line."""
+    """Rows of CSV or TSV. A row may span lines, so text that is not UTF-8 is found in the row, not
+    in the line."""
     lines = (line.decode(errors="surrogateescape") for line in _binary_lines(path))
     reader = csv.reader(lines, delimiter=delimiter)
     header: list[str] | None = None

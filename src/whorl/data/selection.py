@@ -1,4 +1,4 @@
-"""Which of many problems are taken, by pass rate or by lot, and which were dropped and why."""
+"""Selection of problems, by pass rate or by lot, and a record of what was dropped and why."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,7 +13,7 @@ from whorl.problem import Problem
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A problem that was not taken.
+    """A problem that was left out, and the reason.
 
     why: in a few words, the same for all that were dropped for one reason.
     of: the problem because of which it was dropped, empty if there is none.
@@ -39,7 +39,7 @@ def solved_sometimes(
     *,
     on_drop: OnDrop,
 ) -> Iterator[Problem]:
-    """The problems whose share of right attempts, in `rates` by id, is within [low, high]."""
+    """The problems whose pass rate, in `rates` by id, is within [low, high]."""
     for problem in problems:
         rate = rates.get(problem.id)
         if rate is None:
@@ -51,8 +51,8 @@ def solved_sometimes(
             yield problem
 
 
-def sample(problems: Iterable[Problem], n: int, *, seed: int) -> list[Problem]:
-    """`n` problems drawn by lot, all if there are fewer, in their order. Memory: n problems.
+def random_problems(problems: Iterable[Problem], n: int, *, seed: int) -> list[Problem]:
+    """`n` random problems, all if there are fewer, in their order. Memory: n problems.
 
     The lot of a problem is drawn from the seed and its id: one that is added or left out changes
     at most one other, and a larger sample holds the smaller one.
@@ -65,7 +65,8 @@ def sample(problems: Iterable[Problem], n: int, *, seed: int) -> list[Problem]:
 
 
 def write_dropped(path: Path, dropped: Iterable[Dropped]) -> int:
-    """One line of JSON for each; returns how many. The file appears when it is complete."""
+    """Write one line of JSON for each dropped problem; returns their number. The file appears when
+    it is complete."""
     count = 0
     with replacing(path) as file:
         for each in dropped:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from whorl import prompts
-from whorl.data.export import Exported, Row, write_rows
+from whorl.data.export import Exported, ExportRow, write_rows
 from whorl.errors import UserError
 from whorl.example import Rated
 from whorl.tree import Tree
@@ -28,7 +28,7 @@ MARKER = " ки"
 
 @dataclass(frozen=True, slots=True)
 class Stepwise:
-    """A solution and, for each of its steps, the completions that go through the step.
+    """A solution and, for each of its steps, counts of the completions through it.
 
     right, judged: completions with the right answer, and all whose answer was judged; equal
     samples count as often as they were drawn.
@@ -63,7 +63,7 @@ def label(tree: Tree) -> Iterator[Stepwise]:
         )
 
 
-def rate(tree: Tree, *, enough: float | None = None) -> Iterator[Rated]:
+def rated_steps(tree: Tree, *, enough: float | None = None) -> Iterator[Rated]:
     """Every step of the solutions of `label` once, with its value, in order of creation.
 
     The value is the soft estimate, or with `enough` the hard one: 1 if more than this share of the
@@ -102,7 +102,7 @@ def export_steps(
         raise UserError("the marker must be a visible text")
     dropped: Counter[str] = Counter()
 
-    def rows() -> Iterator[Row]:
+    def rows() -> Iterator[ExportRow]:
         for tree in trees:
             dropped.update(_passed_over(tree))
             for solution in label(tree):
@@ -125,7 +125,7 @@ def _judged(tree: Tree) -> list[int]:
 
 
 def _completions(tree: Tree) -> tuple[list[int], list[int]]:
-    """Of each node, the completions through it that are right, and all that were judged."""
+    """By node, the number of right completions through it and of judged ones."""
     nodes = tree.nodes
     right, judged = [0] * len(nodes), [0] * len(nodes)
     for leaf in _judged(tree):
@@ -136,7 +136,7 @@ def _completions(tree: Tree) -> tuple[list[int], list[int]]:
 
 
 def _passed_over(tree: Tree) -> Counter[str]:
-    """Why leaves are not among `label(tree)`."""
+    """Reasons why leaves are not among `label(tree)`, counted."""
     reasons: Counter[str] = Counter()
     for leaf in tree.leaves():
         if tree.nodes[leaf].reward is None:
@@ -147,7 +147,7 @@ def _passed_over(tree: Tree) -> Counter[str]:
     return +reasons
 
 
-def _row(solution: Stepwise, enough: float, marker: str) -> Row:
+def _row(solution: Stepwise, enough: float, marker: str) -> ExportRow:
     return {
         "prompt": solution.question,
         "completions": list(solution.steps),

@@ -1,4 +1,5 @@
-"""A problem with its worked solution, kept as equations, so that it can be worked with a slip."""
+"""Stories: problems with worked solutions, kept as equations, so that they can be worked with a
+slip."""
 
 import hashlib
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ Operand = int | Past
 
 
 def divide(a: int, b: int) -> int:
-    """Division rounded down; by zero it gives 0. Only a slip can make either necessary."""
+    """Division rounded down; by zero it gives 0. Only slips need either."""
     return a // b if b else 0
 
 
@@ -70,7 +71,7 @@ class Story:
         return self.written(self.results)
 
     def work(self, slips: Mapping[int, int]) -> tuple[int, ...]:
-        """Results of every step if step `i` came out as `slips[i]`; later steps follow from it."""
+        """Results of every step if step `i` came out as `slips[i]`; later steps build on that."""
         results: list[int] = []
         for index, step in enumerate(self.steps):
             right = OPERATORS[step.op](value(step.a, results), value(step.b, results))
@@ -79,12 +80,12 @@ class Story:
 
     def written(self, results: tuple[int, ...]) -> tuple[str, ...]:
         """Text of every step with these results, then the final answer they lead to."""
-        lines = (write(step, results, index) for index, step in enumerate(self.steps))
+        lines = (written_step(step, results, index) for index, step in enumerate(self.steps))
         return (*lines, final(results[-1]))
 
     @cached_property
     def digest(self) -> str:
-        """sha256 of what is left of the problem without names, things and wording, in hex."""
+        """sha256, in hex, of the arithmetic of the problem: without names, things and wording."""
         arithmetic = ";".join(
             f"{_canonical(step.a)}{step.op}{_canonical(step.b)}" for step in self.steps
         )
@@ -104,18 +105,20 @@ class Story:
 
 
 def value(operand: Operand, results: tuple[int, ...] | list[int]) -> int:
-    """What the operand stands for, given the results so far."""
+    """Value of an operand, given the results so far."""
     return results[operand.step] if isinstance(operand, Past) else operand
 
 
-def equation(step: Step, results: tuple[int, ...], index: int) -> str:
+def equation_text(step: Step, results: tuple[int, ...], index: int) -> str:
     """The step's equation, e.g. `12+5=17`."""
     return f"{value(step.a, results)}{step.op}{value(step.b, results)}={results[index]}"
 
 
-def write(step: Step, results: tuple[int, ...], index: int) -> str:
+def written_step(step: Step, results: tuple[int, ...], index: int) -> str:
     """The step's text, given the results up to its own."""
-    return step.pre.format(*results) + equation(step, results, index) + step.post.format(*results)
+    return (
+        step.pre.format(*results) + equation_text(step, results, index) + step.post.format(*results)
+    )
 
 
 def final(answer: int) -> str:

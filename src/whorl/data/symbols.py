@@ -16,7 +16,8 @@ def expression(draft: Draft) -> Story:
 
 @dataclass(slots=True)
 class _Operation:
-    """`left op right`; `step` is the one that works it out, None until it is written."""
+    """An operation in an expression: `left op right`; `step` is the one that works it out, None
+    until it is written."""
 
     left: "_Term"
     op: str
@@ -57,7 +58,7 @@ _BINDS = {"": 0, "+": 1, "-": 1, "*": 2, "/": 2}
 
 
 def _show(term: _Term, parent: str = "", *, right: bool = False) -> str:
-    """The expression with as few brackets as keep its structure; what is done, as `{step}`."""
+    """The expression with as few brackets as keep its structure; finished parts as `{step}`."""
     if isinstance(term, int):
         return str(term)
     if term.step is not None:

@@ -17,15 +17,15 @@ _PATIENCE = 20_000  # draws without a new story before a split counts as exhaust
 
 
 def split_of(story: Story) -> Split:
-    """The split a story belongs to: a hash of its arithmetic decides, so that the same problem in
-    other words, from any seed, is always in the same one."""
+    """The split of a story, decided by a hash of its arithmetic, so that the same problem in other
+    words, from any seed, is always in the same split."""
     percentile = int(story.digest, 16) % 100
     return next(split for split in get_args(Split)[::-1] if percentile >= _FIRST[split])
 
 
 def stories(split: Split, *, seed: int, levels: Sequence[int] = LEVELS) -> Iterator[Story]:
-    """Endless distinct stories of a split, each level equally likely; give a level twice to have
-    it twice as often. Raises `UserError` when the split has no more to give."""
+    """Endless distinct stories of a split, each level equally likely; a level given twice is twice
+    as likely. Raises `UserError` when the split has no more."""
     unknown = sorted(set(levels) - set(LEVELS))
     if unknown or not levels:
         raise UserError(f"no problems of level {unknown or 'none'}; levels are 1 to {LEVELS[-1]}")
@@ -57,5 +57,5 @@ def generate(split: Split, n: int, *, seed: int, levels: Sequence[int] = LEVELS)
 def problems(
     split: Split, n: int, *, seed: int, levels: Sequence[int] = LEVELS
 ) -> Iterator[Problem]:
-    """`generate`, without the solutions."""
+    """The problems of `generate`, without solutions."""
     return (story.problem(split) for story in generate(split, n, seed=seed, levels=levels))

@@ -7,7 +7,7 @@ from whorl.data.story import Operand, Past, Story
 
 
 def inventory(draft: Draft) -> Story:
-    """Somebody's things, as they come and go."""
+    """A story of somebody's things, as they come and go."""
     rng = draft.rng
     name, things = rng.choice(_NAMES), rng.choice(_THINGS)
     start = draft.number()
@@ -28,7 +28,7 @@ _EVENTS = {"more": 1, "fewer": 1, "double": 1, "share": 1, "packs": 2, "gifts": 
 
 
 def _happen(draft: Draft, event: str, held: Operand, name: str, things: str) -> tuple[str, Past]:
-    """One event of an inventory: its sentence, and what is held afterwards."""
+    """One event of an inventory: its sentence, and the number of things afterwards."""
     rng = draft.rng
     now, end = f"Now {name} has ", f" {things}."
 
@@ -81,7 +81,7 @@ def _happen(draft: Draft, event: str, held: Operand, name: str, things: str) -> 
 
 
 def comparison(draft: Draft) -> Story:
-    """People compared in a chain, and a question about some of them."""
+    """A story of people compared in a chain, with a question about some of them."""
     rng, length = draft.rng, draft.length
     asked = rng.choice(["last", "ends", "gap"] + ["all"] * 2 * (length % 2 == 0))
     relations = {"last": length, "ends": length - 1, "gap": length - 1, "all": length // 2}[asked]
@@ -118,7 +118,7 @@ def comparison(draft: Draft) -> Story:
 
 
 def shopping(draft: Draft) -> Story:
-    """Goods bought, with coupon, shipping and change."""
+    """A story of goods bought, with coupon, shipping and change."""
     rng = draft.rng
     kinds, extras = rng.choice(
         [(k, e) for k in (1, 2, 3) for e in (0, 1, 2, 3) if 2 * k - 1 + e == draft.length]
@@ -163,7 +163,7 @@ def shopping(draft: Draft) -> Story:
 
 
 def rates(draft: Draft) -> Story:
-    """A machine at work for some days, and what becomes of what it makes."""
+    """A story of a machine at work for some days, and of what becomes of what it makes."""
     rng = draft.rng
     days, extras = rng.choice(
         [(d, e) for d in (1, 2, 3) for e in (0, 1, 2, 3, 4) if 2 * d - 1 + e == draft.length]

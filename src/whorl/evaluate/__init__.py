@@ -1,17 +1,17 @@
-"""How good a model is: attempts at held-out problems, measures with intervals, and comparisons.
+"""Evaluation: attempts at held-out problems, measures with intervals, and paired comparisons.
 
 `setup` says how problems are put, `attempts` puts them, `scores` keeps what became of them,
 `measures` sums up, `pairing` compares, `seen` tells what a model was trained on.
 """
 
-from whorl.evaluate.attempts import Attempt, Record, evaluate
+from whorl.evaluate.attempts import Attempt, Record, attempt_problems
 from whorl.evaluate.intervals import Rate, macro_rate, wilson
 from whorl.evaluate.measures import (
     Summary,
     pass_at,
     pass_rate,
     pass_rate_over,
-    sensible,
+    sensible_ks,
     summarise,
 )
 from whorl.evaluate.pairing import Paired, paired, paired_over
@@ -19,10 +19,10 @@ from whorl.evaluate.scores import (
     Place,
     Score,
     in_order,
-    keep,
     read_records,
     read_scores,
-    score,
+    score_of,
+    write_records,
     write_scores,
 )
 from whorl.evaluate.setup import PRESETS, Decoding, Setup
@@ -38,9 +38,8 @@ __all__ = [
     "Score",
     "Setup",
     "Summary",
-    "evaluate",
+    "attempt_problems",
     "in_order",
-    "keep",
     "macro_rate",
     "paired",
     "paired_over",
@@ -49,9 +48,10 @@ __all__ = [
     "pass_rate_over",
     "read_records",
     "read_scores",
-    "score",
-    "sensible",
+    "score_of",
+    "sensible_ks",
     "summarise",
     "wilson",
+    "write_records",
     "write_scores",
 ]

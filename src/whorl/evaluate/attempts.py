@@ -1,7 +1,7 @@
-"""Attempts at problems, with a wall between the model and the answers.
+"""Attempts at problems, with a wall between the model and the gold answers.
 
-`attempts` is given a question and nothing else. The answer joins in `marked`, which is given texts
-that are final and asks no model, only the judge.
+`solve_question` is given a question and nothing else. The answer joins in `judge_texts`, which is
+given texts that are final and asks no model, only the judge.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -36,7 +36,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A problem and the attempts at it.
+    """A problem with the attempts at it.
 
     error: why the problem could not be attempted; then there are no attempts.
     """
@@ -46,7 +46,7 @@ class Record:
     error: str = ""
 
 
-def evaluate(
+def attempt_problems(
     problems: Iterable[Problem],
     engines: Mapping[str, Engine],
     *,
@@ -72,12 +72,12 @@ def evaluate(
 
 
 def _examined(problem: Problem, setup: Setup) -> Moves[tuple[Attempt, ...]]:
-    texts = yield from attempts(problem.question, setup)
-    return (yield from marked(problem.answer, texts, setup))
+    texts = yield from solve_question(problem.question, setup)
+    return (yield from judge_texts(problem.answer, texts, setup))
 
 
-def attempts(question: str, setup: Setup) -> Moves[Replies]:
-    """Solve a question `setup.decoding.n` times."""
+def solve_question(question: str, setup: Setup) -> Moves[Replies]:
+    """A search of a question: `setup.decoding.n` attempts at it."""
     template, decoding = prompts.TEMPLATES[setup.template], setup.decoding
     (replies,) = yield [
         Ask(
@@ -92,8 +92,8 @@ def attempts(question: str, setup: Setup) -> Moves[Replies]:
     return replies
 
 
-def marked(gold: str, replies: Replies, setup: Setup) -> Moves[tuple[Attempt, ...]]:
-    """Judge final texts."""
+def judge_texts(gold: str, replies: Replies, setup: Setup) -> Moves[tuple[Attempt, ...]]:
+    """A search that judges final texts."""
     answers = [
         read(reply.text, guess=True) if setup.guess else extract(reply.text) for reply in replies
     ]

@@ -1,4 +1,4 @@
-"""Measuring a model on problems: what it wrote is kept, so that an interrupted one goes on."""
+"""Exams: measuring a model on problems, resumable because what it wrote is kept."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -6,14 +6,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from whorl import __version__
-from whorl.data.contamination import seen
+from whorl.data.contamination import ids_among
 from whorl.data.content import content
 from whorl.data.problems import read_problems
 from whorl.engines.journal import Journal
 from whorl.engines.meter import Meter
 from whorl.engines.model import model_content
 from whorl.engines.roles import Opened
-from whorl.evaluate import Place, Record, Score, Setup, evaluate, in_order, keep, read_scores
+from whorl.evaluate import (
+    Place,
+    Record,
+    Score,
+    Setup,
+    attempt_problems,
+    in_order,
+    read_scores,
+    write_records,
+)
 from whorl.evaluate.seen import trained_on
 from whorl.problem import Problem
 from whorl.prompts import TEMPLATES
@@ -22,7 +31,7 @@ from whorl.watch import Progress, Watch
 
 @dataclass(frozen=True, slots=True)
 class Exam:
-    """What a model is measured on, and how.
+    """An exam: problems, and how they are put to a model.
 
     seen: ids of the problems that it is known to be trained on; None: as its own folder says.
     """
@@ -34,7 +43,7 @@ class Exam:
 
 
 def measure(opened: Opened, exam: Exam, watch: Watch, *, out: Path) -> list[Score]:
-    """Attempt the problems of `exam` with the policy that is `opened`; scores sorted by id.
+    """Attempt the problems of `exam` with the `opened` policy; returns scores sorted by id.
 
     The problems are read once, into memory. Scores are kept in `out`, and every text beside it: see
     `Place`. The same call goes on after any interruption and asks nothing that was answered; if
@@ -54,22 +63,24 @@ def measure(opened: Opened, exam: Exam, watch: Watch, *, out: Path) -> list[Scor
         stack.enter_context(watch.stage("evaluate", progress))
 
         def attempted() -> Iterator[Record]:
-            for record in evaluate(problems, asked, setup=exam.setup, seed=exam.seed):
+            for record in attempt_problems(problems, asked, setup=exam.setup, seed=exam.seed):
                 progress.failed += bool(record.error)
                 progress.done += not record.error
                 progress.recalled = journal.recalled
                 yield record
 
-        scores = keep(place.attempts, in_order(attempted(), [problem.id for problem in problems]))
+        scores = write_records(
+            place.attempts, in_order(attempted(), [problem.id for problem in problems])
+        )
     place.end(scores)
     return read_scores(place.scores)
 
 
 def _identity(model: str, exam: Exam, problems: Sequence[Problem]) -> dict[str, object]:
-    """What an evaluation depends on, and about it what makes no difference."""
+    """Settings that scores depend on, and under `about` settings that make no difference."""
     both = exam.seen
     if both is None:
-        both = seen(problems, trained_on(model))
+        both = ids_among(problems, trained_on(model))
     return {
         "model": model_content(model),
         "problems": content(exam.problems),

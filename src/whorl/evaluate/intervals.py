@@ -24,8 +24,8 @@ class Rate:
     high: float
 
 
-def rate(values: Sequence[float]) -> Rate:
-    """The mean of `values`, one for each problem.
+def mean_rate(values: Sequence[float]) -> Rate:
+    """The mean of `values`, one for each problem, with an interval.
 
     The interval is Wilson's where every problem passes or does not, as at one attempt each, else
     a bootstrap over problems; one problem alone tells nothing of others. Raises `UserError` if
@@ -52,8 +52,8 @@ def bootstrap(values: Sequence[float], *, seed: int = 0) -> Rate:
 
 
 def macro_rate(sets: Sequence[Sequence[float]]) -> Rate:
-    """The mean over sets of problems, each of which counts the same, of the mean of their values.
-    The interval is a percentile bootstrap over the problems of each set."""
+    """The mean over sets of problems of their means, so that each set counts the same, with a
+    percentile bootstrap over the problems of each set as interval."""
     from numpy import mean
 
     resampled = [_resampled(values, seed) for seed, values in enumerate(sets)]
@@ -61,7 +61,7 @@ def macro_rate(sets: Sequence[Sequence[float]]) -> Rate:
 
 
 def _resampled(values: Sequence[float], seed: int) -> "NDArray[float64]":
-    """Means of `RESAMPLES` samples with replacement: how often each value is drawn is multinomial,
+    """Means of `RESAMPLES` samples with replacement. How often each value is drawn is multinomial,
     and there are few different values."""
     from numpy import array, unique
     from numpy.random import default_rng

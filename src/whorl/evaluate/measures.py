@@ -1,4 +1,4 @@
-"""What scores say: pass@k and majority votes, with their intervals."""
+"""Measures of scores: pass@k and majority votes, with their intervals."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,13 +8,13 @@ from statistics import fmean
 
 from whorl.answer import equal
 from whorl.errors import UserError
-from whorl.evaluate.intervals import Rate, bootstrap, rate
+from whorl.evaluate.intervals import Rate, bootstrap, mean_rate
 from whorl.evaluate.scores import Score
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The numbers of one evaluation.
+    """Figures of one evaluation.
 
     passed: k -> pass@k; pass@1 is also the mean over attempts, avg@n.
     majority: k -> accuracy of the majority vote of k attempts.
@@ -36,14 +36,15 @@ class Summary:
     failed: int
 
 
-def sensible(samples: int) -> list[int]:
-    """The k worth telling for so many attempts: 1, 2, 4 and so on, and all of them."""
+def sensible_ks(samples: int) -> list[int]:
+    """The k to report for so many attempts: powers of two, and all of them."""
     powers = [1 << bit for bit in range(samples.bit_length())]
     return sorted({*powers, max(samples, 1)})
 
 
 def summarise(scores: Sequence[Score], *, ks: Sequence[int] = (1,)) -> Summary:
-    """Pass@k and majority@k for every k of `ks`, and pass@1 by level and by subject.
+    """Figures of an evaluation: pass@k and majority@k for every k of `ks`, pass@1 by level and by
+    subject.
 
     Raises `UserError` if there is no score, or fewer than k attempts at a problem.
     """
@@ -71,12 +72,12 @@ def _by(names: Sequence[str], scores: Sequence[Score]) -> dict[str, tuple[int, R
 
 
 def pass_rate(scores: Sequence[Score], k: int) -> Rate:
-    """Pass@k, the mean over problems of `pass_at`; the interval is that of `rate`."""
-    return rate(passes(scores, k))
+    """Pass@k: the mean over problems of `pass_at`, with the interval of `mean_rate`."""
+    return mean_rate(pass_at_each(scores, k))
 
 
-def passes(scores: Sequence[Score], k: int) -> list[float]:
-    """`pass_at` k of each problem. Raises `UserError` if one has fewer attempts."""
+def pass_at_each(scores: Sequence[Score], k: int) -> list[float]:
+    """`pass_at` k of each problem. Raises `UserError` if a problem has fewer attempts."""
     return [_passed(score, k) for score in scores]
 
 
@@ -91,17 +92,18 @@ def pass_at(n: int, right: int, k: int) -> float:
 
 
 def majority_rates(scores: Sequence[Score], ks: Sequence[int]) -> dict[int, Rate]:
-    """k -> accuracy of the commonest answer among k attempts (self-consistency, 2203.11171); of
-    equally common ones the earliest.
+    """Accuracy of majority votes, by k: of the commonest answer among k attempts (self-consistency,
+    2203.11171), of equally common ones the earliest.
 
     With n attempts it is the mean over the n // k groups of k in a row. Equal answers are one vote,
     as far as arithmetic can tell and without a look at the right one; no answer is no vote.
     """
-    return {k: rate(votes) for k, votes in elections(scores, ks).items()}
+    return {k: mean_rate(votes) for k, votes in elections(scores, ks).items()}
 
 
 def elections(scores: Sequence[Score], ks: Sequence[int]) -> dict[int, list[float]]:
-    """k -> share of each problem's groups of k attempts whose commonest answer is right."""
+    """By k, for each problem the share of its groups of k attempts whose commonest answer is
+    right."""
     found: dict[int, list[float]] = {k: [] for k in ks}
     for score in scores:
         votes = _votes(score.answers) if ks else []
@@ -116,7 +118,7 @@ def elections(scores: Sequence[Score], ks: Sequence[int]) -> dict[int, list[floa
 
 
 def _votes(answers: Sequence[str | None]) -> list[str | None]:
-    """The answers, equal ones in the words of the first of them."""
+    """The answers, each replaced by the first answer that is equal to it."""
     spoken: dict[str, str] = {}
     for answer in answers:
         if answer is not None and answer not in spoken:

@@ -8,13 +8,13 @@ from statistics import NormalDist, fmean, stdev
 
 from whorl.errors import UserError
 from whorl.evaluate.intervals import CONFIDENCE, Rate, bootstrap
-from whorl.evaluate.measures import passes
+from whorl.evaluate.measures import pass_at_each
 from whorl.evaluate.scores import Score
 
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """The same problems before and after.
+    """A paired comparison: two evaluations of the same problems, before and after.
 
     fixed, broken: problems whose first attempt turned right, turned wrong.
     difference: after - before of the first attempts, with its 95 % confidence interval.
@@ -66,7 +66,8 @@ def paired(before: Sequence[Score], after: Sequence[Score]) -> Paired:
 
 
 def paired_over(runs: Sequence[tuple[Sequence[Score], Sequence[Score]]]) -> Paired:
-    """Several comparisons `(before, after)` of the same problems, e.g. one per seed, as one.
+    """Compare several pairs `(before, after)` of evaluations of the same problems, e.g. one per
+    seed, as one.
 
     fixed and broken are counted over all of them. The difference is the mean; its interval and the
     p-value are those of a paired t-test over problems, each with its mean change over the runs, so
@@ -111,5 +112,7 @@ def _firsts(scores: Sequence[Score]) -> dict[str, bool]:
 def _changes(before: Sequence[Score], after: Sequence[Score]) -> dict[str, float]:
     """Problem id -> by how much the share of right attempts changed."""
     ids = [score.id for score in before]
-    shares = dict(zip(ids, passes(before, 1), strict=True))
-    return {s.id: share - shares[s.id] for s, share in zip(after, passes(after, 1), strict=True)}
+    shares = dict(zip(ids, pass_at_each(before, 1), strict=True))
+    return {
+        s.id: share - shares[s.id] for s, share in zip(after, pass_at_each(after, 1), strict=True)
+    }

@@ -1,4 +1,4 @@
-"""An evaluation on disk: a line of scores per problem, and beside it what the model wrote."""
+"""An evaluation on disk: a line of scores per problem, and beside it the texts of the attempts."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,7 +18,7 @@ VERDICTS = {1.0: "right", 0.0: "wrong", None: "undecided"}
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What became of the attempts at one problem.
+    """Judgements of the attempts at one problem.
 
     right: by attempt: 1.0, 0.0, or None where the judge could not decide.
     answers: by attempt: the final answer in plain form, None if there was none.
@@ -35,8 +35,8 @@ class Score:
     subject: str = ""
 
 
-def score(record: Record) -> Score:
-    """What counts of a record."""
+def score_of(record: Record) -> Score:
+    """The score of a record: its texts are left out."""
     return Score(
         record.problem.id,
         record.problem.level,
@@ -49,8 +49,8 @@ def score(record: Record) -> Score:
 
 
 def write_scores(path: Path, scores: Iterable[Score]) -> int:
-    """One line of JSON per problem, sorted by id, so that equal scores make equal files; returns
-    how many. The file appears when it is complete."""
+    """Write one line of JSON per problem, sorted by id, so that equal scores make equal files;
+    returns the number of lines. The file appears when it is complete."""
     ordered = sorted(scores, key=lambda score: score.id)
     with replacing(path) as file:
         for each in ordered:
@@ -82,7 +82,7 @@ def _read_score(line: bytes, where: str) -> Score:
     return found
 
 
-def written(record: Record) -> bytes:
+def record_line(record: Record) -> bytes:
     """A record as a line of JSON for people: the problem, then each text with its verdict."""
     shown = [
         {
@@ -100,19 +100,19 @@ def written(record: Record) -> bytes:
     return json.dumps(row, separators=(",", ":")).encode() + b"\n"
 
 
-def keep(path: Path, records: Iterable[Record]) -> list[Score]:
+def write_records(path: Path, records: Iterable[Record]) -> list[Score]:
     """Write records and return their scores; texts are not held in memory. The file appears when it
     is complete."""
     scores = []
     with replacing(path) as file:
         for record in records:
-            file.write(written(record))
-            scores.append(score(record))
+            file.write(record_line(record))
+            scores.append(score_of(record))
     return scores
 
 
 def in_order(records: Iterable[Record], ids: Iterable[str]) -> Iterator[Record]:
-    """Records in the order of `ids`, each as soon as it and those before it are there."""
+    """Records sorted by `ids`, each yielded as soon as all before it have come."""
     early: dict[str | None, Record] = {}
     rest = iter(ids)
     wanted = next(rest, None)
@@ -124,7 +124,7 @@ def in_order(records: Iterable[Record], ids: Iterable[str]) -> Iterator[Record]:
 
 
 def read_records(path: Path) -> Iterator[Record]:
-    """Inverse of `written`, line by line. Raises `UserError` at a line that is no record."""
+    """Inverse of `record_line`, line by line. Raises `UserError` at a line that is no record."""
     values = {verdict: value for value, verdict in VERDICTS.items()}
     try:
         with path.open("rb") as file:
@@ -142,8 +142,8 @@ def read_records(path: Path) -> Iterator[Record]:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an evaluation lies: its scores, and beside them `NAME.attempts.jsonl` with every text,
-    `NAME.setup.json` with how it was made and, until it is complete, `NAME.journal.db`."""
+    """Files of an evaluation: its scores, and beside them `NAME.attempts.jsonl` with every text,
+    `NAME.setup.json` with its settings and, until it is complete, `NAME.journal.db`."""
 
     scores: Path
 
@@ -164,7 +164,8 @@ class Place:
         return self.scores.with_name(f"{name.removesuffix('.jsonl')}.{ending}")
 
     def begin(self, identity: Mapping[str, Any]) -> bool:
-        """Say what the evaluation depends on; whether it is complete already.
+        """Bind the files to the settings of this evaluation; returns whether it is complete
+        already.
 
         identity: what JSON can hold; what it holds under `about` makes no difference.
         An evaluation in which problems failed is not complete: they are asked again. Raises
@@ -184,7 +185,7 @@ class Place:
         return False
 
     def said(self) -> dict[str, Any]:
-        """What `begin` was told; empty if nothing is known."""
+        """The settings that `begin` was given; empty if unknown."""
         try:
             found = json.loads(self.setup.read_text())
         except FileNotFoundError:

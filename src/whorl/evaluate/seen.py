@@ -1,4 +1,4 @@
-"""What a model was trained on, so that it is not measured on it."""
+"""Questions that a model was trained on, so that it is not measured on them."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +13,8 @@ LEARNED = ("trees.jsonl", "examples.jsonl")
 
 
 def trained_on(spec: str, others: Iterable[Path] = ()) -> frozenset[str]:
-    """Fingerprints of the questions that a model was trained on, as far as they are known.
+    """Fingerprints of the questions that a model was trained on, as far as its folder and `others`
+    say.
 
     spec: an engine; a folder that whorl trained says what it learned from.
     others: run folders, model folders, or files of problems, trees or examples that it was trained

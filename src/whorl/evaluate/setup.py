@@ -1,4 +1,4 @@
-"""How problems are put to a model: the words, the decoding, and what is taken for its answer."""
+"""Protocols of evaluation: the words of the question, the decoding, and the rule for the answer."""
 
 from dataclasses import dataclass, field
 
@@ -8,7 +8,7 @@ from whorl.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """How attempts are sampled. The defaults are greedy decoding as in SIGMA's evaluation.
+    """Settings of sampling attempts. The defaults are greedy decoding as in SIGMA's evaluation.
 
     n: attempts at each problem.
     temperature, top_p, max_tokens: as in `Ask`.

@@ -29,7 +29,7 @@ def register() -> None:
 
 
 def options(batch: Batch) -> dict[str, Any]:
-    """What a model has to be told to attend along the trees of a batch; nothing if it is padded."""
+    """Arguments that tell a model to attend along the trees of a batch; none for padded batches."""
     if "keys" in batch:
         return {
             "position_ids": batch["positions"],
@@ -114,7 +114,7 @@ def flex(
 
 
 def block_mask(ends: Tensor) -> BlockMask:
-    """Who sees whom as FlexAttention takes it: token i sees token j iff `j <= i < ends[j]`."""
+    """FlexAttention's mask of ancestors: token i sees token j iff `j <= i < ends[j]`."""
 
     def sees(batch: Tensor, head: Tensor, i: Tensor, j: Tensor) -> Tensor:
         return (j <= i) & (i < ends[batch, j])

@@ -1,4 +1,4 @@
-"""Which examples make an optimizer step, and the batches that one process computes for it."""
+"""Optimizer steps from examples, and the batches of each that one process computes."""
 
 import math
 import random
@@ -11,13 +11,13 @@ from torch.utils.data import Dataset
 from whorl.example import Objective
 from whorl.learn.corpus import Encoded
 from whorl.learn.layout import Batch, LogProbs, Share, lay_out
-from whorl.learn.pack import Packing, batches, cheaper, computed_tokens, size
+from whorl.learn.pack import Packing, batches, cheaper_packing, computed_tokens, real_tokens
 
 SAMPLED = 64
 """Optimizer steps that are enough to see how much is shared."""
 
 
-def plan(
+def plan_steps(
     groups: Sequence[Sequence[Encoded]], *, size: int, epochs: int, seed: int
 ) -> list[list[list[Encoded]]]:
     """The optimizer steps of each epoch: at most `size` examples each, groups kept together.
@@ -46,7 +46,8 @@ def plan(
 
 
 class Steps(Dataset[list[Batch]]):
-    """Item `step * processes + process` is what a process computes for an optimizer step."""
+    """Data set of optimizer steps: item `step * processes + process` is what a process computes for
+    a step."""
 
     def __init__(
         self,
@@ -70,35 +71,37 @@ class Steps(Dataset[list[Batch]]):
         step, process = divmod(index, self._processes)
         examples = self._steps[step]
         share = Share.of(examples)
-        packing = cheaper(examples, self._packing)
+        packing = cheaper_packing(examples, self._packing)
         if self._processes > 1:  # or one would compute what others could
-            part = math.ceil(size(examples, packing) / self._processes)
+            part = math.ceil(real_tokens(examples, packing) / self._processes)
             packing = replace(packing, tokens=min(packing.tokens, part))
         mine = deal(batches(examples, packing), self._processes)[process]
         return [
-            lay_out(batch, self._objective, share, packing, self._reference) if batch else nothing()
+            lay_out(batch, self._objective, share, packing, self._reference)
+            if batch
+            else empty_batch()
             for batch in mine
         ]
 
     def sharing(self) -> float:
-        """Tokens of the examples for each one computed, padding included, in the first steps."""
+        """Tokens of the examples per token computed, padding included, in the first steps."""
         apart = computed = 0
         for step in self._steps[:SAMPLED]:
             apart += sum(len(path) for example in step for path in example.paths)
-            packing = cheaper(step, self._packing)
+            packing = cheaper_packing(step, self._packing)
             computed += sum(computed_tokens(batch, packing) for batch in batches(step, packing))
         return apart / computed
 
 
 def deal(work: Sequence[list[Encoded]], processes: int) -> list[list[list[Encoded]]]:
-    """Batches for each process: equally many, an empty one where they run out, because processes
-    that share a model take every pass together."""
+    """Batches for each process, equally many: processes that share a model take every pass
+    together, so empty batches fill up."""
     turns = -(-len(work) // processes)
     padded = [*work, *([] for _ in range(turns * processes - len(work)))]
     return [padded[process::processes] for process in range(processes)]
 
 
-def nothing() -> Batch:
+def empty_batch() -> Batch:
     """A batch whose loss is 0."""
     one, none = torch.zeros(1, dtype=torch.int64), torch.zeros(0, dtype=torch.int64)
     zero = torch.zeros(1)

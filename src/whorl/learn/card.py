@@ -1,4 +1,4 @@
-"""The model card of a trained folder: what it was made from, how, and what came of it."""
+"""The model card of a trained folder: base model, examples, settings and results."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +16,7 @@ from whorl.learn.training import EXECUTION, Training, TrainResult
 def write_card(
     folder: Path, model: Path, objective: Objective, settings: Training, result: TrainResult
 ) -> None:
-    """Write `README.md`, in the form model hubs read."""
+    """Write `README.md`, in the form that model hubs read."""
     dropped = ", ".join(f"{count:,} {reason}" for reason, count in sorted(result.dropped.items()))
     figures = {
         "examples": f"{result.examples:,}, {result.tokens:,} completion tokens",

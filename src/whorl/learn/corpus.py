@@ -19,24 +19,25 @@ Ids: TypeAlias = NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True)
 class TokenPath:
-    """A completion in its context: `ids[start:]` is the completion, and `start` is at least 1."""
+    """A completion in its context, as token ids: `ids[start:]` is the completion, and `start` is at
+    least 1."""
 
     ids: Ids  # [T]
     start: int
 
     def __len__(self) -> int:
-        """Tokens of context and completion."""
+        """Number of tokens of context and completion."""
         return len(self.ids)
 
     @property
     def learnt(self) -> int:
-        """Tokens of the completion."""
+        """Number of tokens of the completion."""
         return len(self.ids) - self.start
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """An example as one path, or as a chosen and a rejected one.
+    """An example as token ids: one path, or a chosen and a rejected one.
 
     weight: of a single path; a pair has none and holds 1.
     first: number of its first path among those of the corpus.
@@ -51,7 +52,7 @@ class Encoded:
 
 @dataclass(slots=True)
 class Corpus:
-    """What can be trained on.
+    """Encoded examples, grouped by question.
 
     groups: the examples of one question each, which share its text and perhaps steps.
     paths: how many there are.
@@ -69,12 +70,12 @@ class Corpus:
     questions: set[str] = field(default_factory=set)
 
     def __len__(self) -> int:
-        """Examples."""
+        """Number of examples."""
         return sum(map(len, self.groups))
 
     @property
     def tokens(self) -> int:
-        """Completion tokens, a token that two examples share counted twice."""
+        """Number of completion tokens; a token that two examples share counts twice."""
         return sum(p.learnt for group in self.groups for e in group for p in e.paths)
 
     @property
@@ -87,7 +88,8 @@ class Corpus:
 def encode(
     examples: Iterable[Example], chat: Chat, objective: Objective, *, max_length: int
 ) -> Corpus:
-    """Encode with the renderer that sampling uses; drop what is longer than `max_length` tokens.
+    """Encode examples with the renderer that sampling uses; examples longer than `max_length`
+    tokens are dropped.
 
     Raises `UserError` at an example of a kind that the objective does not eat.
     """

@@ -11,8 +11,8 @@ from transformers import PretrainedConfig, TrainerState
 from transformers.utils import logging
 
 from whorl.learn.trainer import Task, TreeTrainer, arguments
-from whorl.learn.training import Training, Watch
-from whorl.learn.unfinished import latest, writing
+from whorl.learn.training import Training, TrainingWatch
+from whorl.learn.unfinished import explain_full_disk, latest_checkpoint
 
 SAVED = "model"
 """Folder of the trained model in the working folder."""
@@ -24,7 +24,7 @@ def fit(
     sizes: Sequence[int],
     settings: Training,
     partial: Path,
-    watch: Watch | None,
+    watch: TrainingWatch | None,
 ) -> TrainerState:
     """Train `net` from its last checkpoint in `partial` and save it there as `SAVED`.
 
@@ -40,10 +40,10 @@ def fit(
         patience=settings.patience,
         watch=watch,
     )
-    checkpoint = latest(partial)
+    checkpoint = latest_checkpoint(partial)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     config.use_cache = use_cache
-    with writing(partial):
+    with explain_full_disk(partial):
         trainer.save_model(str(partial / SAVED))
         if PartialState().is_main_process:  # a pickle, of no use to whoever gets the model
             (partial / SAVED / "training_args.bin").unlink(missing_ok=True)
@@ -63,8 +63,9 @@ def last_epoch(state: TrainerState, steps: int) -> float:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Neither progress bars nor warnings from transformers; `on_log` is how a training speaks."""
+def quiet_transformers() -> Iterator[None]:
+    """Context without progress bars and warnings of transformers; a training reports through
+    `on_log`."""
     shown, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""A batch as tensors, with what the objective asks of each token.
+"""Batches as tensors, with the coefficients that the objective gives each token.
 
 Shapes: B rows of T tokens, M targets (tokens with a loss), L targets of all paths (one that paths
 share counts for each), n blocks of Q tokens that attend to K.
@@ -15,19 +15,19 @@ from torch import Tensor
 
 from whorl.example import Likelihood, Objective
 from whorl.learn.corpus import Encoded, TokenPath
-from whorl.learn.pack import Packing, PrefixTree, cut, prefix_tree, runs
+from whorl.learn.pack import Packing, PrefixTree, block_runs, cut_blocks, prefix_tree
 
 LogProbs: TypeAlias = Sequence[NDArray[np.float32]]
 """The reference model's log-probability of every completion token, by path of the corpus."""
 
 
 class Batch(TypedDict, total=False):
-    """What a forward pass and its loss need.
+    """Tensors of a forward pass and its loss.
 
     ids: `[B, T]` token ids; one row of prefix trees, or paths padded on the right.
     positions: `[1, T]` positions of the tokens of prefix trees.
     keys, seen: `[n, K]`, `[n, 1, Q, K]` what each block of Q tokens may attend to (`Blocks`).
-    runs: the blocks that are computed together (`pack.runs`).
+    runs: the blocks that are computed together (`pack.block_runs`).
     ends: `[1, T]` one past the last token of a token's subtree, for FlexAttention.
     keep: positions within a row at which logits are needed in any row.
     at: `[M]` where a target is predicted among the kept logits, row by row.
@@ -63,7 +63,7 @@ class Batch(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What the examples of one optimizer step have in all, which their loss is divided by.
+    """Totals over the examples of one optimizer step, by which their loss is divided.
 
     examples: how many; tokens: completion tokens, of chosen completions only if they are pairs.
     """
@@ -83,7 +83,8 @@ def lay_out(
     packing: Packing,
     reference: LogProbs | None = None,
 ) -> Batch:
-    """Examples as a batch. The losses of a step's batches add up to the step's mean loss."""
+    """Lay examples out as a batch. The losses of a step's batches add up to the step's mean
+    loss."""
     paths = [path for example in examples for path in example.paths]
     sequences = [path.ids for path in paths]
     if packing.form == "padded":
@@ -130,7 +131,8 @@ def lay_out(
 def _coefficients(
     objective: Objective, share: Share, example: Encoded, path: TokenPath, side: int
 ) -> tuple[float, float]:
-    """What a completion's tokens count: their negative log-likelihood, and their penalty."""
+    """Coefficients of a completion's tokens: of their negative log-likelihood, and of their
+    penalty."""
     if not isinstance(objective, Likelihood):
         return (objective.nll / share.tokens if side == 0 else 0.0), 0.0
     part = {
@@ -144,7 +146,7 @@ def _coefficients(
 def _tokens(
     trees: Sequence[PrefixTree], shape: tuple[int, int], target: NDArray[np.bool_]
 ) -> Batch:
-    """The rows' tokens and where the targets among them are predicted."""
+    """Token ids of the rows, and the positions at which targets are predicted."""
     ids, parents = (np.zeros(shape, np.int64) for _ in range(2))
     for row, tree in enumerate(trees):
         ids[row, : len(tree)] = tree.ids
@@ -160,18 +162,18 @@ def _tokens(
 
 
 def _ancestors(tree: PrefixTree, packing: Packing) -> Batch:
-    """Where the tokens of a row stand and what they may attend to."""
+    """Positions of the tokens of a row, and what each may attend to."""
     batch = Batch(positions=torch.from_numpy(tree.depths[None].astype(np.int64)))
     if packing.form == "flex":
         batch["ends"] = torch.from_numpy(tree.ends[None].astype(np.int64))
     else:
-        blocks = cut(tree)
+        blocks = cut_blocks(tree)
         batch["keys"] = torch.from_numpy(blocks.keys)
         batch["seen"] = torch.from_numpy(blocks.seen[:, None])
-        batch["runs"] = runs(blocks)
+        batch["runs"] = block_runs(blocks)
     return batch
 
 
-def moved(batch: Batch, device: torch.device) -> Batch:
+def to_device(batch: Batch, device: torch.device) -> Batch:
     """The batch with its tensors on `device`."""
     return cast(Batch, {k: v.to(device) if isinstance(v, Tensor) else v for k, v in batch.items()})

@@ -1,4 +1,4 @@
-"""Losses: pure functions of what a model gives to tokens.
+"""Losses: pure functions of the log-probabilities that models give to tokens.
 
 Shapes: K positions with logits, M targets (tokens to be predicted at one of them), V entries of the
 vocabulary, P pairs. Log-probabilities
@@ -41,8 +41,9 @@ def exact_kl(new_KV: Tensor, reference_KV: Tensor) -> Tensor:
 
 
 def chunked(score: Callable[..., Tensor], *logits_KV: Tensor, size: int = CHUNK) -> Tensor:
-    """`score` of every position, `[K]`, for `size` positions at a time, once more in the backward
-    pass: a large vocabulary's logits of all positions fit into memory once, not several times."""
+    """`score` of every position, `[K]`, computed for `size` positions at a time and again in the
+    backward pass, so that a large vocabulary's logits of all positions are in memory once, not
+    several times."""
     if len(logits_KV[0]) <= size:
         return score(*logits_KV)
     parts = zip(*(torch.split(each, size) for each in logits_KV), strict=True)
@@ -50,7 +51,8 @@ def chunked(score: Callable[..., Tensor], *logits_KV: Tensor, size: int = CHUNK)
 
 
 def k1(new_M: Tensor, reference_M: Tensor) -> Tensor:
-    """log new - log reference: its mean over tokens sampled from `new` is KL(new || reference).
+    """Estimate of KL(new || reference) per token: log new - log reference, for tokens sampled from
+    `new`.
 
     With its arguments swapped it is the linear penalty of MARGE's code (docs/papers.md, "MARGE"),
     whose gradient is that of a constant added to every weight.
@@ -59,7 +61,8 @@ def k1(new_M: Tensor, reference_M: Tensor) -> Tensor:
 
 
 def k3(new_M: Tensor, reference_M: Tensor) -> Tensor:
-    """exp(d) - d - 1 with d = log reference - log new: as `k1`, and never negative.
+    """Estimate of KL(new || reference) per token, never negative: exp(d) - d - 1 with d = log
+    reference - log new.
 
     http://joschu.net/blog/kl-approx.html; MARGE's penalty as we default it.
     """
@@ -84,7 +87,7 @@ def preference(new_P2: Tensor, reference_P2: Tensor, *, beta: float) -> Tensor:
 def batch_loss(
     objective: Objective, batch: Batch, logits: Tensor, reference_logits: Tensor | None = None
 ) -> Tensor:
-    """The batch's part of the step's loss; a scalar.
+    """Loss of the batch, its part of the step's loss; a scalar.
 
     logits: `[B, K, V]`, at the positions `batch["keep"]` of each row; `reference_logits` the same
     of the reference model, which an exact penalty needs.
@@ -112,6 +115,6 @@ def batch_loss(
 
 
 def path_sums(values_M: Tensor, batch: Batch) -> Tensor:
-    """Sums of the targets' values along each path of the batch, one after the other."""
+    """Sums of the targets' values along each path of the batch, in the paths' order."""
     sums = values_M.new_zeros(batch["paths"])
     return sums.index_add(0, batch["sides"], values_M[batch["members"]])

@@ -17,7 +17,7 @@ from whorl.example import Likelihood
 from whorl.learn import attention, losses
 from whorl.learn.attention import FLEX, GATHERED, register
 from whorl.learn.corpus import Encoded, TokenPath
-from whorl.learn.layout import Batch, Share, lay_out, moved
+from whorl.learn.layout import Batch, Share, lay_out, to_device
 from whorl.learn.pack import Packing
 from whorl.learn.training import Lora, Training
 
@@ -37,12 +37,13 @@ def read_config(model: Path) -> PretrainedConfig:
 
 
 def context(model: Path, settings: Training) -> int:
-    """Tokens an example may have: what the model can attend to, or `settings` if they say less."""
+    """Number of tokens an example may have: the model's context, or `max_length` of the settings if
+    that is less."""
     most = getattr(read_config(model), "max_position_embeddings", None)
     return min(settings.max_length, int(most or 2**31))
 
 
-def load(model: Path) -> PreTrainedModel:
+def load_model(model: Path) -> PreTrainedModel:
     """The model of a folder in float32. Raises `UserError` if it is damaged or incomplete.
 
     Training keeps float32 weights whatever the folder holds: at the learning rates of fine-tuning
@@ -79,7 +80,7 @@ def logits(network: nn.Module, batch: Batch) -> Tensor:
 
 
 def packing(network: PreTrainedModel, settings: Training, longest: int) -> tuple[Packing, str]:
-    """How batches are made for this model, and why they cannot be packed, if they cannot.
+    """The packing for this model, and the reason if it is none.
 
     longest: tokens of the longest path. If they can, `network` is made to attend along trees.
     """
@@ -95,8 +96,8 @@ def packing(network: PreTrainedModel, settings: Training, longest: int) -> tuple
 
 
 def _obstacle(network: PreTrainedModel, longest: int) -> str:
-    """Why this model cannot compute prefix trees. It is tried out: an empty answer leaves it with
-    the attention that can, any other with its own."""
+    """The reason why this model cannot compute prefix trees, found by a try-out. Empty: the model
+    is left with the attention that can; otherwise with its own."""
     window = getattr(network.config, "sliding_window", None)
     if window and longest > window and getattr(network.config, "use_sliding_window", True):
         return f"it attends to the last {window} tokens only, and a path has {longest}"
@@ -122,8 +123,8 @@ def _obstacle(network: PreTrainedModel, longest: int) -> str:
 
 
 def _log_probs(network: PreTrainedModel, examples: list[Encoded], form: Packing) -> Tensor:
-    """Of every completion token, path by path."""
-    batch = moved(lay_out(examples, Likelihood(), Share(1, 1), form), network.device)
+    """Log-probability of every completion token, path by path."""
+    batch = to_device(lay_out(examples, Likelihood(), Share(1, 1), form), network.device)
     training = network.training
     network.train(False)
     with torch.no_grad():
@@ -151,24 +152,24 @@ def with_adapters(network: PreTrainedModel, lora: Lora, seed: int) -> nn.Module:
 
 
 def merge(model: Path, adapter: Path) -> PreTrainedModel:
-    """The whole model that an adapter makes of `model`."""
+    """The whole model of `model` and an adapter."""
     from peft import PeftModel
 
     with _of_no_concern():
-        merged: Any = PeftModel.from_pretrained(load(model), adapter)
+        merged: Any = PeftModel.from_pretrained(load_model(model), adapter)
         return cast(PreTrainedModel, merged.merge_and_unload())
 
 
 @contextmanager
 def _of_no_concern() -> Iterator[None]:
-    """peft warns of what transformers renames, which the reader of a training cannot change."""
+    """Context without peft's warnings of renamed modules, which the user cannot change."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         yield
 
 
 def _keeps(network: nn.Module) -> bool:
-    """Whether the model computes logits of chosen positions only."""
+    """Whether the model can compute logits of chosen positions only."""
     model: Any = getattr(network, "module", network)
     model = model.get_base_model() if hasattr(model, "get_base_model") else model
     return "logits_to_keep" in inspect.signature(model.forward).parameters

@@ -70,8 +70,8 @@ def prefix_tree(sequences: Sequence[Ids]) -> PrefixTree:
     return PrefixTree(ids[:size], depths[:size], parents[:size], ends[:size], paths)
 
 
-class Growing:
-    """The number of tokens of a prefix tree, while sequences are put into it."""
+class TokenCount:
+    """Number of tokens of a prefix tree, while sequences are added."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -79,7 +79,7 @@ class Growing:
         self._sequences: list[Ids] = []
 
     def add(self, sequence: Ids) -> None:
-        """Only what no sequence before began with is new."""
+        """Add a sequence; only tokens with which no earlier sequence began are new."""
         key = sequence.tobytes()
         at = bisect_left(self._keys, key)
         neighbours = self._sequences[max(0, at - 1) : at + 1]
@@ -94,7 +94,7 @@ BLOCK = 64
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """The tokens of a row in n blocks of Q, each with the K tokens that any of its own may see.
+    """The tokens of a row in n blocks of Q, each with the K tokens that any of them may see.
 
     keys: `[n, K]` indices of tokens: the ancestors of the block's first token, then the block
         itself; 0 beyond that.
@@ -105,8 +105,8 @@ class Blocks:
     seen: NDArray[np.bool_]
 
 
-def cut(tree: PrefixTree, *, size: int = BLOCK) -> Blocks:
-    """Blocks of `size` tokens.
+def cut_blocks(tree: PrefixTree, *, size: int = BLOCK) -> Blocks:
+    """Cut a row into blocks of `size` tokens.
 
     In depth-first order whatever a block's tokens see beyond the block precedes its first token on
     that token's path, so a block needs depth + size keys, and not the whole row.
@@ -131,8 +131,8 @@ JOIN = 256
 """What one more call of attention costs, in blocks times keys (docs/log.md)."""
 
 
-def runs(blocks: Blocks) -> list[tuple[int, int]]:
-    """Blocks to compute together: one past a run's last block, and the keys of its longest.
+def block_runs(blocks: Blocks) -> list[tuple[int, int]]:
+    """Runs of blocks to compute together: the end of each run, and the most keys of its blocks.
 
     Deep blocks have many keys; a run by itself spares the others theirs.
     """
@@ -159,7 +159,7 @@ def _above(tree: PrefixTree, token: int) -> NDArray[np.intp]:
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """How batches are made.
+    """Settings of packing.
 
     tokens: in a batch at most, padding included.
     form: `gathered` and `flex` are one row of prefix trees, for the two ways of attending to
@@ -171,7 +171,8 @@ class Packing:
 
 
 def batches(examples: Iterable[Encoded], packing: Packing) -> list[list[Encoded]]:
-    """The examples in batches of at most `packing.tokens` tokens, with the least computation.
+    """Partition examples into batches of at most `packing.tokens` tokens with the least
+    computation.
 
     A batch of prefix trees is a run of examples in depth-first order, so a tree longer than a batch
     is split where least is computed twice, and small trees come together. A batch of padded rows
@@ -183,7 +184,7 @@ def batches(examples: Iterable[Encoded], packing: Packing) -> list[list[Encoded]
         ordered = sorted(examples, key=lambda example: example.paths[0].ids.tobytes())
 
     def costs(first: int) -> Iterable[float]:
-        growing = Growing()
+        growing = TokenCount()
         for example in ordered[first:]:
             if packing.form == "padded":
                 growing.size += len(example.paths) * _longest(ordered[first])
@@ -197,31 +198,31 @@ def batches(examples: Iterable[Encoded], packing: Packing) -> list[list[Encoded]
     return [ordered[first:last] for first, last in partition(len(ordered), costs)]
 
 
-def cheaper(examples: Sequence[Encoded], packing: Packing) -> Packing:
-    """`packing`, or padded rows where too little is shared for gathering to pay."""
+def cheaper_packing(examples: Sequence[Encoded], packing: Packing) -> Packing:
+    """`packing`, or padded rows where too little is shared to pay for gathering."""
     if packing.form != "gathered":
         return packing
     padded = Packing(packing.tokens, "padded")
-    worth = size(examples, padded) > WORTH * size(examples, packing)
+    worth = real_tokens(examples, padded) > WORTH * real_tokens(examples, packing)
     return packing if worth else padded
 
 
-def size(examples: Iterable[Encoded], packing: Packing) -> int:
-    """Tokens of the examples in one batch, padding left out."""
+def real_tokens(examples: Iterable[Encoded], packing: Packing) -> int:
+    """Number of tokens of the examples in one batch, without padding."""
     paths = (path for example in examples for path in example.paths)
     if packing.form == "padded":
         return sum(map(len, paths))
-    growing = Growing()
+    growing = TokenCount()
     for path in paths:
         growing.add(path.ids)
     return growing.size
 
 
 def computed_tokens(batch: Sequence[Encoded], packing: Packing) -> int:
-    """Tokens of a batch, padding included."""
+    """Number of tokens of a batch, with padding."""
     if packing.form == "padded":
         return sum(len(example.paths) for example in batch) * max(map(_longest, batch))
-    return size(batch, packing)
+    return real_tokens(batch, packing)
 
 
 def _longest(example: Encoded) -> int:
@@ -248,7 +249,7 @@ def partition(count: int, costs: Callable[[int], Iterable[float]]) -> list[tuple
 
 
 def _shared(a: Ids, b: Ids) -> int:
-    """How many tokens two sequences begin with in common."""
+    """Length of the common beginning of two sequences."""
     length = min(len(a), len(b))
     differ = a[:length] != b[:length]
     return int(differ.argmax()) if differ.any() else length

@@ -1,4 +1,4 @@
-"""Process reward models in training: how good is the last step of a solution so far?
+"""Training process reward models: how good is the last step of a solution so far?
 
 Math-Shepherd (2312.08935, eq. 3): cross-entropy between what the model says of a step and the
 step's label, hard or soft. The model is the one that training starts from, with a new head of two
@@ -29,15 +29,15 @@ from whorl.engines.model import read_config
 from whorl.errors import UserError
 from whorl.example import Likelihood, Rated
 from whorl.learn import network
-from whorl.learn.batches import Steps, plan
+from whorl.learn.batches import Steps, plan_steps
 from whorl.learn.corpus import Corpus, Encoded, TokenPath
 from whorl.learn.fit import SAVED, fit, last_epoch
-from whorl.learn.layout import Share, lay_out, moved
-from whorl.learn.pack import Packing, batches, cheaper
-from whorl.learn.train import carry_out, check, hold_out, left_out
+from whorl.learn.layout import Share, lay_out, to_device
+from whorl.learn.pack import Packing, batches, cheaper_packing
+from whorl.learn.train import carry_out, check_corpus, dropped_examples, hold_out
 from whorl.learn.trainer import Task, check_trackers
-from whorl.learn.training import Training, TrainResult, Watch
-from whorl.learn.unfinished import finished, identify
+from whorl.learn.training import Training, TrainingWatch, TrainResult
+from whorl.learn.unfinished import identify, read_finished
 
 LABELS = ("bad", "good")
 GOOD = LABELS.index("good")
@@ -51,7 +51,7 @@ def train_prm(
     out: Path,
     *,
     settings: Training,
-    watch: Watch | None = None,
+    watch: TrainingWatch | None = None,
 ) -> TrainResult:
     """Train a process reward model on `steps`, from the causal model in folder `model`; write the
     model folder `out`, which the engine `prm:OUT` opens.
@@ -69,11 +69,11 @@ def train_prm(
     read_config(model)
     chat = Chat.load(model)
     corpus = encode_steps(steps, chat, max_length=network.context(model, settings))
-    check(corpus, model, "step")
+    check_corpus(corpus, model, "step")
     identity = identify(model, corpus, OBJECTIVE, settings)
     identity["settings"]["objective"] = "prm"
     if out.exists():
-        return finished(out, identity)
+        return read_finished(out, identity)
     check_trackers(settings.report_to)
 
     def play(partial: Path) -> tuple[Path, TrainResult]:
@@ -107,16 +107,16 @@ def encode_steps(steps: Iterable[Rated], chat: Chat, *, max_length: int) -> Corp
 
 
 def _train(
-    model: Path, corpus: Corpus, partial: Path, settings: Training, watch: Watch | None
+    model: Path, corpus: Corpus, partial: Path, settings: Training, watch: TrainingWatch | None
 ) -> TrainResult:
     """Train and save."""
-    causal = network.load(model)
+    causal = network.load_model(model)
     packing, reason = network.packing(causal, settings, corpus.longest)
     if reason and watch:
         watch.say(f"steps are computed one by one, without packing: {reason}")
     net = with_head(causal)
     groups, held = hold_out(corpus.groups, settings)
-    epochs = plan(groups, size=settings.batch, epochs=settings.epochs, seed=settings.seed)
+    epochs = plan_steps(groups, size=settings.batch, epochs=settings.epochs, seed=settings.seed)
     processes = PartialState().num_processes
 
     def steps(planned: Sequence[Sequence[Encoded]]) -> Steps:
@@ -134,14 +134,14 @@ def _train(
         steps=state.global_step,
         examples=sum(map(len, groups)),
         tokens=sum(map(len, groups)),
-        dropped=left_out(corpus, held),
+        dropped=dropped_examples(corpus, held),
         held_out=state.best_metric,
     )
     return _measured(result, net, [example for group in held for example in group], packing)
 
 
 def with_head(causal: PreTrainedModel) -> PreTrainedModel:
-    """The model with a head of two labels, which says 0.5 of everything, in place of its own.
+    """The model with a new head of two labels, which gives both 0.5, in place of its own.
 
     Raises `UserError` if transformers has no token classification for its architecture.
     """
@@ -167,7 +167,7 @@ def with_head(causal: PreTrainedModel) -> PreTrainedModel:
 def _measured(
     result: TrainResult, net: PreTrainedModel, held: Sequence[Encoded], packing: Packing
 ) -> TrainResult:
-    """The result with what the model says of held-out steps that are rather good or rather bad."""
+    """The result with measures on held-out steps that are rather good or rather bad."""
     clear = [example for example in held if example.weight > 0.5]
     if not clear:
         return result
@@ -180,12 +180,13 @@ def _measured(
 def _said(
     net: PreTrainedModel, examples: Sequence[Encoded], packing: Packing
 ) -> Iterator[tuple[bool, float]]:
-    """Whether each step's label is the good one, and the model's probability of that label."""
+    """For each step whether its label is the good one, and the model's probability of that
+    label."""
     net.train(False)
     device = next(net.parameters()).device
-    packing = cheaper(examples, packing)
+    packing = cheaper_packing(examples, packing)
     for some in batches(examples, packing):
-        batch = moved(lay_out(some, OBJECTIVE, Share.of(some), packing), device)
+        batch = to_device(lay_out(some, OBJECTIVE, Share.of(some), packing), device)
         with torch.no_grad():
             logits = network.logits(net, batch).flatten(0, 1)[batch["at"]]
         chances = logits.double().softmax(-1)[:, GOOD][batch["members"]]
@@ -194,8 +195,8 @@ def _said(
 
 
 def auc(good: Sequence[float], bad: Sequence[float]) -> float | None:
-    """Probability that one of the good scores is above one of the bad ones, equal ones counting
-    half: the area under the ROC curve. None if there are none of either."""
+    """Area under the ROC curve: probability that a good step scores above a bad one, equal scores
+    counting half. None if either kind is missing."""
     if not len(good) or not len(bad):
         return None
     above = rankdata([*good, *bad])[: len(good)].sum() - len(good) * (len(good) + 1) / 2

@@ -1,4 +1,4 @@
-"""What the reference model says of every completion: computed once, kept on disk."""
+"""Log-probabilities of completions under the reference model: computed once, kept on disk."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,16 +12,16 @@ from torch import nn
 
 from whorl.example import Likelihood
 from whorl.learn import losses, network
-from whorl.learn.batches import plan
+from whorl.learn.batches import plan_steps
 from whorl.learn.corpus import Encoded
-from whorl.learn.layout import LogProbs, Share, lay_out, moved
+from whorl.learn.layout import LogProbs, Share, lay_out, to_device
 from whorl.learn.pack import Packing, batches
 
 CHUNK = 1024
 """Examples that are packed together; more would only take longer to arrange."""
 
 
-def log_probs(
+def reference_log_probs(
     model: nn.Module,
     groups: Sequence[Sequence[Encoded]],
     packing: Packing,
@@ -47,7 +47,7 @@ def log_probs(
 
 
 def _lengths(groups: Sequence[Sequence[Encoded]]) -> list[int]:
-    """Completion tokens of every path."""
+    """Numbers of completion tokens, by path."""
     lengths = {
         example.first + side: path.learnt
         for group in groups
@@ -64,18 +64,18 @@ def _compute(
     lengths: Sequence[int],
     bf16: bool,
 ) -> NDArray[np.float32]:
-    """This process's share of the batches, then the sum over processes."""
+    """Compute this process's share of the batches, then sum over processes."""
     state = PartialState()
     device = state.device
     starts = np.concatenate([[0], np.cumsum(lengths)])
     values = np.zeros(starts[-1], np.float32)
     model.to(device).train(False)
-    (chunks,) = plan(groups, size=CHUNK, epochs=1, seed=0)
+    (chunks,) = plan_steps(groups, size=CHUNK, epochs=1, seed=0)
     every = (batch for chunk in chunks for batch in batches(chunk, packing))
     for number, examples in enumerate(every):
         if number % state.num_processes != state.process_index:
             continue
-        batch = moved(lay_out(examples, Likelihood(), Share(1, 1), packing), device)
+        batch = to_device(lay_out(examples, Likelihood(), Share(1, 1), packing), device)
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             scores = network.logits(model, batch).flatten(0, 1)
         found = (

@@ -1,4 +1,4 @@
-"""Fine-tuning: from a model folder and examples to a model folder, whatever interrupts it.
+"""Fine-tuning: from a model folder and examples to a model folder, resumable at any point.
 
 One process trains on one device. Under `torchrun` or `accelerate launch` the same call trains on
 all of them, and the first process alone touches files.
@@ -22,22 +22,22 @@ from whorl.engines.model import read_config
 from whorl.errors import UserError
 from whorl.example import Example, Likelihood, Objective
 from whorl.learn import network, reference
-from whorl.learn.batches import Steps, plan
+from whorl.learn.batches import Steps, plan_steps
 from whorl.learn.card import write_card
 from whorl.learn.corpus import Corpus, Encoded, encode
-from whorl.learn.fit import SAVED, fit, last_epoch, quiet
+from whorl.learn.fit import SAVED, fit, last_epoch, quiet_transformers
 from whorl.learn.folder import write_questions
 from whorl.learn.pack import Packing
 from whorl.learn.trainer import Task, check_trackers
-from whorl.learn.training import Training, TrainResult, Watch
+from whorl.learn.training import Training, TrainingWatch, TrainResult
 from whorl.learn.unfinished import (
     RECORD,
     Identity,
-    begin,
-    finished,
+    explain_full_disk,
     identify,
+    open_partial,
     publish,
-    writing,
+    read_finished,
 )
 
 
@@ -48,7 +48,7 @@ def train(
     *,
     settings: Training,
     objective: Objective | None = None,
-    watch: Watch | None = None,
+    watch: TrainingWatch | None = None,
 ) -> TrainResult:
     """Fine-tune the model folder `model` on `examples`; write the model folder `out`.
 
@@ -66,7 +66,7 @@ def train(
     corpus = _corpus(model, examples, chat, objective, settings)
     identity = identify(model, corpus, objective, settings)
     if out.exists():
-        return finished(out, identity)
+        return read_finished(out, identity)
     check_trackers(settings.report_to)
 
     def play(partial: Path) -> tuple[Path, TrainResult]:
@@ -87,7 +87,8 @@ def carry_out(
     play: Callable[[Path], tuple[Path, TrainResult]],
     card: Callable[[Path, TrainResult], None],
 ) -> TrainResult:
-    """Do a training in `OUT.partial` and give its model folder the name `out` once it is complete.
+    """Carry out a training in `OUT.partial`, and give its model folder the name `out` once it is
+    complete.
 
     play: trains in the working folder and returns the saved model's folder in it. card: writes the
     model card. Raises `UserError` as `train` does.
@@ -95,12 +96,12 @@ def carry_out(
     state = PartialState(cpu=not torch.accelerator.is_available())
     partial = out.with_name(out.name + ".partial")
     if state.is_main_process:
-        begin(partial, identity)
+        open_partial(partial, identity)
     state.wait_for_everyone()
-    with quiet():
+    with quiet_transformers():
         folder, result = play(partial)
         if state.is_main_process:
-            with writing(partial):
+            with explain_full_disk(partial):
                 chat.tokenizer.save_pretrained(folder)
                 (folder / RECORD).write_text(json.dumps(identity | {"result": asdict(result)}))
                 card(folder, result)
@@ -115,9 +116,9 @@ def carry_out(
 def _corpus(
     model: Path, examples: Iterable[Example], chat: Chat, objective: Objective, settings: Training
 ) -> Corpus:
-    """The examples, if this model can learn from them in this way."""
+    """Encode the examples. Raises `UserError` if this model cannot learn from them in this way."""
     corpus = encode(examples, chat, objective, max_length=network.context(model, settings))
-    check(corpus, model, "example")
+    check_corpus(corpus, model, "example")
     if corpus.negative and not (isinstance(objective, Likelihood) and objective.kl):
         raise UserError(
             f"{corpus.negative:.0%} of the examples have a negative weight, and nothing holds the "
@@ -126,8 +127,9 @@ def _corpus(
     return corpus
 
 
-def check(corpus: Corpus, model: Path, what: str) -> None:
-    """Raises `UserError` if there is nothing to learn, or if the model does not know its tokens.
+def check_corpus(corpus: Corpus, model: Path, what: str) -> None:
+    """Raises `UserError` if there is nothing to learn, or if the model does not know the corpus's
+    tokens.
 
     what: the corpus is made of, in the singular.
     """
@@ -159,10 +161,10 @@ class _Training:
         self._settings = settings
         self._partial = partial
 
-    def run(self, watch: Watch | None) -> tuple[Path, TrainResult]:
+    def run(self, watch: TrainingWatch | None) -> tuple[Path, TrainResult]:
         """Train and save; returns the model's folder and what came of it."""
         settings, corpus = self._settings, self._corpus
-        net = network.load(self._model)
+        net = network.load_model(self._model)
         packing, reason = network.packing(net, settings, corpus.longest)
         if reason and watch:
             watch.say(f"examples are computed one by one, without packing: {reason}")
@@ -178,7 +180,7 @@ class _Training:
             steps=state.global_step,
             examples=sum(map(len, groups)),
             tokens=sum(p.learnt for group in groups for e in group for p in e.paths),
-            dropped=left_out(corpus, held),
+            dropped=dropped_examples(corpus, held),
             negative=corpus.negative,
             sharing=task.steps.sharing(),
             held_out=state.best_metric,
@@ -192,16 +194,16 @@ class _Training:
         held: list[list[Encoded]],
         packing: Packing,
     ) -> tuple[Task, list[list[list[Encoded]]]]:
-        """What is to be learned, and the steps of each epoch."""
+        """The task for the trainer, and the steps of each epoch."""
         settings, objective = self._settings, self._objective
         known = None
         if objective.compares_tokens:
             file = self._partial / "reference.npy"
-            with writing(self._partial):
-                known = reference.log_probs(
+            with explain_full_disk(self._partial):
+                known = reference.reference_log_probs(
                     net, self._corpus.groups, packing, file, bf16=settings.bf16
                 )
-        epochs = plan(groups, size=settings.batch, epochs=settings.epochs, seed=settings.seed)
+        epochs = plan_steps(groups, size=settings.batch, epochs=settings.epochs, seed=settings.seed)
         processes = PartialState().num_processes
 
         def steps(planned: list[list[Encoded]]) -> Steps:
@@ -217,25 +219,25 @@ class _Training:
         return task, epochs
 
     def _whole(self) -> Path:
-        """The saved model's folder; an adapter is merged into the model it adapts, if wanted."""
+        """The saved model's folder; an adapter is merged into its base model if settings say so."""
         saved, merged = self._partial / SAVED, self._partial / "merged"
         if not (self._settings.lora.rank and self._settings.lora.merge):
             return saved
         if PartialState().is_main_process:
-            with writing(self._partial):
+            with explain_full_disk(self._partial):
                 network.merge(self._model, saved).save_pretrained(merged)
         return merged
 
 
-def left_out(corpus: Corpus, held: Sequence[Sequence[Encoded]]) -> dict[str, int]:
-    """Examples that are not trained on, by reason."""
+def dropped_examples(corpus: Corpus, held: Sequence[Sequence[Encoded]]) -> dict[str, int]:
+    """Counts of the examples that are not trained on, by reason."""
     return dict(corpus.dropped) | ({"held out": sum(map(len, held))} if held else {})
 
 
 def hold_out(
     groups: list[list[Encoded]], settings: Training
 ) -> tuple[list[list[Encoded]], list[list[Encoded]]]:
-    """Questions to train on, and those to measure on."""
+    """Groups of examples to train on, and groups to measure on, by question."""
     if not settings.holdout:
         return groups, []
     held = max(1, round(settings.holdout * len(groups)))

@@ -1,4 +1,4 @@
-"""The loop is `transformers.Trainer`; the batches and the loss are ours."""
+"""Training by `transformers.Trainer`, with our batches and our loss."""
 
 import math
 from collections.abc import Sequence
@@ -27,13 +27,13 @@ from whorl.learn.batches import Steps
 from whorl.learn.layout import Batch
 from whorl.learn.losses import batch_loss
 from whorl.learn.network import first_line, logits
-from whorl.learn.training import Training, Watch
-from whorl.learn.unfinished import writing
+from whorl.learn.training import Training, TrainingWatch
+from whorl.learn.unfinished import explain_full_disk
 
 
 @dataclass(slots=True)
 class Task:
-    """What is to be learned.
+    """The task of a training: objective, steps, held-out steps and reference model.
 
     steps: what each process computes for each optimizer step.
     held_out: the same for the measurement of held-out questions, as a single step; None without.
@@ -50,7 +50,7 @@ class Task:
 def arguments(
     settings: Training, folder: Path, *, steps: int, per_epoch: int, held_out: bool
 ) -> TrainingArguments:
-    """`settings` in transformers' terms. steps: optimizer steps in all."""
+    """`settings` as transformers' arguments. steps: optimizer steps in all."""
     save = settings.save_steps or per_epoch
     known = {field.name for field in fields(TrainingArguments)}
     kind = next(each for each in ("activation", "gradient") if f"{each}_checkpointing" in known)
@@ -92,7 +92,8 @@ def arguments(
 
 
 def check_trackers(names: Sequence[str]) -> None:
-    """Raises `UserError` if one is unknown or not installed; the message says what to install."""
+    """Raises `UserError` if a tracker is unknown or not installed; the message says what to
+    install."""
     for name in names:
         try:
             (tracker,) = get_reporting_integration_callbacks([name])  # type: ignore[no-untyped-call]
@@ -102,7 +103,7 @@ def check_trackers(names: Sequence[str]) -> None:
 
 
 class TreeTrainer(Trainer):
-    """Trains on `Task.steps`. The losses of a step's batches add up to the step's mean loss."""
+    """Trainer of `Task.steps`. The losses of a step's batches add up to the step's mean loss."""
 
     loss_is_scaled_for_ga = True
 
@@ -113,7 +114,7 @@ class TreeTrainer(Trainer):
         settings: TrainingArguments,
         *,
         patience: int,
-        watch: Watch | None,
+        watch: TrainingWatch | None,
     ) -> None:
         super().__init__(
             network,
@@ -137,7 +138,7 @@ class TreeTrainer(Trainer):
         inputs: dict[str, Tensor | Any],
         num_items_in_batch: Tensor | int | None = None,
     ) -> Tensor:
-        """Every batch of the step; gradients go between processes once, after the last.
+        """Compute every batch of the step; gradients go between processes once, after the last.
 
         Raises `UserError` if the loss is not finite; the last checkpoint is as it was.
         """
@@ -163,7 +164,8 @@ class TreeTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Tensor:
-        """The batch's part of the step's mean loss, times the processes, whose mean is taken."""
+        """The batch's part of the step's mean loss, times the number of processes, over which the
+        mean is taken."""
         batch = cast(Batch, inputs)
         new = logits(model, batch)
         reference = self._reference_logits(model, batch)
@@ -180,7 +182,7 @@ class TreeTrainer(Trainer):
                 return logits(bare, batch)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Mean loss of the held-out questions, `eval_loss`."""
+        """Mean loss of the held-out questions, as `eval_loss`."""
         assert self._task.held_out is not None
         model = self.model_wrapped
         model.train(False)
@@ -197,18 +199,18 @@ class TreeTrainer(Trainer):
         return metrics
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        with writing(Path(str(self.args.output_dir))):
+        with explain_full_disk(Path(str(self.args.output_dir))):
             super()._save_checkpoint(model, trial)
 
     def floating_point_ops(self, inputs: Any) -> int:
-        """Not counted: what a packed batch takes is not what transformers' formula says."""
+        """0: transformers' formula does not fit packed batches."""
         return 0
 
 
 class Reporter(TrainerCallback):
-    """Passes the loss on to whoever shows it."""
+    """Callback that passes the loss on to the watch."""
 
-    def __init__(self, watch: Watch | None) -> None:
+    def __init__(self, watch: TrainingWatch | None) -> None:
         self._watch = watch
 
     def on_step_end(
@@ -234,7 +236,7 @@ class Reporter(TrainerCallback):
 
 
 def _named(origins: Sequence[str]) -> str:
-    """Where a batch's examples come from, the first few."""
+    """Origins of a batch's examples, the first few, for a message."""
     known = [origin for origin in origins if origin]
     if not known:
         return f"a batch of {len(origins)} examples"

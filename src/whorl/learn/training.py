@@ -1,4 +1,4 @@
-"""What a training is told, and what it reports."""
+"""Settings of a training, and its result."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,7 +32,8 @@ class Lora:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """How to fine-tune: AdamW, cosine decay after a warm-up. Defaults are SIGMA's (2506.06470).
+    """Settings of fine-tuning: AdamW, cosine decay after a warm-up. Defaults are SIGMA's
+    (2506.06470).
 
     epochs: passes over the examples.
     lr: peak learning rate.
@@ -94,7 +95,7 @@ EXECUTION = ("save_steps", "tokens", "packed", "checkpointing", "bf16", "report_
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """What a training did.
+    """The result of a training.
 
     loss: mean over the optimizer steps of the last epoch: for likelihood, nats per completion token
         (per completion, if the objective averages so); for preference, nats per pair.
@@ -121,11 +122,11 @@ class TrainResult:
     accuracy: float | None = None
 
 
-class Watch(Protocol):
-    """Whoever shows a training while it goes on."""
+class TrainingWatch(Protocol):
+    """Protocol of displays of a training."""
 
     def training(self, step: int, steps: int, loss: float) -> None:
-        """It has come to optimizer step `step` of `steps`; mean loss since the last call."""
+        """Show optimizer step `step` of `steps`, and the mean loss since the last call."""
 
     def say(self, line: str) -> None:
-        """Something worth knowing."""
+        """Show a line of text."""

@@ -1,4 +1,5 @@
-"""A training on disk: whose it is, where it stands, and how it becomes a finished folder."""
+"""A training on disk: what it is bound to, its checkpoints, and how it becomes a finished
+folder."""
 
 import hashlib
 import json
@@ -24,7 +25,7 @@ Identity: TypeAlias = dict[str, Any]
 
 
 def identify(model: Path, corpus: Corpus, objective: Objective, settings: Training) -> Identity:
-    """Name a training by its model's files, its examples, its objective and its settings."""
+    """Identity of a training: its model's files, examples, objective and settings."""
     weights = hashlib.blake2b(digest_size=16)
     for pattern in ("config.json", "*.safetensors"):
         for path in sorted(model.glob(pattern)):
@@ -44,8 +45,9 @@ def identify(model: Path, corpus: Corpus, objective: Objective, settings: Traini
     }
 
 
-def finished(out: Path, identity: Identity) -> TrainResult:
-    """The result of the training that wrote `out`. Raises `UserError` if it was not this one."""
+def read_finished(out: Path, identity: Identity) -> TrainResult:
+    """The result of the training that wrote `out`. Raises `UserError` if that was another
+    training."""
     try:
         record = json.loads((out / RECORD).read_text())
         result = TrainResult(**record["result"])
@@ -58,8 +60,8 @@ def finished(out: Path, identity: Identity) -> TrainResult:
     return result
 
 
-def begin(partial: Path, identity: Identity) -> None:
-    """Make the working folder, or see to it that the one there is can be gone on with.
+def open_partial(partial: Path, identity: Identity) -> None:
+    """Make the working folder, or check that the one there belongs to this training.
 
     Raises `UserError` if it belongs to another training.
     """
@@ -73,20 +75,20 @@ def begin(partial: Path, identity: Identity) -> None:
             if not _usable(checkpoint):
                 shutil.rmtree(checkpoint)
     else:
-        with writing(partial):
+        with explain_full_disk(partial):
             partial.mkdir(parents=True, exist_ok=True)
             unfinished = record.with_suffix(".partial")
             unfinished.write_text(json.dumps(identity))
             unfinished.replace(record)
 
 
-def latest(partial: Path) -> Path | None:
-    """The checkpoint to go on from."""
+def latest_checkpoint(partial: Path) -> Path | None:
+    """The last usable checkpoint in the working folder; None if there is none."""
     return max(_checkpoints(partial), key=_step, default=None)
 
 
 def publish(folder: Path, out: Path) -> None:
-    """Give a complete folder its final name, once its files have reached the disk."""
+    """Rename a complete folder to its final name, once its files are on disk."""
     for path in filter(Path.is_file, folder.rglob("*")):
         with path.open("rb") as file:
             os.fsync(file.fileno())
@@ -95,8 +97,9 @@ def publish(folder: Path, out: Path) -> None:
 
 
 @contextmanager
-def writing(partial: Path) -> Iterator[None]:
-    """A full disk, which torch and safetensors report each in its own way, is one clear line."""
+def explain_full_disk(partial: Path) -> Iterator[None]:
+    """Context in which a full disk, which torch and safetensors report each in its own way, is one
+    clear line."""
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:
@@ -108,7 +111,7 @@ def writing(partial: Path) -> Iterator[None]:
 
 
 def _differences(ours: Identity, theirs: Identity) -> str:
-    """Which parts of two identities differ, in words; empty if none does."""
+    """Parts in which two identities differ, in words; empty if none."""
     words = [f"the {part}" for part in ("model", "examples") if ours[part] != theirs.get(part)]
     now, before = ours["settings"], theirs.get("settings", {})
     words += [
@@ -128,9 +131,9 @@ def _step(checkpoint: Path) -> int:
 
 
 def _usable(checkpoint: Path) -> bool:
-    """Trainer writes a checkpoint's state last; a kill may have cut it short. And from one at which
-    patience had run out it would go on; from the best one, before that, it comes to the same end.
-    """
+    """Whether a training can go on from a checkpoint. A kill may have cut its state, which is
+    written last; and after a checkpoint at which patience had run out it would go on: from the best
+    one, before that, it comes to the same end."""
     try:
         state = json.loads((checkpoint / "trainer_state.json").read_text())
     except (OSError, ValueError):

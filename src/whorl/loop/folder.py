@@ -1,4 +1,5 @@
-"""The run folder: what a run keeps, what it was started with, and who is using it."""
+"""The run folder: files of a run, the settings it is bound to, and the lock of the process that
+uses it."""
 
 import fcntl
 import json
@@ -20,7 +21,7 @@ _SHOWN = 3  # differences named before "and so on"
 
 @dataclass(frozen=True, slots=True)
 class RunFolder(AbstractContextManager["RunFolder"]):
-    """A run's files. Closing it lets another process have it.
+    """Files of a run, locked for this process until it is closed.
 
     settings: what the run was started with, as JSON gives it back.
     version: the whorl that started it.
@@ -33,7 +34,7 @@ class RunFolder(AbstractContextManager["RunFolder"]):
 
     @classmethod
     def open(cls, path: Path, settings: Mapping[str, object], *, version: str) -> "RunFolder":
-        """Create the folder, or go on with the one that has these settings.
+        """Create the folder, or open the one that is bound to these settings.
 
         settings: a nested mapping that JSON can hold.
         Raises `UserError` if the folder belongs to other settings, to another process or to
@@ -64,7 +65,8 @@ class RunFolder(AbstractContextManager["RunFolder"]):
 
     @classmethod
     def read(cls, path: Path) -> "RunFolder":
-        """An existing run folder, to read from; it may be in use. `UserError` if it is none."""
+        """An existing run folder, to read from, though it may be in use. Raises `UserError` if
+        there is none."""
         return cls(path, *_read_manifest(path))
 
     @property
@@ -88,7 +90,7 @@ class RunFolder(AbstractContextManager["RunFolder"]):
         return self.path / "metrics.jsonl"
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Release the lock."""
         if self._lock is not None:
             self._lock.close()
 
@@ -97,7 +99,7 @@ class RunFolder(AbstractContextManager["RunFolder"]):
 
 
 def _take(lock: FileIO, path: Path) -> None:
-    """Lock the folder for this process; the system lets go of it however the process ends."""
+    """Lock the folder for this process; the system releases the lock however the process ends."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -129,7 +131,8 @@ def _read_manifest(path: Path) -> tuple[dict[str, Any], str]:
 
 
 def _compare(path: Path, here: Mapping[str, object], there: Mapping[str, object]) -> None:
-    """`here` are the settings of this command, `there` those of the folder."""
+    """Raises `UserError` if `here`, the settings of this command, differ from `there`, those of the
+    folder."""
     mine, theirs = dict(_leaves(json.loads(json.dumps(here)))), dict(_leaves(there))
     names = sorted(
         name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name)

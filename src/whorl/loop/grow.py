@@ -1,4 +1,4 @@
-"""Growing the trees of a run: what that needs is made sure of before anything is written."""
+"""Growing the trees of a run: settings and engines are checked before anything is written."""
 
 import json
 from collections import deque
@@ -27,9 +27,9 @@ from whorl.watch import Progress, Watch
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """How to grow: the recipe and its name, the seed, how many searches are in flight, the purse
-    that pays for them, and the trees of the round before, if there are any."""
+class GrowPlan:
+    """Plan of growing: the recipe and its name, the seed, the number of searches in flight, the
+    purse that pays for them, and the trees of the round before, if there are any."""
 
     recipe: Recipe
     name: str
@@ -39,8 +39,8 @@ class Plan:
     last: Path | None = None
 
     @classmethod
-    def of(cls, run: Run) -> "Plan":
-        """How the first round of `run` grows."""
+    def of(cls, run: Run) -> "GrowPlan":
+        """The plan of the first round of `run`."""
         return cls(run.recipe, name_of(run.recipe), run.seed, run.width, Purse(run.budget))
 
 
@@ -64,7 +64,7 @@ class Grown:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """What a run needs: what its file of problems holds, and its engines, which are open.
+    """A run that can start: counts of its file of problems, and its engines, open.
 
     engines: who answers each role, until a model is trained or the policy is another one.
     """
@@ -76,7 +76,8 @@ class Ready:
 
 @contextmanager
 def ready(run: Run) -> Iterator[Ready]:
-    """Read the problems of a run and open its engines; they are closed at the end of the `with`.
+    """Read the problems of a run and open its engines; the engines are closed at the end of the
+    `with`.
 
     Raises `UserError` if the problems cannot be read or are among those to measure on, or if the
     engines cannot be opened.
@@ -89,7 +90,7 @@ def ready(run: Run) -> Iterator[Ready]:
 def grow(
     folder: RunFolder,
     problems: Iterable[Problem],
-    plan: Plan,
+    plan: GrowPlan,
     engines: Mapping[str, Engine],
     *,
     watch: Watch | None = None,
@@ -138,7 +139,7 @@ def grow(
 
 
 def _noted(problems: Iterable[Problem], ids: list[str]) -> Iterator[Problem]:
-    """The problems; the id of each that was read is in `ids`."""
+    """The problems, unchanged; the id of each that passes is added to `ids`."""
     for problem in problems:
         ids.append(problem.id)
         yield problem
@@ -147,8 +148,8 @@ def _noted(problems: Iterable[Problem], ids: list[str]) -> Iterator[Problem]:
 def _wrapped(
     engines: Mapping[str, Engine], journal: Journal, purse: Purse
 ) -> tuple[dict[str, Engine], list[Meter]]:
-    """The engines by role as searches ask them, and what counts the asks that reach an engine.
-    Roles that share an engine still do."""
+    """The engines by role as searches ask them, and the meter of asks that reach an engine. Roles
+    that share an engine still do."""
     meters = {id(engine): Meter(engine) for engine in engines.values()}
     recorded = {key: journal.wrap(purse.wrap(meter)) for key, meter in meters.items()}
     by_role = {role: recorded[id(engine)] for role, engine in engines.items()}
@@ -157,7 +158,7 @@ def _wrapped(
 
 def _searches(
     problems: Iterable[Problem],
-    plan: Plan,
+    plan: GrowPlan,
     forest: Forest,
     before: Forest | None,
     progress: Progress,
@@ -183,8 +184,8 @@ def _labelled(moves: Moves[Tree], labels: Mapping[str, str]) -> Moves[Tree]:
 
 @dataclass(slots=True)
 class _Missed:
-    """Searches without a tree: why each of them failed, how many the end of the budget suspended,
-    and how many of those are begun."""
+    """Searches without a tree: errors by key, the number suspended at the end of the budget, and
+    how many of those are begun."""
 
     failures: dict[str, str] = field(default_factory=dict)
     suspended: int = 0

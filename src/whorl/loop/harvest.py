@@ -1,4 +1,4 @@
-"""Harvesting a file of trees into a file of examples, and what was counted on the way."""
+"""Harvesting a file of trees into a file of examples, with counts of both."""
 
 import hashlib
 import json
@@ -35,8 +35,8 @@ class Harvested:
 
     @classmethod
     def read(cls, folder: Path) -> "Harvested | None":
-        """The counts that lie in a run folder; None if its trees were not harvested. Raises
-        `UserError` if they cannot be read."""
+        """Read the counts in a run folder; None if its trees were not harvested. Raises `UserError`
+        if the file is damaged."""
         record = folder / "harvested.json"
         if not record.exists():
             return None
@@ -54,7 +54,7 @@ class Harvested:
             ) from error
 
     def write(self, folder: Path) -> None:
-        """Keep the counts in a run folder, where `read` finds them."""
+        """Write the counts into a run folder, where `read` finds them."""
         with replacing(folder / "harvested.json") as file:
             file.write(json.dumps(asdict(self), indent=2).encode() + b"\n")
 
@@ -82,7 +82,7 @@ def harvest(trees: Path, recipe: Recipe, out: Path) -> Harvested:
                 found += len(crop.examples)
                 yield from crop.examples
 
-    written = write_examples(out, distinct(examples()))
+    written = write_examples(out, distinct_examples(examples()))
     if found > written:
         dropped["equal to another example"] = found - written
     return Harvested(
@@ -90,8 +90,8 @@ def harvest(trees: Path, recipe: Recipe, out: Path) -> Harvested:
     )
 
 
-def distinct(examples: Iterable[Example]) -> Iterator[Example]:
-    """Each example once; equal are those that teach the same, wherever they come from."""
+def distinct_examples(examples: Iterable[Example]) -> Iterator[Example]:
+    """The examples without repetitions; equal are those that teach the same, from whatever node."""
     seen: set[bytes] = set()
     for example in examples:
         text = repr(replace(example, origin=""))

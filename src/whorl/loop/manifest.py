@@ -1,4 +1,4 @@
-"""What a run folder is bound to, so that trees of other settings do not get mixed into it."""
+"""The settings that a run folder is bound to, so that trees of different settings do not mix."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -12,21 +12,23 @@ from whorl.errors import UserError
 from whorl.loop.folder import RunFolder
 from whorl.loop.run import Run
 from whorl.recipe import Recipe
-from whorl.recipes import find
+from whorl.recipes import find_recipe
 
 
 def grown_from(run: Run) -> dict[str, Any]:
-    """What a run's trees depend on. Not: where they lie, how fast they grow, how many there are."""
+    """Settings that a run's trees depend on. Not: the folder, the number of searches in flight, the
+    number of problems."""
     engines = {role: model_content(spec) for role, spec in run.engines.named().items()}
-    return bound(run.recipe, content(run.problems), engines, run.seed, run.budget)
+    return bound_to(run.recipe, content(run.problems), engines, run.seed, run.budget)
 
 
-def bound(
+def bound_to(
     recipe: Recipe, problems: str, engines: Mapping[Role, str], seed: int, budget: Budget
 ) -> dict[str, Any]:
-    """As `grown_from`. problems, engines: what they hold, and who answers, by content."""
+    """As `grown_from`. problems, engines: contents of the file, and names of the engines by
+    content."""
     grown = {
-        "recipe": settings.say(recipe),
+        "recipe": settings.as_table(recipe),
         "problems": problems,
         "seed": seed,
         "engines": dict(engines),
@@ -35,31 +37,32 @@ def bound(
         return grown
     limits: dict[str, Any] = {"problem": dict(budget.problem.named())}
     if budget.problem.money is not None:
-        limits["prices"] = settings.say(budget.prices)
+        limits["prices"] = settings.as_table(budget.prices)
     return grown | {"budget": limits}
 
 
 def learned_from(run: Run) -> dict[str, Any]:
-    """What the results of a whole run depend on. Not: when it stops, but what is held out."""
+    """Settings that the results of a whole run depend on. Not: when it stops; but what is held
+    out."""
     learned = grown_from(run) | {
         "start": run.starts,
         "test": content(run.test) if run.test else None,
         **({"base": find_model(str(run.base)).identity()} if run.base else {}),
-        "train": settings.say(run.train),
-        "evaluate": settings.say(run.evaluate),
+        "train": settings.as_table(run.train),
+        "evaluate": settings.as_table(run.evaluate),
     }
     return learned | ({"holdout": run.holdout} if run.patience else {})
 
 
 def recipe_of(folder: RunFolder, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe that grew the trees of `folder`, as it was set then, `KEY=VALUE` overrides
-    applied. Raises `UserError` if it cannot be found, or has not these settings any more."""
+    """The recipe that grew the trees of `folder`, with the settings of then and `KEY=VALUE`
+    overrides. Raises `UserError` if its class cannot be found, or lacks one of these settings."""
     said = folder.settings.get("recipe")
     if not isinstance(said, Mapping):
         raise UserError(f"{folder.path} does not say which recipe grew its trees")
     name = said.get("name")
     try:
-        find(str(name))
+        find_recipe(str(name))
     except UserError as error:
         raise UserError(
             f"{folder.path} was grown by {name}: {error}; put it back, or harvest by another "
@@ -75,11 +78,11 @@ def recipe_of(folder: RunFolder, overrides: Sequence[str] = ()) -> Recipe:
     return settings.read_recipe(said, overrides)
 
 
-def changed(recipe: Recipe, folder: RunFolder) -> Iterator[str]:
+def changed_settings(recipe: Recipe, folder: RunFolder) -> Iterator[str]:
     """Settings of `recipe` that differ from those under which it grew the trees of `folder`, in
     words; nothing if another recipe did."""
-    then = dict(settings.flat(folder.settings.get("recipe", {})))
-    now = dict(settings.flat(settings.say(recipe)))
+    then = dict(settings.flat_items(folder.settings.get("recipe", {})))
+    now = dict(settings.flat_items(settings.as_table(recipe)))
     if then.get("name") == now["name"]:
         for key in sorted(then.keys() | now.keys()):
             if then.get(key) != now.get(key):

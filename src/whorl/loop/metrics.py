@@ -1,4 +1,4 @@
-"""Results of the rounds of a run: a line of figures for each, and whether they still rise."""
+"""Figures of each round of a run, and whether they still rise."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -8,12 +8,12 @@ from whorl.evaluate import Score, pass_rate
 from whorl.learn.training import TrainResult
 from whorl.loop.grow import Grown
 from whorl.loop.harvest import Harvested
-from whorl.loop.variety import usable
+from whorl.loop.variety import usable_share
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What one round did.
+    """Results of one round.
 
     harvested: counts of this round's trees; their variety is that of the policy it began with.
     model: the policy it ended with.
@@ -35,7 +35,7 @@ class Round:
 
 
 def metrics(played: Round) -> dict[str, object]:
-    """A round's line in `metrics.jsonl`.
+    """A round as a line in `metrics.jsonl`.
 
     round: its number; the first is 1.
     trees, failed: searches that gave a tree, and that ended in an error.
@@ -46,7 +46,7 @@ def metrics(played: Round) -> dict[str, object]:
     loss, sharing: see `TrainResult`.
     solutions, right, entropy: see `Variety`.
     usable: share of the states or prefixes that can be learned from, if the recipe counts them;
-        see `variety.usable`.
+        see `variety.usable_share`.
     seconds, held_out, model: see `Round`; held_out is its `watched`.
     accuracy: pass@1 of the test problems, in [0, 1], if there are any.
     passed: k -> value, low and high of pass@k and its 95 % interval, for 1 and `evaluate.n`.
@@ -66,7 +66,7 @@ def metrics(played: Round) -> dict[str, object]:
         "loss": played.trained.loss,
         "sharing": played.trained.sharing,
         **asdict(played.harvested.variety),
-        "usable": usable(played.harvested.tally),
+        "usable": usable_share(played.harvested.tally),
         "seconds": played.seconds,
         "model": played.model,
         "held_out": played.watched,
@@ -76,7 +76,7 @@ def metrics(played: Round) -> dict[str, object]:
     return {name: value for name, value in line.items() if value not in (None, {})}
 
 
-def stale(values: Sequence[float], patience: int) -> bool:
+def stopped_rising(values: Sequence[float], patience: int) -> bool:
     """Whether none of the last `patience` values is above the best before them.
 
     values: before the first round, after it, and so on. Never with a patience of 0.
@@ -84,8 +84,8 @@ def stale(values: Sequence[float], patience: int) -> bool:
     return 0 < patience < len(values) and max(values[-patience:]) <= max(values[:-patience])
 
 
-def best(models: Sequence[Path], values: Sequence[float]) -> str:
-    """Which model did best on the held-out problems, the first of equals, in words."""
+def best_model(models: Sequence[Path], values: Sequence[float]) -> str:
+    """The model that did best on the held-out problems, the first of equals, in words."""
     best = values.index(max(values))
     which = f"of round {best}" if best else "it started from, which no round surpassed"
     return (

@@ -1,4 +1,4 @@
-"""What each round of a run starts from."""
+"""The plan of each round of a run: seed, policy, folder and trees of the round before."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +9,7 @@ from whorl.loop.run import Run
 
 @dataclass(frozen=True, slots=True)
 class RoundPlan:
-    """What a round starts from.
+    """The plan of a round.
 
     number: 1 for the first.
     seed: of its searches, and of the evaluation of `policy`.
@@ -25,13 +25,13 @@ class RoundPlan:
     last: Path | None
 
     def engines(self, run: Run) -> Engines:
-        """Who answers in this round: the engines of the run, with this round's policy."""
+        """The engines of the run, with this round's policy."""
         return replace(run.engines, policy=self.policy)
 
 
 def plan_of(run: Run, number: int) -> RoundPlan:
-    """The plan of a round of `run`, be it played or not. That of the round after the last one says
-    which model the run ended with."""
+    """The plan of a round of `run`, whether or not it was played. The plan of the round after the
+    last one names the model that the run ended with."""
     folder = run.folder / f"round-{number}"
     seed = run.seed + number - 1
     if number == 1:

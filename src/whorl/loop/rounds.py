@@ -19,9 +19,9 @@ from whorl.evaluate import Decoding, Score, Setup, pass_rate, read_scores
 from whorl.evaluate.exam import Exam, measure
 from whorl.learn.training import TrainResult
 from whorl.loop.folder import RunFolder
-from whorl.loop.grow import Grown, Plan, Ready, grow
-from whorl.loop.harvest import Harvested, distinct, harvest
-from whorl.loop.metrics import Round, best, metrics, stale
+from whorl.loop.grow import Grown, GrowPlan, Ready, grow
+from whorl.loop.harvest import Harvested, distinct_examples, harvest
+from whorl.loop.metrics import Round, best_model, metrics, stopped_rising
 from whorl.loop.plan import RoundPlan, plan_of
 from whorl.loop.run import Run
 from whorl.loop.split import held_out, problems_of, tell_bad
@@ -36,7 +36,8 @@ more than 8 solutions for every twentieth problem."""
 
 
 class Unfinished(Exception):
-    """The budget ended while a round grew its trees in `folder`, of which there are `grown`."""
+    """Raised when the budget ends while a round grows its trees in `folder`; `grown` counts
+    them."""
 
     def __init__(self, folder: Path, grown: Grown) -> None:
         super().__init__(f"the budget is spent: {grown.limit}")
@@ -53,7 +54,7 @@ class _Took:
         return cls(time.monotonic() - start)
 
 
-def iterate(folder: RunFolder, run: Run, prepared: Ready, watch: Watch) -> list[Round]:
+def play_rounds(folder: RunFolder, run: Run, prepared: Ready, watch: Watch) -> list[Round]:
     """Play the rounds of a run: each searches with the newest policy and trains the next one.
 
     Every round has a run folder of its own, `round-1` and so on. What a stage found is written
@@ -78,16 +79,16 @@ def iterate(folder: RunFolder, run: Run, prepared: Ready, watch: Watch) -> list[
             for each in rounds:
                 file.write(json.dumps(metrics(each)).encode() + b"\n")
         values = [value for value in watched if value is not None]
-        if stale(values, run.patience):
+        if stopped_rising(values, run.patience):
             watch.say(f"stopped: no rise in {run.patience} rounds on the held-out problems")
             break
     if run.patience:
-        watch.say(best([base, *(trainable(played.model) for played in rounds)], values))
+        watch.say(best_model([base, *(trainable(played.model) for played in rounds)], values))
     return rounds
 
 
 def purse_of(run: Run) -> Purse:
-    """The budget of a run, less what the journals of its rounds have on record."""
+    """The budget of a run, less the spending that journals of its rounds have on record."""
     purse = Purse(run.budget)
     if run.budget != Budget():  # opening a journal takes a while
         for path in sorted(run.folder.glob("round-*/journal.db")):
@@ -97,7 +98,8 @@ def purse_of(run: Run) -> Purse:
 
 
 def open_round(folder: RunFolder, plan: RoundPlan) -> RunFolder:
-    """The folder of a round. Its settings are what its trees depend on, as for `whorl grow`."""
+    """Open the folder of a round, bound to the settings that its trees depend on, as for `whorl
+    grow`."""
     names = ("recipe", "problems", "engines", "budget")
     said = {name: folder.settings[name] for name in names if name in folder.settings}
     said["seed"] = plan.seed
@@ -114,7 +116,7 @@ def grow_round(
     return grow(
         inner,
         problems_of(run),
-        replace(Plan.of(run), seed=plan.seed, purse=purse, last=plan.last),
+        replace(GrowPlan.of(run), seed=plan.seed, purse=purse, last=plan.last),
         prepared.opened.by_role(),
         watch=watch,
         expected=prepared.found.problems,
@@ -124,7 +126,7 @@ def grow_round(
 def _play(
     inner: RunFolder, run: Run, plan: RoundPlan, prepared: Ready, purse: Purse, watch: Watch
 ) -> Round:
-    """One round, from its trees to the scores of the model that it ends with."""
+    """Play one round, from its trees to the scores of the model that it ends with."""
     start = time.monotonic()
 
     def grow_now() -> Grown:
@@ -165,7 +167,7 @@ def _learn(run: Run, plan: RoundPlan, opened: Opened, watch: Watch) -> TrainResu
         opened.rest()
     trained = train(
         run.weights if first or plan.number == 1 else trainable(plan.policy),
-        distinct(chain.from_iterable(map(read_examples, files))),
+        distinct_examples(chain.from_iterable(map(read_examples, files))),
         checkpoint,
         settings=run.train,
         objective=run.recipe.objective,
@@ -176,7 +178,7 @@ def _learn(run: Run, plan: RoundPlan, opened: Opened, watch: Watch) -> TrainResu
 
 
 def _scores(run: Run, plan: RoundPlan, opened: Opened, watch: Watch) -> Sequence[Score]:
-    """Scores on the test problems of the policy that the round of `plan` starts from."""
+    """Scores of the policy that the round of `plan` starts from, on the test problems."""
     if run.test is None:
         return ()
     path = run.folder / f"scores-{plan.number - 1}.jsonl"
@@ -185,8 +187,8 @@ def _scores(run: Run, plan: RoundPlan, opened: Opened, watch: Watch) -> Sequence
 
 
 def _watched(run: Run, plan: RoundPlan, opened: Opened, watch: Watch) -> float | None:
-    """Mean outcome on the held-out training problems of the policy that the round of `plan` starts
-    from."""
+    """Mean outcome of the policy that the round of `plan` starts from, on the held-out training
+    problems."""
     if not run.patience:
         return None
     problems = run.folder / "held-out.jsonl"
@@ -201,7 +203,7 @@ def _watched(run: Run, plan: RoundPlan, opened: Opened, watch: Watch) -> float |
 def _measured(
     path: Path, exam: Exam, engines: Engines, opened: Opened, watch: Watch
 ) -> Sequence[Score]:
-    """Scores of the policy that `engines` name, measured now unless they are at `path`."""
+    """Scores of the policy that `engines` name, measured unless they are at `path` already."""
     if not path.exists():
         opened.follow(engines)
         scores = measure(opened, exam, watch, out=path)
@@ -210,7 +212,8 @@ def _measured(
 
 
 def _once(path: Path, kind: type[T], work: Callable[[], T]) -> T:
-    """What an earlier call wrote to `path`; else what `work` finds, written to `path`."""
+    """The value that an earlier call wrote to `path`; otherwise `work` is done and its value
+    written."""
     if path.exists():
         return kind(**json.loads(path.read_text()))
     found = work()

@@ -1,4 +1,4 @@
-"""What a run is told: who answers, what is searched, how it learns and when it ends."""
+"""The settings of a whole run."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ from whorl.recipe import Recipe, Start
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A whole run, as a run file says it.
+    """The settings of a whole run, as a run file says them.
 
     folder: the run folder; settings call it `run`.
     problems: file to grow trees for.
@@ -62,10 +62,11 @@ class Run:
 
     @property
     def weights(self) -> Path:
-        """Where training starts in the first round. Raises `UserError` if that is not known."""
+        """The model folder from which the first round trains. Raises `UserError` if none is
+        known."""
         return trainable(str(self.base) if self.base else self.engines.policy)
 
     @property
     def starts(self) -> Start:
-        """Where training starts in a round after the first."""
+        """The model from which later rounds train: the `first` or the `last`."""
         return self.start or self.recipe.starts

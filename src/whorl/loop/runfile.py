@@ -1,4 +1,4 @@
-"""Run files: the table of a whole run, and whether everybody it needs is named."""
+"""Run files: reading one, and checking that every role that is asked has an engine."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,8 +13,8 @@ from whorl.settings import read_table
 
 
 def read_run(path: Path, overrides: Sequence[str] = ()) -> Run:
-    """The run of the run file at `path`, `KEY=VALUE` overrides applied. Raises `UserError` that
-    says what is wrong."""
+    """Read the run file at `path`, with `KEY=VALUE` overrides. Raises `UserError` that says what is
+    wrong."""
     return read_table(path, Run, overrides)
 
 

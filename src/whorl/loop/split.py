@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from whorl.data.contamination import refuse, seen, wordings
+from whorl.data.contamination import fingerprints_of_problems, ids_among, refuse_shared
 from whorl.data.problems import read_problems
 from whorl.errors import UserError
 from whorl.loop.run import Run
@@ -29,19 +29,19 @@ class Survey:
 
 
 def survey(run: Run) -> Survey:
-    """Read the problems of a run once. Raises `UserError` if they cannot be used, or if one of them
-    is among those to measure on, in the same words."""
+    """Read the problems of a run once and count them. Raises `UserError` if they cannot be used, or
+    if a question among them is also a test question."""
     found = Survey()
-    known = wordings(run.test) if run.test else ()
+    known = fingerprints_of_problems(run.test) if run.test else ()
     both: list[str] = []
     for problem in _read(run, found.skip):
-        both += seen([problem], known)
+        both += ids_among([problem], known)
         if _is_held_out(problem, run):
             found.held += 1
         else:
             found.problems += 1
     if run.test:
-        refuse(both, run.problems, run.test)
+        refuse_shared(both, run.problems, run.test)
     if run.patience and not (found.held and found.problems):
         raise UserError(
             f"holdout = {run.holdout} divides {found.held + found.problems:,} problems into "
@@ -51,7 +51,7 @@ def survey(run: Run) -> Survey:
 
 
 def tell_bad(found: Survey, run: Run, watch: Watch) -> None:
-    """Say which lines of the problems were passed over, if any were."""
+    """Tell which lines of the problems were passed over, if any were."""
     if found.bad:
         watch.say(f"passed over {found.bad:,} bad lines of {run.problems} ({found.first_bad})")
 
@@ -62,7 +62,7 @@ def problems_of(run: Run, on_skip: Callable[[int, str], None] | None = None) -> 
 
 
 def held_out(run: Run) -> Iterator[Problem]:
-    """The problems that are watched instead."""
+    """The problems that are watched instead of learned from."""
     return (problem for problem in _read(run, None) if _is_held_out(problem, run))
 
 
@@ -72,7 +72,8 @@ def _read(run: Run, on_skip: Callable[[int, str], None] | None) -> Iterator[Prob
 
 
 def _is_held_out(problem: Problem, run: Run) -> bool:
-    """By the id alone, so that more problems or another seed let each stay on its side."""
+    """Whether a problem is held out: decided by its id alone, so that more problems or another seed
+    move none."""
     if not run.patience:
         return False
     lot = hashlib.blake2b(problem.id.encode("utf-8", "surrogatepass"), digest_size=8).digest()

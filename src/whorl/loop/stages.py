@@ -12,7 +12,7 @@ from typing import get_args
 from whorl import __version__
 from whorl.ask import Engine, Role
 from whorl.budget import Budget, Purse
-from whorl.data.contamination import seen
+from whorl.data.contamination import ids_among
 from whorl.data.content import content
 from whorl.data.examples import read_examples
 from whorl.data.problems import read_problems, write_problems
@@ -27,11 +27,11 @@ from whorl.evaluate.seen import trained_on
 from whorl.example import Example, Likelihood, Objective, Pair, Preference
 from whorl.learn.training import Training, TrainResult
 from whorl.loop.folder import RunFolder
-from whorl.loop.grow import Grown, Plan
+from whorl.loop.grow import Grown, GrowPlan
 from whorl.loop.grow import grow as grow_trees
 from whorl.loop.harvest import Harvested
 from whorl.loop.harvest import harvest as harvest_trees
-from whorl.loop.manifest import bound, recipe_of
+from whorl.loop.manifest import bound_to, recipe_of
 from whorl.problem import Problem
 from whorl.recipe import Recipe
 from whorl.recipes import name_of
@@ -67,12 +67,12 @@ def grow(  # noqa: PLR0913 (what the command takes)
     for role in recipe.roles:
         if role not in engines:
             raise UserError(f"{name_of(recipe)} asks a {role}, and `engines` names none")
-    said = bound(recipe, known.content, named, seed, budget)
+    said = bound_to(recipe, known.content, named, seed, budget)
     with (
         _opened(engines, processes) as by_role,
         RunFolder.open(Path(folder), said, version=__version__) as own,
     ):
-        plan = Plan(recipe, name_of(recipe), seed, width, Purse(budget))
+        plan = GrowPlan(recipe, name_of(recipe), seed, width, Purse(budget))
         expected = sum(1 for _ in known.read())
         grown = grow_trees(own, known.read(), plan, by_role, watch=watch, expected=expected)
     return grown
@@ -123,7 +123,7 @@ def train(
 
 
 def usual_objective(example: Example | None) -> Objective:
-    """What is made of examples such as `example` if nothing is said."""
+    """The objective for examples like `example` if none is given."""
     return Preference() if isinstance(example, Pair) else Likelihood()
 
 
@@ -138,8 +138,8 @@ def measure(  # noqa: PLR0913 (what the command takes)
     allow_seen: bool = False,
     watch: Watch | None = None,
 ) -> list[Score]:
-    """Attempt held-out problems with the engine called `model`, as `whorl evaluate` does; scores
-    sorted by id.
+    """Attempt held-out problems with the engine called `model`, as `whorl evaluate` does; returns
+    scores sorted by id.
 
     problems: or the file that holds them; those that no file holds are kept beside `out`.
     out: file of scores; what the model wrote is kept beside it.
@@ -163,13 +163,12 @@ def measure(  # noqa: PLR0913 (what the command takes)
 def learned_among(
     problems: Path, model: str, others: Sequence[Path] = (), *, allowed: bool = False
 ) -> list[str] | None:
-    """Ids of the problems in a file that a model is known to be trained on; None if nothing is
-    known of its training. `others` is as in `trained_on`. Raises `UserError` if there are any,
-    unless that is `allowed`."""
+    """Ids of the problems in a file that a model was trained on; None if its training is unknown.
+    `others` is as in `trained_on`. Raises `UserError` if there are any and `allowed` is false."""
     known = trained_on(model, others)
     if not known:
         return None
-    both = seen(read_problems(problems), known)
+    both = ids_among(read_problems(problems), known)
     if both and not allowed:
         raise UserError(
             f"{model} was trained on {len(both):,} of the questions in {problems}, the first: "
@@ -180,7 +179,8 @@ def learned_among(
 
 
 class _Known:
-    """Problems that can be read again and again, and what they hold, as a run folder names it."""
+    """Problems that can be read more than once, and the name of their content for the run
+    folder."""
 
     def __init__(self, problems: Path | str | Iterable[Problem]) -> None:
         self._file = Path(problems) if isinstance(problems, Path | str) else None
@@ -200,7 +200,7 @@ class _Known:
 
 
 def _identity(engine: Engine | str) -> str:
-    """What an engine's replies depend on, as far as its name or its kind says it."""
+    """Name of an engine for the run folder: replies depend on it."""
     if not isinstance(engine, str):
         return type(engine).__name__
     check(engine)
@@ -209,7 +209,7 @@ def _identity(engine: Engine | str) -> str:
 
 @contextmanager
 def _opened(engines: Mapping[Role, Engine | str], processes: int) -> Iterator[dict[str, Engine]]:
-    """Who answers each role, and a judge; those that are called by name are closed in the end."""
+    """The engines by role, and a judge; engines that are given by name are closed at the end."""
     named = Engines(processes=processes)
     given: dict[str, Engine] = {}
     for role, engine in engines.items():

@@ -1,4 +1,4 @@
-"""How varied the solutions in a file of trees are, and what share of it can be learned from."""
+"""Variety of the solutions in a file of trees, and the share of it that can be learned from."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,7 +14,7 @@ from whorl.tree import Tree
 
 @dataclass(frozen=True, slots=True)
 class Variety:
-    """How varied the solutions are that the policy itself finished in a file of trees.
+    """Variety of the solutions that the policy itself finished in a file of trees.
 
     A solution is a judged one that the policy wrote from its first step to its last, in this search
     or, as far as a guide goes, in an earlier one; it counts once for each time it was sampled.
@@ -33,7 +33,7 @@ class Variety:
 
 
 class Solutions:
-    """Counts of solutions, problem by problem: what `Variety` is the mean of."""
+    """Counts of solutions, problem by problem, whose means are a `Variety`."""
 
     def __init__(self) -> None:
         self._solutions: list[int] = []
@@ -41,7 +41,7 @@ class Solutions:
         self._entropies: list[float] = []
 
     def add(self, trees: Iterable[Tree]) -> None:
-        """Count in a problem, of which these are all the trees."""
+        """Count the solutions of a problem, all of whose trees are given."""
         answers: Counter[str] = Counter()
         texts = set()
         for tree in trees:
@@ -66,16 +66,16 @@ class Solutions:
 
 
 def entropy(counts: Iterable[int]) -> float:
-    """Of a distribution with these counts, in nats: - sum p ln p."""
+    """Entropy of the distribution with these counts, in nats: - sum p ln p."""
     present = [count for count in counts if count]
     total = sum(present)
     return sum(count / total * log(total / count) for count in present)
 
 
-def usable(tally: Mapping[str, int]) -> float | None:
+def usable_share(tally: Mapping[str, int]) -> float | None:
     """Share of the states or prefixes whose continuations differ in outcome, so that there is
     something to learn: MARGE's states, GRPO's and DPO's questions, the prefixes of process
-    supervision and step-level DPO. None if the recipe counts no such thing."""
+    supervision and step-level DPO. None if the recipe counts no such states."""
     if prefixes := tally.get("prefixes"):
         return (tally.get("prefixes that tell", 0) + tally.get("pairs", 0)) / prefixes
     states = {

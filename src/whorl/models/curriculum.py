@@ -1,4 +1,4 @@
-"""The stream of token sequences that a stage of training consists of."""
+"""Curriculum of the shipped models: the stream of token sequences of a stage of training."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -37,15 +37,15 @@ class Curriculum:
             return self._drill()
         rng, story = self._rng, next(self._stories)
         if task == "solve":
-            example = lessons.solve(story)
+            example = lessons.solution_lesson(story)
         elif task == "critique":
-            example = lessons.critique(rng, self._situation(story))
+            example = lessons.critique_lesson(rng, self._situation(story))
         elif task == "revise":
-            example = lessons.revise(rng, self._situation(story))
+            example = lessons.revision_lesson(rng, self._situation(story))
         elif task == "critique_path":
-            example = lessons.critique_path(rng, slips.path(rng, story))
+            example = lessons.path_critique_lesson(rng, slips.path(rng, story))
         else:
-            example = lessons.revise_path(rng, slips.path(rng, story))
+            example = lessons.path_revision_lesson(rng, slips.path(rng, story))
         ids, start = self._chat.encode_completion(example.prompt, example.text, ended=example.ended)
         return Item(ids, [i >= start for i in range(len(ids))])
 
@@ -64,7 +64,7 @@ class Curriculum:
 
     def _drill(self) -> Item:
         """Equations, of which the results are to be learned."""
-        text = lessons.drill(list(islice(self._stories, 4)), self._rng)
+        text = lessons.drill_lesson(list(islice(self._stories, 4)), self._rng)
         encoded = self._chat.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         learn = [
             "=" in text[text.rfind("\n", 0, start) + 1 : start]

@@ -1,4 +1,4 @@
-"""What the tiny models learn: solutions, critiques and revisions, in the forms of `prompts`."""
+"""Lessons of the tiny models: solutions, critiques and revisions, in the forms of `prompts`."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -6,7 +6,7 @@ from random import Random
 
 from whorl import prompts
 from whorl.data.families import draw
-from whorl.data.story import Story, equation
+from whorl.data.story import Story, equation_text
 from whorl.data.synthetic import split_of
 from whorl.example import Weighted
 from whorl.models import slips
@@ -15,7 +15,7 @@ from whorl.prompts import Critique, write_critique, write_critiques
 
 
 def pretraining(rng: Random, levels: Sequence[int]) -> Iterator[Story]:
-    """Endless stories of the pretraining split; repeats are allowed."""
+    """Endless stories of the pretraining split; stories may come again."""
     while True:
         story = draw(rng, rng.choice(levels))
         if split_of(story) == "pretrain":
@@ -23,37 +23,37 @@ def pretraining(rng: Random, levels: Sequence[int]) -> Iterator[Story]:
 
 
 def corpus(rng: Random, levels: Sequence[int], *, stories: int) -> Iterator[str]:
-    """Text in every form the models will meet, for a tokenizer to be trained on."""
+    """Texts in every form that the models will meet, to train a tokenizer on."""
     for story in islice(pretraining(rng, levels), stories):
         seen = slips.situation(rng, story, rng.randrange(len(story.solution)))
         path = slips.path(rng, story)
         for example in (
-            solve(story),
-            critique(rng, seen),
-            revise(rng, seen),
-            critique_path(rng, path),
-            revise_path(rng, path),
+            solution_lesson(story),
+            critique_lesson(rng, seen),
+            revision_lesson(rng, seen),
+            path_critique_lesson(rng, path),
+            path_revision_lesson(rng, path),
         ):
             yield f"{example.prompt.user}\n\n{example.text}"
 
 
-def solve(story: Story) -> Weighted:
-    """A problem and its solution."""
+def solution_lesson(story: Story) -> Weighted:
+    """A lesson: a problem and its solution."""
     return Weighted(prompts.solve(story.question), "\n\n".join(story.solution))
 
 
-def drill(stories: Sequence[Story], rng: Random, *, equations: int = 8) -> str:
-    """Equations out of solutions, one a line: arithmetic without the words."""
+def drill_lesson(stories: Sequence[Story], rng: Random, *, equations: int = 8) -> str:
+    """A lesson: equations out of solutions, one a line, without the words."""
     pool = [
-        equation(step, story.results, index)
+        equation_text(step, story.results, index)
         for story in stories
         for index, step in enumerate(story.steps)
     ]
     return "\n".join(rng.choices(pool, k=equations)) + "\n"
 
 
-def critique(rng: Random, seen: Situation) -> Weighted:
-    """A step with its siblings, and the right critique."""
+def critique_lesson(rng: Random, seen: Situation) -> Weighted:
+    """A lesson: a step with its siblings, and the right critique."""
     gold = _sometimes(rng, 0.05, str(seen.story.answer))
     prompt = prompts.critique_step(
         seen.story.question, seen.prefix, seen.step, seen.siblings, gold=gold
@@ -61,8 +61,8 @@ def critique(rng: Random, seen: Situation) -> Weighted:
     return Weighted(prompt, write_critique(review(seen)))
 
 
-def revise(rng: Random, seen: Situation) -> Weighted:
-    """A step with a critique, mostly the right one, and the right step."""
+def revision_lesson(rng: Random, seen: Situation) -> Weighted:
+    """A lesson: a step with a critique, mostly the right one, and the right step."""
     said = write_critique(review(seen))
     if rng.random() < 0.13:
         said = _misleading(rng, seen)
@@ -78,8 +78,8 @@ def revise(rng: Random, seen: Situation) -> Weighted:
     return Weighted(prompt, seen.right)
 
 
-def critique_path(rng: Random, seen: Sequence[Situation]) -> Weighted:
-    """A path with its siblings, and the right critique of every step."""
+def path_critique_lesson(rng: Random, seen: Sequence[Situation]) -> Weighted:
+    """A lesson: a path with its siblings, and the right critique of every step."""
     story = seen[0].story
     prompt = prompts.critique_path(
         story.question,
@@ -90,8 +90,8 @@ def critique_path(rng: Random, seen: Sequence[Situation]) -> Weighted:
     return Weighted(prompt, write_critiques([review(s) for s in seen]))
 
 
-def revise_path(rng: Random, seen: Sequence[Situation]) -> Weighted:
-    """A path with the right critiques, and the right solution."""
+def path_revision_lesson(rng: Random, seen: Sequence[Situation]) -> Weighted:
+    """A lesson: a path with the right critiques, and the right solution."""
     story = seen[0].story
     prompt = prompts.revise_path(
         story.question,
@@ -104,7 +104,7 @@ def revise_path(rng: Random, seen: Sequence[Situation]) -> Weighted:
 
 
 def _misleading(rng: Random, seen: Situation) -> str:
-    """A critique of no use: empty, praise of a step whatever it is, or a wrong expectation."""
+    """A useless critique: empty, praise of a step whatever it is, or a wrong expectation."""
     kind = rng.choice(("empty", "praise", "wrong"))
     if kind == "empty":
         return write_critique(Critique())

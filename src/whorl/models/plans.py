@@ -1,4 +1,4 @@
-"""How the two shipped models are trained: shapes, stages and mixes."""
+"""Plans of training for the two shipped models: shapes, stages and mixes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ ALL = (1,) * 5 + (2,) * 5 + (3,) * 4 + (4,) * 3 + (5,) * 3
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A stretch of training on one mix.
+    """A stage of training on one mix of lessons.
 
     steps: of the optimiser.
     levels: of the stories; a level given twice comes twice as often.
@@ -29,8 +29,8 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """How one model is trained.
+class TrainingPlan:
+    """Plan of training for one model.
 
     hidden, layers, heads, kv_heads, ffn: the Llama's shape.
     lr: peak learning rate, of Muon and of AdamW.
@@ -63,7 +63,7 @@ class Plan:
 
 # Stopped half-way down the learning rate's decay: good enough to be right about every second time,
 # with much more in its samples than in its greedy answer.
-POLICY_PLAN = Plan(
+POLICY_PLAN = TrainingPlan(
     stages=(
         Stage(1200, EASY, {"solve": 0.6, "drill": 0.4}),
         Stage(3500, ALL, {"solve": 0.85, "drill": 0.15}),
@@ -76,7 +76,7 @@ POLICY_PLAN = Plan(
 
 # The policy, two layers deeper and trained on; at last on steps that the policy itself wrote,
 # because templates hold only the mistakes that somebody thought of.
-TEACHER_PLAN = Plan(
+TEACHER_PLAN = TrainingPlan(
     stages=(
         Stage(
             2200,
@@ -109,7 +109,7 @@ TEACHER_PLAN = Plan(
 )
 
 
-def smoke(plan: Plan) -> Plan:
-    """The same plan shrunk to seconds; what it trains can do nothing."""
+def smoke(plan: TrainingPlan) -> TrainingPlan:
+    """The plan shrunk to seconds; its model can do nothing."""
     stages = tuple(replace(stage, steps=4, stories=4) for stage in plan.stages)
     return replace(plan, stages=stages, batch=4, check_from=8, check_every=8, check_on=4)

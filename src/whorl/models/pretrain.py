@@ -22,7 +22,7 @@ from whorl.data.synthetic import generate
 from whorl.models import lessons
 from whorl.models.curriculum import Curriculum, Item
 from whorl.models.decode import Decoder
-from whorl.models.plans import ALL, POLICY_PLAN, TEACHER_PLAN, Plan, smoke
+from whorl.models.plans import ALL, POLICY_PLAN, TEACHER_PLAN, TrainingPlan, smoke
 from whorl.models.sampled import sample_situations
 from whorl.models.slips import Situation
 from whorl.models.tokenizer import train_tokenizer
@@ -46,15 +46,15 @@ def main() -> None:
         plan = adapt(POLICY_PLAN)
         torch.manual_seed(options.seed)
         model = new_model(plan, tokenizer)
-        train(model, tokenizer, plan, policy, seed=options.seed)
+        pretrain(model, tokenizer, plan, policy, seed=options.seed)
     if options.model != "policy":
         plan = adapt(TEACHER_PLAN)
         torch.manual_seed(options.seed)
-        model = grown(load(policy), plan)
-        train(model, tokenizer, plan, options.out / "teacher", seed=options.seed, policy=policy)
+        model = grown(load_model(policy), plan)
+        pretrain(model, tokenizer, plan, options.out / "teacher", seed=options.seed, policy=policy)
 
 
-def new_model(plan: Plan, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
+def new_model(plan: TrainingPlan, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
     """A Llama of the plan's shape with random weights from torch's global generator."""
     return LlamaForCausalLM(
         LlamaConfig(
@@ -73,8 +73,9 @@ def new_model(plan: Plan, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalL
     )
 
 
-def grown(model: LlamaForCausalLM, plan: Plan) -> LlamaForCausalLM:
-    """The same function with the plan's number of layers: what is added writes nothing yet."""
+def grown(model: LlamaForCausalLM, plan: TrainingPlan) -> LlamaForCausalLM:
+    """The model with the plan's number of layers, computing the same: new layers write nothing
+    yet."""
     config = copy.deepcopy(model.config)
     config.num_hidden_layers = plan.layers
     deeper = LlamaForCausalLM(config)
@@ -85,10 +86,10 @@ def grown(model: LlamaForCausalLM, plan: Plan) -> LlamaForCausalLM:
     return deeper
 
 
-def train(
+def pretrain(
     model: LlamaForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
-    plan: Plan,
+    plan: TrainingPlan,
     out: Path,
     *,
     seed: int,
@@ -107,28 +108,28 @@ def train(
         rng = Random(f"{seed}/{name}/{number}")
         sampled: list[Situation] = []
         if stage.sampled and policy is not None:
-            decoder = Decoder(load(policy), Chat.load(policy))
+            decoder = Decoder(load_model(policy), Chat.load(policy))
             sampled = sample_situations(decoder, rng, stories=stage.stories)
-            say(f"{len(sampled)} steps to review, sampled from {policy.name}")
+            say_progress(f"{len(sampled)} steps to review, sampled from {policy.name}")
         curriculum = Curriculum(stage, chat, rng, sampled)
         for items in islice(curriculum.batches(plan.batch), stage.steps):
             if score >= plan.stop_at:
                 break
-            loss = learn(model, parts, items, lr=plan.lr * rate(step, plan))
+            loss = learn(model, parts, items, lr=plan.lr * learning_rate(step, plan))
             step += 1
             tokens += sum(len(item.ids) for item in items)
             if step % 100 == 0:
-                say(f"{name}: step {step}/{plan.steps}, {tokens} tokens, loss {loss:.3f}")
+                say_progress(f"{name}: step {step}/{plan.steps}, {tokens} tokens, loss {loss:.3f}")
             if step >= plan.check_from and step % plan.check_every == 0:
                 score = accuracy(model, chat, dev)
-                say(f"{name}: step {step}, greedy accuracy on dev {score:.3f}")
+                say_progress(f"{name}: step {step}, greedy accuracy on dev {score:.3f}")
                 save(model, tokenizer, out.with_name(f"{name}-{step}"))
     save(model, tokenizer, out)
-    say(f"{name}: done after {step} steps, {tokens} tokens")
+    say_progress(f"{name}: done after {step} steps, {tokens} tokens")
 
 
 def optimisers(model: LlamaForCausalLM, lr: float) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices, AdamW for embedding and norms."""
+    """The optimisers: Muon for the matrices, AdamW for embedding and norms."""
     matrices: list[Tensor] = []
     rest: list[Tensor] = []
     for name, parameter in model.named_parameters():
@@ -140,7 +141,7 @@ def optimisers(model: LlamaForCausalLM, lr: float) -> list[torch.optim.Optimizer
     ]
 
 
-def rate(step: int, plan: Plan) -> float:
+def learning_rate(step: int, plan: TrainingPlan) -> float:
     """Learning rate at a step, as a fraction of the peak: warm-up, plateau, linear decay."""
     left = (plan.steps - step) / (plan.steps * (1 - plan.decay_from))
     return min(1.0, (step + 1) / plan.warmup, left)
@@ -183,10 +184,10 @@ def loss_of(model: LlamaForCausalLM, items: Sequence[Item]) -> Tensor:
 def accuracy(model: LlamaForCausalLM, chat: Chat, stories: Sequence[Story]) -> float:
     """Share of the stories solved by greedy decoding."""
     texts = Decoder(model, chat).replies([prompts.solve(story.question) for story in stories])
-    return sum(solved(s, t) for s, t in zip(stories, texts, strict=True)) / len(stories)
+    return sum(is_solved(s, t) for s, t in zip(stories, texts, strict=True)) / len(stories)
 
 
-def solved(story: Story, text: str) -> bool:
+def is_solved(story: Story, text: str) -> bool:
     """Whether the solution ends in the right answer."""
     found = re.findall(r"\\boxed\{(-?\d+)\}", text)
     return bool(found) and found[-1] == str(story.answer)
@@ -198,13 +199,13 @@ def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Pa
     tokenizer.save_pretrained(folder)
 
 
-def load(folder: Path) -> LlamaForCausalLM:
+def load_model(folder: Path) -> LlamaForCausalLM:
     """Read a model back, in float32."""
     return LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
 
 
-def say(message: str) -> None:
-    """Progress, with the CPU minutes used so far."""
+def say_progress(message: str) -> None:
+    """Print a line with the CPU minutes used so far."""
     print(f"[{time.process_time() / 60:6.2f} CPU min] {message}", flush=True)
 
 

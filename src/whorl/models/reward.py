@@ -15,7 +15,7 @@ from transformers import AutoModelForTokenClassification
 from transformers.utils import logging
 
 from whorl.chat import Chat
-from whorl.data.stepwise import rate
+from whorl.data.stepwise import rated_steps
 from whorl.data.synthetic import problems
 from whorl.drive import drive
 from whorl.engines import open_engine
@@ -24,7 +24,7 @@ from whorl.example import Rated
 from whorl.learn.prm import train_prm
 from whorl.learn.training import Training
 from whorl.models import POLICY
-from whorl.models.pretrain import say
+from whorl.models.pretrain import say_progress
 from whorl.recipes.rft import Rft
 from whorl.rollout import Sampling
 
@@ -44,20 +44,20 @@ def main() -> None:
     options = parser.parse_args()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     torch.set_num_threads(1)
-    steps = list(solved(options.problems, seed=options.seed))
-    say(f"{len(steps)} steps of {options.problems} problems")
+    steps = list(rated_solutions(options.problems, seed=options.seed))
+    say_progress(f"{len(steps)} steps of {options.problems} problems")
     trained = options.out.with_name(options.out.name + ".float32")
     result = train_prm(POLICY, steps, trained, settings=SETTINGS, watch=Spoken())
     model = AutoModelForTokenClassification.from_pretrained(trained, dtype=torch.bfloat16)
     model.save_pretrained(options.out)
     Chat.load(trained).tokenizer.save_pretrained(options.out)
     shutil.rmtree(trained)
-    say(f"done: on held-out problems AUC {result.auc}, accuracy {result.accuracy}")
+    say_progress(f"done: on held-out problems AUC {result.auc}, accuracy {result.accuracy}")
 
 
-def solved(count: int, *, seed: int) -> Iterator[Rated]:
-    """The steps of the policy's solutions of problems of the pool, with their values, in the
-    problems' order."""
+def rated_solutions(count: int, *, seed: int) -> Iterator[Rated]:
+    """Steps of the policy's solutions of pool problems with their values, in the problems'
+    order."""
     engines = {"policy": open_engine(f"local:{POLICY}", processes=0), "judge": Judges()}
     order = list(problems("pool", count, seed=seed))
     searches = ((problem.id, SOLUTIONS.grow(problem)) for problem in order)
@@ -66,17 +66,17 @@ def solved(count: int, *, seed: int) -> Iterator[Rated]:
         engine.close()
     for problem in order:
         if tree := trees[problem.id]:
-            yield from rate(tree)
+            yield from rated_steps(tree)
 
 
 class Spoken:
     """A training that is printed."""
 
     def training(self, step: int, steps: int, loss: float) -> None:
-        say(f"step {step}/{steps}, loss {loss:.4f}")
+        say_progress(f"step {step}/{steps}, loss {loss:.4f}")
 
     def say(self, line: str) -> None:
-        say(line)
+        say_progress(line)
 
 
 if __name__ == "__main__":

@@ -44,6 +44,6 @@ def sample_situations(decoder: Decoder, rng: Random, *, stories: int) -> list[Si
 
 
 def _slipped(story: Story, steps: list[str]) -> bool:
-    """Whether one of these first steps is not as it should be."""
+    """Whether one of these first steps is wrong."""
     pairs = zip(steps, story.solution, strict=False)
     return any(slips.claims(got) != slips.claims(right) for got, right in pairs)

@@ -1,11 +1,12 @@
-"""Steps as a sweep over a tree would meet them: right, wrong in a known way, with siblings."""
+"""Steps to review, with siblings, as a sweep over a tree meets them: right, or wrong in a known
+way."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from whorl.data.story import OPERATORS, Story, final, value, write
+from whorl.data.story import OPERATORS, Story, final, value, written_step
 from whorl.prompts import Candidate, Critique
 
 
@@ -41,8 +42,8 @@ def situation(rng: Random, story: Story, index: int) -> Situation:
 
 
 def path(rng: Random, story: Story) -> tuple[Situation, ...]:
-    """A whole path by template, right or with one slip that the steps after it build on; each
-    step has its siblings."""
+    """A whole path by template, right or with one slip that later steps build on; each step has its
+    siblings."""
     dead = rng.random() < 0.4
     slipped = rng.randrange(len(story.steps)) if dead else len(story.solution)
     results = _slipped(rng, story, slipped) if dead else story.results
@@ -122,7 +123,7 @@ def claims(text: str) -> tuple[str, ...]:
 
 
 def _operation(claim: str) -> str:
-    """What is done in `12+5=17`: `+`; an answer is `\\`."""
+    """The operation in an equation: `+` in `12+5=17`; an answer's is `\\`."""
     found = re.search(r"[-+*/\\]", claim)
     return found[0] if found else ""
 
@@ -148,7 +149,7 @@ def _earlier_attempt(rng: Random, story: Story, index: int) -> tuple[int, ...]:
 
 
 def _slipped(rng: Random, story: Story, index: int) -> tuple[int, ...]:
-    """Results of a solution with a slip in this step; below zero only if it must be."""
+    """Results of a solution with a slip in this step; below zero only if there is no other."""
     for _ in range(8):
         results = story.work({index: miscalculated(rng, story.results[index])})
         if min(results) >= 0:
@@ -187,7 +188,7 @@ def _attempt(rng: Random, story: Story, index: int, results: tuple[int, ...]) ->
     if result < 0:
         return _attempt(rng, story, index, results)
     changed = replace(step, a=a, op=op, b=b)
-    return write(changed, (*results[:index], result, *results[index + 1 :]), index)
+    return written_step(changed, (*results[:index], result, *results[index + 1 :]), index)
 
 
 def miscalculated(rng: Random, result: int) -> int:

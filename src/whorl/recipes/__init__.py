@@ -33,7 +33,7 @@ __all__ = [
     "Sigma",
     "Sphere",
     "StepDpo",
-    "find",
+    "find_recipe",
     "name_of",
 ]
 
@@ -56,7 +56,7 @@ nothing that is defined there could go to another process. No module that is imp
 
 
 def name_of(recipe: Recipe) -> str:
-    """The name by which `find` finds a recipe's class."""
+    """Name of a recipe's class, by which `find_recipe` finds it."""
     kind = type(recipe)
     for name, own in RECIPES.items():
         if kind is own:
@@ -68,7 +68,7 @@ def name_of(recipe: Recipe) -> str:
     return f"{module.replace(_DOT, '.')}:{kind.__qualname__}"
 
 
-def find(name: str) -> type[Recipe]:
+def find_recipe(name: str) -> type[Recipe]:
     """The class of recipes called `name`.
 
     A module is imported as Python would import it in the current folder, so it lies there or is
@@ -96,7 +96,7 @@ def find(name: str) -> type[Recipe]:
 
 
 def _module(place: str) -> ModuleType:
-    """The module or the file that is called `place`."""
+    """Import the module or the file that is called `place`."""
     try:
         return _from_file(place) if place.endswith(".py") else _imported(place)
     except (Exception, SystemExit) as error:
@@ -110,7 +110,7 @@ def _imported(place: str) -> ModuleType:
 
 
 def _from_file(place: str) -> ModuleType:
-    """The module of a file, under the name of its path, once per process."""
+    """Import a file as a module named after its path, once per process."""
     path, name = Path(place).resolve(), place.replace(".", _DOT)
     known = sys.modules.get(name)
     if known is not None and known.__file__ == str(path):
@@ -131,7 +131,7 @@ def _from_file(place: str) -> ModuleType:
 
 @contextmanager
 def _first_on_path(folder: Path) -> Iterator[None]:
-    """Import from `folder` before anywhere else, for as long as this lasts."""
+    """Import from `folder` before anywhere else within the `with`."""
     sys.path.insert(0, str(folder))
     try:
         yield
@@ -140,7 +140,7 @@ def _first_on_path(folder: Path) -> Iterator[None]:
 
 
 def _check(kind: object, name: str) -> None:
-    """Raises `UserError` unless `kind` is a class of recipes that settings can be read for."""
+    """Raises `UserError` unless `kind` is a class of recipes whose settings can be read."""
     if not isinstance(kind, type) or not is_dataclass(kind):
         raise UserError(f"{name} is no dataclass; a recipe is one, @dataclass(frozen=True)")
     if lacking := lacks(kind):
@@ -154,12 +154,12 @@ def _check(kind: object, name: str) -> None:
 
 
 def _reduced(recipe: Recipe) -> tuple[Any, ...]:
-    """How a recipe from elsewhere goes to another process, which has to find its class first."""
+    """How a recipe of a foreign class is pickled: another process has to find its class first."""
     state = recipe.__reduce_ex__(2)
     assert isinstance(state, tuple)
     return _empty, (name_of(recipe),), *state[2:]
 
 
 def _empty(name: str) -> Recipe:
-    kind = find(name)
+    kind = find_recipe(name)
     return kind.__new__(kind)

@@ -48,7 +48,7 @@ class Dpo:
 
     @property
     def samples_at_most(self) -> int:
-        """Exactly so many."""
+        """The number of samples, exactly."""
         return self.samples
 
     @property
@@ -77,5 +77,5 @@ class Dpo:
         return Harvest(tuple(preference_pairs(tree, ROOT, group, most=self.pairs, rng=rng)), {})
 
     def tally(self, tree: Tree) -> Mapping[str, int]:
-        """Whether there were right and wrong solutions, and if not, what there was."""
+        """Counts one for the group: whether it was usable, and if not, why."""
         return {usability(root_completions(tree)): 1}

@@ -1,4 +1,4 @@
-"""GRPO's group baseline (2402.03300) on whole solutions: what MARGE is compared with.
+"""GRPO (2402.03300): group advantage of whole solutions; what MARGE is compared with.
 
 Sample a group of solutions of the plain question; a solution's advantage is its reward minus the
 group's mean, over the group's standard deviation. REINFORCE: each solution's likelihood is raised
@@ -49,13 +49,13 @@ class Grpo:
 
     @property
     def samples_at_most(self) -> int:
-        """Exactly so many."""
+        """The number of samples, exactly."""
         return self.samples
 
     @property
     def objective(self) -> Objective:
-        """Mean over completions of each one's mean over tokens, with the k3 estimate of the KL
-        divergence (2402.03300, eq. 3 and 4)."""
+        """Likelihood: mean over completions of each one's mean over tokens, with the k3 estimate of
+        the KL divergence (2402.03300, eq. 3 and 4)."""
         return Likelihood(kl=self.kl, penalty="k3", average="completion")
 
     def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
@@ -78,5 +78,5 @@ class Grpo:
         return Harvest(tuple(reinforced(tree, ROOT, group)), {})
 
     def tally(self, tree: Tree) -> Mapping[str, int]:
-        """Whether the group was usable, and if not, why."""
+        """Counts one for the group: whether it was usable, and if not, why."""
         return {usability(root_completions(tree)): 1}

@@ -105,12 +105,13 @@ class Marge:
 
     @property
     def samples_at_most(self) -> int:
-        """Of the costliest episode, with as many states as there may be."""
+        """The samples of the costliest episode, with as many states as there may be."""
         return max(self.pool, self.samples) + self.samples * (self.states - 1)
 
     @property
     def objective(self) -> Objective:
-        """The paper's equation 4, or its equation 3 for `learn="preference"`."""
+        """The objective of the paper's equation 4, or of its equation 3 for
+        `learn="preference"`."""
         if self.learn == "preference":
             return Preference(beta=self.beta)
         return Likelihood(kl=self.kl, penalty=self.penalty, average="completion")
@@ -160,7 +161,8 @@ class Marge:
         return Harvest(tuple(examples), dropped)
 
     def tally(self, tree: Tree) -> Mapping[str, int]:
-        """How the guide was come by, whether it is right, and the states by what they are worth."""
+        """Counts: how the guide was chosen, whether it is right, and the usability of each
+        state."""
         _, choice = read_episode(tree)
         counts = Counter({f"guide {choice}": 1})
         if choice != "none":
@@ -211,15 +213,15 @@ class Marge:
         return _guide_nodes(last)[-1], "kept"
 
     def _choose(self, pool: Sequence[Completion], threshold: float, rng: Random) -> int | None:
-        """The end of a random solution of the wanted kind; None if the pool has none."""
+        """The end of a random solution with the wanted reward; None if the pool has none."""
         if not pool:
             return None
         wanted = 1.0 if self.rule == "random" else wanted_reward(fmean(rewards(pool)), threshold)
         return next((one.node for one in shuffled(pool, wanted, rng)), None)
 
     def _follow(self, tree: Tree, first: int, source: Tree, end: int) -> list[int]:
-        """Add the solution of `source` that ends at `end` below the first state, a node per step;
-        returns its states. Its tokens are shared out among the steps by their characters."""
+        """Add the solution of `source` that ends at `end` below the first state, a node per step,
+        and return its states. Its tokens are shared out among the steps by their characters."""
         line = source.path(end)[1 if self.lead else 0 :]  # what follows the first state
         whole = "".join(source.nodes[i].text for i in line)
         tokens = sum(source.nodes[i].tokens for i in line)
@@ -247,7 +249,7 @@ def wanted_reward(value: float, threshold: float = 0.5) -> float:
 
 
 def states_of(tree: Tree) -> list[int]:
-    """The guide's states, first to last: the nodes of the root's line that the policy completed."""
+    """The guide's states, first to last: nodes on the guide's path that the policy completed."""
     return [
         i
         for i in (ROOT, *_guide_nodes(tree))
@@ -256,8 +258,8 @@ def states_of(tree: Tree) -> list[int]:
 
 
 def read_episode(tree: Tree) -> tuple[int, Choice]:
-    """Which episode grew the tree, from 1, and how it came by its guide. Raises `UserError` for a
-    tree that MARGE did not grow."""
+    """The episode that grew the tree, from 1, and how its guide was chosen. Raises `UserError` for
+    a tree that MARGE did not grow."""
     said = tree.provenance
     for choice in _CHOICES:
         if said.get("guide") == choice and said.get("episode", "").isdecimal():

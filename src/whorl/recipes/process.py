@@ -81,7 +81,7 @@ class Process:
 
     @property
     def samples_at_most(self) -> int:
-        """A step and a rollout per simulation, before each of the most steps."""
+        """One step and one rollout per simulation, before each of the most steps."""
         return 2 * self.uct.simulations * self.uct.depth
 
     @property
@@ -90,8 +90,8 @@ class Process:
         return Likelihood(kl=self.kl, penalty="exact", average="token")
 
     def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
-        """Search, append the chosen step, search again behind it, until a chosen step is final or
-        `uct.depth` steps are there.
+        """Search, append the chosen step and search again behind it, until a chosen step is final
+        or there are `uct.depth` steps.
 
         The chosen candidate keeps its statistics and what was sampled below it: the next search
         starts at a copy of it, of author `spine`. The copy has no children yet, so it is fresh.
@@ -122,7 +122,7 @@ class Process:
         glue = self.sampling.steps.glue
         examples: list[Weighted] = []
         dropped: Counter[str] = Counter()
-        for at in compared(tree):
+        for at in compared_prefixes(tree):
             here = replace(prompt, prefix=tree.text(at))
             for step, score in _scored(tree, at):
                 node, weight = tree.nodes[step], self._weight(score)
@@ -136,9 +136,9 @@ class Process:
         return Harvest(tuple(examples), dict(dropped))
 
     def tally(self, tree: Tree) -> Mapping[str, int]:
-        """The solution's outcome; prefixes searched, those where scores differ, and choices that
-        the highest UCB and the most visits would make differently."""
-        prefixes = compared(tree)
+        """Counts: the solution's outcome, prefixes searched, prefixes whose scores differ, and
+        steps where highest UCB and most visits disagree."""
+        prefixes = compared_prefixes(tree)
         outcome = {1.0: "right", 0.0: "wrong", None: "no solution"}[tree.nodes[tree.tip].reward]
         return {
             outcome: 1,
@@ -174,13 +174,13 @@ class Process:
             virtual[node] -= 1
 
     def _select(self, tree: Tree, leaf: int, virtual: Virtual) -> Moves[int | None]:
-        """The child of highest UCB, once all that are being sampled are there."""
+        """The child of highest UCB, once no child is still being sampled."""
         while virtual[-1 - leaf]:
             yield []
         return select(tree, leaf, self.uct, virtual)
 
     def _expand(self, tree: Tree, leaf: int, virtual: Virtual) -> Moves[int | None]:
-        """One sampled step, new or known."""
+        """Sample one step, new or known."""
         virtual[-1 - leaf] += 1
         (child,) = yield from expand(tree, leaf, self.sampling, 1)
         virtual[-1 - leaf] -= 1
@@ -193,8 +193,8 @@ class Process:
         backup_all(tree, ends, self.uct.dead_ends)
 
     def _choose(self, tree: Tree, root: int) -> int | None:
-        """The candidate of highest UCB, to be appended; None if all are dead ends. Where the most
-        visited one is another its mark says so."""
+        """The candidate of highest UCB, to be appended; None if all are dead ends. Marks it where
+        the most visited candidate is another."""
         nodes = tree.nodes
         chosen = select(tree, root, self.uct, {})
         if chosen is None:
@@ -208,22 +208,22 @@ class Process:
         return chosen
 
     def _weight(self, score: float) -> float:
-        """The weight of a step in training; 0 if it is not to be trained on."""
+        """Weight of a step in training; 0 leaves the step out."""
         weight = max(-1.0, min(1.0, self.alpha * score))
         if weight >= 0 or self.negatives == "keep":
             return weight
         return NEGATIVE_SCALE * weight if self.negatives == "scale" else 0.0
 
 
-def compared(tree: Tree) -> list[int]:
-    """Nodes whose children a search compared: where searches started, if the tree was grown here;
-    in other trees, all that simulations passed."""
+def compared_prefixes(tree: Tree) -> list[int]:
+    """Nodes whose children a search compared: where this recipe started its searches; in trees of
+    other recipes every node with visits."""
     starts = [i for i, node in enumerate(tree.nodes) if node.mark == "start"]
     return [at for at in starts or range(len(tree.nodes)) if _candidates(tree, at)]
 
 
 def _candidates(tree: Tree, at: int) -> list[int]:
-    """The policy's next steps after `at` that simulations passed."""
+    """The policy's next steps after `at` that have visits."""
     nodes = tree.nodes
     return [c for c in nodes[at].children if nodes[c].author == "policy" and nodes[c].visits]
 
@@ -237,6 +237,6 @@ def _scored(tree: Tree, at: int) -> list[tuple[int, float]]:
 
 
 def _expansions(tree: Tree, at: int) -> int:
-    """Next steps that were sampled after `at`, equal ones counted each time."""
+    """The number of next steps sampled after `at`, equal ones counted each time."""
     children = (tree.nodes[c] for c in tree.nodes[at].children)
     return sum(child.copies for child in children if child.author == "policy")

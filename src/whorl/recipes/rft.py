@@ -44,12 +44,12 @@ class Rft:
 
     @property
     def roles(self) -> Sequence[Role]:
-        """The one that solves."""
+        """The role that solves."""
         return (self.role,)
 
     @property
     def samples_at_most(self) -> int:
-        """Exactly so many."""
+        """The number of samples, exactly."""
         return self.samples
 
     def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
@@ -62,7 +62,7 @@ class Rft:
         return tree
 
     def harvest(self, tree: Tree) -> Harvest:
-        """The first `keep` distinct right solutions that nobody else had a hand in."""
+        """The first `keep` distinct right solutions that `role` wrote alone."""
         right = [
             leaf
             for leaf in tree.leaves()
@@ -80,13 +80,13 @@ class Rft:
         return Harvest(examples, {reason: count for reason, count in dropped.items() if count})
 
     def _own(self, tree: Tree, leaf: int) -> bool:
-        """Whether `role` wrote this solution."""
+        """Whether `role` wrote this solution alone."""
         if self.role == "policy":
             return tree.first_hand(leaf)
         return all(tree.nodes[step].author == self.role for step in tree.path(leaf))
 
     def tally(self, tree: Tree) -> Mapping[str, int]:
-        """Samples by outcome."""
+        """Counts of samples by outcome."""
         counts = {"right": 0, "wrong": 0, "no answer": 0}
         for node in tree.nodes[1:]:
             if node.terminal:

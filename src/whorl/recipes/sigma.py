@@ -84,7 +84,7 @@ class Sigma:
 
     @property
     def samples_at_most(self) -> int:
-        """Every simulation expands to full depth, every try revises every step and is completed."""
+        """The samples if simulations expand to full depth and tries revise every step."""
         calls = 2 * self.uct.depth if self.mode == "per_depth" else 2
         searched = self.uct.simulations * self.uct.depth * self.uct.children
         return searched + (self.retries + 1) * (calls + 1)
@@ -104,21 +104,21 @@ class Sigma:
         sampling = replace(self.sampling, temperature=self.temperatures[0])
         with within_budget(tree):
             yield from mcts(tree, sampling, self.uct)
-            best = pick(tree)
+            best = best_own(tree)
             if best != ROOT:
                 tree.tip = yield from _Refinement(self, tree, best).run()
         if tree.cut_short:
-            tree.tip = unrevised(tree)
+            tree.tip = unrevised_if_right(tree)
         return tree
 
     def harvest(self, tree: Tree) -> Harvest:
         """The chosen solution, after nothing but the plain question."""
-        best = pick(tree)
+        best = best_own(tree)
         if best == ROOT:
             return Harvest((), {"search found no solution": 1})
         tip = tree.tip
         if self.take == "unrefined":
-            tip = unrevised(tree) if self.check else best
+            tip = unrevised_if_right(tree) if self.check else best
         if tip == ROOT:
             reason = "wrong after revision" if self.take == "refined" else "best path is wrong"
             return Harvest((), {reason: 1})
@@ -127,11 +127,11 @@ class Sigma:
         return Harvest((Weighted(prompt, text, ended=whole, origin=tree.origin(tip)),), {})
 
     def tally(self, tree: Tree) -> Mapping[str, int]:
-        """Outcomes before and after, and how often each guard fired."""
-        best = pick(tree)
+        """Counts: outcome before and after refinement, tries, and how often each guard fired."""
+        best = best_own(tree)
         if best == ROOT:
             return {"no solution": 1}
-        tries = attempts(tree)
+        tries = ends_of_tries(tree)
         before = _word(tree, best)
         after = _word(tree, tries[-1]) if tries else before
         counts = Counter({f"{before} to {after}": 1, "tries": len(tries)})
@@ -152,19 +152,19 @@ CODE = Sigma(mode="whole_path", show_gold=True, check=False, retries=0)
 """What the authors' released script does, as far as it differs from the paper's text."""
 
 
-def pick(tree: Tree) -> int:
+def best_own(tree: Tree) -> int:
     """The end of the best path among the policy's own solutions; the root if there is none."""
     return best_path(tree, (leaf for leaf in tree.leaves() if tree.first_hand(leaf)))
 
 
-def unrevised(tree: Tree) -> int:
-    """The best path's end if it is right, else the root."""
-    best = pick(tree)
+def unrevised_if_right(tree: Tree) -> int:
+    """The end of the best path if it is right, else the root."""
+    best = best_own(tree)
     return best if tree.nodes[best].reward == 1.0 else ROOT
 
 
-def attempts(tree: Tree) -> list[int]:
-    """Last nodes of the refinement's tries, in order; a try that was cut short is none."""
+def ends_of_tries(tree: Tree) -> list[int]:
+    """Last nodes of the refinement's tries, in order, without tries that were cut short."""
     nodes = tree.nodes
     ends = (i for i, n in enumerate(nodes) if (n.terminal or n.pruned) and not n.children)
     return [i for i in ends if any(nodes[step].author == "reviser" for step in tree.path(i))]
@@ -172,7 +172,7 @@ def attempts(tree: Tree) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class _Refinement:
-    """One best path on its way through critic and reviser. Critiques are asked for once."""
+    """The refinement of one best path by critic and reviser. Critiques are asked for once."""
 
     recipe: Sigma
     tree: Tree
@@ -192,7 +192,7 @@ class _Refinement:
             if not any(tree.nodes[i].mark in ASKED for i in tree.path(end)):
                 break  # the reviser was never asked, so another try would be the same
             missed, temperature = extract(tree.text(end)), recipe.retry_temperature
-        return unrevised(tree)
+        return unrevised_if_right(tree)
 
     def _sweep(self, missed: str | None, temperature: float) -> Moves[int]:
         """Depth by depth: critique the step, revise it, go on behind the revised step."""
@@ -220,7 +220,7 @@ class _Refinement:
     def _revise(
         self, at: int, step: int, critique: str, missed: str | None, temperature: float
     ) -> Moves[int]:
-        """Add the step as revised below `at`. What became of it is the new node's mark."""
+        """Add the revised step below `at`; the mark of the new node says what the reviser did."""
         recipe, tree = self.recipe, self.tree
         original = tree.nodes[step].text
         reply = Reply(original.rstrip(), "eos" if tree.nodes[step].terminal else "stop")
@@ -282,7 +282,7 @@ class _Refinement:
 
 
 def _gate(critiques: Sequence[prompts.Critique]) -> Mark:
-    """Whether the reviser is asked (`revised`), and if not, why."""
+    """Mark of a step before the reviser is asked: `revised` if it shall be, else why not."""
     if all(critique.empty for critique in critiques):
         return "unusable critique"
     asked = any(not critique.empty and critique.verdict != "keep" for critique in critiques)
@@ -290,7 +290,7 @@ def _gate(critiques: Sequence[prompts.Critique]) -> Mark:
 
 
 def _became(original: str, revised: str) -> Mark:
-    """What a reviser made of a text: a revision, an echo, or a change of formatting only."""
+    """Mark of a revised text: a revision, an echo, or a change of formatting only."""
     if revised.strip() == original.strip() or not revised.strip():
         return "ignored critique"
     return "formatting only" if unformatted(revised) == unformatted(original) else "revised"

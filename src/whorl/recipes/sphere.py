@@ -100,15 +100,15 @@ class Sphere:
 
     @property
     def roles(self) -> Sequence[Role]:
-        """The policy; the PRM and the small model as far as the settings need them."""
+        """The policy; PRM and small model if the settings need them."""
         prm: Sequence[Role] = ("prm",) if self.score == "prm" else ()
         small: Sequence[Role] = ("small",) if self.small_candidates else ()
         return ("policy", *prm, *small)
 
     @property
     def samples_at_most(self) -> int:
-        """Every chain runs to full depth and every candidate is scored; stages 2 and 3 exclude each
-        other."""
+        """The samples if every chain runs to full depth and every candidate is scored; stages 2 and
+        3 exclude each other."""
         expansions = 2 * self.depth - 1
         each = expansions * (1 + (1 if self.score == "prm" else self.rollouts))
         own = each * self.candidates
@@ -139,7 +139,7 @@ class Sphere:
         return tree
 
     def _search(self, tree: Tree, root: int, voice: Voice, candidates: int) -> Moves[None]:
-        """The best chain and the worst one of `voice` below `root`."""
+        """Grow the best chain and the worst chain of `voice` below `root`."""
         fault = faults(cut_off, repeats, other_script, too_deep(self.depth, root))
         propose = partial(
             search.expand, tree, sampling=self.sampling, n=candidates, voice=voice, fault=fault
@@ -197,7 +197,7 @@ class Sphere:
                 return
 
     def prune(self, tree: Tree, steps: Sequence[int]) -> tuple[int, int]:
-        """The best and the worst of scored candidates, the first of equals; the best twice if there
+        """The best and the worst of scored candidates, the first of equals; twice the best if there
         is no other."""
 
         def merit(step: int) -> tuple[float, float]:
@@ -237,7 +237,7 @@ class Sphere:
         return Harvest(tuple(fit[: self.pairs]), {why: n for why, n in dropped.items() if n})
 
     def _found(self, tree: Tree) -> tuple[list[Pair], Counter[str]]:
-        """The pairs of the stage that applies, best first, and what it lacked."""
+        """Pairs of the stage that applies, best first, and counts of what it lacked."""
         right, wrong = credit.solutions(tree, POLICY)
         plain = prompts.solve(tree.problem.question)
         if right and wrong:
@@ -253,8 +253,8 @@ class Sphere:
         return [], Counter({"no whole solution": 1})
 
     def matched(self, tree: Tree) -> list[tuple[int, int]]:
-        """The policy's distinct right solutions with its distinct wrong ones: the highest mean
-        reward per step with the lowest, and so on."""
+        """Pairs of the policy's distinct right and wrong solutions: the highest mean reward per
+        step with the lowest, and so on."""
 
         def merit(end: int) -> float:
             path = tree.path(end)
@@ -270,7 +270,8 @@ class Sphere:
         return longer <= self.length_ratio * shorter
 
     def tally(self, tree: Tree) -> Mapping[str, int]:
-        """What the policy's chains came to, what the later stages did, and guards that fired."""
+        """Counts: outcomes of the policy's chains, results of the later stages, and guards that
+        fired."""
         right, wrong = credit.solutions(tree, POLICY)
         found = "only right" if right else "only wrong" if wrong else "no whole solution"
         counts = Counter({"right and wrong" if right and wrong else found: 1})
@@ -285,8 +286,8 @@ class Sphere:
 
 
 def _corrected(tree: Tree, wrong: int) -> tuple[list[Pair], Counter[str]]:
-    """Stage 2: the corrected solution over the wrong one after the plain question, and over a wrong
-    correction after the request to reflect, each with its reflection."""
+    """Pairs of stage 2: the corrected solution over the wrong one after the plain question, and
+    over a wrong correction after the request to reflect, each with its reflection."""
     question = tree.problem.question
     corrected, missed = credit.solutions(tree, CORRECTION)
     if not corrected:

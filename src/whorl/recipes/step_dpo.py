@@ -47,12 +47,12 @@ class StepDpo:
 
     @property
     def samples_at_most(self) -> int:
-        """Every simulation expands to full depth."""
+        """The samples if every simulation expands to full depth."""
         return self.uct.simulations * self.uct.depth * self.uct.children
 
     @property
     def objective(self) -> Objective:
-        """Preference over steps."""
+        """Preference between steps."""
         return Preference(beta=self.beta)
 
     def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
@@ -60,7 +60,7 @@ class StepDpo:
         tree = Tree(problem)
         with within_budget(tree):
             yield from mcts(tree, self.sampling, self.uct)
-        tree.tip = best(tree)
+        tree.tip = best_visited(tree)
         return tree
 
     def harvest(self, tree: Tree) -> Harvest:
@@ -70,22 +70,23 @@ class StepDpo:
         trees without visits.
         """
         require_visits(tree, "step-level DPO")
-        prefixes = walked(tree)
+        prefixes = prefixes_of_best(tree)
         pairs = [pair for at in prefixes if (pair := self._pair(tree, at))]
         dropped = {"no siblings that differ": len(prefixes) - len(pairs)}
         return Harvest(tuple(pairs), {reason: count for reason, count in dropped.items() if count})
 
     def tally(self, tree: Tree) -> Mapping[str, int]:
-        """The best solution's outcome; prefixes of its path, and those that give a pair."""
-        prefixes = walked(tree)
+        """Counts: the best solution's outcome, prefixes of its path, and prefixes that give a
+        pair."""
+        prefixes = prefixes_of_best(tree)
         outcome = {1.0: "right", 0.0: "wrong", None: "no solution"}[tree.nodes[tree.tip].reward]
         pairs = sum(self._pair(tree, at) is not None for at in prefixes)
         return {outcome: 1, "prefixes": len(prefixes), "pairs": pairs}
 
     def _pair(self, tree: Tree, at: int) -> Pair | None:
-        """The best and the worst next step after `at`, of equal ones the more visited; None if all
-        did equally well. Left out are steps that no simulation passed, and what is no whole step:
-        cut off, or ended without an answer."""
+        """Pair of the best and the worst next step after `at`, of equal ones the more visited; None
+        if all did equally well. Steps without visits, cut off, or ended without an answer are left
+        out."""
         nodes = tree.nodes
         steps = [c for c in nodes[at].children if self._usable(nodes[c])]
         if not steps:
@@ -109,17 +110,17 @@ class StepDpo:
         return step.author == "policy" and step.visits > 0 and whole
 
 
-def best(tree: Tree) -> int:
+def best_visited(tree: Tree) -> int:
     """The end of the best path among the visited solutions; the root if none was visited."""
     return best_path(tree, (leaf for leaf in tree.leaves() if tree.nodes[leaf].visits))
 
 
-def walked(tree: Tree) -> list[int]:
-    """Nodes along the best path, its end left out: those where searches started if the tree was
-    searched again and again, else the path to the tip, or to the `best` end if no simulation
-    reached the tip."""
+def prefixes_of_best(tree: Tree) -> list[int]:
+    """Nodes along the best path without its end: where searches started, if the tree was searched
+    again and again; else the path to the tip, or to the `best_visited` end if the tip has no
+    visits."""
     starts = [i for i, node in enumerate(tree.nodes) if node.author == "spine"]
     if starts:
         return [ROOT, *starts]
-    end = tree.tip if tree.tip != ROOT and tree.nodes[tree.tip].visits else best(tree)
+    end = tree.tip if tree.tip != ROOT and tree.nodes[tree.tip].visits else best_visited(tree)
     return [ROOT, *tree.path(end)[:-1]] if end != ROOT else []

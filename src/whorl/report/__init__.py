@@ -1,15 +1,15 @@
-"""What a run found, as one self-contained HTML page that needs no network."""
+"""The report of a run or a comparison, as one self-contained HTML page that needs no network."""
 
 from whorl.report.content import (
     Cells,
     Chart,
     Curve,
     Figure,
+    FigureTable,
     Interval,
     Level,
     Report,
-    Row,
-    Table,
+    ResultRow,
 )
 from whorl.report.page import write_report
 
@@ -18,10 +18,10 @@ __all__ = [
     "Chart",
     "Curve",
     "Figure",
+    "FigureTable",
     "Interval",
     "Level",
     "Report",
-    "Row",
-    "Table",
+    "ResultRow",
     "write_report",
 ]

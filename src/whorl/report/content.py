@@ -1,4 +1,4 @@
-"""What a report says, before it has a shape."""
+"""Content of a report, before it has a shape."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ResultRow:
     """One method in the table of results; None is shown as a dash.
 
     accuracy: share of right answers.
@@ -87,7 +87,7 @@ class Cells:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class FigureTable:
     """A titled list of figures: a group of counters, or of settings."""
 
     title: str
@@ -97,7 +97,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything on the page, in reading order; what is empty is left out.
+    """Content of a page, in reading order; empty parts are left out.
 
     lead: the outcome in one sentence.
     rows: the first one is the reference the others are compared with.
@@ -108,11 +108,11 @@ class Report:
     title: str
     lead: str
     figures: tuple[Figure, ...] = ()
-    rows: tuple[Row, ...] = ()
+    rows: tuple[ResultRow, ...] = ()
     charts: tuple[Chart, ...] = ()
     remarks: tuple[str, ...] = ()
     levels: tuple[Level, ...] = ()
     cells: Cells | None = None
-    counters: tuple[Table, ...] = ()
+    counters: tuple[FigureTable, ...] = ()
     trees: tuple[Tree, ...] = ()
-    settings: tuple[Table, ...] = ()
+    settings: tuple[FigureTable, ...] = ()

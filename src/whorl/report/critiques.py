@@ -1,4 +1,4 @@
-"""A refined tree as the steps before, what the critic said of them, and the steps after."""
+"""A refined tree side by side: the steps before, the critic's remarks, and the steps after."""
 
 import re
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ NOTE = 2_000  # characters of a critique that are shown
 
 
 class Piece(NamedTuple):
-    """A run of words; `changed` if the other side does not have them."""
+    """A run of words; `changed` if the other side lacks them."""
 
     text: str
     changed: bool
@@ -40,14 +40,14 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One step as it stood; `pieces` join to what is shown of it."""
+    """One step as it stood; `pieces` join to the text that is shown."""
 
     pieces: tuple[Piece, ...]
     left_out: int
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class StepPair:
     """Step `number` of both paths; a side is None where its path is shorter."""
 
     number: int
@@ -57,8 +57,8 @@ class Comparison:
     same: bool
 
 
-def best_path(tree: Tree) -> list[int]:
-    """The path the policy found and the critic read.
+def searched_path(tree: Tree) -> list[int]:
+    """The best path of the search, which the critic read.
 
     Without critiques: the chosen one, or the policy's solution of the highest mean outcome.
     """
@@ -78,7 +78,7 @@ def best_path(tree: Tree) -> list[int]:
 
 
 def revised_path(tree: Tree) -> list[int]:
-    """The path a reviser had a hand in: the chosen one, else its last try; empty if none."""
+    """The path that a reviser wrote: the chosen one, else the last try; empty if none."""
     written = [i for i, node in enumerate(tree.nodes) if node.author == "reviser"]
     chosen = tree.path(tree.tip)
     if not written or not set(written).isdisjoint(chosen):
@@ -86,8 +86,8 @@ def revised_path(tree: Tree) -> list[int]:
     return tree.path(max(written, key=lambda i: (tree.nodes[i].terminal, i)))
 
 
-def compare(tree: Tree, before: Sequence[int], after: Sequence[int]) -> tuple[Comparison, ...]:
-    """Both paths step by step, with the critiques; `after` may be empty: nothing was revised."""
+def compare_paths(tree: Tree, before: Sequence[int], after: Sequence[int]) -> tuple[StepPair, ...]:
+    """Both paths step by step, with the critiques; `after` may be empty."""
     whole = _by_step(tree.nodes[before[-1]].note) if before else {}
     comparisons = []
     for k in range(max(len(before), len(after))):
@@ -97,7 +97,7 @@ def compare(tree: Tree, before: Sequence[int], after: Sequence[int]) -> tuple[Co
         left, right = _mark(old.text if old else "", new.text if new else "")
         same = bool(old and new and old.text.strip() == new.text.strip())
         comparisons.append(
-            Comparison(
+            StepPair(
                 number=k + 1,
                 before=left if old else None,
                 note=read_note(note),

@@ -42,7 +42,7 @@ def write_report(path: Path, report: Report) -> None:
 
 
 def _tidy(path: Path) -> None:
-    """Remove what processes left that were killed while they wrote the same report."""
+    """Remove files of processes that were killed while they wrote the same report."""
     for draft in path.parent.glob(f".{path.name}.*"):
         writer = draft.name.rpartition(".")[2]
         if writer.isdecimal():
@@ -76,7 +76,8 @@ def render(report: Report) -> str:
 
 
 def _templates() -> Environment:
-    """Every expression is made visible, then escaped, unless it is markup of our own."""
+    """The templates. Every expression is made visible, then escaped, unless it is markup of our
+    own."""
     templates = Environment(
         autoescape=True,
         finalize=lambda value: value if isinstance(value, Markup) else text.visible(str(value)),

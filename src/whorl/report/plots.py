@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree as Xml
 
-from whorl.report.content import Chart, Curve, Interval, Level, Row
+from whorl.report.content import Chart, Curve, Interval, Level, ResultRow
 from whorl.report.text import percent, visible
 
 WIDTH = 870
@@ -13,7 +13,7 @@ LEFT, RIGHT = 250, 780  # the axis; labels stand left of it, values right
 NAME = 25  # characters of a label that fit
 
 
-def accuracy_plot(rows: Sequence[Row]) -> str:
+def accuracy_plot(rows: Sequence[ResultRow]) -> str:
     """Accuracy per method; a dashed line marks the first, which the others are compared with."""
     pitch, top = 38, 16
     bottom = top + pitch * len(rows)
@@ -62,7 +62,7 @@ def level_plot(levels: Sequence[Level]) -> str:
 
 
 def curve_plot(chart: Chart) -> str:
-    """A panel per curve, all on one scale: shares against generated tokens. The reference curve is
+    """Panels, one per curve, on one scale: shares against generated tokens. The reference curve is
     grey in every panel, a dashed line is the base."""
     across, wide, high = 4, 180, 150
     left, gap, pitch, top = 44, 27, high + 66, 26

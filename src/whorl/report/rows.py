@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from whorl.evaluate import Rate, Score, paired, pass_rate, summarise
-from whorl.report.content import Cells, Figure, Interval, Level, Row
+from whorl.report.content import Cells, Figure, Interval, Level, ResultRow
 
 
 def interval(rate: Rate) -> Interval:
@@ -11,10 +11,10 @@ def interval(rate: Rate) -> Interval:
     return Interval(rate.value, rate.low, rate.high)
 
 
-def row(name: str, before: Sequence[Score], after: Sequence[Score]) -> Row:
-    """One line of results: `after`, compared with `before` on the same problems."""
+def row(name: str, before: Sequence[Score], after: Sequence[Score]) -> ResultRow:
+    """Row of one model: `after`, compared with `before` on the same problems."""
     change = paired(before, after)
-    return Row(
+    return ResultRow(
         name,
         interval(pass_rate(after, 1)),
         change.problems,
@@ -25,9 +25,9 @@ def row(name: str, before: Sequence[Score], after: Sequence[Score]) -> Row:
     )
 
 
-def reference(name: str, scores: Sequence[Score]) -> Row:
-    """The line that the others are compared with."""
-    return Row(name, interval(pass_rate(scores, 1)), len(scores))
+def reference(name: str, scores: Sequence[Score]) -> ResultRow:
+    """Row of the model that others are compared with."""
+    return ResultRow(name, interval(pass_rate(scores, 1)), len(scores))
 
 
 def levels(before: Sequence[Score], after: Sequence[Score]) -> Iterator[Level]:

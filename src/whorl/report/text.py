@@ -1,4 +1,4 @@
-"""Text of unknown origin made fit to be read: nothing invisible, nothing endless; and numbers."""
+"""Text of unknown origin made readable, nothing invisible, nothing endless; and numbers as text."""
 
 import math
 import unicodedata
@@ -19,32 +19,32 @@ def clip(text: str, limit: int) -> Excerpt:
 
 
 def visible(text: str) -> str:
-    """Characters without a glyph, e.g. control and formatting (bidirectional, zero-width) ones, as
-    `‹U+202E›`."""
+    """The text with characters that have no glyph, e.g. control and formatting (bidirectional,
+    zero-width) ones, written as `‹U+202E›`."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(f"‹U+{ord(c):04X}›" if _unseen(c) else c for c in text)
 
 
 def number(value: int | str | None) -> str:
-    """Integers with a thin space between groups of three digits."""
+    """An integer as text, with a thin space between groups of three digits."""
     if value is None:
         return "–"
     return f"{value:,}".replace(",", "\u2009") if isinstance(value, int) else value
 
 
 def percent(share: float) -> str:
-    """A share in [0, 1], e.g. `61.2 %`."""
+    """A share in [0, 1] as text, e.g. `61.2 %`."""
     return f"{100 * share:.1f}\u00a0%" if math.isfinite(share) else "–"
 
 
 def points(difference: float) -> str:
-    """A difference of shares in percentage points, signed."""
+    """A difference of shares as text, in percentage points with sign."""
     return f"{100 * difference:+.1f}".replace("-", "−") if math.isfinite(difference) else "–"
 
 
 def probability(p: float | None) -> str:
-    """A p value: three decimals, powers of ten below 0.001."""
+    """A p value as text: three decimals, powers of ten below 0.001."""
     if p is None or not math.isfinite(p):
         return "–"
     if p >= 0.001:
@@ -59,6 +59,7 @@ _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def _unseen(char: str) -> bool:
-    """Category C is what has no glyph: controls, formats, surrogates, private use, unassigned."""
+    """Whether a character has no glyph: category C, which is controls, formats, surrogates, private
+    use, unassigned."""
     category = unicodedata.category(char)
     return char not in "\n\t" and (category[0] == "C" or category in ("Zl", "Zp"))

@@ -1,10 +1,17 @@
-"""A search tree cut down to what a page can hold."""
+"""A search tree cut down to the size of a page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from whorl.report.critiques import Comparison, Note, best_path, compare, read_note, revised_path
+from whorl.report.critiques import (
+    Note,
+    StepPair,
+    compare_paths,
+    read_note,
+    revised_path,
+    searched_path,
+)
 from whorl.report.text import Excerpt, clip
 from whorl.tree import ROOT, Tree
 
@@ -15,12 +22,12 @@ TEXT = 600  # characters of a step
 NOTE = 1_200  # characters of a note
 QUESTION = 3_000  # characters of a question
 
-Outcome = Literal["right", "wrong", "undecided"]
+TreeOutcome = Literal["right", "wrong", "undecided"]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """A node as it is shown.
+class ShownNode:
+    """A node as the page shows it.
 
     outcome: of a terminal node, None elsewhere.
     mean: mean outcome in [0, 1]; None if there were no visits.
@@ -34,7 +41,7 @@ class Step:
     note: Note | None
     mark: str
     author: str
-    outcome: Outcome | None
+    outcome: TreeOutcome | None
     pruned: bool
     visits: int
     copies: int
@@ -42,14 +49,14 @@ class Step:
     best: bool
     chosen: bool
     tip: bool
-    children: tuple["Step", ...]
+    children: tuple["ShownNode", ...]
     hidden: int
     flat: bool
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A tree as it is shown.
+    """A tree as the page shows it.
 
     before, after: outcomes of the policy's best path and of the chosen one, None without one.
     revised, accepted: a reviser wrote something; what it wrote was chosen.
@@ -61,12 +68,12 @@ class View:
     question: Excerpt
     answer: Excerpt
     tags: tuple[str, ...]
-    before: Outcome | None
-    after: Outcome | None
+    before: TreeOutcome | None
+    after: TreeOutcome | None
     revised: bool
     accepted: bool
-    comparisons: tuple[Comparison, ...]
-    steps: tuple[Step, ...]
+    comparisons: tuple[StepPair, ...]
+    steps: tuple[ShownNode, ...]
     hidden: int
     shown: int
     nodes: int
@@ -76,8 +83,8 @@ class View:
 
 
 def view(tree: Tree) -> View:
-    """Everything the page says about one tree."""
-    best, revised, chosen = best_path(tree), revised_path(tree), tree.path(tree.tip)
+    """The view of one tree."""
+    best, revised, chosen = searched_path(tree), revised_path(tree), tree.path(tree.tip)
     criticised = any(tree.nodes[i].note for i in best)
     shown = _shown(tree, (*chosen, *best))
     steps, hidden = _below(tree, ROOT, shown, frozenset(best), frozenset(chosen))
@@ -97,7 +104,7 @@ def view(tree: Tree) -> View:
         after=_outcome(tree.nodes[tree.tip].reward) if chosen else None,
         revised=bool(revised),
         accepted=bool(revised) and revised == chosen,
-        comparisons=compare(tree, best, revised) if criticised or revised else (),
+        comparisons=compare_paths(tree, best, revised) if criticised or revised else (),
         steps=steps,
         hidden=hidden,
         shown=len(shown),
@@ -140,7 +147,7 @@ def _shown(tree: Tree, paths: Sequence[int]) -> set[int]:
 
 def _below(
     tree: Tree, parent: int, shown: set[int], best: frozenset[int], chosen: frozenset[int]
-) -> tuple[tuple[Step, ...], int]:
+) -> tuple[tuple[ShownNode, ...], int]:
     """The shown children of `parent`, and how many nodes below it that leaves out."""
     children = tree.nodes[parent].children
     steps = tuple(_step(tree, i, shown, best, chosen) for i in children if i in shown)
@@ -149,10 +156,10 @@ def _below(
 
 def _step(
     tree: Tree, i: int, shown: set[int], best: frozenset[int], chosen: frozenset[int]
-) -> Step:
+) -> ShownNode:
     node = tree.nodes[i]
     children, hidden = _below(tree, i, shown, best, chosen)
-    return Step(
+    return ShownNode(
         text=clip(node.text, TEXT),
         note=read_note(node.note, limit=NOTE),
         mark=node.mark,
@@ -172,7 +179,7 @@ def _step(
 
 
 def _size(tree: Tree, root: int) -> int:
-    """Nodes in the subtree of `root`, itself included."""
+    """Number of nodes in the subtree of `root`, with the root."""
     size, stack = 0, [root]
     while stack:
         size += 1
@@ -180,7 +187,7 @@ def _size(tree: Tree, root: int) -> int:
     return size
 
 
-def _outcome(reward: float | None) -> Outcome:
+def _outcome(reward: float | None) -> TreeOutcome:
     if reward is None:
         return "undecided"
     return "right" if reward == 1.0 else "wrong"

@@ -37,7 +37,7 @@ def adopt(
     from whorl.loop.folder import RunFolder
     from whorl.rollout import judge_ends
 
-    method = settings.say(settings.read_recipe({"name": recipe}))
+    method = settings.as_table(settings.read_recipe({"name": recipe}))
     grown = list(read_openr(trees))
     if not grown:
         raise UserError(f"{trees} holds no tree")

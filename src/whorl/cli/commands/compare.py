@@ -11,7 +11,7 @@ from whorl.recipes import RECIPES
 
 if TYPE_CHECKING:
     from whorl.compare.comparison import Comparison
-    from whorl.compare.made_up import Preset
+    from whorl.compare.made_up import ComparisonPreset
     from whorl.engines.roles import Engines
 
 EXAMPLES = (
@@ -89,7 +89,7 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     from dataclasses import replace
 
     from whorl import __version__
-    from whorl.cli.comparison import FILES, as_list, print_comparison, write
+    from whorl.cli.comparison import FILES, as_list, print_comparison, write_comparison
     from whorl.cli.display import Display
     from whorl.compare.made_up import made_up, write_made_up
     from whorl.compare.play import play_comparison
@@ -102,7 +102,7 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     changes = overrides or ()
     own = [text for text in changes if not text.startswith("evaluate.")]
     attempts = [t.removeprefix("evaluate.") for t in changes if t.startswith("evaluate.")]
-    size: Preset | None = None
+    size: ComparisonPreset | None = None
     if preset:
         if problems or test or policy or critic or reviser or small or prm:
             raise UserError("a preset has its own models and problems; leave those options out")
@@ -123,7 +123,7 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
         if size:
             write_made_up(run, size)
         findings = play_comparison(folder, chosen, display)
-    write(run, findings, chosen)
+    write_comparison(run, findings, chosen)
     print_comparison(findings)
     for name in FILES:
         display.wrote(run / name, f"{len(chosen.methods)} recipes, {chosen.seeds} seeds")
@@ -131,8 +131,10 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
         typer.echo(json.dumps(as_list(findings)))
 
 
-def _sized(name: str, names: Sequence[str], seeds: int | None, tokens: int | None) -> "Preset":
-    """The preset called `name`, with what else is asked for."""
+def _sized(
+    name: str, names: Sequence[str], seeds: int | None, tokens: int | None
+) -> "ComparisonPreset":
+    """The preset called `name`, with the methods, seeds and tokens that options name."""
     from dataclasses import replace
 
     from whorl.compare.made_up import PRESETS
@@ -157,18 +159,21 @@ def _of_files(
     overrides: Sequence[str],
     tokens: int,
 ) -> "Comparison":
-    """A comparison of models and problems of one's own, which is checked."""
+    """A comparison of the user's own models and problems. Raises `UserError` if one is missing."""
     from whorl.compare.comparison import Comparison, check_comparison
-    from whorl.compare.methods import PAPERS, select, unscored
+    from whorl.compare.methods import PAPERS, select_methods, without_prm
 
-    known = PAPERS if engines.prm else unscored(PAPERS)
-    chosen = Comparison(problems, test, engines, select(known, names or known, overrides), tokens)
+    known = PAPERS if engines.prm else without_prm(PAPERS)
+    chosen = Comparison(
+        problems, test, engines, select_methods(known, names or known, overrides), tokens
+    )
     check_comparison(chosen)
     return chosen
 
 
 def _said(chosen: "Comparison") -> dict[str, Any]:
-    """What the folder of a comparison is bound to: not how many tokens, recipes and seeds."""
+    """The settings that the folder of a comparison is bound to: tokens, recipes and seeds are not
+    among them."""
     from whorl import settings
     from whorl.data.content import content
 
@@ -176,5 +181,5 @@ def _said(chosen: "Comparison") -> dict[str, Any]:
         "problems": content(chosen.problems),
         "test": content(chosen.test),
         "engines": chosen.engines.named(),
-        "evaluate": settings.say(chosen.evaluate),
+        "evaluate": settings.as_table(chosen.evaluate),
     }

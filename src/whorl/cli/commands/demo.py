@@ -27,16 +27,16 @@ def demo(
     import json
     import time
 
-    from whorl.cli.demonstration import as_mapping, print_demo, write
+    from whorl.cli.demonstration import demo_as_json, print_demo, write_demo
     from whorl.cli.display import Display
     from whorl.compare.demo import FULL, SMOKE, play_demo
 
     start, display, size = time.monotonic(), Display(), SMOKE if smoke else FULL
     findings = play_demo(run, size, display, seed=seed)
     seconds = time.monotonic() - start
-    page = write(run, findings, size, seconds)
+    page = write_demo(run, findings, size, seconds)
     display.wrote(page, "report")
     print_demo(findings)
     if as_json:
-        said = as_mapping(findings) | {"seconds": round(seconds, 1), "report": str(page)}
+        said = demo_as_json(findings) | {"seconds": round(seconds, 1), "report": str(page)}
         typer.echo(json.dumps(said))

@@ -87,12 +87,12 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
 
     from whorl.cli.display import Display
     from whorl.cli.guard import FAILED
-    from whorl.cli.results import as_mapping, print_summary
+    from whorl.cli.results import print_summary, summary_as_json
     from whorl.engines import check
     from whorl.engines.repair import mended
     from whorl.engines.roles import Engines, Opened
     from whorl.errors import UserError
-    from whorl.evaluate import PRESETS, Decoding, Place, paired, read_scores, sensible, summarise
+    from whorl.evaluate import PRESETS, Decoding, Place, paired, read_scores, sensible_ks, summarise
     from whorl.evaluate.exam import Exam, measure
 
     check(model)
@@ -116,21 +116,21 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
         display.say(line)
     with Opened(Engines(model, processes=processes)) as opened:
         scores = measure(opened, Exam(problems, setup, seed, seen), display, out=out)
-    summary = summarise(scores, ks=sensible(setup.decoding.n))
+    summary = summarise(scores, ks=sensible_ks(setup.decoding.n))
     comparison = paired(before, scores) if before else None
     print_summary(summary, comparison)
     place = Place(out)
     display.wrote(out, f"scores of {len(scores):,} problems")
     display.wrote(place.attempts, "what was written, and the verdicts")
     if as_json:
-        typer.echo(json.dumps(as_mapping(summary, comparison) | {"made": place.said()}))
+        typer.echo(json.dumps(summary_as_json(summary, comparison) | {"made": place.said()}))
     if summary.failed:
         display.say(f"{summary.failed:,} problems failed; the same command tries them again")
         raise typer.Exit(FAILED)
 
 
 def _told(setup: "Setup", seed: int) -> list[str]:
-    """The protocol, in words."""
+    """The protocol of an evaluation, in words."""
     from whorl.prompts import TEMPLATES
 
     prompt, decoding = TEMPLATES[setup.template].ask("QUESTION"), setup.decoding
@@ -148,8 +148,8 @@ def _told(setup: "Setup", seed: int) -> list[str]:
 
 
 def _seen(model: str, problems: Path, others: list[Path], allowed: bool) -> tuple[list[str], str]:
-    """Ids of the problems that the model is known to be trained on, and what is known of its
-    training, in words. Raises `UserError` if it is measured on such, unless `allowed`."""
+    """Ids of the problems that the model was trained on, and a line that says what is known of its
+    training. Raises `UserError` if there are such problems and `allowed` is false."""
     from whorl.loop.stages import learned_among
 
     both = learned_among(problems, model, others, allowed=allowed)

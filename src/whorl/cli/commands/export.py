@@ -88,7 +88,7 @@ def export(  # noqa: PLR0913 (each parameter is an option)
 
 
 def _file(source: Path, out: Path, *, trees: bool) -> Path:
-    """The file to read: `source`, or the one of a run folder."""
+    """The file to read: `source`, or the examples or trees of the run folder `source`."""
     from whorl.errors import UserError
     from whorl.loop.folder import RunFolder
 

@@ -53,12 +53,12 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     """
     from whorl import __version__, settings
     from whorl.cli.display import Display
-    from whorl.cli.guard import FAILED, repeated
-    from whorl.cli.plan import describe, tell_failures, tell_missing
+    from whorl.cli.guard import FAILED, this_command
+    from whorl.cli.plan import describe_run, tell_failures, tell_missing
     from whorl.engines.repair import mended
     from whorl.engines.roles import Engines
     from whorl.loop.folder import RunFolder
-    from whorl.loop.grow import Plan, ready
+    from whorl.loop.grow import GrowPlan, ready
     from whorl.loop.grow import grow as grow_trees
     from whorl.loop.manifest import grown_from
     from whorl.loop.run import Run
@@ -80,7 +80,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     )
     check_engines(chosen)
     if dry_run:
-        return describe(chosen, _settings)
+        return describe_run(chosen, _settings)
     display = Display()
     with (
         ready(chosen) as prepared,  # before a folder is bound to what cannot work
@@ -92,12 +92,12 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
         grown = grow_trees(
             folder,
             problems_of(chosen),
-            Plan.of(chosen),
+            GrowPlan.of(chosen),
             prepared.engines,
             watch=display,
             expected=prepared.found.problems,
         )
-    tell_failures(folder.failures, grown.failures, f"To try them again, repeat: {repeated()}")
+    tell_failures(folder.failures, grown.failures, f"To try them again, repeat: {this_command()}")
     tell_missing(grown)
     if grown.failures:
         raise typer.Exit(FAILED)
@@ -107,4 +107,4 @@ def _settings(run: "Run") -> dict[str, Any]:
     """The settings that `whorl grow --set` takes: those of the recipe, and the budget."""
     from whorl import settings
 
-    return {**settings.say(run.recipe), "budget": settings.say(run.budget)}
+    return {**settings.as_table(run.recipe), "budget": settings.as_table(run.budget)}

@@ -42,7 +42,7 @@ def harvest(
     from whorl.cli.display import Display
     from whorl.loop.folder import RunFolder
     from whorl.loop.harvest import harvest as harvest_file
-    from whorl.loop.manifest import changed, recipe_of
+    from whorl.loop.manifest import changed_settings, recipe_of
 
     folder = RunFolder.read(run)
     changes = overrides or ()
@@ -52,7 +52,7 @@ def harvest(
         chosen = recipe_of(folder, changes)
     out = out or folder.examples
     display = Display()
-    for difference in changed(chosen, folder):
+    for difference in changed_settings(chosen, folder):
         display.say(f"harvested with {difference}")
     harvested = harvest_file(folder.trees, chosen, out)
     if out == folder.examples:

@@ -105,7 +105,7 @@ def problems(  # noqa: PLR0913 (each parameter is an option)
     """
     from whorl.cli.display import Display
     from whorl.data.problems import write_problems
-    from whorl.data.selection import sample, write_dropped
+    from whorl.data.selection import random_problems, write_dropped
 
     display = Display()
     noted = Noted()
@@ -122,7 +122,7 @@ def problems(  # noqa: PLR0913 (each parameter is an option)
     for each in filters:
         found = each(found)
     if source and n:
-        found = iter(sample(found, n, seed=seed))
+        found = iter(random_problems(found, n, seed=seed))
     written = write_problems(out, _some(found, noted))
     for line in noted.lines():
         display.say(line)
@@ -136,7 +136,7 @@ def problems(  # noqa: PLR0913 (each parameter is an option)
 def _loaded(
     source: str, split: str, at: Path | None, columns: str, skip_bad: bool, noted: Noted
 ) -> Iterator["Problem"]:
-    from whorl.data.hub import load
+    from whorl.data.hub import load_benchmark
     from whorl.data.problems import read_problems
 
     if is_file(source):
@@ -146,7 +146,7 @@ def _loaded(
         return read_problems(source, fields=fields, skip_bad=skip_bad, on_skip=noted.row)
     if columns or skip_bad:
         raise UserError(f"--map and --skip-bad are for files, and {source} is a data set")
-    return load(source, split=split, at=at, on_skip=noted.row)
+    return load_benchmark(source, split=split, at=at, on_skip=noted.row)
 
 
 def _fields(columns: str) -> dict[str, str]:
@@ -162,7 +162,7 @@ def _fields(columns: str) -> dict[str, str]:
 
 
 def _of_levels(found: Iterator["Problem"], levels: Sequence[str]) -> Iterator["Problem"]:
-    """The problems of these levels. Raises `UserError` if there are none."""
+    """The problems of these levels. Raises `UserError` at the end if there were none."""
     others: set[str] = set()
     some = False
     for problem in found:
@@ -190,7 +190,8 @@ def _made_up(split: str, n: int, levels: Sequence[str] | None, seed: int) -> Ite
 
 
 def _some(found: Iterator["Problem"], noted: Noted) -> Iterator["Problem"]:
-    """The problems. Raises `UserError` if there are none, so that no empty file is left."""
+    """The problems, unchanged. Raises `UserError` if there are none, so that no empty file is
+    written."""
     first = next(found, None)
     if first is None:
         raise UserError("; ".join(("no problem is left", *noted.lines())))

@@ -67,8 +67,8 @@ def run(
     """
     from whorl import __version__, settings
     from whorl.cli.display import Display
-    from whorl.cli.guard import repeated
-    from whorl.cli.plan import describe, downloads, tell_failures, tell_missing
+    from whorl.cli.guard import this_command
+    from whorl.cli.plan import describe_run, downloads, tell_failures, tell_missing
     from whorl.cli.results import print_rounds
     from whorl.cli.retry import retry as try_again
     from whorl.cli.summary import summary
@@ -77,7 +77,7 @@ def run(
     from whorl.loop.grow import ready
     from whorl.loop.manifest import learned_from
     from whorl.loop.metrics import metrics
-    from whorl.loop.rounds import Unfinished, iterate
+    from whorl.loop.rounds import Unfinished, play_rounds
     from whorl.loop.runfile import check_engines, read_run
     from whorl.report import write_report
 
@@ -86,7 +86,7 @@ def run(
     if not dry_run or not downloads(chosen):
         _ = chosen.weights  # what cannot be trained is not worth growing for
     if dry_run:
-        return describe(chosen, settings.say)
+        return describe_run(chosen, settings.as_table)
     display = Display()
     with (
         ready(chosen) as prepared,  # before a folder is bound to what cannot work
@@ -95,7 +95,7 @@ def run(
         for line in mended(folder.path.rglob("*journal.db")) if repair else ():
             display.say(line)
         try:
-            rounds = iterate(folder, chosen, prepared, display)
+            rounds = play_rounds(folder, chosen, prepared, display)
         except Unfinished as unfinished:
             tell_failures(
                 unfinished.folder / "failures.jsonl",
@@ -110,18 +110,20 @@ def run(
     write_report(page, summary(folder))
     display.wrote(page, "report")
     print_rounds([metrics(played) for played in rounds])
-    _tell_left_out(chosen, rounds, repeated() if retry else f"{repeated()} --retry")
+    _tell_left_out(chosen, rounds, this_command() if retry else f"{this_command()} --retry")
 
 
 def _tell_left_out(chosen: "Run", rounds: Sequence["Round"], again: str) -> None:
     """List the searches that failed in each round, and leave with the code for it."""
     from whorl.cli.guard import FAILED
     from whorl.cli.plan import tell_failures
-    from whorl.cli.retry import left_out
+    from whorl.cli.retry import failed_searches
     from whorl.loop.plan import plan_of
 
     paths = [plan_of(chosen, played.number).folder for played in rounds]
-    failed = {path: left_out(path, played) for path, played in zip(paths, rounds, strict=True)}
+    failed = {
+        path: failed_searches(path, played) for path, played in zip(paths, rounds, strict=True)
+    }
     for path, failures in failed.items():
         told = f"They were left out of {path.name}. To grow their trees after all: {again}"
         tell_failures(path / "failures.jsonl", failures, told)

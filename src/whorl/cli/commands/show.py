@@ -45,14 +45,16 @@ def show(
     if attempts.is_file():
         for record in read_records(attempts):
             if not problem or record.problem.id == problem:
-                tell = drawing.told if problem else drawing.outlined
+                tell = drawing.attempts_text if problem else drawing.attempts_line
                 console.print(tell(record))
                 found = True
     else:
         attempts = RunFolder.read(where).trees if where.is_dir() else where
         for tree in read_trees(attempts):
             if not problem or tree.problem.id == problem:
-                drawn = drawing.drawn(tree, notes=notes) if problem else drawing.listed(tree)
+                drawn = (
+                    drawing.tree_drawing(tree, notes=notes) if problem else drawing.tree_line(tree)
+                )
                 console.print(drawn)
                 found = True
     if not found:

@@ -22,7 +22,7 @@ EXAMPLES = (
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """One evaluation: whose, on what, what is known of how it was made, and its scores."""
+    """One evaluation in the table: model, benchmark, settings and scores."""
 
     file: Path
     model: str
@@ -103,8 +103,8 @@ def _read(argument: str) -> _Cell:
 
 
 def _named(cells: Sequence[_Cell]) -> list[_Cell]:
-    """With names for those that were given none: the ends of paths, as long as it takes to tell
-    them apart."""
+    """The evaluations with a name for each model that has none: the shortest ends of paths that
+    differ."""
     from dataclasses import replace
 
     def about(cell: _Cell, what: str) -> str:
@@ -136,7 +136,7 @@ def _shortened(paths: Iterable[str]) -> dict[str, str]:
 
 
 def _check(cells: Sequence[_Cell]) -> None:
-    """Raises `UserError` where a place would be taken twice, or a column be of unlike problems."""
+    """Raises `UserError` if two evaluations belong in one cell, or a column has unlike problems."""
     from whorl.errors import UserError
 
     places: dict[tuple[str, str], _Cell] = {}
@@ -158,21 +158,21 @@ def _check(cells: Sequence[_Cell]) -> None:
 
 def _values(cell: _Cell, measure: str) -> list[float]:
     from whorl.errors import UserError
-    from whorl.evaluate.measures import elections, passes
+    from whorl.evaluate.measures import elections, pass_at_each
 
     found = re.fullmatch(r"(pass|maj)@([1-9]\d*)", measure)
     if not found:
         raise UserError(f"there is no measure {measure!r}; write pass@K or maj@K, e.g. pass@1")
     k = int(found[2])
-    return passes(cell.scores, k) if found[1] == "pass" else elections(cell.scores, [k])[k]
+    return pass_at_each(cell.scores, k) if found[1] == "pass" else elections(cell.scores, [k])[k]
 
 
 def _grid(
     cells: Sequence[_Cell], measure: str, write: "Callable[[Rate, bool], str]"
 ) -> list[list[str]]:
-    """The header and a row per model, in the order in which they were named."""
+    """The header and one row per model, in the order in which they were named."""
     from whorl.evaluate import macro_rate
-    from whorl.evaluate.intervals import rate
+    from whorl.evaluate.intervals import mean_rate
 
     models = list(dict.fromkeys(cell.model for cell in cells))
     sets = list(dict.fromkeys(cell.benchmark for cell in cells))
@@ -180,7 +180,9 @@ def _grid(
     for model in models:
         own = {cell.benchmark: cell for cell in cells if cell.model == model}
         values = {name: _values(cell, measure) for name, cell in own.items()}
-        row = [write(rate(values[name]), own[name].seen) if name in own else "" for name in sets]
+        row = [
+            write(mean_rate(values[name]), own[name].seen) if name in own else "" for name in sets
+        ]
         if len(sets) > 1:
             whole = len(own) == len(sets)
             seen = any(cell.seen for cell in cells if cell.model == model)
@@ -190,7 +192,7 @@ def _grid(
 
 
 def _notes(cells: Sequence[_Cell], measure: str) -> list[str]:
-    """The measure and the protocols, in words."""
+    """Lines below the table: the measure and the protocols."""
     by_protocol: dict[str, list[str]] = {}
     for cell in cells:
         known = {name: value for name, value in cell.protocol.items() if value != ""}
@@ -219,7 +221,7 @@ def _markdown(cells: Sequence[_Cell], measure: str) -> str:
 
 
 def _latex(cells: Sequence[_Cell], measure: str) -> str:
-    """Needs the package booktabs."""
+    """The table in LaTeX, for the package booktabs."""
 
     def write(rate: "Rate", seen: bool) -> str:
         mark = r"$^\dagger$" if seen else ""
@@ -250,13 +252,13 @@ def _escaped(text: str) -> str:
 
 
 def _csv(cells: Sequence[_Cell], measure: str) -> str:
-    """A row per evaluation and measure: every measure there are attempts enough for."""
-    from whorl.evaluate import sensible, summarise
+    """The table as CSV: a row per evaluation and measure, of all k that there are attempts for."""
+    from whorl.evaluate import sensible_ks, summarise
 
     rows: list[dict[str, Any]] = []
     for cell in cells:
         protocol = cell.protocol
-        summary = summarise(cell.scores, ks=sensible(protocol["samples"]))
+        summary = summarise(cell.scores, ks=sensible_ks(protocol["samples"]))
         rates = {f"pass@{k}": rate for k, rate in summary.passed.items()}
         rates |= {f"maj@{k}": rate for k, rate in summary.majority.items()}
         about = {"problems": summary.problems, **protocol}

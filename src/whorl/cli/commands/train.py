@@ -138,7 +138,7 @@ def _train_prm(
     from whorl import settings
     from whorl.cli.display import Display
     from whorl.data.forest import read_trees
-    from whorl.data.stepwise import rate
+    from whorl.data.stepwise import rated_steps
     from whorl.engines.roles import trainable
     from whorl.learn.training import Training
 
@@ -147,7 +147,7 @@ def _train_prm(
     display = Display()
     from whorl.learn.prm import train_prm
 
-    steps = (step for tree in read_trees(trees) for step in rate(tree, enough=enough))
+    steps = (step for tree in read_trees(trees) for step in rated_steps(tree, enough=enough))
     result = train_prm(start, steps, out, settings=training, watch=display)
     for reason, count in sorted(result.dropped.items()):
         display.say(f"left out: {reason}: {count:,}")
