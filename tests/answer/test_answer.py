@@ -25,7 +25,7 @@ from whorl.answer import (
 )
 from whorl.data.problems import read_problems
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
+DATA = Path(__file__).parents[3] / "shared" / "data"
 shared = pytest.mark.skipif(not DATA.is_dir(), reason="the shared math data is not beside the repo")
 
 numbers = st.fractions(max_denominator=10**6)

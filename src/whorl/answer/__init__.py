@@ -1,0 +1,32 @@
+"""Final answers: finding one in a text, its plain form, and equality where arithmetic settles it.
+
+Everything here takes microseconds and time linear in the text. What needs algebra is left
+undecided (None) for the judge. Where graders differ, `Conventions` says what counts as the same.
+"""
+
+from whorl.answer.conventions import LONGEST, USUAL, Conventions, Verdict
+from whorl.answer.equal import compare, equal
+from whorl.answer.extract import extract, first_solution, parsable, read
+from whorl.answer.lists import Items, items
+from whorl.answer.plain import Parts, normalise, take_apart
+from whorl.answer.units import in_one_unit, tell_apart
+
+__all__ = [
+    "LONGEST",
+    "USUAL",
+    "Conventions",
+    "Items",
+    "Parts",
+    "Verdict",
+    "compare",
+    "equal",
+    "extract",
+    "first_solution",
+    "in_one_unit",
+    "items",
+    "normalise",
+    "parsable",
+    "read",
+    "take_apart",
+    "tell_apart",
+]

@@ -1,0 +1,138 @@
+"""Equality where arithmetic settles it, in microseconds."""
+
+import re
+from fractions import Fraction
+
+from whorl.answer.conventions import LONGEST, USUAL, Conventions, Verdict
+from whorl.answer.lists import Items, items
+from whorl.answer.numbers import number
+from whorl.answer.plain import take_apart
+from whorl.answer.units import in_one_unit, tell_apart
+
+_PLAIN_INTEGER = re.compile(r"-?\d{1,18}")
+_WORDS = re.compile(r"[a-zA-Z]+(?: [a-zA-Z]+)*")
+_CHOICE = re.compile(r"\(?([A-Z])\)?")
+_LABELLED = re.compile(r"(?:\(([A-J])\)|([A-J])[).:])\s*\S.*")
+_BASED = re.compile(r"(\d+)_(?:\{(\d+)\}|(\d+))")
+_ALGEBRA = Verdict(None, "takes algebra")
+
+
+def equal(gold: str, answer: str) -> bool | None:
+    """Whether two answers are the same by the usual conventions: True or False only where that is
+    certain, None where it takes algebra. Symmetric; `equal(a, a)` is True.
+    """
+    return compare(gold, answer).right
+
+
+def compare(gold: str, answer: str, rules: Conventions = USUAL) -> Verdict:
+    """`equal` by any conventions, with the reason."""
+    if gold == answer:
+        return Verdict(True, "same text")
+    if len(gold) > LONGEST or len(answer) > LONGEST:
+        return Verdict(False, f"over {LONGEST:,} characters")
+    if _PLAIN_INTEGER.fullmatch(gold) and _PLAIN_INTEGER.fullmatch(answer):
+        return _said(int(gold) == int(answer), "number")
+    one, other = take_apart(gold), take_apart(answer)
+    if not one.body or not other.body:
+        return Verdict(False, "empty answer") if one.body or other.body else _ALGEBRA
+    if apart := tell_apart(one, other, rules):
+        return apart
+    if one.name and other.name and one.name != other.name:
+        return _ALGEBRA
+    one, other = in_one_unit(one, other, rules)
+    return _compare(one.body, other.body, rules, nesting=2)
+
+
+def _said(same: bool, what: str) -> Verdict:
+    return Verdict(same, f"same {what}" if same else f"different {what}s")
+
+
+def _compare(one: str, other: str, rules: Conventions, *, nesting: int) -> Verdict:
+    """`compare` of two plain bodies, down to lists of tuples."""
+    if one == other:
+        return Verdict(True, "same plain form")
+    verdict = _compare_numbers(one, other, rules)
+    if verdict is not None:
+        return verdict
+    if chosen := _compare_choices(one, other, rules):
+        return chosen
+    if _WORDS.fullmatch(one) and _WORDS.fullmatch(other) and len(one) > 1:
+        return _said(True, "words") if one.casefold() == other.casefold() else _ALGEBRA
+    if (left := _BASED.fullmatch(one)) and (right := _BASED.fullmatch(other)):
+        if int(left[2] or left[3]) != int(right[2] or right[3]):
+            return _ALGEBRA
+        return _said(int(left[1]) == int(right[1]), "numeral")
+    if nesting:
+        same = _compare_lists(items(one), items(other), rules, nesting=nesting - 1)
+        return _ALGEBRA if same is None else _said(same, "list")
+    return _ALGEBRA
+
+
+def _compare_choices(one: str, other: str, rules: Conventions) -> Verdict | None:
+    left, right = _CHOICE.fullmatch(one), _CHOICE.fullmatch(other)
+    if left and right:
+        return _said(left[1] == right[1], "choice")
+    labelled = _LABELLED.fullmatch(other if left else one) if left or right else None
+    if labelled is None or rules.choices == "bare":
+        return None
+    letter = left or right
+    assert letter is not None
+    return _said(letter[1] == (labelled[1] or labelled[2]), "choice")
+
+
+def _compare_numbers(one: str, other: str, rules: Conventions) -> Verdict | None:
+    left, right = number(one.removesuffix("%")), number(other.removesuffix("%"))
+    if left is None or right is None:
+        return None
+    signs = one.endswith("%"), other.endswith("%")
+    if signs[0] != signs[1] and rules.percent != "number":
+        parts = left / (100 if signs[0] else 1), right / (100 if signs[1] else 1)
+        same = parts[0] == parts[1] or _close(one, parts[0], other, parts[1], rules)
+        if same or rules.percent == "fraction":
+            return _said(same, "number")
+    return _said(left == right or _close(one, left, other, right, rules), "number")
+
+
+def _close(one: str, left: Fraction, other: str, right: Fraction, rules: Conventions) -> bool:
+    """Whether one side is a decimal approximation that agrees with the other."""
+    if not rules.tolerance or ("." not in one and "." not in other):
+        return False
+    if abs(left - right) > Fraction(rules.tolerance) * max(abs(left), abs(right)):
+        return False
+    endless = not _terminates(left) or not _terminates(right)
+    return endless or any(
+        len(decimals) >= rules.places for decimals in re.findall(r"\.(\d+)", f"{one} {other}")
+    )
+
+
+def _terminates(value: Fraction) -> bool:
+    """Whether a decimal can write it: no prime but 2 and 5 divides its denominator."""
+    below = value.denominator
+    below >>= (below & -below).bit_length() - 1
+    return pow(5, below.bit_length(), below) == 0
+
+
+def _compare_lists(
+    one: Items | None, other: Items | None, rules: Conventions, *, nesting: int
+) -> bool | None:
+    if one is None or other is None:
+        return None
+    if one.ordered != other.ordered or max(len(one.members), len(other.members)) > 16:
+        return None
+    same_length = len(one.members) == len(other.members)
+    if one.ordered or (rules.lists == "ordered" and not one.left and not other.left):
+        if not same_length:
+            return False
+        pairs = zip(one.members, other.members, strict=True)
+        verdicts = [_compare(*pair, rules, nesting=nesting).right for pair in pairs]
+        if all(verdicts):
+            return (one.left, one.right) == (other.left, other.right)
+        return False if False in verdicts else None
+    table = [
+        [_compare(member, rival, rules, nesting=nesting).right for rival in other.members]
+        for member in one.members
+    ]
+    if any(set(line) == {False} for line in [*table, *zip(*table, strict=True)]):
+        return False  # a member that none of the others equals
+    once = all(line.count(True) == 1 for line in [*table, *zip(*table, strict=True)])
+    return True if once else None
