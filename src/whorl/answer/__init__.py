@@ -6,10 +6,11 @@ undecided (None) for the judge. Where graders differ, `Conventions` says what co
 
 from whorl.answer.conventions import LONGEST, USUAL, Conventions, Verdict
 from whorl.answer.equal import compare, equal
-from whorl.answer.extract import extract, first_solution, parsable, read
+from whorl.answer.extract import bare, extract, parsable, read
 from whorl.answer.lists import Items, items
-from whorl.answer.plain import Parts, normalise, take_apart
-from whorl.answer.units import in_one_unit, tell_apart
+from whorl.answer.measures import in_one_unit, tell_apart
+from whorl.answer.plain import Parts, normalise, take_apart, with_points, worded
+from whorl.answer.solution import first_solution
 
 __all__ = [
     "LONGEST",
@@ -18,6 +19,7 @@ __all__ = [
     "Items",
     "Parts",
     "Verdict",
+    "bare",
     "compare",
     "equal",
     "extract",
@@ -29,4 +31,6 @@ __all__ = [
     "read",
     "take_apart",
     "tell_apart",
+    "with_points",
+    "worded",
 ]

@@ -5,6 +5,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
+_BOXES = re.compile(
+    r"\\(?:boxed|fbox)(?:\s*\{|\s{1,3}(?P<bare>[^\s{}$\\][^{}$\n]{0,99}?)(?=\s?(?:\$|\\[)\]]))"
+    r"|\s{0,3}(?P<token>-?\d[\d,]*(?:\.\d+)?|(?<=\s)[a-zA-Z](?![a-zA-Z])))|\\.|[{}]",
+    re.DOTALL,
+)
 _BETWEEN = re.compile(r"\\(?:q?quad|text(?:rm)?|mathrm|mbox|[,;: ()\[\]])|[\s${}]")
 _JOINTS = (",", ";", "and", "or", ",and", ",or")
 _MEMBERS = 32
@@ -18,11 +23,14 @@ class Box(NamedTuple):
 
 
 def find_boxes(text: str) -> list[Box]:
-    """Boxes that hold something, in the order in which they close."""
+    """Boxes that hold something, in the order in which they close; `\\boxed 9` is one too."""
     opened: list[tuple[int, int, bool]] = []  # an open brace: where it and its contents start; box?
     found: list[Box] = []
-    for token in BRACES.finditer(text) if "box" in text else ():
-        if token[0] == "}" and opened:
+    for token in _BOXES.finditer(text) if "box" in text else ():
+        if bare := token["bare"] or token["token"]:
+            start = token.end() - len(bare)
+            found.append(Box(token.start(), start, token.end(), token.end()))
+        elif token[0] == "}" and opened:
             start, inner, boxed = opened.pop()
             if boxed and not _BLANK.fullmatch(text, inner, token.start()):
                 found.append(Box(start, inner, token.start(), token.end()))

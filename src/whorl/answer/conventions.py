@@ -21,6 +21,8 @@ class Conventions:
         `written` as one.
     assignments: whether `x = 5` may stand for 5 (`optional`), or both sides name it (`required`).
     choices: whether `(C) 12` is the choice C (`labelled`), or only letters are (`bare`).
+    vectors: whether a row or column may stand for a tuple (`tuples`) or must be `written` as one.
+    decimals: what separates the decimals of a number: a `point`, or a `comma` as in 3,14.
     tolerance: relative error allowed to a decimal that stands for what no decimal can write, or
         that is written to as many places as the tolerance has; 0 allows none.
     """
@@ -31,6 +33,8 @@ class Conventions:
     intervals: Literal["sets", "written"] = "sets"
     assignments: Literal["optional", "required"] = "optional"
     choices: Literal["labelled", "bare"] = "labelled"
+    vectors: Literal["written", "tuples"] = "written"
+    decimals: Literal["point", "comma"] = "point"
     tolerance: float = 1e-6
 
     def __post_init__(self) -> None:

@@ -5,14 +5,48 @@ from fractions import Fraction
 
 from whorl.answer.conventions import LONGEST, USUAL, Conventions, Verdict
 from whorl.answer.lists import Items, items
+from whorl.answer.measures import in_one_unit, tell_apart
 from whorl.answer.numbers import number
-from whorl.answer.plain import take_apart
-from whorl.answer.units import in_one_unit, tell_apart
+from whorl.answer.plain import take_apart, with_points
 
 _PLAIN_INTEGER = re.compile(r"-?\d{1,18}")
 _WORDS = re.compile(r"[a-zA-Z]+(?: [a-zA-Z]+)*")
-_CHOICE = re.compile(r"\(?([A-Z])\)?")
-_LABELLED = re.compile(r"(?:\(([A-J])\)|([A-J])[).:])\s*\S.*")
+_SHORT_WORDS = frozenset(
+    [
+        "yes",
+        "no",
+        "odd",
+        "even",
+        "true",
+        "none",
+        "all",
+        "both",
+        "one",
+        "two",
+        "six",
+        "ten",
+        "red",
+        "blue",
+        "left",
+        "up",
+        "down",
+        "east",
+        "west",
+        "lies",
+        "mon",
+        "tue",
+        "wed",
+        "thu",
+        "fri",
+        "sat",
+        "sun",
+        "may",
+        "june",
+        "july",
+    ]
+)
+_CHOICE = re.compile(r"\(?([A-Z])\)?|\(?([a-e])\)?")
+_LABELLED = re.compile(r"(?:\(([A-Ja-e])\)|([A-J])[).:])\s*(\S.*)")
 _BASED = re.compile(r"(\d+)_(?:\{(\d+)\}|(\d+))")
 _ALGEBRA = Verdict(None, "takes algebra")
 
@@ -28,6 +62,8 @@ def compare(gold: str, answer: str, rules: Conventions = USUAL) -> Verdict:
     """`equal` by any conventions, with the reason."""
     if gold == answer:
         return Verdict(True, "same text")
+    if rules.decimals == "comma":
+        gold, answer = with_points(gold), with_points(answer)
     if len(gold) > LONGEST or len(answer) > LONGEST:
         return Verdict(False, f"over {LONGEST:,} characters")
     if _PLAIN_INTEGER.fullmatch(gold) and _PLAIN_INTEGER.fullmatch(answer):
@@ -54,10 +90,12 @@ def _compare(one: str, other: str, rules: Conventions, *, nesting: int) -> Verdi
     verdict = _compare_numbers(one, other, rules)
     if verdict is not None:
         return verdict
-    if chosen := _compare_choices(one, other, rules):
+    if chosen := _compare_choices(one, other, rules, nesting=nesting):
         return chosen
-    if _WORDS.fullmatch(one) and _WORDS.fullmatch(other) and len(one) > 1:
-        return _said(True, "words") if one.casefold() == other.casefold() else _ALGEBRA
+    if _WORDS.fullmatch(one) and _WORDS.fullmatch(other) and one.casefold() == other.casefold():
+        # Letters of a few may be variables, whose case counts.
+        words = len(one) > 4 or one.casefold() in _SHORT_WORDS
+        return _said(True, "words") if words else _ALGEBRA
     if (left := _BASED.fullmatch(one)) and (right := _BASED.fullmatch(other)):
         if int(left[2] or left[3]) != int(right[2] or right[3]):
             return _ALGEBRA
@@ -68,16 +106,33 @@ def _compare(one: str, other: str, rules: Conventions, *, nesting: int) -> Verdi
     return _ALGEBRA
 
 
-def _compare_choices(one: str, other: str, rules: Conventions) -> Verdict | None:
+def _compare_choices(one: str, other: str, rules: Conventions, *, nesting: int) -> Verdict | None:
+    """A letter alone is the choice of that name, a to e in either case. Text beside a letter is
+    compared where both sides have some, and where only one of them has a letter."""
     left, right = _CHOICE.fullmatch(one), _CHOICE.fullmatch(other)
     if left and right:
-        return _said(left[1] == right[1], "choice")
-    labelled = _LABELLED.fullmatch(other if left else one) if left or right else None
-    if labelled is None or rules.choices == "bare":
+        letters = (left[1] or left[2]), (right[1] or right[2])
+        lower = any(letter.islower() for letter in letters)
+        if lower and max(letters[0].upper(), letters[1].upper()) > "E":
+            return None
+        return _said(letters[0].upper() == letters[1].upper(), "choice")
+    if rules.choices == "bare":
         return None
-    letter = left or right
-    assert letter is not None
-    return _said(letter[1] == (labelled[1] or labelled[2]), "choice")
+    labelled = _LABELLED.fullmatch(one), _LABELLED.fullmatch(other)
+    if labelled[0] and labelled[1]:
+        same = _letter(labelled[0]) == _letter(labelled[1])
+        beside = _compare(labelled[0][3], labelled[1][3], rules, nesting=nesting)
+        return Verdict(False, "different choices") if not same else beside
+    for mine, letter, text in ((labelled[0], right, other), (labelled[1], left, one)):
+        if mine and letter:
+            return _said(_letter(mine) == (letter[1] or letter[2]).upper(), "choice")
+        if mine:
+            return _compare(mine[3], text, rules, nesting=nesting)
+    return None
+
+
+def _letter(labelled: re.Match[str]) -> str:
+    return (labelled[1] or labelled[2]).upper()
 
 
 def _compare_numbers(one: str, other: str, rules: Conventions) -> Verdict | None:

@@ -7,65 +7,80 @@ from whorl.answer.conventions import LONGEST
 from whorl.answer.equal import equal
 from whorl.answer.numbers import number
 from whorl.answer.plain import TEXT_MACRO, normalise
+from whorl.answer.solution import first_solution
 
-_PHRASE = re.compile(
-    r"answer\s*(?:is\b|:)\s*:?\s*|^#+[ \t]*(?:final[ \t]+)?answer[ \t]*\n\s*",
+_BOLD = r"(?:\*\*|\*|__)?"
+PHRASE = re.compile(
+    rf"answer{_BOLD}\s*(?:is\b|[:：]){_BOLD}\s*:?{_BOLD}\s*|答案\s*(?:应?[是为]|[:：])\s*[:：]?\s*"
+    rf"|^[ \t]*(?:#+[ \t]*)?{_BOLD}(?:the[ \t])?(?:final[ \t]{{1,4}})?answer{_BOLD}[ \t]*\n\s*",
     re.IGNORECASE | re.MULTILINE,
 )
+_TAGGED = re.compile(r"<(/?)answer>", re.IGNORECASE)
 _FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$(?!\d)|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
-_SENTENCE = re.compile(r"[.!?](?=\s|$)|,?\s(?:because|since|which|where)\s")
+_SENTENCE = re.compile(r"[.!?](?=\s|$)|[。！？]|,?\s(?:because|since|which|where)\s")
 _VERB = re.compile(r"[a-zA-Z]+[ ,].*\b(?:is|are|equals)\b\s*:?\s*(?=\S)")
 _LAST_LINE = re.compile(r"(?:A:|(?:.*\s)?####)\s*([^#]+)")
-_CHAT_TOKEN = re.compile(
-    r"<\|(?:im_start|im_end|endoftext|end_of_text|eot_id|start_header_id|end|user|system)\|>"
-    r"|</s>|\[INST\]"
-)
-_NEXT_QUESTION = re.compile(
-    r"^[ \t]*(?:#+[ \t]*|\*\*)?(?:Question|Problem|Exercise|Instruction|Q|Human|User)(?:\*\*)?:",
-    re.MULTILINE,
-)
+_HASHED = re.compile(r"^[ \t]{0,4}####[ \t]*(\S[^#\n]{0,99})$", re.MULTILINE)
 
 
 def extract(text: str) -> str | None:
-    """The final answer a solution states: the box that closes last, with the boxes it is listed
-    with (`\\boxed{1}` and `\\boxed{2}`); else what follows the last "answer is" or "answer:"; else
-    the number on a last line `#### 5` or `A: 5`. None if there is none of these: a last number is
-    not a statement. What follows the first solution is not read.
+    """The final answer a solution states: what the last `<answer>` holds; else the box that closes
+    last, with the boxes it is listed with (`\\boxed{1}` and `\\boxed{2}`); else the number on a last
+    line `#### 5` or `A: 5`; else what follows the last "answer is", "answer:" or heading "Answer".
+    None if there is none of these: a last number is not a statement. What is thought between
+    `<think>` and `</think>` and what follows the first solution are not read.
     """
     text = first_solution(text)
+    tagged = _last_tagged(text)
+    if tagged is not None:
+        text = tagged
     boxes = find_boxes(text)
-    return listed(text, boxes, equal) if boxes else _stated(text)
+    if boxes:
+        return listed(text, boxes, equal)
+    stated = _stated(text)
+    return tagged.strip() if stated is None and tagged is not None and bare(tagged) else stated
 
 
-def first_solution(text: str) -> str:
-    """`text` up to where its writer turns to something else: a token of a chat template or, once
-    an answer is stated, a line that opens another question (`Question:`, `Q:`, `Problem:`). A
-    numbered one, `Question 2:`, may be a part of the same problem and ends nothing.
-    """
-    # Most texts are steps with nothing of the kind, so what a pattern needs is looked for first.
-    for token in _CHAT_TOKEN.finditer(text) if "<" in text or "[INST]" in text else ():
-        if not text[: token.start()].isspace() and token.start():
-            text = text[: token.start()]
-            break
-    if ":" not in text or not _NEXT_QUESTION.search(text):
-        return text
-    phrase = _PHRASE.search(text)
-    stated = [box.end for box in find_boxes(text)[:1]] + ([phrase.end()] if phrase else [])
-    following = _NEXT_QUESTION.search(text, min(stated)) if stated else None
-    return text[: following.start()] if following else text
+def _last_tagged(text: str) -> str | None:
+    """What the last pair of `<answer>` and `</answer>` holds, if it holds something."""
+    found, start = None, -1
+    for tag in _TAGGED.finditer(text) if "nswer>" in text or "NSWER>" in text else ():
+        if not tag[1]:
+            start = tag.end()
+        elif start >= 0:
+            found = text[start : tag.start()] if text[start : tag.start()].strip() else found
+            start = -1
+    return found
 
 
 def _stated(text: str) -> str | None:
-    last = text.rstrip().rpartition("\n")[2].strip()
-    last_line = _LAST_LINE.fullmatch(last) if "####" in last or last.startswith("A:") else None
-    if last_line and len(last_line[1]) < 100 and number(normalise(last_line[1])) is not None:
-        return last_line[1].strip()
+    hashed = _hashed(text)
     start = -1
-    for phrase in _PHRASE.finditer(text) if "answer" in text.casefold() else ():
-        start = phrase.end()
-    if start < 0:
-        return None
-    stated = text[start:].lstrip(" *")
+    if "answer" in text.casefold() or "答案" in text:
+        for phrase in PHRASE.finditer(text):
+            start = phrase.end()
+    if hashed is not None and (hashed[0] > start or text[hashed[0] :].count("\n") == 0):
+        return hashed[1]
+    return _said(text[start:]) if start >= 0 else None
+
+
+def _hashed(text: str) -> tuple[int, str] | None:
+    """Where the number after a last `####` or `A:` stands, and the number."""
+    stripped = text.rstrip()
+    last = stripped.rpartition("\n")[2]
+    line = _LAST_LINE.fullmatch(last.strip()) if "####" in last or "A:" in last[:9] else None
+    if line and len(line[1]) < 100 and number(normalise(line[1])) is not None:
+        return len(stripped) - len(last), line[1].strip()
+    found = None
+    for hashed in _HASHED.finditer(text) if "####" in text else ():
+        if number(normalise(hashed[1])) is not None:
+            found = hashed.start(), hashed[1].strip()
+    return found
+
+
+def _said(stated: str) -> str | None:
+    """What a text that follows "the answer is" begins with."""
+    stated = stated.lstrip(" *_\n\r\t")
     if formula := _FORMULA.match(stated):
         return next(group for group in formula.groups() if group is not None).strip()
     line = _SENTENCE.split(stated.partition("\n")[0].rstrip(" *"), maxsplit=1)[0]
@@ -73,7 +88,7 @@ def _stated(text: str) -> str | None:
         line = line[verb.end() :]
         if formula := _FORMULA.match(line):
             return next(group for group in formula.groups() if group is not None).strip()
-    return line.strip(" *\r\t") or None
+    return line.strip(" *_\r\t") or None
 
 
 def read(prediction: str, gold: str = "", *, guess: bool = False) -> str | None:
@@ -87,24 +102,25 @@ def read(prediction: str, gold: str = "", *, guess: bool = False) -> str | None:
     if stated is not None:
         return stated
     prediction = first_solution(prediction).strip()
-    if prediction == gold.strip() or _bare(prediction):
+    if prediction == gold.strip() or bare(prediction):
         return prediction or None
     return _last_expression(prediction) if guess else None
 
 
-def _bare(text: str) -> bool:
+def bare(text: str) -> bool:
     """Whether a text is an answer rather than prose about one."""
     if len(text) > LONGEST:
         return False
     prose, formulas = _FORMULA.subn(" ", text)
-    words = _PROSE.findall(TEXT_MACRO.sub(" ", prose))
+    words = set(_PROSE.findall(TEXT_MACRO.sub(" ", prose))) - _MATHEMATICAL
     if formulas:
-        return set(words) <= {"and", "or"}
-    return len(words) <= 3 and "\n" not in prose and not {"is", "are"} & set(words)
+        return words <= {"and", "or"}
+    return len(words) <= 3 and "\n" not in prose.strip() and not {"is", "are"} & words
 
 
 _PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}")
-_LAST_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:/\d+)?%?(?![\d)\]}'\"])")
+_MATHEMATICAL = frozenset(("sin", "cos", "tan", "exp", "ln", "log", "sqrt", "pi"))
+_LAST_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:/\d+)?%?")
 
 
 def _last_expression(text: str) -> str | None:
@@ -119,7 +135,8 @@ def _last_expression(text: str) -> str | None:
         if close > end and opening >= 0 and text[opening + len(left) : close].strip():
             start, stop, end = opening + len(left), close, close + len(right)
     for found in _LAST_NUMBER.finditer(text, max(end, 0)):
-        start, stop = found.span()
+        if text[found.end() : found.end() + 1] not in (*")]}'\"", *"0123456789"):
+            start, stop = found.span()
     return text[start:stop].strip(" ,") if start >= 0 else None
 
 

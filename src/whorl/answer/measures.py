@@ -1,0 +1,37 @@
+"""Two answers with names and units: what these settle before the values are compared."""
+
+from fractions import Fraction
+
+from whorl.answer.conventions import Conventions, Verdict
+from whorl.answer.numbers import number
+from whorl.answer.plain import Parts
+from whorl.answer.units import measure
+
+
+def tell_apart(one: Parts, other: Parts, rules: Conventions) -> Verdict | None:
+    """What names and units settle before the values are compared; None if nothing."""
+    if rules.assignments == "required" and bool(one.name) != bool(other.name):
+        return Verdict(False, "one side names a variable")
+    if rules.units == "required" and bool(one.unit) != bool(other.unit):
+        return Verdict(False, "one side names a unit")
+    if rules.units != "ignored":
+        left, right = measure(one.unit), measure(other.unit)
+        if left and right and left.dimension != right.dimension:
+            return Verdict(False, f"{left} is not {right}")
+        if rules.units == "required" and not (left and right) and one.unit != other.unit:
+            return Verdict(None, "units not known")
+    return None
+
+
+def in_one_unit(one: Parts, other: Parts, rules: Conventions) -> tuple[Parts, Parts]:
+    """Both sides in the second one's unit, where each has one that is known."""
+    left, right = measure(one.unit), measure(other.unit)
+    if rules.units == "ignored" or not left or not right or left.size == right.size:
+        return one, other
+    factor, value = left.size / right.size, number(one.body)
+    body = str(value * factor) if value is not None else f"{_latex(factor)}({one.body})"
+    return Parts(one.name, body, other.unit), other
+
+
+def _latex(value: Fraction) -> str:
+    return f"\\frac{{{value.numerator}}}{{{value.denominator}}}"
