@@ -5,7 +5,7 @@ from fractions import Fraction
 from whorl.answer.conventions import Conventions, Verdict
 from whorl.answer.numbers import number
 from whorl.answer.plain import Parts
-from whorl.answer.units import measure
+from whorl.answer.units import may_be, measure
 
 
 def tell_apart(one: Parts, other: Parts, rules: Conventions) -> Verdict | None:
@@ -18,6 +18,9 @@ def tell_apart(one: Parts, other: Parts, rules: Conventions) -> Verdict | None:
         left, right = measure(one.unit), measure(other.unit)
         if left and right and left.dimension != right.dimension:
             return Verdict(False, f"{left} is not {right}")
+        for known, unknown in ((left, other.unit), (right, one.unit)):
+            if known and unknown and not measure(unknown) and not may_be(known, unknown):
+                return Verdict(None, f"{unknown} beside a unit of {known}")
         if rules.units == "required" and not (left and right) and one.unit != other.unit:
             return Verdict(None, "units not known")
     return None

@@ -87,15 +87,21 @@ def with_points(answer: str) -> str:
 
 
 _SEMICOLONS = re.compile(r"[(\[][^()\[\],;]{0,200};[^()\[\],]{0,200}[)\]]")  # (1; 2), no (1,5; 2)
-_REVERSED_START = re.compile(r"^\]([^\[\]]*,[^\[\]]*[)\[\]])$")  # ]0, 1] is (0, 1]
-_REVERSED_END = re.compile(r"^([(\[][^\[\]]*,[^\[\]]*)\[$")
+_REVERSED = (  # ]0, 1] is (0, 1]; brackets that do not match otherwise are left as they are
+    (re.compile(r"^\]([^\[\]()]*,[^\[\]()]*)\[$"), r"(\1)"),
+    (re.compile(r"^\]([^\[\]()]*,[^\[\]()]*)\]$"), r"(\1]"),
+    (re.compile(r"^\[([^\[\]()]*,[^\[\]()]*)\[$"), r"[\1)"),
+)
 
 
 def _tight(text: str) -> str:
     """Without thousands commas and without blanks that separate nothing; a comma that is left
     separates a list and is written `, `, so that `1, 234` never turns into `1,234`."""
     text = _SEMICOLONS.sub(lambda inner: inner[0].replace(";", ","), text)
-    text = _REVERSED_END.sub(r"\1)", _REVERSED_START.sub(r"(\1", text.strip()))
+    text = text.strip()
+    if text[:1] in "[]" and text[-1:] in "[]":
+        for pattern, plain in _REVERSED:
+            text = pattern.sub(plain, text)
     if not re.search(r"[(\[]|\\\{", text):
         text = _THOUSANDS.sub(lambda number: number[0].replace(",", ""), text)
     text = _LOOSE.sub("", _AFTER_MACRO.sub(r"\1", text))

@@ -43,7 +43,8 @@ def _without_thoughts(text: str) -> str:
     tags = list(_THOUGHT.finditer(text))
     if not tags:
         return text
-    kept, position, depth = [], 0, 0
+    kept: list[str] = []
+    position, depth = 0, 0
     for tag in tags:
         if tag[1]:
             if not depth:

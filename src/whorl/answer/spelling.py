@@ -1,173 +1,71 @@
-"""One spelling for what LaTeX, Unicode and plain text write in many: characters, fonts, signs."""
+"""One spelling for what LaTeX and plain text write in many: fonts, spaces, signs, degrees."""
 
 import re
 
 from whorl.answer.boxes import find_boxes, listed
-
-_WRITTEN = {
-    "−": "-",
-    "–": "-",
-    "⁻": "^-",
-    "°": r"^\circ ",
-    "×": r"\times ",
-    "·": r"\cdot ",
-    "⋅": r"\cdot ",
-    "∙": r"\cdot ",
-    "∗": "*",
-    "÷": r"\div ",
-    "±": r"\pm ",
-    "∓": r"\mp ",
-    "∞": r"\infty ",
-    "≤": r"\le ",
-    "≥": r"\ge ",
-    "⩽": r"\le ",
-    "⩾": r"\ge ",
-    "≠": r"\ne ",
-    "≈": r"\approx ",
-    "≡": r"\equiv ",
-    "∈": r"\in ",
-    "∉": r"\notin ",
-    "∪": r"\cup ",
-    "∩": r"\cap ",
-    "∖": r"\setminus ",
-    "∅": r"\emptyset ",
-    "ℝ": r"\mathbb{R}",
-    "ℤ": r"\mathbb{Z}",
-    "∨": r"\vee ",
-    "∧": r"\wedge ",
-    "⟨": r"\langle ",
-    "⟩": r"\rangle ",
-    "⌊": r"\lfloor ",
-    "⌋": r"\rfloor ",
-    "⌈": r"\lceil ",
-    "⌉": r"\rceil ",
-    "∣": r"\mid ",
-    "′": "'",
-    "’": "'",
-    "∛": r"\sqrt[3]",
-    "∜": r"\sqrt[4]",
-    "％": "%",
-    "、": ",",
-    "。": ".",
-    "〜": "~",
-    "\u00a0": " ",
-    "\u2009": " ",
-    "\u200a": " ",
-    "\u202f": "~",
-    "\u2002": " ",
-    "\u3000": " ",
-    "\u200b": "",
-    "\ufeff": "",
-    "\u2061": "",
-    "\u2062": "",
-}
-_FRACTIONS = {
-    character: f"\\frac{{{above}}}{{{below}}}"
-    for character, above, below in (
-        *(("½", 1, 2), ("⅓", 1, 3), ("⅔", 2, 3), ("¼", 1, 4), ("¾", 3, 4), ("⅕", 1, 5)),
-        *(("⅖", 2, 5), ("⅗", 3, 5), ("⅘", 4, 5), ("⅙", 1, 6), ("⅚", 5, 6), ("⅛", 1, 8)),
-        *(("⅜", 3, 8), ("⅝", 5, 8), ("⅞", 7, 8), ("⅐", 1, 7), ("⅑", 1, 9), ("⅒", 1, 10)),
-    )
-}
-_GREEK = dict(
-    zip(
-        "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ",
-        (
-            rf"\{name} "
-            for name in [
-                "alpha",
-                "beta",
-                "gamma",
-                "delta",
-                "epsilon",
-                "zeta",
-                "eta",
-                "theta",
-                "iota",
-                "kappa",
-                "lambda",
-                "mu",
-                "nu",
-                "xi",
-                "pi",
-                "rho",
-                "sigma",
-                "tau",
-                "upsilon",
-                "phi",
-                "chi",
-                "psi",
-                "omega",
-                "Gamma",
-                "Delta",
-                "Theta",
-                "Lambda",
-                "Xi",
-                "Pi",
-                "Sigma",
-                "Phi",
-                "Psi",
-                "Omega",
-            ]
-        ),
-        strict=True,
-    )
-)
-_FULL_WIDTH = {chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}
-_CHARACTERS = str.maketrans(_FULL_WIDTH | _WRITTEN | _FRACTIONS | _GREEK)
-_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n")
-_LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉ₙ", "0123456789n")
-_SUPERSCRIPT = re.compile("[⁰¹²³⁴-⁹⁺⁻ⁿ]+")
-_SUBSCRIPT = re.compile("[₀-₉ₙ]+")
-_UNICODE_ROOT = re.compile(r"(√|∛|∜)\s*(?:\(([^()]{1,200})\)|(\d+|[a-z]))")
+from whorl.answer.characters import in_latex
 
 _FONT = r"\\(?:mathbf|boldsymbol|bm|pmb|mathit|mathsf|mathnormal|underline|displaystyle|textstyle)"
-_COLOR = (
-    r"\\(?:textcolor|colorbox)\s*(?:\[\w{1,20}\])?\{[\w!]{1,40}\}|\\color\s*(?:\[\w{1,20}\])?"
-    r"\{[\w!]{1,40}\}|\\(?:tag\*?|label|hspace\*?|vspace\*?)\s*\{[^{}]{0,80}\}"
-)
+_ARGUMENT = r"\s?(?:\[\w{1,20}\])?\{[\w!]{1,40}\}"
+_FUNCTION = r"(sin|cos|tan|cot|sec|csc|ln|log|exp"
+_END = r"(?![a-zA-Z])"
 _THOUSANDS = re.compile(
     r"(?<![\d.,])(?<!\d\s)\d{1,3}(?:(?:\{,\}|,\s?\\[,!]\s?|\s?(?:\s|~|\\[,;:!> ])\s?)\d{3})+"
     r"(?![\d/]|\s\d)"
 )  # 10{,}000  3,\!250  1\,234  10 000
-_REWRITES = tuple(
-    (re.compile(pattern), plain)
-    for pattern, plain in (
-        (_COLOR, ""),
-        (_FONT + r"\s*\{\s*(\w|\d{1,20}|[A-Za-z]_\w)\s*\}", r" \1 "),
-        (_FONT + r"(?![a-zA-Z])\s*", ""),
-        (r"\\(?:left|right|middle|[bB]igg?[lrm]?)(?![a-zA-Z])\s*", ""),
-        (r"(?<!\\)\\!", ""),
-        (r"(?<!\\)\\[,;:> ]|\\q?quad(?![a-zA-Z])|\\(?:thin|en)space(?![a-zA-Z])|~", " "),
-        (r"(?<![<>=])(?:<=(?!>)|=<)", r"\\le "),
-        (r"(?<![<>=])>=", r"\\ge "),
-        (r"(?<=\s)!=|\\not\s*=|\\neq?(?![a-zA-Z])", r"\\ne "),
-        (r"\\not\s*\\in(?![a-zA-Z])", r"\\notin "),
-        (r"\\lt(?![a-zA-Z])", "<"),
-        (r"\\gt(?![a-zA-Z])", ">"),
-        (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
-        (r"\\[dt]binom(?![a-zA-Z])", r"\\binom"),
-        (r"\\frac\s*([^\s{}\\])", r"\\frac{\1}"),
-        (r"(\\frac\s*\{[^{}]{0,200}\})\s*([^\s{}\\])", r"\1{\2}"),
-        (r"(?<![a-zA-Z\\])sqrt\s*(?:\(([^()]{1,200})\)|(\d+|[a-z](?![a-z])))", r"\\sqrt{\1\2}"),
-        (r"(?<![a-zA-Z\\])pi(?![a-zA-Z])", r"\\pi "),
-        (r"\\sqrt\s*([^\s{}\\\[])", r"\\sqrt{\1}"),
-        (r"\\(le|ge)q(?:slant|q)?(?![a-zA-Z])", r"\\\1 "),
-        (r"\\varnothing(?![a-zA-Z])|\\empty(?![a-zA-Z])", r"\\emptyset "),
-        (r"\\(?:langle|lang)(?![a-zA-Z])\s*", "("),
-        (r"\\(?:rangle|rang)(?![a-zA-Z])", ")"),
-        (r"\\cross(?![a-zA-Z])", r"\\times "),
-        (r"\\(?:mathbb|Bbb)\s*\{?\s*R\s*\}?|\\R(?![a-zA-Z])|\\reals(?![a-zA-Z])", r"\\mathbb{R}"),
-        (r"\\operatorname\*?\s*\{\s*(sin|cos|tan|cot|sec|csc|ln|log|exp)\s*\}", r"\\\1 "),
-        (r"\\mathrm\s*\{\s*(sin|cos|tan|cot|sec|csc|ln|log|exp|d|e|i)\s*\}", r" \1 "),
+_IN_LATEX = tuple(
+    (needle, re.compile(pattern), plain)
+    for needle, pattern, plain in (
+        ("color", rf"\\(?:(?:text)?color|colorbox){_ARGUMENT}", ""),
+        ("{", r"\\(?:tag\*?|label|[hv]space\*?)\s?\{[^{}]{0,80}\}", ""),
+        ("", rf"{_FONT}\s?\{{\s?(\w|\d{{1,20}}|[A-Za-z]_\w)\s?\}}", r" \1 "),
+        ("", rf"{_FONT}{_END}\s?", ""),
+        ("", rf"\\(?:left|right|middle|[bB]igg?[lrm]?){_END}\s?", ""),
+        (r"\!", r"(?<!\\)\\!", ""),
+        ("", rf"(?<!\\)\\[,;:> ]|\\q?quad{_END}|\\(?:thin|en)space{_END}", " "),
+        ("", rf"\\not\s?=|\\neq?{_END}", r"\\ne "),
+        (r"\not", rf"\\not\s?\\in{_END}", r"\\notin "),
+        (r"\lt", rf"\\lt{_END}", "<"),
+        (r"\gt", rf"\\gt{_END}", ">"),
+        ("frac", rf"\\[dtc]frac{_END}", r"\\frac"),
+        ("binom", rf"\\[dt]binom{_END}", r"\\binom"),
+        ("frac", r"\\frac\s?([^\s{}\\])", r"\\frac{\1}"),
+        ("frac", r"(\\frac\s?\{[^{}]{0,200}\})\s?([^\s{}\\])", r"\1{\2}"),
+        ("sqrt", r"\\sqrt\s?([^\s{}\\\[])", r"\\sqrt{\1}"),
+        ("eq", rf"\\(le|ge)q(?:slant|q)?{_END}", r"\\\1 "),
+        ("empty", rf"\\empty{_END}", r"\\emptyset "),
+        ("varnothing", rf"\\varnothing{_END}", r"\\emptyset "),
+        ("ang", rf"\\lang(?:le)?{_END}\s?", "("),
+        ("ang", rf"\\rang(?:le)?{_END}", ")"),
+        ("cross", rf"\\cross{_END}", r"\\times "),
+        ("", rf"\\(?:mathbb|Bbb)\s?\{{?\s?R\s?\}}?|\\R{_END}|\\reals{_END}", r"\\mathbb{R}"),
+        ("oper", rf"\\operatorname\*?\s?\{{\s?{_FUNCTION})\s?\}}", r"\\\1 "),
+        ("mathrm", rf"\\mathrm\s?\{{\s?{_FUNCTION}|d|e|i)\s?\}}", r" \1 "),
         (
-            r"\^\s*(?:\{\s*)?\\circ\s*(?:\}\s*)?\\?(?:text|mathrm|rm)?\s*\{?\s*([CF])\s*\}?(?![a-zA-Z])",
+            "circ",
+            r"\^\s?(?:\{\s?)?\\circ\s?(?:\}\s?)?\\?(?:text|mathrm|rm)?\s?\{?\s?([CF])\s?\}?" + _END,
             r"\\text{ deg\1}",
         ),
-        (r"\^\s*(?:\\circ(?![a-zA-Z])|\{\s*\\circ\s*\})|\\degree(?![a-zA-Z])", ""),
-        (r"([_^])\s*\{\s*(\w)\s*\}(?!\s*\d)", r"\1\2"),
-        (r"\\?%|\s?\b(?:percent(?:age)?|pct)\b\.?", "%"),
-        (r"\*\*(?=\s*[\d({\\a-z-])", "^"),
+        ("circ", rf"\^\s?(?:\\circ{_END}|\{{\s?\\circ\s?\}})", ""),
+        ("degree", rf"\\degree{_END}", ""),
+    )
+)
+_IN_TEXT = tuple(
+    (needle, re.compile(pattern), plain)
+    for needle, pattern, plain in (
+        ("=", r"(?<![<>=])(?:<=(?!>)|=<)", r"\\le "),
+        (">=", r"(?<![<>=])>=", r"\\ge "),
+        ("!=", r"(?<=\s)!=", r"\\ne "),  # 5!=120 is a factorial
+        (
+            "sqrt",
+            r"(?<![a-zA-Z\\])sqrt\s?(?:\(([^()]{1,200})\)|(\d{1,40}|[a-z](?![a-z])))",
+            r"\\sqrt{\1\2}",
+        ),
+        ("pi", rf"(?<![a-zA-Z\\])pi{_END}", r"\\pi "),
+        ("{", r"([_^])\s?\{\s?(\w)\s?\}(?!\s?\d)", r"\1\2"),
+        ("%", r"\\?%", "%"),
+        ("p", r"\s?\b(?:percent(?:age)?|pct)\b\.?", "%"),
+        ("**", r"\*\*(?=\s?[\d({\\a-z-])", "^"),
     )
 )
 _NO_DIGIT = re.compile(r"\D")
@@ -181,26 +79,23 @@ _OTHER_DEGREES = re.compile(r"\^\s?(?:\\circ(?![a-zA-Z])|\{\s?\\circ\s?\})|\\deg
 def spelled(answer: str) -> str:
     """The answer in one spelling, without the signs of a formula round the whole; the contents of
     its boxes, if it has some."""
-    text = answer
-    if not text.isascii():
-        text = _SUPERSCRIPT.sub(lambda run: f"^{{{run[0].translate(_RAISED)}}}", text)
-        text = _SUBSCRIPT.sub(lambda run: f"_{{{run[0].translate(_LOWERED)}}}", text)
-        text = _UNICODE_ROOT.sub(_root, text).replace("√", r"\sqrt ").translate(_CHARACTERS)
-    text = single_spaced(text)
+    text = single_spaced(in_latex(answer))
+    if text.startswith("**"):
+        text = undressed(text)
     if "box" in text:
         boxes = find_boxes(text)
         text = listed(text, boxes, str.__eq__) if boxes else text
     if "circ" in text or "degree" in text:
         text = _in_radians(text)
-    text = _THOUSANDS.sub(lambda digits: _NO_DIGIT.sub("", digits[0]), text)
-    for pattern, plain in _REWRITES:
-        text = pattern.sub(plain, text)
+    if " " in text or "\\" in text or "{,}" in text or "~" in text:
+        text = _THOUSANDS.sub(lambda digits: _NO_DIGIT.sub("", digits[0]), text)
+        text = text.replace("~", " ")
+    # A pattern costs more than a look for what it needs, and most answers have little of it.
+    for rewrites in (_IN_LATEX, _IN_TEXT) if "\\" in text else (_IN_TEXT,):
+        for needle, pattern, plain in rewrites:
+            if needle in text:
+                text = pattern.sub(plain, text)
     return undressed(single_spaced(text))
-
-
-def _root(found: re.Match[str]) -> str:
-    degree = {"√": "", "∛": "[3]", "∜": "[4]"}[found[1]]
-    return f"\\sqrt{degree}{{{found[2] or found[3]}}}"
 
 
 def _in_radians(text: str) -> str:

@@ -55,7 +55,7 @@ def without_money(text: str) -> tuple[str, str]:
         text = text[: found.end()].replace(found[0].lstrip("-+ "), "") + text[found.end() :]
     elif text.endswith(("€", "£", "¥")):
         sign, text = text[-1], text[:-1]
-    return text.replace(r"\$", "").replace("$", "").strip(), sign
+    return text.replace(r"\$", " ").replace("$", " ").strip(), sign
 
 
 _SIGNS = {"euro": "€", "pounds": "£", "yen": "¥", "€": "€", "£": "£", "¥": "¥"}
@@ -90,7 +90,7 @@ _UNITS = {
     "length": "m meter metre 米=1 mm millimeter millimetre 毫米=1/1000 cm centimeter centimetre "
     "厘米=1/100 dm decimeter 分米=1/10 km kilometer kilometre 千米 公里=1000 in inch inches 英寸=0.0254 "
     "ft foot feet=0.3048 yd yard=0.9144 mi mile=1609.344",
-    "mass": "g gram 克=1 mg milligram=1/1000 kg kilogram kilo 千克 公斤=1000 oz ounce=28.349523125 "
+    "mass": "g gm gram 克=1 mg milligram=1/1000 kg kilogram kilo 千克 公斤=1000 oz ounce=28.349523125 "
     "lb pound=453.59237",
     "time": "s sec second 秒=1 min minute 分钟=60 h hr hour 小时=3600 day 天=86400 week 周=604800",
     "volume": "l liter litre 升=1 ml milliliter millilitre 毫升=1/1000",
@@ -127,6 +127,17 @@ _PIECE = re.compile(
     r"|(?P<name>[a-zA-Z]+|[$€£¥]|[\u4e00-\u9fff]+))"
 )
 _SHAPES = {"square": 2, "sq": 2, "cubic": 3, "cu": 3, "平方": 2, "立方": 3}
+
+
+def may_be(known: Measure, unknown: str) -> bool:
+    """Whether a text that is no known unit, `cm of rope`, may stand for one: it names a unit of that
+    dimension, or units at large."""
+    words = _MARKUP.sub(" ", unknown.casefold()).split()
+    names = [_MEASURES.get(word) or _MEASURES.get(word.removesuffix("s")) for word in words]
+    dimensions = {name for name, _ in known.dimension}
+    return "unit" in unknown.casefold() or any(
+        found is not None and found.dimension[0][0] in dimensions for found in names
+    )
 
 
 def measure(unit: str) -> Measure | None:

@@ -6,7 +6,7 @@ from fractions import Fraction
 from whorl.answer import Conventions, Verdict
 from whorl.engines.judge.matrices import Rows, determinant, rows
 from whorl.engines.judge.relations import same_relation
-from whorl.engines.judge.same import agree, near, same
+from whorl.engines.judge.same import agree, free, near, same
 from whorl.engines.judge.sets import NotASet, has_sets, is_relation, same_set, variables
 from whorl.engines.judge.terms import (
     INFINITY,
@@ -64,7 +64,7 @@ def _worked_out(term: Term) -> Term | None:
     """The last side of `2 \\cdot 3 = 6`, which is true and has no variable."""
     match term:
         case Apply("=", (left, right)):
-            if exact(left) is not None and exact(left) == exact(right):
+            if not free(left) | free(right) and agree(left, right, {}).right:
                 return right
     return None
 

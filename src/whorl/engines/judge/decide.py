@@ -22,8 +22,8 @@ from whorl.answer import (
 )
 from whorl.engines.judge.compare import same_terms
 from whorl.engines.judge.reader import read
-from whorl.engines.judge.sets import has_sets
-from whorl.engines.judge.terms import Symbol, Unreadable
+from whorl.engines.judge.sets import NotASet, has_sets, is_relation, joined, variables
+from whorl.engines.judge.terms import Symbol, Term, Unreadable
 
 
 def judge(gold: str, answer: str, rules: Conventions = USUAL) -> Verdict:
@@ -32,7 +32,7 @@ def judge(gold: str, answer: str, rules: Conventions = USUAL) -> Verdict:
         return _judge(gold, answer, rules)
     except Unreadable as unreadable:
         return Verdict(None, f"cannot be read: {unreadable}")
-    except (RecursionError, MemoryError, ArithmeticError, ValueError) as error:
+    except Exception as error:  # RecursionError and MemoryError among them; no judge dies of a text
         return Verdict(None, f"cannot be worked out ({type(error).__name__})")
 
 
@@ -50,7 +50,7 @@ def _judge(gold: str, answer: str, rules: Conventions) -> Verdict:
     if apart is not None:
         return apart
     one, other = in_one_unit(one, other, rules)
-    if _is_words(one.body, gold) and _is_words(other.body, answer):
+    if _are_words(one.body, other.body, gold + answer):
         return _said(_letters(one.body) == _letters(other.body), "words")
     for left, right in ((one, other), (other, one)):
         if numeral := _BASED.fullmatch(left.body):
@@ -61,6 +61,13 @@ def _judge(gold: str, answer: str, rules: Conventions) -> Verdict:
             return Verdict(None, "a numeral with its base")
     if r"\approx" in one.body + other.body:
         return _approximate(one, other, rules)
+    if (
+        one.name
+        and other.name
+        and one.name != other.name
+        and (_several(one.body) or _several(other.body))
+    ):
+        return Verdict(None, "different names")
     groups = _groups(one.body), _groups(other.body)
     if groups[0] or groups[1]:
         one, other = (
@@ -102,10 +109,13 @@ def _letters(text: str) -> str:
     return re.sub(r"[\s{}]", "", text).casefold()
 
 
-def _is_words(body: str, raw: str) -> bool:
-    """Text rather than a product of variables."""
-    letters = body.replace(" ", "")
-    return letters.isalpha() and (len(letters) > 4 or (len(letters) > 1 and r"\text" in raw))
+def _are_words(one: str, other: str, raw: str) -> bool:
+    """Texts rather than products of variables: more letters than those have, or said to be text."""
+    sides = [side.replace(" ", "") for side in (one, other)]
+    if not all(side.isalpha() for side in sides):
+        return False
+    most = max(map(len, sides))
+    return most > 4 or (most > 1 and r"\text" in raw)
 
 
 # Approximations
@@ -141,15 +151,33 @@ def _whole(gold: str, answer: str, rules: Conventions) -> Verdict | None:
     terms = []
     for text in (gold, answer):
         try:
-            terms.append(read(worded(text)))
+            terms.append(_read_whole(worded(text)))
         except Unreadable:
             return None
     if not any(map(has_sets, terms)):
         return None
-    return same_terms(*terms, rules)
+    return same_terms(terms[0], terms[1], rules)
+
+
+def _read_whole(text: str) -> Term:
+    """A text as one term; relations with commas between them as what they say together."""
+    listed = items(text)
+    if listed is None or listed.left:
+        return read(text)
+    members = [read(member) for member in listed.members]
+    if not all(map(is_relation, members)) or len(frozenset().union(*map(variables, members))) > 1:
+        raise Unreadable("a list")
+    try:
+        return joined(members)
+    except NotASet as reason:
+        raise Unreadable(str(reason)) from None
 
 
 # Lists
+
+
+def _several(body: str) -> bool:
+    return items(body) is not None or _PM.search(body) is not None
 
 
 def _groups(body: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from whorl.engines.judge.lexer import INVERSE, Token, tokens
-from whorl.engines.judge.terms import INFINITY, Apply, Number, Symbol, Term, Unreadable
+from whorl.engines.judge.terms import INFINITY, Apply, Number, Symbol, Term, Unreadable, heads
 
 _DEPTH = 60  # of brackets within brackets
 _RELATIONS = frozenset(["=", "<", ">", "<=", ">=", "!=", "~", r"\in", r"\notin", r"\equiv"])
@@ -178,7 +178,8 @@ class _Reader:
                 self._take()
                 below = Fraction(self._take().text)
                 return self._mixed(whole, above, below)
-            raise Unreadable("a number after a factor")
+            if left.text != "!":
+                raise Unreadable("a number after a factor")
         right = self._power()
         if isinstance(term, Number) and left.kind == "number" and token.text == r"\frac":
             match right:
@@ -359,6 +360,9 @@ class _Reader:
                 base = self._group()
             else:
                 power = self._exponent()
+        after = self._tokens[self._at + 1 : self._at + 2]
+        if name == "log" and self.next.kind == "number" and after and after[0].text == "(":
+            base = self._primary()  # log10(x)
         if base is not None and name not in ("log", "max", "min", "lg", "ln"):
             raise Unreadable(f"{name} with an index")
         if power == Apply("neg", (Number(Fraction(1)),)):
@@ -435,7 +439,9 @@ class _Reader:
         matching = (opening, closing) in (("(", ")"), ("[", "]"), ("{", "}"))
         if len(parts) == 1 and matching:
             alone = self._tokens[0].text == "[" and self.next is _END
-            return Apply("[]", tuple(parts)) if opening == "[" and alone else parts[0]
+            if opening != "[" or not alone or "matrix" in heads(parts[0]):
+                return parts[0]
+            return Apply("[]", tuple(parts))
         if opening == "{":
             raise Unreadable("a comma in a group")
         if opening == "(" and closing == ")":

@@ -186,7 +186,7 @@ class Balls:
 
     def _applied(self, head: str, parts: tuple[Term, ...], point: Point) -> Any:
         if head == "^" or head == "root":
-            return self._raised(head, *parts, point)
+            return self._raised(head, parts[0], parts[1], point)
         if head in ("sum", "prod"):
             return self._sum_of(head, parts, point)
         if head in ("!", "binom", "floor", "ceil", "gcd", "lcm"):
