@@ -55,7 +55,7 @@ def without_money(text: str) -> tuple[str, str]:
         text = text[: found.end()].replace(found[0].lstrip("-+ "), "") + text[found.end() :]
     elif text.endswith(("€", "£", "¥")):
         sign, text = text[-1], text[:-1]
-    return text.replace(r"\$", " ").replace("$", " ").strip(), sign
+    return " ".join(text.replace(r"\$", " ").replace("$", " ").split()), sign
 
 
 _SIGNS = {"euro": "€", "pounds": "£", "yen": "¥", "€": "€", "£": "£", "¥": "¥"}

@@ -179,7 +179,7 @@ _TOKEN = re.compile(
     r"(?P<blank>\s+)|(?P<number>\d+(?:\.\d+)?|\.\d+)|(?P<word>[a-zA-Z]+)"
     r"|\\(?P<begin>begin|end)\s*\{(?P<name>[a-zA-Z]+)\}(?:\s*\{[lcr| ]*\})?"
     r"|\\operatorname\*?\s*\{(?P<operator>[a-zA-Z ]+)\}"
-    r"|(?P<macro>\\[a-zA-Z]+|\\.)|(?P<sign><=|>=|!=|[-+*/^_=<>(){}\[\]|,;:!'&%~])",
+    r"|(?P<macro>\\[a-zA-Z]+|\\.)|(?P<sign><=|>=|[-+*/^_=<>(){}\[\]|,;:!'&%~])",
     re.DOTALL,
 )
 

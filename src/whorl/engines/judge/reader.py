@@ -224,7 +224,7 @@ class _Reader:
     def _power(self) -> Term:
         term = self._postfix(self._primary())
         if self._accept("^"):
-            return self._postfix(Apply("^", (term, self._exponent())))
+            return Apply("^", (term, self._exponent()))
         return term
 
     def _exponent(self) -> Term:
@@ -232,7 +232,9 @@ class _Reader:
         if self._accept("-"):
             return Apply("neg", (self._exponent(),))
         self._accept("+")
-        term = self._postfix(self._primary())
+        term = self._primary()
+        if self.next.text == "!":
+            raise Unreadable("a factorial after an exponent")
         if self._accept("^"):
             return Apply("^", (term, self._exponent()))
         return term
