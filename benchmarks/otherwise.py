@@ -46,6 +46,7 @@ def explained(gold: str, other: str) -> str:
 
 def _plain(text: str) -> str:
     """Without layout and blanks, words in lower case."""
+    text = re.sub(r",?\\!", "", text.replace(r"\pm-", r"\pm "))
     text = text.replace("\\\\", "¶")  # the end of a row
     text = re.sub(_WORD, lambda word: "<" + word[1].casefold().strip() + ">", text)
     text = re.sub(r"\\(?:mathbf|boldsymbol)\s*", "", text)
@@ -56,8 +57,10 @@ def _plain(text: str) -> str:
     text = _DROPPED.sub(" ", text).replace(r"\dfrac", r"\frac").replace(r"\tfrac", r"\frac")
     text = re.sub(r"\^\s*(\\circ|\{\s*\\circ\s*\})|\\degree", "", text.replace(r"\cfrac", r"\frac"))
     text = re.sub(r"(?<=\d)\s*\{?,\}?\s*(?=\d{3}(?!\d))", "", text) if "(" not in text else text
-    text = re.sub(r"(?<![\\a-zA-Z])(pi|sqrt|sin|cos|tan|log|ln|cot|sec|csc)(?![a-zA-Z])", r"\\\1 ", text)
-    text = re.sub(r"(?<=\d)!(?=\d{3})", "", text.replace(r"\%", "%"))  # 2\!880
+    text = re.sub(
+        r"(?<![\\a-zA-Z])(pi|sqrt|sin|cos|tan|log|ln|cot|sec|csc)(?![a-zA-Z])", r"\\\1 ", text
+    )
+    text = text.replace(r"\%", "%")
     text = re.sub(r"(?<=[¶&])\s*0(?=-)|(?<!\d)1!", lambda zero: zero[0][:-1].strip("0 "), text)
     text = re.sub(r"([-+])\s*\+|\+\s*(-)", r"\1\2", text)
     text = re.sub(r"(^|[,;=({&¶/]|\\(?:pm|cup)|(?<![a-zA-Z])or )\s*\+", r"\1 ", text)
@@ -82,8 +85,7 @@ def _same(one: str, two: str) -> bool:
         return False
     try:
         return all(
-            a == b or _same_value(a, b)
-            for (_, a), (_, b) in zip(pieces[0], pieces[1], strict=True)
+            a == b or _same_value(a, b) for (_, a), (_, b) in zip(pieces[0], pieces[1], strict=True)
         )
     except (ValueError, ArithmeticError, SyntaxError, TypeError, RecursionError, AttributeError):
         return False
@@ -156,7 +158,9 @@ def _complex_agree(trees: list[ast.expr], variables: list[str]) -> bool:
     with mpmath.workdps(60):
         for _ in range(4):
             point = {name: mpmath.mpf(dice.randrange(1, 400)) / 97 for name in variables}
-            one, two = (_compute(tree, {**point, "k_i": mpmath.j}, mpmath, mpmath.mpf) for tree in trees)
+            one, two = (
+                _compute(tree, {**point, "k_i": mpmath.j}, mpmath, mpmath.mpf) for tree in trees
+            )
             if abs(one - two) > mpmath.mpf(10) ** -40 * (1 + abs(one)):
                 return False
     return True
@@ -174,7 +178,11 @@ def _interval(tree: ast.expr, point: dict[str, Fraction]) -> Any:
     try:
         known = {name: iv.mpf(v.numerator) / v.denominator for name, v in point.items()}
         found = _compute(tree, known, iv, iv.mpf)
-        return found if isinstance(found, type(iv.mpf(1))) and mpmath.isfinite(mpmath.mpf(found.b)) else None
+        return (
+            found
+            if isinstance(found, type(iv.mpf(1))) and mpmath.isfinite(mpmath.mpf(found.b))
+            else None
+        )
     except (ArithmeticError, KeyError, TypeError, AttributeError, ValueError):
         return None
 
@@ -215,7 +223,12 @@ def _raised(base: Any, exponent: Any, context: Any) -> Any:
         if exponent.denominator != 1 or abs(exponent) > 20_000:
             raise ValueError("no rational power")
         return Fraction(base) ** int(exponent)
-    if context is iv and exponent.delta == 0 and exponent.a == int(exponent.a) and abs(exponent.a) < 9e5:
+    if (
+        context is iv
+        and exponent.delta == 0
+        and exponent.a == int(exponent.a)
+        and abs(exponent.a) < 9e5
+    ):
         return base ** int(exponent.a)
     return base**exponent
 
@@ -236,7 +249,11 @@ def _called(name: str, values: list[Any], context: Any) -> Any:
         return context.log(value)
     if name in ("sinh", "cosh", "tanh"):
         up, down = context.exp(value), context.exp(-value)
-        return {"sinh": (up - down) / 2, "cosh": (up + down) / 2, "tanh": (up - down) / (up + down)}[name]
+        return {
+            "sinh": (up - down) / 2,
+            "cosh": (up + down) / 2,
+            "tanh": (up - down) / (up + down),
+        }[name]
     if name == "root":
         return value ** (1 / values[1])
     if name == "abs":
@@ -274,11 +291,22 @@ class _Python:
 
     def _sum(self, closing: str) -> str:
         found = []
-        while self._next and self._next not in (closing, ")", "}", "]", r"\}", "|" if closing == "|" else "\0"):
+        while self._next and self._next not in (
+            closing,
+            ")",
+            "}",
+            "]",
+            r"\}",
+            "|" if closing == "|" else "\0",
+        ):
             token = self._next
             if token in "+-*/" or token in (r"\cdot", r"\times", r"\div", r"\pm"):
                 self._take()
-                found.append({r"\cdot": "*", r"\times": "*", r"\div": "/", r"\pm": "+1234567891*"}.get(token, token))
+                found.append(
+                    {r"\cdot": "*", r"\times": "*", r"\div": "/", r"\pm": "+1234567891*"}.get(
+                        token, token
+                    )
+                )
             else:
                 adjacent = found and found[-1][-1] not in "+-*/"
                 found.append(("*" if adjacent else "") + self._operand())
@@ -297,7 +325,9 @@ class _Python:
             else:
                 start = self._at
                 self._group()
-                base += "_" + "".join(str(ord(c)) for t in self._tokens[start : self._at] for c in t)
+                base += "_" + "".join(
+                    str(ord(c)) for t in self._tokens[start : self._at] for c in t
+                )
         return base
 
     def _group(self) -> str:
@@ -365,6 +395,9 @@ class _Python:
         if self._next in ("(", "[", "{"):
             return self._atom()
         found = [self._operand()]
-        while self._next and re.fullmatch(r"[a-zA-Z\d.]+|\\(?!sin|cos|tan|ln|log|cdot|times|div|cot|sec|csc|pm|[{}\\])[a-zA-Z]+", self._next):
+        while self._next and re.fullmatch(
+            r"[a-zA-Z\d.]+|\\(?!sin|cos|tan|ln|log|cdot|times|div|cot|sec|csc|pm|[{}\\])[a-zA-Z]+",
+            self._next,
+        ):
             found.append(self._operand())
         return "*".join(found)

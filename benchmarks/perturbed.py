@@ -4,10 +4,8 @@ import gzip
 import json
 import random
 import string
-from collections.abc import Iterator
 from pathlib import Path
 
-_PER_GOLD = 7
 _DIGITS, _LETTERS = string.digits, string.ascii_letters
 _KIN = ("+-", "()[]", "<>", "*/", "^_", ",;", ".,", "=<>", "{}")
 
@@ -58,7 +56,3 @@ def _changed(gold: str, dice: random.Random) -> str:
     kin = "".join(group for group in _KIN if character in group).replace(character, "")
     other = dice.choice(kin or "+-0")
     return gold[:at] + other + gold[at + 1 :]
-
-
-def right_ones(pairs: list[tuple[str, str]], values: Iterator[float | None]) -> list[tuple[str, str]]:
-    return [pair for pair, value in zip(pairs, values, strict=True) if value == 1.0]

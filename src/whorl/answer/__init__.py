@@ -6,7 +6,7 @@ undecided (None) for the judge. Where graders differ, `Conventions` says what co
 
 from whorl.answer.conventions import LONGEST, USUAL, Conventions, Verdict
 from whorl.answer.equal import compare, equal
-from whorl.answer.extract import bare, extract, parsable, read
+from whorl.answer.extract import bare, extract, gold_in, parsable, read
 from whorl.answer.lists import Items, items
 from whorl.answer.measures import in_one_unit, tell_apart
 from whorl.answer.plain import Parts, normalise, take_apart, with_points, worded
@@ -24,6 +24,7 @@ __all__ = [
     "equal",
     "extract",
     "first_solution",
+    "gold_in",
     "in_one_unit",
     "items",
     "normalise",

@@ -107,6 +107,26 @@ def read(prediction: str, gold: str = "", *, guess: bool = False) -> str | None:
     return _last_expression(prediction) if guess else None
 
 
+def gold_in(text: str) -> str | None:
+    """The gold answer that a cell of a data set holds: what stands after a last `####`, what the text
+    states as its answer, else the text itself. None if it is prose that states none: a sentence taken
+    for an answer would make every solution wrong.
+    """
+    if "####" in text:
+        return text.rpartition("####")[2].strip() or None
+    stated = extract(text)
+    if stated is not None:
+        return stated
+    words = _PROSE.findall(TEXT_MACRO.sub(" ", _FORMULA.sub(" ", text)))
+    sentence = len(words) > 3 and text.rstrip().endswith(".")
+    if sentence or len(words) > _GOLD_WORDS or "boxed" in text or "\n\n" in text.strip():
+        return None
+    return text.strip() or None
+
+
+_GOLD_WORDS = 8
+
+
 def bare(text: str) -> bool:
     """Whether a text is an answer rather than prose about one."""
     if len(text) > LONGEST:
