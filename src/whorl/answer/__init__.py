@@ -8,7 +8,7 @@ from whorl.answer.conventions import LONGEST, USUAL, Conventions, Verdict
 from whorl.answer.equal import compare, equal
 from whorl.answer.extract import bare, extract, gold_in, parsable, read
 from whorl.answer.lists import Items, items
-from whorl.answer.measures import in_one_unit, tell_apart
+from whorl.answer.measures import both_measured, in_one_unit, tell_apart
 from whorl.answer.plain import Parts, normalise, take_apart, with_points, worded
 from whorl.answer.solution import first_solution
 
@@ -20,6 +20,7 @@ __all__ = [
     "Parts",
     "Verdict",
     "bare",
+    "both_measured",
     "compare",
     "equal",
     "extract",

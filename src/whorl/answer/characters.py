@@ -77,6 +77,7 @@ _FULL_WIDTH = {chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}
 _CHARACTERS = str.maketrans(_FULL_WIDTH | _WRITTEN | _FRACTIONS | _GREEK)
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n")
 _LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉ₙ", "0123456789n")
+_STYLED = re.compile("[\U0001d400-\U0001d7ff]+")
 _SUPERSCRIPT = re.compile("[⁰¹²³⁴-⁹⁺⁻ⁿ]+")
 _SUBSCRIPT = re.compile("[₀-₉ₙ]+")
 _ROOT = re.compile(r"(√|∛|∜)\s?(?:\(([^()]{1,200})\)|(\d{1,40}|[a-z]))")
@@ -86,6 +87,7 @@ def in_latex(text: str) -> str:
     """A text with LaTeX in place of Unicode's characters for mathematics."""
     if text.isascii():
         return text
+    text = _STYLED.sub(lambda run: unicodedata.normalize("NFKC", run[0]), text)
     text = _SUPERSCRIPT.sub(lambda run: f"^{{{run[0].translate(_RAISED)}}}", text)
     text = _SUBSCRIPT.sub(lambda run: f"_{{{run[0].translate(_LOWERED)}}}", text)
     return _ROOT.sub(_root, text).replace("√", r"\sqrt ").translate(_CHARACTERS)

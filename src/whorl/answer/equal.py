@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from whorl.answer.conventions import LONGEST, USUAL, Conventions, Verdict
 from whorl.answer.lists import Items, items
-from whorl.answer.measures import in_one_unit, tell_apart
+from whorl.answer.measures import both_measured, in_one_unit, tell_apart
 from whorl.answer.numbers import number
 from whorl.answer.plain import take_apart, with_points
 
@@ -45,7 +45,7 @@ _SHORT_WORDS = frozenset(
         "july",
     ]
 )
-_CHOICE = re.compile(r"\(?([A-Z])\)?|\(?([a-e])\)?")
+_CHOICE = re.compile(r"(?:[oO]ption|[cC]hoice)? ?(?:\(?([A-Z])\)?|\(?([a-d])\)?)")
 _LABELLED = re.compile(r"(?:\(([A-Ja-e])\)|([A-J])[).:])\s*(\S.*)")
 _BASED = re.compile(r"(\d+)_(?:\{(\d+)\}|(\d+))")
 _ALGEBRA = Verdict(None, "takes algebra")
@@ -68,7 +68,7 @@ def compare(gold: str, answer: str, rules: Conventions = USUAL) -> Verdict:
         return Verdict(False, f"over {LONGEST:,} characters")
     if _PLAIN_INTEGER.fullmatch(gold) and _PLAIN_INTEGER.fullmatch(answer):
         return _said(int(gold) == int(answer), "number")
-    one, other = take_apart(gold), take_apart(answer)
+    one, other = both_measured(take_apart(gold), take_apart(answer))
     if not one.body or not other.body:
         return Verdict(False, "empty answer") if one.body or other.body else _ALGEBRA
     if apart := tell_apart(one, other, rules):
@@ -107,13 +107,13 @@ def _compare(one: str, other: str, rules: Conventions, *, nesting: int) -> Verdi
 
 
 def _compare_choices(one: str, other: str, rules: Conventions, *, nesting: int) -> Verdict | None:
-    """A letter alone is the choice of that name, a to e in either case. Text beside a letter is
+    """A letter alone is the choice of that name, a to d in either case. Text beside a letter is
     compared where both sides have some, and where only one of them has a letter."""
     left, right = _CHOICE.fullmatch(one), _CHOICE.fullmatch(other)
     if left and right:
         letters = (left[1] or left[2]), (right[1] or right[2])
         lower = any(letter.islower() for letter in letters)
-        if lower and max(letters[0].upper(), letters[1].upper()) > "E":
+        if lower and max(letters[0].upper(), letters[1].upper()) > "D":
             return None
         return _said(letters[0].upper() == letters[1].upper(), "choice")
     if rules.choices == "bare":

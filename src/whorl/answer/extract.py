@@ -11,8 +11,8 @@ from whorl.answer.solution import first_solution
 
 _BOLD = r"(?:\*\*|\*|__)?"
 PHRASE = re.compile(
-    rf"answer{_BOLD}\s*(?:is\b|[:：]){_BOLD}\s*:?{_BOLD}\s*|答案\s*(?:应?[是为]|[:：])\s*[:：]?\s*"
-    rf"|^[ \t]*(?:#+[ \t]*)?{_BOLD}(?:the[ \t])?(?:final[ \t]{{1,4}})?answer{_BOLD}[ \t]*\n\s*",
+    rf"answers?{_BOLD}(?:\s*(?:(?:is|are)\b|[:：])|[ \t]*=(?!=)){_BOLD}\s*:?{_BOLD}\s*|答案\s*(?:应?[是为]|[:：])\s*[:：]?\s*"
+    rf"|^[ \t]*(?:#+[ \t]*)?{_BOLD}(?:the[ \t])?(?:final[ \t]{{1,4}})?answer{_BOLD}[ \t]*\n(?:[=-]{{3,80}}[ \t]*\n)?\s*",
     re.IGNORECASE | re.MULTILINE,
 )
 _TAGGED = re.compile(r"<(/?)answer>", re.IGNORECASE)
@@ -80,7 +80,7 @@ def _hashed(text: str) -> tuple[int, str] | None:
 
 def _said(stated: str) -> str | None:
     """What a text that follows "the answer is" begins with."""
-    stated = stated.lstrip(" *_\n\r\t")
+    stated = stated.lstrip(" *_`\n\r\t")
     if formula := _FORMULA.match(stated):
         return next(group for group in formula.groups() if group is not None).strip()
     line = _SENTENCE.split(stated.partition("\n")[0].rstrip(" *"), maxsplit=1)[0]
@@ -88,7 +88,7 @@ def _said(stated: str) -> str | None:
         line = line[verb.end() :]
         if formula := _FORMULA.match(line):
             return next(group for group in formula.groups() if group is not None).strip()
-    return line.strip(" *_\r\t") or None
+    return line.strip(" *_`\r\t") or None
 
 
 def read(prediction: str, gold: str = "", *, guess: bool = False) -> str | None:

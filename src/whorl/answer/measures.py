@@ -5,7 +5,7 @@ from fractions import Fraction
 from whorl.answer.conventions import Conventions, Verdict
 from whorl.answer.numbers import number
 from whorl.answer.plain import Parts
-from whorl.answer.units import may_be, measure
+from whorl.answer.units import may_be, measure, split_lone
 
 
 def tell_apart(one: Parts, other: Parts, rules: Conventions) -> Verdict | None:
@@ -24,6 +24,15 @@ def tell_apart(one: Parts, other: Parts, rules: Conventions) -> Verdict | None:
         if rules.units == "required" and not (left and right) and one.unit != other.unit:
             return Verdict(None, "units not known")
     return None
+
+
+def both_measured(one: Parts, other: Parts) -> tuple[Parts, Parts]:
+    """Both answers, where one has a known unit the other with its own, if that is one letter."""
+    for left, right in ((one, other), (other, one)):
+        if measure(left.unit) and not right.unit and (found := split_lone(right.body)):
+            split = right._replace(body=found[0], unit=found[1])
+            return (left, split) if left is one else (split, left)
+    return one, other
 
 
 def in_one_unit(one: Parts, other: Parts, rules: Conventions) -> tuple[Parts, Parts]:

@@ -36,6 +36,7 @@ _INDEX = r"(?:_(?:\w|\{[^{}]{0,40}\}))?"
 _SEGMENT = rf"(?:\\(?:angle|triangle|Delta|overline|vec)\s?\{{?\s?)?\|?[A-Z]{{1,4}}{_INDEX}\|?\}}?"
 _NAMED = re.compile(
     rf"((?:(?:\\Delta\s?)?[a-zA-Z]|\\[a-zA-Z]+){_INDEX}'{{0,3}}\s?(?:\([a-zA-Z, ]{{0,20}}\))?"
+    r"|(?:(?i:area|mean|mode|cost|time|rate|side|mass)|[a-zA-Z]{5,20})(?: [a-zA-Z]{2,20}){0,5}"
     r"|\([a-zA-Z](?:_\w)?(?:, ?[a-zA-Z](?:_\w)?){1,5}\)"  # (x, y)
     rf"|m?{_SEGMENT}(?:\s?[:/]\s?{_SEGMENT}){{0,3}}|\\frac\{{{_SEGMENT}\}}\{{{_SEGMENT}\}})\s?"
     r"(?:=|\\in(?![a-zA-Z])|\\approx(?![a-zA-Z]))\s?(?=[^=<>]+$)"
@@ -74,7 +75,7 @@ def _bare(text: str) -> tuple[str, str, str]:
     """A text without unit, money and text macros; the unit; the sign of money."""
     text, money = without_money(text)
     text, unit = without_unit(text)
-    return TEXT_MACRO.sub(r" \1 ", text).strip(), unit, money
+    return " ".join(TEXT_MACRO.sub(r" \1 ", text).split()), unit, money
 
 
 _DECIMAL_COMMA = re.compile(r"(?<=\d)(?:\{,\}|,)(?=\d)")
@@ -97,6 +98,8 @@ _REVERSED = (  # ]0, 1] is (0, 1]; brackets that do not match otherwise are left
 def _tight(text: str) -> str:
     """Without thousands commas and without blanks that separate nothing; a comma that is left
     separates a list and is written `, `, so that `1, 234` never turns into `1,234`."""
+    if ";" in text and "," not in text:
+        text = text.replace(";", ",")
     text = _SEMICOLONS.sub(lambda inner: inner[0].replace(";", ","), text)
     text = text.strip()
     if text[:1] in "[]" and text[-1:] in "[]":

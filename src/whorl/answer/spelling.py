@@ -32,6 +32,7 @@ _IN_LATEX = tuple(
         ("frac", r"\\frac\s?([^\s{}\\])", r"\\frac{\1}"),
         ("frac", r"(\\frac\s?\{[^{}]{0,200}\})\s?([^\s{}\\])", r"\1{\2}"),
         ("sqrt", r"\\sqrt\s?([^\s{}\\\[])", r"\\sqrt{\1}"),
+        ("choose", r"\{\s?([^{}\\]{1,20}?)\s?\\choose\s?([^{}]{1,20})\}", r"\\binom{\1}{\2}"),
         ("eq", rf"\\(le|ge)q(?:slant|q)?{_END}", r"\\\1 "),
         ("empty", rf"\\empty{_END}", r"\\emptyset "),
         ("varnothing", rf"\\varnothing{_END}", r"\\emptyset "),
@@ -68,6 +69,7 @@ _IN_TEXT = tuple(
         ("**", r"\*\*(?=\s?[\d({\\a-z-])", "^"),
     )
 )
+_LINES = re.compile(r"\\(?:begin|end)\{(?:align|aligned|equation|gather|gathered|split)\*?\}")
 _NO_DIGIT = re.compile(r"\D")
 _TRIGONOMETRIC = re.compile(r"\\?(?<![a-z])(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
 _DEGREES = re.compile(
@@ -90,6 +92,8 @@ def spelled(answer: str) -> str:
     if " " in text or "\\" in text or "{,}" in text or "~" in text:
         text = _THOUSANDS.sub(lambda digits: _NO_DIGIT.sub("", digits[0]), text)
         text = text.replace("~", " ")
+    if r"\begin" in text and (lines := _LINES.sub(" ", text)) != text:
+        text = lines.replace("&", "")
     # A pattern costs more than a look for what it needs, and most answers have little of it.
     for rewrites in (_IN_LATEX, _IN_TEXT) if "\\" in text else (_IN_TEXT,):
         for needle, pattern, plain in rewrites:

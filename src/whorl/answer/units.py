@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 from whorl.answer.numbers import number
 
-_MACRO = r"\\(?:text(?:rm|bf|it|sf|normal|up)?|mathrm|mbox|rm|operatorname)\s?\{[^{}]{0,80}\}"
+_MACRO = r"\\(?:text(?:rm|bf|it|sf|normal|up)?|mathrm|mbox|rm|operatorname)\s?\{(?:[^{}]|\{-?\d\}){0,80}\}"
 _EXPONENT = r"(?:\s?\^\s?\{?\s?-?[1-4]\s?\}?)?"
 _ITEM = rf"(?:{_MACRO}|\\frac\s?\{{\s?{_MACRO}{_EXPONENT}\s?\}}\s?\{{\s?{_MACRO}{_EXPONENT}\s?\}}){_EXPONENT}"
 _TEXT_UNIT = re.compile(
     rf"(?:(?<=[\d)}}\].!|])|(?<=\\pi))\s?{_ITEM}(?:\s?(?:/|\\cdot|\\times)?\s?{_ITEM}){{0,4}}[\s.]{{0,3}}$"
 )
-_INSIDE = re.compile(r"\{([^{}]*)\}")
+_INSIDE = re.compile(r"\{([^{}]*)")
 _LETTERS = re.compile(r"[a-zA-Z\u4e00-\u9fff$€£¥]")
 _KNOWN_LETTER = re.compile(r"\\mathrm\s?\{\s?[mshgJNVWL]\s?\}[\s.]*")
 _WORD_UNIT = re.compile(
@@ -127,6 +127,15 @@ _PIECE = re.compile(
     r"|(?P<name>[a-zA-Z]+|[$€£¥]|[\u4e00-\u9fff]+))"
 )
 _SHAPES = {"square": 2, "sq": 2, "cubic": 3, "cu": 3, "平方": 2, "立方": 3}
+
+
+_LONE = re.compile(r"([-+]?[\d.,]*\d)([mgshlLJNVW])")
+
+
+def split_lone(body: str) -> tuple[str, str] | None:
+    """`2000m` as a number and a unit of one letter, which beside another unit is no variable."""
+    found = _LONE.fullmatch(body)
+    return (found[1], found[2]) if found else None
 
 
 def may_be(known: Measure, unknown: str) -> bool:

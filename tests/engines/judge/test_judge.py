@@ -19,7 +19,7 @@ from whorl.errors import UserError
 
 Value = float | None
 ENDLESS = r"\sum_{k=1}^{3000}\sum_{j=1}^{3000} \sin(k j)"  # nine million sines
-DATA = Path(__file__).parents[3] / "shared" / "data"
+DATA = Path(__file__).parents[4] / "shared" / "data"
 
 
 def ask(gold: str, answer: str, n: int = 1) -> Ask:

@@ -1,7 +1,6 @@
 """Two terms compared by what they are: sets, matrices, tuples, relations, values."""
 
 from collections.abc import Sequence
-from fractions import Fraction
 
 from whorl.answer import Conventions, Verdict
 from whorl.engines.judge.matrices import Rows, determinant, rows
@@ -19,7 +18,6 @@ from whorl.engines.judge.terms import (
     rewritten,
     symbols,
 )
-from whorl.engines.judge.values import exact
 
 _BRACKETS = ("()", "[]", "(]", "[)", "{}")
 _RELATIONS = ("=", "<", ">", "<=", ">=", "!=", "~", r"\in", r"\notin", r"\equiv", "chain", "mod")
@@ -198,10 +196,8 @@ def _values(one: Term, other: Term, rules: Conventions) -> Verdict:
         raise Unreadable("infinity within an expression")
     for decimal, value in ((one, other), (other, one)):
         places = _places(decimal)
-        if places and _may_stand_for(places, value, rules) and not agree(one, other, {}).right:
-            close = near(one, other, rules.tolerance)
-            if close:
-                return Verdict(True, "within tolerance")
+        if places >= rules.places and rules.tolerance and near(decimal, value, rules.tolerance):
+            return Verdict(True, "within tolerance")
     return same(one, other)
 
 
@@ -219,19 +215,3 @@ def _places(term: Term) -> int:
         case Apply("*", (Number(_, places), Apply("^", (Number(ten), _)))) if ten == 10:
             return places
     return 0
-
-
-def _may_stand_for(places: int, value: Term, rules: Conventions) -> bool:
-    """Whether a decimal of so many places may be an approximation of a value."""
-    if not rules.tolerance:
-        return False
-    rational = exact(value)
-    return places >= rules.places or rational is None or not _terminates(rational)
-
-
-def _terminates(value: Fraction) -> bool:
-    below = value.denominator
-    for prime in (2, 5):
-        while below % prime == 0:
-            below //= prime
-    return below == 1

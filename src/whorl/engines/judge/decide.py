@@ -11,6 +11,7 @@ from whorl.answer import (
     Items,
     Parts,
     Verdict,
+    both_measured,
     compare,
     in_one_unit,
     items,
@@ -45,7 +46,7 @@ def _judge(gold: str, answer: str, rules: Conventions) -> Verdict:
         return settled
     if not (parsable(gold) and parsable(answer)):
         return Verdict(None, "braces do not match")
-    one, other = take_apart(gold), take_apart(answer)
+    one, other = both_measured(take_apart(gold), take_apart(answer))
     apart = tell_apart(one, other, rules)
     if apart is not None:
         return apart
@@ -82,7 +83,7 @@ def _judge(gold: str, answer: str, rules: Conventions) -> Verdict:
 
 def _single(one: Parts, other: Parts, rules: Conventions) -> Verdict:
     """Two answers that are one thing each. A name is compared if both have one."""
-    if one.name and other.name and one.name != other.name:
+    if one.name and other.name and one.name != other.name and not _are_graphs(one.name, other.name):
         if _CALLED.fullmatch(one.name) and _CALLED.fullmatch(other.name):
             return Verdict(False, "different names")
         return same_terms(read(_equation(one)), read(_equation(other)), rules)
@@ -92,6 +93,14 @@ def _single(one: Parts, other: Parts, rules: Conventions) -> Verdict:
 
 
 _CALLED = re.compile(r".+\(.*\)")
+_OF_X = re.compile(r"[a-zA-Z]\(x\)")
+
+
+def _are_graphs(one: str, other: str) -> bool:
+    """`y = ...` is the graph of `f(x) = ...`."""
+    return (one == "y" and bool(_OF_X.fullmatch(other))) or (
+        other == "y" and bool(_OF_X.fullmatch(one))
+    )
 
 
 def _equation(answer: Parts) -> str:
@@ -163,7 +172,9 @@ def _read_whole(text: str) -> Term:
     """A text as one term; relations with commas between them as what they say together."""
     listed = items(text)
     if listed is None or listed.left:
-        return read(text)
+        if r"\ne" not in text or not _PM.search(text):
+            return read(text)
+        return joined([read(variant) for variant in _signs(text, linked=True)])  # neither of them
     members = [read(member) for member in listed.members]
     if not all(map(is_relation, members)) or len(frozenset().union(*map(variables, members))) > 1:
         raise Unreadable("a list")
