@@ -19,6 +19,7 @@ from mpmath import iv
 
 iv.dps = 60
 _WORD = r"\\(?:text\w*|mbox|mathrm|operatorname)\s*\{([^{}]*)\}"
+_SPOKEN = r"(?<![\\a-zA-Z])[a-zA-Z]{2,}(?=\s+\$?[a-zA-Z]{2})|(?<=[a-zA-Z]{2}\s)[a-zA-Z]{2,}"
 _DROPPED = re.compile(
     r"\\(?:left|right|displaystyle|limits|quad|qquad|Big|big|phantom)(?![a-zA-Z])|\\[,;:!> ]|~|\$|\\\$"
 )
@@ -47,20 +48,31 @@ def explained(gold: str, other: str) -> str:
 def _plain(text: str) -> str:
     """Without layout and blanks, words in lower case."""
     text = re.sub(r",?\\!", "", text.replace(r"\pm-", r"\pm "))
+    text = re.sub(r"[-+]\s*\\pm", r"\\pm", text.replace(r"\mid", "|"))
+    text = re.sub(r"\\(min|max|approx)(?![a-zA-Z])", r"\1 ", text).replace(r"\geq", r"\ge")
+    text = re.sub(r"(?<![\\a-zA-Z])(alpha|beta|theta|mu|arctan|arcsin)(?![a-zA-Z])", r"\\\1 ", text)
     text = text.replace("\\\\", "¶")  # the end of a row
     text = re.sub(_WORD, lambda word: "<" + word[1].casefold().strip() + ">", text)
     text = re.sub(r"\\(?:mathbf|boldsymbol)\s*", "", text)
     text = re.sub(r"(?<![\\a-zA-Z])[a-zA-Z]{5,}", lambda word: word[0].casefold(), text)
+    text = re.sub(_SPOKEN, lambda word: word[0].casefold(), text)
     words = re.findall(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}", text)
     if len(words) > 3 or (words and re.fullmatch(r"[a-zA-Z .,]+", text)):
         text = text.casefold()
     text = _DROPPED.sub(" ", text).replace(r"\dfrac", r"\frac").replace(r"\tfrac", r"\frac")
     text = re.sub(r"\^\s*(\\circ|\{\s*\\circ\s*\})|\\degree", "", text.replace(r"\cfrac", r"\frac"))
-    text = re.sub(r"(?<=\d)\s*\{?,\}?\s*(?=\d{3}(?!\d))", "", text) if "(" not in text else text
+    if "(" not in text:
+        text = re.sub(
+            r"(?<![\d.,])\d{1,3}(?:(?:\{,\}|,)\d{3})+(?!\d)",
+            lambda n: re.sub(r"\D", "", n[0]),
+            text,
+        )
     text = re.sub(
         r"(?<![\\a-zA-Z])(pi|sqrt|sin|cos|tan|log|ln|cot|sec|csc)(?![a-zA-Z])", r"\\\1 ", text
     )
-    text = text.replace(r"\%", "%")
+    text = re.sub(r"(\.\d*?)0+(?=%|\\%)", r"\1", text.replace(r"\%", "%"))
+    text = re.sub(r"(?<!\d)2!", "2", re.sub(r"-1(?=\\[a-z])", "-", text))
+    text = re.sub(r"<(or|and)\+?>", r"<\1>", text)
     text = re.sub(r"(?<=[¶&])\s*0(?=-)|(?<!\d)1!", lambda zero: zero[0][:-1].strip("0 "), text)
     text = re.sub(r"([-+])\s*\+|\+\s*(-)", r"\1\2", text)
     text = re.sub(r"(^|[,;=({&¶/]|\\(?:pm|cup)|(?<![a-zA-Z])or )\s*\+", r"\1 ", text)
@@ -89,6 +101,19 @@ def _same(one: str, two: str) -> bool:
         )
     except (ValueError, ArithmeticError, SyntaxError, TypeError, RecursionError, AttributeError):
         return False
+
+
+def _same_zeros(pieces: list[tuple[str, str]], pairs: list[tuple[str, str]]) -> bool:
+    """`8x = 0` is `x = 0`: in each equation that ends in 0, one side is a multiple of the other."""
+    for n, (a, b) in enumerate(pairs):
+        zeroed = n + 1 < len(pieces) and pieces[n + 1][0] == "=" and pairs[n + 1] == ("0", "0")
+        if (
+            a != b
+            and not _same_value(a, b)
+            and not (zeroed and re.fullmatch(r"\d+" + re.escape(a), b))
+        ):
+            return False
+    return True
 
 
 def _pieces(text: str, depth: int = 0) -> Iterator[tuple[str, str]]:
@@ -235,6 +260,8 @@ def _raised(base: Any, exponent: Any, context: Any) -> Any:
 
 def _called(name: str, values: list[Any], context: Any) -> Any:
     if name == "factorial":
+        if context is iv and values[0].delta == 0:
+            return iv.mpf(_factorial(int(mpmath.mpf(values[0].a))).numerator)
         if context is None and values[0].denominator == 1 and 0 <= values[0] < 3000:
             return _factorial(int(values[0]))
         raise ValueError("no factorial")
@@ -300,12 +327,16 @@ class _Python:
             "|" if closing == "|" else "\0",
         ):
             token = self._next
-            if token in "+-*/" or token in (r"\cdot", r"\times", r"\div", r"\pm"):
+            if token in "+-*/" or token in (r"\cdot", r"\times", r"\div", r"\pm", r"\mp"):
                 self._take()
                 found.append(
-                    {r"\cdot": "*", r"\times": "*", r"\div": "/", r"\pm": "+1234567891*"}.get(
-                        token, token
-                    )
+                    {
+                        r"\cdot": "*",
+                        r"\times": "*",
+                        r"\div": "/",
+                        r"\pm": "+1234567891*",
+                        r"\mp": "-1234567891*",
+                    }.get(token, token)
                 )
             else:
                 adjacent = found and found[-1][-1] not in "+-*/"

@@ -20,7 +20,7 @@ class Conventions:
     intervals: whether a relation may stand for its `sets`: x <= 2 for (-oo, 2], or must be
         `written` as one.
     assignments: whether `x = 5` may stand for 5 (`optional`), or both sides name it (`required`).
-    choices: whether `(C) 12` is the choice C (`labelled`), or only letters are (`bare`).
+    choices: whether `(C) 12` and `c` are the choice C (`labelled`), or only `C` and `(C)` (`bare`).
     vectors: whether a row or column may stand for a tuple (`tuples`) or must be `written` as one.
     decimals: what separates the decimals of a number: a `point`, or a `comma` as in 3,14.
     tolerance: relative error allowed to a decimal that stands for what no decimal can write, or

@@ -48,6 +48,7 @@ _SHORT_WORDS = frozenset(
 _CHOICE = re.compile(r"(?:[oO]ption|[cC]hoice)? ?(?:\(?([A-Z])\)?|\(?([a-d])\)?)")
 _LABELLED = re.compile(r"(?:\(([A-Ja-e])\)|([A-J])[).:])\s*(\S.*)")
 _BASED = re.compile(r"(\d+)_(?:\{(\d+)\}|(\d+))")
+_NESTING = 2  # lists of tuples
 _ALGEBRA = Verdict(None, "takes algebra")
 
 
@@ -76,7 +77,7 @@ def compare(gold: str, answer: str, rules: Conventions = USUAL) -> Verdict:
     if one.name and other.name and one.name != other.name:
         return _ALGEBRA
     one, other = in_one_unit(one, other, rules)
-    return _compare(one.body, other.body, rules, nesting=2)
+    return _compare(one.body, other.body, rules, nesting=_NESTING)
 
 
 def _said(same: bool, what: str) -> Verdict:
@@ -112,9 +113,11 @@ def _compare_choices(one: str, other: str, rules: Conventions, *, nesting: int) 
     left, right = _CHOICE.fullmatch(one), _CHOICE.fullmatch(other)
     if left and right:
         letters = (left[1] or left[2]), (right[1] or right[2])
-        lower = any(letter.islower() for letter in letters)
-        if lower and max(letters[0].upper(), letters[1].upper()) > "D":
-            return None
+        if any(letter.islower() for letter in letters):
+            if (
+                rules.choices == "bare" or nesting < _NESTING or max(letters).upper() > "D"
+            ):  # a variable
+                return None
         return _said(letters[0].upper() == letters[1].upper(), "choice")
     if rules.choices == "bare":
         return None

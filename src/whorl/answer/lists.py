@@ -25,7 +25,8 @@ def items(body: str) -> Items | None:
     left = right = ""
     if opening := re.match(r"\(|\[|\\?\{", body):
         closing = re.search(r"(?:\)|\]|\\?\})$", body)
-        if closing and _closes_last(body):
+        escaped = len(opening[0]) > 1
+        if closing and escaped == (len(closing[0]) > 1) and _closes_last(body):
             left, right = opening[0], closing[0]
     inner = body[len(left) : len(body) - len(right)]
     members, start, depth = [], 0, 0

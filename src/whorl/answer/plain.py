@@ -29,9 +29,7 @@ TEXT_MACRO = re.compile(
     r"\\(?:text(?:rm|bf|it|sf|tt|sc|normal|up)?|mbox|emph|rm|math(?:rm|tt))\s*\{([^{}]*)\}"
 )
 _JOINED = re.compile(r",?\s?(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z])\s?")
-_ABOUT = re.compile(
-    r"(?:\\(?:approx|simeq)(?![a-zA-Z])|approximately|roughly|about)\s?", re.IGNORECASE
-)
+_ABOUT = re.compile(r"(?:\\(?:approx|simeq)(?![a-zA-Z])|(?i:approximately|roughly|about))\s?")
 _INDEX = r"(?:_(?:\w|\{[^{}]{0,40}\}))?"
 _SEGMENT = rf"(?:\\(?:angle|triangle|Delta|overline|vec)\s?\{{?\s?)?\|?[A-Z]{{1,4}}{_INDEX}\|?\}}?"
 _NAMED = re.compile(
@@ -99,7 +97,7 @@ def _tight(text: str) -> str:
     """Without thousands commas and without blanks that separate nothing; a comma that is left
     separates a list and is written `, `, so that `1, 234` never turns into `1,234`."""
     if ";" in text and "," not in text:
-        text = text.replace(";", ",")
+        text = text.replace(";", ", ")
     text = _SEMICOLONS.sub(lambda inner: inner[0].replace(";", ","), text)
     text = text.strip()
     if text[:1] in "[]" and text[-1:] in "[]":

@@ -192,13 +192,27 @@ def _values(one: Term, other: Term, rules: Conventions) -> Verdict:
             return Verdict(same_end, "same infinity" if same_end else "different infinities")
         if INFINITY in (one, other) or Apply("neg", (INFINITY,)) in (one, other):
             return Verdict(False, "infinity and a value")
-    if r"\infty" in symbols(one) | symbols(other):
+    if _has_infinity(one) or _has_infinity(other):
         raise Unreadable("infinity within an expression")
     for decimal, value in ((one, other), (other, one)):
         places = _places(decimal)
         if places >= rules.places and rules.tolerance and near(decimal, value, rules.tolerance):
             return Verdict(True, "within tolerance")
     return same(one, other)
+
+
+def _has_infinity(term: Term) -> bool:
+    """Infinity elsewhere than as the bound of a sum, which is sampled like any other bound."""
+    match term:
+        case Apply("sum" | "prod", (_, low, high, inner)):
+            return (
+                _has_infinity(low)
+                or _has_infinity(inner)
+                or (high != INFINITY and _has_infinity(high))
+            )
+        case Apply(_, parts):
+            return any(map(_has_infinity, parts))
+    return term == INFINITY
 
 
 def _infinite(term: Term) -> int:

@@ -231,6 +231,7 @@ def _sign(sign: str, upper: bool) -> str:
 
 def _lists(one: Parts, other: Parts, rules: Conventions) -> Verdict | None:
     """The verdict where one side is a list or set, or has a double sign; None if neither does."""
+    rules = replace(rules, choices="bare")  # what is listed are values
     left, right = items(one.body), items(other.body)
     if left and right and left.ordered and right.ordered:
         if len(left.members) != len(right.members):

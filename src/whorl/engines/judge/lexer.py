@@ -175,6 +175,10 @@ _SYMBOLS = frozenset(
         r"\wp",
     ]
 )
+_PROSE = re.compile(
+    r"(?<![\\a-zA-Z])(?!(?:%s)\b)(?:[a-zA-Z]{3,4} [a-zA-Z]{2,4}|[a-zA-Z]{2} [a-zA-Z]{3,4})(?![a-zA-Z(^])"
+    % "|".join([*FUNCTIONS, "or", "and", "mod", "pi", "sqrt", "inf"])
+)
 _TOKEN = re.compile(
     r"(?P<blank>\s+)|(?P<number>\d+(?:\.\d+)?|\.\d+)|(?P<word>[a-zA-Z]+)"
     r"|\\(?P<begin>begin|end)\s*\{(?P<name>[a-zA-Z]+)\}(?:\s*\{[lcr| ]*\})?"
@@ -195,6 +199,8 @@ class Token(NamedTuple):
 
 def tokens(text: str) -> list[Token]:
     """The pieces of a text in LaTeX; raises `Unreadable` at prose and at what is not known."""
+    if _PROSE.search(text):
+        raise Unreadable("prose, not an expression")
     found: list[Token] = []
     position, spaced = 0, False
     while position < len(text):

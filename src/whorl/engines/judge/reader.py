@@ -365,15 +365,13 @@ class _Reader:
         after = self._tokens[self._at + 1 : self._at + 2]
         if name == "log" and self.next.kind == "number" and after and after[0].text == "(":
             base = self._primary()  # log10(x)
-        if base is not None and name not in ("log", "max", "min", "lg", "ln"):
-            raise Unreadable(f"{name} with an index")
         if power == Apply("neg", (Number(Fraction(1)),)):
             if name not in INVERSE:
                 raise Unreadable(f"{name} to the power -1")
             name, power = INVERSE[name], None
         arguments = self._arguments()
         term: Term
-        if name in ("log", "lg", "ln") and base is not None:
+        if name == "log" and base is not None:
             term = Apply("logb", (*arguments, base))
         elif base is not None:
             raise Unreadable(f"{name} with an index")

@@ -28,7 +28,11 @@ class NotASet(ValueError):
 def same_set(one: Term, other: Term) -> bool:
     """Whether two terms are the same set of real numbers; raises `NotASet`."""
     grid = _Grid(_ends(one) + _ends(other))
-    return grid.cells(one) == grid.cells(other)
+    cells = [grid.cells(side) for side in (one, other)]
+    for side, found in zip((one, other), cells, strict=True):
+        if not any(found) and side not in (EMPTY, Apply("{}", ())):
+            raise NotASet("nothing satisfies all of it")  # said of a list, `x = 1 and x = -1`
+    return cells[0] == cells[1]
 
 
 def joined(relations: Sequence[Term]) -> Term:
