@@ -4,7 +4,7 @@ Everything here takes microseconds and time linear in the text. What needs algeb
 undecided (None) for the judge. Where graders differ, `Conventions` says what counts as the same.
 """
 
-from whorl.answer.conventions import LONGEST, USUAL, Conventions, Verdict
+from whorl.answer.conventions import FLOAT_NOISE, LONGEST, USUAL, Conventions, Verdict
 from whorl.answer.equal import compare, equal
 from whorl.answer.extract import bare, extract, gold_in, parsable, read
 from whorl.answer.lists import Items, items
@@ -13,6 +13,7 @@ from whorl.answer.plain import Parts, normalise, take_apart, with_points, worded
 from whorl.answer.solution import first_solution
 
 __all__ = [
+    "FLOAT_NOISE",
     "LONGEST",
     "USUAL",
     "Conventions",

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal, NamedTuple
 
 LONGEST = 2_000
@@ -23,8 +24,9 @@ class Conventions:
     choices: whether `(C) 12` and `c` are the choice C (`labelled`), or only `C` and `(C)` (`bare`).
     vectors: whether a row or column may stand for a tuple (`tuples`) or must be `written` as one.
     decimals: what separates the decimals of a number: a `point`, or a `comma` as in 3,14.
-    tolerance: relative error allowed to a decimal that stands for what no decimal can write, or
-        that is written to as many places as the tolerance has; 0 allows none.
+    tolerance: relative error allowed to a decimal of as many places as the tolerance has; 0 allows
+        none. Up to 1e-6 it allows rounding alone: a decimal that stands for what no decimal can
+        write agrees to its last place, and two that can be written differ by a float's noise.
     """
 
     percent: Literal["either", "number", "fraction"] = "either"
@@ -42,10 +44,18 @@ class Conventions:
             raise ValueError("tolerance must be at least 0 and below 1")
 
     @property
+    def rounds_only(self) -> bool:
+        """Whether the tolerance is one for rounded values, and not for inexact ones."""
+        return self.tolerance <= 1e-6
+
+    @property
     def places(self) -> int:
         """Decimal places that the tolerance has: 6 for 1e-6."""
         return max(1, round(-math.log10(self.tolerance))) if self.tolerance else 15
 
+
+FLOAT_NOISE = Fraction(1, 10**12)
+"""Relative error that computing with floats leaves: 17.999999999999996 is 18."""
 
 USUAL = Conventions()
 

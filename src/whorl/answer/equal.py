@@ -3,7 +3,7 @@
 import re
 from fractions import Fraction
 
-from whorl.answer.conventions import LONGEST, USUAL, Conventions, Verdict
+from whorl.answer.conventions import FLOAT_NOISE, LONGEST, USUAL, Conventions, Verdict
 from whorl.answer.lists import Items, items
 from whorl.answer.measures import both_measured, in_one_unit, tell_apart
 from whorl.answer.numbers import number
@@ -155,12 +155,16 @@ def _close(one: str, left: Fraction, other: str, right: Fraction, rules: Convent
     """Whether one side is a decimal approximation that agrees with the other."""
     if not rules.tolerance or ("." not in one and "." not in other):
         return False
-    if abs(left - right) > Fraction(rules.tolerance) * max(abs(left), abs(right)):
+    apart, size = abs(left - right), max(abs(left), abs(right))
+    if apart > Fraction(rules.tolerance) * size:
         return False
     endless = not _terminates(left) or not _terminates(right)
-    return endless or any(
-        len(decimals) >= rules.places for decimals in re.findall(r"\.(\d+)", f"{one} {other}")
-    )
+    places = [len(decimals) for decimals in re.findall(r"\.(\d+)", f"{one} {other}")]
+    if not rules.rounds_only:
+        return endless or max(places, default=0) >= rules.places
+    if endless:
+        return apart <= Fraction(1, 10 ** min(places, default=0))
+    return apart <= FLOAT_NOISE * size
 
 
 def _terminates(value: Fraction) -> bool:

@@ -1,4 +1,4 @@
-"""The judges: real math-verify processes, killed when they must be."""
+"""The judges: real processes, killed when they must be."""
 
 import json
 import os

@@ -1,11 +1,12 @@
 """Two terms compared by what they are: sets, matrices, tuples, relations, values."""
 
 from collections.abc import Sequence
+from fractions import Fraction
 
-from whorl.answer import Conventions, Verdict
+from whorl.answer import FLOAT_NOISE, Conventions, Verdict
 from whorl.engines.judge.matrices import Rows, determinant, rows
 from whorl.engines.judge.relations import same_relation
-from whorl.engines.judge.same import agree, free, near, same
+from whorl.engines.judge.same import agree, free, near, order, same
 from whorl.engines.judge.sets import NotASet, has_sets, is_relation, same_set, variables
 from whorl.engines.judge.terms import (
     INFINITY,
@@ -18,6 +19,7 @@ from whorl.engines.judge.terms import (
     rewritten,
     symbols,
 )
+from whorl.engines.judge.values import exact
 
 _BRACKETS = ("()", "[]", "(]", "[)", "{}")
 _RELATIONS = ("=", "<", ">", "<=", ">=", "!=", "~", r"\in", r"\notin", r"\equiv", "chain", "mod")
@@ -196,7 +198,7 @@ def _values(one: Term, other: Term, rules: Conventions) -> Verdict:
         raise Unreadable("infinity within an expression")
     for decimal, value in ((one, other), (other, one)):
         places = _places(decimal)
-        if places >= rules.places and rules.tolerance and near(decimal, value, rules.tolerance):
+        if places >= rules.places and rules.tolerance and _stands_for(decimal, value, rules):
             return Verdict(True, "within tolerance")
     return same(one, other)
 
@@ -217,6 +219,25 @@ def _has_infinity(term: Term) -> bool:
 
 def _infinite(term: Term) -> int:
     return (term == INFINITY) - (term == Apply("neg", (INFINITY,)))
+
+
+def _stands_for(decimal: Term, value: Term, rules: Conventions) -> bool:
+    """Whether a decimal is an approximation of a value, rounded at its last place."""
+    if not near(decimal, value, rules.tolerance):
+        return False
+    if not rules.rounds_only:
+        return True
+    if exact(value) is not None:
+        return bool(near(decimal, value, float(FLOAT_NOISE)))
+    unit = Number(Fraction(1, 10 ** _places(decimal)))
+    above = Apply("+", (decimal, unit))
+    below = Apply("+", (decimal, Apply("neg", (unit,))))
+    return _scaled(decimal) or (order(below, value), order(value, above)) == (-1, -1)
+
+
+def _scaled(decimal: Term) -> bool:
+    """Whether a power of ten says where the last place of a decimal is."""
+    return isinstance(decimal, Apply) and decimal.head == "*"
 
 
 def _places(term: Term) -> int:
