@@ -29,11 +29,14 @@ TEXT_MACRO = re.compile(
     r"\\(?:text(?:rm|bf|it|sf|tt|sc|normal|up)?|mbox|emph|rm|math(?:rm|tt))\s*\{([^{}]*)\}"
 )
 _JOINED = re.compile(r",?\s?(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z])\s?")
+_RELATION = re.compile(r"[<>]|\\(?:le|ge|ne|in)(?![a-zA-Z])")
 _ABOUT = re.compile(r"(?:\\(?:approx|simeq)(?![a-zA-Z])|(?i:approximately|roughly|about))\s?")
 _INDEX = r"(?:_(?:\w|\{[^{}]{0,40}\}))?"
 _SEGMENT = rf"(?:\\(?:angle|triangle|Delta|overline|vec)\s?\{{?\s?)?\|?[A-Z]{{1,4}}{_INDEX}\|?\}}?"
 _NAMED = re.compile(
-    rf"((?:(?:\\Delta\s?)?[a-zA-Z]|\\[a-zA-Z]+){_INDEX}'{{0,3}}\s?(?:\([a-zA-Z, ]{{0,20}}\))?"
+    rf"((?:(?:\\Delta\s?)?[a-zA-Z]|\\[a-zA-Z]+){_INDEX}'{{0,3}}(?:\^\{{?-1\}}?)?\s?(?:\([a-zA-Z, ]{{0,20}}\))?"
+    r"|[PE]\s?[(\[][^()=\[\]]{1,40}[)\]]|\\frac\{d[a-zA-Z]?\}\{d[a-zA-Z]\}\s?[a-zA-Z]?"
+    r"|\\(?:lim|int)(?![a-zA-Z])[^=<>]{1,200}?"
     r"|(?:(?i:area|mean|mode|cost|time|rate|side|mass)|[a-zA-Z]{5,20})(?: [a-zA-Z]{2,20}){0,5}"
     r"|\([a-zA-Z](?:_\w)?(?:, ?[a-zA-Z](?:_\w)?){1,5}\)"  # (x, y)
     rf"|m?{_SEGMENT}(?:\s?[:/]\s?{_SEGMENT}){{0,3}}|\\frac\{{{_SEGMENT}\}}\{{{_SEGMENT}\}})\s?"
@@ -51,7 +54,8 @@ def take_apart(answer: str) -> Parts:
     if DECIMAL.fullmatch(answer):
         return Parts("", answer, "")
     text, unit, money = _bare(spelled(answer))
-    text = _JOINED.sub(",", text).strip()
+    if not _RELATION.search(text):  # of which "and" and "or" make different sets
+        text = _JOINED.sub(",", text).strip()
     if about := _ABOUT.match(text):
         text = text[about.end() :]
     name = ""

@@ -16,8 +16,8 @@ _INSIDE = re.compile(r"\{([^{}]*)")
 _LETTERS = re.compile(r"[a-zA-Z\u4e00-\u9fff$€£¥]")
 _KNOWN_LETTER = re.compile(r"\\mathrm\s?\{\s?[mshgJNVWL]\s?\}[\s.]*")
 _WORD_UNIT = re.compile(
-    r"(?<=[\d}])(?:\s[a-z]{4,30}(?:[ /][a-z]{1,30}){0,6}"
-    r"|\s?(?:cm|mm|km|kg|mg|ml|ft|lbs?|oz|yd|mph|hrs?|min|sec|km/h|km/hr|m/s|ft/s|mi/hr?|cm/s|g/cm|kg/m)"
+    r"(?:(?<=[\d}])|(?<=\\pi)|(?<=\\pi\s))(?:\s[a-z]{4,30}(?:[ /][a-z]{1,30}){0,6}"
+    r"|\s?(?:cm|mm|km|kg|mg|m[lL]|ft|lbs?|oz|yd|mph|hrs?|min|sec|km/h|km/hr|m/s|ft/s|mi/hr?|cm/s|g/cm|kg/m)"
     r"(?:\s?\^\s?\{?\s?[23]\s?\}?)?)[\s.]{0,3}$"
 )
 _CJK_UNIT = re.compile(r"(?<=[\d}%)])\s?([\u4e00-\u9fff]{1,8})[\s.]{0,3}$")
@@ -41,7 +41,11 @@ def without_unit(text: str) -> tuple[str, str]:
         if unit.re is _CJK_UNIT and _CJK_NUMBERS.match(unit[1]):
             return text, ""
         value = text[: unit.start()]
-        if number(_about(value)) is not None or unit.re is _CJK_UNIT:
+        if (
+            number(_about(value)) is not None
+            or value.rstrip().endswith(r"\pi")
+            or unit.re is _CJK_UNIT
+        ):
             return value.strip(), text[unit.start() :].strip(" .")
     return text, ""
 

@@ -129,6 +129,9 @@ class _Reader:
         while self.next.kind == "sign" and self.next.text in ("+", "-", "pm", "mp"):
             sign = self._take().text
             right = self._signed()
+            if sign == "-" and isinstance(right, Apply) and right.head == "{}":
+                term = Apply(r"\setminus", (term, right))
+                continue
             if sign == "-":
                 right = Apply("neg", (right,))
             elif sign in ("pm", "mp"):

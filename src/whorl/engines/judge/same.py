@@ -42,34 +42,33 @@ def same(one: Term, other: Term) -> Verdict:
 
 def _same_function(one: Term, other: Term, names: list[str]) -> Verdict:
     whole = frozenset(integers(one) | integers(other))
-    real, complex_, negative_differ = 0, 0, False
+    real, complex_, domains_differ = 0, 0, False
     for point in points(names, whole):
         found = agree(one, other, point)
         if found.right is None:
             continue
-        if found.real:
-            if not found.right:
-                return Verdict(False, "different functions")
-            real += 1
-        elif found.right:
-            complex_ += 1
-        elif min(point.values()) > 0:
+        if found.right:
+            real += found.real == 2
+            complex_ += found.real == 0
+        elif found.real == 2 or (found.real == 0 and min(point.values()) > 0):
             return Verdict(False, "different functions")
         else:
-            negative_differ = True
+            domains_differ = True
         if real >= _ENOUGH and complex_ + real >= 9:
             break
-    if real >= _ENOUGH or (complex_ >= _ENOUGH and not negative_differ):
+    if domains_differ:
+        return Verdict(None, "not the same wherever either has a value")
+    if real >= _ENOUGH or complex_ >= _ENOUGH:
         return Verdict(True, "same function, at random points")
     return Verdict(None, "too few values to compare")
 
 
 class Agreement:
-    """Whether two values agree (None: not known), and whether either of them is real."""
+    """Whether two values agree (None: not known), and how many of them are real."""
 
     __slots__ = ("real", "right")
 
-    def __init__(self, right: bool | None, real: bool = True) -> None:
+    def __init__(self, right: bool | None, real: int = 2) -> None:
         self.right = right
         self.real = real
 
@@ -93,10 +92,10 @@ def agree(one: Term, other: Term, point: Point) -> Agreement:
             continue
         apart = left_value - right_value
         if not apart.contains(0):
-            return Agreement(False, any(real))
+            return Agreement(False, sum(real))
         needed = needed or 256 + 6 * balls.load
         if bits >= needed and _negligible(apart, int(bits / 2)):
-            return Agreement(True, any(real))
+            return Agreement(True, sum(real))
         bits = max(bits * 2, int(needed) + 64) if bits < needed else bits * 2
     return Agreement(None)
 
