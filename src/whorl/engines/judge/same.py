@@ -1,7 +1,7 @@
 """Whether two terms have the same value: at once if they are constant, else at random points.
 
-Two functions are the same if their values agree wherever both are real, at points of all signs;
-where one is real and the other is not, their complex values have to agree. Random rational points
+Two functions are the same if their values agree at points of all signs; where one of them is real
+and the other is not, and their complex values differ, nothing is decided. Random rational points
 stand for all: two formulas of this size that differ do not meet at each of them.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 from flint import acb, arb
 
 from whorl.answer import Verdict
-from whorl.engines.judge.terms import Apply, Number, Symbol, Term, rewritten
+from whorl.engines.judge.terms import Apply, Number, Symbol, Term, heads, rewritten
 from whorl.engines.judge.values import CONSTANTS, Balls, Point, Undefined, exact
 
 _FIRST_BITS = 128
@@ -43,7 +43,8 @@ def same(one: Term, other: Term) -> Verdict:
 def _same_function(one: Term, other: Term, names: list[str]) -> Verdict:
     whole = frozenset(integers(one) | integers(other))
     real, complex_, domains_differ = 0, 0, False
-    for point in points(names, whole):
+    wide = bool(_PIECEWISE & (heads(one) | heads(other)))
+    for point in points(names, whole, wide=wide):
         found = agree(one, other, point)
         if found.right is None:
             continue
@@ -54,7 +55,7 @@ def _same_function(one: Term, other: Term, names: list[str]) -> Verdict:
             return Verdict(False, "different functions")
         else:
             domains_differ = True
-        if real >= _ENOUGH and complex_ + real >= 9:
+        if real >= _ENOUGH and complex_ + real >= 9 and not wide:
             break
     if domains_differ:
         return Verdict(None, "not the same wherever either has a value")
@@ -233,13 +234,19 @@ def integers(term: Term) -> set[str]:
 
 
 _SIZES = (0.3, 0.8, 2.0, 0.6, 7.0, 31.0, 0.4, 1.5, 0.9, 5.0, 17.0, 0.2, 2.5, 110.0)
+_WIDE_SIZES = (1e3, 1e3, 1e6, 1e6)
 _SIGNED_FROM = 6  # the points before have positive coordinates
+_PIECEWISE = frozenset(("abs", "max", "min", "floor", "ceil", "sgn", "sqrt", "root"))
+"""Functions that may be something else far away: `|x + 200|` is `x + 200` near 0."""
 
 
-def points(names: list[str], whole: frozenset[str]) -> Iterator[Point]:
-    """Random points, the same ones for the same names: first positive, then of all signs."""
+def points(names: list[str], whole: frozenset[str], *, wide: bool = False) -> Iterator[Point]:
+    """Random points, the same ones for the same names: first positive, then of all signs.
+
+    whole: variables that are integers. wide: whether there are points far away among them.
+    """
     dice = random.Random(" ".join(names))
-    for n, size in enumerate(_SIZES):
+    for n, size in enumerate(_SIZES + _WIDE_SIZES if wide else _SIZES):
         point = {}
         for name in names:
             below = dice.randrange(50, 90)
