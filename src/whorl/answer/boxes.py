@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
+BRACES = re.compile(r"\\{1,2}(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
 _BOXES = re.compile(
-    r"\\(?:boxed|fbox)(?:\s*\{|(?:\s{1,3}|(?=\\[a-zA-Z]))"
+    r"\\{1,2}(?:boxed|fbox)(?:\s*\{|(?:\s{1,3}|(?=\\[a-zA-Z]))"
     r"(?P<bare>[^\s{}$(\[][^$\n]{0,99}?)(?=\s?(?:\$|\\[)\]]))"
     r"|\s{0,3}(?P<token>-?\d[\d,]*(?:\.\d+)?|(?<=\s)[a-zA-Z](?![a-zA-Z])))|\\.|[{}]",
     re.DOTALL,

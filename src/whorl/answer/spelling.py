@@ -69,6 +69,7 @@ _IN_TEXT = tuple(
         ("**", r"\*\*(?=\s?[\d({\\a-z-])", "^"),
     )
 )
+_DOUBLED = re.compile(r"\\\\(?=[a-zA-Z{}(\[\])])")  # as in JSON, where no row ends
 _LINES = re.compile(r"\\(?:begin|end)\{(?:align|aligned|equation|gather|gathered|split)\*?\}")
 _NO_DIGIT = re.compile(r"\D")
 _TRIGONOMETRIC = re.compile(r"\\?(?<![a-z])(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
@@ -82,6 +83,8 @@ def spelled(answer: str) -> str:
     """The answer in one spelling, without the signs of a formula round the whole; the contents of
     its boxes, if it has some."""
     text = single_spaced(in_latex(answer))
+    if "\\\\" in text and r"\begin" not in text:
+        text = _DOUBLED.sub("\\\\", text)
     if text.startswith("**"):
         text = undressed(text)
     if "box" in text:

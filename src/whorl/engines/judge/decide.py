@@ -17,7 +17,7 @@ from whorl.answer import (
     with_points,
 )
 from whorl.engines.judge.compare import same_terms
-from whorl.engines.judge.lists import each, is_several, same_list, solutions_as_tuples
+from whorl.engines.judge.lists import Judged, each, is_several, same_list, solutions_as_tuples
 from whorl.engines.judge.reader import read
 from whorl.engines.judge.statements import same_statement, with_commas
 from whorl.engines.judge.terms import Unreadable
@@ -59,18 +59,34 @@ def _judge(gold: str, answer: str, rules: Conventions) -> Verdict:
 
 def _values(one: Parts, other: Parts, rules: Conventions) -> Verdict:
     """Lists member by member, everything else as terms."""
+
+    def judged(mine: str, theirs: str) -> Verdict:
+        return _judge(mine, theirs, members)
+
+    members = replace(rules, choices="bare")  # what is listed are values
+    one, other = _end_of_chain(one, judged), _end_of_chain(other, judged)
     several = is_several(one.body) or is_several(other.body)
     if several and one.name and other.name and not _may_be_one(one.name, other.name):
         return Verdict(None, "different names")
     one = one._replace(body=solutions_as_tuples(one.body) or one.body)
     other = other._replace(body=solutions_as_tuples(other.body) or other.body)
-    members = replace(rules, choices="bare")  # what is listed are values
-
-    def judged(mine: str, theirs: str) -> Verdict:
-        return _judge(mine, theirs, members)
-
     ordered = rules.lists == "ordered"
     return same_list(one, other, judged, ordered=ordered) or _single(one, other, rules)
+
+
+def _end_of_chain(answer: Parts, judged: Judged) -> Parts:
+    """`S = \\frac{1}{2} \\cdot 6 = 3` as `S = 3`, if all its sides are the same."""
+    sides = [side.strip() for side in _equation(answer).split("=")]
+    if not 3 <= len(sides) <= _MOST_SIDES or not all(sides):
+        return answer
+    name = take_apart(f"{sides[0]}=1").name
+    values = sides[1:] if name else sides
+    if all(judged(side, values[-1]).right for side in values[:-1]):
+        return Parts(name, values[-1], answer.unit)
+    return answer
+
+
+_MOST_SIDES = 8
 
 
 def _single(one: Parts, other: Parts, rules: Conventions) -> Verdict:

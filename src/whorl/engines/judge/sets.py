@@ -65,8 +65,10 @@ def is_set(term: Term) -> bool:
 def is_relation(term: Term) -> bool:
     """Whether a term says something of a variable that is not a plain equation."""
     match term:
-        case Apply(r"\or" | r"\and" | "chain" | r"\in" | r"\notin", _):
+        case Apply(r"\or" | r"\and" | r"\in" | r"\notin", _):
             return True
+        case Apply("chain", parts):
+            return any(isinstance(part, Apply) and part.head != "=" for part in parts)
         case Apply(head, _):
             return head in _RELATIONS[1:]
     return False
