@@ -19,7 +19,9 @@ from mpmath import iv
 
 iv.dps = 60
 _WORD = r"\\(?:text\w*|mbox|mathrm|operatorname)\s*\{([^{}]*)\}"
-_SPOKEN = r"(?<![\\a-zA-Z])[a-zA-Z]{2,}(?=\s+\$?[a-zA-Z]{2})|(?<=[a-zA-Z]{2}\s)[a-zA-Z]{2,}"
+_SPOKEN = (
+    r"(?<![\\a-zA-Z])[a-zA-Z]{2,}(?=\s+\$?[a-zA-Z]{2})|(?<=[a-zA-Z]{2}\s)[a-zA-Z]{2,}|[aA]ny(?= \$)"
+)
 _DROPPED = re.compile(
     r"\\(?:left|right|displaystyle|limits|quad|qquad|Big|big|phantom)(?![a-zA-Z])|\\[,;:!> ]|~|\$|\\\$"
 )
@@ -47,9 +49,11 @@ def explained(gold: str, other: str) -> str:
 
 def _plain(text: str) -> str:
     """Without layout and blanks, words in lower case."""
+    if r"\begin" not in text:
+        text = re.sub(r"\\\\(?=[a-z])", r"\\", text)
     text = re.sub(r",?\\!", "", text.replace(r"\pm-", r"\pm "))
     text = re.sub(r"[-+]\s*\\pm", r"\\pm", text.replace(r"\mid", "|"))
-    text = re.sub(r"\\(min|max|approx)(?![a-zA-Z])", r"\1 ", text).replace(r"\geq", r"\ge")
+    text = re.sub(r"\\(min|max)(?![a-zA-Z])", r"\1 ", text).replace(r"\geq", r"\ge")
     text = re.sub(r"(?<![\\a-zA-Z])(alpha|beta|theta|mu|arctan|arcsin)(?![a-zA-Z])", r"\\\1 ", text)
     text = text.replace("\\\\", "¶")  # the end of a row
     text = re.sub(_WORD, lambda word: "<" + word[1].casefold().strip() + ">", text)
@@ -71,16 +75,18 @@ def _plain(text: str) -> str:
         r"(?<![\\a-zA-Z])(pi|sqrt|sin|cos|tan|log|ln|cot|sec|csc)(?![a-zA-Z])", r"\\\1 ", text
     )
     text = re.sub(r"(\.\d*?)0+(?=%|\\%)", r"\1", text.replace(r"\%", "%"))
-    text = re.sub(r"(?<!\d)2!", "2", re.sub(r"-1(?=\\[a-z])", "-", text))
+    text = re.sub(r"(?<!\d)2!", "2", re.sub(r"-1(?=\\(?:sin|cos|csc|cot))", "-", text))
     text = re.sub(r"<(or|and)\+?>", r"<\1>", text)
     text = re.sub(r"(?<=[¶&])\s*0(?=-)|(?<!\d)1!", lambda zero: zero[0][:-1].strip("0 "), text)
+    text = text.replace(";", ",")  # after thousands have been put together: 325;950 is a list
     text = re.sub(r"([-+])\s*\+|\+\s*(-)", r"\1\2", text)
-    text = re.sub(r"(^|[,;=({&¶/]|\\(?:pm|cup)|(?<![a-zA-Z])or )\s*\+", r"\1 ", text)
+    text = re.sub(r"(^|[,;=({&¶/]|\\(?:pm|cup|approx)|(?<![a-zA-Z])or )\s*\+", r"\1 ", text)
     text = re.sub(r"(?<![\d.])0+(?=\d)|(?<![\d.])0(?=\\(?:frac|pm))", "", text)
     text = text.strip().rstrip(".,;").strip()
     text = re.sub(r"\\frac\s*(\w)\s*(\w)", r"\\frac{\1}{\2}", text)
     text = re.sub(r"(\\[a-zA-Z]+)\s*", r"\1 ", text)
     text = re.sub(r"(?<=\d)\s+(?=\d)", "~", text)
+    text = re.sub(r"\s+", " ", text)
     return re.sub(r"(?<!\\)(?<![a-zA-Z])\s+|(?<=[^a-zA-Z])\s+|\s+(?![a-zA-Z])", "", text)
 
 
@@ -95,11 +101,26 @@ def _same(one: str, two: str) -> bool:
     pieces = list(_pieces(one)), list(_pieces(two))
     if [piece[0] for piece in pieces[0]] != [piece[0] for piece in pieces[1]]:
         return False
+    pairs = [(a[1], b[1]) for a, b in zip(pieces[0], pieces[1], strict=True)]
+    if all(a == b or _agree(a, b) for a, b in pairs):
+        return True
+    if any(r"\pm" in a for a, _ in pairs):  # both signs stand there either way
+        return all(a == b or _agree(a, b) or _agree(a, b.replace(r"\pm", r"\mp")) for a, b in pairs)
+    return _same_zeros(pieces[0], pairs)
+
+
+def _agree(one: str, two: str) -> bool:
     try:
-        return all(
-            a == b or _same_value(a, b) for (_, a), (_, b) in zip(pieces[0], pieces[1], strict=True)
-        )
-    except (ValueError, ArithmeticError, SyntaxError, TypeError, RecursionError, AttributeError):
+        return _same_value(one, two)
+    except (
+        ValueError,
+        ArithmeticError,
+        LookupError,
+        SyntaxError,
+        TypeError,
+        RecursionError,
+        AttributeError,
+    ):
         return False
 
 
@@ -109,8 +130,8 @@ def _same_zeros(pieces: list[tuple[str, str]], pairs: list[tuple[str, str]]) -> 
         zeroed = n + 1 < len(pieces) and pieces[n + 1][0] == "=" and pairs[n + 1] == ("0", "0")
         if (
             a != b
-            and not _same_value(a, b)
-            and not (zeroed and re.fullmatch(r"\d+" + re.escape(a), b))
+            and not _agree(a, b)
+            and not (zeroed and re.fullmatch(r"(?:-|\d+)" + re.escape(a), b))
         ):
             return False
     return True
@@ -285,7 +306,7 @@ def _called(name: str, values: list[Any], context: Any) -> Any:
         return value ** (1 / values[1])
     if name == "abs":
         return abs(value)
-    return getattr(context, name)(value)
+    return getattr(context, name.replace("arc", "a"))(value)
 
 
 def _factorial(n: int) -> Fraction:
@@ -334,8 +355,8 @@ class _Python:
                         r"\cdot": "*",
                         r"\times": "*",
                         r"\div": "/",
-                        r"\pm": "+1234567891*",
-                        r"\mp": "-1234567891*",
+                        r"\pm": "+'1234567891'*",
+                        r"\mp": "-'1234567891'*",
                     }.get(token, token)
                 )
             else:
@@ -354,12 +375,17 @@ class _Python:
             elif sign == "'":
                 base = f"{base}_prime" if base.startswith("v_") else base + "'"
             else:
-                start = self._at
-                self._group()
-                base += "_" + "".join(
-                    str(ord(c)) for t in self._tokens[start : self._at] for c in t
-                )
+                base += "_" + "".join(str(ord(c)) for token in self._raw() for c in token)
         return base
+
+    def _raw(self) -> list[str]:
+        """The tokens of a group, unread."""
+        found, depth = [self._take()], 0
+        depth += found[0] == "{"
+        while depth:
+            found.append(self._take())
+            depth += (found[-1] == "{") - (found[-1] == "}")
+        return found
 
     def _group(self) -> str:
         if self._next == "{":

@@ -64,7 +64,8 @@ def _values(one: Parts, other: Parts, rules: Conventions) -> Verdict:
         return _judge(mine, theirs, members)
 
     members = replace(rules, choices="bare")  # what is listed are values
-    one, other = _end_of_chain(one, judged), _end_of_chain(other, judged)
+    if _equation(one).count("=") != _equation(other).count("="):
+        one, other = _end_of_chain(one, judged), _end_of_chain(other, judged)
     several = is_several(one.body) or is_several(other.body)
     if several and one.name and other.name and not _may_be_one(one.name, other.name):
         return Verdict(None, "different names")
