@@ -17,7 +17,7 @@ from typing import Any
 import mpmath
 from mpmath import iv
 
-iv.dps = 60
+iv.dps = 250
 _WORD = r"\\(?:text\w*|mbox|mathrm|operatorname)\s*\{([^{}]*)\}"
 _SPOKEN = (
     r"(?<![\\a-zA-Z])[a-zA-Z]{2,}(?=\s+\$?[a-zA-Z]{2})|(?<=[a-zA-Z]{2}\s)[a-zA-Z]{2,}|[aA]ny(?= \$)"
@@ -39,12 +39,28 @@ def explained(gold: str, other: str) -> str:
         return "text"
     if _same(one, two):
         return "value"
+    if len(_units(gold) | _units(other)) > 1:
+        return ""
     one, two = _unitless(gold), _unitless(other)
     if _plain(one) == _plain(two) or _same(_plain(one), _plain(two)):
         return "unit"
     if "%" in gold + other and _same(*(_plain(text.replace("%", "")) for text in (gold, other))):
         return "percent"
     return ""
+
+
+_KNOWN = frozenset(
+    "m cm mm km in inch inche ft foot feet yd mi g kg mg lb oz s min h hour second minute day mph "
+    "mile meter c f".split()
+)
+
+
+def _units(text: str) -> set[str]:
+    """Known units in the text at the end of an answer."""
+    words = re.findall(r"[a-zA-Z]+", text)
+    tail = words[-1].casefold() if words else ""
+    tail = tail.removesuffix("s") if len(tail) > 1 else tail
+    return {tail} & _KNOWN
 
 
 def _plain(text: str) -> str:
@@ -61,7 +77,9 @@ def _plain(text: str) -> str:
     text = re.sub(r"(?<![\\a-zA-Z])[a-zA-Z]{5,}", lambda word: word[0].casefold(), text)
     text = re.sub(_SPOKEN, lambda word: word[0].casefold(), text)
     words = re.findall(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}", text)
-    if len(words) > 3 or (words and re.fullmatch(r"[a-zA-Z .,]+", text)):
+    if len(words) > 3 or (
+        max(map(len, words), default=0) > 2 and re.fullmatch(r"[a-zA-Z .,]+", text)
+    ):
         text = text.casefold()
     text = _DROPPED.sub(" ", text).replace(r"\dfrac", r"\frac").replace(r"\tfrac", r"\frac")
     text = re.sub(r"\^\s*(\\circ|\{\s*\\circ\s*\})|\\degree", "", text.replace(r"\cfrac", r"\frac"))
@@ -110,6 +128,8 @@ def _same(one: str, two: str) -> bool:
 
 
 def _agree(one: str, two: str) -> bool:
+    if "<" in one + two:  # text, whose letters are not multiplied
+        return False
     try:
         return _same_value(one, two)
     except (
@@ -192,7 +212,7 @@ def _same_value(one: str, two: str) -> bool:
             continue
         apart = values[0] - values[1]
         scale = 1 + mpmath.mpf(abs(values[0]).b)
-        if 0 not in apart or mpmath.mpf(apart.delta) > scale * mpmath.mpf(10) ** -30:
+        if 0 not in apart or mpmath.mpf(apart.delta) > scale * mpmath.mpf(10) ** -150:
             return False
         agreed += 1
     return agreed >= 3 or (agreed == 0 and _complex_agree(trees, variables))
@@ -201,13 +221,13 @@ def _same_value(one: str, two: str) -> bool:
 def _complex_agree(trees: list[ast.expr], variables: list[str]) -> bool:
     """At points of its own; some of what is wanted has no real value anywhere."""
     dice = random.Random(8)
-    with mpmath.workdps(60):
+    with mpmath.workdps(250):
         for _ in range(4):
             point = {name: mpmath.mpf(dice.randrange(1, 400)) / 97 for name in variables}
             one, two = (
                 _compute(tree, {**point, "k_i": mpmath.j}, mpmath, mpmath.mpf) for tree in trees
             )
-            if abs(one - two) > mpmath.mpf(10) ** -40 * (1 + abs(one)):
+            if abs(one - two) > mpmath.mpf(10) ** -200 * (1 + abs(one)):
                 return False
     return True
 
@@ -281,7 +301,7 @@ def _raised(base: Any, exponent: Any, context: Any) -> Any:
 
 def _called(name: str, values: list[Any], context: Any) -> Any:
     if name == "factorial":
-        if context is iv and values[0].delta == 0:
+        if context is iv and values[0].delta == 0 and 0 <= values[0].a <= 3000:
             return iv.mpf(_factorial(int(mpmath.mpf(values[0].a))).numerator)
         if context is None and values[0].denominator == 1 and 0 <= values[0] < 3000:
             return _factorial(int(values[0]))
