@@ -50,8 +50,37 @@ def explained(gold: str, other: str) -> str:
 
 
 _KNOWN = frozenset(
-    "m cm mm km in inch inche ft foot feet yd mi g kg mg lb oz s min h hour second minute day mph "
-    "mile meter c f".split()
+    [
+        "m",
+        "cm",
+        "mm",
+        "km",
+        "in",
+        "inch",
+        "inche",
+        "ft",
+        "foot",
+        "feet",
+        "yd",
+        "mi",
+        "g",
+        "kg",
+        "mg",
+        "lb",
+        "oz",
+        "s",
+        "min",
+        "h",
+        "hour",
+        "second",
+        "minute",
+        "day",
+        "mph",
+        "mile",
+        "meter",
+        "c",
+        "f",
+    ]
 )
 
 

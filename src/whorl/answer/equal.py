@@ -116,11 +116,9 @@ def _compare_choices(one: str, other: str, rules: Conventions, *, nesting: int) 
     left, right = _CHOICE.fullmatch(one), _CHOICE.fullmatch(other)
     if left and right:
         letters = (left[1] or left[2]), (right[1] or right[2])
-        if any(letter.islower() for letter in letters):
-            if (
-                rules.choices == "bare" or nesting < _NESTING or max(letters).upper() > "D"
-            ):  # a variable
-                return None
+        variable = rules.choices == "bare" or nesting < _NESTING or max(letters).upper() > "D"
+        if variable and any(letter.islower() for letter in letters):
+            return None
         return _said(letters[0].upper() == letters[1].upper(), "choice")
     if rules.choices == "bare":
         return None

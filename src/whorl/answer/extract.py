@@ -10,9 +10,11 @@ from whorl.answer.plain import TEXT_MACRO, normalise
 from whorl.answer.solution import first_solution
 
 _BOLD = r"(?:\*\*|\*|__)?"
-PHRASE = re.compile(
-    rf"answers?{_BOLD}(?:\s*(?:(?:is|are)\b|[:：])|[ \t]*=(?!=)){_BOLD}\s*:?{_BOLD}\s*|答案\s*(?:应?[是为]|[:：])\s*[:：]?\s*"
-    rf"|^[ \t]*(?:#+[ \t]*)?{_BOLD}(?:the[ \t])?(?:final[ \t]{{1,4}})?answer{_BOLD}[ \t]*\n(?:[=-]{{3,80}}[ \t]*\n)?\s*",
+_SAYS = rf"(?:\s*(?:(?:is|are)\b|[:：])|[ \t]*=(?!=)){_BOLD}\s*:?{_BOLD}\s*"
+_RULE = r"(?:[=-]{3,80}[ \t]*\n)?"  # under a heading
+_PHRASE = re.compile(
+    rf"answers?{_BOLD}{_SAYS}|答案\s*(?:应?[是为]|[:：])\s*[:：]?\s*"
+    rf"|^[ \t]*(?:#+[ \t]*)?{_BOLD}(?:the[ \t])?(?:final[ \t]{{1,4}})?answer{_BOLD}[ \t]*\n{_RULE}\s*",
     re.IGNORECASE | re.MULTILINE,
 )
 _TAGGED = re.compile(r"<(/?)answer>", re.IGNORECASE)
@@ -25,8 +27,8 @@ _HASHED = re.compile(r"^[ \t]{0,4}####[ \t]*(\S[^#\n]{0,99})$", re.MULTILINE)
 
 def extract(text: str) -> str | None:
     """The final answer a solution states: what the last `<answer>` holds; else the box that closes
-    last, with the boxes it is listed with (`\\boxed{1}` and `\\boxed{2}`); else the number on a last
-    line `#### 5` or `A: 5`; else what follows the last "answer is", "answer:" or heading "Answer".
+    last, with the boxes it is listed with (`\\boxed{1}` and `\\boxed{2}`); else the number on a
+    line `#### 5` or a last line `A: 5`; else what follows the last "answer is", "answer:" or heading "Answer".
     None if there is none of these: a last number is not a statement. What is thought between
     `<think>` and `</think>` and what follows the first solution are not read.
     """
@@ -57,7 +59,7 @@ def _stated(text: str) -> str | None:
     hashed = _hashed(text)
     start = -1
     if "answer" in text.casefold() or "答案" in text:
-        for phrase in PHRASE.finditer(text):
+        for phrase in _PHRASE.finditer(text):
             start = phrase.end()
     if hashed is not None and (hashed[0] > start or text[hashed[0] :].count("\n") == 0):
         return hashed[1]
@@ -108,9 +110,9 @@ def read(prediction: str, gold: str = "", *, guess: bool = False) -> str | None:
 
 
 def gold_in(text: str) -> str | None:
-    """The gold answer that a cell of a data set holds: what stands after a last `####`, what the text
-    states as its answer, else the text itself. None if it is prose that states none: a sentence taken
-    for an answer would make every solution wrong.
+    """The gold answer that a cell of a data set holds: what stands after a last `####`, what the
+    text states as its answer, else the text itself. None if it is prose that states none: a
+    sentence taken for an answer would make every solution wrong.
     """
     if "####" in text:
         return text.rpartition("####")[2].strip() or None

@@ -34,7 +34,8 @@ _ABOUT = re.compile(r"(?:\\(?:approx|simeq)(?![a-zA-Z])|(?i:approximately|roughl
 _INDEX = r"(?:_(?:\w|\{[^{}]{0,40}\}))?"
 _SEGMENT = rf"(?:\\(?:angle|triangle|Delta|overline|vec)\s?\{{?\s?)?\|?[A-Z]{{1,4}}{_INDEX}\|?\}}?"
 _NAMED = re.compile(
-    rf"((?:(?:\\Delta\s?)?[a-zA-Z]|\\[a-zA-Z]+){_INDEX}'{{0,3}}(?:\^\{{?-1\}}?)?\s?(?:\([a-zA-Z, ]{{0,20}}\))?"
+    rf"((?:(?:\\Delta\s?)?[a-zA-Z]|\\[a-zA-Z]+){_INDEX}'{{0,3}}(?:\^\{{?-1\}}?)?"
+    r"\s?(?:\([a-zA-Z, ]{0,20}\))?"
     r"|[PE]\s?[(\[][^()=\[\]]{1,40}[)\]]|\\frac\{d[a-zA-Z]?\}\{d[a-zA-Z]\}\s?[a-zA-Z]?"
     r"|\\(?:lim|int)(?![a-zA-Z])[^=<>]{1,200}?"
     r"|(?:(?i:area|mean|mode|cost|time|rate|side|mass)|[a-zA-Z]{5,20})(?: [a-zA-Z]{2,20}){0,5}"

@@ -6,9 +6,11 @@ from typing import NamedTuple
 
 from whorl.answer.numbers import number
 
-_MACRO = r"\\(?:text(?:rm|bf|it|sf|normal|up)?|mathrm|mbox|rm|operatorname)\s?\{(?:[^{}]|\{-?\d\}){0,80}\}"
+_FONT = r"\\(?:text(?:rm|bf|it|sf|normal|up)?|mathrm|mbox|rm|operatorname)"
+_MACRO = rf"{_FONT}\s?\{{(?:[^{{}}]|\{{-?\d\}}){{0,80}}\}}"
 _EXPONENT = r"(?:\s?\^\s?\{?\s?-?[1-4]\s?\}?)?"
-_ITEM = rf"(?:{_MACRO}|\\frac\s?\{{\s?{_MACRO}{_EXPONENT}\s?\}}\s?\{{\s?{_MACRO}{_EXPONENT}\s?\}}){_EXPONENT}"
+_BRACED = rf"\{{\s?{_MACRO}{_EXPONENT}\s?\}}"
+_ITEM = rf"(?:{_MACRO}|\\frac\s?{_BRACED}\s?{_BRACED}){_EXPONENT}"
 _TEXT_UNIT = re.compile(
     rf"(?:(?<=[\d)}}\].!|])|(?<=\\pi))\s?{_ITEM}(?:\s?(?:/|\\cdot|\\times)?\s?{_ITEM}){{0,4}}[\s.]{{0,3}}$"
 )
@@ -16,7 +18,7 @@ _INSIDE = re.compile(r"\{([^{}]*)")
 _LETTERS = re.compile(r"[a-zA-Z\u4e00-\u9fff$€£¥]")
 _KNOWN_LETTER = re.compile(r"\\mathrm\s?\{\s?[mshgJNVWL]\s?\}[\s.]*")
 _WORD_UNIT = re.compile(
-    r"(?:(?<=[\d}])|(?<=\\pi)|(?<=\\pi\s))(?:\s[a-z]{4,30}(?:[ /][a-z]{1,30}){0,6}"
+    r"(?:(?<=[\d}])|(?<=\\pi)|(?<=\\pi\s))(?:\s[a-z]{4,30}(?:[ /][a-z]{1,30}){0,16}"
     r"|\s?(?:cm|mm|km|kg|mg|m[lL]|ft|lbs?|oz|yd|mph|hrs?|min|sec|km/h|km/hr|m/s|ft/s|mi/hr?|cm/s|g/cm|kg/m)"
     r"(?:\s?\^\s?\{?\s?[23]\s?\}?)?)[\s.]{0,3}$"
 )
@@ -92,10 +94,10 @@ class Measure(NamedTuple):
 
 _UNITS = {
     "length": "m meter metre 米=1 mm millimeter millimetre 毫米=1/1000 cm centimeter centimetre "
-    "厘米=1/100 dm decimeter 分米=1/10 km kilometer kilometre 千米 公里=1000 in inch inches 英寸=0.0254 "
-    "ft foot feet=0.3048 yd yard=0.9144 mi mile=1609.344",
-    "mass": "g gm gram 克=1 mg milligram=1/1000 kg kilogram kilo 千克 公斤=1000 oz ounce=28.349523125 "
-    "lb pound=453.59237",
+    "厘米=1/100 dm decimeter 分米=1/10 km kilometer kilometre 千米 公里=1000 "
+    "in inch inches 英寸=0.0254 ft foot feet=0.3048 yd yard=0.9144 mi mile=1609.344",
+    "mass": "g gm gram 克=1 mg milligram=1/1000 kg kilogram kilo 千克 公斤=1000 "
+    "oz ounce=28.349523125 lb pound=453.59237",
     "time": "s sec second 秒=1 min minute 分钟=60 h hr hour 小时=3600 day 天=86400 week 周=604800",
     "volume": "l liter litre 升=1 ml milliliter millilitre 毫升=1/1000",
     "money": "$ dollar usd=1 cent=1/100",
@@ -143,8 +145,8 @@ def split_lone(body: str) -> tuple[str, str] | None:
 
 
 def may_be(known: Measure, unknown: str) -> bool:
-    """Whether a text that is no known unit, `cm of rope`, may stand for one: it names a unit of that
-    dimension, or units at large."""
+    """Whether a text that is no known unit, `cm of rope`, may stand for one: it names a unit of
+    that dimension, or units at large."""
     words = _MARKUP.sub(" ", unknown.casefold()).split()
     names = [_MEASURES.get(word) or _MEASURES.get(word.removesuffix("s")) for word in words]
     dimensions = {name for name, _ in known.dimension}

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from tests.engines.judge.pairs import RIGHT, WRONG
+
 from whorl.answer import Conventions
 from whorl.engines.judge.decide import judge
 

@@ -175,10 +175,11 @@ _SYMBOLS = frozenset(
         r"\wp",
     ]
 )
+_NO_PROSE = "|".join([*FUNCTIONS, "or", "and", "mod", "pi", "sqrt", "inf"])
 _PROSE = re.compile(
-    r"(?<![\\a-zA-Z])(?!(?:%s)\b)(?:[a-zA-Z]{3,4} [a-zA-Z]{2,4}|[a-zA-Z]{2} [a-zA-Z]{3,4})(?![a-zA-Z(^])"
-    % "|".join([*FUNCTIONS, "or", "and", "mod", "pi", "sqrt", "inf"])
-)
+    rf"(?<![\\a-zA-Z])(?!(?:{_NO_PROSE})\b)"
+    r"(?:[a-zA-Z]{3,4} [a-zA-Z]{2,4}|[a-zA-Z]{2} [a-zA-Z]{3,4})(?![a-zA-Z(^])"
+)  # two words of few letters, which are no product of variables
 _TOKEN = re.compile(
     r"(?P<blank>\s+)|(?P<number>\d+(?:\.\d+)?|\.\d+)|(?P<word>[a-zA-Z]+)"
     r"|\\(?P<begin>begin|end)\s*\{(?P<name>[a-zA-Z]+)\}(?:\s*\{[lcr| ]*\})?"

@@ -231,7 +231,7 @@ class _Reader:
         return term
 
     def _exponent(self) -> Term:
-        """A group, a sign and a factor, or a factor with its own exponent; `2^10` is 2 to the 10."""
+        """A group, a sign and a factor, or a factor with its exponent; `2^10` is 2 to the 10."""
         if self._accept("-"):
             return Apply("neg", (self._exponent(),))
         self._accept("+")

@@ -2,7 +2,6 @@
 
 from whorl.answer import Verdict
 from whorl.engines.judge.same import (
-    ZERO,
     cleared,
     difference,
     free,
@@ -11,7 +10,7 @@ from whorl.engines.judge.same import (
     proportional,
     same,
 )
-from whorl.engines.judge.terms import Apply, Number, Term
+from whorl.engines.judge.terms import Apply, Term
 from whorl.engines.judge.values import exact
 
 
@@ -110,6 +109,3 @@ def _congruences(one: Apply, other: Apply) -> Verdict:
     apart = (residues[0] - residues[1]) / moduli[0]
     same_class = apart.denominator == 1
     return Verdict(same_class, "same residue" if same_class else "different residues")
-
-
-_ = (ZERO, Number)

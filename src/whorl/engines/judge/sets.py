@@ -5,12 +5,10 @@ gap between two points is in a set or not, and the sets are the same if that is 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cmp_to_key
 
 from whorl.engines.judge.same import is_variable, order
 from whorl.engines.judge.terms import INFINITY, Apply, Symbol, Term, heads
-from whorl.engines.judge.values import CONSTANTS
 
 _RELATIONS = ("=", "<", ">", "<=", ">=", "!=")
 _MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
@@ -132,14 +130,6 @@ def _bound(term: Apply) -> tuple[str, Term, Term]:
     raise NotASet("no relation of a variable and a number")
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """Cells from one to another, both included."""
-
-    first: int
-    last: int
-
-
 class _Grid:
     """Numbers in order. Cell 2k + 1 is the k-th of them, cell 2k the gap before it."""
 
@@ -169,19 +159,19 @@ class _Grid:
                 return self.cells(within)
             case Apply(r"\notin", (_, without)):
                 return [not cell for cell in self.cells(without)]
-            case Apply(r"\cup" | r"\or", (one, other)):
-                return [a or b for a, b in zip(self.cells(one), self.cells(other), strict=True)]
-            case Apply(r"\cap" | r"\and", (one, other)):
-                return self._both(one, other)
-            case Apply(r"\setminus", (one, other)):
-                pairs = zip(self.cells(one), self.cells(other), strict=True)
-                return [a and not b for a, b in pairs]
-            case Apply("chain", parts):
-                found = [self.cells(part) for part in parts]
-                return [all(column) for column in zip(*found, strict=True)]
+            case Apply(head, parts) if head in _JOINTS:
+                return self._joined(head, [self.cells(part) for part in parts])
             case Apply(_, _):
                 return self._relation(term)
         raise NotASet("no set of reals")
+
+    def _joined(self, head: str, found: list[list[bool]]) -> list[bool]:
+        columns = zip(*found, strict=True)
+        if head in (r"\cup", r"\or"):
+            return [any(column) for column in columns]
+        if head == r"\setminus":
+            return [column[0] and not any(column[1:]) for column in columns]
+        return [all(column) for column in columns]
 
     def _both(self, one: Term, other: Term) -> list[bool]:
         return [a and b for a, b in zip(self.cells(one), self.cells(other), strict=True)]
@@ -223,6 +213,3 @@ def _order(one: Term, other: Term) -> int:
 
 def has_sets(term: Term) -> bool:
     return is_set(term) or bool(heads(term) & set(_JOINTS[:3]))
-
-
-_ = CONSTANTS

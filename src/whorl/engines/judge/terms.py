@@ -1,4 +1,4 @@
-"""Terms: what an answer in LaTeX says, as a tree of numbers, symbols and what is applied to them."""
+"""Terms: what an answer in LaTeX says, as a tree of numbers, symbols and their applications."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -6,7 +6,7 @@ from fractions import Fraction
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A rational number. places: decimals it was written with, and so it may be an approximation."""
+    """A rational number. places: decimals it was written with; it may be an approximation then."""
 
     value: Fraction
     places: int = 0
@@ -23,9 +23,10 @@ class Symbol:
 class Apply:
     """An operation or function on its arguments.
 
-    head: `+`, `*`, `/`, `^`, `neg`, `pm`, `mp`, `sqrt`, `!`, a function's name, `call` for a function
-        that is only named, `matrix` (of `row`), `{}` and `()` for sets and tuples, `[)` and the like
-        for intervals, `\\cup`, `\\cap`, `\\setminus`, `builder`, `mod`, or a relation's sign.
+    head: `+`, `*`, `/`, `^`, `neg`, `pm`, `mp`, `sqrt`, `!`, a function's name, `call` for a
+        function that is only named, `matrix` (of `row`), `{}` and `()` for sets and tuples, `[)`
+        and the like for intervals, `\\cup`, `\\cap`, `\\setminus`, `builder`, `mod`, or a
+        relation's sign.
     """
 
     head: str

@@ -1,4 +1,4 @@
-"""Values of terms: exact rationals where there are some, else balls that are sure to hold the value.
+"""Values of terms: exact rationals where there are some, else balls that hold the value.
 
 Balls are python-flint's `arb` (real) and `acb` (complex): each operation widens the ball by its own
 rounding, so two values whose balls do not meet differ. That they are equal no ball proves. What is
