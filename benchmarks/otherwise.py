@@ -23,7 +23,8 @@ _SPOKEN = (
     r"(?<![\\a-zA-Z])[a-zA-Z]{2,}(?=\s+\$?[a-zA-Z]{2})|(?<=[a-zA-Z]{2}\s)[a-zA-Z]{2,}|[aA]ny(?= \$)"
 )
 _DROPPED = re.compile(
-    r"\\(?:left|right|displaystyle|limits|quad|qquad|Big|big|phantom)(?![a-zA-Z])|\\[,;:!> ]|~|\$|\\\$"
+    r"\\(?:left|right|displaystyle|limits|quad|qquad|Big|big|phantom)(?![a-zA-Z])"
+    r"|\\[,;:!> ]|~|\$|\\\$"
 )
 _STRUCTURE = re.compile(
     r"\\(?:leq?|geq?|neq?|approx|in|cup|cap|to|mid|equiv|setminus)(?![a-zA-Z])|[¶,;=<>&|:]"
@@ -50,37 +51,11 @@ def explained(gold: str, other: str) -> str:
 
 
 _KNOWN = frozenset(
-    [
-        "m",
-        "cm",
-        "mm",
-        "km",
-        "in",
-        "inch",
-        "inche",
-        "ft",
-        "foot",
-        "feet",
-        "yd",
-        "mi",
-        "g",
-        "kg",
-        "mg",
-        "lb",
-        "oz",
-        "s",
-        "min",
-        "h",
-        "hour",
-        "second",
-        "minute",
-        "day",
-        "mph",
-        "mile",
-        "meter",
-        "c",
-        "f",
-    ]
+    (
+        *("m", "cm", "mm", "km", "in", "inche", "inch", "ft", "foot", "feet", "yd", "mi", "mile"),
+        *("g", "kg", "mg", "lb", "oz", "s", "min", "h", "hour", "second", "minute", "day", "mph"),
+        *("meter", "c", "f"),
+    )
 )
 
 

@@ -16,15 +16,15 @@ def golds(data: Path) -> list[str]:
     for path in sorted(data.glob("*/*.jsonl*")):
         if path.parent.name in ("recorded", "equivalence"):
             continue
-        opened = gzip.open(path, "rt") if path.suffix == ".gz" else path.open(encoding="utf-8")
-        with opened as file:
-            for line in file:
-                found[str(json.loads(line)["answer"])] = None
+        raw = path.read_bytes()
+        text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode()
+        for line in text.splitlines():
+            found[str(json.loads(line)["answer"])] = None
     return list(found)
 
 
 def perturbed(data: Path, least: int) -> list[tuple[str, str]]:
-    """At least `least` pairs of a gold and the gold with one character changed, the same each time."""
+    """At least `least` pairs of a gold and the gold with one character changed; always the same."""
     dice = random.Random(20)
     originals = golds(data)
     pairs: dict[tuple[str, str], None] = {}

@@ -14,7 +14,8 @@ _SAYS = rf"(?:\s*(?:(?:is|are)\b|[:：])|[ \t]*=(?!=)){_BOLD}\s*:?{_BOLD}\s*"
 _RULE = r"(?:[=-]{3,80}[ \t]*\n)?"  # under a heading
 _PHRASE = re.compile(
     rf"answers?{_BOLD}{_SAYS}|答案\s*(?:应?[是为]|[:：])\s*[:：]?\s*"
-    rf"|^[ \t]*(?:#+[ \t]*)?{_BOLD}(?:the[ \t])?(?:final[ \t]{{1,4}})?answer{_BOLD}[ \t]*\n{_RULE}\s*",
+    rf"|^[ \t]*(?:#+[ \t]*)?{_BOLD}(?:the[ \t])?(?:final[ \t]{{1,4}})?answer{_BOLD}[ \t]*\n"
+    rf"{_RULE}\s*",
     re.IGNORECASE | re.MULTILINE,
 )
 _TAGGED = re.compile(r"<(/?)answer>", re.IGNORECASE)
@@ -28,9 +29,9 @@ _HASHED = re.compile(r"^[ \t]{0,4}####[ \t]*(\S[^#\n]{0,99})$", re.MULTILINE)
 def extract(text: str) -> str | None:
     """The final answer a solution states: what the last `<answer>` holds; else the box that closes
     last, with the boxes it is listed with (`\\boxed{1}` and `\\boxed{2}`); else the number on a
-    line `#### 5` or a last line `A: 5`; else what follows the last "answer is", "answer:" or heading "Answer".
-    None if there is none of these: a last number is not a statement. What is thought between
-    `<think>` and `</think>` and what follows the first solution are not read.
+    line `#### 5` or a last line `A: 5`; else what follows the last "answer is", "answer:" or
+    heading "Answer". None if there is none of these: a last number is not a statement. What is
+    thought between `<think>` and `</think>` and what follows the first solution are not read.
     """
     text = first_solution(text)
     tagged = _last_tagged(text)

@@ -20,7 +20,8 @@ _STATED = re.compile(r"answer\s*(?:is\b|:)|^#+[ \t]*(?:final[ \t]+)?answer[ \t]*
 def first_solution(text: str) -> str:
     """`text` without its thoughts, up to where its writer turns to something else: a token of a
     chat template or, once an answer is stated, a line that opens another question (`Question:`,
-    `Q:`, `Problem:`). A numbered one, `Question 2:`, may be a part of the same problem and ends nothing.
+    `Q:`, `Problem:`). A numbered one, `Question 2:`, may be a part of the same problem and ends
+    nothing.
     """
     # Most texts are steps with nothing of the kind, so what a pattern needs is looked for first.
     if "<" in text or "[INST]" in text:
