@@ -36,7 +36,7 @@ def explained(gold: str, other: str) -> str:
     if len(gold) == 1 and gold.upper() == other.upper() and gold.upper() in "ABCDE":
         return "choice"
     one, two = _plain(gold), _plain(other)
-    if one == two:
+    if one == two or (one.casefold() == two.casefold() and one.casefold() in ("yes", "no")):
         return "text"
     if _same(one, two):
         return "value"
@@ -85,7 +85,8 @@ def _plain(text: str) -> str:
         max(map(len, words), default=0) > 2 and re.fullmatch(r"[a-zA-Z .,]+", text)
     ):
         text = text.casefold()
-    text = _DROPPED.sub(" ", text).replace(r"\dfrac", r"\frac").replace(r"\tfrac", r"\frac")
+    text = re.sub(r"(?<=[\d ])\.(?=\s*and )", ",", _DROPPED.sub(" ", text))
+    text = text.replace(r"\dfrac", r"\frac").replace(r"\tfrac", r"\frac")
     text = re.sub(r"\^\s*(\\circ|\{\s*\\circ\s*\})|\\degree", "", text.replace(r"\cfrac", r"\frac"))
     if "(" not in text:
         text = re.sub(

@@ -18,7 +18,7 @@ def golds(data: Path) -> list[str]:
             continue
         raw = path.read_bytes()
         text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode()
-        for line in text.splitlines():
+        for line in text.rstrip("\n").split("\n"):  # a line may hold other separators
             found[str(json.loads(line)["answer"])] = None
     return list(found)
 
