@@ -18,6 +18,9 @@ pool_vs_sequential: verdicts per wall second of two judges over those of math-ve
 hostile_ok: whether each hostile answer was not right, came in time, ran nothing, and left the
     memory of this process and its judges as it was.
 lost_workers: judges that died over 10,000 fuzzed answers.
+perturbed_pairs, perturbed_false_positives: golds of the shared sets with one character changed, and
+    how many of these were judged right that are not the same by a second way (`otherwise.py`).
+cases_right: verdicts as expected, of all pairs in the file of cases.
 """
 
 import argparse
@@ -37,6 +40,8 @@ from typing import Any, TypeVar
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from otherwise import explained
+from perturbed import perturbed
 from whorl.answer import compare, extract, read
 from whorl.ask import Ask, Prompt
 from whorl.engines.judge import Judgement, Judges
@@ -60,6 +65,7 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "shared" / "data")
     parser.add_argument("--recorded", action="store_true", help="replay recorded grades, no more")
+    parser.add_argument("--perturbed", type=int, default=50_000, help="golds changed at least")
     parser.add_argument("--fuzz", type=int, default=10_000, help="fuzzed answers")
     options = parser.parse_args()
     if options.recorded:
@@ -70,6 +76,8 @@ def main() -> None:
     found |= hostility()
     found |= hanging()
     found |= fuzzed(options.fuzz)
+    found |= cases(options.data.parent / "cases" / "pairs.jsonl")
+    found |= perturbation(options.data, options.perturbed)
     print(json.dumps(found))
 
 
@@ -188,6 +196,7 @@ def speed(recorded: Path) -> dict[str, Any]:
         "pool_vs_sequential": round(plain / pooled, 2),
         "verdicts_that_differ": sum(o != t for o, t in zip(ours, theirs, strict=True)),
         "algebra": len(algebra),
+        "algebra_per_s": round(len(algebra) / pooled_algebra, 1),
         "algebra_pool_vs_sequential": round(plain_algebra / pooled_algebra, 2),
     }
 
@@ -243,7 +252,9 @@ INJECTED = (
     r"\immediate\write18{touch marker}",
     r"\openout1=marker \write1{x}",
 )
+ENDLESS = r"\sum_{k=1}^{3000}\sum_{j=1}^{3000} \sin(k j)"
 BOMBS = (
+    ENDLESS,
     "10**10**10",
     "10^{10^{10}}",
     "9^{9^{9^9}}",
@@ -326,7 +337,7 @@ def resident(process: int) -> int:
 def hanging() -> dict[str, Any]:
     """When a batch's answers come from one judge, with and without one among them that hangs."""
     good = [(f"\\sqrt{{{4 * k}}}", f"2\\sqrt{{{k}}}") for k in range(2, 42)]
-    bomb = (r"\frac{\pi}{7}", "9^{9^{9^9}}")
+    bomb = (r"\frac{\pi}{7}", ENDLESS)
     judges = started(1)
     calm = arrivals(judges, good)
     judges.close()
@@ -418,6 +429,41 @@ def fuzzed(count: int) -> dict[str, Any]:
         "fuzz_over_deadline": sum(n for r, n in reasons.items() if r.startswith("took longer")),
         "fuzz_seconds": round(time.perf_counter() - begun, 1),
         "judges_mb": round(grown / (1 << 20)),
+    }
+
+
+# Pairs that look the same
+
+
+def cases(path: Path) -> dict[str, Any]:
+    pairs = lines(path)
+    verdicts = judged((pair["gold"], read(pair["prediction"], pair["gold"])) for pair in pairs)
+    right = 0
+    for pair, verdict in zip(pairs, verdicts, strict=True):
+        fine = (verdict.value == 1.0) == (pair["expected"] == "right")
+        right += fine
+        if not fine:
+            print(f"case {pair['id']}: expected {pair['expected']}: {verdict.reason}")
+    return {"cases": len(pairs), "cases_right": right}
+
+
+def perturbation(data: Path, least: int) -> dict[str, Any]:
+    pairs = perturbed(data, least)
+    begun = time.perf_counter()
+    verdicts = judged(pairs)
+    taken = time.perf_counter() - begun
+    right = [pair for pair, v in zip(pairs, verdicts, strict=True) if v.value == 1.0]
+    reasons = Counter(explained(*pair) for pair in right)
+    for gold, other in right:
+        if not explained(gold, other):
+            print(f"perturbed: {gold!r} and {other!r} are judged right")
+    return {
+        "perturbed_pairs": len(pairs),
+        "perturbed_right": len(right),
+        "perturbed_false_positives": reasons.pop("", 0),
+        "perturbed_explained": dict(reasons),
+        "perturbed_undecided": sum(verdict.value is None for verdict in verdicts),
+        "perturbed_per_s": round(len(pairs) / taken, 1),
     }
 
 

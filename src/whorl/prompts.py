@@ -206,13 +206,13 @@ def read_critique(text: str) -> Critique:
 
 def read_critiques(text: str, steps: int) -> list[Critique]:
     """Read a reply to `critique_path`: `steps` critiques, empty where a step was left out."""
-    pieces = re.split(r"(?m)^\W*Step (\d+):?", text)
+    pieces = re.split(r"(?m)^\W{0,8}Step (\d+):?", text)
     by_number = dict(zip(pieces[1::2], pieces[2::2], strict=True))
     return [read_critique(by_number.get(str(k), "")) for k in range(1, steps + 1)]
 
 
 _VERDICTS: tuple[Decision, ...] = ("keep", "edit", "replace")
-_FIELD = r"^\W*(?P<name>Expected|Errors|Missing|Avoid|Suggestion|Verdict)\W*:(?P<rest>.*)$"
+_FIELD = r"^\W{0,8}(?P<name>Expected|Errors|Missing|Avoid|Suggestion|Verdict)\W{0,8}:(?P<rest>.*)$"
 
 
 def _so_far(question: str, prefix: str) -> str:

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
+ENDLESS = r"\sum_{k=1}^{3000}\sum_{j=1}^{3000} \sin(k j)"
 PAIRS = [
     {"id": "a", "gold": "1/2", "prediction": "so \\boxed{0.5}"},
     {"gold": "\\sqrt{8}", "prediction": "The answer is $2\\sqrt{2}$."},
     {"gold": "5", "prediction": "we get 3 of them and then 5"},
     {"gold": 5, "prediction": 6},
-    {"gold": "7", "prediction": "\\boxed{9^{9^{9^9}}}"},
+    {"gold": "7", "prediction": f"\\boxed{{{ENDLESS}}}"},
     {"gold": "1, 2", "prediction": "\\boxed{2} and \\boxed{1}"},
 ]
 
@@ -23,20 +24,20 @@ def pairs(tmp_path: Path) -> Path:
 
 
 def test_verdicts_come_in_order_with_answer_and_reason(whorl, pairs: Path) -> None:
-    done = whorl("judge", pairs, "--json", "--deadline", "5")
+    done = whorl("judge", pairs, "--json", "--deadline", "1")
     assert done.exit_code == 0, done.output
     said = [json.loads(line) for line in done.stdout.splitlines()]
     assert [line["line"] for line in said] == [1, 2, 3, 4, 5, 6]
     assert [line.get("id") for line in said] == ["a", *[None] * 5]
     assert [(line["verdict"], line["answer"], line["reason"]) for line in said] == [
         ("right", "0.5", "same number"),
-        ("right", "2\\sqrt{2}", "same value, to 40 digits"),
+        ("right", "2\\sqrt{2}", "same value"),
         ("wrong", None, "no final answer"),
         ("wrong", "6", "different numbers"),
-        ("undecided", "9^{9^{9^9}}", "took longer than 5 s"),
+        ("undecided", ENDLESS, "took longer than 1 s"),
         ("right", "2, 1", "same list"),
     ]
-    assert all(line["seconds"] >= 0 for line in said) and said[4]["seconds"] >= 5
+    assert all(line["seconds"] >= 0 for line in said) and said[4]["seconds"] >= 1
     assert done.stderr == "3 right, 2 wrong, 1 undecided, of 6\n"
 
 

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TypeVar
 
-from whorl.answer import LONGEST, extract, parsable
+from whorl.answer import LONGEST, gold_in, parsable
 from whorl.data.atomic import replacing
 from whorl.data.rows import BadRow, Row, cell, columns, read_rows
 from whorl.errors import UserError
@@ -39,7 +39,7 @@ def read_problems(
 
     fields: one of `FIELDS` -> the column that holds it. An answer named so may be a solution: what
     counts is what stands after its last `####`, else its last box or what it states as the answer,
-    else all of it.
+    else all of it, if that is an answer: prose that states none is a bad line.
 
     Raises UserError at the first bad line, with its number; with `skip_bad` such lines go to
     `on_skip(line number, reason)` instead, and it is raised only if no problem is left.
@@ -123,12 +123,11 @@ def _renamed(row: Row, fields: Mapping[str, str]) -> Row:
             raise BadRow(f"no column {column!r}; there are {columns(row)}")
         renamed[field] = row[column]
     if "answer" in fields:
-        renamed["answer"] = _final(cell(renamed, "answer"))
+        text = cell(renamed, "answer")
+        renamed["answer"] = gold_in(text) or ""
+        if text and not renamed["answer"]:
+            raise BadRow(f"no answer is stated in {text[:60]!r}")
     return renamed
-
-
-def _final(text: str) -> str:
-    return text.rpartition("####")[2].strip() if "####" in text else extract(text) or text
 
 
 def _problem(row: Row, *, default_id: str) -> Problem:
@@ -149,14 +148,12 @@ def _problem(row: Row, *, default_id: str) -> Problem:
 
 def _answer(row: Row) -> str:
     answer = cell(row, "answer")
-    if "####" in answer:
-        answer = answer.rpartition("####")[2].strip()
+    if "####" in answer or "boxed" in answer:
+        answer = gold_in(answer) or ""
     if not answer:
         solution = cell(row, "solution")
-        if "####" in solution:
-            answer = solution.rpartition("####")[2].strip()
-        elif "boxed" in solution:
-            answer = extract(solution) or ""
+        if "####" in solution or "boxed" in solution:
+            answer = gold_in(solution) or ""
     if not answer:
         raise BadRow('no answer (field "answer", or a "solution" with a \\boxed{})')
     return answer

@@ -123,7 +123,7 @@ def read_note(note: str, *, limit: int = NOTE) -> Note | None:
 
 
 _NONE = "None"
-_VERDICT = r"(?im)^\W*Verdict\W*:"
+_VERDICT = r"(?im)^\W{0,8}Verdict\W{0,8}:"
 _LABEL = (
     r"(?i)\W{0,4}(?P<name>Expected|Errors|Missing|Avoid|Suggestion|Verdict|Step \d{1,4})"
     r"\W{0,4}?:(?P<rest>.*)"

@@ -105,7 +105,7 @@ def _read(path: Path, guess: bool, passing_over: "Display | None") -> list[_Pair
 
 
 def _pair(number: int, row: "Row", guess: bool) -> _Pair:
-    from whorl.answer import extract, read
+    from whorl.answer import gold_in, read
     from whorl.data.rows import BadRow, cell, columns
 
     for column in ("gold", "prediction"):
@@ -114,5 +114,8 @@ def _pair(number: int, row: "Row", guess: bool) -> _Pair:
     gold = cell(row, "gold")
     if not gold:
         raise BadRow("'gold' is empty")
-    gold = extract(gold) or gold
+    stated = gold_in(gold)
+    if stated is None:
+        raise BadRow(f"no answer is stated in the gold {gold[:60]!r}")
+    gold = stated
     return _Pair(number, cell(row, "id"), gold, read(cell(row, "prediction"), gold, guess=guess))

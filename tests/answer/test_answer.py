@@ -25,7 +25,7 @@ from whorl.answer import (
 )
 from whorl.data.problems import read_problems
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
+DATA = Path(__file__).parents[3] / "shared" / "data"
 shared = pytest.mark.skipif(not DATA.is_dir(), reason="the shared math data is not beside the repo")
 
 numbers = st.fractions(max_denominator=10**6)
@@ -230,15 +230,13 @@ def test_hostile_text_takes_linear_time(text: str) -> None:
         (r"3\times\text{width}", r"3\times width"),
         ("10^{3}5", "10^{3}5"),
         ("2 = x", "2"),
-        (r"2 \cdot 3 = 6", "6"),
-        (r"\log_2{8}=3", "3"),
         ("7 = 7", "7=7"),
+        ("5!=120", "5!=120"),
         ("]0, 1]", "(0, 1]"),
-        ("[0; 1[", "[0;1["),
+        ("[0; 1[", "[0, 1)"),
         ("[0, 1[", "[0, 1)"),
         ("x >= 5", r"x\ge5"),
         ("x != 5", r"x\ne5"),
-        ("5!=120", "120"),
         ("sqrt(2)/2", r"\sqrt{2}/2"),
         ("√34", r"\sqrt{34}"),
         ("12*pi", r"12*\pi"),

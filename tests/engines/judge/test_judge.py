@@ -1,4 +1,4 @@
-"""The judges: real math-verify processes, killed when they must be."""
+"""The judges: real processes, killed when they must be."""
 
 import json
 import os
@@ -14,12 +14,12 @@ import pytest
 
 from whorl.answer import Conventions, compare, equal, extract, read
 from whorl.ask import Ask, Failure, Prompt, Reply
-from whorl.engines import judge as module
-from whorl.engines.judge import Judges
+from whorl.engines.judge import Judges, nursery
 from whorl.errors import UserError
 
 Value = float | None
-DATA = Path(__file__).parents[3] / "shared" / "data"
+ENDLESS = r"\sum_{k=1}^{3000}\sum_{j=1}^{3000} \sin(k j)"  # nine million sines
+DATA = Path(__file__).parents[4] / "shared" / "data"
 
 
 def ask(gold: str, answer: str, n: int = 1) -> Ask:
@@ -82,6 +82,9 @@ RIGHT = [
     (r"]0, \sqrt{8}]", r"(0, 2\sqrt{2}]"),
     (r"12\pi", "12*pi"),
     ("x \\ne 3", "x != 3"),
+    (r"2 \cdot 3 = 6", "6"),
+    (r"\log_2{8}=3", "3"),
+    ("5!=120", "120"),
     (r"x_1 = \sqrt{8}, x_2 = 1", r"\boxed{1} and \boxed{2\sqrt{2}}"),
 ]
 NOT_RIGHT = [
@@ -119,7 +122,7 @@ def test_each_sample_gets_the_verdict_and_known_pairs_wait_for_nobody(judges: Ju
     verdicts(judges, [(r"\sqrt{12}", r"2\sqrt{3}")])
     judges.submit(7, ask(r"\sqrt{12}", r"2\sqrt{3}", n=3))
     judges.submit(8, ask("5", "6"))
-    same, different = "same value, to 40 digits", "different numbers"
+    same, different = "same value", "different numbers"
     assert judges.poll(0) == [
         (7, (Reply(same, value=1.0),) * 3),
         (8, (Reply(different, value=0.0),)),
@@ -136,7 +139,7 @@ def test_judgements_come_in_order_with_reasons_and_times(judges: Judges) -> None
         found = list(judges.judge(pairs, ahead=ahead))
         assert [judgement.value for judgement in found] == [1.0, 1.0, 0.0, 0.0] * 3
         assert [judgement.reason for judgement in found[:4]] == [
-            "same value, to 40 digits",
+            "same value",
             "same number",
             "no final answer",
             "different values",
@@ -174,7 +177,7 @@ def test_the_processes_judge_by_the_conventions_they_are_given() -> None:
 
 def test_what_hangs_holds_up_nobody_else() -> None:
     judges = Judges(workers=1, deadline=8.0)
-    judges.submit(0, ask(r"\sqrt{2}", "9^{9^{9^9}}"))
+    judges.submit(0, ask(r"\sqrt{2}", ENDLESS))
     for ticket in range(1, 6):
         judges.submit(ticket, ask(f"\\sqrt{{{ticket}}}", f"{ticket}^{{1/2}}"))
     found: dict[int, object] = {}
@@ -210,7 +213,7 @@ def test_no_text_kills_a_judge(judges: Judges, answer: str) -> None:
 
 def test_a_judge_that_dies_of_an_answer_leaves_it_undecided() -> None:
     judges = Judges(deadline=30.0)
-    judges.submit(0, ask(r"\sqrt{2}", "9^{9^{9^9}}"))
+    judges.submit(0, ask(r"\sqrt{2}", ENDLESS))
     while not (judges._workers and judges._workers[0].pair):
         assert judges.poll(0.1) == []
     process = judges._workers[0].process
@@ -234,7 +237,7 @@ def test_judges_start_anew_after_the_process_that_forks_them_died(judges: Judges
 
 
 HOSTILE = [
-    "9^{9^{9^9}}",
+    ENDLESS,
     "9^{9^{9^9}} + 1",
     "(" * 900 + "x" + ")" * 900,
     r"\sum_{k=1}^{1000000} \frac{1}{k^2+\sin k}",
@@ -258,7 +261,7 @@ def test_hostile_answers_harm_nobody_and_leave_no_process() -> None:
     # Two processes share the pairs; a killed one is replaced, which takes seconds when loaded.
     assert time.monotonic() - started < len(HOSTILE) * (deadline + 8)
     assert 1.0 not in found[::2]
-    assert found[0] is None and found[2] is None  # the towers; a tower is not wrong
+    assert found[0] is None and found[2] is None  # too much to work out is not wrong
     assert found[1::2] == [1.0] * len(harmless)
     processes = [worker.process for worker in judges._workers if worker.process]
     judges.close()
@@ -271,7 +274,7 @@ def test_poll_waits_only_for_something_and_no_longer_than_asked() -> None:
         started = time.monotonic()
         assert judges.poll(5.0) == []
         assert time.monotonic() - started < 0.5
-        judges.submit(0, ask(r"\sqrt{2}", "9^{9^{9^9}}"))
+        judges.submit(0, ask(r"\sqrt{2}", ENDLESS))
         for timeout in (0.0, 0.1):
             started = time.monotonic()
             assert judges.poll(timeout) == []
@@ -290,7 +293,7 @@ def test_a_process_that_dies_in_between_is_replaced(judges: Judges) -> None:
 
 
 def test_a_process_that_cannot_start_fails_its_asks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_NURSE", "raise SystemExit(3)")
+    monkeypatch.setattr(nursery, "NURSE", "raise SystemExit(3)")
     judges = Judges()
     judges.submit(0, ask(r"\sqrt{2}", "x"))
     ((ticket, answer),) = judges.poll(60)
@@ -308,7 +311,7 @@ def test_the_processes_go_with_their_parent() -> None:
         "judges = Judges(deadline=1.0)\n"
         "judges.submit(0, Ask(Prompt('', 'x', 'y+1'), role='judge'))\n"
         "while not judges.poll(1): pass\n"
-        "judges.submit(1, Ask(Prompt('', 'x', '9^{9^{9^9}}'), role='judge'))\n"
+        f"judges.submit(1, Ask(Prompt('', 'x', {ENDLESS!r}), role='judge'))\n"
         "judges.poll(0)\n"
         "print(judges._workers[0].process, flush=True)\n"
         "import os, signal\n"

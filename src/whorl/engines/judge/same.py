@@ -1,0 +1,287 @@
+"""Whether two terms have the same value: at once if they are constant, else at random points.
+
+Two functions are the same if their values agree at points of all signs; where one of them is real
+and the other is not, and their complex values differ, nothing is decided. Random rational points
+stand for all: two formulas of this size that differ do not meet at each of them.
+"""
+
+import random
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import count
+from typing import Any
+
+from flint import acb, arb
+
+from whorl.answer import Verdict
+from whorl.engines.judge.terms import Apply, Number, Symbol, Term, heads, rewritten
+from whorl.engines.judge.values import CONSTANTS, Balls, Point, Undefined, exact
+
+_FIRST_BITS = 128
+_MOST_BITS = 40_000
+_ENOUGH = 4  # points at which two functions must agree
+ZERO = Number(Fraction(0))
+
+
+def difference(one: Term, other: Term) -> Term:
+    return Apply("+", (one, Apply("neg", (other,))))
+
+
+def same(one: Term, other: Term) -> Verdict:
+    """Whether two terms are the same value or the same function of their variables."""
+    if one == other:
+        return Verdict(True, "same expression")
+    one, other = named_apart(one, other)
+    names = sorted(free(one) | free(other))
+    if not names:
+        verdict = agree(one, other, {}).right
+        reason = {True: "same value", False: "different values", None: "no value to compare"}
+        return Verdict(verdict, reason[verdict])
+    return _same_function(one, other, names)
+
+
+def _same_function(one: Term, other: Term, names: list[str]) -> Verdict:
+    whole = frozenset(integers(one) | integers(other))
+    real, complex_, domains_differ = 0, 0, False
+    wide = bool(_PIECEWISE & (heads(one) | heads(other)))
+    for point in points(names, whole, wide=wide):
+        found = agree(one, other, point)
+        if found.right is None:
+            continue
+        if found.right:
+            real += found.real == 2
+            complex_ += found.real == 0
+        elif found.real == 2 or (found.real == 0 and min(point.values()) > 0):
+            return Verdict(False, "different functions")
+        else:
+            domains_differ = True
+        if real >= _ENOUGH and complex_ + real >= 9 and not wide:
+            break
+    if domains_differ:
+        return Verdict(None, "not the same wherever either has a value")
+    if real >= _ENOUGH or complex_ >= _ENOUGH:
+        return Verdict(True, "same function, at random points")
+    return Verdict(None, "too few values to compare")
+
+
+class Agreement:
+    """Whether two values agree (None: not known), and how many of them are real."""
+
+    __slots__ = ("real", "right")
+
+    def __init__(self, right: bool | None, real: int = 2) -> None:
+        self.right = right
+        self.real = real
+
+
+def agree(one: Term, other: Term, point: Point) -> Agreement:
+    """Whether two terms have the same value at a point."""
+    left, right = exact(one, point), exact(other, point)
+    if left is not None and right is not None:
+        return Agreement(left == right)
+    real = [has_value(side, point, arb) for side in (one, other)]
+    kind = arb if all(real) else acb
+    bits, needed = _FIRST_BITS, 0.0
+    while bits <= _MOST_BITS:
+        balls = Balls(bits, kind)
+        try:
+            left_value, right_value = balls.value(one, point), balls.value(other, point)
+        except Undefined:
+            if bits > 8 * _FIRST_BITS:
+                return Agreement(None)
+            bits *= 4
+            continue
+        apart = left_value - right_value
+        if not apart.contains(0):
+            return Agreement(False, sum(real))
+        needed = needed or 256 + 6 * balls.load
+        if bits >= needed and _negligible(apart, int(bits / 2)):
+            return Agreement(True, sum(real))
+        bits = max(bits * 2, int(needed) + 64) if bits < needed else bits * 2
+    return Agreement(None)
+
+
+def has_value(term: Term, point: Point, kind: type) -> bool:
+    try:
+        Balls(_FIRST_BITS, kind).value(term, point)
+    except Undefined:
+        return False
+    return True
+
+
+def _negligible(apart: Any, bits: int) -> bool:
+    return bool(apart.abs_upper() < arb(2) ** -bits)
+
+
+def near(one: Term, other: Term, tolerance: float) -> bool | None:
+    """Whether two real constants differ by no more than a share of the larger; None: not known."""
+    try:
+        balls = Balls(256, arb)
+        left, right = balls.value(one, {}), balls.value(other, {})
+    except Undefined:
+        return None
+    apart, size = abs(left - right), max(abs(left), abs(right), key=lambda ball: ball.mid())
+    bound = size * arb(tolerance)
+    return True if apart <= bound else False if apart > bound else None
+
+
+def order(one: Term, other: Term) -> int | None:
+    """-1, 0 or 1 as one real constant is below, at or above another; None: not known."""
+    found = agree(one, other, {})
+    if found.right:
+        return 0
+    try:
+        balls = Balls(4 * _FIRST_BITS, arb)
+        left, right = balls.value(one, {}), balls.value(other, {})
+    except Undefined:
+        return None
+    return -1 if left < right else 1 if left > right else None
+
+
+# Equations
+
+
+def proportional(one: Term, other: Term) -> bool | None:
+    """Whether `one = 0` says the same as `other = 0`: one is a constant multiple of the other."""
+    renames: dict[Term, Term] = {
+        Symbol(name): Symbol(f"{name} elsewhere") for name in free(one) | free(other)
+    }
+    if not renames or same(one, ZERO).right is not False or same(other, ZERO).right is not False:
+        return None
+    one, other = named_apart(one, other)
+    renames = {Symbol(name): Symbol(f"{name} elsewhere") for name in free(one) | free(other)}
+    there = rewritten(one, renames), rewritten(other, renames)
+    return same(Apply("*", (one, there[1])), Apply("*", (there[0], other))).right
+
+
+def multiple_is_positive(one: Term, other: Term) -> bool | None:
+    """Of two terms of which one is a multiple of the other: whether it is a positive one."""
+    one, other = named_apart(one, other)
+    names = sorted(free(one) | free(other))
+    for point in points(names, frozenset(integers(one) | integers(other))):
+        try:
+            balls = Balls(_FIRST_BITS, arb)
+            product = balls.value(one, point) * balls.value(other, point)
+        except Undefined:
+            continue
+        if not product.contains(0):
+            return bool(product > 0)
+    return None
+
+
+def cleared(term: Term) -> Term:
+    """What an equation `term = 0` says without its denominators."""
+    return _over(term)[0]
+
+
+def _over(term: Term) -> tuple[Term, Term]:
+    """Numerator and denominator, as far as sums, products and quotients go."""
+    one = Number(Fraction(1))
+    match term:
+        case Apply("/", (above, below)) if free(below):
+            (a, b), (c, d) = _over(above), _over(below)
+            return Apply("*", (a, d)), Apply("*", (b, c))
+        case Apply("neg", (inner,)):
+            a, b = _over(inner)
+            return Apply("neg", (a,)), b
+        case Apply("*", (left, right)):
+            (a, b), (c, d) = _over(left), _over(right)
+            return Apply("*", (a, c)), _times(b, d)
+        case Apply("+", (left, right)):
+            (a, b), (c, d) = _over(left), _over(right)
+            if b == d:
+                return Apply("+", (a, c)), b
+            return Apply("+", (_times(a, d), _times(c, b))), _times(b, d)
+    return term, one
+
+
+def _times(one: Term, other: Term) -> Term:
+    if isinstance(one, Number) and one.value == 1:
+        return other
+    if isinstance(other, Number) and other.value == 1:
+        return one
+    return Apply("*", (one, other))
+
+
+# Variables
+
+
+def free(term: Term) -> frozenset[str]:
+    """The variables of a term; the index of a sum is none."""
+    match term:
+        case Symbol(name):
+            return frozenset() if name in CONSTANTS else frozenset([name])
+        case Apply("sum" | "prod", (Symbol(index), low, high, inner)):
+            return free(low) | free(high) | (free(inner) - {index})
+        case Apply(_, parts):
+            return frozenset().union(*map(free, parts))
+    return frozenset()
+
+
+def integers(term: Term) -> set[str]:
+    """Variables that stand where only integers do: under a factorial, as the bound of a sum."""
+    found: set[str] = set()
+    waiting = [term]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, Apply):
+            if part.head in ("!", "binom", "gcd", "lcm"):
+                found |= free(part)
+            elif part.head in ("sum", "prod"):
+                found |= free(part.parts[1]) | free(part.parts[2])
+            waiting.extend(part.parts)
+    return found
+
+
+_SIZES = (0.3, 0.8, 2.0, 0.6, 7.0, 31.0, 0.4, 1.5, 0.9, 5.0, 17.0, 0.2, 2.5, 110.0)
+_WIDE_SIZES = (1e3, 1e3, 1e6, 1e6)
+_SIGNED_FROM = 6  # the points before have positive coordinates
+_PIECEWISE = frozenset(("abs", "max", "min", "floor", "ceil", "sgn", "sqrt", "root"))
+"""Functions that may be something else far away: `|x + 200|` is `x + 200` near 0."""
+
+
+def points(names: list[str], whole: frozenset[str], *, wide: bool = False) -> Iterator[Point]:
+    """Random points, the same ones for the same names: first positive, then of all signs.
+
+    whole: variables that are integers. wide: whether there are points far away among them.
+    """
+    dice = random.Random(" ".join(names))
+    for n, size in enumerate(_SIZES + _WIDE_SIZES if wide else _SIZES):
+        point = {}
+        for name in names:
+            below = dice.randrange(50, 90)
+            value = Fraction(1 + int(size * below * dice.uniform(0.5, 1.2)), below)
+            if name in whole:
+                value = Fraction(dice.randrange(1, 6 + n))
+            elif n >= _SIGNED_FROM and (n % 2 == 0 or dice.random() < 0.5):
+                value = -value
+            point[name] = value
+        yield point
+
+
+def named_apart(one: Term, other: Term) -> tuple[Term, Term]:
+    """Both terms with a symbol in place of each value of a function that is only named, and of
+    what else is only equal to itself."""
+    names: dict[Term, Symbol] = {}
+    numbers = count(1)
+
+    def renamed(term: Term) -> Term:
+        if not isinstance(term, Apply):
+            return term
+        if term.head == "call":
+            if term not in names:
+                names[term] = Symbol(f"call {next(numbers)}")
+            return names[term]
+        return Apply(term.head, tuple(map(renamed, term.parts)))
+
+    return renamed(one), renamed(other)
+
+
+def is_variable(term: Term) -> bool:
+    """A lone variable, or the value of a function that is only named."""
+    match term:
+        case Symbol(name):
+            return name not in CONSTANTS and name != r"\infty"
+        case Apply("call", _):
+            return True
+    return False

@@ -1,0 +1,116 @@
+"""What real models write around an answer, and texts that would cost a careless pattern hours."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from whorl.answer import extract, first_solution, gold_in, normalise, parsable, read
+from whorl.prompts import read_critique, read_critiques
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("<think>It might be \\boxed{12}.</think>\n\nThe answer is 73.", "73"),
+        ("<think>so \\boxed{12}", None),
+        ("<think>so \\boxed{12}</think>", None),
+        ("so \\boxed{12}</think>Hence \\boxed{13}", "13"),
+        ("<think>a</think><THINK>b \\boxed{1}</THINK> \\boxed{2}", "2"),
+        ("\\boxed{4} <think> let me check \\boxed{5}", "4"),
+        ("<think>12? No, 73.</think>\n<answer>73</answer>", "73"),
+        ("<answer>The answer is 73.</answer>", "73"),
+        ("<answer>\\boxed{73}</answer>", "73"),
+        ("\\boxed{12} was wrong <answer>73</answer>", "73"),
+        ("<answer></answer> The answer is 73.", "73"),
+        ("**Final Answer**\n\n73", "73"),
+        ("**Final Answer:**\n\n\\[73\\]", "73"),
+        ("**Final Answer**\n\n$$\n73\n$$", "73"),
+        ("**Answer**: $73$", "73"),
+        ("**Answer:**\n73", "73"),
+        ("**The answer is 73**", "73"),
+        ("### Final Answer\n\n**73**", "73"),
+        ("Final Answer\n\n73", "73"),
+        ("Answer\n======\n73", "73"),
+        ("The answers are 3 and 5.", "3 and 5"),
+        ("Thus the answer = 5", "5"),
+        ("My answer: `73`", "73"),
+        ("#### 42\nHope it helps!", "42"),
+        ("#### 3. Solve\nSo we get 7", None),
+        ("so the value is $\\boxed 9$.", "9"),
+        ("so it is $\\boxed\\frac{1}{2}$.", "\\frac{1}{2}"),
+        ("\\boxed 12 is it", "12"),
+        ("答案是5。", "5"),
+        ("所以答案为：$\\frac{1}{2}$。", "\\frac{1}{2}"),
+        ("最终答案：12", "12"),
+    ],
+)
+def test_an_answer_is_found_where_models_state_it(text: str, answer: str | None) -> None:
+    assert extract(text) == answer
+
+
+def test_a_short_text_after_a_thought_is_an_answer() -> None:
+    assert read("<think>12? 73.</think>\n73") == "73"
+    assert read("<think>12? 73") is None
+
+
+@pytest.mark.parametrize(
+    ("cell", "gold"),
+    [
+        ("He has 3.\n#### 1,250", "1,250"),
+        ("We add: the value is $\\boxed 9$.", "9"),
+        ("The answer is: 5", "5"),
+        (r"\frac{1}{2}", r"\frac{1}{2}"),
+        ("no real solutions", "no real solutions"),
+        (
+            "all functions $f(x) = ax$ for some $a > 0$",
+            "all functions $f(x) = ax$ for some $a > 0$",
+        ),
+        ("Let's think step by step.", None),
+        ("First add the two numbers, and then divide the sum by three", None),
+        ("so \\boxed{", None),
+        ("", None),
+    ],
+)
+def test_a_gold_is_never_a_sentence_without_an_answer(cell: str, gold: str | None) -> None:
+    assert gold_in(cell) == gold
+
+
+SIZE = 1_000_000
+PIECES = [
+    *("\n", "7", "7)", "[", "(", "{", "\\", " ", "a", "\t", "*", "#", "$", "\n ", "7 ", "1,", "."),
+    *("\\boxed ", "\\boxed\n", "\\boxed{", "answer", "answer ", "answer\n", "answer is ", "**"),
+    *(
+        "<think>",
+        "</think>",
+        "<answer>",
+        "</answer>",
+        "#### ",
+        "####\n",
+        "A:",
+        "答案",
+        "\nQ:",
+        "- ",
+    ),
+    *(r"\(", r"\[", "$1", "7%", "1/", "\\frac", "\\text{", "\\pm", "Step 1", "Verdict", "|", "_{"),
+]
+READERS: list[Callable[[str], object]] = [
+    lambda text: read(text, guess=True),
+    lambda text: extract(f"The answer is {text}"),
+    lambda text: extract(f"\\boxed{{{text}}}"),
+    first_solution,
+    normalise,
+    parsable,
+    lambda text: normalise(text[:2_000]),
+    read_critique,
+    lambda text: read_critiques(text, 3),
+]
+
+
+@pytest.mark.parametrize("piece", PIECES)
+def test_every_reader_takes_linear_time(piece: str) -> None:
+    text = (piece * (SIZE // len(piece) + 1))[:SIZE]
+    for reader in READERS:
+        begun = time.process_time()
+        reader(text)
+        assert time.process_time() - begun < 2  # on a loaded machine; in peace below 1
