@@ -23,6 +23,7 @@ from transformers.utils import logging
 from whorl import prompts
 from whorl.ask import Prompt
 from whorl.chat import Chat
+from whorl.critique import Critique, read_critique, write_critique
 from whorl.data.story import Story
 from whorl.data.synthetic import generate
 from whorl.evaluate import pass_at, wilson
@@ -30,7 +31,7 @@ from whorl.models import POLICY, TEACHER
 from whorl.models.decode import Decoder
 from whorl.models.pretrain import load, solved
 from whorl.models.slips import Situation, claims, review, wrong_attempt
-from whorl.prompts import Candidate, Critique, read_critique, write_critique
+from whorl.prompts import Candidate
 
 SAMPLES = 16
 TEMPERATURES = (0.7, 1.0)

@@ -1,49 +1,22 @@
-"""Every word said to a model, and how its structured replies are read."""
+"""Every word said to a model."""
 
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from whorl.ask import Prompt
-
-Verdict = Literal["keep", "edit", "replace"]
 
 CORRECTED = "Corrected solution:"
 """The line between what a reflection says of a solution and the new solution."""
 
 
 class Candidate(NamedTuple):
-    """A step as a critic sees it: its text and its mean outcome on the search's reward scale."""
+    """A step as a critic sees it: its text and its mean outcome on the search's reward scale, None
+    if it is not told."""
 
     text: str
-    q: float
-
-
-@dataclass(frozen=True, slots=True)
-class Critique:
-    """What a critic said of one step (SIGMA, 2506.06470; the fields are ours).
-
-    expected: what the step should establish, worked out afresh; asked for first, because a critic
-        that recomputes before it judges judges better (docs/log.md).
-    errors, missing, avoid: mistakes of the step, what its siblings have and it lacks, mistakes of
-        the siblings not to fall into.
-    suggestion: one concrete change; empty if none.
-    verdict: what to do with the step; None if the critic gave none that can be read.
-    """
-
-    expected: str = ""
-    errors: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
-    avoid: tuple[str, ...] = ()
-    suggestion: str = ""
-    verdict: Verdict | None = None
-
-    @property
-    def empty(self) -> bool:
-        """Nothing a reviser could act on: no readable verdict, or a change without a reason."""
-        reasons = self.errors or self.missing or self.suggestion
-        return self.verdict is None or (self.verdict != "keep" and not reasons)
+    q: float | None = None
 
 
 def solve(question: str) -> Prompt:
@@ -117,7 +90,7 @@ def revise_step(
     """Ask for the step rewritten after the critique; `missed` is an earlier try's wrong answer."""
     user = (
         f"{_so_far(question, prefix)}\n\nNext step: {step.strip()}\n\n"
-        f"Critique:\n{critique.strip()}\n\n"
+        f"Critique:\n{critique.strip() or 'none'}\n\n"
         f"{_reference(gold)}{_mismatch(missed)}Rewrite the next step."
     )
     return Prompt(_REVISE_STEP, user)
@@ -166,60 +139,13 @@ def reflect(question: str, solution: str) -> Prompt:
     return Prompt(_REFLECT, user)
 
 
-def write_critique(critique: Critique) -> str:
-    """The critique in the form a critic is asked to write it."""
-    return "\n".join(
-        (
-            f"Expected: {critique.expected or 'none'}",
-            f"Errors: {_listed(critique.errors)}",
-            f"Missing: {_listed(critique.missing)}",
-            f"Avoid: {_listed(critique.avoid)}",
-            f"Suggestion: {critique.suggestion or 'none'}",
-            f"Verdict: {critique.verdict or 'none'}",
-        )
-    )
-
-
-def write_critiques(critiques: Sequence[Critique]) -> str:
-    """One critique per step, in the form asked for by `critique_path`."""
-    return "\n\n".join(f"Step {k}:\n{write_critique(c)}" for k, c in enumerate(critiques, start=1))
-
-
-def read_critique(text: str) -> Critique:
-    """Read a critic's reply. A line that is not there leaves its field empty; nothing is raised."""
-    found = {
-        match["name"].lower(): match["rest"].strip()
-        for match in re.finditer(_FIELD, text, re.MULTILINE | re.IGNORECASE)
-    }
-    words = found.get("verdict", "").lower().split()
-    verdict = next((v for v in _VERDICTS if words and words[0].strip("*.,") == v), None)
-    return Critique(
-        expected=_prose(found.get("expected", "")),
-        errors=_items(found.get("errors", "")),
-        missing=_items(found.get("missing", "")),
-        avoid=_items(found.get("avoid", "")),
-        suggestion=_prose(found.get("suggestion", "")),
-        verdict=verdict,
-    )
-
-
-def read_critiques(text: str, steps: int) -> list[Critique]:
-    """Read a reply to `critique_path`: `steps` critiques, empty where a step was left out."""
-    pieces = re.split(r"(?m)^\W*Step (\d+):?", text)
-    by_number = dict(zip(pieces[1::2], pieces[2::2], strict=True))
-    return [read_critique(by_number.get(str(k), "")) for k in range(1, steps + 1)]
-
-
-_VERDICTS: tuple[Verdict, ...] = ("keep", "edit", "replace")
-_FIELD = r"^\W*(?P<name>Expected|Errors|Missing|Avoid|Suggestion|Verdict)\W*:(?P<rest>.*)$"
-
-
 def _so_far(question: str, prefix: str) -> str:
     return f"Problem: {question}\n\nSolution so far:\n{prefix.strip() or 'none'}"
 
 
 def _shown(candidate: Candidate) -> str:
-    return f"{candidate.text.strip()} [Q {candidate.q:.1f}]"
+    text = candidate.text.strip()
+    return text if candidate.q is None else f"{text} [Q {candidate.q:.1f}]"
 
 
 def _alternatives(siblings: Sequence[Candidate]) -> str:
@@ -234,18 +160,6 @@ def _reference(gold: str | None) -> str:
 
 def _mismatch(missed: str | None) -> str:
     return f"An earlier rewrite ended in {missed}, which is wrong.\n" if missed is not None else ""
-
-
-def _listed(items: Sequence[str]) -> str:
-    return "; ".join(items) or "none"
-
-
-def _prose(text: str) -> str:
-    return "" if text.strip(" .*").lower() in ("", "none", "n/a") else text.strip(" *")
-
-
-def _items(text: str) -> tuple[str, ...]:
-    return tuple(item for piece in text.split(";") if (item := _prose(piece)))
 
 
 _SOLVE = """\

@@ -76,6 +76,14 @@ class Preset(Protocol):
         """Recipes by name; the first is where settings start from."""
 
 
+@runtime_checkable
+class Candid(Protocol):
+    """A recipe that says where a run came out otherwise than its method means to."""
+
+    def remarks(self, tally: Mapping[str, int]) -> Sequence[str]:
+        """What the owner of a run has to know, a line each, by the `tally` of all its trees."""
+
+
 def arms_of(recipe: Recipe) -> Mapping[str, Recipe]:
     """The independent searches of every problem, by arm; `{"": recipe}` if there is just one."""
     return recipe.arms() if isinstance(recipe, Armed) else {"": recipe}
@@ -89,6 +97,11 @@ def presets_of(kind: type[Recipe]) -> Mapping[str, Recipe]:
     settings = fields(kind)  # type: ignore[arg-type]
     needed = [f for f in settings if f.default is MISSING and f.default_factory is MISSING]
     return {} if needed else {"paper": kind()}
+
+
+def remarks_of(recipe: Recipe, tally: Mapping[str, int]) -> Sequence[str]:
+    """What a recipe has to say of a run, by the `tally` of all its trees."""
+    return recipe.remarks(tally) if isinstance(recipe, Candid) else ()
 
 
 def lacks(kind: type) -> list[str]:

@@ -45,6 +45,10 @@ Mark: TypeAlias = Literal[
     "split",
     "no contrast",
     "unusable reflection",
+    "critique cut off",
+    "empty critique",
+    "critique in prose",
+    "critique without verdict",
     "kept",
     "unusable critique",
     "ignored critique",
@@ -70,8 +74,11 @@ split: it was chosen by highest UCB, and another sibling has more visits.
 no contrast: it is the best and the worst of its siblings.
 unusable reflection: no new solution followed what was said of the wrong one.
 
+What could not be read of the critique of a step: it was cut off, held nothing, was prose alone, or
+names no verdict.
+
 What became of a step that a reviser might rewrite:
-kept: the critic had nothing against it. unusable critique: the critique could not be read.
+kept: the critic had nothing against it. unusable critique: the critique said nothing.
 ignored critique: the reviser repeated it. formatting only: the reviser changed its form alone.
 revised: it is the reviser's text.
 """

@@ -3,9 +3,9 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from whorl.critique import read_critique, write_critique
 from whorl.data.families import LEVELS, draw
 from whorl.models import lessons, slips
-from whorl.prompts import read_critique, write_critique
 
 seeds = st.integers(0, 10**6)
 

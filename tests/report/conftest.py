@@ -5,8 +5,8 @@ from random import Random
 
 import pytest
 
+from whorl.critique import Critique, write_critique, write_critiques
 from whorl.problem import Problem
-from whorl.prompts import Critique, write_critique, write_critiques
 from whorl.report import Cells, Figure, Interval, Level, Report, Row, Table
 from whorl.tree import ROOT, Node, Tree
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from whorl.critique import Critique, write_critique, write_critiques
 from whorl.problem import Problem
-from whorl.prompts import Critique, write_critique, write_critiques
 from whorl.report.critiques import STEP, best_path, compare, read_note, revised_path
 from whorl.tree import ROOT, Node, Tree
 

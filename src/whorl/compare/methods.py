@@ -109,7 +109,14 @@ PAPERS = _all(
 
 TINY = _all(
     tiny,
-    tiny(Sigma(uct=Uct(simulations=8), critic_tokens=128, reviser_tokens=64)),
+    tiny(
+        Sigma(
+            uct=Uct(simulations=8),
+            critic_tokens=128,
+            reviser_tokens=64,
+            gates=("keep", "unusable", "formatting"),
+        )
+    ),
     _in_rounds(tiny(Process())),
     _in_rounds(tiny(Marge())),
     replace(tiny(Sphere(score="rollouts")), train=replace(_GENTLE, batch=8)),

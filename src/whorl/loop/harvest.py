@@ -14,7 +14,7 @@ from whorl.data.forest import read_trees
 from whorl.errors import UserError
 from whorl.example import Example
 from whorl.loop.variety import Solutions, Variety
-from whorl.recipe import Recipe
+from whorl.recipe import Recipe, remarks_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,7 @@ class Harvested:
     trees: harvested; examples: written; dropped: examples left out, by reason.
     tally: the recipe's own counts; cost: sampled tokens by role. Both are of all the trees.
     variety: of the trees, in which those of one problem should stand together.
+    remarks: what the recipe says of the run by its tally.
     """
 
     trees: int
@@ -32,6 +33,7 @@ class Harvested:
     tally: Mapping[str, int]
     cost: Mapping[str, int]
     variety: Variety
+    remarks: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, folder: Path) -> "Harvested | None":
@@ -47,7 +49,8 @@ class Harvested:
                 if not apart.exists():
                     return None
                 said["variety"] = json.loads(apart.read_bytes())
-            return cls(**{**said, "variety": Variety(**said["variety"])})
+            said |= {"variety": Variety(**said["variety"])}
+            return cls(**said | {"remarks": tuple(said.get("remarks", ()))})
         except (OSError, ValueError, TypeError) as error:
             raise UserError(
                 f"{record} cannot be read: {error}; delete it and harvest again"
@@ -86,7 +89,13 @@ def harvest(trees: Path, recipe: Recipe, out: Path) -> Harvested:
     if found > written:
         dropped["equal to another example"] = found - written
     return Harvested(
-        grown, written, dict(dropped), dict(tally), dict(cost), variety=solutions.variety
+        grown,
+        written,
+        dict(dropped),
+        dict(tally),
+        dict(cost),
+        solutions.variety,
+        tuple(remarks_of(recipe, tally)),
     )
 
 

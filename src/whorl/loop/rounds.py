@@ -139,6 +139,8 @@ def _play(
         harvested = harvest(inner.trees, run.recipe, inner.examples)
         harvested.write(inner.path)
     watch.wrote(inner.examples, f"{harvested.examples:,} examples")
+    for remark in harvested.remarks:
+        watch.say(remark)
     trained = _learn(run, plan, prepared.opened, watch)
     after = plan_of(run, plan.number + 1)
     return Round(

@@ -5,13 +5,13 @@ from itertools import islice
 from random import Random
 
 from whorl import prompts
+from whorl.critique import Critique, write_critique, write_critiques
 from whorl.data.families import draw
 from whorl.data.story import Story, equation
 from whorl.data.synthetic import split_of
 from whorl.example import Weighted
 from whorl.models import slips
 from whorl.models.slips import Situation, claims, miscalculated, review, wrong_attempt
-from whorl.prompts import Critique, write_critique, write_critiques
 
 
 def pretraining(rng: Random, levels: Sequence[int]) -> Iterator[Story]:

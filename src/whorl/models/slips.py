@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
+from whorl.critique import Critique
 from whorl.data.story import OPERATORS, Story, final, value, write
-from whorl.prompts import Candidate, Critique
+from whorl.prompts import Candidate
 
 
 @dataclass(frozen=True, slots=True)
