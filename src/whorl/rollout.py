@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from whorl import prompts
-from whorl.answer import Verdict, compare, extract
+from whorl.answer import Verdict, compare
 from whorl.ask import Ask, Moves, Prompt, Reply, Role, together
+from whorl.conclusion import concluded
 from whorl.credit import backup_all, prune, state_prompt
 from whorl.steps import BlankLine, Segmenter
 from whorl.tree import ROOT, Author, Node, Tree
@@ -186,7 +187,7 @@ def step_node(
 ) -> Node:
     """The node that a reply adds below `parent`: terminal, pruned or to be continued."""
     text = reply.text if text is None else text
-    answered = extract(text) is not None
+    answered = concluded(text) is not None
     node = Node(
         parent,
         text,
@@ -209,7 +210,7 @@ def step_node(
 def judge_ends(tree: Tree, ends: Sequence[int]) -> Moves[None]:
     """Judge the terminal nodes among `ends`: reward 1.0 or 0.0; pruned if there is no telling."""
     finished = [i for i in ends if tree.nodes[i].terminal and tree.nodes[i].reward is None]
-    answers = [extract(tree.text(i)) for i in finished]
+    answers = [concluded(tree.text(i)) for i in finished]
     found = yield from verdicts(tree.problem.answer, answers)
     for index, answer, verdict in zip(finished, answers, found, strict=True):
         node = tree.nodes[index]

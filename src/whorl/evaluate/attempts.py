@@ -11,6 +11,7 @@ from typing import Literal
 from whorl import prompts
 from whorl.answer import extract, read
 from whorl.ask import Ask, Engine, Moves, Replies
+from whorl.conclusion import settled
 from whorl.drive import drive
 from whorl.evaluate.setup import Setup
 from whorl.problem import Problem
@@ -94,9 +95,8 @@ def attempts(question: str, setup: Setup) -> Moves[Replies]:
 
 def marked(gold: str, replies: Replies, setup: Setup) -> Moves[tuple[Attempt, ...]]:
     """Judge final texts."""
-    answers = [
-        read(reply.text, guess=True) if setup.guess else extract(reply.text) for reply in replies
-    ]
+    texts = [settled(reply.text) for reply in replies]
+    answers = [read(text, guess=True) if setup.guess else extract(text) for text in texts]
     found = yield from verdicts(gold, answers)
     return tuple(
         Attempt(

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from whorl import prompts
-from whorl.answer import extract
 from whorl.ask import Ask, Moves, Reply
+from whorl.conclusion import concluded
 from whorl.credit import best_path, siblings
 from whorl.critique import Critique, read_critique, read_critiques
 from whorl.prompts import Candidate
@@ -67,7 +67,7 @@ class Refinement:
                 return end if tree.nodes[end].terminal else ROOT
             if not any(tree.nodes[i].mark in ASKED for i in tree.path(end)):
                 break  # the reviser was never asked, so another try would be the same
-            missed, temperature = extract(tree.text(end)), recipe.retry_temperature
+            missed, temperature = concluded(tree.text(end)), recipe.retry_temperature
         return unrevised(tree)
 
     def _sweep(self, missed: str | None, temperature: float) -> Moves[int]:
