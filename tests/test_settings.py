@@ -26,7 +26,7 @@ from whorl.settings import (
     read_settings,
     say,
 )
-from whorl.steps import BlankLine, StepMarker
+from whorl.steps import BlankLine, Segmenter, StepMarker, Tokens, Words
 
 LEAST = """
 run = "runs/a"
@@ -186,6 +186,35 @@ def test_every_preset_says_itself(name: str) -> None:
         assert name_of(recipe) == name
         assert read_recipe(say(recipe)) == recipe
         assert read_recipe({"name": name, "preset": which}) == recipe
+
+
+@pytest.mark.parametrize(
+    ("said", "steps"),
+    [
+        ("{name = 'words', size = 3}", Words(size=3)),
+        ("{name = 'tokens', size = 32}", Tokens(size=32)),
+        ("{name = 'blank_line', min_chars = 0}", BlankLine(min_chars=0)),
+        ("{min_chars = 5}", BlankLine(min_chars=5)),
+        ("'step_marker'", StepMarker()),
+    ],
+)
+def test_a_rule_for_steps_can_be_told_more(said: str, steps: Segmenter) -> None:
+    recipe = read_recipe({"name": "rft"}, [f"sampling.steps={said}"])
+    assert recipe == Rft(sampling=Sampling(steps=steps))
+    assert read_recipe(say(recipe)) == recipe
+
+
+def test_a_rule_for_steps_that_is_wrong_is_said_in_one_line() -> None:
+    with pytest.raises(
+        UserError, match=r"steps.name: no rule for steps 'word'; did you mean words"
+    ):
+        read_recipe({"name": "rft"}, ["sampling.steps={name='word'}"])
+    with pytest.raises(
+        UserError, match=r"unknown setting sampling.steps.min_chars; there are size"
+    ):
+        read_recipe({"name": "rft"}, ["sampling.steps={name='words', min_chars=3}"])
+    with pytest.raises(UserError, match=r"sampling.steps: size must be at least 1"):
+        read_recipe({"name": "rft"}, ["sampling.steps={name='tokens', size=0}"])
 
 
 def test_a_whole_run_says_itself(tmp_path: Path) -> None:

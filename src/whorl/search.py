@@ -16,7 +16,7 @@ from whorl.ask import Ask, Moves, Reply, together
 from whorl.budget import OutOfBudget
 from whorl.credit import DeadEnds, backup_all, prune
 from whorl.errors import UserError
-from whorl.rollout import Sampling, Voice, judge_ends, step_node
+from whorl.rollout import Sampling, Voice, judge_ends, next_steps, step_node
 from whorl.steps import same_words
 from whorl.tree import ROOT, Mark, Node, Tree
 
@@ -182,7 +182,7 @@ def expand(
     answer, a fault) is pruned, with the reason as its mark.
     """
     voice = voice or Voice.of_policy(tree)
-    (replies,) = yield [sampling.step(voice.after(tree, at), n, voice.role)]
+    replies = yield from next_steps(sampling, voice.after(tree, at), n, voice.role)
     nodes = tree.nodes
     known = {nodes[c].text: c for c in nodes[at].children if nodes[c].author == voice.author}
     drawn: dict[int, None] = {}

@@ -15,7 +15,7 @@ from whorl.errors import UserError
 from whorl.example import Objective
 from whorl.recipe import Recipe, lacks, presets_of
 from whorl.recipes import RECIPES, find, name_of
-from whorl.steps import AfterMarker, BlankLine, Segmenter, StepMarker, Words
+from whorl.steps import AfterMarker, BlankLine, Segmenter, StepMarker, Tokens, Words
 
 T = TypeVar("T")
 
@@ -26,8 +26,10 @@ STEPS: Mapping[str, Segmenter] = {
     "step_marker": StepMarker(),
     "after_marker": AfterMarker(),
     "words": Words(),
+    "tokens": Tokens(),
 }
-"""Where a step ends: the values of `sampling.steps`."""
+"""Where a step ends: the values of `sampling.steps`; a table with one of them as its `name`
+says what that rule can be told."""
 
 
 def read_table(path: Path, kind: type[T], overrides: Sequence[str] = ()) -> T:
@@ -90,8 +92,10 @@ def say(value: object) -> Any:
             return name
     if is_dataclass(value):
         said = {key: say(getattr(value, field.name)) for key, field in _keys(value).items()}
-        named = not lacks(type(value))
-        return {"name": name_of(value), **said} if named else said  # type: ignore[arg-type]
+        if not lacks(type(value)):
+            return {"name": name_of(value), **said}  # type: ignore[arg-type]
+        rule = next((name for name, steps in STEPS.items() if isinstance(value, type(steps))), "")
+        return {"name": rule, **said} if rule and rule != "blank_line" else said
     if isinstance(value, tuple):
         return [say(item) for item in value]
     if isinstance(value, Path):
@@ -153,10 +157,13 @@ def _value(hint: Any, value: object, where: str, default: Any) -> Any:
     """One value of the type `hint`. default: what a table of settings changes."""
     if hint is Recipe:
         return _recipe(_table(value, where), f"{where}.")
-    if hint is Segmenter and not (isinstance(value, dict) and is_dataclass(default)):
+    if hint is Segmenter and not isinstance(value, dict):
         return _choice(STEPS, value, where, "rule for steps")
     if hint is Segmenter:
-        hint = type(default)
+        rest = dict(_table(value, where))
+        if "name" in rest:
+            default = _choice(STEPS, rest.pop("name"), f"{where}.name", "rule for steps")
+        hint, value = type(default if is_dataclass(default) else BlankLine()), rest
     if is_dataclass(hint):
         base = None if default is MISSING else default
         return _build(hint, _table(value, where), f"{where}.", base)  # type: ignore[arg-type]

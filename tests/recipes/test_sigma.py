@@ -284,6 +284,17 @@ def test_what_is_harvested_is_right_and_the_cells_cover_every_tree() -> None:
     assert counts["revised"] and counts["kept"]
 
 
+def test_a_run_that_hardly_revised_anything_says_so() -> None:
+    few = {"wrong path revised": 1, "wrong path left as it was": 9, "kept": 30, "revised": 2}
+    (said,) = SIGMA.remarks(few)
+    assert said == (
+        "sigma: 1 of 10 wrong paths were revised; of the steps the reviser was asked for 2, "
+        "others were left: 30 kept"
+    )
+    assert not SIGMA.remarks({"wrong path revised": 2, "wrong path left as it was": 8})
+    assert not SIGMA.remarks({"no solution": 5})
+
+
 def test_temperatures_are_separate_searches() -> None:
     arms = Sigma().arms()
     assert list(arms) == ["T=0.4", "T=0.7"]

@@ -69,15 +69,16 @@ def harvest(trees: Path, recipe: Recipe, out: Path) -> Harvested:
     tally: Counter[str] = Counter()
     cost: Counter[str] = Counter()
     solutions = Solutions()
-    grown = found = 0
+    grown = found = endless = 0
 
     def examples() -> Iterator[Example]:
-        nonlocal grown, found
+        nonlocal grown, found, endless
         for _, trees_of_problem in groupby(read_trees(trees), key=lambda tree: tree.problem.id):
             own = list(trees_of_problem)
             solutions.add(own)
             for tree in own:
                 grown += 1
+                endless += not (tree.cut_short or any(tree.leaves()))
                 tally.update(recipe.tally(tree))
                 cost.update(tree.cost)
                 crop = recipe.harvest(tree)
@@ -88,6 +89,12 @@ def harvest(trees: Path, recipe: Recipe, out: Path) -> Harvested:
     written = write_examples(out, distinct(examples()))
     if found > written:
         dropped["equal to another example"] = found - written
+    remarks = list(remarks_of(recipe, tally))
+    if 2 * endless > grown:
+        remarks.append(
+            f"{endless:,} of {grown:,} searches came to no end of a solution: the steps may be too "
+            "many, or too long for their tokens, or the policy states no answer"
+        )
     return Harvested(
         grown,
         written,
@@ -95,7 +102,7 @@ def harvest(trees: Path, recipe: Recipe, out: Path) -> Harvested:
         dict(tally),
         dict(cost),
         solutions.variety,
-        tuple(remarks_of(recipe, tally)),
+        tuple(remarks),
     )
 
 

@@ -166,9 +166,22 @@ class Marge:
         if choice != "none":
             end = tree.nodes[_guide_nodes(tree)[-1]]
             counts["right guide" if end.reward == 1.0 else "wrong guide"] += 1
+            if len(states_of(tree)) == 1:
+                counts["guides of a single state"] = 1
             for state in states_of(tree):
                 counts[f"states {usability(completions(tree, state), self.window)}"] += 1
         return counts
+
+    def remarks(self, tally: Mapping[str, int]) -> Sequence[str]:
+        """Says so where most guides have no states to explore: then MARGE samples the question."""
+        single = tally.get("guides of a single state", 0)
+        guides = tally.get("right guide", 0) + tally.get("wrong guide", 0)
+        if 2 * single <= guides:
+            return ()
+        return [
+            f"marge: {single:,} of {guides:,} guides are a single step, so the only state is the "
+            "question; sampling.steps says where a step ends"
+        ]
 
     def _explore(self, tree: Tree, last: Tree | None, episode: int) -> Moves[None]:
         """Choose the guide and complete it from each of its states."""
