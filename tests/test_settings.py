@@ -27,6 +27,7 @@ from whorl.settings import (
     say,
 )
 from whorl.steps import BlankLine, Segmenter, StepMarker, Tokens, Words
+from whorl.wording import SETS, WHORL, Shot
 
 LEAST = """
 run = "runs/a"
@@ -215,6 +216,51 @@ def test_a_rule_for_steps_that_is_wrong_is_said_in_one_line() -> None:
         read_recipe({"name": "rft"}, ["sampling.steps={name='words', min_chars=3}"])
     with pytest.raises(UserError, match=r"sampling.steps: size must be at least 1"):
         read_recipe({"name": "rft"}, ["sampling.steps={name='tokens', size=0}"])
+
+
+WORDS = """
+[prompts]
+set = "prose"
+solve.user = "Question: {question}\\nAnswer:"
+examples = [{question = "1+1?", solution = "\\\\boxed{2}"}]
+"""
+
+
+def test_the_words_of_a_run_file_are_the_recipes(tmp_path: Path) -> None:
+    recipe = read_run(run_file(tmp_path, LEAST + WORDS)).recipe
+    assert isinstance(recipe, Sigma)
+    assert recipe.words.solve.user == "Question: {question}\nAnswer:"
+    assert recipe.words.solve.system == WHORL.solve.system
+    assert recipe.words.critique == SETS["prose"].critique
+    assert recipe.words.examples == (Shot("1+1?", "\\boxed{2}"),)
+    assert read_recipe(say(recipe)) == recipe
+    lines = [f"{key}={value}" for key, value in flat(say(recipe)) if key != "name"]
+    assert read_recipe({"name": "sigma"}, lines) == recipe
+
+
+def test_words_have_names_and_those_of_the_house_are_not_said() -> None:
+    assert say(read_recipe({"name": "rft"}, ["words=qwen"]))["words"] == "qwen"
+    assert "words" not in say(read_recipe({"name": "rft"}, ["words=whorl"]))
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("prompts = 'pros'", "recipe.words: no set of words 'pros'; did you mean prose?"),
+        ("prompts.set = 'x'", "recipe.words.set: no set of words 'x'; there are whorl, prose, qw"),
+        (
+            "prompts.sove = 'x'",
+            "unknown setting recipe.words.sove; did you mean recipe.words.so",
+        ),
+        ("prompts.solve.user = 'x'", "recipe.words: solve.user should name {question}"),
+        ("prompts.examples = [{question = 'x'}]", "recipe.words.examples field required"),
+        ("prompts = 'qwen'\nrecipe.words = 'qwen'", "recipe.words are said twice"),
+    ],
+)
+def test_words_that_are_wrong_are_said_in_one_line(tmp_path: Path, line: str, told: str) -> None:
+    with pytest.raises(UserError) as caught:
+        read_run(run_file(tmp_path, LEAST + line))
+    assert told in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_a_whole_run_says_itself(tmp_path: Path) -> None:

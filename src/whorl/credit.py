@@ -298,8 +298,8 @@ def shuffled(group: Sequence[Completion], reward: float, rng: Random) -> list[Co
 
 def state_prompt(tree: Tree, state: int) -> Prompt:
     """The question, and the solution up to `state` as what the model continues."""
-    prompt = prompts.solve(tree.problem.question)
-    return Prompt(prompt.system, prompt.user, tree.text(state))
+    prompt = prompts.plain(tree)
+    return Prompt(prompt.system, prompt.user, prompt.prefix + tree.text(state))
 
 
 def _ends(tree: Tree, state: int) -> Iterator[int]:

@@ -8,6 +8,18 @@ from typing import Any, Literal
 
 Verdict = Literal["keep", "edit", "replace"]
 
+FORM = {
+    "expected": "what the step should establish, worked out by yourself before you judge it",
+    "errors": "wrong statements, gaps or wrong conclusions in it, separated by semicolons, or none",
+    "missing": "what the alternatives have and it lacks, separated by semicolons, or none",
+    "avoid": "mistakes of the alternatives that must not be taken over, separated by semicolons, "
+    "or none",
+    "suggestion": "one concrete change, or none",
+    "verdict": "keep, edit or replace",
+}
+"""The fields of a critique in the order in which a critic is asked for them, and what stands behind
+each; a small model may copy that instead of filling it in."""
+
 
 @dataclass(frozen=True, slots=True)
 class Critique:
@@ -97,7 +109,6 @@ def read_critiques(text: str, steps: int) -> list[Critique]:
     return [read_critique(by_number.get(k, "")) for k in range(1, steps + 1)]
 
 
-_NAMES = ("expected", "errors", "missing", "avoid", "suggestion", "verdict")
 _FIELD = re.compile(
     r"\W{0,8}(?:\d{1,2}[.)]\W{0,4})?(?:final |overall )?"
     r"(?P<name>Expected|Errors?|Missing|Avoid|Suggestions?|Verdict)\b"
@@ -109,7 +120,17 @@ _STEP = re.compile(
     r"(?m)^\W{0,8}(?:\d{1,2}[.)]\W{0,4})?Step (\d{1,4})\b[^\w\n]{0,8}", re.IGNORECASE
 )
 _ITEM = re.compile(r"\s*(?:[-*+•]|\d{1,2}[.)])\s+")
-_NOTHING = frozenset(("", "none", "n/a", "null", "nothing"))
+_NOTHING = frozenset(
+    (
+        "",
+        "none",
+        "n/a",
+        "null",
+        "nothing",
+        *FORM.values(),
+        *(t.removeprefix("what ") for t in FORM.values()),
+    )
+)
 _WORD = re.compile(
     r"\b(not |no |don't |cannot )?(?:be )?(keep|kept|edit|edited|replace|replaced)\b"
 )
@@ -125,7 +146,7 @@ _VERDICTS: Mapping[str, Verdict] = {
 
 
 def _critique(fields: Mapping[str, str]) -> Critique:
-    own = {name: _items(fields.get(name, "")) for name in _NAMES}
+    own = {name: _items(fields.get(name, "")) for name in FORM}
     verdict = _verdict(fields.get("verdict", ""))
     unread = () if verdict else own["verdict"]
     return Critique(
@@ -171,7 +192,7 @@ def _items(text: str) -> tuple[str, ...]:
 def _name(label: str) -> str:
     """The field that a label names, be it in the singular or in the plural."""
     bare = label.lower().rstrip("s")
-    return next((name for name in _NAMES if name.rstrip("s") == bare), "")
+    return next((name for name in FORM if name.rstrip("s") == bare), "")
 
 
 def _json(text: str) -> Any:

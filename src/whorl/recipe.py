@@ -8,6 +8,7 @@ from whorl.ask import Moves, Role
 from whorl.example import Example, Objective
 from whorl.problem import Problem
 from whorl.tree import Tree
+from whorl.wording import WHORL, Wording
 
 Start: TypeAlias = Literal["last", "first"]
 """Where a round's training starts: `last`, from the model that the round before ended with, on what
@@ -102,6 +103,12 @@ def presets_of(kind: type[Recipe]) -> Mapping[str, Recipe]:
 def remarks_of(recipe: Recipe, tally: Mapping[str, int]) -> Sequence[str]:
     """What a recipe has to say of a run, by the `tally` of all its trees."""
     return recipe.remarks(tally) if isinstance(recipe, Candid) else ()
+
+
+def words_of(recipe: Recipe) -> Wording:
+    """In which words a recipe asks: its setting `words`, or those of the house."""
+    words = getattr(recipe, "words", WHORL)
+    return words if isinstance(words, Wording) else WHORL
 
 
 def lacks(kind: type) -> list[str]:

@@ -77,7 +77,7 @@ class Voice:
     @classmethod
     def of_policy(cls, tree: Tree) -> "Voice":
         """The policy, asked the plain question."""
-        return cls(prompts.solve(tree.problem.question))
+        return cls(prompts.plain(tree))
 
     def after(self, tree: Tree, node: int) -> Prompt:
         """The prompt for what follows `node`."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias, TypeVar
 
+from whorl import prompts
 from whorl.ask import Ask, Moves, Reply, together
 from whorl.budget import OutOfBudget
 from whorl.credit import DeadEnds, backup_all, prune
@@ -241,7 +242,7 @@ def other_script(tree: Tree, node: Node, reply: Reply) -> Mark:
 def score(tree: Tree, steps: Sequence[int]) -> Moves[None]:
     """Give each of `steps` the value in [0, 1] that the role `prm` says, which is shown the plain
     question and the solution up to the step. Raises `UserError` if it says anything else."""
-    plain = Voice.of_policy(tree)
+    plain = Voice(prompts.solve(tree.problem.question))  # the words it was trained under
     replies = yield [Ask(plain.after(tree, step), role="prm") for step in steps]
     for step, (reply,) in zip(steps, replies, strict=True):
         if reply.value is None or not 0 <= reply.value <= 1:

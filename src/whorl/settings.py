@@ -16,6 +16,7 @@ from whorl.example import Objective
 from whorl.recipe import Recipe, lacks, presets_of
 from whorl.recipes import RECIPES, find, name_of
 from whorl.steps import AfterMarker, BlankLine, Segmenter, StepMarker, Tokens, Words
+from whorl.wording import SETS, WHORL, Wording, changes
 
 T = TypeVar("T")
 
@@ -42,9 +43,19 @@ def read_table(path: Path, kind: type[T], overrides: Sequence[str] = ()) -> T:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not TOML: {' '.join(str(error).split())}") from error
     try:
-        return _build(kind, override(table, overrides))
+        return _build(kind, _with_words(override(table, overrides)))
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
+
+
+def _with_words(table: dict[str, Any]) -> Table:
+    """`[prompts]` of a run file are the recipe's `words`."""
+    if "prompts" not in table or not isinstance(table.get("recipe"), dict):
+        return table
+    if "words" in table["recipe"]:
+        raise UserError("recipe.words are said twice, in [prompts] too")
+    rest = {key: value for key, value in table.items() if key != "prompts"}
+    return {**rest, "recipe": {**table["recipe"], "words": table["prompts"]}}
 
 
 def read_recipe(table: Table, overrides: Sequence[str] = ()) -> Recipe:
@@ -90,8 +101,14 @@ def say(value: object) -> Any:
     for name, steps in STEPS.items():
         if value == steps:
             return name
+    if isinstance(value, Wording):
+        return next((n for n, words in SETS.items() if words == value), say_changed(value))
     if is_dataclass(value):
-        said = {key: say(getattr(value, field.name)) for key, field in _keys(value).items()}
+        said = {
+            key: say(getattr(value, field.name))
+            for key, field in _keys(value).items()
+            if getattr(value, field.name) != WHORL  # as folders of earlier versions have it
+        }
         if not lacks(type(value)):
             return {"name": name_of(value), **said}  # type: ignore[arg-type]
         rule = next((name for name, steps in STEPS.items() if isinstance(value, type(steps))), "")
@@ -105,13 +122,26 @@ def say(value: object) -> Any:
     raise UserError(f"a setting that is a {type(value).__name__} cannot be kept in a file")
 
 
+def say_changed(words: Wording) -> Table:
+    """What differs from the words of the house, as `say` says it."""
+    return {name: say(value) for name, value in changes(words).items()}
+
+
 def flat(said: Table, prefix: str = "") -> Iterator[tuple[str, str]]:
     """Dotted keys and values of what `say` said, as `--set` takes them; unset ones are left out."""
     for key, value in said.items():
         if isinstance(value, Mapping):
             yield from flat(value, f"{prefix}{key}.")
         elif value is not None:
-            yield prefix + key, json.dumps(value, ensure_ascii=False)
+            yield prefix + key, _toml(value)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key} = {_toml(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _recipe(table: Table, where: str) -> Recipe:
@@ -157,6 +187,12 @@ def _value(hint: Any, value: object, where: str, default: Any) -> Any:
     """One value of the type `hint`. default: what a table of settings changes."""
     if hint is Recipe:
         return _recipe(_table(value, where), f"{where}.")
+    if hint is Wording and isinstance(value, str):
+        return _choice(SETS, value, where, "set of words")
+    if hint is Wording:
+        value = dict(_table(value, where))
+        name = value.pop("set", next(iter(SETS)))
+        default = _choice(SETS, name, f"{where}.set", "set of words")
     if hint is Segmenter and not isinstance(value, dict):
         return _choice(STEPS, value, where, "rule for steps")
     if hint is Segmenter:

@@ -82,7 +82,7 @@ def attempts(question: str, setup: Setup) -> Moves[Replies]:
     template, decoding = prompts.TEMPLATES[setup.template], setup.decoding
     (replies,) = yield [
         Ask(
-            template.ask(question),
+            setup.ask(question),
             n=decoding.n,
             stop=template.stop,
             max_tokens=decoding.max_tokens,

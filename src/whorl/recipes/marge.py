@@ -35,6 +35,7 @@ from random import Random
 from statistics import fmean
 from typing import ClassVar, Literal
 
+from whorl import prompts
 from whorl.ask import Moves, Role, together
 from whorl.credit import (
     Completion,
@@ -54,6 +55,7 @@ from whorl.rollout import Sampling, complete
 from whorl.search import within_budget
 from whorl.steps import split_evenly
 from whorl.tree import ROOT, Node, Tree
+from whorl.wording import WHORL, Wording
 
 Choice = Literal["chosen", "fallback", "kept", "regrown", "none"]
 """How an episode came by its guide."""
@@ -76,6 +78,7 @@ class Marge:
     learn: by the group's advantage, or from one random right and wrong completion of each state.
     kl, penalty: REINFORCE's; see `Likelihood`.
     beta: DPO's; see `Preference`.
+    words: in which models are asked.
     """
 
     roles: ClassVar[Sequence[Role]] = ("policy",)
@@ -94,6 +97,7 @@ class Marge:
     kl: float = 0.01
     penalty: Literal["k3", "linear"] = "k3"
     beta: float = 0.05
+    words: Wording = WHORL
 
     def __post_init__(self) -> None:
         if min(self.pool, self.states) < 1 or self.samples < 2:
@@ -127,7 +131,7 @@ class Marge:
         `policy`. The provenance says which episode it was and how it came by the guide. Without a
         guide there are no states. Raises `UserError` if `last` is no tree of MARGE's.
         """
-        tree = Tree(problem)
+        tree = prompts.planted(Tree(problem), self.words)
         if last is not None and last.cut_short and not states_of(last):
             last = None  # there is nothing to go on from
         episode = 1 if last is None else read_episode(last)[0] + 1

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from whorl import prompts
 from whorl.ask import Ask, Moves, Reply
@@ -13,12 +13,21 @@ from whorl.prompts import Candidate
 from whorl.revision import became, read_solution, read_step
 from whorl.rollout import add_solution, judge_ends, sample, step_node
 from whorl.tree import ROOT, Mark, Tree
+from whorl.wording import Wording
 
 if TYPE_CHECKING:
     from whorl.recipes.sigma import Sigma
 
 ASKED: tuple[Mark, ...] = ("ignored critique", "formatting only", "revised", "cut off")
 """Marks of steps that the reviser was asked to rewrite; only its own text can be cut off."""
+
+
+class _Told(TypedDict):
+    """What every prompt is made with: the gold answer, if it may be shown, and the words."""
+
+    gold: str | None
+    words: Wording
+
 
 HEARD: tuple[Mark, ...] = (
     "critique cut off",
@@ -88,7 +97,11 @@ class Refinement:
         if (step, prefix) not in self.critiques:
             shown, others = self._shown(step)
             prompt = prompts.critique_step(
-                tree.problem.question, prefix, shown, others, gold=self._gold
+                tree.problem.question,
+                prefix,
+                shown,
+                others,
+                **self._told,
             )
             ((reply,),) = yield [
                 Ask(prompt, "critic", max_tokens=self.recipe.critic_tokens, temperature=0.0)
@@ -108,7 +121,12 @@ class Refinement:
         if not mark:
             question, prefix = tree.problem.question, tree.text(at)
             prompt = prompts.revise_step(
-                question, prefix, original, critique, gold=self._gold, missed=missed
+                question,
+                prefix,
+                original,
+                critique,
+                **self._told,
+                missed=missed,
             )
             ask = Ask(prompt, "reviser", max_tokens=recipe.reviser_tokens, temperature=temperature)
             ((revised,),) = yield [ask]
@@ -128,7 +146,7 @@ class Refinement:
         path, original = tree.path(self.best), tree.text(self.best)
         if not self.critiques:
             steps, others = zip(*map(self._shown, path), strict=True)
-            prompt = prompts.critique_path(question, steps, others, gold=self._gold)
+            prompt = prompts.critique_path(question, steps, others, **self._told)
             tokens = 4 * recipe.critic_tokens
             ((reply,),) = yield [Ask(prompt, "critic", max_tokens=tokens, temperature=0.0)]
             self._keep(self.best, reply, read_critiques(reply.text, len(path)))
@@ -138,7 +156,7 @@ class Refinement:
         mark = self._spared(read_critiques(critique, len(path)))
         if not mark:
             texts = [tree.nodes[step].text for step in path]
-            prompt = prompts.revise_path(question, texts, critique, gold=self._gold, missed=missed)
+            prompt = prompts.revise_path(question, texts, critique, **self._told, missed=missed)
             tokens = 4 * recipe.reviser_tokens
             ((revised,),) = yield [
                 Ask(prompt, "reviser", max_tokens=tokens, temperature=temperature)
@@ -184,8 +202,9 @@ class Refinement:
         )
 
     @property
-    def _gold(self) -> str | None:
-        return self.tree.problem.answer if self.recipe.show_gold else None
+    def _told(self) -> "_Told":
+        gold = self.tree.problem.answer if self.recipe.show_gold else None
+        return {"gold": gold, "words": self.recipe.words}
 
 
 def _heard(reply: Reply, critiques: Sequence[Critique]) -> Mark:

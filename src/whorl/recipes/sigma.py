@@ -36,6 +36,7 @@ from whorl.recipes.refinement import ASKED, HEARD, Refinement, attempts, pick, u
 from whorl.rollout import Sampling
 from whorl.search import Uct, mcts, within_budget
 from whorl.tree import ROOT, Tree
+from whorl.wording import WHORL, Wording
 
 FEW = 0.2  # of the wrong paths: fewer revised ones are said to be few
 
@@ -60,6 +61,7 @@ class Sigma:
     retries: further tries of the reviser after a wrong answer, at `retry_temperature`.
     critic_tokens, reviser_tokens: sampled tokens at most, per step and, times 4, per whole path.
     take: harvest the `refined` solution or, for comparison, the `unrefined` best path if right.
+    words: in which models are asked.
     """
 
     roles: ClassVar[Sequence[Role]] = ("policy", "critic", "reviser")
@@ -80,6 +82,7 @@ class Sigma:
     critic_tokens: int = 512
     reviser_tokens: int = 512
     take: Literal["refined", "unrefined"] = "refined"
+    words: Wording = WHORL
 
     def __post_init__(self) -> None:
         if not self.temperatures or min(*self.temperatures, self.retry_temperature) < 0:
@@ -107,7 +110,7 @@ class Sigma:
 
     def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
         """Search at the first temperature, then refine the best path."""
-        tree = Tree(problem)
+        tree = prompts.planted(Tree(problem), self.words)
         sampling = replace(self.sampling, temperature=self.temperatures[0])
         with within_budget(tree):
             yield from mcts(tree, sampling, self.uct)
@@ -129,7 +132,7 @@ class Sigma:
         if tip == ROOT:
             reason = "wrong after revision" if self.take == "refined" else "best path is wrong"
             return Harvest((), {reason: 1})
-        prompt = prompts.solve(tree.problem.question)
+        prompt = prompts.plain(tree)
         text, whole = tree.text(tip).rstrip(), ended(tree.nodes[tip])
         return Harvest((Weighted(prompt, text, ended=whole, origin=tree.origin(tip)),), {})
 

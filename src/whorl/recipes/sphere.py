@@ -69,6 +69,7 @@ from whorl.search import (
 )
 from whorl.steps import same_words
 from whorl.tree import ROOT, Author, Node, Tree
+from whorl.wording import WHORL, Wording
 
 Side: TypeAlias = Literal["max", "min"]
 
@@ -91,6 +92,7 @@ class Sphere:
     pairs: per question at most.
     length_ratio: of a pair's solutions at most, in characters, either way.
     beta, nll: the objective's.
+    words: in which models are asked.
     """
 
     starts: ClassVar[Start] = "last"  # as iterative DPO; the paper says nothing of rounds
@@ -107,6 +109,7 @@ class Sphere:
     length_ratio: float = 3.0
     beta: float = 0.1
     nll: float = 0.1
+    words: Wording = WHORL
 
     def __post_init__(self) -> None:
         for name in ("candidates", "depth", "rollouts", "pairs", "length_ratio"):
@@ -145,7 +148,7 @@ class Sphere:
 
         Raises UserError if the engine for `prm` gives no score in [0, 1].
         """
-        tree = Tree(problem)
+        tree = prompts.planted(Tree(problem), self.words)
         policy = Voice.of_policy(tree)
         with within_budget(tree):
             yield from self._search(tree, ROOT, policy, self.candidates)
@@ -200,7 +203,7 @@ class Sphere:
 
     def _correct(self, tree: Tree, missed: int) -> Moves[None]:
         """Reflect on the solution that ends at `missed` and solve again, until one is right."""
-        prompt = prompts.reflect(tree.problem.question, tree.text(missed))
+        prompt = prompts.reflect(tree.problem.question, tree.text(missed), self.words)
         ask = replace(self.sampling.solution(prompt), stop=(prompts.CORRECTED,))
         for _ in range(self.tries):
             ((reply,),) = yield [ask]
@@ -260,13 +263,13 @@ class Sphere:
     def _found(self, tree: Tree) -> tuple[list[Pair], Counter[str]]:
         """The pairs of the stage that applies, best first, and what it lacked."""
         right, wrong = solutions(tree, POLICY)
-        plain = prompts.solve(tree.problem.question)
+        plain = prompts.plain(tree)
         if right and wrong:
             same = len(right) + len(wrong) - len(distinct_solutions(tree, [*right, *wrong]))
             pairs = [solution_pair(tree, plain, *ends) for ends in self.matched(tree)]
             return pairs, Counter({"same text": same})
         if wrong:
-            return _corrected(tree, wrong[0])
+            return _corrected(tree, wrong[0], self.words)
         if right:
             slips = solutions(tree, SMALL)[1]
             pairs = [solution_pair(tree, plain, right[0], end) for end in slips[-1:]]
@@ -307,16 +310,16 @@ class Sphere:
         return counts
 
 
-def _corrected(tree: Tree, wrong: int) -> tuple[list[Pair], Counter[str]]:
+def _corrected(tree: Tree, wrong: int, words: Wording) -> tuple[list[Pair], Counter[str]]:
     """Stage 2: the corrected solution over the wrong one after the plain question, and over a wrong
     correction after the request to reflect, each with its reflection."""
     question = tree.problem.question
     corrected, missed = solutions(tree, CORRECTION)
     if not corrected:
         return [], Counter({"no right solution": 1})
-    pairs = [solution_pair(tree, prompts.solve(question), corrected[0], wrong)]
+    pairs = [solution_pair(tree, prompts.plain(tree), corrected[0], wrong)]
     same = [end for end in missed if tree.path(end)[0] == tree.path(corrected[0])[0]]
-    reflect = prompts.reflect(question, tree.text(wrong))
+    reflect = prompts.reflect(question, tree.text(wrong), words)
     for end in (same or missed)[-1:]:
         pairs.append(solution_pair(tree, reflect, corrected[0], end, noted=True))
     return pairs, Counter({"no wrong correction": int(not missed)})
