@@ -79,6 +79,7 @@ FORMS = {
     "back-ticked": "Error: 2+2=5\nSuggestion: add again\nVerdict: `edit`",
     "next line": "Errors: none\n- 2+2=5\nSuggestion:\nadd again\nVerdict:\n\nedit",
     "sentence": "Errors: 2+2=5\nSuggestion: add again\nVerdict: The step should be edited.",
+    "one line": "Errors: 2+2=5; Missing: none; Suggestion: add again; Verdict: edit.",
     "fenced JSON": '```json\n{"errors": ["2+2=5"], "suggestion": "add again", '
     '"verdict": "edit"}\n```',
 }

@@ -80,7 +80,7 @@ def read_critique(text: str) -> Critique:
     if isinstance(said, Mapping) and (fields := _of_json(said)):
         return _critique(fields)
     fields, label = {}, ""
-    for line in text.splitlines():
+    for line in _INLINE.sub("\n", text).splitlines():
         name, rest = field_of(line)
         label = name or label
         fields[label] = f"{fields.get(label, '')}\n{rest}"
@@ -119,6 +119,7 @@ _FIELD = re.compile(
 _STEP = re.compile(
     r"(?m)^\W{0,8}(?:\d{1,2}[.)]\W{0,4})?Step (\d{1,4})\b[^\w\n]{0,8}", re.IGNORECASE
 )
+_INLINE = re.compile(r";[ \t]+(?=(?:Errors|Missing|Avoid|Suggestion|Verdict):)")
 _ITEM = re.compile(r"\s*(?:[-*+•]|\d{1,2}[.)])\s+")
 _NOTHING = frozenset(
     (

@@ -16,7 +16,7 @@ from whorl.engines import toy
 from whorl.engines.function import Function
 from whorl.problem import Problem
 from whorl.recipes.refinement import attempts, pick
-from whorl.recipes.sigma import CODE, Sigma
+from whorl.recipes.sigma import CODE, Gate, Sigma
 from whorl.rollout import Sampling
 from whorl.search import Uct
 from whorl.steps import BlankLine, unformatted
@@ -144,6 +144,35 @@ def test_without_gates_every_step_is_revised_whatever_the_critic_says() -> None:
     tally = SIGMA.tally(tree)
     assert (tally["formatting only"], tally["revised"], tally["right path revised"]) == (2, 1, 1)
     assert "Critique:\nnone\n" in script.prompts("reviser")[1]
+
+
+FORMS = {
+    "lines": "Errors: wrong sum\nSuggestion: add again\nVerdict: edit",
+    "bold labels": "**Errors:** wrong sum\n**Verdict:** edit",
+    "bold words": "**Errors**: wrong sum\n**Verdict**: **Edit.**",
+    "quoted": 'Errors: wrong sum\nVerdict: "edit"',
+    "back-ticked": "Errors: wrong sum\nVerdict: `edit`",
+    "next line": "Errors:\nwrong sum\nVerdict:\nedit",
+    "bullets": "Errors:\n- wrong sum\n- no unit\n\nVerdict: edit",
+    "headings": "### Errors\nwrong sum\n\n### Verdict\nedit",
+    "JSON": '```json\n{"errors": ["wrong sum"], "verdict": "edit"}\n```',
+    "avoid alone": "Errors: none\nAvoid: the other step's 8\nVerdict: edit",
+    "cut off": "Expected: 7\nErrors: the step says 8, which is w",
+    "prose": "The step adds correctly, but does not say what it adds. I would name the numbers.",
+    "no reason": "Errors: none\nMissing: none\nSuggestion: none\nVerdict: edit",
+}
+
+
+@pytest.mark.parametrize("gates", [(), SIGMA.gates])
+def test_critiques_of_thirteen_forms_all_reach_the_reviser(gates: tuple[Gate, ...]) -> None:
+    reached = 0
+    for form in FORMS.values():
+        script = Script(RIGHT, [form] * 3, ["3+4=7, then", "7+5=12, so", "\\boxed{12}, done"])
+        tree = script.grow(replace(ONE, gates=gates))
+        asked = script.prompts("reviser")
+        reached += len(asked) == 3 and all(f"Critique:\n{form}\n" in user for user in asked)
+        assert steps(tree, tree.tip) == ["3+4=7, then", "7+5=12, so", "\\boxed{12}, done"]
+    assert (reached, len(FORMS)) == (13, 13)
 
 
 def test_a_revised_step_is_the_whole_reply_without_its_preamble() -> None:
