@@ -65,8 +65,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     from whorl.loop.runfile import check_engines
     from whorl.loop.split import problems_of, tell_bad
 
-    changes = overrides or []
-    of_recipe = [change for change in changes if not change.startswith("budget.")]
+    of_recipe = [change for change in overrides or () if not change.startswith("budget.")]
     chosen = Run(
         folder=run,
         problems=problems,
@@ -76,7 +75,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
         width=width,
         limit=limit,
         skip_bad=skip_bad,
-        budget=settings.read_budget(changes),
+        budget=settings.read_budget(overrides or ()),
     )
     check_engines(chosen)
     if dry_run:

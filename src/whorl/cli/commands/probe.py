@@ -57,7 +57,7 @@ def probe(
 
 
 def _manner(folder: Path) -> list[str]:
-    """What a chat template does with turns, in words."""
+    """The way a chat template takes turns, in words."""
     from whorl.chat import Chat
 
     chat = Chat.load(folder)
