@@ -101,6 +101,7 @@ def _plain(text: str) -> str:
     text = re.sub(r"(?<!\d)2!", "2", re.sub(r"-1(?=\\(?:sin|cos|csc|cot))", "-", text))
     text = re.sub(r"<(or|and)\+?>", r"<\1>", text)
     text = re.sub(r"(?<=[¶&])\s*0(?=-)|(?<!\d)1!", lambda zero: zero[0][:-1].strip("0 "), text)
+    text = re.sub(r"(?<=\d) +or +(?=\+?[a-z] *=)", ",", text)
     text = text.replace(";", ",")  # after thousands have been put together: 325;950 is a list
     text = re.sub(r"([-+])\s*\+|\+\s*(-)", r"\1\2", text)
     text = re.sub(r"(^|[,;=({&¶/]|\\(?:pm|cup|approx)|(?<![a-zA-Z])or )\s*\+", r"\1 ", text)

@@ -490,7 +490,7 @@ from whorl.engines import toy
 from whorl.engines.function import Function
 from whorl.loop.folder import RunFolder
 from whorl.recipes.sigma import Sigma
-from whorl.loop.grow import Plan, grow
+from whorl.loop.grow import GrowPlan, grow
 
 path, log, requests = Path(sys.argv[1]), open(sys.argv[2], "ab", buffering=0), int(sys.argv[3])
 
@@ -501,7 +501,7 @@ def answer(ask):
 
 with RunFolder.open(path, {}, version="test") as folder:
     purse = Purse(Budget(requests=requests))
-    plan = Plan(Sigma(temperatures=(0.7,)), "sigma", width=4, purse=purse)
+    plan = GrowPlan(Sigma(temperatures=(0.7,)), "sigma", width=4, purse=purse)
     engines = dict.fromkeys(("policy", "critic", "reviser"), Function(answer))
     print("ready", flush=True)
     print(grow(folder, toy.problems(30), plan, engines).missing)

@@ -64,7 +64,7 @@ def read_recipe(table: Table, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def read_settings(defaults: T, overrides: Sequence[str]) -> T:
-    """The dataclass `base` with `KEY=VALUE` overrides applied."""
+    """The dataclass `defaults` with `KEY=VALUE` overrides applied."""
     return _build(type(defaults), override({}, overrides), base=defaults)
 
 

@@ -331,8 +331,8 @@ def test_without_datasets_the_way_to_get_it_is_said(monkeypatch: pytest.MonkeyPa
 
 def test_without_a_network_it_is_one_line() -> None:
     code = (
-        "from whorl.data.hub import load\nfrom whorl.errors import UserError\n"
-        "try: next(load('gsm8k'))\nexcept UserError as error: print(error)"
+        "from whorl.data.hub import load_benchmark\nfrom whorl.errors import UserError\n"
+        "try: next(load_benchmark('gsm8k'))\nexcept UserError as error: print(error)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

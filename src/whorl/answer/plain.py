@@ -56,7 +56,7 @@ def take_apart(answer: str) -> Parts:
         return Parts("", answer, "")
     text, unit, money = _bare(spelled(answer))
     if not _RELATION.search(text):  # of which "and" and "or" make different sets
-        text = _JOINED.sub(",", text).strip()
+        text = _JOINED.sub(",", _solutions_apart(text)).strip()
     if about := _ABOUT.match(text):
         text = text[about.end() :]
     name = ""
@@ -67,6 +67,19 @@ def take_apart(answer: str) -> Parts:
     if not unit:
         text, unit = without_unit(text)
     return Parts(name, _tight(text), unit or money)
+
+
+def _solutions_apart(text: str) -> str:
+    """`x = 1, y = 2 or x = 3, y = 4` with semicolons between what "or" separates; where it
+    separates values of several variables themselves it stays, and is no "and"."""
+    if not _OR.search(text) or len(set(_VALUED.findall(text))) < 2:
+        return text
+    return _OR.sub("; " if "," in text or _AND.search(text) else " \\\\or ", text)
+
+
+_VALUED = re.compile(r"([a-zA-Z])(?:_\w)?\s?=")
+_OR = re.compile(r",?\s?(?<![a-zA-Z\\])or(?![a-zA-Z])\s?")
+_AND = re.compile(r"(?<![a-zA-Z\\])and(?![a-zA-Z])")
 
 
 def worded(answer: str) -> str:

@@ -16,7 +16,8 @@ _TEXT_UNIT = re.compile(
 )
 _INSIDE = re.compile(r"\{([^{}]*)")
 _LETTERS = re.compile(r"[a-zA-Z\u4e00-\u9fff$€£¥]")
-_KNOWN_LETTER = re.compile(r"\\mathrm\s?\{\s?[mshgJNVWL]\s?\}[\s.]*")
+_LONE_LETTER = re.compile(rf"\s?{_FONT}\s?\{{\s?([a-zA-Z])\s?\.?\}}[\s.]*")
+_KNOWN_LETTERS = frozenset("mshgJNVWLlCFK")
 _WORD_UNIT = re.compile(
     r"(?:(?<=[\d}])|(?<=\\pi)|(?<=\\pi\s))(?:\s[a-z]{4,30}(?:[ /][a-z]{1,30}){0,16}"
     r"|\s?(?:cm|mm|km|kg|mg|m[lL]|ft|lbs?|oz|yd|mph|hrs?|min|sec|km/h|km/hr|m/s|ft/s|mi/hr?|cm/s|g/cm|kg/m)"
@@ -71,8 +72,8 @@ def _is_unit(written: str) -> bool:
     words = " ".join(_INSIDE.findall(written)).strip()
     if _NO_UNIT.match(words) or not _LETTERS.search(words):
         return False
-    lone_roman = re.fullmatch(r"\s?\\mathrm\s?\{[a-zA-Z]\}[\s.]*", written)
-    return not lone_roman or bool(_KNOWN_LETTER.fullmatch(written.strip()))
+    lone = _LONE_LETTER.fullmatch(written)  # other letters may be variables
+    return not lone or (lone[1] in _KNOWN_LETTERS and "operatorname" not in written)
 
 
 def _about(value: str) -> str:

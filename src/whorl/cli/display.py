@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -65,6 +65,11 @@ class Display:
     def wrote(self, path: Path, what: str) -> None:
         """Name a file that is now complete."""
         self.say(f"wrote {path}: {what}")
+
+    def say_all(self, lines: Iterable[str]) -> None:
+        """Show lines as they come."""
+        for line in lines:
+            self.say(line)
 
     def say(self, line: str) -> None:
         self._console.print(Text(line))

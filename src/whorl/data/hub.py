@@ -45,7 +45,7 @@ def load_benchmark(
 
 
 def _file(folder: Path, split: str) -> Path | None:
-    """Our own copy of a split in a folder: `NAME/SPLIT.jsonl`, with our fields."""
+    """Our own copy of a split: a file called SPLIT in `folder`; None if there is no such file."""
     for chosen in [split] if split else ["train", "test"]:
         for ending in ENDINGS:
             if (file := folder / f"{chosen}{ending}").is_file():

@@ -119,8 +119,7 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     for line in (f"model     {model}", f"problems  {problems}", *_told(setup, seed), what_it_knows):
         typer.echo(line)
     display = Display()
-    for line in mended([Place(out).journal]) if repair else ():
-        display.say(line)
+    display.say_all(mended([Place(out).journal]) if repair else ())
     with Opened(Engines(model, processes=processes)) as opened:
         scores = measure(opened, Exam(problems, setup, seed, seen), display, out=out)
     summary = summarise(scores, ks=sensible_ks(setup.decoding.n))

@@ -85,8 +85,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
         ready(chosen) as prepared,  # before a folder is bound to what cannot work
         RunFolder.open(run, grown_from(chosen), version=__version__) as folder,
     ):
-        for line in mended(folder.path.rglob("*journal.db")) if repair else ():
-            display.say(line)
+        display.say_all(mended(folder.path.rglob("*journal.db")) if repair else ())
         tell_bad(prepared.found, chosen, display)
         grown = grow_trees(
             folder,

@@ -92,8 +92,7 @@ def run(
         ready(chosen) as prepared,  # before a folder is bound to what cannot work
         RunFolder.open(chosen.folder, learned_from(chosen), version=__version__) as folder,
     ):
-        for line in mended(folder.path.rglob("*journal.db")) if repair else ():
-            display.say(line)
+        display.say_all(mended(folder.path.rglob("*journal.db")) if repair else ())
         try:
             rounds = play_rounds(folder, chosen, prepared, display)
         except Unfinished as unfinished:

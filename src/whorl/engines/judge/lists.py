@@ -84,6 +84,8 @@ def _one_and_many(
     """A set of one thing is that thing; otherwise a list is no single value."""
     alone = mine if mine is not None else theirs
     assert alone is not None
+    if len(alone) == 1 and r"\emptyset" in alone[0]:
+        return Verdict(None, "a set of sets")
     if len(alone) == 1:
         return judged(alone[0], other.body) if mine else judged(one.body, alone[0])
     single = one.body if mine is None else other.body

@@ -151,6 +151,8 @@ def proportional(one: Term, other: Term) -> bool | None:
     one, other = named_apart(one, other)
     renames = {Symbol(name): Symbol(f"{name} elsewhere") for name in free(one) | free(other)}
     there = rewritten(one, renames), rewritten(other, renames)
+    if same(one, there[0]).right or same(other, there[1]).right:
+        return None  # a constant, which is nowhere 0
     return same(Apply("*", (one, there[1])), Apply("*", (there[0], other))).right
 
 

@@ -20,7 +20,8 @@ def same_statement(gold: str, answer: str, rules: Conventions) -> Verdict | None
             return None
     if not any(map(has_sets, terms)):
         return None
-    return same_terms(terms[0], terms[1], rules)
+    verdict = same_terms(terms[0], terms[1], rules)
+    return verdict if verdict.right is not None else None
 
 
 _SETS = {
