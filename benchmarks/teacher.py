@@ -30,7 +30,8 @@ from whorl.models import POLICY, TEACHER
 from whorl.models.decode import Decoder
 from whorl.models.pretrain import is_solved, load_model
 from whorl.models.slips import Situation, claims, review, wrong_attempt
-from whorl.prompts import Candidate, Critique, read_critique, write_critique
+from whorl.prompts import Candidate
+from whorl.prompts.critique import Critique, read_critique, write_critique
 
 SAMPLES = 16
 TEMPERATURES = (0.7, 1.0)

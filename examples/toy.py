@@ -2,7 +2,7 @@
 
 from whorl import Function, Uct, drive, toy
 from whorl.recipes import Sigma
-from whorl.recipes.sigma import best_own
+from whorl.recipes.refinement import best_own
 
 recipe = Sigma(uct=Uct(simulations=2), temperatures=(0.7,))
 everyone = Function(toy.answer)

@@ -12,6 +12,7 @@ from whorl.engines.roles import Engines
 from whorl.errors import UserError
 from whorl.loop.run import Run
 from whorl.loop.runfile import check_engines, read_run
+from whorl.prompts.wording import SETS, WHORL, Shot
 from whorl.recipe import Recipe, presets_of
 from whorl.recipes import RECIPES, name_of
 from whorl.recipes.rft import Rft
@@ -26,7 +27,7 @@ from whorl.settings import (
     read_recipe,
     read_settings,
 )
-from whorl.steps import BlankLine, StepMarker
+from whorl.steps import BlankLine, Segmenter, StepMarker, Tokens, Words
 
 LEAST = """
 run = "runs/a"
@@ -186,6 +187,80 @@ def test_every_preset_says_itself(name: str) -> None:
         assert name_of(recipe) == name
         assert read_recipe(as_table(recipe)) == recipe
         assert read_recipe({"name": name, "preset": which}) == recipe
+
+
+@pytest.mark.parametrize(
+    ("said", "steps"),
+    [
+        ("{name = 'words', size = 3}", Words(size=3)),
+        ("{name = 'tokens', size = 32}", Tokens(size=32)),
+        ("{name = 'blank_line', min_chars = 0}", BlankLine(min_chars=0)),
+        ("{min_chars = 5}", BlankLine(min_chars=5)),
+        ("'step_marker'", StepMarker()),
+    ],
+)
+def test_a_rule_for_steps_can_be_told_more(said: str, steps: Segmenter) -> None:
+    recipe = read_recipe({"name": "rft"}, [f"sampling.steps={said}"])
+    assert recipe == Rft(sampling=Sampling(steps=steps))
+    assert read_recipe(as_table(recipe)) == recipe
+
+
+def test_a_rule_for_steps_that_is_wrong_is_said_in_one_line() -> None:
+    with pytest.raises(
+        UserError, match=r"steps.name: no rule for steps 'word'; did you mean words"
+    ):
+        read_recipe({"name": "rft"}, ["sampling.steps={name='word'}"])
+    with pytest.raises(
+        UserError, match=r"unknown setting sampling.steps.min_chars; there are size"
+    ):
+        read_recipe({"name": "rft"}, ["sampling.steps={name='words', min_chars=3}"])
+    with pytest.raises(UserError, match=r"sampling.steps: size must be at least 1"):
+        read_recipe({"name": "rft"}, ["sampling.steps={name='tokens', size=0}"])
+
+
+WORDS = """
+[prompts]
+set = "prose"
+solve.user = "Question: {question}\\nAnswer:"
+examples = [{question = "1+1?", solution = "\\\\boxed{2}"}]
+"""
+
+
+def test_the_words_of_a_run_file_are_the_recipes(tmp_path: Path) -> None:
+    recipe = read_run(run_file(tmp_path, LEAST + WORDS)).recipe
+    assert isinstance(recipe, Sigma)
+    assert recipe.words.solve.user == "Question: {question}\nAnswer:"
+    assert recipe.words.solve.system == WHORL.solve.system
+    assert recipe.words.critique == SETS["prose"].critique
+    assert recipe.words.examples == (Shot("1+1?", "\\boxed{2}"),)
+    assert read_recipe(as_table(recipe)) == recipe
+    lines = [f"{key}={value}" for key, value in flat_items(as_table(recipe)) if key != "name"]
+    assert read_recipe({"name": "sigma"}, lines) == recipe
+
+
+def test_words_have_names_and_those_of_the_house_are_not_said() -> None:
+    assert as_table(read_recipe({"name": "rft"}, ["words=qwen"]))["words"] == "qwen"
+    assert "words" not in as_table(read_recipe({"name": "rft"}, ["words=whorl"]))
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("prompts = 'pros'", "recipe.words: no set of words 'pros'; did you mean prose?"),
+        ("prompts.set = 'x'", "recipe.words.set: no set of words 'x'; there are whorl, prose, qw"),
+        (
+            "prompts.sove = 'x'",
+            "unknown setting recipe.words.sove; did you mean recipe.words.so",
+        ),
+        ("prompts.solve.user = 'x'", "recipe.words: solve.user should name {question}"),
+        ("prompts.examples = [{question = 'x'}]", "recipe.words.examples field required"),
+        ("prompts = 'qwen'\nrecipe.words = 'qwen'", "recipe.words are said twice"),
+    ],
+)
+def test_words_that_are_wrong_are_said_in_one_line(tmp_path: Path, line: str, told: str) -> None:
+    with pytest.raises(UserError) as caught:
+        read_run(run_file(tmp_path, LEAST + line))
+    assert told in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_a_whole_run_says_itself(tmp_path: Path) -> None:

@@ -135,9 +135,12 @@ def test_trees_of_whorl_before_it_had_marks_are_read() -> None:
     ]
     before = (HERE / "trees_without_marks.jsonl").read_text().splitlines()
     assert "a search starts here" in "".join(before)
-    for line, same in zip(before, now, strict=True):
-        tree = Tree.from_json(line)
-        assert json.loads(tree.to_json()) == json.loads(same)
+    for line, today in zip(before, now, strict=True):
+        same = json.loads(today)
+        for node in same["nodes"]:  # how a critique was read, no note ever said
+            if node.get("mark", "").startswith("critique"):
+                del node["mark"]
+        assert json.loads(Tree.from_json(line).to_json()) == same
 
 
 @pytest.mark.parametrize(("field", "word"), [("author", "a stranger"), ("mark", "so so")])

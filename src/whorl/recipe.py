@@ -7,6 +7,7 @@ from typing import Literal, Protocol, TypeAlias, runtime_checkable
 from whorl.ask import Moves, Role
 from whorl.example import Example, Objective
 from whorl.problem import Problem
+from whorl.prompts.wording import WHORL, Wording
 from whorl.tree import Tree
 
 Start: TypeAlias = Literal["last", "first"]
@@ -76,6 +77,14 @@ class Preset(Protocol):
         """Recipes by preset name; the first is the default."""
 
 
+@runtime_checkable
+class Candid(Protocol):
+    """A recipe that says where a run came out otherwise than its method means to."""
+
+    def remarks(self, tally: Mapping[str, int]) -> Sequence[str]:
+        """Lines that the owner of a run has to know, by the `tally` of all its trees."""
+
+
 def arms_of(recipe: Recipe) -> Mapping[str, Recipe]:
     """The recipe of each arm, by name; `{"": recipe}` for a recipe without arms."""
     return recipe.arms() if isinstance(recipe, Armed) else {"": recipe}
@@ -89,6 +98,17 @@ def presets_of(kind: type[Recipe]) -> Mapping[str, Recipe]:
     settings = fields(kind)  # type: ignore[arg-type]
     needed = [f for f in settings if f.default is MISSING and f.default_factory is MISSING]
     return {} if needed else {"paper": kind()}
+
+
+def remarks_of(recipe: Recipe, tally: Mapping[str, int]) -> Sequence[str]:
+    """Remarks of a recipe on a run, by the `tally` of all its trees."""
+    return recipe.remarks(tally) if isinstance(recipe, Candid) else ()
+
+
+def words_of(recipe: Recipe) -> Wording:
+    """The words in which a recipe asks: its setting `words`, or those of the house."""
+    words = getattr(recipe, "words", WHORL)
+    return words if isinstance(words, Wording) else WHORL
 
 
 def lacks(kind: type) -> list[str]:

@@ -4,15 +4,18 @@ The outcome of a finished solution is 1.0 (right) or 0.0 (wrong).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from whorl import prompts
-from whorl.answer import Verdict, compare, extract
-from whorl.ask import Ask, Moves, Prompt, Reply, Role, together
+from whorl.answer import Verdict, compare, concluded
+from whorl.ask import Ask, Moves, Prompt, Replies, Reply, Role, together
 from whorl.credit import backup_all, prune, state_prompt
 from whorl.steps import BlankLine, Segmenter
 from whorl.tree import ROOT, Author, Node, Tree
+
+PIECES = 16
+"""Pieces of a step that a search asks for at most, before it takes what it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +39,15 @@ class Sampling:
         if min(self.step_tokens, self.solution_tokens) < 1:
             raise ValueError("step_tokens and solution_tokens must be at least 1")
 
-    def step(self, prompt: Prompt, n: int = 1, role: Role = "policy") -> Ask:
-        """Ask for the next step after `prompt`, `n` times."""
+    def step(self, prompt: Prompt, n: int = 1, role: Role = "policy", *, spent: int = 0) -> Ask:
+        """Ask for the next step after `prompt`, `n` times. `spent` tokens of it are there."""
+        most = min(self.step_tokens, self.steps.tokens or self.step_tokens)
         return Ask(
             prompt,
             role,
             n=n,
             stop=self.steps.stop,
-            max_tokens=self.step_tokens,
+            max_tokens=max(1, most - spent),
             temperature=self.temperature,
             top_p=self.top_p,
         )
@@ -72,12 +76,44 @@ class Voice(NamedTuple):
     @classmethod
     def of_policy(cls, tree: Tree) -> "Voice":
         """The policy, asked the plain question."""
-        return cls(prompts.solve(tree.problem.question))
+        return cls(prompts.plain(tree))
 
     def after(self, tree: Tree, node: int) -> Prompt:
         """The prompt for what follows `node`."""
-        own = self.prompt
-        return Prompt(own.system, own.user, own.prefix + tree.text(node))
+        return _after(self.prompt, tree.text(node))
+
+
+def next_steps(sampling: Sampling, prompt: Prompt, n: int, role: Role = "policy") -> Moves[Replies]:
+    """Sample the next step after `prompt` `n` times. A reply that its stop string cut where no step
+    ends goes on, within the tokens of a step: see `Segmenter.whole`."""
+    steps = sampling.steps
+    (begun,) = yield [sampling.step(prompt, n, role)]
+    replies = list(begun)
+    for _ in range(PIECES):
+        parts: dict[str, list[int]] = {}
+        for number, reply in enumerate(replies):
+            left = sampling.step_tokens > reply.tokens
+            if (
+                reply.finished == "stop"
+                and left
+                and reply.text.strip()
+                and not _whole(reply, steps)
+            ):
+                parts.setdefault(reply.text, []).append(number)
+        if not parts:
+            break
+        more = yield [
+            sampling.step(
+                _after(prompt, text + steps.glue), len(own), role, spent=replies[own[0]].tokens
+            )
+            for text, own in parts.items()
+        ]
+        for own, continued in zip(parts.values(), more, strict=True):
+            for number, rest in zip(own, continued, strict=True):
+                replies[number] = _joined(replies[number], steps.glue, rest)
+    if steps.tokens:  # so many tokens are a step, and not one that was cut off
+        replies = [replace(r, finished="stop") if r.finished == "length" else r for r in replies]
+    return tuple(replies)
 
 
 def sample(
@@ -186,7 +222,7 @@ def step_node(
 ) -> Node:
     """The node that a reply adds below `parent`: terminal, pruned or to be continued."""
     text = reply.text if text is None else text
-    answered = extract(text) is not None
+    answered = concluded(text) is not None
     node = Node(
         parent,
         text,
@@ -209,7 +245,7 @@ def step_node(
 def judge_ends(tree: Tree, ends: Sequence[int]) -> Moves[None]:
     """Judge the terminal nodes among `ends`: reward 1.0 or 0.0; undecided ones are pruned."""
     finished = [i for i in ends if tree.nodes[i].terminal and tree.nodes[i].reward is None]
-    answers = [extract(tree.text(i)) for i in finished]
+    answers = [concluded(tree.text(i)) for i in finished]
     found = yield from verdicts(tree.problem.answer, answers)
     for index, answer, verdict in zip(finished, answers, found, strict=True):
         node = tree.nodes[index]
@@ -235,6 +271,28 @@ def verdicts(gold: str, answers: Sequence[str | None]) -> Moves[list[Verdict]]:
             right = None if reply.value is None else bool(reply.value)
             known[answer] = Verdict(right, reply.text)
     return [known[answer] for answer in answers]
+
+
+def _whole(reply: Reply, steps: Segmenter) -> bool:
+    """Whether a reply is a step; what states an answer is one."""
+    return steps.whole(reply.text) or concluded(reply.text) is not None
+
+
+def _joined(first: Reply, glue: str, rest: Reply) -> Reply:
+    """A step in two pieces as one; nothing behind the first piece ends it as it stands."""
+    known = first.logprob is not None and rest.logprob is not None
+    return replace(
+        rest,
+        text=first.text + (glue + rest.text if rest.text.strip() else ""),
+        tokens=first.tokens + rest.tokens,
+        logprob=first.logprob + rest.logprob if known else None,  # type: ignore[operator]
+        prompt_tokens=first.prompt_tokens + rest.prompt_tokens,
+        cached_tokens=first.cached_tokens + rest.cached_tokens,
+    )
+
+
+def _after(prompt: Prompt, text: str) -> Prompt:
+    return Prompt(prompt.system, prompt.user, prompt.prefix + text)
 
 
 def _completion_node(state: int, reply: Reply) -> Node:

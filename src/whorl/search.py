@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias, TypeVar
 
+from whorl import prompts
 from whorl.ask import Ask, Moves, Reply, together
 from whorl.budget import OutOfBudget
 from whorl.credit import DeadEnds, backup, backup_all, outcome, prune
 from whorl.errors import UserError
-from whorl.rollout import Sampling, Voice, judge_ends, step_node
+from whorl.rollout import Sampling, Voice, judge_ends, next_steps, step_node
 from whorl.steps import same_words
 from whorl.tree import ROOT, Mark, Node, Tree
 
@@ -202,7 +203,7 @@ def expand(
     answer, a fault) is pruned, with the reason as its mark.
     """
     voice = voice or Voice.of_policy(tree)
-    (replies,) = yield [sampling.step(voice.after(tree, at), n, voice.role)]
+    replies = yield from next_steps(sampling, voice.after(tree, at), n, voice.role)
     nodes = tree.nodes
     check = fault(tree, at) if fault else None
     known = {nodes[c].text: c for c in nodes[at].children if nodes[c].author == voice.author}
@@ -271,7 +272,7 @@ def other_script(tree: Tree, at: int) -> Check:
 def score(tree: Tree, steps: Sequence[int]) -> Moves[None]:
     """Set the value in [0, 1] of each of `steps` by asking the role `prm`, which is shown the plain
     question and the solution up to the step. Raises `UserError` if it says anything else."""
-    plain = Voice.of_policy(tree)
+    plain = Voice(prompts.solve(tree.problem.question))  # the words it was trained under
     replies = yield [Ask(plain.after(tree, step), role="prm") for step in steps]
     for step, (reply,) in zip(steps, replies, strict=True):
         if reply.value is None or not 0 <= reply.value <= 1:

@@ -13,9 +13,10 @@ from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from whorl.budget import Budget
 from whorl.errors import UserError
 from whorl.example import Objective
+from whorl.prompts.wording import SETS, WHORL, Wording, changes
 from whorl.recipe import Recipe, lacks, presets_of
 from whorl.recipes import RECIPES, find_recipe, name_of
-from whorl.steps import AfterMarker, BlankLine, Segmenter, StepMarker, Words
+from whorl.steps import AfterMarker, BlankLine, Segmenter, StepMarker, Tokens, Words
 
 T = TypeVar("T")
 
@@ -26,8 +27,10 @@ STEPS: Mapping[str, Segmenter] = {
     "step_marker": StepMarker(),
     "after_marker": AfterMarker(),
     "words": Words(),
+    "tokens": Tokens(),
 }
-"""Where a step ends: the values of `sampling.steps`."""
+"""Where a step ends: the values of `sampling.steps`; a table with one of them as its `name`
+says what that rule can be told."""
 
 
 def read_table(path: Path, kind: type[T], overrides: Sequence[str] = ()) -> T:
@@ -40,9 +43,19 @@ def read_table(path: Path, kind: type[T], overrides: Sequence[str] = ()) -> T:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not TOML: {' '.join(str(error).split())}") from error
     try:
-        return _build(kind, override(table, overrides))
+        return _build(kind, _with_words(override(table, overrides)))
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
+
+
+def _with_words(table: dict[str, Any]) -> Table:
+    """`[prompts]` of a run file are the recipe's `words`."""
+    if "prompts" not in table or not isinstance(table.get("recipe"), dict):
+        return table
+    if "words" in table["recipe"]:
+        raise UserError("recipe.words are said twice, in [prompts] too")
+    rest = {key: value for key, value in table.items() if key != "prompts"}
+    return {**rest, "recipe": {**table["recipe"], "words": table["prompts"]}}
 
 
 def read_recipe(table: Table, overrides: Sequence[str] = ()) -> Recipe:
@@ -89,10 +102,18 @@ def as_table(value: object) -> Any:
     for name, steps in STEPS.items():
         if value == steps:
             return name
+    if isinstance(value, Wording):
+        return next((n for n, words in SETS.items() if words == value), changed_words(value))
     if is_dataclass(value):
-        said = {key: as_table(getattr(value, field.name)) for key, field in _keys(value).items()}
-        named = not lacks(type(value))
-        return {"name": name_of(value), **said} if named else said  # type: ignore[arg-type]
+        said = {
+            key: as_table(getattr(value, field.name))
+            for key, field in _keys(value).items()
+            if getattr(value, field.name) != WHORL  # as folders of earlier versions have it
+        }
+        if not lacks(type(value)):
+            return {"name": name_of(value), **said}  # type: ignore[arg-type]
+        rule = next((name for name, steps in STEPS.items() if isinstance(value, type(steps))), "")
+        return {"name": rule, **said} if rule and rule != "blank_line" else said
     if isinstance(value, tuple):
         return [as_table(item) for item in value]
     if isinstance(value, Path):
@@ -102,6 +123,11 @@ def as_table(value: object) -> Any:
     raise UserError(f"a setting that is a {type(value).__name__} cannot be kept in a file")
 
 
+def changed_words(words: Wording) -> Table:
+    """The words that differ from those of the house, as `as_table` gives them."""
+    return {name: as_table(value) for name, value in changes(words).items()}
+
+
 def flat_items(said: Table, prefix: str = "") -> Iterator[tuple[str, str]]:
     """Dotted keys and values of a table of `as_table`, as `--set` takes them; unset ones are left
     out."""
@@ -109,7 +135,15 @@ def flat_items(said: Table, prefix: str = "") -> Iterator[tuple[str, str]]:
         if isinstance(value, Mapping):
             yield from flat_items(value, f"{prefix}{key}.")
         elif value is not None:
-            yield prefix + key, json.dumps(value, ensure_ascii=False)
+            yield prefix + key, _toml(value)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key} = {_toml(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def unset_keys(said: Table, prefix: str = "") -> Iterator[str]:
@@ -165,10 +199,19 @@ def _value(hint: Any, value: object, where: str, default: Any) -> Any:
     """One value, read as the type `hint`. default: what a table of settings changes."""
     if hint is Recipe:
         return _recipe(_table(value, where), f"{where}.")
-    if hint is Segmenter and not (isinstance(value, dict) and is_dataclass(default)):
+    if hint is Wording and isinstance(value, str):
+        return _choice(SETS, value, where, "set of words")
+    if hint is Wording:
+        value = dict(_table(value, where))
+        name = value.pop("set", next(iter(SETS)))
+        default = _choice(SETS, name, f"{where}.set", "set of words")
+    if hint is Segmenter and not isinstance(value, dict):
         return _choice(STEPS, value, where, "rule for steps")
     if hint is Segmenter:
-        hint = type(default)
+        rest = dict(_table(value, where))
+        if "name" in rest:
+            default = _choice(STEPS, rest.pop("name"), f"{where}.name", "rule for steps")
+        hint, value = type(default if is_dataclass(default) else BlankLine()), rest
     if is_dataclass(hint):
         base = None if default is MISSING else default
         return _build(hint, _table(value, where), f"{where}.", base)  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -15,6 +15,7 @@ class Segmenter(Protocol):
     stop: strings at which a sampled step ends.
     glue: what follows a step that ended at a stop string, so that prefix + next step reads as the
         model would have written it.
+    tokens: sampled tokens after which a step ends at the latest; 0: not by their number.
     """
 
     @property
@@ -22,6 +23,12 @@ class Segmenter(Protocol):
 
     @property
     def glue(self) -> str: ...
+
+    @property
+    def tokens(self) -> int: ...
+
+    def whole(self, text: str) -> bool:
+        """Whether a step may end behind `text`, which a stop string followed; else it goes on."""
 
     def split(self, text: str) -> list[str]:
         """Steps of `text`; `"".join(split(text)) == text`, and no step is empty."""
@@ -32,18 +39,26 @@ class BlankLine:
     """One step per paragraph (2501.01478, section 3; the rule SPHERE's reward model expects too).
 
     min_chars: paragraphs shorter than this, in characters, are merged into the next one.
+
+    A step does not end inside of a formula, a code block or a list, nor where something is
+    announced: behind a heading, a label or a colon; see `going_on`. A formula alone is no step.
     """
 
     min_chars: int = 20
     stop: tuple[str, ...] = ("\n\n",)
     glue: str = "\n\n"
+    tokens: ClassVar[int] = 0
+
+    def whole(self, text: str) -> bool:
+        bare = text.strip()
+        return bool(bare) and len(bare) >= self.min_chars and not going_on(bare)
 
     def split(self, text: str) -> list[str]:
         steps: list[str] = []
         held = ""
-        for piece in re.findall(r".*?(?:\n\s*\n\s*|\Z)", text, re.DOTALL):
+        for piece in _PARAGRAPH.findall(text):
             held += piece
-            if held.strip() and len(held.strip()) >= self.min_chars:
+            if self.whole(held):
                 steps.append(held)
                 held = ""
         if held and steps and not held.strip():
@@ -55,13 +70,21 @@ class BlankLine:
 
 @dataclass(frozen=True, slots=True)
 class StepMarker:
-    """One step per "Step k:" line (MARGE, 2505.12500)."""
+    """One step per "Step k:" at the beginning of a line (MARGE, 2505.12500), in bold and as a
+    heading too; in a solution without any, per "k." there."""
 
-    stop: tuple[str, ...] = ("\nStep ",)
+    stop: tuple[str, ...] = ("\nStep ", "\n**Step ", "\n### Step ", "\n## Step ")
     glue: str = "\n"
+    tokens: ClassVar[int] = 0
+
+    def whole(self, text: str) -> bool:
+        return True
 
     def split(self, text: str) -> list[str]:
-        return [piece for piece in re.split(r"(?m)^(?=Step \d+:)", text) if piece]
+        marker = _STEP if _STEP.search(text) else _NUMBER
+        starts = [match.start() for match in marker.finditer(text)]
+        cuts = [0, *(at for at in starts if at), len(text)]
+        return [text[i:j] for i, j in pairwise(cuts) if i < j]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +94,98 @@ class AfterMarker:
 
     stop: tuple[str, ...] = ()
     glue: str = ""
+    tokens: ClassVar[int] = 0
+
+    def whole(self, text: str) -> bool:
+        return True
 
     def split(self, text: str) -> list[str]:
-        return [piece for piece in re.findall(r".*?(?:Step \d+:|\Z)", text, re.DOTALL) if piece]
+        return [piece for piece in _TO_MARKER.findall(text) if piece]
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A step is a word and the space before it: with `states=5`, MARGE's states of equal length."""
+    """A step is `size` words and the space before each: with `size=1` and `states=5`, MARGE's
+    states of equal length."""
 
+    size: int = 1
+    stop: tuple[str, ...] = ()
+    glue: str = ""
+    tokens: ClassVar[int] = 0
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ValueError("size must be at least 1")
+
+    def whole(self, text: str) -> bool:
+        return True
+
+    def split(self, text: str) -> list[str]:
+        words = [piece for piece in re.split(r"(?<=\S)(?=\s)", text) if piece]
+        return ["".join(words[at : at + self.size]) for at in range(0, len(words), self.size)]
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """A step is `size` sampled tokens, wherever they end. Text that is there already is cut at the
+    end of the word behind every 4 * `size` characters, which is about as much."""
+
+    size: int = 64
     stop: tuple[str, ...] = ()
     glue: str = ""
 
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ValueError("size must be at least 1")
+
+    @property
+    def tokens(self) -> int:
+        return self.size
+
+    def whole(self, text: str) -> bool:
+        return True
+
     def split(self, text: str) -> list[str]:
-        return [piece for piece in re.split(r"(?<=\S)(?=\s)", text) if piece]
+        return re.findall(rf"(?s).{{1,{4 * self.size}}}\S*", text)
+
+
+def going_on(text: str) -> bool:
+    """Whether what `text` began must follow: a code block or a formula is open, its last paragraph
+    announces something (a heading or a label by itself, a colon at its end) or is one item of a
+    list, or all of it is a formula."""
+    if text.count("```") % 2 or _open_formula(text):
+        return True
+    last = text.rpartition("\n\n")[2].strip()
+    if "\n" not in last and (_LABEL.fullmatch(last) or last.rstrip("*_").endswith(":")):
+        return True
+    if len(_BULLET.findall(last)) == 1 and _BULLET.match(last):
+        return True
+    return bool(_FORMULA.fullmatch(text))
+
+
+def _open_formula(text: str) -> bool:
+    return (
+        text.count("\\[") > text.count("\\]")
+        or text.count("$$") % 2 == 1
+        or text.count("\\begin{") > text.count("\\end{")
+    )
+
+
+_PARAGRAPH = re.compile(r".*?(?:\n\s*\n\s*|\Z)", re.DOTALL)
+_MARK = r"(?:#{1,6}[ \t]+)?(?:\*\*|__)?"
+_STEP = re.compile(rf"(?m)^{_MARK}Step[ \t]+\d{{1,3}}\b")
+_NUMBER = re.compile(rf"(?m)^{_MARK}\d{{1,2}}[.)][ \t]")
+_TO_MARKER = re.compile(
+    rf"(?ms).*?(?:Step \d+:(?:\*\*)?|^{_MARK}Step[ \t]+\d{{1,3}}(?:\*\*)?[:.]?(?:\*\*)?|\Z)"
+)
+_LABEL = re.compile(
+    r"#{1,6}[ \t].*|(\*\*|__)[^\n]*\1[.:]?|\d{1,2}[.)]|-{3,}|\*{3,}"
+    r"|(?:let's|let us|let me|to solve|we (?:will|can))\b.*\bstep[- ]by[- ]step\b.*"
+    r"|(?:Step[ \t]+\d{1,3}|Solution|Explanation|Reasoning|Calculation)[.:]?",
+    re.IGNORECASE,
+)
+_BULLET = re.compile(r"(?m)^[ \t]*(?:[-*+•])[ \t]+")
+_FORMULA = re.compile(r"\\\[.*\\\]|\$\$.*\$\$", re.DOTALL)
 
 
 def split_evenly(items: Sequence[T], count: int) -> list[Sequence[T]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Literal, TypeAlias, get_args
 
+from whorl.ask import Prompt
 from whorl.problem import Problem
 
 ROOT = 0
@@ -45,6 +46,10 @@ Mark: TypeAlias = Literal[
     "split",
     "no contrast",
     "unusable reflection",
+    "critique cut off",
+    "empty critique",
+    "critique in prose",
+    "critique without verdict",
     "kept",
     "unusable critique",
     "ignored critique",
@@ -70,8 +75,11 @@ split: it was chosen by highest UCB, and another sibling has more visits.
 no contrast: it is the best and the worst of its siblings.
 unusable reflection: no new solution followed what was said of the wrong one.
 
+What could not be read of the critique of a step: it was cut off, held nothing, was prose alone, or
+names no verdict.
+
 What became of a step that a reviser might rewrite:
-kept: the critic had nothing against it. unusable critique: the critique could not be read.
+kept: the critic had nothing against it. unusable critique: the critique said nothing.
 ignored critique: the reviser repeated it. formatting only: the reviser changed its form alone.
 revised: it is the reviser's text.
 """
@@ -130,6 +138,7 @@ class Tree:
     provenance: recipe, arm, seed and version that grew it; what else a recipe has to tell its own
         next round, such as MARGE's episode.
     cut_short: what ended the search before it was done; empty if it came to its end.
+    asked: the question as the policy was asked it; None if in the words of the house.
     """
 
     problem: Problem
@@ -138,6 +147,7 @@ class Tree:
     cost: dict[str, int] = field(default_factory=dict)
     provenance: dict[str, str] = field(default_factory=dict)
     cut_short: str = ""
+    asked: Prompt | None = None
 
     def add(self, node: Node) -> int:
         """Append `node` under its parent; returns its index."""
@@ -187,6 +197,7 @@ class Tree:
             "cost": self.cost,
             "provenance": self.provenance,
             **({"cut_short": self.cut_short} if self.cut_short else {}),
+            **({"asked": asdict(self.asked)} if self.asked else {}),
             "nodes": nodes,
         }
         return json.dumps(record, ensure_ascii=True, separators=(",", ":"))
@@ -204,6 +215,7 @@ class Tree:
                 record["cost"],
                 record["provenance"],
                 record.get("cut_short", ""),
+                Prompt(**record["asked"]) if "asked" in record else None,
             )
             if not 0 <= tree.tip < len(tree.nodes):
                 raise ValueError(f"the tip {tree.tip} is not a node")

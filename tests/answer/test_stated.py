@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from whorl.answer import extract, first_solution, gold_in, normalise, parsable, read
-from whorl.prompts import read_critique, read_critiques
+from whorl.prompts.critique import read_critique, read_critiques
 
 
 @pytest.mark.parametrize(

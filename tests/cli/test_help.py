@@ -10,8 +10,8 @@ from whorl.cli import app
 from whorl.recipes import RECIPES
 
 COMMANDS = [
-    *("demo", "run", "compare", "grow", "adopt", "harvest", "export"),
-    *("train", "evaluate", "fetch", "table", "probe", "judge", "problems", "show", "report"),
+    *("demo", "run", "compare", "grow", "adopt", "harvest", "export", "train", "evaluate"),
+    *("fetch", "table", "probe", "prompts", "judge", "problems", "show", "report"),
 ]
 
 MODULES = 550

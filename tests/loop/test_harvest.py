@@ -14,9 +14,10 @@ from whorl.engines.function import Function
 from whorl.errors import UserError
 from whorl.loop.harvest import Harvested, harvest
 from whorl.loop.variety import Solutions
+from whorl.problem import Problem
 from whorl.recipes.sigma import Sigma
 from whorl.search import Uct
-from whorl.tree import Tree
+from whorl.tree import ROOT, Node, Tree
 
 RECIPE = Sigma(uct=Uct(simulations=4))
 COUNT = 8
@@ -60,6 +61,16 @@ def test_the_counts_are_those_of_the_files(folder: Path) -> None:
         solutions.add([first, second])
     assert found.variety == solutions.variety
     assert found.variety.solutions > 0
+
+
+def test_searches_that_never_end_are_remarked_upon(tmp_path: Path) -> None:
+    open_tree, ended = Tree(Problem("p", "q", "1")), Tree(Problem("p", "q", "1"))
+    ended.add(Node(ROOT, "\\boxed{1}", terminal=True, reward=1.0))
+    for count, told in ((1, False), (2, True)):
+        path = tmp_path / f"{count}.jsonl"
+        path.write_text("".join(tree.to_json() + "\n" for tree in [ended] + [open_tree] * count))
+        found = harvest(path, RECIPE, tmp_path / "out.jsonl")
+        assert any("2 of 3 searches came to no end" in line for line in found.remarks) is told
 
 
 def test_every_tree_is_parsed_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

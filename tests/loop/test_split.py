@@ -11,6 +11,7 @@ from whorl.engines.roles import Engines
 from whorl.errors import UserError
 from whorl.loop.run import Run
 from whorl.loop.split import held_out, problems_of, survey
+from whorl.prompts.wording import Shot, Wording
 from whorl.recipes.rft import Rft
 
 
@@ -43,3 +44,17 @@ def test_a_survey_counts_what_is_used(run: Run, tmp_path: Path) -> None:
     found = survey(replace(run, problems=path, skip_bad=True, limit=3))
     assert (found.problems, found.bad) == (3, 1)
     assert found.first_bad.startswith("line 1: broken JSON")
+
+
+@pytest.mark.parametrize("leak", ["the text", "13 words"])
+def test_a_solved_example_that_is_measured_on_is_refused(
+    run: Run, tmp_path: Path, leak: str
+) -> None:
+    write_problems(tmp_path / "test.jsonl", problems("test", 4, seed=1, levels=[5]))
+    known = next(iter(read_problems(tmp_path / "test.jsonl"))).question
+    shown = known if leak == "the text" else f"Once upon a time. {known} Say it in words."
+    shots = (Shot("What is 1 + 1?", "\\boxed{2}"), Shot(shown, "\\boxed{3}"))
+    recipe = Rft(words=Wording(examples=shots))
+    with pytest.raises(UserError, match=f"prompts: example 2 shows {leak}"):
+        survey(replace(run, test=tmp_path / "test.jsonl", recipe=recipe))
+    assert survey(replace(run, recipe=recipe)).problems == 4

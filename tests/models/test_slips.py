@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from whorl.data.families import LEVELS, draw
 from whorl.models import lessons, slips
-from whorl.prompts import read_critique, write_critique
+from whorl.prompts.critique import read_critique, write_critique
 
 seeds = st.integers(0, 10**6)
 

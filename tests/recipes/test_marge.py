@@ -333,7 +333,12 @@ def test_a_long_guide_is_joined_to_stay_within_the_bound() -> None:
 def test_an_empty_solution_can_be_a_guide() -> None:
     tree = Script(["", "", "", ""]).grow(MARGE)
     assert (prefixes(tree), guide(tree)) == ([""], "")
-    assert MARGE.tally(tree) == {"guide fallback": 1, "wrong guide": 1, "states all wrong": 1}
+    tally = MARGE.tally(tree)
+    assert tally == {
+        "guide fallback": 1, "wrong guide": 1, "states all wrong": 1, "guides of a single state": 1,
+    }  # fmt: skip
+    assert "1 of 1 guides are a single step" in MARGE.remarks(tally)[0]
+    assert not MARGE.remarks({**tally, "right guide": 1})
 
 
 def test_the_draw_depends_on_problem_and_episode() -> None:

@@ -14,8 +14,9 @@ from whorl.drive import drive
 from whorl.engines import toy
 from whorl.engines.function import Function
 from whorl.problem import Problem
-from whorl.prompts import Critique, write_critique, write_critiques
-from whorl.recipes.sigma import CODE, Sigma, best_own, ends_of_tries
+from whorl.prompts.critique import Critique, write_critique, write_critiques
+from whorl.recipes.refinement import best_own, ends_of_tries
+from whorl.recipes.sigma import CODE, Gate, Sigma
 from whorl.rollout import Sampling
 from whorl.search import Uct
 from whorl.steps import BlankLine, unformatted
@@ -25,6 +26,7 @@ SIGMA = Sigma(
     uct=Uct(simulations=6, parallel=2),
     sampling=Sampling(steps=BlankLine(min_chars=0)),
     temperatures=(0.7,),
+    gates=("keep", "unusable", "formatting"),
 )
 PROBLEM = Problem("p", "Add 3, 4 and 5.", "12")
 KEEP = write_critique(Critique(expected="fine", verdict="keep"))
@@ -84,7 +86,7 @@ def test_a_wrong_path_is_revised_step_by_step_behind_the_revised_prefix() -> Non
     assert {tree.nodes[i].author for i in tree.path(tree.tip)} == {"reviser"}
     second = script.prompts("critic")[1]
     assert "Solution so far:\n3+4=7\n" in second and "Next step: 8+5=13 [Q -1.0]" in second
-    assert "- 8+5=14 [Q 0.0]" in second  # the sibling as sampled, no simulation through it
+    assert "- 8+5=14\n" in second  # the sibling as sampled: no simulation, and so no Q
     (example,) = SIGMA.harvest(tree).examples
     assert example.text == "3+4=7\n\n7+5=12\n\n\\boxed{12}"
     assert example.prompt.prefix == ""
@@ -108,7 +110,7 @@ def test_a_kept_step_costs_no_revision() -> None:
     tree = script.grow(ONE)
     assert tree.nodes[tree.tip].reward == 1.0
     assert SIGMA.tally(tree) == {
-        "right to right": 1, "tries": 1, "kept": 3,
+        "right to right": 1, "tries": 1, "kept": 3, "right path left as it was": 1,
         "drift": 0, "fell back": 0, "completed by the policy": 0,
     }  # fmt: skip
 
@@ -118,11 +120,75 @@ def test_an_ignored_critique_is_counted() -> None:
     assert SIGMA.tally(script.grow(ONE))["ignored critique"] == 1
 
 
-def test_empty_praise_is_counted_and_leaves_the_step() -> None:
-    script = Script(RIGHT, ["Wonderful!", KEEP, KEEP], [])
+def test_a_critique_that_says_nothing_is_counted_and_leaves_the_step() -> None:
+    script = Script(RIGHT, ["Verdict: none", KEEP, KEEP], [])
     tree = script.grow(ONE)
-    assert SIGMA.tally(tree)["unusable critique"] == 1
+    assert SIGMA.tally(tree)["unusable critique"] == SIGMA.tally(tree)["empty critique"] == 1
     assert steps(tree, tree.tip)[0] == "3+4=7"
+
+
+def test_praise_reaches_the_reviser_all_the_same() -> None:
+    script = Script(RIGHT, ["Wonderful!", KEEP, KEEP], ["3+4 gives 7"])
+    tree = script.grow(ONE)
+    assert "Critique:\nWonderful!\n" in script.prompts("reviser")[0]
+    assert SIGMA.tally(tree)["critique in prose"] == 1
+    assert steps(tree, tree.tip)[0] == "3+4 gives 7"
+
+
+def test_without_gates_every_step_is_revised_whatever_the_critic_says() -> None:
+    said = [KEEP, "", "Fine."]
+    revised = ["$3 + 4 = 7.00$", "7+5 is 12", "Here is the rewritten step:\n\n\\boxed{12}."]
+    script = Script(RIGHT, said, revised)
+    tree = script.grow(replace(ONE, gates=()))
+    assert steps(tree, tree.tip) == ["$3 + 4 = 7.00$", "7+5 is 12", "\\boxed{12}."]
+    tally = SIGMA.tally(tree)
+    assert (tally["formatting only"], tally["revised"], tally["right path revised"]) == (2, 1, 1)
+    assert "Critique:\nnone\n" in script.prompts("reviser")[1]
+
+
+FORMS = {
+    "lines": "Errors: wrong sum\nSuggestion: add again\nVerdict: edit",
+    "bold labels": "**Errors:** wrong sum\n**Verdict:** edit",
+    "bold words": "**Errors**: wrong sum\n**Verdict**: **Edit.**",
+    "quoted": 'Errors: wrong sum\nVerdict: "edit"',
+    "back-ticked": "Errors: wrong sum\nVerdict: `edit`",
+    "next line": "Errors:\nwrong sum\nVerdict:\nedit",
+    "bullets": "Errors:\n- wrong sum\n- no unit\n\nVerdict: edit",
+    "headings": "### Errors\nwrong sum\n\n### Verdict\nedit",
+    "JSON": '```json\n{"errors": ["wrong sum"], "verdict": "edit"}\n```',
+    "avoid alone": "Errors: none\nAvoid: the other step's 8\nVerdict: edit",
+    "cut off": "Expected: 7\nErrors: the step says 8, which is w",
+    "prose": "The step adds correctly, but does not say what it adds. I would name the numbers.",
+    "no reason": "Errors: none\nMissing: none\nSuggestion: none\nVerdict: edit",
+}
+
+
+@pytest.mark.parametrize("gates", [(), SIGMA.gates])
+def test_critiques_of_thirteen_forms_all_reach_the_reviser(gates: tuple[Gate, ...]) -> None:
+    reached = 0
+    for form in FORMS.values():
+        script = Script(RIGHT, [form] * 3, ["3+4=7, then", "7+5=12, so", "\\boxed{12}, done"])
+        tree = script.grow(replace(ONE, gates=gates))
+        asked = script.prompts("reviser")
+        reached += len(asked) == 3 and all(f"Critique:\n{form}\n" in user for user in asked)
+        assert steps(tree, tree.tip) == ["3+4=7, then", "7+5=12, so", "\\boxed{12}, done"]
+    assert (reached, len(FORMS)) == (13, 13)
+
+
+def test_a_revised_step_is_the_whole_reply_without_its_preamble() -> None:
+    reply = "Here is the rewritten step:\n\nWe add:\n\n3+4=7"
+    script = Script(RIGHT, [EDIT, KEEP, KEEP], [reply])
+    tree = script.grow(ONE)
+    assert tree.text(tree.tip).startswith("We add:\n\n3+4=7\n\n7+5=12")
+    assert [ask.stop for ask in script.asked if ask.role == "reviser"] == [()]
+
+
+@pytest.mark.parametrize(("show", "told"), [("none", 0), ("path", 1), ("all", 2)])
+def test_the_critic_is_told_the_outcomes_that_the_recipe_shows(show: str, told: int) -> None:
+    search = replace(SIGMA, uct=Uct(simulations=4, children=2), show_q=show)  # type: ignore[arg-type]
+    script = Script(RIGHT, [KEEP] * 3, [])
+    script.grow(search)
+    assert script.prompts("critic")[0].count("[Q ") == told
 
 
 def test_an_edit_of_the_formatting_is_counted_and_not_taken() -> None:
@@ -245,6 +311,17 @@ def test_what_is_harvested_is_right_and_the_cells_cover_every_tree() -> None:
     cells = [f"{a} to {b}" for a in ("right", "wrong") for b in ("right", "wrong")]
     assert sum(counts[cell] for cell in cells) + counts["no solution"] == len(trees)
     assert counts["revised"] and counts["kept"]
+
+
+def test_a_run_that_hardly_revised_anything_says_so() -> None:
+    few = {"wrong path revised": 1, "wrong path left as it was": 9, "kept": 30, "revised": 2}
+    (said,) = SIGMA.remarks(few)
+    assert said == (
+        "sigma: 1 of 10 wrong paths were revised; of the steps the reviser was asked for 2, "
+        "others were left: 30 kept"
+    )
+    assert not SIGMA.remarks({"wrong path revised": 2, "wrong path left as it was": 8})
+    assert not SIGMA.remarks({"no solution": 5})
 
 
 def test_temperatures_are_separate_searches() -> None:

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from whorl.problem import Problem
-from whorl.prompts import Critique, write_critique, write_critiques
+from whorl.prompts.critique import Critique, write_critique, write_critiques
 from whorl.report import Cells, Figure, FigureTable, Interval, Level, Report, ResultRow
 from whorl.tree import ROOT, Node, Tree
 

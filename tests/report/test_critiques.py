@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whorl.problem import Problem
-from whorl.prompts import Critique, write_critique, write_critiques
+from whorl.prompts.critique import Critique, write_critique, write_critiques
 from whorl.report.critiques import STEP, compare_paths, read_note, revised_path, searched_path
 from whorl.tree import ROOT, Node, Tree
 

@@ -4,6 +4,7 @@ Everything here takes microseconds and time linear in the text. What needs algeb
 undecided (None) for the judge. Where graders differ, `Conventions` says what counts as the same.
 """
 
+from whorl.answer.conclusion import concluded, settled
 from whorl.answer.conventions import FLOAT_NOISE, LONGEST, USUAL, Conventions, Verdict
 from whorl.answer.equal import compare, equal
 from whorl.answer.extract import bare, extract, gold_in, parsable, read
@@ -23,6 +24,7 @@ __all__ = [
     "bare",
     "both_measured",
     "compare",
+    "concluded",
     "equal",
     "extract",
     "first_solution",
@@ -32,6 +34,7 @@ __all__ = [
     "normalise",
     "parsable",
     "read",
+    "settled",
     "take_apart",
     "tell_apart",
     "with_points",

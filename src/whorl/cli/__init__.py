@@ -16,6 +16,7 @@ from whorl.cli.commands import (
     judge,
     probe,
     problems,
+    prompts,
     report,
     run,
     show,
@@ -66,6 +67,7 @@ _add(evaluate.evaluate, evaluate.EXAMPLES)
 _add(fetch.fetch, fetch.EXAMPLES)
 _add(table.table, table.EXAMPLES)
 _add(probe.probe, probe.EXAMPLES)
+_add(prompts.prompts, prompts.EXAMPLES)
 _add(judge.judge, judge.EXAMPLES)
 _add(problems.problems, problems.EXAMPLES)
 _add(show.show, show.EXAMPLES)

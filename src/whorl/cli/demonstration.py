@@ -13,7 +13,7 @@ from whorl.compare.demo import SIGMA, TRAINING, Size, sampled_tokens
 from whorl.compare.findings import Findings, MethodResult, figures_of_seed
 from whorl.data.forest import read_trees
 from whorl.evaluate import Paired, Rate, Score, paired, summarise
-from whorl.recipes.sigma import ends_of_tries
+from whorl.recipes.refinement import ends_of_tries
 from whorl.report import Figure, Report, ResultRow, write_report
 from whorl.report import FigureTable as Counters
 from whorl.report.rows import cells, figures, levels, reference, row

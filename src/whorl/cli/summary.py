@@ -37,6 +37,7 @@ class _Counts:
     tally: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     cost: Counter[str] = field(default_factory=Counter)
+    remarks: list[str] = field(default_factory=list)
 
     def add(self, found: Harvested) -> None:
         """Add the counts of a harvest, without its cost."""
@@ -44,6 +45,7 @@ class _Counts:
         self.examples += found.examples
         self.tally.update(found.tally)
         self.dropped.update(found.dropped)
+        self.remarks += found.remarks
 
 
 def summary(folder: RunFolder) -> Report:
@@ -60,6 +62,7 @@ def summary(folder: RunFolder) -> Report:
         figures=figures({"trees": counts.trees + counts.unharvested, "examples": counts.examples})
         + figures({f"tokens, {role}": count for role, count in sorted(counts.cost.items())}),
         rows=tuple(_rows(scores)),
+        remarks=tuple(dict.fromkeys(counts.remarks)),
         levels=tuple(levels(scores[0], scores[-1])) if len(scores) > 1 else (),
         cells=cells(counts.tally),
         counters=(

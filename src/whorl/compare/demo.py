@@ -67,6 +67,7 @@ SIGMA = Sigma(
     sampling=SAMPLING,
     critic_tokens=128,
     reviser_tokens=64,
+    gates=("keep", "unusable", "formatting"),  # what the teacher was trained to be used with
 )
 RFT = Rft(replace(SAMPLING, temperature=1.0), samples=8)
 BLACK_BOX = Rft(replace(SAMPLING, temperature=0.7), samples=2, keep=2, role="reviser")

@@ -111,7 +111,14 @@ PAPERS = _all(
 
 TINY = _all(
     tiny_method,
-    tiny_method(Sigma(uct=Uct(simulations=8), critic_tokens=128, reviser_tokens=64)),
+    tiny_method(
+        Sigma(
+            uct=Uct(simulations=8),
+            critic_tokens=128,
+            reviser_tokens=64,
+            gates=("keep", "unusable", "formatting"),
+        )
+    ),
     _in_rounds(tiny_method(Process())),
     _in_rounds(tiny_method(Marge())),
     replace(tiny_method(Sphere(score="rollouts")), train=replace(_GENTLE, batch=8)),

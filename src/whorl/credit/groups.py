@@ -142,8 +142,8 @@ def shuffled(group: Sequence[Completion], reward: float, rng: Random) -> list[Co
 def state_prompt(tree: Tree, state: int) -> Prompt:
     """Prompt whose completion follows `state`: the question, and the solution up to the state as
     prefix."""
-    prompt = prompts.solve(tree.problem.question)
-    return Prompt(prompt.system, prompt.user, tree.text(state))
+    prompt = prompts.plain(tree)
+    return Prompt(prompt.system, prompt.user, prompt.prefix + tree.text(state))
 
 
 def _ends(tree: Tree, state: int) -> Iterator[int]:

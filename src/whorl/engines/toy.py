@@ -10,7 +10,8 @@ from random import Random
 
 from whorl.ask import Ask, Replies, Reply
 from whorl.problem import Problem
-from whorl.prompts import CORRECTED, Critique, write_critique, write_critiques
+from whorl.prompts import CORRECTED
+from whorl.prompts.critique import Critique, write_critique, write_critiques
 
 SLIP = 0.25  # of the policy, per step
 SMALL_SLIP = 0.4  # of the small policy
@@ -57,15 +58,15 @@ def _solve(ask: Ask, rng: Random) -> Reply:
 def _criticise(user: str, rng: Random) -> str:
     numbers = _numbers(user)
     if user.endswith("Review every step."):
-        steps = re.findall(r"^Step \d+: (.*) \[Q", user, re.MULTILINE)
+        steps = re.findall(r"^Step \d+: (.*?)(?: \[Q .*)?$", user, re.MULTILINE)
         right: list[str] = []
         for _ in steps:
             right.append(_next_step(numbers, right, rng, 0.0))
         return write_critiques([_compare(s, r) for s, r in zip(steps, right, strict=True)])
     if rng.random() < OVERSIGHT:
         return "A very good step!"
-    before, step = _between(user, "Solution so far:\n", "\n\nNext step: ", " [Q")
-    return write_critique(_compare(step, _next_step(numbers, before, rng, 0.0)))
+    before, step = _between(user, "Solution so far:\n", "\n\nNext step: ", "\n\nAlternatives:")
+    return write_critique(_compare(step.partition(" [Q")[0], _next_step(numbers, before, rng, 0.0)))
 
 
 def _compare(step: str, right: str) -> Critique:

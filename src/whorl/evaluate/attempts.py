@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from whorl import prompts
-from whorl.answer import extract, read
+from whorl.answer import extract, read, settled
 from whorl.ask import Ask, Engine, Moves, Replies
 from whorl.drive import drive
 from whorl.evaluate.setup import Setup
@@ -81,7 +81,7 @@ def solve_question(question: str, setup: Setup) -> Moves[Replies]:
     template, decoding = prompts.TEMPLATES[setup.template], setup.decoding
     (replies,) = yield [
         Ask(
-            template.ask(question),
+            setup.ask(question),
             n=decoding.n,
             stop=template.stop,
             max_tokens=decoding.max_tokens,
@@ -94,9 +94,8 @@ def solve_question(question: str, setup: Setup) -> Moves[Replies]:
 
 def judge_texts(gold: str, replies: Replies, setup: Setup) -> Moves[tuple[Attempt, ...]]:
     """A search that judges final texts."""
-    answers = [
-        read(reply.text, guess=True) if setup.guess else extract(reply.text) for reply in replies
-    ]
+    texts = [settled(reply.text) for reply in replies]
+    answers = [read(text, guess=True) if setup.guess else extract(text) for text in texts]
     found = yield from verdicts(gold, answers)
     return tuple(
         Attempt(

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from whorl import __version__
-from whorl.data.contamination import ids_among
+from whorl.data.contamination import check_examples, ids_among
 from whorl.data.content import content
 from whorl.data.problems import read_problems
 from whorl.engines.journal import Journal
@@ -25,7 +25,6 @@ from whorl.evaluate import (
 )
 from whorl.evaluate.seen import trained_on
 from whorl.problem import Problem
-from whorl.prompts import TEMPLATES
 from whorl.watch import Progress, Watch
 
 
@@ -50,6 +49,7 @@ def measure(opened: Opened, exam: Exam, watch: Watch, *, out: Path) -> list[Scor
     `out` is complete, it opens no engine and asks nothing at all. Raises `UserError` if `out` is of
     another model, other problems, another setup or seed.
     """
+    check_examples(exam.setup.words, exam.problems)
     problems = list(read_problems(exam.problems))
     place = Place(out)
     if place.begin(_identity(opened.engines.policy, exam, problems)):
@@ -84,8 +84,8 @@ def _identity(model: str, exam: Exam, problems: Sequence[Problem]) -> dict[str, 
     return {
         "model": model_content(model),
         "problems": content(exam.problems),
-        "setup": asdict(exam.setup),
-        "prompt": asdict(TEMPLATES[exam.setup.template].ask("QUESTION")),
+        "setup": {key: said for key, said in asdict(exam.setup).items() if key != "words"},
+        "prompt": asdict(exam.setup.ask("QUESTION")),
         "seed": exam.seed,
         "about": {
             "model": model,

@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 
 from whorl import prompts
+from whorl.ask import Prompt
 from whorl.errors import UserError
+from whorl.prompts.wording import WHORL, Wording
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class Setup:
     """An evaluation's setup.
 
     template: the words, one of `prompts.TEMPLATES`.
+    words: in which `whorl` asks, those that a model was trained under.
     guess: where no answer is stated, take the last formula or number; for models that were never
         told how to state one.
     """
@@ -40,11 +43,18 @@ class Setup:
     template: str = "whorl"
     decoding: Decoding = field(default_factory=Decoding)
     guess: bool = False
+    words: Wording = WHORL
 
     def __post_init__(self) -> None:
         if self.template not in prompts.TEMPLATES:
             known = ", ".join(prompts.TEMPLATES)
             raise UserError(f"there is no prompt template {self.template!r}; there are {known}")
+
+    def ask(self, question: str) -> Prompt:
+        """The prompt that asks a question."""
+        if self.template == "whorl":
+            return prompts.solve(question, self.words)
+        return prompts.TEMPLATES[self.template].ask(question)
 
 
 PRESETS = {

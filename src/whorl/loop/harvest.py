@@ -14,7 +14,7 @@ from whorl.data.forest import read_trees
 from whorl.errors import UserError
 from whorl.example import Example
 from whorl.loop.variety import Solutions, Variety
-from whorl.recipe import Recipe
+from whorl.recipe import Recipe, remarks_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,7 @@ class Harvested:
     trees: harvested; examples: written; dropped: examples left out, by reason.
     tally: the recipe's own counts; cost: sampled tokens by role. Both are of all the trees.
     variety: of the trees, in which those of one problem should stand together.
+    remarks: what the recipe says of the run by its tally.
     """
 
     trees: int
@@ -32,6 +33,7 @@ class Harvested:
     tally: Mapping[str, int]
     cost: Mapping[str, int]
     variety: Variety
+    remarks: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, folder: Path) -> "Harvested | None":
@@ -47,7 +49,8 @@ class Harvested:
                 if not apart.exists():
                     return None
                 said["variety"] = json.loads(apart.read_bytes())
-            return cls(**{**said, "variety": Variety(**said["variety"])})
+            said |= {"variety": Variety(**said["variety"])}
+            return cls(**said | {"remarks": tuple(said.get("remarks", ()))})
         except (OSError, ValueError, TypeError) as error:
             raise UserError(
                 f"{record} cannot be read: {error}; delete it and harvest again"
@@ -66,15 +69,16 @@ def harvest(trees: Path, recipe: Recipe, out: Path) -> Harvested:
     tally: Counter[str] = Counter()
     cost: Counter[str] = Counter()
     solutions = Solutions()
-    grown = found = 0
+    grown = found = endless = 0
 
     def examples() -> Iterator[Example]:
-        nonlocal grown, found
+        nonlocal grown, found, endless
         for _, trees_of_problem in groupby(read_trees(trees), key=lambda tree: tree.problem.id):
             own = list(trees_of_problem)
             solutions.add(own)
             for tree in own:
                 grown += 1
+                endless += not (tree.cut_short or any(tree.leaves()))
                 tally.update(recipe.tally(tree))
                 cost.update(tree.cost)
                 crop = recipe.harvest(tree)
@@ -85,8 +89,20 @@ def harvest(trees: Path, recipe: Recipe, out: Path) -> Harvested:
     written = write_examples(out, distinct_examples(examples()))
     if found > written:
         dropped["equal to another example"] = found - written
+    remarks = list(remarks_of(recipe, tally))
+    if 2 * endless > grown:
+        remarks.append(
+            f"{endless:,} of {grown:,} searches came to no end of a solution: the steps may be too "
+            "many, or too long for their tokens, or the policy states no answer"
+        )
     return Harvested(
-        grown, written, dict(dropped), dict(tally), dict(cost), variety=solutions.variety
+        grown,
+        written,
+        dict(dropped),
+        dict(tally),
+        dict(cost),
+        solutions.variety,
+        tuple(remarks),
     )
 
 

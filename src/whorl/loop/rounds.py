@@ -13,6 +13,7 @@ from whorl.budget import Budget, Purse
 from whorl.data.atomic import replacing
 from whorl.data.examples import read_examples
 from whorl.data.problems import write_problems
+from whorl.data.taught import write_prompt
 from whorl.engines.journal import Journal
 from whorl.engines.roles import Engines, Opened, trainable
 from whorl.evaluate import Decoding, Score, Setup, pass_rate, read_scores
@@ -25,6 +26,7 @@ from whorl.loop.metrics import Round, best_model, metrics, stopped_rising
 from whorl.loop.plan import RoundPlan, plan_of
 from whorl.loop.run import Run
 from whorl.loop.split import held_out, problems_of, tell_bad
+from whorl.recipe import words_of
 from whorl.watch import Watch
 
 T = TypeVar("T")
@@ -141,6 +143,8 @@ def _play(
         harvested = harvest(inner.trees, run.recipe, inner.examples)
         harvested.write(inner.path)
     watch.wrote(inner.examples, f"{harvested.examples:,} examples")
+    for remark in harvested.remarks:
+        watch.say(remark)
     trained = _learn(run, plan, prepared.opened, watch)
     after = plan_of(run, plan.number + 1)
     return Round(
@@ -173,6 +177,7 @@ def _learn(run: Run, plan: RoundPlan, opened: Opened, watch: Watch) -> TrainResu
         objective=run.recipe.objective,
         watch=watch,
     )
+    write_prompt(checkpoint, words_of(run.recipe))
     watch.wrote(checkpoint, f"model after {trained.steps:,} steps, loss {trained.loss:.4f}")
     return trained
 
@@ -182,7 +187,8 @@ def _scores(run: Run, plan: RoundPlan, opened: Opened, watch: Watch) -> Sequence
     if run.test is None:
         return ()
     path = run.folder / f"scores-{plan.number - 1}.jsonl"
-    exam = Exam(run.test, Setup(decoding=run.evaluate), plan.seed)
+    setup = Setup(decoding=run.evaluate, words=words_of(run.recipe))
+    exam = Exam(run.test, setup, plan.seed)
     return _measured(path, exam, plan.engines(run), opened, watch)
 
 
@@ -195,7 +201,8 @@ def _watched(run: Run, plan: RoundPlan, opened: Opened, watch: Watch) -> float |
     if not problems.exists():
         write_problems(problems, held_out(run))
     decoding = replace(WATCHED, max_tokens=run.evaluate.max_tokens)
-    exam = Exam(problems, Setup(decoding=decoding), plan.seed)
+    setup = Setup(decoding=decoding, words=words_of(run.recipe))
+    exam = Exam(problems, setup, plan.seed)
     path = run.folder / f"held-out-{plan.number - 1}.jsonl"
     return pass_rate(_measured(path, exam, plan.engines(run), opened, watch), 1).value
 

@@ -5,11 +5,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from whorl.data.contamination import fingerprints_of_problems, ids_among, refuse_shared
+from whorl.data.contamination import (
+    check_examples,
+    fingerprints_of_problems,
+    ids_among,
+    refuse_shared,
+)
 from whorl.data.problems import read_problems
 from whorl.errors import UserError
 from whorl.loop.run import Run
 from whorl.problem import Problem
+from whorl.recipe import words_of
 from whorl.watch import Watch
 
 
@@ -42,6 +48,7 @@ def survey(run: Run) -> Survey:
             found.problems += 1
     if run.test:
         refuse_shared(both, run.problems, run.test)
+        check_examples(words_of(run.recipe), run.test)
     if run.patience and not (found.held and found.problems):
         raise UserError(
             f"holdout = {run.holdout} divides {found.held + found.problems:,} problems into "

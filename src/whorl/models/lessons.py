@@ -11,7 +11,7 @@ from whorl.data.synthetic import split_of
 from whorl.example import Weighted
 from whorl.models import slips
 from whorl.models.slips import Situation, claims, miscalculated, review, wrong_attempt
-from whorl.prompts import Critique, write_critique, write_critiques
+from whorl.prompts.critique import Critique, write_critique, write_critiques
 
 
 def pretraining(rng: Random, levels: Sequence[int]) -> Iterator[Story]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from whorl.data.story import OPERATORS, Story, final, value, written_step
-from whorl.prompts import Candidate, Critique
+from whorl.prompts import Candidate
+from whorl.prompts.critique import Critique
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from random import Random
 from typing import ClassVar
 
+from whorl import prompts
 from whorl.ask import Moves, Role
 from whorl.credit import first_right, preference_pairs, root_completions, usability
 from whorl.example import Objective, Preference
 from whorl.problem import Problem
+from whorl.prompts.wording import WHORL, Wording
 from whorl.recipe import Harvest, Start
 from whorl.rollout import Sampling, complete
 from whorl.tree import ROOT, Tree
@@ -30,6 +32,7 @@ class Dpo:
     samples: solutions per problem; 16 is the size of MARGE's first pool.
     pairs: harvested per problem at most.
     beta: inverse temperature of the implicit reward.
+    words: in which models are asked.
     """
 
     roles: ClassVar[Sequence[Role]] = ("policy",)
@@ -39,6 +42,7 @@ class Dpo:
     samples: int = 16
     pairs: int = 1
     beta: float = 0.1
+    words: Wording = WHORL
 
     def __post_init__(self) -> None:
         if self.samples < 2 or self.pairs < 1:
@@ -58,7 +62,7 @@ class Dpo:
 
     def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
         """Sample solutions."""
-        tree = Tree(problem)
+        tree = prompts.planted(Tree(problem), self.words)
         yield from complete(tree, ROOT, self.samples, self.sampling)
         tree.tip = first_right(tree)
         return tree

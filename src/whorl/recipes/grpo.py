@@ -17,10 +17,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from whorl import prompts
 from whorl.ask import Moves, Role
 from whorl.credit import first_right, reinforced, root_completions, usability
 from whorl.example import Likelihood, Objective
 from whorl.problem import Problem
+from whorl.prompts.wording import WHORL, Wording
 from whorl.recipe import Harvest, Start
 from whorl.rollout import Sampling, complete
 from whorl.tree import ROOT, Tree
@@ -32,6 +34,7 @@ class Grpo:
 
     samples: solutions per problem, the group.
     kl: coefficient of the penalty.
+    words: in which models are asked.
     """
 
     roles: ClassVar[Sequence[Role]] = ("policy",)
@@ -40,6 +43,7 @@ class Grpo:
     sampling: Sampling = Sampling(temperature=0.8, top_p=0.95, solution_tokens=2048)  # noqa: RUF009
     samples: int = 16
     kl: float = 0.04
+    words: Wording = WHORL
 
     def __post_init__(self) -> None:
         if self.samples < 2:
@@ -60,7 +64,7 @@ class Grpo:
 
     def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
         """Sample the group."""
-        tree = Tree(problem)
+        tree = prompts.planted(Tree(problem), self.words)
         yield from complete(tree, ROOT, self.samples, self.sampling)
         tree.tip = first_right(tree)
         return tree

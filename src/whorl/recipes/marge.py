@@ -35,6 +35,7 @@ from random import Random
 from statistics import fmean
 from typing import ClassVar, Literal
 
+from whorl import prompts
 from whorl.ask import Moves, Role, together
 from whorl.credit import (
     Completion,
@@ -49,6 +50,7 @@ from whorl.credit import (
 from whorl.errors import UserError
 from whorl.example import Example, Likelihood, Objective, Preference
 from whorl.problem import Problem
+from whorl.prompts.wording import WHORL, Wording
 from whorl.recipe import Harvest, Start
 from whorl.rollout import Sampling, complete
 from whorl.search import within_budget
@@ -74,8 +76,8 @@ class Marge:
     start: what to do if the first pool has no solution of the wanted kind.
     window: values strictly between which a state trains.
     learn: by the group's advantage, or from one random right and wrong completion of each state.
-    kl, penalty: REINFORCE's; see `Likelihood`.
-    beta: DPO's; see `Preference`.
+    kl, penalty, beta: REINFORCE's and DPO's; see `Likelihood` and `Preference`.
+    words: in which models are asked.
     """
 
     roles: ClassVar[Sequence[Role]] = ("policy",)
@@ -94,6 +96,7 @@ class Marge:
     kl: float = 0.01
     penalty: Literal["k3", "linear"] = "k3"
     beta: float = 0.05
+    words: Wording = WHORL
 
     def __post_init__(self) -> None:
         if min(self.pool, self.states) < 1 or self.samples < 2:
@@ -110,8 +113,7 @@ class Marge:
 
     @property
     def objective(self) -> Objective:
-        """The objective of the paper's equation 4, or of its equation 3 for
-        `learn="preference"`."""
+        """The paper's equation 4, or its equation 3 for `learn="preference"`."""
         if self.learn == "preference":
             return Preference(beta=self.beta)
         return Likelihood(kl=self.kl, penalty=self.penalty, average="completion")
@@ -128,7 +130,7 @@ class Marge:
         `policy`. The provenance says which episode it was and how it came by the guide. Without a
         guide there are no states. Raises `UserError` if `last` is no tree of MARGE's.
         """
-        tree = Tree(problem)
+        tree = prompts.planted(Tree(problem), self.words)
         if last is not None and last.cut_short and not states_of(last):
             last = None  # there is nothing to go on from
         episode = 1 if last is None else read_episode(last)[0] + 1
@@ -161,16 +163,25 @@ class Marge:
         return Harvest(tuple(examples), dropped)
 
     def tally(self, tree: Tree) -> Mapping[str, int]:
-        """Counts: how the guide was chosen, whether it is right, and the usability of each
-        state."""
+        """Counts: the guide's choice and its outcome, and the usability of each state."""
         _, choice = read_episode(tree)
         counts = Counter({f"guide {choice}": 1})
         if choice != "none":
             end = tree.nodes[_guide_nodes(tree)[-1]]
             counts["right guide" if end.reward == 1.0 else "wrong guide"] += 1
+            if len(states_of(tree)) == 1:
+                counts["guides of a single state"] = 1
             for state in states_of(tree):
                 counts[f"states {usability(completions(tree, state), self.window)}"] += 1
         return counts
+
+    def remarks(self, tally: Mapping[str, int]) -> Sequence[str]:
+        """A line where most guides have no states to explore: then MARGE samples the question."""
+        single = tally.get("guides of a single state", 0)
+        guides = tally.get("right guide", 0) + tally.get("wrong guide", 0)
+        said = f"marge: {single:,} of {guides:,} guides are a single step, so the only state is "
+        said += "the question; sampling.steps says where a step ends"
+        return [said] if 2 * single > guides else ()
 
     def _explore(self, tree: Tree, last: Tree | None, episode: int) -> Moves[None]:
         """Choose the guide and complete it from each of its states."""

@@ -40,6 +40,7 @@ from whorl.credit import (
 )
 from whorl.example import Likelihood, Objective, Weighted
 from whorl.problem import Problem
+from whorl.prompts.wording import WHORL, Wording
 from whorl.recipe import Harvest, Start
 from whorl.rollout import Sampling, roll_out
 from whorl.search import Uct, Virtual, expand, select, waves, within_budget
@@ -58,6 +59,7 @@ class Process:
     alpha: multiplies the score.
     negatives: `keep` a negative weight, `drop` the step, or `scale` the weight by a quarter.
     kl: coefficient of the penalty in training.
+    words: in which models are asked.
     """
 
     roles: ClassVar[Sequence[Role]] = ("policy",)
@@ -74,6 +76,7 @@ class Process:
     alpha: float = 1.0
     negatives: Literal["keep", "drop", "scale"] = "scale"
     kl: float = 0.05
+    words: Wording = WHORL
 
     def __post_init__(self) -> None:
         if self.alpha <= 0 or self.kl < 0:
@@ -96,7 +99,7 @@ class Process:
         The chosen candidate keeps its statistics and what was sampled below it: the next search
         starts at a copy of it, of author `spine`. The copy has no children yet, so it is fresh.
         """
-        tree = Tree(problem)
+        tree = prompts.planted(Tree(problem), self.words)
         root = ROOT
         with within_budget(tree):
             for _ in range(self.uct.depth):
@@ -118,7 +121,7 @@ class Process:
         that a simulation passed is one. Raises UserError for trees without visits.
         """
         require_visits(tree, "process supervision")
-        prompt = prompts.solve(tree.problem.question)
+        prompt = prompts.plain(tree)
         glue = self.sampling.steps.glue
         examples: list[Weighted] = []
         dropped: Counter[str] = Counter()

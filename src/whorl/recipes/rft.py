@@ -16,6 +16,7 @@ from whorl.ask import Moves, Role
 from whorl.credit import backup_all, ended, first_right
 from whorl.example import Likelihood, Objective, Weighted
 from whorl.problem import Problem
+from whorl.prompts.wording import WHORL, Wording
 from whorl.recipe import Harvest, Start
 from whorl.rollout import Sampling, Voice, sample
 from whorl.tree import Tree
@@ -28,6 +29,7 @@ class Rft:
     samples: solutions per problem.
     keep: distinct right ones harvested per problem at most.
     role: who solves: the policy, or the reviser as a black box.
+    words: in which models are asked.
     """
 
     objective: ClassVar[Objective] = Likelihood()
@@ -37,6 +39,7 @@ class Rft:
     samples: int = 8
     keep: int = 4
     role: Literal["policy", "reviser"] = "policy"
+    words: Wording = WHORL
 
     def __post_init__(self) -> None:
         if min(self.samples, self.keep) < 1:
@@ -54,8 +57,8 @@ class Rft:
 
     def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
         """Sample `samples` solutions; those that begin alike share nodes."""
-        tree = Tree(problem)
-        voice = Voice(prompts.solve(problem.question), self.role, self.role)
+        tree = prompts.planted(Tree(problem), self.words)
+        voice = Voice(prompts.plain(tree), self.role, self.role)
         ends = yield from sample(tree, self.samples, self.sampling, voice=voice)
         backup_all(tree, ends, dead_ends="leaf")
         tree.tip = first_right(tree)
@@ -68,7 +71,7 @@ class Rft:
             for leaf in tree.leaves()
             if tree.nodes[leaf].reward == 1.0 and self._own(tree, leaf)
         ]
-        prompt = prompts.solve(tree.problem.question)
+        prompt = prompts.plain(tree)
         kept = {tree.text(leaf).rstrip(): leaf for leaf in reversed(right)}
         chosen = list(reversed(kept.items()))[: self.keep]
         examples = tuple(

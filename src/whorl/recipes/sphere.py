@@ -46,6 +46,7 @@ from whorl.ask import Moves, Role, together
 from whorl.errors import UserError
 from whorl.example import Objective, Pair, Preference
 from whorl.problem import Problem
+from whorl.prompts.wording import WHORL, Wording
 from whorl.recipe import Harvest, Start
 from whorl.rollout import Sampling, Voice, estimate
 from whorl.search import cut_off, faults, other_script, repeats, too_deep
@@ -73,6 +74,7 @@ class Sphere:
     pairs: per question at most.
     length_ratio: of a pair's solutions at most, in characters, either way.
     beta, nll: the objective's.
+    words: in which models are asked.
     """
 
     starts: ClassVar[Start] = "last"  # as iterative DPO; the paper says nothing of rounds
@@ -89,6 +91,7 @@ class Sphere:
     length_ratio: float = 3.0
     beta: float = 0.1
     nll: float = 0.1
+    words: Wording = WHORL
 
     def __post_init__(self) -> None:
         for name in ("candidates", "depth", "rollouts", "pairs", "length_ratio"):
@@ -107,8 +110,7 @@ class Sphere:
 
     @property
     def samples_at_most(self) -> int:
-        """The samples if every chain runs to full depth and every candidate is scored; stages 2 and
-        3 exclude each other."""
+        """The samples if chains run to full depth; stages 2 and 3 exclude each other."""
         expansions = 2 * self.depth - 1
         each = expansions * (1 + (1 if self.score == "prm" else self.rollouts))
         own = each * self.candidates
@@ -124,7 +126,7 @@ class Sphere:
 
         Raises UserError if the engine for `prm` gives no score in [0, 1].
         """
-        tree = Tree(problem)
+        tree = prompts.planted(Tree(problem), self.words)
         policy = Voice.of_policy(tree)
         with search.within_budget(tree):
             yield from self._search(tree, ROOT, policy, self.candidates)
@@ -179,7 +181,7 @@ class Sphere:
 
     def _correct(self, tree: Tree, missed: int) -> Moves[None]:
         """Reflect on the solution that ends at `missed` and solve again, until one is right."""
-        prompt = prompts.reflect(tree.problem.question, tree.text(missed))
+        prompt = prompts.reflect(tree.problem.question, tree.text(missed), self.words)
         ask = replace(self.sampling.solution(prompt), stop=(prompts.CORRECTED,))
         for _ in range(self.tries):
             ((reply,),) = yield [ask]
@@ -239,13 +241,13 @@ class Sphere:
     def _found(self, tree: Tree) -> tuple[list[Pair], Counter[str]]:
         """Pairs of the stage that applies, best first, and counts of what it lacked."""
         right, wrong = credit.solutions(tree, POLICY)
-        plain = prompts.solve(tree.problem.question)
+        plain = prompts.plain(tree)
         if right and wrong:
             same = len(right) + len(wrong) - len(credit.distinct_solutions(tree, [*right, *wrong]))
             pairs = [credit.solution_pair(tree, plain, *ends) for ends in self.matched(tree)]
             return pairs, Counter({"same text": same})
         if wrong:
-            return _corrected(tree, wrong[0])
+            return _corrected(tree, wrong[0], self.words)
         if right:
             slips = credit.solutions(tree, SMALL)[1]
             pairs = [credit.solution_pair(tree, plain, right[0], end) for end in slips[-1:]]
@@ -270,8 +272,7 @@ class Sphere:
         return longer <= self.length_ratio * shorter
 
     def tally(self, tree: Tree) -> Mapping[str, int]:
-        """Counts: outcomes of the policy's chains, results of the later stages, and guards that
-        fired."""
+        """Counts: outcomes of the chains, results of the later stages, guards that fired."""
         right, wrong = credit.solutions(tree, POLICY)
         found = "only right" if right else "only wrong" if wrong else "no whole solution"
         counts = Counter({"right and wrong" if right and wrong else found: 1})
@@ -285,16 +286,15 @@ class Sphere:
         return counts
 
 
-def _corrected(tree: Tree, wrong: int) -> tuple[list[Pair], Counter[str]]:
+def _corrected(tree: Tree, wrong: int, words: Wording) -> tuple[list[Pair], Counter[str]]:
     """Pairs of stage 2: the corrected solution over the wrong one after the plain question, and
     over a wrong correction after the request to reflect, each with its reflection."""
-    question = tree.problem.question
     corrected, missed = credit.solutions(tree, CORRECTION)
     if not corrected:
         return [], Counter({"no right solution": 1})
-    pairs = [credit.solution_pair(tree, prompts.solve(question), corrected[0], wrong)]
+    pairs = [credit.solution_pair(tree, prompts.plain(tree), corrected[0], wrong)]
     same = [end for end in missed if tree.path(end)[0] == tree.path(corrected[0])[0]]
-    reflect = prompts.reflect(question, tree.text(wrong))
+    reflect = prompts.reflect(tree.problem.question, tree.text(wrong), words)
     for end in (same or missed)[-1:]:
         pairs.append(credit.solution_pair(tree, reflect, corrected[0], end, noted=True))
     return pairs, Counter({"no wrong correction": int(not missed)})

@@ -20,6 +20,7 @@ from whorl.ask import Moves, Role
 from whorl.credit import best_path, ended, require_visits, step_text, whole_step
 from whorl.example import Objective, Pair, Preference
 from whorl.problem import Problem
+from whorl.prompts.wording import WHORL, Wording
 from whorl.recipe import Harvest, Start
 from whorl.rollout import Sampling
 from whorl.search import Uct, mcts, within_budget
@@ -32,6 +33,7 @@ class StepDpo:
 
     uct, sampling: the search.
     beta: inverse temperature of DPO.
+    words: in which models are asked.
     """
 
     roles: ClassVar[Sequence[Role]] = ("policy",)
@@ -40,6 +42,7 @@ class StepDpo:
     uct: Uct = Uct(constant=math.sqrt(2), wrong=0.0, children=4)  # noqa: RUF009
     sampling: Sampling = Sampling(top_p=0.95)  # noqa: RUF009
     beta: float = 0.1
+    words: Wording = WHORL
 
     def __post_init__(self) -> None:
         if self.beta <= 0:
@@ -57,7 +60,7 @@ class StepDpo:
 
     def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
         """Search, and choose the best path."""
-        tree = Tree(problem)
+        tree = prompts.planted(Tree(problem), self.words)
         with within_budget(tree):
             yield from mcts(tree, self.sampling, self.uct)
         tree.tip = best_visited(tree)
@@ -95,7 +98,7 @@ class StepDpo:
         rejected = min(steps, key=lambda c: (nodes[c].mean, -nodes[c].visits))
         if nodes[chosen].mean == nodes[rejected].mean:
             return None
-        prompt = replace(prompts.solve(tree.problem.question), prefix=tree.text(at))
+        prompt = replace(prompts.plain(tree), prefix=tree.text(at))
         return Pair(
             prompt,
             step_text(nodes[chosen]),

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import NamedTuple
 
+from whorl.prompts.critique import field_of, read_critique
 from whorl.report.text import Excerpt, clip
-from whorl.tree import Tree
+from whorl.tree import Node, Tree
 
 STEP = 1_200  # characters of a step that are shown
 NOTE = 2_000  # characters of a critique that are shown
@@ -66,7 +67,7 @@ def searched_path(tree: Tree) -> list[int]:
     ends = []
     for i, node in enumerate(tree.nodes[1:], start=1):
         if node.author == "policy":
-            criticised = re.search(_VERDICT, node.note) is not None
+            criticised = _criticised(node)
             read[i] = read[node.parent] + criticised
             if node.terminal or criticised:
                 ends.append(i)
@@ -123,21 +124,27 @@ def read_note(note: str, *, limit: int = NOTE) -> Note | None:
 
 
 _NONE = "None"
-_VERDICT = r"(?im)^\W{0,8}Verdict\W{0,8}:"
-_LABEL = (
-    r"(?i)\W{0,4}(?P<name>Expected|Errors|Missing|Avoid|Suggestion|Verdict|Step \d{1,4})"
-    r"\W{0,4}?:(?P<rest>.*)"
-)
+_STEP = r"(?i)\W{0,4}(Step \d{1,4})\W{0,4}?:(.*)"
+
+
+def _criticised(node: Node) -> bool:
+    """Whether the node's note is a critique, and not, as in older trees, why it was pruned."""
+    if node.mark.startswith("critique"):
+        return True
+    said = read_critique(node.note[:NOTE])
+    return said.fields or said.verdict is not None
 
 
 def _remark(line: str) -> Remark:
-    label = re.match(_LABEL, line)
+    if step := re.match(_STEP, line):
+        return Remark(step[1].capitalize(), step[2].strip(" *"))
+    label, rest = field_of(line)
     if not label:
         return Remark("", line)
-    name, rest = label["name"].capitalize(), label["rest"].strip(" *")
-    if rest.lower().strip(".") in ("", "none", "n/a") and not name.startswith("Step"):
-        return Remark(_NONE, name.lower())
-    return Remark(name, rest)
+    rest = rest.strip(" *")
+    if rest.lower().strip(".") in ("none", "n/a"):
+        return Remark(_NONE, label)
+    return Remark(label.capitalize(), rest)
 
 
 def _by_step(note: str) -> dict[int, str]:

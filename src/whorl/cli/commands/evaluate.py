@@ -79,6 +79,9 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     `whorl show OUT`. After a crash or Ctrl-C the same command goes on, and
     asks nothing again. Many results side by side: `whorl table`.
 
+    With the preset `whorl` a model that whorl trained is asked in the words it was
+    trained under, which its folder says.
+
     A model is not measured on questions it was trained on. A folder that whorl
     trained says which these are; for others name them with --trained-on.
     """
@@ -88,12 +91,15 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     from whorl.cli.display import Display
     from whorl.cli.guard import FAILED
     from whorl.cli.results import print_summary, summary_as_json
+    from whorl.data.taught import read_prompt
     from whorl.engines import check
+    from whorl.engines.model import model_folder
     from whorl.engines.repair import mended
     from whorl.engines.roles import Engines, Opened
     from whorl.errors import UserError
     from whorl.evaluate import PRESETS, Decoding, Place, paired, read_scores, sensible_ks, summarise
     from whorl.evaluate.exam import Exam, measure
+    from whorl.prompts.wording import WHORL
 
     check(model)
     if preset not in PRESETS:
@@ -106,7 +112,8 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
         own.top_p if top_p is None else top_p,
         own.max_tokens if max_tokens is None else max_tokens,
     )
-    setup = replace(setup, decoding=decoding)
+    folder = model_folder(model)
+    setup = replace(setup, decoding=decoding, words=read_prompt(folder) if folder else WHORL)
     before = read_scores(against) if against else None
     seen, what_it_knows = _seen(model, problems, trained_on or [], allow_seen)
     for line in (f"model     {model}", f"problems  {problems}", *_told(setup, seed), what_it_knows):
@@ -130,9 +137,7 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
 
 def _told(setup: "Setup", seed: int) -> list[str]:
     """The protocol of an evaluation, in words."""
-    from whorl.prompts import TEMPLATES
-
-    prompt, decoding = TEMPLATES[setup.template].ask("QUESTION"), setup.decoding
+    prompt, decoding = setup.ask("QUESTION"), setup.decoding
     parts = {"system": prompt.system, "user": prompt.user, "text": prompt.prefix}
     words = ", ".join(f"{name} {text!r}" for name, text in parts.items() if text)
     often = "1 sample" if decoding.n == 1 else f"{decoding.n:,} samples"

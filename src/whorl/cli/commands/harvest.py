@@ -61,3 +61,5 @@ def harvest(
         for what, count in sorted(counts.items()):
             display.say(f"{title}: {what}: {count:,}")
     display.wrote(out, f"{harvested.examples:,} examples of {harvested.trees:,} trees")
+    for remark in harvested.remarks:
+        display.say(remark)

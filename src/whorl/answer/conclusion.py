@@ -1,0 +1,41 @@
+"""The end of a solution: where it boxes its answer or says in so many words what it is."""
+
+import re
+
+from whorl.answer.extract import extract
+
+
+def concluded(text: str) -> str | None:
+    """The final answer that a step or a solution ends with; None if it goes on, or ends without.
+
+    The rule of all recipes: a search by steps ends a solution at the first step that concludes, and
+    what a solution written whole concludes with is judged. A box that holds a blank to be filled
+    in, and a sentence about whether an answer is correct, conclude nothing.
+    """
+    return extract(settled(text))
+
+
+def settled(text: str) -> str:
+    """`text` without what only looks as if it stated an answer."""
+    if "phantom" in text or "?" in text or "_" in text or "square" in text:
+        text = _BLANK.sub("", text)
+    if "answer" in text or "Answer" in text:
+        text = _JUDGED.sub("", _CHECKED.sub(r"\1", text))
+    return text
+
+
+_BLANK = re.compile(
+    r"\\(?:boxed|fbox)\s{0,4}\{"
+    r"(?:\\[hv]?phantom\s{0,4}\{[^{}]{0,40}\}|\\(?:square|Box)\b|\\_|[?_\s]){1,20}\}"
+)
+_CHECKED = re.compile(
+    r"(\b(?:check|verif(?:y|ies)|confirm|ensure|make sure|see (?:if|whether|that)|whether)"
+    r"(?:\s+[\w']+){0,4}?\s+)answer\b",
+    re.IGNORECASE,
+)
+_JUDGED = re.compile(
+    r"\banswer(?=\s+is\s+(?:(?:not|also|indeed|therefore|thus)\s+)?"
+    r"(?:(?:in)?correct|right|wrong|(?:in)?valid|(?:un)?reasonable|(?:in)?consistent|verified)"
+    r"(?:\s*[.,;:!?)]|\s*$|\s+(?:and|as|because|since|if|or|by|with|for)\b))",
+    re.IGNORECASE | re.MULTILINE,
+)

@@ -1,0 +1,239 @@
+"""Critiques of a step: the form in which a critic is asked for them, and a reader of replies."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Decision = Literal["keep", "edit", "replace"]
+
+FORM = {
+    "expected": "what the step should establish, worked out by yourself before you judge it",
+    "errors": "wrong statements, gaps or wrong conclusions in it, separated by semicolons, or none",
+    "missing": "what the alternatives have and it lacks, separated by semicolons, or none",
+    "avoid": "mistakes of the alternatives that must not be taken over, separated by semicolons, "
+    "or none",
+    "suggestion": "one concrete change, or none",
+    "verdict": "keep, edit or replace",
+}
+"""The fields of a critique in the order in which a critic is asked for them, and what stands behind
+each; a small model may copy that instead of filling it in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Critique:
+    """A critic's remarks on one step (SIGMA, 2506.06470; the fields are ours).
+
+    expected: what the step should establish, worked out afresh; asked for first, because a critic
+        that recomputes before it judges judges better (docs/log.md).
+    errors, missing, avoid: mistakes of the step, what its siblings have and it lacks, mistakes of
+        the siblings not to fall into.
+    suggestion: one concrete change; empty if none.
+    verdict: what to do with the step; None if the critic gave none that can be read.
+    prose: what it said outside of these fields.
+    """
+
+    expected: str = ""
+    errors: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    avoid: tuple[str, ...] = ()
+    suggestion: str = ""
+    verdict: Decision | None = None
+    prose: str = ""
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was said."""
+        return self == Critique()
+
+    @property
+    def fields(self) -> bool:
+        """Whether any of the fields that a critic is asked for was filled in, the verdict aside."""
+        return any((self.expected, self.errors, self.missing, self.avoid, self.suggestion))
+
+
+def write_critique(critique: Critique) -> str:
+    """The critique in the form a critic is asked to write it, without its prose."""
+    return "\n".join(
+        (
+            f"Expected: {critique.expected or 'none'}",
+            f"Errors: {_listed(critique.errors)}",
+            f"Missing: {_listed(critique.missing)}",
+            f"Avoid: {_listed(critique.avoid)}",
+            f"Suggestion: {critique.suggestion or 'none'}",
+            f"Verdict: {critique.verdict or 'none'}",
+        )
+    )
+
+
+def write_critiques(critiques: Sequence[Critique]) -> str:
+    """One critique per step, each under its number, as a critic of a whole path is asked to."""
+    return "\n\n".join(f"Step {k}:\n{write_critique(c)}" for k, c in enumerate(critiques, start=1))
+
+
+def read_critique(text: str) -> Critique:
+    """Read a critic's reply on one step: lines that begin with a field's name, also as headings, in
+    bold or in a list, and what follows them up to the next one; or JSON. What is neither is prose.
+    Nothing is raised and nothing is lost but the markup round it."""
+    said = _json(text)
+    if isinstance(said, Mapping) and (fields := _of_json(said)):
+        return _critique(fields)
+    fields, label = {}, ""
+    for line in _INLINE.sub("\n", text).splitlines():
+        name, rest = field_of(line)
+        label = name or label
+        fields[label] = f"{fields.get(label, '')}\n{rest}"
+    return _critique(fields)
+
+
+def field_of(line: str) -> tuple[str, str]:
+    """The field that a line of a critique begins with, and what follows its name; no name and the
+    whole line if it begins with none."""
+    match = _FIELD.match(line)
+    return (_name(match["name"]), match["rest"]) if match else ("", line)
+
+
+def read_critiques(text: str, steps: int) -> list[Critique]:
+    """Read a reply on a whole path, cut where it names a step: `steps` critiques, empty where one
+    was left out. A reply that names none of the steps is read as the first one's."""
+    if found := _steps_of_json(_json(text)):
+        return [_critique(found.get(k, {})) for k in range(1, steps + 1)]
+    pieces = _STEP.split(text)
+    by_number: dict[int, str] = {}
+    for number, piece in zip(pieces[1::2], pieces[2::2], strict=True):
+        k = int(number)
+        by_number[k] = f"{by_number[k]}\n{piece}" if k in by_number else piece
+    if not by_number.keys() & set(range(1, steps + 1)):
+        by_number = {1: text}
+    return [read_critique(by_number.get(k, "")) for k in range(1, steps + 1)]
+
+
+_FIELD = re.compile(
+    r"\W{0,8}(?:\d{1,2}[.)]\W{0,4})?(?:final |overall )?"
+    r"(?P<name>Expected|Errors?|Missing|Avoid|Suggestions?|Verdict)\b"
+    r"(?: (?:in|of|from) [^\n:]{1,40}|\s?\([^)\n]{1,60}\))?"
+    r"(?:[^\w\n:]{0,8}:|[^\w\n]{0,8}$|\s+[-–—]\s)(?P<rest>.*)",
+    re.IGNORECASE,
+)
+_STEP = re.compile(
+    r"(?m)^\W{0,8}(?:\d{1,2}[.)]\W{0,4})?Step (\d{1,4})\b[^\w\n]{0,8}", re.IGNORECASE
+)
+_INLINE = re.compile(r";[ \t]+(?=(?:Errors|Missing|Avoid|Suggestion|Verdict):)")
+_ITEM = re.compile(r"\s*(?:[-*+•]|\d{1,2}[.)])\s+")
+_NOTHING = frozenset(
+    (
+        "",
+        "none",
+        "n/a",
+        "null",
+        "nothing",
+        *FORM.values(),
+        *(t.removeprefix("what ") for t in FORM.values()),
+    )
+)
+_WORD = re.compile(
+    r"\b(not |no |don't |cannot )?(?:be )?(keep|kept|edit|edited|replace|replaced)\b"
+)
+_JSON = re.compile(r"(?:\A|```(?:json)?)\s*([{\[].*[}\]])\s*(?:\Z|```)", re.DOTALL)
+_VERDICTS: Mapping[str, Decision] = {
+    "keep": "keep",
+    "kept": "keep",
+    "edit": "edit",
+    "edited": "edit",
+    "replace": "replace",
+    "replaced": "replace",
+}
+
+
+def _critique(fields: Mapping[str, str]) -> Critique:
+    own = {name: _items(fields.get(name, "")) for name in FORM}
+    verdict = _verdict(fields.get("verdict", ""))
+    unread = () if verdict else own["verdict"]
+    return Critique(
+        expected="; ".join(own["expected"]),
+        errors=own["errors"],
+        missing=own["missing"],
+        avoid=own["avoid"],
+        suggestion="; ".join(own["suggestion"]),
+        verdict=verdict,
+        prose="\n".join(filter(None, (_prose(fields.get("", "")), *unread))),
+    )
+
+
+def _verdict(text: str) -> Decision | None:
+    """The verdict of the first line that says anything; None if it names none, or several."""
+    line = next((line for line in text.lower().splitlines() if re.search(r"\w", line)), "")
+    found = {_VERDICTS[word] for negated, word in _WORD.findall(line) if not negated}
+    return found.pop() if len(found) == 1 else None
+
+
+def _listed(items: Sequence[str]) -> str:
+    return "; ".join(items) or "none"
+
+
+def _prose(text: str) -> str:
+    """A field's text without the markup round it; empty if it says that there is nothing."""
+    bare = re.sub(r"^[\s*_`]+|[\s*_`]+$", "", text)
+    return "" if bare.strip(" .\"'").lower() in _NOTHING else bare
+
+
+def _items(text: str) -> tuple[str, ...]:
+    """The entries of a list: by semicolons, and by the lines below its label that are bullets."""
+    entries: list[str] = []
+    for number, line in enumerate(text.strip("\n").splitlines()):
+        bullet = _ITEM.match(line) if number or text.startswith("\n\n") else None
+        if bullet or not entries:
+            entries.append(line[bullet.end() :] if bullet else line)
+        else:
+            entries[-1] += f"\n{line}"
+    return tuple(item for entry in entries for piece in entry.split(";") if (item := _prose(piece)))
+
+
+def _name(label: str) -> str:
+    """The field that a label names, be it in the singular or in the plural."""
+    bare = label.lower().rstrip("s")
+    return next((name for name in FORM if name.rstrip("s") == bare), "")
+
+
+def _json(text: str) -> Any:
+    """The JSON value in a reply, perhaps with words or a code fence round it; None without one."""
+    found = _JSON.search(text)
+    if found is None:
+        return None
+    try:
+        return json.loads(found[1])
+    except (ValueError, RecursionError):
+        return None
+
+
+def _of_json(said: Mapping[str, Any]) -> dict[str, str]:
+    """The fields of a JSON object, as text; empty if it has none of them."""
+    own = {_name(key): value for key, value in said.items() if _name(key)}
+    return {name: "\n".join(("", "", *_texts(value))) for name, value in own.items()}
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, list):
+        for each in value:
+            yield from (f"- {text}" for text in _texts(each))
+    elif value is not None:
+        yield value if isinstance(value, str) else json.dumps(value)
+
+
+def _steps_of_json(said: Any) -> dict[int, dict[str, str]]:
+    """The fields of each step, by its number: of a list of objects, or of an object that holds one
+    or names them."""
+    if isinstance(said, Mapping) and len(said) == 1:
+        (inner,) = said.values()
+        said = inner if isinstance(inner, list) else said
+    if isinstance(said, list):
+        objects = [(k, each) for k, each in enumerate(said, start=1)]
+    elif isinstance(said, Mapping):
+        named = ((re.search(r"\d{1,4}", key), each) for key, each in said.items())
+        objects = [(int(number[0]), each) for number, each in named if number]
+    else:
+        return {}
+    return {
+        k: _of_json(each) for k, each in objects if isinstance(each, Mapping) and _of_json(each)
+    }

@@ -1,0 +1,220 @@
+"""SIGMA's refinement: a path on its way through critic and reviser, and what a tree tells of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypedDict
+
+from whorl import prompts
+from whorl.answer import concluded
+from whorl.ask import Ask, Moves, Reply
+from whorl.credit import best_path, siblings
+from whorl.prompts import Candidate
+from whorl.prompts.critique import Critique, read_critique, read_critiques
+from whorl.prompts.revision import became, read_solution, read_step
+from whorl.prompts.wording import Wording
+from whorl.rollout import add_solution, judge_ends, sample, step_node
+from whorl.tree import ROOT, Mark, Tree
+
+if TYPE_CHECKING:
+    from whorl.recipes.sigma import Sigma
+
+ASKED: tuple[Mark, ...] = ("ignored critique", "formatting only", "revised", "cut off")
+"""Marks of steps that the reviser was asked to rewrite; only its own text can be cut off."""
+
+
+class _Told(TypedDict):
+    """Parts that every prompt is made with: the gold answer, if it may be shown, and the words."""
+
+    gold: str | None
+    words: Wording
+
+
+HEARD: tuple[Mark, ...] = (
+    "critique cut off",
+    "empty critique",
+    "critique in prose",
+    "critique without verdict",
+)
+"""Marks of steps whose critique was not what the critic was asked for."""
+
+
+def best_own(tree: Tree) -> int:
+    """The end of the best path among the policy's own solutions; the root if there is none."""
+    return best_path(tree, (leaf for leaf in tree.leaves() if tree.first_hand(leaf)))
+
+
+def unrevised_if_right(tree: Tree) -> int:
+    """The end of the best path if it is right, else the root."""
+    best = best_own(tree)
+    return best if tree.nodes[best].reward == 1.0 else ROOT
+
+
+def ends_of_tries(tree: Tree) -> list[int]:
+    """Last nodes of the refinement's tries, in order, without tries that were cut short."""
+    nodes = tree.nodes
+    ends = (i for i, n in enumerate(nodes) if (n.terminal or n.pruned) and not n.children)
+    return [i for i in ends if any(nodes[step].author == "reviser" for step in tree.path(i))]
+
+
+@dataclass(frozen=True, slots=True)
+class Refinement:
+    """The refinement of one best path by critic and reviser. Critiques are asked for once."""
+
+    recipe: "Sigma"
+    tree: Tree
+    best: int
+    critiques: dict[tuple[int, str], str] = field(default_factory=dict)
+
+    def run(self) -> Moves[int]:
+        """Revise, verify, try again, fall back; returns the tip."""
+        recipe, tree = self.recipe, self.tree
+        attempt = self._sweep if recipe.mode == "per_depth" else self._rewrite
+        missed, temperature = None, 0.0
+        for _ in range(recipe.retries + 1):
+            end = yield from attempt(missed, temperature)
+            yield from judge_ends(tree, [end])
+            if tree.nodes[end].reward == 1.0 or not recipe.check:
+                return end if tree.nodes[end].terminal else ROOT
+            if not any(tree.nodes[i].mark in ASKED for i in tree.path(end)):
+                break  # the reviser was never asked, so another try would be the same
+            missed, temperature = concluded(tree.text(end)), recipe.retry_temperature
+        return unrevised_if_right(tree)
+
+    def _sweep(self, missed: str | None, temperature: float) -> Moves[int]:
+        """Depth by depth: critique the step, revise it, go on behind the revised step."""
+        tree, at = self.tree, ROOT
+        for step in tree.path(self.best):
+            critique = yield from self._critique(step, tree.text(at))
+            at = yield from self._revise(at, step, critique, missed, temperature)
+            if tree.nodes[at].terminal or tree.nodes[at].pruned:
+                return at
+        completion = replace(self.recipe.sampling, temperature=0.0)
+        (at,) = yield from sample(tree, 1, completion, at=at)
+        return at
+
+    def _critique(self, step: int, prefix: str) -> Moves[str]:
+        """The critic's reply on one step, kept in the step's note."""
+        tree = self.tree
+        if (step, prefix) not in self.critiques:
+            shown, others = self._shown(step)
+            prompt = prompts.critique_step(
+                tree.problem.question,
+                prefix,
+                shown,
+                others,
+                **self._told,
+            )
+            ((reply,),) = yield [
+                Ask(prompt, "critic", max_tokens=self.recipe.critic_tokens, temperature=0.0)
+            ]
+            self._keep(step, reply, [read_critique(reply.text)])
+            self.critiques[step, prefix] = reply.text
+        return self.critiques[step, prefix]
+
+    def _revise(
+        self, at: int, step: int, critique: str, missed: str | None, temperature: float
+    ) -> Moves[int]:
+        """Add the revised step below `at`; the mark of the new node says what the reviser did."""
+        recipe, tree = self.recipe, self.tree
+        original = tree.nodes[step].text
+        reply = Reply(original.rstrip(), "eos" if tree.nodes[step].terminal else "stop")
+        mark = self._spared([read_critique(critique)])
+        if not mark:
+            question, prefix = tree.problem.question, tree.text(at)
+            prompt = prompts.revise_step(
+                question,
+                prefix,
+                original,
+                critique,
+                **self._told,
+                missed=missed,
+            )
+            ask = Ask(prompt, "reviser", max_tokens=recipe.reviser_tokens, temperature=temperature)
+            ((revised,),) = yield [ask]
+            text = read_step(revised.text, original)
+            mark = became(original, text)
+            if self._taken(mark):
+                # a reviser ends its turn after one step: only an answer ends the solution
+                finished = "stop" if revised.finished == "eos" else revised.finished
+                reply = replace(revised, text=text, finished=finished)
+        node = step_node(at, reply, recipe.sampling.steps, author="reviser")
+        node.mark = node.mark or mark
+        return tree.add(node)
+
+    def _rewrite(self, missed: str | None, temperature: float) -> Moves[int]:
+        """One critique of the whole path, one rewriting of it."""
+        recipe, tree, question = self.recipe, self.tree, self.tree.problem.question
+        path, original = tree.path(self.best), tree.text(self.best)
+        if not self.critiques:
+            steps, others = zip(*map(self._shown, path), strict=True)
+            prompt = prompts.critique_path(question, steps, others, **self._told)
+            tokens = 4 * recipe.critic_tokens
+            ((reply,),) = yield [Ask(prompt, "critic", max_tokens=tokens, temperature=0.0)]
+            self._keep(self.best, reply, read_critiques(reply.text, len(path)))
+            self.critiques[self.best, ""] = reply.text
+        critique = self.critiques[self.best, ""]
+        reply = Reply(original.rstrip(), "eos")
+        mark = self._spared(read_critiques(critique, len(path)))
+        if not mark:
+            texts = [tree.nodes[step].text for step in path]
+            prompt = prompts.revise_path(question, texts, critique, **self._told, missed=missed)
+            tokens = 4 * recipe.reviser_tokens
+            ((revised,),) = yield [
+                Ask(prompt, "reviser", max_tokens=tokens, temperature=temperature)
+            ]
+            text = read_solution(revised.text)
+            mark = became(original, text)
+            reply = replace(revised, text=text) if self._taken(mark) else reply
+        first = len(tree.nodes)
+        end = add_solution(tree, ROOT, reply, recipe.sampling.steps, author="reviser", share=False)
+        tree.nodes[first].mark = tree.nodes[first].mark or mark
+        return end
+
+    def _shown(self, step: int) -> tuple[Candidate, list[Candidate]]:
+        """A step and its siblings as the critic sees them."""
+        nodes, recipe = self.tree.nodes, self.recipe
+        rivals = siblings(self.tree, step)[: recipe.siblings]
+        told = {"none": (), "path": (step,), "all": (step, *rivals)}[recipe.show_q]
+        own, *others = (
+            Candidate(
+                nodes[i].text, recipe.uct.q(nodes[i]) if i in told and nodes[i].visits else None
+            )
+            for i in (step, *rivals)
+        )
+        return own, others
+
+    def _keep(self, step: int, reply: Reply, critiques: Sequence[Critique]) -> None:
+        """Note on a step what the critic said of it, and mark what could not be read of that."""
+        node = self.tree.nodes[step]
+        if not node.note:
+            node.note, node.mark = reply.text, node.mark or _heard(reply, critiques)
+
+    def _spared(self, critiques: Sequence[Critique]) -> Mark:
+        """Mark of a step about which the reviser is not asked; empty if it is."""
+        gates, said = self.recipe.gates, [c for c in critiques if not c.empty]
+        if not said:
+            return "unusable critique" if "unusable" in gates else ""
+        return "kept" if "keep" in gates and all(c.verdict == "keep" for c in said) else ""
+
+    def _taken(self, mark: Mark) -> bool:
+        """Whether a reviser's text is taken over, by what became of the original."""
+        return mark == "revised" or (
+            mark == "formatting only" and "formatting" not in self.recipe.gates
+        )
+
+    @property
+    def _told(self) -> "_Told":
+        gold = self.tree.problem.answer if self.recipe.show_gold else None
+        return {"gold": gold, "words": self.recipe.words}
+
+
+def _heard(reply: Reply, critiques: Sequence[Critique]) -> Mark:
+    """Mark of a critic's reply that lacks what was asked for; empty if all of it is there."""
+    if reply.finished == "length":
+        return "critique cut off"
+    said = [critique for critique in critiques if not critique.empty]
+    if not said:
+        return "empty critique"
+    if not any(critique.fields or critique.verdict for critique in said):
+        return "critique in prose"
+    return "" if all(critique.verdict for critique in said) else "critique without verdict"

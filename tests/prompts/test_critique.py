@@ -1,0 +1,119 @@
+"""How critiques are written and read."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whorl.prompts.critique import (
+    FORM,
+    Critique,
+    read_critique,
+    read_critiques,
+    write_critique,
+    write_critiques,
+)
+
+WORDS = st.text(alphabet="abc 0123456789+-=*/()", min_size=1, max_size=20).map(str.strip)
+PHRASES = WORDS.filter(lambda text: text.strip(" .*").lower() not in ("", "none", "n/a")).map(
+    lambda text: text.strip(" *")
+)
+CRITIQUES = st.builds(
+    Critique,
+    expected=PHRASES | st.just(""),
+    errors=st.lists(PHRASES, max_size=3).map(tuple),
+    missing=st.lists(PHRASES, max_size=3).map(tuple),
+    avoid=st.lists(PHRASES, max_size=3).map(tuple),
+    suggestion=PHRASES | st.just(""),
+    verdict=st.sampled_from(["keep", "edit", "replace", None]),
+)
+
+
+@given(CRITIQUES)
+def test_a_written_critique_is_read_back(critique: Critique) -> None:
+    assert read_critique(write_critique(critique)) == critique
+
+
+@given(st.lists(CRITIQUES, min_size=1, max_size=4))
+def test_critiques_of_a_path_are_read_back(critiques: list[Critique]) -> None:
+    text = write_critiques(critiques)
+    assert read_critiques(text, len(critiques)) == critiques
+
+
+@given(st.text())
+def test_any_reply_can_be_read(text: str) -> None:
+    read_critique(text)
+    assert len(read_critiques(text, 3)) == 3
+
+
+def test_markdown_round_the_fields_is_read_over() -> None:
+    critique = read_critique("**Errors:** 2+2=5\n- **Verdict**: **Replace.**")
+    assert critique.errors == ("2+2=5",)
+    assert critique.verdict == "replace"
+
+
+def test_only_a_reply_that_says_nothing_is_empty() -> None:
+    assert read_critique(" \n").empty
+    assert read_critique("Errors: none\nSuggestion: n/a\nVerdict: none").empty
+    form = "\n".join(f"{name}: {what}" for name, what in FORM.items())
+    assert read_critique(form).empty  # copied instead of filled in
+    for text in ("What a beautiful step!", "Errors: none\nVerdict: edit", "Verdict: whatever"):
+        assert not read_critique(text).empty
+
+
+def test_a_step_left_out_by_the_critic_has_an_empty_critique() -> None:
+    text = "Step 2:\nErrors: 1+1=3\nVerdict: edit"
+    first, second, third = read_critiques(text, 3)
+    assert first == third == Critique()
+    assert second.errors == ("1+1=3",)
+
+
+SAID = Critique(errors=("2+2=5",), suggestion="add again", verdict="edit")
+FORMS = {
+    "lines": "Errors: 2+2=5\nSuggestion: add again\nVerdict: edit",
+    "bold labels": "**Errors:** 2+2=5\n**Suggestion:** add again\n**Verdict:** edit",
+    "bold words": "**Errors**: 2+2=5\n**Suggestion**: add again\n**Verdict**: **Edit.**",
+    "bullets": "Errors:\n- 2+2=5\n\nSuggestion:\n* add again\n\nVerdict:\n- edit",
+    "numbered": "1. **Errors**: 2+2=5\n2. Suggestions: add again\n3. Final verdict: edit",
+    "headings": "### Errors\n1. 2+2=5\n\n### Suggestion\nadd again\n\n### Verdict\n**Edit**",
+    "quoted": 'Errors: 2+2=5\nSuggestion: add again\nVerdict: "edit"',
+    "back-ticked": "Error: 2+2=5\nSuggestion: add again\nVerdict: `edit`",
+    "next line": "Errors: none\n- 2+2=5\nSuggestion:\nadd again\nVerdict:\n\nedit",
+    "sentence": "Errors: 2+2=5\nSuggestion: add again\nVerdict: The step should be edited.",
+    "one line": "Errors: 2+2=5; Missing: none; Suggestion: add again; Verdict: edit.",
+    "fenced JSON": '```json\n{"errors": ["2+2=5"], "suggestion": "add again", '
+    '"verdict": "edit"}\n```',
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_critique_is_read_in_whatever_form_it_comes(form: str) -> None:
+    assert read_critique(FORMS[form]) == SAID
+
+
+@pytest.mark.parametrize("said", ["keep or edit", "do not keep", "it depends"])
+def test_a_verdict_that_names_none_or_several_is_none(said: str) -> None:
+    critique = read_critique(f"Verdict: {said}")
+    assert critique.verdict is None and not critique.empty
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "### Step 1\nErrors: a\n\n### Step 2\nVerdict: keep",
+        "**Step 1:**\n- Errors: a\n\n**Step 2:**\n- Verdict: keep",
+        "Here is my review.\n\n1. Step 1:\nErrors: a\n2. Step 2: Verdict: keep",
+        '[{"step": 1, "errors": ["a"]}, {"step": 2, "verdict": "keep"}]',
+        '{"steps": [{"errors": "a"}, {"verdict": "keep"}]}',
+        '{"Step 1": {"errors": ["a"]}, "Step 2": {"verdict": "keep"}}',
+    ],
+)
+def test_a_path_is_cut_at_its_steps(text: str) -> None:
+    first, second = read_critiques(text, 2)
+    assert first == Critique(errors=("a",)) and second == Critique(verdict="keep")
+
+
+def test_prose_on_a_path_is_the_first_steps() -> None:
+    assert read_critiques("All of it is wrong.", 2) == [
+        Critique(prose="All of it is wrong."),
+        Critique(),
+    ]
