@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from whorl.answer import extract, first_solution, gold_in, normalise, parsable, read
+from whorl.answer import concluded, extract, first_solution, gold_in, normalise, parsable, read
 from whorl.prompts.critique import read_critique, read_critiques
+from whorl.prompts.revision import read_solution, read_step
 
 
 @pytest.mark.parametrize(
@@ -92,6 +93,7 @@ PIECES = [
         "\nQ:",
         "- ",
     ),
+    *("Errors: a\n", "Step 1: a\n", "```\n{", "Sure!\n", "; Errors:"),
     *(r"\(", r"\[", "$1", "7%", "1/", "\\frac", "\\text{", "\\pm", "Step 1", "Verdict", "|", "_{"),
 ]
 READERS: list[Callable[[str], object]] = [
@@ -103,7 +105,11 @@ READERS: list[Callable[[str], object]] = [
     parsable,
     lambda text: normalise(text[:2_000]),
     read_critique,
+    lambda text: read_critique(f"Errors: {text}"),
     lambda text: read_critiques(text, 3),
+    read_step,
+    read_solution,
+    concluded,
 ]
 
 

@@ -183,6 +183,22 @@ def test_a_revised_step_is_the_whole_reply_without_its_preamble() -> None:
     assert [ask.stop for ask in script.asked if ask.role == "reviser"] == [()]
 
 
+@pytest.mark.parametrize(
+    ("reply", "mark"), [("3+4=7 and\n\nCritique:\nErr", "revised"), ("3+4=7 and", "cut off")]
+)
+def test_a_reply_cut_off_behind_its_step_holds_a_whole_step(reply: str, mark: str) -> None:
+    script = Script(RIGHT, [EDIT, KEEP, KEEP], [])
+
+    def answer(ask: Ask) -> Replies:
+        return (Reply(reply, "length"),) if ask.role == "reviser" else script.answer(ask)
+
+    engines = dict.fromkeys(("policy", "critic", "reviser"), Function(answer))
+    (done,) = drive([("p", replace(ONE, retries=0).grow(PROBLEM))], engines)
+    assert done.result is not None
+    first = next(node for node in done.result.nodes if node.author == "reviser")
+    assert (first.text.strip(), first.mark) == ("3+4=7 and", mark)
+
+
 @pytest.mark.parametrize(("show", "told"), [("none", 0), ("path", 1), ("all", 2)])
 def test_the_critic_is_told_the_outcomes_that_the_recipe_shows(show: str, told: int) -> None:
     search = replace(SIGMA, uct=Uct(simulations=4, children=2), show_q=show)  # type: ignore[arg-type]

@@ -79,12 +79,13 @@ def read_critique(text: str) -> Critique:
     said = _json(text)
     if isinstance(said, Mapping) and (fields := _of_json(said)):
         return _critique(fields)
-    fields, label = {}, ""
+    lines: dict[str, list[str]] = {}
+    label = ""
     for line in _INLINE.sub("\n", text).splitlines():
         name, rest = field_of(line)
         label = name or label
-        fields[label] = f"{fields.get(label, '')}\n{rest}"
-    return _critique(fields)
+        lines.setdefault(label, [""]).append(rest)
+    return _critique({label: "\n".join(said) for label, said in lines.items()})
 
 
 def field_of(line: str) -> tuple[str, str]:
@@ -100,13 +101,12 @@ def read_critiques(text: str, steps: int) -> list[Critique]:
     if found := _steps_of_json(_json(text)):
         return [_critique(found.get(k, {})) for k in range(1, steps + 1)]
     pieces = _STEP.split(text)
-    by_number: dict[int, str] = {}
+    by_number: dict[int, list[str]] = {}
     for number, piece in zip(pieces[1::2], pieces[2::2], strict=True):
-        k = int(number)
-        by_number[k] = f"{by_number[k]}\n{piece}" if k in by_number else piece
+        by_number.setdefault(int(number), []).append(piece)
     if not by_number.keys() & set(range(1, steps + 1)):
-        by_number = {1: text}
-    return [read_critique(by_number.get(k, "")) for k in range(1, steps + 1)]
+        by_number = {1: [text]}
+    return [read_critique("\n".join(by_number.get(k, ()))) for k in range(1, steps + 1)]
 
 
 _FIELD = re.compile(
@@ -135,7 +135,8 @@ _NOTHING = frozenset(
 _WORD = re.compile(
     r"\b(not |no |don't |cannot )?(?:be )?(keep|kept|edit|edited|replace|replaced)\b"
 )
-_JSON = re.compile(r"(?:\A|```(?:json)?)\s*([{\[].*[}\]])\s*(?:\Z|```)", re.DOTALL)
+_JSON_BEGINS = re.compile(r"(?:\A|```(?:json)?)\s*(?=[{\[])")
+_JSON_ENDS = re.compile(r"[}\]](?=\s*(?:\Z|```))")
 _VERDICTS: Mapping[str, Decision] = {
     "keep": "keep",
     "kept": "keep",
@@ -180,14 +181,15 @@ def _prose(text: str) -> str:
 
 def _items(text: str) -> tuple[str, ...]:
     """The entries of a list: by semicolons, and by the lines below its label that are bullets."""
-    entries: list[str] = []
+    entries: list[list[str]] = []
     for number, line in enumerate(text.strip("\n").splitlines()):
         bullet = _ITEM.match(line) if number or text.startswith("\n\n") else None
         if bullet or not entries:
-            entries.append(line[bullet.end() :] if bullet else line)
+            entries.append([line[bullet.end() :] if bullet else line])
         else:
-            entries[-1] += f"\n{line}"
-    return tuple(item for entry in entries for piece in entry.split(";") if (item := _prose(piece)))
+            entries[-1].append(line)
+    pieces = (piece for entry in entries for piece in "\n".join(entry).split(";"))
+    return tuple(item for piece in pieces if (item := _prose(piece)))
 
 
 def _name(label: str) -> str:
@@ -198,11 +200,13 @@ def _name(label: str) -> str:
 
 def _json(text: str) -> Any:
     """The JSON value in a reply, perhaps with words or a code fence round it; None without one."""
-    found = _JSON.search(text)
-    if found is None:
+    begins, ends = _JSON_BEGINS.search(text), -1
+    for end in _JSON_ENDS.finditer(text) if begins else ():
+        ends = end.end()
+    if begins is None:
         return None
     try:
-        return json.loads(found[1])
+        return json.loads(text[begins.end() : ends])
     except (ValueError, RecursionError):
         return None
 

@@ -1,40 +1,26 @@
-"""Revised texts without what chat models put round them: preambles, labels, fences."""
+"""Revised texts without what chat models put round them: preambles, labels, fences, and what they
+repeat of the request."""
 
 import re
 from typing import Literal
 
 from whorl.steps import unformatted
 
-LABEL = re.compile(
-    r"[\s*_#>`]{0,8}(?:(?:the |my )?(?:next|rewritten|revised|corrected|updated|improved|new|final)"
-    r" (?:next )?(?:step|solution)|step \d{1,3})(?: \d{1,3})?[*_`]{0,3}(?::[*_`]{0,3}|(?=\n|$))\s*",
-    re.IGNORECASE,
-)
-"""What names the text behind it: "Next step:", "**Step 2:**", "### Rewritten Step"."""
-
 
 def read_step(text: str, original: str = "") -> str:
-    """The step that a reviser's reply holds: all of it but a preamble ("Here is the rewritten
-    step:"), labels ("Next step:"), and a fence round it. Labels that the `original` step begins
-    with stay: they are its author's way to write."""
-    text = _bare(text)
-    if _marker(original):
+    """The step that a reviser's reply holds: the whole of it without a preamble ("Here is the
+    rewritten step:"), labels ("Next step:", "Step 2:"), a fence round it, and what it repeats of
+    the critique behind it. "Step k:" stays if the `original` begins so: that is how its author
+    writes."""
+    text = _NEXT.sub("", _bare(text))
+    if _NUMBERED.match(original):
         return text
-    while label := LABEL.match(text):
-        if not text[label.end() :].strip():
-            break
-        text = _unmarked(text[label.end() :])
-    return text
+    return _without(_NUMBERED, _without(_TITLE, text))
 
 
-def read_solution(text: str, original: str = "") -> str:
-    """The solution that a reviser's reply holds: all of it but a preamble, a title and a fence
-    round it. Markers of its steps stay: they are how it is written."""
-    text = _bare(text)
-    title = LABEL.match(text)
-    if title and not re.search(r"\d", title[0]) and text[title.end() :].strip():
-        text = text[title.end() :].lstrip()
-    return text
+def read_solution(text: str) -> str:
+    """The solution that a reviser's reply holds, as `read_step`; the markers of its steps stay."""
+    return _without(_TITLE, _bare(text))
 
 
 def became(
@@ -46,35 +32,63 @@ def became(
     return "formatting only" if unformatted(revised) == unformatted(original) else "revised"
 
 
-_PREAMBLE = re.compile(
-    r"[\s*_#>]{0,8}(?:(?:sure|certainly|of course|okay|great|absolutely)\b[^\n]{0,200}"
-    r"|(?:here|below)(?:'s| is| are)\b[^\n]{0,200}"
-    r"|(?:let(?:'s| us| me)|i(?:'ll| will| have|'ve)|to (?:fix|correct|rewrite|revise))\b"
-    r"[^\n]{0,120}\b(?:re-?writ|revis|rephras|critique|so far)[^\n]{0,120}"
-    r"|[^\n]{0,120}\b(?:rewritten|revised|corrected|updated|improved) (?:next )?"
-    r"(?:step|solution|version)[^\n]{0,80}:[*_]{0,3})[ \t]*(?:\n\s*|$)",
+def _bare(text: str) -> str:
+    """A reply without the lines before what was asked for, and those that repeat the request
+    behind it."""
+    text = text.strip()
+    if (repeated := _REPEATED.search(text)) and text[: repeated.start()].strip():
+        text = text[: repeated.start()].rstrip()
+    text, start = _OUTCOME.sub("", text).rstrip(), 0
+    while (end := text.find("\n", start)) >= 0 and _preamble(text[start:end]):
+        start = end + 1
+    text = text[start:]
+    fence = _FENCE.fullmatch(text)
+    return (fence[1] if fence else text).strip()
+
+
+def _preamble(line: str) -> bool:
+    """Whether a line speaks of the rewriting and not of the problem."""
+    bare = line.strip(" \t*_#>-")
+    if not bare or len(bare) > 200 or "=" in bare:
+        return not bare
+    if _YES.fullmatch(bare):
+        return True
+    if any(label.match(line) for label in (_NEXT, _NUMBERED, _TITLE)):
+        return False  # it names what follows
+    opens = _OPENING.match(bare) is not None or bare.endswith(":")
+    return opens and _REWRITING.search(bare) is not None
+
+
+def _without(label: re.Pattern[str], text: str) -> str:
+    """`text` without the label it begins with, if anything follows that."""
+    found = label.match(text)
+    return text[found.end() :] if found and text[found.end() :].strip() else text
+
+
+_MARKUP = r"[ \t*_#>`]{0,8}"
+_ENDED = r"(?:[*_]{0,3}:[*_]{0,3}|[*_]{0,3}(?=\n))\s*"
+_NEXT = re.compile(rf"(?m)^{_MARKUP}Next step:[*_]{{0,3}}[ \t]*\n?", re.IGNORECASE)
+_NUMBERED = re.compile(rf"{_MARKUP}Step \d{{1,3}}{_ENDED}", re.IGNORECASE)
+_TITLE = re.compile(
+    rf"{_MARKUP}(?:the |my |a )?(?:rewritten|revised|corrected|updated|improved|new|final)"
+    rf"(?: next)? (?:step|solution|version)(?: \d{{1,3}})?{_ENDED}",
     re.IGNORECASE,
 )
+_YES = re.compile(r"(?:sure|certainly|of course|okay|ok|understood)\b[!.,: ]*", re.IGNORECASE)
+_OPENING = re.compile(
+    r"(?:sure|certainly|of course|okay|ok|here|below|let's|let us|let me|i|i'll|i've|this is|to)\b",
+    re.IGNORECASE,
+)
+_REWRITING = re.compile(
+    r"\b(?:re-?writ\w+|revis(?:e|ed|ing|ion)|rephras\w+|solution so far|the critique"
+    r"|(?:corrected|updated|improved|refined|modified|next) (?:step|solution|version))\b",
+    re.IGNORECASE,
+)
+_REPEATED = re.compile(
+    rf"(?m)^{_MARKUP}(?:(?:Critique|Errors|Missing|Avoid|Suggestion|Verdict|Alternatives)[*_]{{0,3}}:"
+    r"|(?:Rewrite|Review) (?:the|every) (?:next step|step|solution)\.?[ \t]*$)",
+)
+_OUTCOME = re.compile(r"[ \t]*\[Q -?\d(?:\.\d)?\](?=\s|$)")
 _FENCE = re.compile(
     r"```(?:text|txt|plaintext|markdown|md|latex|tex)?[ \t]*\n(.*?)\n?```\s*", re.DOTALL
 )
-
-
-def _bare(text: str) -> str:
-    """A reply without the preambles that are lines of their own, and without a fence round it."""
-    text = text.strip()
-    while (preamble := _PREAMBLE.match(text)) and text[preamble.end() :].strip():
-        text = text[preamble.end() :].lstrip("\n")
-    if fence := _FENCE.fullmatch(text):
-        text = fence[1].strip()
-    return text
-
-
-def _marker(text: str) -> bool:
-    label = LABEL.match(text)
-    return bool(label and "step" in label[0].lower() and re.search(r"\d", label[0]))
-
-
-def _unmarked(text: str) -> str:
-    """The text behind a label, without the end of the bold type that began before it."""
-    return text.lstrip()

@@ -134,9 +134,10 @@ class Refinement:
             text = read_step(revised.text, original)
             mark = became(original, text)
             if self._taken(mark):
-                # a reviser ends its turn after one step: only an answer ends the solution
-                finished = "stop" if revised.finished == "eos" else revised.finished
-                reply = replace(revised, text=text, finished=finished)
+                # a reviser ends its turn after one step: only an answer ends the solution; and what
+                # is cut off behind the step is no harm to it
+                lost = revised.finished == "length" and revised.text.rstrip().endswith(text)
+                reply = replace(revised, text=text, finished="length" if lost else "stop")
         node = step_node(at, reply, recipe.sampling.steps, author="reviser")
         node.mark = node.mark or mark
         return tree.add(node)

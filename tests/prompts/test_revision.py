@@ -1,0 +1,78 @@
+"""What is taken of a reviser's reply."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whorl.prompts.revision import became, read_solution, read_step
+
+STEP = "We count the apples after the purchase:\n\n12 - 4 = 8, so 8 are left."
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        STEP,
+        f"Here is the rewritten step:\n\n{STEP}",
+        f"Sure! Here's the revised next step:\n{STEP}",
+        f"Certainly!\n\nHere is the corrected step.\n\n{STEP}",
+        f"Let's continue from the solution so far:\n\n{STEP}",
+        f"**Rewritten step:**\n\n{STEP}",
+        f"### Revised Step 2\n\n{STEP}",
+        f"Next step: {STEP}",
+        f"Step 2: {STEP}",
+        f"**Step 2:** {STEP}",
+        f"Rewritten next step: Step 3: {STEP}",
+        f"```text\n{STEP}\n```",
+        f"Here is the rewritten step:\n\n```\n{STEP}\n```",
+        f"{STEP}\n\nCritique:\nErrors: none\nVerdict: keep",
+        f"{STEP} [Q -1.0]\n\nRewrite the next step.",
+    ],
+)
+def test_a_step_is_the_reply_without_what_stands_round_it(reply: str) -> None:
+    assert read_step(reply) == STEP
+
+
+def test_a_marker_that_the_step_had_stays() -> None:
+    assert read_step("Step 2: 3+4=7", "Step 2: 3+4=8") == "Step 2: 3+4=7"
+    assert read_step("Next step: Step 2: 3+4=7", "**Step 2:** 3+4=8") == "Step 2: 3+4=7"
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "Here is how many there are: 3+4=7\n\nSo 7.",
+        "Certainly the sum is 12.\nSo 12.",
+        "Okay, 3 of them are red.\n\nThat leaves 4.",
+        "To correct the units, multiply 3 by 100.\n\nThat is 300.",
+        "```python\nprint(7)\n```",
+    ],
+)
+def test_what_speaks_of_the_problem_is_no_preamble(step: str) -> None:
+    assert read_step(step) == step
+
+
+def test_a_solution_keeps_the_markers_of_its_steps() -> None:
+    solution = "Step 1: 3+4=7\n\nStep 2: \\boxed{7}"
+    assert read_solution(f"Here is the rewritten solution:\n\n{solution}") == solution
+    assert read_solution(f"**Revised solution:**\n{solution}") == solution
+
+
+@given(st.text(alphabet="Step 12:\n*`# Nextrewitn[Q.0]=", max_size=60))
+def test_nothing_is_left_out_of_a_reply_that_says_anything(text: str) -> None:
+    assert bool(read_step(text).strip()) or not text.strip() or "[Q" in text or "`" in text
+
+
+def test_hostile_replies_are_read_quickly() -> None:
+    started = time.process_time()
+    for text in ("Sure\n" * 10**5, "#" * 10**6, "Step 1:" * 10**5, "```\n" * 10**5, "[Q " * 10**5):
+        read_step(text)
+    assert time.process_time() - started < 5
+
+
+def test_echoes_and_changes_of_form_are_told_from_revisions() -> None:
+    assert became("3+4=8\n\n", "3+4=8") == became("3+4=8", " ") == "ignored critique"
+    assert became("3+4=8", "**3 + 4 = 8**") == "formatting only"
+    assert became("3+4=8", "3+4=7") == "revised"
