@@ -34,7 +34,7 @@ from threading import Thread
 from typing import Any
 
 import recorded
-from whorl.ask import Ask, Engine, Failure, Moves, Prompt, Replies, Reply
+from whorl.ask import Ask, Asking, Engine, Failure, Prompt, Replies, Reply
 from whorl.chat import Chat
 from whorl.data.synthetic import problems
 from whorl.drive import drive
@@ -143,7 +143,7 @@ def _searched(url: str, form: str, count: int) -> int:
     """Run searches that put what they are told into their next prompts; how many failed."""
     role = "prm" if form == "scores" else "policy"
 
-    def search(number: int) -> Moves[str]:
+    def search(number: int) -> Asking[str]:
         prefix = "3 + 4 = 7\n\nSo"
         for _ in range(2):
             prompt = Prompt("", f"{number}: 3 + 4?", prefix)

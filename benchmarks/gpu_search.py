@@ -27,7 +27,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from whorl.ask import Ask, Engine, Failure, Moves, Replies
+from whorl.ask import Ask, Asking, Engine, Failure, Replies
 from whorl.data.synthetic import problems
 from whorl.drive import drive
 from whorl.engines import open_engine
@@ -42,7 +42,7 @@ TEMPERATURES = (0.4, 0.7)
 UCT = Uct(children=3)
 TURN = 16  # plain samples per ask
 
-Work = list[tuple[str, Moves[Tree]]]
+Work = list[tuple[str, Asking[Tree]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def searches(some: Iterable[Problem]) -> Work:
     return [(f"{p.id}#{t}", searched(p, t)) for p in some for t in TEMPERATURES]
 
 
-def searched(problem: Problem, temperature: float) -> Moves[Tree]:
+def searched(problem: Problem, temperature: float) -> Asking[Tree]:
     tree = Tree(problem)
     yield from mcts(tree, Sampling(temperature=temperature), UCT)
     return tree
@@ -137,7 +137,7 @@ def plain(some: Sequence[Problem], asks: int) -> Work:
     return [(f"{i}", sampled(*kinds[i % len(kinds)])) for i in range(asks)]
 
 
-def sampled(problem: Problem, temperature: float) -> Moves[Tree]:
+def sampled(problem: Problem, temperature: float) -> Asking[Tree]:
     tree = Tree(problem)
     yield from sample(tree, TURN, Sampling(temperature=temperature))
     return tree

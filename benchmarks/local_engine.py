@@ -33,7 +33,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from whorl import prompts as words
-from whorl.ask import Ask, Engine, Failure, Moves, Prompt, Replies
+from whorl.ask import Ask, Asking, Engine, Failure, Prompt, Replies
 from whorl.data.synthetic import problems as synthetic
 from whorl.drive import drive
 from whorl.engines import open_engine
@@ -300,7 +300,7 @@ def sampled(engine: Engine, judges: Engine) -> Iterator[object]:
 
 
 def searched(
-    grow: Callable[[Problem], Moves[Tree]], engine: Engine, judges: Engine
+    grow: Callable[[Problem], Asking[Tree]], engine: Engine, judges: Engine
 ) -> Iterator[object]:
     """A search of one problem after the other, `WIDTH` at once."""
     engines: dict[str, Engine] = dict.fromkeys(("policy", "critic", "reviser"), engine)
@@ -310,13 +310,13 @@ def searched(
         yield
 
 
-def mcts_tree(problem: Problem) -> Moves[Tree]:
+def mcts_tree(problem: Problem) -> Asking[Tree]:
     tree = Tree(problem)
     yield from mcts(tree, Sampling(temperature=0.7), Uct(children=3))
     return tree
 
 
-def sigma_tree(problem: Problem) -> Moves[Tree]:
+def sigma_tree(problem: Problem) -> Asking[Tree]:
     return Sigma().grow(problem)
 
 

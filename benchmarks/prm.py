@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from whorl import drive
-from whorl.ask import Moves
+from whorl.ask import Asking
 from whorl.data.story import Story
 from whorl.data.synthetic import generate
 from whorl.engines import open_engine
@@ -104,7 +104,7 @@ def compared(
     return places
 
 
-def _place(story: Story, depth: int, clean: bool, rollouts: int) -> Moves[Place | None]:
+def _place(story: Story, depth: int, clean: bool, rollouts: int) -> Asking[Place | None]:
     """None if the policy's own solution is over before `depth`."""
     tree = Tree(story.problem("dev"))
     before = list(story.solution[:depth])

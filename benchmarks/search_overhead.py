@@ -34,7 +34,7 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
-from whorl.ask import Ask, Moves, Replies, Reply
+from whorl.ask import Ask, Asking, Replies, Reply
 from whorl.data.forest import read_trees
 from whorl.drive import drive
 from whorl.engines import toy
@@ -82,7 +82,7 @@ def _step(rng: Random, done: int, solvable: bool) -> Reply:
     return Reply(f"We add {number} and {done}, so the next sum is {number + done}.", "stop", 20)
 
 
-def plant(problem: Problem, nodes: int) -> Moves[Tree]:
+def plant(problem: Problem, nodes: int) -> Asking[Tree]:
     """Grow one tree by `mcts` until it has `nodes` nodes."""
     tree = Tree(problem)
     moves = mcts(tree, Sampling(), Uct(simulations=SIMULATIONS))

@@ -45,7 +45,7 @@ from statistics import median
 import aiohttp
 
 from rig import Rig, running, stats
-from whorl.ask import Ask, Engine, Failure, Moves, Replies
+from whorl.ask import Ask, Asking, Engine, Failure, Replies
 from whorl.data.synthetic import problems as synthetic
 from whorl.drive import drive
 from whorl.engines import open_engine
@@ -153,12 +153,12 @@ class Watched:
         self._since = now
 
 
-def searches(asked: Sequence[Problem]) -> list[tuple[str, Moves[Tree]]]:
+def searches(asked: Sequence[Problem]) -> list[tuple[str, Asking[Tree]]]:
     """A search of each problem at each temperature."""
     return [(f"{p.id}#{t}", searched(p, t)) for p in asked for t in TEMPERATURES]
 
 
-def plain(asked: Sequence[Problem], requests: int) -> list[tuple[str, Moves[Tree]]]:
+def plain(asked: Sequence[Problem], requests: int) -> list[tuple[str, Asking[Tree]]]:
     """The same problems, sampled as often without a search."""
     return [(f"{p.id}#{t}", sampled(p, requests)) for p in asked for t in TEMPERATURES]
 
@@ -177,7 +177,7 @@ def over_plain(name: str, number: int, pairs: int) -> dict[str, float]:
     }
 
 
-def tokens_per_s(name: str, work: list[tuple[str, Moves[Tree]]]) -> float:
+def tokens_per_s(name: str, work: list[tuple[str, Asking[Tree]]]) -> float:
     with closing(open_engine(name, processes=0)) as engine, closing(Judges()) as judges:
         meter, start = Meter(engine), time.perf_counter()
         for finished in drive(work, {"policy": meter, "judge": judges}):
@@ -194,20 +194,20 @@ def problems(number: int) -> list[Problem]:
     return [Problem(str(i), question, FIXED.answer) for i, question in enumerate(questions)]
 
 
-def searched(problem: Problem, temperature: float) -> Moves[Tree]:
+def searched(problem: Problem, temperature: float) -> Asking[Tree]:
     tree = Tree(problem)
     yield from mcts(tree, Sampling(temperature=temperature), UCT)
     return tree
 
 
-def sampled(problem: Problem, requests: int) -> Moves[Tree]:
+def sampled(problem: Problem, requests: int) -> Asking[Tree]:
     tree = Tree(problem)
     for _ in range(requests):
         yield from sample(tree, TURN, Sampling())
     return tree
 
 
-def run(work: list[tuple[str, Moves[Tree]]], rig: Rig, *, journal: bool = False) -> Ran:
+def run(work: list[tuple[str, Asking[Tree]]], rig: Rig, *, journal: bool = False) -> Ran:
     """Drive all of it at once against a fresh server."""
     with running(rig) as url:
         spec = f"server:{url}?tokenizer={POLICY}&in_flight={LIMIT}"

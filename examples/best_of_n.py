@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from whorl import (
     ROOT,
+    Asking,
     Function,
     Harvest,
     Likelihood,
-    Moves,
     Problem,
     Sampling,
     Tree,
@@ -45,7 +45,7 @@ class BestOfN:
     def samples_at_most(self) -> int:
         return self.samples * (1 + 16)  # a score for each of about 16 steps
 
-    def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
+    def grow(self, problem: Problem, last: Tree | None = None) -> Asking[Tree]:
         tree = Tree(problem)
         with within_budget(tree):
             ends = yield from sample(tree, self.samples, self.sampling)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from whorl import (
     ROOT,
+    Asking,
     Function,
     Harvest,
     Likelihood,
-    Moves,
     Problem,
     Sampling,
     Tree,
@@ -37,7 +37,7 @@ class Shortest:
     def samples_at_most(self) -> int:
         return self.samples
 
-    def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
+    def grow(self, problem: Problem, last: Tree | None = None) -> Asking[Tree]:
         tree = Tree(problem)
         ends = yield from sample(tree, self.samples, self.sampling)
         right = [end for end in ends if tree.nodes[end].reward == 1.0]

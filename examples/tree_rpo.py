@@ -20,10 +20,10 @@ from dataclasses import dataclass
 
 from whorl import (
     ROOT,
+    Asking,
     Function,
     Harvest,
     Likelihood,
-    Moves,
     Problem,
     Prompt,
     Sampling,
@@ -60,14 +60,14 @@ class TreeRpo:
     def objective(self) -> Likelihood:
         return Likelihood(kl=self.kl, penalty="k3", average="completion")
 
-    def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
+    def grow(self, problem: Problem, last: Tree | None = None) -> Asking[Tree]:
         tree = Tree(problem)
         with within_budget(tree):
             yield from self._spread(tree, ROOT, self.depth)
         tree.tip = first_right(tree)
         return tree
 
-    def _spread(self, tree: Tree, at: int, depth: int) -> Moves[None]:
+    def _spread(self, tree: Tree, at: int, depth: int) -> Asking[None]:
         if depth == 1:
             yield from complete(tree, at, self.children, self.sampling)
             return

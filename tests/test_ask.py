@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whorl.ask import Ask, Moves, Prompt, Reply, digest, encodable, together
+from whorl.ask import Ask, Asking, Prompt, Reply, digest, encodable, together
 
 texts = st.text(st.characters(exclude_categories=[]), max_size=8)  # lone surrogates, NUL and all
 asks = st.builds(
@@ -74,7 +74,7 @@ def test_halves_of_a_character_that_belong_together_are_joined() -> None:
 
 
 def test_searches_together_ask_in_one_batch_and_keep_their_order() -> None:
-    def counting(name: str, rounds: int) -> Moves[str]:
+    def counting(name: str, rounds: int) -> Asking[str]:
         for _ in range(rounds):
             yield [Ask(Prompt("", "question"), max_tokens=len(name))]
         return name

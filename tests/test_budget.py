@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whorl.ask import Ask, Engine, Failure, Moves, Prompt, Replies, Reply, digest
+from whorl.ask import Ask, Asking, Engine, Failure, Prompt, Replies, Reply, digest
 from whorl.budget import (
     SPENT,
     Budget,
@@ -129,7 +129,7 @@ def grown(
     return found, purse
 
 
-def search(name: str, requests: int) -> Moves[str]:
+def search(name: str, requests: int) -> Asking[str]:
     """Asks one thing after the other, and a judge after each."""
     said = name
     for number in range(requests):
@@ -139,7 +139,7 @@ def search(name: str, requests: int) -> Moves[str]:
     return said
 
 
-def ended(moves: Moves[str], budget: Budget) -> Finished[str]:
+def ended(moves: Asking[str], budget: Budget) -> Finished[str]:
     engine = Function(lambda ask: (Reply("x", tokens=7),) * ask.n)
     limited = within_limits(moves, budget.problem, budget.prices)
     (found,) = drive([("k", limited)], dict.fromkeys(ROLES, engine))
@@ -223,7 +223,7 @@ def test_a_search_that_keeps_nothing_fails_and_says_of_what(
 
 
 def test_several_asks_at_once_do_not_exceed_the_requests() -> None:
-    def broad() -> Moves[int]:
+    def broad() -> Asking[int]:
         asked = 0
         try:
             for width in (2, 3, 1):

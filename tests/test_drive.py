@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whorl.ask import Ask, Failure, Moves, Prompt, Replies, Reply, digest
+from whorl.ask import Ask, Asking, Failure, Prompt, Replies, Reply, digest
 from whorl.budget import SPENT
 from whorl.drive import Finished, drive, seed_for
 from whorl.engines.function import Function
@@ -42,7 +42,7 @@ class Scrambled:
         assert not self.waiting
 
 
-def wander(name: str, depth: int) -> Moves[str]:
+def wander(name: str, depth: int) -> Asking[str]:
     """Asks a number of questions that depends on the replies, sometimes none, of two roles."""
     said = name
     for _ in range(depth):
@@ -55,7 +55,7 @@ def wander(name: str, depth: int) -> Moves[str]:
     return said
 
 
-def searches(depths: Sequence[int]) -> Iterator[tuple[str, Moves[str]]]:
+def searches(depths: Sequence[int]) -> Iterator[tuple[str, Asking[str]]]:
     return ((f"p{i}", wander(f"p{i}", depth)) for i, depth in enumerate(depths))
 
 
@@ -90,7 +90,7 @@ def test_results_do_not_depend_on_order_batching_or_width(
 
 
 def test_every_reply_reaches_the_search_that_asked_in_the_order_of_its_asks() -> None:
-    def search(name: str) -> Moves[list[str]]:
+    def search(name: str) -> Asking[list[str]]:
         replies = yield [Ask(Prompt("", f"{name}{k}")) for k in range(5)]
         return [reply.text for (reply,) in replies]
 
@@ -106,7 +106,7 @@ def test_every_reply_reaches_the_search_that_asked_in_the_order_of_its_asks() ->
 
 
 def test_cost_counts_sampled_tokens_by_role() -> None:
-    def search() -> Moves[None]:
+    def search() -> Asking[None]:
         yield [Ask(Prompt("", "a"), n=3), Ask(Prompt("", "b"), role="critic")]
         yield [Ask(Prompt("", "c"))]
 
@@ -117,7 +117,7 @@ def test_cost_counts_sampled_tokens_by_role() -> None:
 
 @pytest.mark.timeout(20)
 def test_an_empty_batch_does_not_hang() -> None:
-    def search() -> Moves[str]:
+    def search() -> Asking[str]:
         assert (yield []) == []
         ((reply,),) = yield [Ask(Prompt("", "q"))]
         assert (yield []) == []
@@ -129,15 +129,15 @@ def test_an_empty_batch_does_not_hang() -> None:
 
 
 def test_a_failing_search_names_itself_and_the_others_go_on() -> None:
-    def raises() -> Moves[str]:
+    def raises() -> Asking[str]:
         yield [Ask(Prompt("", "q"))]
         raise KeyError("gone")
 
-    def asks_amiss() -> Moves[str]:
+    def asks_amiss() -> Asking[str]:
         yield [Ask(Prompt("", "fine")), Ask(Prompt("", "broken")), Ask(Prompt("", "broken too"))]
         raise AssertionError("must not be resumed")
 
-    def asks_nobody() -> Moves[str]:
+    def asks_nobody() -> Asking[str]:
         yield [Ask(Prompt("", "q")), Ask(Prompt("", "q"), role="prm")]
         return "unreachable"
 
@@ -167,7 +167,7 @@ def test_a_failing_search_names_itself_and_the_others_go_on() -> None:
 def test_input_is_read_as_places_become_free() -> None:
     opened: list[int] = []
 
-    def source() -> Iterator[tuple[str, Moves[str]]]:
+    def source() -> Iterator[tuple[str, Asking[str]]]:
         for i in range(100):
             opened.append(i)
             yield f"p{i}", wander(f"p{i}", 3)
@@ -180,7 +180,7 @@ def test_input_is_read_as_places_become_free() -> None:
 
 
 def test_a_source_without_end_is_driven_until_the_caller_stops() -> None:
-    def source() -> Iterator[tuple[str, Moves[str]]]:
+    def source() -> Iterator[tuple[str, Asking[str]]]:
         i = 0
         while True:
             yield f"p{i}", wander(f"p{i}", 2)
@@ -211,7 +211,7 @@ def test_asks_carry_the_seed_of_their_ordinal() -> None:
         seen.append(ask.seed)
         return (Reply(),) * ask.n
 
-    def search() -> Moves[None]:
+    def search() -> Asking[None]:
         yield [Ask(Prompt("", "a"), seed=5), Ask(Prompt("", "b"))]
         yield [Ask(Prompt("", "c"))]
 
@@ -225,14 +225,14 @@ def test_what_is_not_paid_for_ends_its_search_and_no_other_is_started() -> None:
             answers = super().poll(timeout)
             return [(ticket, SPENT if ticket > 9 else found) for ticket, found in answers]
 
-    def search(name: str, requests: int) -> Moves[str]:
+    def search(name: str, requests: int) -> Asking[str]:
         for number in range(requests):
             yield [Ask(Prompt("", f"{name}{number}"))]
         return name
 
     started = []
 
-    def source() -> Iterator[tuple[str, Moves[str]]]:
+    def source() -> Iterator[tuple[str, Asking[str]]]:
         for name in "abcdefghij":
             started.append(name)
             yield name, search(name, 3)

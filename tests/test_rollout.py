@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whorl.ask import Ask, Moves, Replies, Reply
+from whorl.ask import Ask, Asking, Replies, Reply
 from whorl.drive import drive
 from whorl.engines.function import Function
 from whorl.problem import Problem
@@ -18,7 +18,7 @@ SAMPLING = Sampling(steps=BlankLine(min_chars=0))
 PROBLEM = Problem("p", "Add 3, 4 and 5.", "12")
 
 
-def answered(moves: Moves[object], *batches: list[Replies]) -> object:
+def answered(moves: Asking[object], *batches: list[Replies]) -> object:
     """Send a search its replies by hand; returns its result."""
     next(moves)
     for batch in batches:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whorl.ask import Ask, Failure, Moves, Replies, Reply
+from whorl.ask import Ask, Asking, Failure, Replies, Reply
 from whorl.credit import ended
 from whorl.drive import drive
 from whorl.engines import toy
@@ -48,7 +48,7 @@ class Shuffled:
         self._inner.close()
 
 
-def searched(problem: Problem, uct: Uct, sampling: Sampling = SAMPLING) -> Moves[Tree]:
+def searched(problem: Problem, uct: Uct, sampling: Sampling = SAMPLING) -> Asking[Tree]:
     tree = Tree(problem)
     yield from mcts(tree, sampling, uct)
     return tree
@@ -62,7 +62,7 @@ def grown(uct: Uct, *, problems: int = 6, seed: int = 0, shuffle: int | None = N
     return [f.result for f in done if f.result is not None]
 
 
-def answered(moves: Moves[object], *batches: list[Replies]) -> object:
+def answered(moves: Asking[object], *batches: list[Replies]) -> object:
     """Send a search its replies by hand; returns its result."""
     next(moves)
     for batch in batches:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whorl.ask import Ask, Moves, Prompt, Replies, Reply
+from whorl.ask import Ask, Asking, Prompt, Replies, Reply
 from whorl.drive import drive
 from whorl.engines.function import Function
 from whorl.rollout import Sampling, next_steps
@@ -155,7 +155,7 @@ def replayed(text: str) -> Function:
     return Function(answer)
 
 
-def searched(text: str, sampling: Sampling) -> Moves[list[str]]:
+def searched(text: str, sampling: Sampling) -> Asking[list[str]]:
     """The steps that a search makes of `text`, one sampled behind the other."""
     steps: list[str] = []
     while True:

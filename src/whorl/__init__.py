@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from whorl import prompts
-from whorl.ask import Ask, Engine, Failure, Moves, Prompt, Replies, Reply, Role, together
+from whorl.ask import Ask, Asking, Engine, Failure, Prompt, Replies, Reply, Role, together
 from whorl.budget import Budget, Limits
 from whorl.credit import (
     Completion,
@@ -75,6 +75,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ROOT",
     "Ask",
+    "Asking",
     "Author",
     "BlankLine",
     "Budget",
@@ -91,7 +92,6 @@ __all__ = [
     "Limits",
     "Lora",
     "Mark",
-    "Moves",
     "Node",
     "Objective",
     "Pair",

@@ -137,12 +137,12 @@ def repeated(reply: Reply, n: int) -> Replies:
 
 T = TypeVar("T")
 
-Moves: TypeAlias = Generator[Sequence[Ask], list[Replies], T]
+Asking: TypeAlias = Generator[Sequence[Ask], list[Replies], T]
 """A search, or a part of one: yields asks to be answered together, is sent their replies in the
 same order, returns its result. It does no I/O."""
 
 
-def together(moves: Sequence[Moves[T]]) -> Moves[list[T]]:
+def together(moves: Sequence[Asking[T]]) -> Asking[list[T]]:
     """Run searches side by side: each round puts the asks of all of them into one batch.
 
     A search may yield an empty batch to wait for the others' next round.

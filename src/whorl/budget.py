@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from whorl.ask import Ask, Engine, Failure, Moves, Replies, T, made
+from whorl.ask import Ask, Asking, Engine, Failure, Replies, T, made
 
 SPENT = Failure("the budget is spent")
 """The answer to an ask that was not passed on; `drive` suspends the search that gets it."""
@@ -175,7 +175,7 @@ class Spent:
         usage.cached += more.cached
 
 
-def within_limits(moves: Moves[T], limits: Limits, prices: Prices) -> Moves[T]:
+def within_limits(moves: Asking[T], limits: Limits, prices: Prices) -> Asking[T]:
     """A search that receives `OutOfBudget` at the first ask that would exceed `limits`.
 
     What comes of that is up to the search: one that keeps what it has (`search.kept`) returns it.
@@ -235,7 +235,7 @@ class Purse:
         )
         self._before = tokens, requests, money
 
-    def limit(self, moves: Moves[T]) -> Moves[T]:
+    def limit(self, moves: Asking[T]) -> Asking[T]:
         """The search with a problem's budget around it; see `within_limits`."""
         limits = self.budget.problem
         return moves if limits == Limits() else within_limits(moves, limits, self.budget.prices)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from whorl.ask import Ask, Engine, Failure, Moves, Replies
+from whorl.ask import Ask, Asking, Engine, Failure, Replies
 from whorl.budget import SPENT
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ class _Open(Generic[T]):
     """A search in flight: its generator, the batch that is being answered, and its cost so far."""
 
     key: str
-    moves: Moves[T]
+    moves: Asking[T]
     asked: int = 0
     missing: int = 0
     answers: list[Replies] | None = None  # what to send next; None starts the generator
@@ -43,7 +43,7 @@ class _Open(Generic[T]):
 
 
 def drive(
-    searches: Iterable[tuple[str, Moves[T]]],
+    searches: Iterable[tuple[str, Asking[T]]],
     engines: Mapping[str, Engine],
     *,
     width: int = 256,
@@ -72,7 +72,7 @@ def drive(
 
 
 def _drive(
-    searches: Iterable[tuple[str, Moves[T]]], engines: Mapping[str, Engine], width: int, seed: int
+    searches: Iterable[tuple[str, Asking[T]]], engines: Mapping[str, Engine], width: int, seed: int
 ) -> Iterator[Finished[T]]:
     source = iter(searches)
     ready: deque[_Open[T]] = deque()

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
-from whorl.ask import Moves, Role
+from whorl.ask import Asking, Role
 from whorl.example import Example, Objective
 from whorl.problem import Problem
 from whorl.prompts.wording import WHORL, Wording
@@ -47,7 +47,7 @@ class Recipe(Protocol):
     def starts(self) -> Start:
         """The model from which rounds after the first train, unless the run says otherwise."""
 
-    def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
+    def grow(self, problem: Problem, last: Tree | None = None) -> Asking[Tree]:
         """Search one problem: yields asks, is sent replies, returns the tree.
 
         last: the tree that the same arm grew for the problem in the round before.

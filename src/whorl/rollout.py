@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from whorl import prompts
 from whorl.answer import Verdict, compare, concluded
-from whorl.ask import Ask, Moves, Prompt, Replies, Reply, Role, together
+from whorl.ask import Ask, Asking, Prompt, Replies, Reply, Role, together
 from whorl.credit import backup_all, prune, state_prompt
 from whorl.steps import BlankLine, Segmenter
 from whorl.tree import ROOT, Author, Node, Tree
@@ -83,7 +83,9 @@ class Voice(NamedTuple):
         return _after(self.prompt, tree.text(node))
 
 
-def next_steps(sampling: Sampling, prompt: Prompt, n: int, role: Role = "policy") -> Moves[Replies]:
+def next_steps(
+    sampling: Sampling, prompt: Prompt, n: int, role: Role = "policy"
+) -> Asking[Replies]:
     """Sample the next step after `prompt` `n` times. A reply that its stop string cut where no step
     ends goes on, within the tokens of a step: see `Segmenter.whole`."""
     steps = sampling.steps
@@ -123,7 +125,7 @@ def sample(
     *,
     at: int = ROOT,
     voice: Voice | None = None,
-) -> Moves[list[int]]:
+) -> Asking[list[int]]:
     """Sample `n` solutions to their end from node `at` and judge them; returns the `n` last nodes.
 
     voice: who is asked; None: the policy, after the plain question.
@@ -137,7 +139,7 @@ def sample(
     return ends
 
 
-def complete(tree: Tree, state: int, n: int, sampling: Sampling) -> Moves[None]:
+def complete(tree: Tree, state: int, n: int, sampling: Sampling) -> Asking[None]:
     """Sample `n` completions of `state` in one ask, add each distinct one as a node, judge them and
     back them up.
 
@@ -159,7 +161,7 @@ def complete(tree: Tree, state: int, n: int, sampling: Sampling) -> Moves[None]:
     backup_all(tree, [end for end in ends for _ in range(tree.nodes[end].copies)])
 
 
-def roll_out(tree: Tree, step: int, n: int, sampling: Sampling) -> Moves[list[int]]:
+def roll_out(tree: Tree, step: int, n: int, sampling: Sampling) -> Asking[list[int]]:
     """Play `step` out to the end of a solution `n` times; returns the last nodes.
 
     A step that ends a solution, or is pruned, is its own end, once. Nothing is backed up.
@@ -171,11 +173,11 @@ def roll_out(tree: Tree, step: int, n: int, sampling: Sampling) -> Moves[list[in
     return (yield from sample(tree, n, sampling, at=step, voice=voice))
 
 
-def estimate(tree: Tree, steps: Sequence[int], n: int, sampling: Sampling) -> Moves[None]:
+def estimate(tree: Tree, steps: Sequence[int], n: int, sampling: Sampling) -> Asking[None]:
     """Set the value of each of `steps` by Monte Carlo: the share of `n` rollouts that are right
     (Math-Shepherd, 2312.08935); at the end of a solution its outcome. Outcomes are backed up."""
 
-    def played(step: int) -> Moves[None]:
+    def played(step: int) -> Asking[None]:
         node = tree.nodes[step]
         ends = yield from roll_out(tree, step, n, sampling)
         if ends == [step]:
@@ -242,7 +244,7 @@ def step_node(
     return node
 
 
-def judge_ends(tree: Tree, ends: Sequence[int]) -> Moves[None]:
+def judge_ends(tree: Tree, ends: Sequence[int]) -> Asking[None]:
     """Judge the terminal nodes among `ends`: reward 1.0 or 0.0; undecided ones are pruned."""
     finished = [i for i in ends if tree.nodes[i].terminal and tree.nodes[i].reward is None]
     answers = [concluded(tree.text(i)) for i in finished]
@@ -257,7 +259,7 @@ def judge_ends(tree: Tree, ends: Sequence[int]) -> Moves[None]:
             node.reward = float(verdict.right)
 
 
-def verdicts(gold: str, answers: Sequence[str | None]) -> Moves[list[Verdict]]:
+def verdicts(gold: str, answers: Sequence[str | None]) -> Asking[list[Verdict]]:
     """The verdict on each answer; no answer, or an empty one, is wrong.
 
     What the exact comparison cannot settle is put to the role `judge`.

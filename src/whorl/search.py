@@ -14,7 +14,7 @@ from functools import partial
 from typing import TypeAlias, TypeVar
 
 from whorl import prompts
-from whorl.ask import Ask, Moves, Reply, together
+from whorl.ask import Ask, Asking, Reply, together
 from whorl.budget import OutOfBudget
 from whorl.credit import DeadEnds, backup, backup_all, outcome, prune
 from whorl.errors import UserError
@@ -67,7 +67,7 @@ class Uct:
 Selection: TypeAlias = Callable[[Tree, int, Uct, Mapping[int, int]], int | None]
 """A rule like `select`: the child to descend to, None if there is none."""
 
-Expansion: TypeAlias = Callable[[int], Moves[list[int]]]
+Expansion: TypeAlias = Callable[[int], Asking[list[int]]]
 """A way to add next steps after a node, like `expand`; returns their indices."""
 
 Check: TypeAlias = Callable[[Node, Reply], Mark]
@@ -102,7 +102,7 @@ def mcts(
     root: int = ROOT,
     selection: Selection | None = None,
     expansion: Expansion | None = None,
-) -> Moves[None]:
+) -> Asking[None]:
     """Grow `tree` by Monte Carlo tree search from `root`.
 
     selection: how to descend; None: by `select`.
@@ -118,8 +118,8 @@ def mcts(
 
 
 def waves(
-    tree: Tree, root: int, uct: Uct, simulate: Callable[[Virtual], Moves[None]]
-) -> Moves[None]:
+    tree: Tree, root: int, uct: Uct, simulate: Callable[[Virtual], Asking[None]]
+) -> Asking[None]:
     """Run `uct.simulations` simulations from `root`, or fewer if the root turns out a dead end.
 
     Waves of `uct.parallel` run side by side, step by step, so the tree depends on the replies but
@@ -135,7 +135,7 @@ def waves(
 
 def simulate(
     tree: Tree, root: int, uct: Uct, selection: Selection, expansion: Expansion, virtual: Virtual
-) -> Moves[None]:
+) -> Asking[None]:
     """One simulation: descend from `root`, expand until a solution ends, back it up."""
     nodes = tree.nodes
     leaf = root
@@ -192,7 +192,7 @@ def expand(
     *,
     voice: Voice | None = None,
     fault: Fault | None = None,
-) -> Moves[list[int]]:
+) -> Asking[list[int]]:
     """Sample `n` next steps after `at` in one ask and add the distinct ones; returns their indices.
 
     voice: who is asked; None: the policy, after the plain question.
@@ -269,7 +269,7 @@ def other_script(tree: Tree, at: int) -> Check:
     return lambda node, reply: "other script" if _scripts(node.text) - known else ""
 
 
-def score(tree: Tree, steps: Sequence[int]) -> Moves[None]:
+def score(tree: Tree, steps: Sequence[int]) -> Asking[None]:
     """Set the value in [0, 1] of each of `steps` by asking the role `prm`, which is shown the plain
     question and the solution up to the step. Raises `UserError` if it says anything else."""
     plain = Voice(prompts.solve(tree.problem.question))  # the words it was trained under
@@ -282,7 +282,7 @@ def score(tree: Tree, steps: Sequence[int]) -> Moves[None]:
 
 def _expand_once(
     tree: Tree, leaf: int, uct: Uct, expansion: Expansion, virtual: Virtual
-) -> Moves[None]:
+) -> Asking[None]:
     """Expand `leaf`, or wait while another simulation of this wave expands it."""
     expanding = -1 - leaf
     if virtual[expanding]:

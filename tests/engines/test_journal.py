@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whorl.ask import Ask, Engine, Failure, Moves, Prompt, Replies, Reply, digest, made
+from whorl.ask import Ask, Asking, Engine, Failure, Prompt, Replies, Reply, digest, made
 from whorl.budget import Usage
 from whorl.drive import drive, seed_for
 from whorl.engines import row
@@ -355,7 +355,7 @@ def test_a_journal_that_holds_half_a_character_goes_on(
     """A search that was told one in a reply puts it into its next prompt."""
     engine, path = Local(llama()), tmp_path / "j.db"
 
-    def search() -> Moves[tuple[str, str]]:
+    def search() -> Asking[tuple[str, str]]:
         ((first,),) = yield [Ask(Prompt("", "Anna"), max_tokens=5)]
         ((second,),) = yield [Ask(Prompt("", "Anna", first.text), max_tokens=5)]
         return first.text, second.text

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
-from whorl.ask import Moves
+from whorl.ask import Asking
 from whorl.drive import drive
 from whorl.engines import open_engine
 from whorl.problem import Problem
@@ -262,8 +262,8 @@ def test_a_search_keeps_every_sample_and_depends_on_no_timing(rig_server, rig):
     }
 
 
-def searches() -> Iterator[tuple[str, Moves[Tree]]]:
-    def grow(problem: Problem) -> Moves[Tree]:
+def searches() -> Iterator[tuple[str, Asking[Tree]]]:
+    def grow(problem: Problem) -> Asking[Tree]:
         tree = Tree(problem)
         yield from mcts(tree, Sampling(), Uct(simulations=8))
         return tree

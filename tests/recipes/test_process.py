@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whorl.ask import Ask, Moves, Replies, Reply
+from whorl.ask import Ask, Asking, Replies, Reply
 from whorl.drive import drive
 from whorl.engines import toy
 from whorl.engines.function import Function
@@ -308,7 +308,7 @@ def test_simulations_run_in_waves_or_one_by_one() -> None:
     assert widest(PROCESS) == PROCESS.uct.parallel
 
 
-def searched(problem: Problem) -> Moves[Tree]:
+def searched(problem: Problem) -> Asking[Tree]:
     tree = Tree(problem)
     yield from mcts(tree, SAMPLING, Uct())
     return tree

@@ -8,7 +8,7 @@ from typing import Literal
 
 import pytest
 
-from whorl.ask import Ask, Moves, Replies, Reply
+from whorl.ask import Ask, Asking, Replies, Reply
 from whorl.credit import siblings
 from whorl.drive import drive
 from whorl.engines import toy
@@ -345,7 +345,7 @@ def test_temperatures_are_separate_searches() -> None:
     assert list(arms) == ["T=0.4", "T=0.7"]
 
     def first(recipe: Sigma) -> float:
-        moves: Moves[Tree] = recipe.grow(PROBLEM)
+        moves: Asking[Tree] = recipe.grow(PROBLEM)
         return next(moves)[0].temperature
 
     assert [first(recipe) for recipe in arms.values()] == [0.4, 0.7]

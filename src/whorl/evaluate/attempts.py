@@ -10,7 +10,7 @@ from typing import Literal
 
 from whorl import prompts
 from whorl.answer import extract, read, settled
-from whorl.ask import Ask, Engine, Moves, Replies
+from whorl.ask import Ask, Asking, Engine, Replies
 from whorl.drive import drive
 from whorl.evaluate.setup import Setup
 from whorl.problem import Problem
@@ -60,7 +60,7 @@ def attempt_problems(
     """
     attempted: dict[str, Problem] = {}
 
-    def searches() -> Iterator[tuple[str, Moves[tuple[Attempt, ...]]]]:
+    def searches() -> Iterator[tuple[str, Asking[tuple[Attempt, ...]]]]:
         for problem in problems:
             key = f"{problem.id}#evaluate"
             attempted[key] = problem
@@ -71,12 +71,12 @@ def attempt_problems(
         yield Record(problem, finished.result or (), error=finished.error or "")
 
 
-def _examined(problem: Problem, setup: Setup) -> Moves[tuple[Attempt, ...]]:
+def _examined(problem: Problem, setup: Setup) -> Asking[tuple[Attempt, ...]]:
     texts = yield from solve_question(problem.question, setup)
     return (yield from judge_texts(problem.answer, texts, setup))
 
 
-def solve_question(question: str, setup: Setup) -> Moves[Replies]:
+def solve_question(question: str, setup: Setup) -> Asking[Replies]:
     """A search of a question: `setup.decoding.n` attempts at it."""
     template, decoding = prompts.TEMPLATES[setup.template], setup.decoding
     (replies,) = yield [
@@ -92,7 +92,7 @@ def solve_question(question: str, setup: Setup) -> Moves[Replies]:
     return replies
 
 
-def judge_texts(gold: str, replies: Replies, setup: Setup) -> Moves[tuple[Attempt, ...]]:
+def judge_texts(gold: str, replies: Replies, setup: Setup) -> Asking[tuple[Attempt, ...]]:
     """A search that judges final texts."""
     texts = [settled(reply.text) for reply in replies]
     answers = [read(text, guess=True) if setup.guess else extract(text) for text in texts]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from whorl import __version__
-from whorl.ask import Engine, Moves
+from whorl.ask import Asking, Engine
 from whorl.budget import SPENT, Budget, Purse
 from whorl.data.atomic import replacing
 from whorl.data.forest import Forest
@@ -162,7 +162,7 @@ def _searches(
     forest: Forest,
     before: Forest | None,
     progress: Progress,
-) -> Iterator[tuple[str, Moves[Tree]]]:
+) -> Iterator[tuple[str, Asking[Tree]]]:
     """The searches whose trees `forest` lacks, by key. before: the trees of the round before."""
     arms = arms_of(plan.recipe)
     for problem in problems:
@@ -176,7 +176,7 @@ def _searches(
             yield f"{problem.id}#{arm}", plan.purse.limit(moves)
 
 
-def _labelled(moves: Moves[Tree], labels: Mapping[str, str]) -> Moves[Tree]:
+def _labelled(moves: Asking[Tree], labels: Mapping[str, str]) -> Asking[Tree]:
     tree = yield from moves
     tree.provenance = {**labels, "whorl": __version__, **tree.provenance}
     return tree

@@ -15,7 +15,7 @@ from random import Random
 from typing import ClassVar
 
 from whorl import prompts
-from whorl.ask import Moves, Role
+from whorl.ask import Asking, Role
 from whorl.credit import first_right, preference_pairs, root_completions, usability
 from whorl.example import Objective, Preference
 from whorl.problem import Problem
@@ -60,7 +60,7 @@ class Dpo:
         """Plain DPO."""
         return Preference(beta=self.beta)
 
-    def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
+    def grow(self, problem: Problem, last: Tree | None = None) -> Asking[Tree]:
         """Sample solutions."""
         tree = prompts.planted(Tree(problem), self.words)
         yield from complete(tree, ROOT, self.samples, self.sampling)

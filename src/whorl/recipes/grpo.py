@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from whorl import prompts
-from whorl.ask import Moves, Role
+from whorl.ask import Asking, Role
 from whorl.credit import first_right, reinforced, root_completions, usability
 from whorl.example import Likelihood, Objective
 from whorl.problem import Problem
@@ -62,7 +62,7 @@ class Grpo:
         the KL divergence (2402.03300, eq. 3 and 4)."""
         return Likelihood(kl=self.kl, penalty="k3", average="completion")
 
-    def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
+    def grow(self, problem: Problem, last: Tree | None = None) -> Asking[Tree]:
         """Sample the group."""
         tree = prompts.planted(Tree(problem), self.words)
         yield from complete(tree, ROOT, self.samples, self.sampling)

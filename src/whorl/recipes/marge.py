@@ -36,7 +36,7 @@ from statistics import fmean
 from typing import ClassVar, Literal
 
 from whorl import prompts
-from whorl.ask import Moves, Role, together
+from whorl.ask import Asking, Role, together
 from whorl.credit import (
     Completion,
     completions,
@@ -123,7 +123,7 @@ class Marge:
         """`paper`, and `code`, the authors' script."""
         return {"paper": cls(), "code": CODE}
 
-    def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
+    def grow(self, problem: Problem, last: Tree | None = None) -> Asking[Tree]:
         """One episode: choose a guide, complete it from each of its states.
 
         The guide is a line of nodes by `guide`; each state's completions are its children by
@@ -183,7 +183,7 @@ class Marge:
         said += "the question; sampling.steps says where a step ends"
         return [said] if 2 * single > guides else ()
 
-    def _explore(self, tree: Tree, last: Tree | None, episode: int) -> Moves[None]:
+    def _explore(self, tree: Tree, last: Tree | None, episode: int) -> Asking[None]:
         """Choose the guide and complete it from each of its states."""
         rng = Random(f"{tree.problem.id}/{episode}")
         first = tree.add(Node(ROOT, self.lead, author="guide")) if self.lead else ROOT

@@ -29,7 +29,7 @@ from functools import partial
 from typing import ClassVar, Literal
 
 from whorl import prompts
-from whorl.ask import Moves, Role
+from whorl.ask import Asking, Role
 from whorl.credit import (
     backup_all,
     ended,
@@ -92,7 +92,7 @@ class Process:
         """Weighted likelihood under an exact KL penalty, averaged over tokens."""
         return Likelihood(kl=self.kl, penalty="exact", average="token")
 
-    def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
+    def grow(self, problem: Problem, last: Tree | None = None) -> Asking[Tree]:
         """Search, append the chosen step and search again behind it, until a chosen step is final
         or there are `uct.depth` steps.
 
@@ -154,7 +154,7 @@ class Process:
             ),
         }
 
-    def _simulate(self, tree: Tree, root: int, virtual: Virtual) -> Moves[None]:
+    def _simulate(self, tree: Tree, root: int, virtual: Virtual) -> Asking[None]:
         """One simulation: select a node with room for a child, add one, roll out, back up."""
         nodes = tree.nodes
         path = [root]
@@ -176,20 +176,20 @@ class Process:
         for node in path:
             virtual[node] -= 1
 
-    def _select(self, tree: Tree, leaf: int, virtual: Virtual) -> Moves[int | None]:
+    def _select(self, tree: Tree, leaf: int, virtual: Virtual) -> Asking[int | None]:
         """The child of highest UCB, once no child is still being sampled."""
         while virtual[-1 - leaf]:
             yield []
         return select(tree, leaf, self.uct, virtual)
 
-    def _expand(self, tree: Tree, leaf: int, virtual: Virtual) -> Moves[int | None]:
+    def _expand(self, tree: Tree, leaf: int, virtual: Virtual) -> Asking[int | None]:
         """Sample one step, new or known."""
         virtual[-1 - leaf] += 1
         (child,) = yield from expand(tree, leaf, self.sampling, 1)
         virtual[-1 - leaf] -= 1
         return child
 
-    def _play_out(self, tree: Tree, step: int) -> Moves[None]:
+    def _play_out(self, tree: Tree, step: int) -> Asking[None]:
         """Sample the solution behind `step` to its end, and back its outcome up."""
         left = max(1, self.sampling.solution_tokens - tree.nodes[step].tokens)
         ends = yield from roll_out(tree, step, 1, replace(self.sampling, solution_tokens=left))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from whorl import prompts
 from whorl.answer import concluded
-from whorl.ask import Ask, Moves, Reply
+from whorl.ask import Ask, Asking, Reply
 from whorl.credit import best_path, siblings
 from whorl.prompts import Candidate
 from whorl.prompts.critique import Critique, read_critique, read_critiques
@@ -65,7 +65,7 @@ class Refinement:
     best: int
     critiques: dict[tuple[int, str], str] = field(default_factory=dict)
 
-    def run(self) -> Moves[int]:
+    def run(self) -> Asking[int]:
         """Revise, verify, try again, fall back; returns the tip."""
         recipe, tree = self.recipe, self.tree
         attempt = self._sweep if recipe.mode == "per_depth" else self._rewrite
@@ -80,7 +80,7 @@ class Refinement:
             missed, temperature = concluded(tree.text(end)), recipe.retry_temperature
         return unrevised_if_right(tree)
 
-    def _sweep(self, missed: str | None, temperature: float) -> Moves[int]:
+    def _sweep(self, missed: str | None, temperature: float) -> Asking[int]:
         """Depth by depth: critique the step, revise it, go on behind the revised step."""
         tree, at = self.tree, ROOT
         for step in tree.path(self.best):
@@ -92,7 +92,7 @@ class Refinement:
         (at,) = yield from sample(tree, 1, completion, at=at)
         return at
 
-    def _critique(self, step: int, prefix: str) -> Moves[str]:
+    def _critique(self, step: int, prefix: str) -> Asking[str]:
         """The critic's reply on one step, kept in the step's note."""
         tree = self.tree
         if (step, prefix) not in self.critiques:
@@ -113,7 +113,7 @@ class Refinement:
 
     def _revise(
         self, at: int, step: int, critique: str, missed: str | None, temperature: float
-    ) -> Moves[int]:
+    ) -> Asking[int]:
         """Add the revised step below `at`; the mark of the new node says what the reviser did."""
         recipe, tree = self.recipe, self.tree
         original = tree.nodes[step].text
@@ -142,7 +142,7 @@ class Refinement:
         node.mark = node.mark or mark
         return tree.add(node)
 
-    def _rewrite(self, missed: str | None, temperature: float) -> Moves[int]:
+    def _rewrite(self, missed: str | None, temperature: float) -> Asking[int]:
         """One critique of the whole path, one rewriting of it."""
         recipe, tree, question = self.recipe, self.tree, self.tree.problem.question
         path, original = tree.path(self.best), tree.text(self.best)

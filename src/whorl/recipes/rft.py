@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from whorl import prompts
-from whorl.ask import Moves, Role
+from whorl.ask import Asking, Role
 from whorl.credit import backup_all, ended, first_right
 from whorl.example import Likelihood, Objective, Weighted
 from whorl.problem import Problem
@@ -55,7 +55,7 @@ class Rft:
         """The number of samples, exactly."""
         return self.samples
 
-    def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
+    def grow(self, problem: Problem, last: Tree | None = None) -> Asking[Tree]:
         """Sample `samples` solutions; those that begin alike share nodes."""
         tree = prompts.planted(Tree(problem), self.words)
         voice = Voice(prompts.plain(tree), self.role, self.role)

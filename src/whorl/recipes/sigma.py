@@ -27,7 +27,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from whorl import prompts
-from whorl.ask import Moves, Role
+from whorl.ask import Asking, Role
 from whorl.credit import ended
 from whorl.example import Likelihood, Objective, Weighted
 from whorl.problem import Problem
@@ -115,7 +115,7 @@ class Sigma:
         """One search per temperature."""
         return {f"T={t:g}": replace(self, temperatures=(t,)) for t in self.temperatures}
 
-    def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
+    def grow(self, problem: Problem, last: Tree | None = None) -> Asking[Tree]:
         """Search at the first temperature, then refine the best path."""
         tree = prompts.planted(Tree(problem), self.words)
         sampling = replace(self.sampling, temperature=self.temperatures[0])

@@ -42,7 +42,7 @@ from functools import partial
 from typing import ClassVar, Literal, TypeAlias
 
 from whorl import credit, prompts, search
-from whorl.ask import Moves, Role, together
+from whorl.ask import Asking, Role, together
 from whorl.errors import UserError
 from whorl.example import Objective, Pair, Preference
 from whorl.problem import Problem
@@ -121,7 +121,7 @@ class Sphere:
         """Direct preference optimization, with the chosen solution's likelihood added."""
         return Preference(self.beta, self.nll)
 
-    def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
+    def grow(self, problem: Problem, last: Tree | None = None) -> Asking[Tree]:
         """Search; where only wrong solutions were found reflect, where only right ones ask `small`.
 
         Raises UserError if the engine for `prm` gives no score in [0, 1].
@@ -140,7 +140,7 @@ class Sphere:
         tree.tip = right[0] if right else ROOT
         return tree
 
-    def _search(self, tree: Tree, root: int, voice: Voice, candidates: int) -> Moves[None]:
+    def _search(self, tree: Tree, root: int, voice: Voice, candidates: int) -> Asking[None]:
         """Grow the best chain and the worst chain of `voice` below `root`."""
         fault = faults(cut_off, repeats, other_script, too_deep(self.depth, root))
         propose = partial(
@@ -149,8 +149,12 @@ class Sphere:
         yield from self._go_on(tree, root, BOTH, propose)
 
     def _go_on(
-        self, tree: Tree, at: int, sides: Sequence[Side], propose: Callable[[int], Moves[list[int]]]
-    ) -> Moves[None]:
+        self,
+        tree: Tree,
+        at: int,
+        sides: Sequence[Side],
+        propose: Callable[[int], Asking[list[int]]],
+    ) -> Asking[None]:
         """Go on from `at` with the best of the proposed steps, the worst or both.
 
         The chains share candidates until they part, then run side by side.
@@ -179,7 +183,7 @@ class Sphere:
                 tree.nodes[step].mark = "not kept"
         yield from together([self._go_on(tree, step, own, propose) for step, own in ways.items()])
 
-    def _correct(self, tree: Tree, missed: int) -> Moves[None]:
+    def _correct(self, tree: Tree, missed: int) -> Asking[None]:
         """Reflect on the solution that ends at `missed` and solve again, until one is right."""
         prompt = prompts.reflect(tree.problem.question, tree.text(missed), self.words)
         ask = replace(self.sampling.solution(prompt), stop=(prompts.CORRECTED,))

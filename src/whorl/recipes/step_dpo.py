@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from whorl import prompts
-from whorl.ask import Moves, Role
+from whorl.ask import Asking, Role
 from whorl.credit import best_path, ended, require_visits, step_text, whole_step
 from whorl.example import Objective, Pair, Preference
 from whorl.problem import Problem
@@ -58,7 +58,7 @@ class StepDpo:
         """Preference between steps."""
         return Preference(beta=self.beta)
 
-    def grow(self, problem: Problem, last: Tree | None = None) -> Moves[Tree]:
+    def grow(self, problem: Problem, last: Tree | None = None) -> Asking[Tree]:
         """Search, and choose the best path."""
         tree = prompts.planted(Tree(problem), self.words)
         with within_budget(tree):
