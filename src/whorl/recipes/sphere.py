@@ -36,7 +36,7 @@ Differences from the paper, of which only digests were at hand; no code is relea
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, Literal, TypeAlias
@@ -149,11 +149,7 @@ class Sphere:
         yield from self._go_on(tree, root, BOTH, propose)
 
     def _go_on(
-        self,
-        tree: Tree,
-        at: int,
-        sides: Sequence[Side],
-        propose: Callable[[int], Asking[list[int]]],
+        self, tree: Tree, at: int, sides: Sequence[Side], propose: search.Expansion
     ) -> Asking[None]:
         """Go on from `at` with the best of the proposed steps, the worst or both.
 
