@@ -25,6 +25,8 @@ from whorl import (
 from whorl.recipes import Rft
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("python examples/loop.py FOLDER")
     folder = Path(sys.argv[1])
     write_problems(folder / "problems.jsonl", synthetic.problems("pool", 12, seed=0, levels=[1]))
     problems = list(read_problems(folder / "problems.jsonl"))

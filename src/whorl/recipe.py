@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
-from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
 from whorl.ask import Asking, Role
-from whorl.example import Example, Objective
+from whorl.example import Example, Likelihood, Objective, Preference
 from whorl.problem import Problem
 from whorl.prompts.wording import WHORL, Wording
 from whorl.tree import Tree
@@ -116,3 +116,14 @@ def lacks(kind: type) -> list[str]:
     wanted = [name for name in vars(Recipe) if not name.startswith("_")]
     own = getattr(kind, "__dataclass_fields__", {})
     return [name for name in wanted if not hasattr(kind, name) and name not in own]
+
+
+def unsound(recipe: Recipe) -> str:
+    """Why the members of a recipe cannot be used, whatever it does; empty if they can."""
+    if recipe.starts not in get_args(Start):
+        return f"starts should be one of {', '.join(get_args(Start))}, not {recipe.starts!r}"
+    if not isinstance(recipe.objective, Likelihood | Preference):
+        return f"objective should be a Likelihood or a Preference, not {recipe.objective!r}"
+    if strange := [role for role in recipe.roles if role not in get_args(Role)]:
+        return f"there is no role {strange[0]!r}; there are {', '.join(get_args(Role))}"
+    return ""

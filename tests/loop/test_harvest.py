@@ -2,19 +2,25 @@
 
 import json
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from whorl.ask import Asking
 from whorl.data.examples import read_examples
 from whorl.data.forest import Forest, read_trees
 from whorl.drive import drive
 from whorl.engines import toy
 from whorl.engines.function import Function
 from whorl.errors import UserError
+from whorl.loop.folder import RunFolder
+from whorl.loop.grow import GrowPlan, grow
 from whorl.loop.harvest import Harvested, harvest
 from whorl.loop.variety import Solutions
 from whorl.problem import Problem
+from whorl.recipe import Harvest
+from whorl.recipes.rft import Rft
 from whorl.recipes.sigma import Sigma
 from whorl.search import Uct
 from whorl.tree import ROOT, Node, Tree
@@ -112,3 +118,35 @@ def test_counts_that_are_broken_are_one_line(folder: Path, content: str) -> None
     with pytest.raises(UserError, match=r"harvested\.json cannot be read: .*delete it") as caught:
         Harvested.read(folder)
     assert "\n" not in str(caught.value)
+
+
+@dataclass(frozen=True)
+class Odd(Rft):
+    """A recipe from outside the package whose harvest goes wrong."""
+
+    way: str = "raises"
+
+    def harvest(self, tree: Tree) -> Harvest:
+        if self.way == "raises":
+            raise KeyError("oops")
+        return []  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(("way", "said"), [("raises", "KeyError: 'oops'"), ("returns", "Harvest")])
+def test_a_strangers_recipe_that_fails_is_named_with_the_tree(
+    folder: Path, way: str, said: str
+) -> None:
+    with pytest.raises(UserError, match=rf"Odd fails at the tree of toy/0/0: .*{said}"):
+        harvest(folder / "trees.jsonl", Odd(way=way), folder / "examples.jsonl")
+
+
+def test_growing_nothing_is_said_with_the_recipes_name(tmp_path: Path) -> None:
+    class Nothing(Rft):
+        def grow(self, problem: Problem, last: Tree | None = None) -> Asking[Tree]:
+            return None  # type: ignore[return-value]
+
+    with RunFolder.open(tmp_path / "run", {}, version="test") as run:
+        engines = {"policy": Function(toy.answer)}
+        grown = grow(run, toy.problems(2), GrowPlan(Nothing(), "nothing"), engines)
+    assert grown.trees == 0
+    assert all("generator that returns a Tree" in why for why in grown.failures.values())

@@ -80,8 +80,9 @@ def test_the_table_names_what_it_holds() -> None:
 
 @pytest.mark.parametrize("form", ["{}:Mine", "{}.py:Mine", "./{}.py:Mine"])
 def test_one_of_a_strangers_is_found_again_by_its_name(mine: str, form: str) -> None:
-    before, name = list(sys.path), form.format(mine)
-    recipe = find_recipe(name)()
+    before = list(sys.path)
+    recipe = find_recipe(form.format(mine))()
+    name = form.format(mine).removeprefix("./")
     assert name_of(recipe) == name and find_recipe(name) is type(recipe)
     assert sys.path == before
     assert arms_of(recipe) == {"": recipe}
@@ -185,3 +186,34 @@ def test_presets_and_arms_are_the_recipes_own() -> None:
     assert list(arms_of(Sigma())) == ["T=0.4", "T=0.7"]
     own = {field.name for kind in RECIPES.values() for field in fields(kind)}  # type: ignore[arg-type]
     assert not own & {"roles", "objective", "starts"}
+
+
+@pytest.mark.parametrize(
+    ("member", "said"),
+    [
+        ('starts = "nowhere"', "starts should be one of last, first"),
+        ("objective = None", "objective should be a Likelihood or a Preference"),
+        ('roles = ("genie",)', "there is no role 'genie'"),
+    ],
+)
+def test_members_that_no_run_can_use_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, member: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = MINE.format(helper="os", slots="")
+    kept = "".join(
+        f"    {member}\n" if line.strip().startswith(member.partition(" ")[0] + " =") else line
+        for line in text.splitlines(keepends=True)
+    )
+    (tmp_path / "odd.py").write_text(kept)
+    with pytest.raises(UserError, match=said):
+        read_recipe({"name": "odd.py:Mine"})
+
+
+def test_a_file_has_one_name_however_it_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "one.py").write_text(MINE.format(helper="os", slots=""))
+    named = {name_of(find_recipe(f"{path}:Mine")()) for path in ("one.py", tmp_path / "one.py")}
+    assert named == {"one.py:Mine"}

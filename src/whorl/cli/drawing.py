@@ -15,7 +15,7 @@ def tree_line(tree: Tree) -> RenderableType:
     """A tree in one line: problem, arm, whether solved, sizes."""
     right = sum(tree.nodes[leaf].reward == 1.0 for leaf in tree.leaves())
     solutions = sum(1 for _ in tree.leaves())
-    outcome = "solved" if tree.tip != ROOT else "not solved"
+    outcome = "solved" if tree.nodes[tree.tip].reward == 1.0 else "not solved"
     arm = tree.provenance.get("arm", "")
     name = f"{tree.problem.id} {arm}".strip()
     line = f"{name}: {outcome}, {len(tree.nodes) - 1} steps, {right}/{solutions} solutions right: "

@@ -146,10 +146,11 @@ def _compare(path: Path, here: Mapping[str, object], there: Mapping[str, object]
     ]
     if len(names) > _SHOWN:
         shown.append(f"and {len(names) - _SHOWN} more")
-    raise UserError(
-        f"{path} belongs to other settings ({'; '.join(shown)}); use another run folder, or the "
-        "settings in its manifest.json"
-    )
+    if mine.keys() == theirs.keys():
+        advice = "use another run folder, or the settings in its manifest.json"
+    else:  # a recipe, or whorl, has other settings than it had
+        advice = "use another run folder; what is in this one can be shown, reported and harvested"
+    raise UserError(f"{path} belongs to other settings ({'; '.join(shown)}); {advice}")
 
 
 def _leaves(settings: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from whorl.drive import Finished, drive
 from whorl.engines.journal import Journal
 from whorl.engines.meter import Meter
 from whorl.engines.roles import Opened
+from whorl.errors import UserError
 from whorl.loop.folder import RunFolder
 from whorl.loop.run import Run
 from whorl.loop.split import Survey, survey
@@ -172,12 +173,18 @@ def _searches(
                 continue
             labels = {"recipe": plan.name, "arm": arm, "seed": str(plan.seed)}
             past = before.get((problem.id, arm)) if before else None
-            moves = _labelled(armed.grow(problem, past), labels)
+            moves = _labelled(armed, problem, past, labels)
             yield f"{problem.id}#{arm}", plan.purse.limit(moves)
 
 
-def _labelled(moves: Asking[Tree], labels: Mapping[str, str]) -> Asking[Tree]:
-    tree = yield from moves
+def _labelled(
+    recipe: Recipe, problem: Problem, last: Tree | None, labels: Mapping[str, str]
+) -> Asking[Tree]:
+    """Search of a problem by a recipe; the tree says who grew it."""
+    search = recipe.grow(problem, last)
+    tree = (yield from search) if isinstance(search, Generator) else None
+    if not isinstance(tree, Tree):
+        raise UserError(f"grow of {name_of(recipe)} should be a generator that returns a Tree")
     tree.provenance = {**labels, "whorl": __version__, **tree.provenance}
     return tree
 

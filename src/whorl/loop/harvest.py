@@ -14,7 +14,9 @@ from whorl.data.forest import read_trees
 from whorl.errors import UserError
 from whorl.example import Example
 from whorl.loop.variety import Solutions, Variety
-from whorl.recipe import Recipe, remarks_of
+from whorl.recipe import Harvest, Recipe, remarks_of
+from whorl.recipes import name_of
+from whorl.tree import Tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +81,9 @@ def harvest(trees: Path, recipe: Recipe, out: Path) -> Harvested:
             for tree in own:
                 grown += 1
                 endless += not (tree.cut_short or any(tree.leaves()))
-                tally.update(recipe.tally(tree))
+                counts, crop = _harvested(recipe, tree)
+                tally.update(counts)
                 cost.update(tree.cost)
-                crop = recipe.harvest(tree)
                 dropped.update(crop.dropped)
                 found += len(crop.examples)
                 yield from crop.examples
@@ -104,6 +106,22 @@ def harvest(trees: Path, recipe: Recipe, out: Path) -> Harvested:
         solutions.variety,
         tuple(remarks),
     )
+
+
+def _harvested(recipe: Recipe, tree: Tree) -> tuple[Mapping[str, int], Harvest]:
+    """Tally and harvest of one tree. Raises `UserError` if a recipe from outside the package fails
+    at it: that is no fault of whorl's."""
+    try:
+        counts, crop = recipe.tally(tree), recipe.harvest(tree)
+        if not isinstance(counts, Mapping) or not isinstance(crop, Harvest):
+            raise TypeError("tally returns a mapping, and harvest a Harvest")
+    except Exception as error:
+        name = name_of(recipe)
+        if isinstance(error, UserError) or ":" not in name:
+            raise
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"{name} fails at the tree of {tree.problem.id}: {what}") from error
+    return counts, crop
 
 
 def distinct_examples(examples: Iterable[Example]) -> Iterator[Example]:

@@ -111,7 +111,9 @@ def _imported(place: str) -> ModuleType:
 
 def _from_file(place: str) -> ModuleType:
     """Import a file as a module named after its path, once per process."""
-    path, name = Path(place).resolve(), place.replace(".", _DOT)
+    path, here = Path(place).resolve(), Path.cwd()
+    shown = path.relative_to(here) if path.is_relative_to(here) else path
+    name = str(shown).replace(".", _DOT)  # the same however the file was called
     known = sys.modules.get(name)
     if known is not None and known.__file__ == str(path):
         return known
@@ -141,7 +143,8 @@ def _first_on_path(folder: Path) -> Iterator[None]:
 
 def _check(kind: object, name: str) -> None:
     """Raises `UserError` unless `kind` is a class of recipes whose settings can be read."""
-    if not isinstance(kind, type) or not is_dataclass(kind):
+    frozen = getattr(getattr(kind, "__dataclass_params__", None), "frozen", False)
+    if not isinstance(kind, type) or not frozen:
         raise UserError(f"{name} is no dataclass; a recipe is one, @dataclass(frozen=True)")
     if lacking := lacks(kind):
         raise UserError(f"{name} is no recipe: it lacks {', '.join(lacking)}")

@@ -78,7 +78,6 @@ class Sphere:
     """
 
     starts: ClassVar[Start] = "last"  # as iterative DPO; the paper says nothing of rounds
-
     sampling: Sampling = Sampling(temperature=0.8)  # noqa: RUF009
     candidates: int = 5
     depth: int = 16
@@ -199,11 +198,9 @@ class Sphere:
                 return
 
     def prune(self, tree: Tree, steps: Sequence[int]) -> tuple[int, int]:
-        """The best and the worst of scored candidates, the first of equals; twice the best if there
-        is no other."""
+        """The best and the worst of scored candidates; twice the best if there is no other."""
 
-        def merit(step: int) -> tuple[float, float]:
-            # a difference may round scores equal
+        def merit(step: int) -> tuple[float, float]:  # a difference may round scores equal
             return self.reward(tree, step), credit.step_value(tree, step)
 
         best = max(steps, key=merit)
@@ -224,8 +221,8 @@ class Sphere:
     def harvest(self, tree: Tree) -> Harvest:
         """Pairs of whole solutions, the chosen one right, the rejected one wrong.
 
-        Any tree with whole solutions by the policy can be paired, scored by the nodes' mean outcome
-        where there is no PRM's score. Raises UserError if the policy had no part in the tree.
+        Trees without a PRM's score are paired by mean outcome. Raises UserError for trees in which
+        the policy had no part.
         """
         policy = any(node.author == "policy" for node in tree.nodes)
         if len(tree.nodes) > 1 and not policy and not tree.cut_short:
@@ -255,8 +252,7 @@ class Sphere:
         return [], Counter({"no whole solution": 1})
 
     def matched(self, tree: Tree) -> list[tuple[int, int]]:
-        """Pairs of the policy's distinct right and wrong solutions: the highest mean reward per
-        step with the lowest, and so on."""
+        """Pairs of right and wrong solutions: the highest mean reward with the lowest, etc."""
 
         def merit(end: int) -> float:
             path = tree.path(end)

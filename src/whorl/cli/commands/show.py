@@ -50,6 +50,8 @@ def show(
                 found = True
     else:
         attempts = RunFolder.read(where).trees if where.is_dir() else where
+        if not attempts.exists() and (where / "round-1").exists():
+            raise UserError(f"the trees of {where} are in its rounds: whorl show {where}/round-1")
         for tree in read_trees(attempts):
             if not problem or tree.problem.id == problem:
                 drawn = (
