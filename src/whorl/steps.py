@@ -153,14 +153,21 @@ def going_on(text: str) -> bool:
     """Whether what `text` began must follow: a code block or a formula is open, its last paragraph
     announces something (a heading or a label by itself, a colon at its end) or is one item of a
     list, or all of it is a formula."""
-    if text.count("```") % 2 or _open_formula(text):
+    formula = "\\" in text or "$$" in text  # most steps have none, and this is asked of every one
+    if ("```" in text and text.count("```") % 2) or (formula and _open_formula(text)):
         return True
     last = text.rpartition("\n\n")[2].strip()
-    if "\n" not in last and (_LABEL.fullmatch(last) or last.rstrip("*_").endswith(":")):
+    if "\n" not in last and (last.rstrip("*_").endswith(":") or _is_label(last)):
         return True
-    if len(_BULLET.findall(last)) == 1 and _BULLET.match(last):
+    if last[:1] in "-*+•" and _BULLET.match(last) and len(_BULLET.findall(last)) == 1:
         return True
-    return bool(_FORMULA.fullmatch(text))
+    return formula and bool(_FORMULA.fullmatch(text))
+
+
+def _is_label(line: str) -> bool:
+    if len(line) > 24 and line[0] not in "#*_-" and "step" not in line.casefold():
+        return False  # as most lines: no label is longer that does not begin so
+    return _LABEL.fullmatch(line) is not None
 
 
 def _open_formula(text: str) -> bool:
