@@ -33,13 +33,15 @@ def test_everything_is_passed_on_and_counted() -> None:
 
 def test_inside_a_journal_it_counts_what_is_generated(tmp_path: Path) -> None:
     meter = Meter(Function(answer))
-    with Journal(tmp_path / "j.db") as journal:
-        engine = journal.wrap(meter)
-        for ticket in range(3):
+    counts = []
+    for ticket in range(3):
+        with Journal(tmp_path / "j.db") as journal:
+            engine = journal.wrap(meter)
             engine.submit(ticket, Ask(Prompt("", "a"), n=2))
             assert len(engine.poll(0.0)) == 1
+            counts.append((journal.asked, journal.recalled))
     assert (meter.asks, meter.samples, meter.tokens) == (1, 2, 3)
-    assert (journal.asked, journal.recalled) == (1, 2)
+    assert counts == [(1, 0), (0, 1), (0, 1)]
 
 
 def test_closing_it_closes_the_engine() -> None:

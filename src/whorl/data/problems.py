@@ -148,11 +148,11 @@ def _problem(row: Row, *, default_id: str) -> Problem:
 
 def _answer(row: Row) -> str:
     answer = cell(row, "answer")
-    if "####" in answer or "boxed" in answer:
+    if "####" in answer or r"\boxed" in answer:
         answer = gold_in(answer) or ""
     if not answer:
         solution = cell(row, "solution")
-        if "####" in solution or "boxed" in solution:
+        if "####" in solution or r"\boxed" in solution:
             answer = gold_in(solution) or ""
     if not answer:
         raise BadRow('no answer (field "answer", or a "solution" with a \\boxed{})')
