@@ -5,6 +5,7 @@ from fractions import Fraction
 
 from whorl.answer import FLOAT_NOISE, Conventions, Verdict
 from whorl.engines.judge.matrices import Rows, determinant, rows
+from whorl.engines.judge.readings import readings
 from whorl.engines.judge.relations import same_relation
 from whorl.engines.judge.same import agree, free, near, order, same
 from whorl.engines.judge.sets import NotASet, has_sets, is_relation, same_set, variables
@@ -27,6 +28,16 @@ _RELATIONS = ("=", "<", ">", "<=", ">=", "!=", "~", r"\in", r"\notin", r"\equiv"
 
 def same_terms(one: Term, other: Term, rules: Conventions) -> Verdict:
     """Whether two terms say the same; raises `Unreadable`."""
+    if one == other:
+        return Verdict(True, "same expression")
+    verdicts = [_compared(*pair, rules) for pair in readings(one, other)]
+    if len({verdict.right for verdict in verdicts}) > 1:
+        return Verdict(None, "a product by one reading alone")
+    return verdicts[0]
+
+
+def _compared(one: Term, other: Term, rules: Conventions) -> Verdict:
+    """The verdict on two terms of which each part is read in one way."""
     if one == other:
         return Verdict(True, "same expression")
     one, other = _without_imaginary(one, other)

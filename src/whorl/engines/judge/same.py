@@ -151,8 +151,8 @@ def proportional(one: Term, other: Term) -> bool | None:
     one, other = named_apart(one, other)
     renames = {Symbol(name): Symbol(f"{name} elsewhere") for name in free(one) | free(other)}
     there = rewritten(one, renames), rewritten(other, renames)
-    if same(one, there[0]).right or same(other, there[1]).right:
-        return None  # a constant, which is nowhere 0
+    if any(same(*pair).right is not False for pair in zip((one, other), there, strict=True)):
+        return None  # a constant, perhaps, which is nowhere 0
     return same(Apply("*", (one, there[1])), Apply("*", (there[0], other))).right
 
 
@@ -272,11 +272,20 @@ def named_apart(one: Term, other: Term) -> tuple[Term, Term]:
             return term
         if term.head == "call":
             if term not in names:
-                names[term] = Symbol(f"call {next(numbers)}")
+                known = (names[call] for call in names if _same_call(call, term))
+                names[term] = next(known, None) or Symbol(f"call {next(numbers)}")
             return names[term]
         return Apply(term.head, tuple(map(renamed, term.parts)))
 
     return renamed(one), renamed(other)
+
+
+def _same_call(one: Term, other: Term) -> bool:
+    """Whether a function is named with the same arguments, however they are written."""
+    assert isinstance(one, Apply) and isinstance(other, Apply)
+    if one.parts[0] != other.parts[0] or len(one.parts) != len(other.parts):
+        return False
+    return all(same(*pair).right for pair in zip(one.parts[1:], other.parts[1:], strict=True))
 
 
 def is_variable(term: Term) -> bool:
