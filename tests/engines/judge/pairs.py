@@ -241,6 +241,7 @@ RIGHT: dict[str, Pairs] = {
         (r"\binom{n}{20}", r"\binom{n}{n-20}"),
         (r"\lfloor 2x\rfloor", r"\lfloor x+x\rfloor"),
         (r"\frac{(n+1)!}{n!}", "n+1"),
+        (r"\sum_{k=0}^{n}\binom{n}{k}", "2^n"),
         (r"\binom{n}{2}", r"\frac{n(n-1)}{2}"),
     ],
     "equations": [

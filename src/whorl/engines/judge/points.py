@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import islice
 
-from whorl.engines.judge.terms import Apply, Term
+from whorl.engines.judge.terms import Apply, Term, heads
 from whorl.engines.judge.values import Point, exact
 
 ROUNDED = frozenset(("floor", "ceil"))
 _BY_CASES = ROUNDED | {"abs", "max", "min", "sgn", "sqrt", "root", "binom", "!", "gcd", "lcm"}
 _MOST_EDGES = 40
-_MOST_BITS = 100  # of a number that others are made of
+_MOST_ADDED = 100
+_MOST_BITS = 40  # of a coordinate
 _MOST_WHOLE = 20_000  # of which binomials and the like are worked out
 
 
@@ -55,32 +56,40 @@ def edges(names: list[str], whole: frozenset[str], terms: tuple[Term, ...]) -> I
 
     One variable has such a value at a time while the others stay small, then all have it.
     """
+    most_whole = (
+        _MOST_ADDED if any(heads(term) & {"sum", "prod"} for term in terms) else _MOST_WHOLE
+    )
     values = [Fraction(n) for n in range(17)]
     for found in islice(dict.fromkeys(n for term in terms for n in _numbers(term)), _MOST_EDGES):
         sizes = (found, 2 * found, found / 2, found**2, found**3, found * 10)
-        values += [size + step for size in sizes for step in (0, 1, -1, Fraction(1, 3))]
+        values += [found + step for step in (0, 1, -1, Fraction(1, 3))]
+        values += [size + Fraction(step, 3) for size in sizes[1:] for step in (0, 1)]
     values += [Fraction(10**n) for n in range(2, 9)]
     values += [Fraction(2**n + step) for n in range(5, 12) for step in (0, 1)]
-    for value in dict.fromkeys(values):
+    for value in dict.fromkeys(filter(_is_short, values)):
         for signed in {value, -value}:
             for chosen in [*names, None] if len(names) > 1 else [None]:
                 point = {
                     name: signed if chosen in (name, None) else Fraction(2 + n)
                     for n, name in enumerate(names)
                 }
-                if all(_fits(point[name]) for name in whole):
+                if all(_counts(point[name], most_whole) for name in whole & point.keys()):
                     yield point
 
 
-def _fits(value: Fraction) -> bool:
-    return value.denominator == 1 and 0 <= value <= _MOST_WHOLE
+def _counts(value: Fraction, most: int) -> bool:
+    return value.denominator == 1 and 0 <= value <= most
+
+
+def _is_short(value: Fraction) -> bool:
+    return max(value.numerator.bit_length(), value.denominator.bit_length()) <= _MOST_BITS
 
 
 def _numbers(term: Term) -> Iterator[Fraction]:
     """The rational numbers in a term, and quotients of those in one sum or product."""
     value = exact(term)
     if value is not None:
-        if max(value.numerator.bit_length(), value.denominator.bit_length()) <= _MOST_BITS:
+        if _is_short(value):
             yield abs(value)
     elif isinstance(term, Apply):
         inner = [number for part in term.parts for number in _numbers(part)]
