@@ -5,7 +5,7 @@ undecided (None) for the judge. Where graders differ, `Conventions` says what co
 """
 
 from whorl.answer.conclusion import concluded, settled
-from whorl.answer.conventions import FLOAT_NOISE, LONGEST, USUAL, Conventions, Verdict
+from whorl.answer.conventions import FLOAT_NOISE, FLOAT_PLACES, LONGEST, USUAL, Conventions, Verdict
 from whorl.answer.equal import compare, equal
 from whorl.answer.extract import bare, extract, gold_in, parsable, read
 from whorl.answer.lists import Items, items
@@ -15,6 +15,7 @@ from whorl.answer.solution import first_solution
 
 __all__ = [
     "FLOAT_NOISE",
+    "FLOAT_PLACES",
     "LONGEST",
     "USUAL",
     "Conventions",

@@ -56,6 +56,9 @@ class Conventions:
 
 FLOAT_NOISE = Fraction(1, 10**12)
 """Relative error that computing with floats leaves: 17.999999999999996 is 18."""
+FLOAT_DIGITS = 15
+FLOAT_PLACES = 10
+"""Digits in all and decimals that show it: 1000000000000.5 is exact."""
 
 USUAL = Conventions()
 

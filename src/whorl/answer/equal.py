@@ -3,7 +3,15 @@
 import re
 from fractions import Fraction
 
-from whorl.answer.conventions import FLOAT_NOISE, LONGEST, USUAL, Conventions, Verdict
+from whorl.answer.conventions import (
+    FLOAT_DIGITS,
+    FLOAT_NOISE,
+    FLOAT_PLACES,
+    LONGEST,
+    USUAL,
+    Conventions,
+    Verdict,
+)
 from whorl.answer.lists import Items, items
 from whorl.answer.measures import both_measured, in_one_unit, tell_apart
 from whorl.answer.numbers import number
@@ -165,7 +173,9 @@ def _close(one: str, left: Fraction, other: str, right: Fraction, rules: Convent
         return endless or max(places, default=0) >= rules.places
     if endless:
         return apart <= Fraction(1, 10 ** min(places, default=0))
-    return apart <= FLOAT_NOISE * size
+    digits = [len(re.sub(r"\D", "", side).lstrip("0")) for side in (one, other)]
+    noisy = max(places, default=0) >= FLOAT_PLACES and max(digits) >= FLOAT_DIGITS
+    return noisy and apart <= FLOAT_NOISE * size
 
 
 def _terminates(value: Fraction) -> bool:

@@ -56,6 +56,10 @@ def test_conventions(
     assert judge(gold, answer, Conventions(**convention)).right is right
 
 
+def test_what_is_the_same_at_integers_alone_is_undecided() -> None:
+    assert judge(r"\lceil n/2\rceil", r"\lfloor(n+1)/2\rfloor").right is None
+
+
 @pytest.mark.skipif(not CASES.is_file(), reason="the shared cases are not beside the repo")
 def test_the_shared_cases() -> None:
     from whorl.answer import read

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from fractions import Fraction
 
-from whorl.answer import FLOAT_NOISE, Conventions, Verdict
+from whorl.answer import FLOAT_NOISE, FLOAT_PLACES, Conventions, Verdict
 from whorl.engines.judge.matrices import Rows, determinant, rows
+from whorl.engines.judge.readings import readings
 from whorl.engines.judge.relations import same_relation
 from whorl.engines.judge.same import agree, free, near, order, same
 from whorl.engines.judge.sets import NotASet, has_sets, is_relation, same_set, variables
@@ -27,6 +28,16 @@ _RELATIONS = ("=", "<", ">", "<=", ">=", "!=", "~", r"\in", r"\notin", r"\equiv"
 
 def same_terms(one: Term, other: Term, rules: Conventions) -> Verdict:
     """Whether two terms say the same; raises `Unreadable`."""
+    if one == other:
+        return Verdict(True, "same expression")
+    verdicts = [_compared(*pair, rules) for pair in readings(one, other)]
+    if len({verdict.right for verdict in verdicts}) > 1:
+        return Verdict(None, "a product by one reading alone")
+    return verdicts[0]
+
+
+def _compared(one: Term, other: Term, rules: Conventions) -> Verdict:
+    """The verdict on two terms of which each part is read in one way."""
     if one == other:
         return Verdict(True, "same expression")
     one, other = _without_imaginary(one, other)
@@ -106,6 +117,8 @@ def _is_bracket(term: Term) -> bool:
 
 def _brackets(one: Term, other: Term, rules: Conventions) -> Verdict:
     match one, other:
+        case (Apply("{}", (Apply("{}"),)), _) | (_, Apply("{}", (Apply("{}"),))):
+            return Verdict(None, "a set of sets")
         case Apply("{}", (alone,)), _ if not _is_bracket(other):
             return same_terms(alone, other, rules)
         case _, Apply("{}", (alone,)) if not _is_bracket(one):
@@ -228,7 +241,8 @@ def _stands_for(decimal: Term, value: Term, rules: Conventions) -> bool:
     if not rules.rounds_only:
         return True
     if exact(value) is not None:
-        return bool(near(decimal, value, float(FLOAT_NOISE)))
+        noisy = _places(decimal) >= FLOAT_PLACES
+        return noisy and bool(near(decimal, value, float(FLOAT_NOISE)))
     unit = Number(Fraction(1, 10 ** _places(decimal)))
     above = Apply("+", (decimal, unit))
     below = Apply("+", (decimal, Apply("neg", (unit,))))

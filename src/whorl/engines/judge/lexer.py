@@ -52,7 +52,7 @@ INVERSE |= {"sinh": "asinh", "cosh": "acosh", "tanh": "atanh"}
 
 SIGNS = {
     r"\cdot": "*",
-    r"\times": "*",
+    r"\times": r"\times",
     r"\ast": "*",
     r"\bullet": "*",
     r"\div": "/",
@@ -90,6 +90,43 @@ SIGNS = {
     r"\land": r"\and",
     r"\colon": ":",
 }
+OPENING = {
+    "(": "()",
+    "[": "[]",
+    "{": "",
+    r"\{": "{}",
+    r"\langle": "()",
+    "|": "abs",
+    r"\lfloor": "floor",
+    r"\lceil": "ceil",
+}
+CLOSING = {
+    "{": ("}",),
+    r"\{": (r"\}",),
+    r"\langle": (r"\rangle",),
+    "|": ("|",),
+    r"\|": (r"\|",),
+    r"\lfloor": (r"\rfloor",),
+    r"\lceil": (r"\rceil",),
+    "(": (")", "]"),
+    "[": ("]", ")"),
+}
+ACCENTS = (
+    r"\overline",
+    r"\bar",
+    r"\hat",
+    r"\vec",
+    r"\tilde",
+    r"\dot",
+    r"\ddot",
+    r"\widehat",
+    r"\overrightarrow",
+    r"\mathcal",
+    r"\mathscr",
+    r"\mathfrak",
+)
+"""What makes another letter of a letter."""
+
 COMMANDS = frozenset(
     [
         r"\frac",
@@ -98,15 +135,6 @@ COMMANDS = frozenset(
         r"\pmod",
         r"\bmod",
         r"\mod",
-        r"\overline",
-        r"\bar",
-        r"\hat",
-        r"\vec",
-        r"\tilde",
-        r"\dot",
-        r"\ddot",
-        r"\widehat",
-        r"\overrightarrow",
         r"\mathbb",
         r"\sum",
         r"\prod",
@@ -116,9 +144,7 @@ COMMANDS = frozenset(
         r"\}",
         r"\\",
         r"\limits",
-        r"\mathcal",
-        r"\mathscr",
-        r"\mathfrak",
+        *ACCENTS,
     ]
 )
 _SYMBOLS = frozenset(

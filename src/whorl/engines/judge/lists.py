@@ -43,6 +43,8 @@ def same_list(one: Parts, other: Parts, judged: Judged, *, ordered: bool) -> Ver
     if named is not None:
         return each(zip(*named, strict=True), judged)
     mine, theirs = _listed(left), _listed(right)
+    if _is_nested(mine) != _is_nested(theirs):
+        return Verdict(None, "a set of sets")
     if mine is None and theirs is None:
         return None
     if mine is None or theirs is None:
@@ -74,6 +76,10 @@ def _listed(listed: Items | None) -> Sequence[str] | None:
     return listed.members if listed is not None and not listed.ordered else None
 
 
+def _is_nested(members: Sequence[str] | None) -> bool:
+    return any(member.startswith(r"\{") for member in members or ())
+
+
 def _one_and_many(
     one: Parts,
     other: Parts,
@@ -84,7 +90,7 @@ def _one_and_many(
     """A set of one thing is that thing; otherwise a list is no single value."""
     alone = mine if mine is not None else theirs
     assert alone is not None
-    if len(alone) == 1 and r"\emptyset" in alone[0]:
+    if len(alone) == 1 and (r"\emptyset" in alone[0] or alone[0].startswith(r"\{")):
         return Verdict(None, "a set of sets")
     if len(alone) == 1:
         return judged(alone[0], other.body) if mine else judged(one.body, alone[0])
@@ -125,7 +131,8 @@ def _named_tuple(
 def _signed(gold: str, answer: str, judged: Judged) -> Verdict:
     """With double signs written out: linked ones first, then each for itself."""
     undecided = False
-    for linked in (True, False):
+    of_its_own = r"\mp" not in gold + answer  # which says that the signs are linked
+    for linked in (True, False)[: 1 + of_its_own]:
         one, other = _variants(gold, linked), _variants(answer, linked)
         if len(one) != len(other):
             continue

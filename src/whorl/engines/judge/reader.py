@@ -6,33 +6,13 @@ What is ambiguous or not known is not guessed at: `Unreadable`. Text is never ru
 from collections.abc import Callable
 from fractions import Fraction
 
-from whorl.engines.judge.lexer import INVERSE, Token, tokens
+from whorl.engines.judge.lexer import ACCENTS, CLOSING, INVERSE, OPENING, Token, tokens
+from whorl.engines.judge.readings import HOLE, is_differential, is_function, is_letter, of
 from whorl.engines.judge.terms import INFINITY, Apply, Number, Symbol, Term, Unreadable, heads
 
 _DEPTH = 60  # of brackets within brackets
 _RELATIONS = frozenset(["=", "<", ">", "<=", ">=", "!=", "~", r"\in", r"\notin", r"\equiv"])
 _END = Token("end", "", False)
-_OPENING = {
-    "(": "()",
-    "[": "[]",
-    "{": "",
-    r"\{": "{}",
-    r"\langle": "()",
-    "|": "abs",
-    r"\lfloor": "floor",
-    r"\lceil": "ceil",
-}
-_CLOSING = {
-    "{": ("}",),
-    r"\{": (r"\}",),
-    r"\langle": (r"\rangle",),
-    "|": ("|",),
-    r"\|": (r"\|",),
-    r"\lfloor": (r"\rfloor",),
-    r"\lceil": (r"\rceil",),
-    "(": (")", "]"),
-    "[": ("]", ")"),
-}
 
 
 def read(text: str) -> Term:
@@ -153,17 +133,35 @@ class _Reader:
         return term
 
     def _product(self) -> Term:
-        term = self._power()
+        term = last = self._power()
+        before: Term = HOLE  # what `last`, the factor read last, stands in
         while True:
             token = self.next
-            if token.kind == "sign" and token.text in ("*", "/"):
+            if token.kind == "sign" and token.text in ("*", "/", r"\times"):
                 self._take()
                 right = self._signed_factor()
-                term = Apply(token.text, (term, right))
-            elif self._starts_factor():
-                term = self._juxtaposed(term)
-            else:
+                if token.text == r"\times" and is_letter(last) and is_letter(right):
+                    term = last = of(before, last, right, HOLE, "cross")
+                    before = HOLE
+                else:
+                    head = "/" if token.text == "/" else "*"
+                    before, last = Apply(head, (term, HOLE)), right
+                    term = Apply(head, (term, right))
+            elif not self._starts_factor():
                 return term
+            elif token.text in ("(", "[") and self._may_be_function(last):
+                bracket = self._primary()
+                term = last = of(before, last, bracket, self._raised(HOLE))
+                before = HOLE
+            else:
+                before = Apply("*", (term, HOLE))
+                term = last = self._juxtaposed(term)
+                if isinstance(term, Apply) and term.head == "*":
+                    last = term.parts[1]
+
+    def _may_be_function(self, factor: Term) -> bool:
+        """Whether a bracket after a factor may hold arguments of it."""
+        return self._tokens[self._at - 1].text not in (")", "]") and is_function(factor)
 
     def _signed_factor(self) -> Term:
         if self._accept("-"):
@@ -225,10 +223,20 @@ class _Reader:
         ) or kind == "begin"
 
     def _power(self) -> Term:
-        term = self._postfix(self._primary())
-        if self._accept("^"):
-            return Apply("^", (term, self._exponent()))
-        return term
+        return self._raised(self._primary())
+
+    def _raised(self, term: Term) -> Term:
+        term = self._postfix(term)
+        derived = is_letter(term) and self._is_order_ahead()
+        if not self._accept("^"):
+            return term
+        power = Apply("^", (term, self._exponent()))
+        return Apply("either", (power, Symbol(f"derivative {power}"))) if derived else power
+
+    def _is_order_ahead(self) -> bool:
+        """`^{(3)}`, `^{(n)}`: the order of a derivative, or a rising power."""
+        ahead = [token.text for token in self._tokens[self._at : self._at + 6]]
+        return len(ahead) == 6 and "".join([*ahead[:3], *ahead[4:]]) == "^{()}"
 
     def _exponent(self) -> Term:
         """A group, a sign and a factor, or a factor with its exponent; `2^10` is 2 to the 10."""
@@ -245,6 +253,8 @@ class _Reader:
     def _postfix(self, term: Term) -> Term:
         while True:
             if self._accept("!"):
+                if self.next.text == "!":
+                    raise Unreadable("a double factorial")
                 term = Apply("!", (term,))
             elif self._accept(r"\%", "%"):
                 term = Apply("/", (term, Number(Fraction(100))))
@@ -264,7 +274,7 @@ class _Reader:
             term = self._symbol(token.text)
         elif token.kind == "function":
             term = self._function(token.text)
-        elif token.text in _OPENING:
+        elif token.text in OPENING:
             term = self._bracket(token.text)
         elif token.kind == "begin":
             term = self._matrix(token.text)
@@ -389,7 +399,7 @@ class _Reader:
             parts = [self._sum()]
             while self._accept(","):
                 parts.append(self._sum())
-            self._expect(*_CLOSING[braced][:1])
+            self._expect(*CLOSING[braced][:1])
             if self.next.text == "^" and braced == "{":
                 self._take()
                 return (Apply("^", (parts[0], self._exponent())),)
@@ -409,7 +419,7 @@ class _Reader:
             self._expect("|")
             return Apply("abs", (inner,))
         bars, self._bars = self._bars, int(opening == r"\{")  # where a bar stands for "such that"
-        if self._accept(*_CLOSING[opening]):
+        if self._accept(*CLOSING[opening]):
             self._bars = bars
             return self._empty(opening)
         parts = [self.statement()]
@@ -420,7 +430,7 @@ class _Reader:
             while self._accept(","):
                 condition = Apply(r"\and", (condition, self.statement()))
             parts = [Apply("builder", (*parts, condition))]
-        closing = self._expect(*_CLOSING[opening])
+        closing = self._expect(*CLOSING[opening])
         self._bars = bars
         return self._bracketed(opening, parts, closing)
 
@@ -431,7 +441,7 @@ class _Reader:
 
     def _bracketed(self, opening: str, parts: list[Term], closing: str) -> Term:
         if opening in (r"\lfloor", r"\lceil"):
-            return Apply(_OPENING[opening], tuple(parts))
+            return Apply(OPENING[opening], tuple(parts))
         if opening == r"\{":
             match parts:
                 case [Apply("builder", _)]:
@@ -466,7 +476,10 @@ class _Reader:
 
     def _fraction(self) -> Term:
         above = self._group()
-        return Apply("/", (above, self._group()))
+        fraction = Apply("/", (above, self._group()))
+        if all(map(is_differential, fraction.parts)):
+            return Apply("either", (fraction, Symbol(f"derivative {fraction}")))
+        return fraction
 
     def _root(self) -> Term:
         if self._accept("["):
@@ -543,21 +556,5 @@ _COMMANDS: dict[str, Callable[[_Reader], Term]] = {
     r"\mathbb": _Reader._blackboard,
     r"\sum": _Reader._repeated,
     r"\prod": _Reader._repeated,
-    **dict.fromkeys(
-        [
-            r"\overline",
-            r"\bar",
-            r"\hat",
-            r"\vec",
-            r"\tilde",
-            r"\dot",
-            r"\ddot",
-            r"\widehat",
-            r"\overrightarrow",
-            r"\mathcal",
-            r"\mathscr",
-            r"\mathfrak",
-        ],
-        _Reader._decorated,
-    ),
+    **dict.fromkeys(ACCENTS, _Reader._decorated),
 }

@@ -5,17 +5,16 @@ and the other is not, and their complex values differ, nothing is decided. Rando
 stand for all: two formulas of this size that differ do not meet at each of them.
 """
 
-import random
-from collections.abc import Iterator
 from fractions import Fraction
-from itertools import count
+from itertools import chain, count
 from typing import Any
 
 from flint import acb, arb
 
 from whorl.answer import Verdict
+from whorl.engines.judge.points import ROUNDED, edges, is_by_cases, points
 from whorl.engines.judge.terms import Apply, Number, Symbol, Term, heads, rewritten
-from whorl.engines.judge.values import CONSTANTS, Balls, Point, Undefined, exact
+from whorl.engines.judge.values import CONSTANTS, Balls, Point, Undefined, Unrounded, exact
 
 _FIRST_BITS = 128
 _MOST_BITS = 40_000
@@ -42,36 +41,61 @@ def same(one: Term, other: Term) -> Verdict:
 
 def _same_function(one: Term, other: Term, names: list[str]) -> Verdict:
     whole = frozenset(integers(one) | integers(other))
-    real, complex_, domains_differ = 0, 0, False
-    wide = bool(_PIECEWISE & (heads(one) | heads(other)))
-    for point in points(names, whole, wide=wide):
+    real, complex_, unknown = 0, 0, ""
+    rounded, by_cases = bool(ROUNDED & (heads(one) | heads(other))), is_by_cases(one)
+    by_cases = by_cases or is_by_cases(other)
+    if rounded and _same_unrounded(one, other):
+        return Verdict(True, "same function of what is rounded")
+    special = edges(names, whole, (one, other)) if by_cases else ()
+    for point in chain(points(names, whole), special):
         found = agree(one, other, point)
         if found.right is None:
+            if rounded and found.unrounded:
+                unknown = "rounding that cannot be worked out"
             continue
+        integral = all(value.denominator == 1 for value in point.values())
         if found.right:
             real += found.real == 2
             complex_ += found.real == 0
+        elif rounded and not integral:
+            unknown = "not the same between integers"
         elif found.real == 2 or (found.real == 0 and min(point.values()) > 0):
             return Verdict(False, "different functions")
         else:
-            domains_differ = True
-        if real >= _ENOUGH and complex_ + real >= 9 and not wide:
+            unknown = "not the same wherever either has a value"
+        if real >= _ENOUGH and complex_ + real >= 9 and not by_cases:
             break
-    if domains_differ:
-        return Verdict(None, "not the same wherever either has a value")
+    if unknown:
+        return Verdict(None, unknown)
     if real >= _ENOUGH or complex_ >= _ENOUGH:
         return Verdict(True, "same function, at random points")
     return Verdict(None, "too few values to compare")
 
 
+def _same_unrounded(one: Term, other: Term) -> bool:
+    """Whether two terms are the same with a variable for each value that is rounded in them."""
+    renames: dict[Term, Term] = {}
+    waiting = [one, other]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, Apply):
+            if part.head in ROUNDED:
+                renames.setdefault(part, Symbol(f"rounded {len(renames)}"))
+            else:
+                waiting += part.parts
+    return same(rewritten(one, renames), rewritten(other, renames)).right is True
+
+
 class Agreement:
-    """Whether two values agree (None: not known), and how many of them are real."""
+    """Whether two values agree (None: not known), how many of them are real, and whether it is
+    not known because one lies too close to an integer to be rounded."""
 
-    __slots__ = ("real", "right")
+    __slots__ = ("real", "right", "unrounded")
 
-    def __init__(self, right: bool | None, real: int = 2) -> None:
+    def __init__(self, right: bool | None, real: int = 2, *, unrounded: bool = False) -> None:
         self.right = right
         self.real = real
+        self.unrounded = unrounded
 
 
 def agree(one: Term, other: Term, point: Point) -> Agreement:
@@ -86,9 +110,9 @@ def agree(one: Term, other: Term, point: Point) -> Agreement:
         balls = Balls(bits, kind)
         try:
             left_value, right_value = balls.value(one, point), balls.value(other, point)
-        except Undefined:
+        except Undefined as reason:
             if bits > 8 * _FIRST_BITS:
-                return Agreement(None)
+                return Agreement(None, unrounded=isinstance(reason, Unrounded))
             bits *= 4
             continue
         apart = left_value - right_value
@@ -151,8 +175,8 @@ def proportional(one: Term, other: Term) -> bool | None:
     one, other = named_apart(one, other)
     renames = {Symbol(name): Symbol(f"{name} elsewhere") for name in free(one) | free(other)}
     there = rewritten(one, renames), rewritten(other, renames)
-    if same(one, there[0]).right or same(other, there[1]).right:
-        return None  # a constant, which is nowhere 0
+    if any(same(*pair).right is not False for pair in zip((one, other), there, strict=True)):
+        return None  # a constant, perhaps, which is nowhere 0
     return same(Apply("*", (one, there[1])), Apply("*", (there[0], other))).right
 
 
@@ -235,32 +259,6 @@ def integers(term: Term) -> set[str]:
     return found
 
 
-_SIZES = (0.3, 0.8, 2.0, 0.6, 7.0, 31.0, 0.4, 1.5, 0.9, 5.0, 17.0, 0.2, 2.5, 110.0)
-_WIDE_SIZES = (1e3, 1e3, 1e6, 1e6)
-_SIGNED_FROM = 6  # the points before have positive coordinates
-_PIECEWISE = frozenset(("abs", "max", "min", "floor", "ceil", "sgn", "sqrt", "root"))
-"""Functions that may be something else far away: `|x + 200|` is `x + 200` near 0."""
-
-
-def points(names: list[str], whole: frozenset[str], *, wide: bool = False) -> Iterator[Point]:
-    """Random points, the same ones for the same names: first positive, then of all signs.
-
-    whole: variables that are integers. wide: whether there are points far away among them.
-    """
-    dice = random.Random(" ".join(names))
-    for n, size in enumerate(_SIZES + _WIDE_SIZES if wide else _SIZES):
-        point = {}
-        for name in names:
-            below = dice.randrange(50, 90)
-            value = Fraction(1 + int(size * below * dice.uniform(0.5, 1.2)), below)
-            if name in whole:
-                value = Fraction(dice.randrange(1, 6 + n))
-            elif n >= _SIGNED_FROM and (n % 2 == 0 or dice.random() < 0.5):
-                value = -value
-            point[name] = value
-        yield point
-
-
 def named_apart(one: Term, other: Term) -> tuple[Term, Term]:
     """Both terms with a symbol in place of each value of a function that is only named, and of
     what else is only equal to itself."""
@@ -272,11 +270,20 @@ def named_apart(one: Term, other: Term) -> tuple[Term, Term]:
             return term
         if term.head == "call":
             if term not in names:
-                names[term] = Symbol(f"call {next(numbers)}")
+                known = (names[call] for call in names if _same_call(call, term))
+                names[term] = next(known, None) or Symbol(f"call {next(numbers)}")
             return names[term]
         return Apply(term.head, tuple(map(renamed, term.parts)))
 
     return renamed(one), renamed(other)
+
+
+def _same_call(one: Term, other: Term) -> bool:
+    """Whether a function is named with the same arguments, however they are written."""
+    assert isinstance(one, Apply) and isinstance(other, Apply)
+    if one.parts[0] != other.parts[0] or len(one.parts) != len(other.parts):
+        return False
+    return all(same(*pair).right for pair in zip(one.parts[1:], other.parts[1:], strict=True))
 
 
 def is_variable(term: Term) -> bool:

@@ -28,6 +28,10 @@ class Undefined(ArithmeticError):
     """A term has no value at this point, or none that is computed here."""
 
 
+class Unrounded(Undefined):
+    """A value too close to an integer to say what it is rounded to."""
+
+
 def exact(term: Term, point: Point | None = None) -> Fraction | None:
     """The value of a rational term whose size is moderate; None for any other."""
     try:
@@ -265,7 +269,7 @@ class Balls:
         if term.head in ("floor", "ceil"):
             rounded = (parts[0].floor() if term.head == "floor" else parts[0].ceil()).unique_fmpz()
             if rounded is None:
-                raise Undefined
+                raise Unrounded
             return self.kind(rounded)
         raise Undefined
 
