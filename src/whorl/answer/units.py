@@ -104,6 +104,19 @@ def _are_counted(written: str) -> bool:
     return measure(written) is not None or all(map(_is_counted, _WORD.findall(text)))
 
 
+def changes_value(prose: str) -> bool:
+    """Whether the first words after a value make it another one: million, less, half, below."""
+    words = _WORD.findall(prose[:80])[:5]
+    return any(
+        _CJK_NO_UNIT.search(word) if word[0] >= "一" else _NO_UNIT.fullmatch(word)
+        for word in words
+        if word.casefold() not in _IN_PROSE and named(word) is None
+    )
+
+
+_IN_PROSE = frozenset(("and", "is", "are", "if", "when", "with", "from", "at", "out", "all", "for"))
+
+
 def _is_counted(word: str) -> bool:
     if named(word) is not None:
         return True
