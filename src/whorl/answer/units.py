@@ -39,7 +39,7 @@ _NO_UNIT = re.compile(  # counts, multiples, comparisons, constants
     # what has an opposite
     r"|(?:in|de)crease[sd]?|above|below|under|north\w*|south\w*|east\w*|west\w*|left|right|ago"
     r"|now|later|earlier|before|after|past|future|ahead|behind|gain(?:s|ed)?|loss(?:es)?|los[et]|wins?"
-    r"|won|profits?|deficits?|surplus|debts?|credits?|debits?|positive|negative|up|down\w*|up\w*"
+    r"|won|profits?|deficits?|surplus|debts?|credits?|debits?|positive|negative|(?:up|down)(?:wards?)?"
     r"|forward|backward|clockwise|counterclockwise|anticlockwise|bce|higher|lower|older|younger"
     r"|longer|shorter|taller|faster|slower|early|late|fast|slow|true|false|odd|even|yes)",
     re.IGNORECASE,
