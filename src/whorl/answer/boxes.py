@@ -11,8 +11,9 @@ _BOXES = re.compile(
     r"|\s{0,3}(?P<token>-?\d[\d,]*(?:\.\d+)?|(?<=\s)[a-zA-Z](?![a-zA-Z])))|\\.|[{}]",
     re.DOTALL,
 )
-_BETWEEN = re.compile(r"\\(?:q?quad|text(?:rm)?|mathrm|mbox|[,;: ()\[\]])|[\s${}]")
-_JOINTS = (",", ";", "and", "or", ",and", ",or")
+_BETWEEN = re.compile(r"\\(?:q?quad|text(?:rm)?|mathrm|mbox|[,;: \[\]()])|[\s${}]")
+_LABEL = r"(?:\(?[a-zA-Z0-9]\)|[a-zA-Z](?:_?\w)?=)"
+_JOINT = re.compile(rf"(?:[,;]?(?:and|or|aswellas)|[,;]){_LABEL}?|\(?[a-zA-Z0-9]\)")
 _MEMBERS = 32
 
 
@@ -47,6 +48,9 @@ def listed(text: str, boxes: list[Box], equal: Callable[[str, str], object]) -> 
     """The last box and those before it that only a comma, "and" or "or" separates from it. One
     value boxed twice is one answer."""
     last = boxes[-1]
+    whole = _in_formula(text, last)
+    if whole is not None:
+        return whole
     members = [text[last.inner : last.close].strip()]
     for box in reversed(boxes):
         if len(members) == _MEMBERS:
@@ -54,10 +58,56 @@ def listed(text: str, boxes: list[Box], equal: Callable[[str, str], object]) -> 
         if box.end > last.start:  # the last box itself, or one inside it
             continue
         gap = text[box.end : last.start]
-        if len(gap) > 60 or _BETWEEN.sub("", gap) not in _JOINTS:
+        bare = _BETWEEN.sub("", gap)
+        spaced = not bare and "quad" in gap
+        if len(gap) > 60 or not (spaced or _is_joint(bare)):
             break
         last = box
         member = text[box.inner : box.close].strip()
         if not any(equal(member, known) for known in members):
             members.insert(0, member)
     return ", ".join(members)
+
+
+def _is_joint(bare: str) -> bool:
+    return _JOINT.fullmatch(bare) is not None
+
+
+_LEFT = re.compile(
+    r"[-+*/^_<>!]\s?$|(?:\\(?:pm|mp|times|cdot|sqrt|ne|neq|le|ge|leq|geq|ln|log|sin|cos|tan|div)|"
+    r"\\[dt]?frac\s?\{[^{}$\n]{0,80}\})\s?\{?\s?$|\\(?:[dt]?frac|sqrt)\s?\{[^{}$\n]{0,80}$"
+)
+_RIGHT = re.compile(
+    r"\s?(?:\\?%|[\^_!*/+]|-(?=\s?[\d\\a-zA-Z(])|\}\s?\{"
+    r"|\\(?:pi|cdot|times|sqrt|[dt]?frac|div)(?![a-zA-Z]))|[a-zA-Z(\u4e00-\u9fff]"
+)
+_MORE = re.compile(
+    r"[\s$]{0,3}(?:[,;]?\s?\b(?:and|or)\b|,)\s?\$?(?:\\\()?\s?(-?\d[\d/]{0,30})"
+    r"(?=[\s$.\\)]{0,5}(?:\n|$))"
+)
+_DEGREES = re.compile(r"\s?\^\s?\{?\s?\\circ")
+_TAIL = re.compile(r"[^\n.,;=$]{0,80}")
+_OPENING = re.compile(r"[^\n.,;:=$&\u4e00-\u9fff]{0,80}$")
+
+
+def _in_formula(text: str, box: Box) -> str | None:
+    """The formula that a box is only a part of, without the box: `-\\boxed{2}` is -2."""
+    before, after = text[max(0, box.start - 100) : box.start], text[box.end : box.end + 100]
+    if more := _MORE.match(after):
+        return f"{text[box.inner : box.close].strip()}, {more[1]}"
+    touched = _RIGHT.match(after) and not _DEGREES.match(after)
+    multiple = _MULTIPLE.match(after)
+    if not touched and not _LEFT.search(before) and not multiple:
+        return None
+    opening, tail = _OPENING.search(before), _TAIL.match(after)
+    assert opening is not None and tail is not None
+    inner = text[box.inner : box.close].strip()
+    inner = inner if re.fullmatch(r"[\w.]+", inner) else f"({inner})"
+    left = re.sub(r"^.*\\(?:quad|approx|implies|therefore|Rightarrow)(?![a-zA-Z])", "", opening[0])
+    rest = f" {multiple[1]}" if multiple else tail[0]
+    return f"{left}{inner}{rest}".strip(" *")
+
+
+_MULTIPLE = re.compile(
+    r"[\s$]{0,3}(?:\\text\s?\{\s?)?(hundred|thousand|million|billion|trillion)(?![a-zA-Z])"
+)

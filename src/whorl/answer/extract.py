@@ -5,6 +5,7 @@ import re
 from whorl.answer.boxes import BRACES, find_boxes, listed
 from whorl.answer.conventions import LONGEST
 from whorl.answer.equal import equal
+from whorl.answer.follow import FORMULA, with_what_follows
 from whorl.answer.numbers import number
 from whorl.answer.plain import TEXT_MACRO, normalise
 from whorl.answer.solution import first_solution
@@ -19,7 +20,6 @@ _PHRASE = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _TAGGED = re.compile(r"<(/?)answer>", re.IGNORECASE)
-_FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$(?!\d)|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _SENTENCE = re.compile(r"[.!?](?=\s|$)|[。！？]|,?\s(?:because|since|which|where)\s")
 _VERB = re.compile(r"[a-zA-Z]+[ ,].*\b(?:is|are|equals)\b\s*:?\s*(?=\S)")
 _LAST_LINE = re.compile(r"(?:A:|(?:.*\s)?####)\s*([^#]+)")
@@ -84,13 +84,13 @@ def _hashed(text: str) -> tuple[int, str] | None:
 def _said(stated: str) -> str | None:
     """What a text that follows "the answer is" begins with."""
     stated = stated.lstrip(" *_`\n\r\t")
-    if formula := _FORMULA.match(stated):
-        return next(group for group in formula.groups() if group is not None).strip()
+    if formula := FORMULA.match(stated):
+        return with_what_follows(stated, formula)
     line = _SENTENCE.split(stated.partition("\n")[0].rstrip(" *"), maxsplit=1)[0]
     if verb := _VERB.match(line):  # "The final answer: the largest n is 34."
         line = line[verb.end() :]
-        if formula := _FORMULA.match(line):
-            return next(group for group in formula.groups() if group is not None).strip()
+        if formula := FORMULA.match(line):
+            return with_what_follows(line, formula)
     return line.strip(" *_`\r\t") or None
 
 
@@ -120,7 +120,7 @@ def gold_in(text: str) -> str | None:
     stated = extract(text)
     if stated is not None:
         return stated
-    words = _PROSE.findall(TEXT_MACRO.sub(" ", _FORMULA.sub(" ", text)))
+    words = _PROSE.findall(TEXT_MACRO.sub(" ", FORMULA.sub(" ", text)))
     sentence = len(words) > 3 and text.rstrip().endswith(".")
     if sentence or len(words) > _GOLD_WORDS or "boxed" in text or "\n\n" in text.strip():
         return None
@@ -134,7 +134,7 @@ def bare(text: str) -> bool:
     """Whether a text is an answer rather than prose about one."""
     if len(text) > LONGEST:
         return False
-    prose, formulas = _FORMULA.subn(" ", text)
+    prose, formulas = FORMULA.subn(" ", text)
     words = set(_PROSE.findall(TEXT_MACRO.sub(" ", prose))) - _MATHEMATICAL
     if formulas:
         return words <= {"and", "or"}

@@ -1,11 +1,12 @@
 """Two answers with names and units: what these settle before the values are compared."""
 
+import re
 from fractions import Fraction
 
 from whorl.answer.conventions import Conventions, Verdict
+from whorl.answer.dimensions import Measure, measure, measured_in
 from whorl.answer.numbers import number
 from whorl.answer.plain import Parts
-from whorl.answer.units import may_be, measure, split_lone
 
 
 def tell_apart(one: Parts, other: Parts, rules: Conventions) -> Verdict | None:
@@ -16,20 +17,43 @@ def tell_apart(one: Parts, other: Parts, rules: Conventions) -> Verdict | None:
         return Verdict(False, "one side names a unit")
     if rules.units != "ignored":
         left, right = measure(one.unit), measure(other.unit)
-        if left and right and left.dimension != right.dimension:
-            return Verdict(False, f"{left} is not {right}")
-        for known, unknown in ((left, other.unit), (right, one.unit)):
-            if known and unknown and not measure(unknown) and not may_be(known, unknown):
-                return Verdict(None, f"{unknown} beside a unit of {known}")
+        if left and right and not _may_agree(left, right):
+            exact = {left.dimension, right.dimension} != _TIMES
+            return Verdict(False if exact else None, f"{left} is not {right}")
+        if one.unit and other.unit and not (left and right) and not _alike(one.unit, other.unit):
+            return Verdict(None, f"{one.unit} beside {other.unit}")
+        for share, rest, known in ((one, other, right), (other, one, left)):
+            if share.body.endswith("%") and not share.unit and rest.unit:
+                return Verdict(False if known else None, f"percent beside {rest.unit}")
         if rules.units == "required" and not (left and right) and one.unit != other.unit:
             return Verdict(None, "units not known")
     return None
 
 
+_TIMES = {(("calendar time", 1),), (("time", 1),)}  # a month has no certain length
+
+
+def _may_agree(left: Measure, right: Measure) -> bool:
+    """Whether both measure the same, as far as is said: 5 units may be any length."""
+    if left.dimension == right.dimension:
+        return True
+    ((one, power), *more), ((other, rest), *others) = left.dimension, right.dimension
+    return not more and not others and power == rest and "unit" in (one, other)
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether units of which one is not known may be the same: the known words in them are, or
+    both are degrees, of whatever."""
+    if measured_in(one) == measured_in(other):
+        return True
+    one, other = one.casefold(), other.casefold()
+    return "deg" in one and "deg" in other and ("degree" in one or "degree" in other)
+
+
 def both_measured(one: Parts, other: Parts) -> tuple[Parts, Parts]:
     """Both answers, where one has a known unit the other with its own, if that is one letter."""
     for left, right in ((one, other), (other, one)):
-        if measure(left.unit) and not right.unit and (found := split_lone(right.body)):
+        if measure(left.unit) and not right.unit and (found := _split_lone(right.body)):
             split = right._replace(body=found[0], unit=found[1])
             return (left, split) if left is one else (split, left)
     return one, other
@@ -40,6 +64,8 @@ def in_one_unit(one: Parts, other: Parts, rules: Conventions) -> tuple[Parts, Pa
     left, right = measure(one.unit), measure(other.unit)
     if rules.units == "ignored" or not left or not right or left.size == right.size:
         return one, other
+    if left.dimension != right.dimension:  # units at large
+        return one, other
     factor, value = left.size / right.size, number(one.body)
     body = str(value * factor) if value is not None else f"{_latex(factor)}({one.body})"
     return Parts(one.name, body, other.unit), other
@@ -47,3 +73,12 @@ def in_one_unit(one: Parts, other: Parts, rules: Conventions) -> tuple[Parts, Pa
 
 def _latex(value: Fraction) -> str:
     return f"\\frac{{{value.numerator}}}{{{value.denominator}}}"
+
+
+_LONE = re.compile(r"([-+]?[\d.,]*\d)([mgshlLJNVW])")
+
+
+def _split_lone(body: str) -> tuple[str, str] | None:
+    """`2000m` as a number and a unit of one letter, which beside another unit is no variable."""
+    found = _LONE.fullmatch(body)
+    return (found[1], found[2]) if found else None

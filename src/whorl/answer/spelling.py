@@ -47,6 +47,11 @@ _IN_LATEX = tuple(
             r"\^\s?(?:\{\s?)?\\circ\s?(?:\}\s?)?\\?(?:text|mathrm|rm)?\s?\{?\s?([CF])\s?\}?" + _END,
             r"\\text{ deg\1}",
         ),
+        (
+            "circ",
+            r"(?<=\d)\s?\^\s?(?:\\circ|\{\s?\\circ\s?\})[\s$.]{0,3}$",
+            r"\\text{ degrees}",
+        ),
         ("circ", rf"\^\s?(?:\\circ{_END}|\{{\s?\\circ\s?\}})", ""),
         ("degree", rf"\\degree{_END}", ""),
     )
