@@ -135,6 +135,8 @@ def _compare_choices(one: str, other: str, rules: Conventions, *, nesting: int) 
         same = _letter(labelled[0]) == _letter(labelled[1])
         beside = _compare(labelled[0][3], labelled[1][3], rules, nesting=nesting)
         return Verdict(False, "different choices") if not same else beside
+    if nesting < _NESTING and any(labelled):
+        return None  # `A: 5, B: 3`: a member keeps its label
     for mine, letter, text in ((labelled[0], right, other), (labelled[1], left, one)):
         if mine and letter:
             return _said(_letter(mine) == (letter[1] or letter[2]).upper(), "choice")

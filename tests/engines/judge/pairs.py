@@ -702,6 +702,7 @@ WRONG: dict[str, Pairs] = {
         (r"5\%", r"5^\circ"),
         (r"5\%", r"\$5"),
         (r"50\%", r"\$0.50"),
+        (r"\text{A: }5,\text{ B: }3", r"\text{A: }3,\text{ B: }5"),
     ],
     "thousands": [
         ("10000", "10 00"),
