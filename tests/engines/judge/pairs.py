@@ -498,6 +498,7 @@ WRONG: dict[str, Pairs] = {
         (r"(\vec a\cdot\vec b)\vec c", r"\vec a(\vec b\cdot\vec c)"),
         (r"\mathbf{AB}", r"\mathbf{BA}"),
         ("P^{-1}AP", "A"),
+        ("A^TA", "AA^T"),
         ("BAC", "ABC"),
         ("DCAB", "ABCD"),
     ],

@@ -110,7 +110,10 @@ def _in_order(term: Term) -> Term:
     if sum(map(_is_vector, factors)) > 2:
         raise Unreadable("a product of three vectors")
     ordered = [factor for factor in factors if _may_not_commute(factor)]
-    if len({_base(factor) for factor in ordered}) < 2:
+    kinds = {
+        factor if symbols(factor) - symbols(_base(factor)) else _base(factor) for factor in ordered
+    }
+    if len(kinds) < 2:  # A^T is none of A
         return Apply(term.head, tuple(map(_in_order, term.parts)))
     found: Term = Apply("call", (Symbol("in order"), *ordered))
     for factor in factors:
