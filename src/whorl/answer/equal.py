@@ -16,6 +16,7 @@ from whorl.answer.lists import Items, items
 from whorl.answer.measures import both_measured, in_one_unit, tell_apart
 from whorl.answer.numbers import number
 from whorl.answer.plain import take_apart, with_points
+from whorl.answer.units import measured_otherwise
 
 _PLAIN_INTEGER = re.compile(r"-?\d{1,18}")
 _WORDS = re.compile(r"[a-zA-Z]+(?: [a-zA-Z]+)*")
@@ -78,6 +79,8 @@ def compare(gold: str, answer: str, rules: Conventions = USUAL) -> Verdict:
         return Verdict(False, f"over {LONGEST:,} characters")
     if _PLAIN_INTEGER.fullmatch(gold) and _PLAIN_INTEGER.fullmatch(answer):
         return _said(int(gold) == int(answer), "number")
+    if measured_otherwise(gold, answer):
+        return Verdict(None, "numbers with other units")
     one, other = both_measured(take_apart(gold), take_apart(answer))
     if not one.body or not other.body:
         return Verdict(False, "empty answer") if one.body or other.body else _ALGEBRA

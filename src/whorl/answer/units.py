@@ -131,3 +131,14 @@ def _about(value: str) -> str:
     for word in (r"\approx", "approximately", "roughly", "about"):
         value = value.removeprefix(word)
     return re.sub(r"[\s,]", "", value)
+
+
+_MEASURED = re.compile(
+    r"(\d[\d.,/]{0,40})(?:\s|~|\\[,;: ]){0,4}\\(?:text|mathrm|mbox|rm)\s?\{\s?([^{}]{1,40})\}"
+)
+
+
+def measured_otherwise(one: str, other: str) -> bool:
+    """Whether two lists of measures, `5 km, 3 h`, pair other numbers with other units."""
+    ours, theirs = (sorted(_MEASURED.findall(text)) for text in (one, other))
+    return len(ours) > 1 and len(theirs) > 1 and ours != theirs

@@ -16,6 +16,7 @@ from whorl.answer import (
     tell_apart,
     with_points,
 )
+from whorl.answer.units import measured_otherwise
 from whorl.engines.judge.compare import same_terms
 from whorl.engines.judge.lists import Judged, each, is_several, same_list, solutions_as_tuples
 from whorl.engines.judge.reader import read
@@ -42,6 +43,8 @@ def _judge(gold: str, answer: str, rules: Conventions) -> Verdict:
         return settled
     if not (parsable(gold) and parsable(answer)):
         return Verdict(None, "braces do not match")
+    if measured_otherwise(gold, answer):
+        return Verdict(None, "numbers with other units")
     one, other = both_measured(take_apart(gold), take_apart(answer))
     apart = tell_apart(one, other, rules)
     if apart is not None:
