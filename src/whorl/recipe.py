@@ -120,10 +120,12 @@ def lacks(kind: type) -> list[str]:
 
 def unsound(recipe: Recipe) -> str:
     """Why the members of a recipe cannot be used, whatever it does; empty if they can."""
-    if recipe.starts not in get_args(Start):
-        return f"starts should be one of {', '.join(get_args(Start))}, not {recipe.starts!r}"
-    if not isinstance(recipe.objective, Likelihood | Preference):
-        return f"objective should be a Likelihood or a Preference, not {recipe.objective!r}"
-    if strange := [role for role in recipe.roles if role not in get_args(Role)]:
-        return f"there is no role {strange[0]!r}; there are {', '.join(get_args(Role))}"
+    try:
+        starts, objective = recipe.starts, recipe.objective
+    except Exception as error:  # somebody's property
+        return " ".join(f"{type(error).__name__}: {error}".split())
+    if starts not in get_args(Start):
+        return f"starts should be one of {', '.join(get_args(Start))}, not {starts!r}"
+    if not isinstance(objective, Likelihood | Preference):
+        return f"objective should be a Likelihood or a Preference, not {objective!r}"
     return ""

@@ -14,7 +14,7 @@ from whorl.budget import Budget
 from whorl.errors import UserError
 from whorl.example import Objective
 from whorl.prompts.wording import SETS, WHORL, Wording, changes
-from whorl.recipe import Recipe, lacks, presets_of, unsound
+from whorl.recipe import Recipe, lacks, presets_of
 from whorl.recipes import RECIPES, find_recipe, name_of
 from whorl.steps import AfterMarker, BlankLine, Segmenter, StepMarker, Tokens, Words
 
@@ -170,10 +170,7 @@ def _recipe(table: Table, where: str) -> Recipe:
     base = _choice(presets, preset, f"{where}preset", "preset") if presets else None
     own = ("name", "preset") if presets else ("name",)
     rest = {key: value for key, value in table.items() if key not in own}
-    recipe = _build(type(base) if base else kind, rest, where, base)
-    if fault := unsound(recipe):
-        raise UserError(f"{where}name: {name} is no recipe: {fault}")
-    return recipe
+    return _build(type(base) if base else kind, rest, where, base)
 
 
 def _build(kind: type[T], table: Table, where: str = "", base: T | None = None) -> T:

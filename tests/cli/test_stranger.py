@@ -127,7 +127,9 @@ def test_one_grows_trees_by_the_path_of_its_file(
     grow = (*grow, "--processes", 0)
     refused = whorl(*grow, "--policy", MODEL)
     assert refused.exit_code == 2
-    assert f"{name} asks a prm, and none is named; give --prm SCHEME:PATH" in refused.stderr
+    assert "best_of_n.py:BestOfN asks a prm, and none is named; give --prm SCHEME:PATH" in (
+        refused.stderr
+    )
     grown = whorl(
         *(*grow, "--policy", MODEL, "--prm", f"prm:{POLICY.parent / 'prm'}"),
         *("--set", "samples=3", "--set", "sampling.solution_tokens=120"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from whorl.errors import UserError
-from whorl.recipe import arms_of, lacks, presets_of
+from whorl.recipe import arms_of, lacks, presets_of, unsound
 from whorl.recipes import RECIPES, Rft, Sigma, find_recipe, name_of
 from whorl.settings import as_table, flat_items, read_recipe
 
@@ -193,7 +193,6 @@ def test_presets_and_arms_are_the_recipes_own() -> None:
     [
         ('starts = "nowhere"', "starts should be one of last, first"),
         ("objective = None", "objective should be a Likelihood or a Preference"),
-        ('roles = ("genie",)', "there is no role 'genie'"),
     ],
 )
 def test_members_that_no_run_can_use_are_refused(
@@ -206,8 +205,7 @@ def test_members_that_no_run_can_use_are_refused(
         for line in text.splitlines(keepends=True)
     )
     (tmp_path / "odd.py").write_text(kept)
-    with pytest.raises(UserError, match=said):
-        read_recipe({"name": "odd.py:Mine"})
+    assert said in unsound(read_recipe({"name": "odd.py:Mine"}))
 
 
 def test_a_file_has_one_name_however_it_is_called(

@@ -8,6 +8,7 @@ from whorl import engines
 from whorl.ask import Role
 from whorl.errors import UserError
 from whorl.loop.run import Run
+from whorl.recipe import unsound
 from whorl.recipes import name_of
 from whorl.settings import read_table
 
@@ -23,6 +24,8 @@ def check_engines(run: Run) -> None:
     engine answers."""
     for spec in run.engines.named().values():
         engines.check(spec)
+    if fault := unsound(run.recipe):
+        raise UserError(f"{name_of(run.recipe)} is no recipe: {fault}")
     for role in run.recipe.roles:
         if role not in get_args(Role):
             known = ", ".join(get_args(Role))
