@@ -37,8 +37,10 @@ def _may_agree(left: Measure, right: Measure) -> bool:
     """Whether both measure the same, as far as is said: 5 units may be any length."""
     if left.dimension == right.dimension:
         return True
-    ((one, power), *more), ((other, rest), *others) = left.dimension, right.dimension
-    return not more and not others and power == rest and "unit" in (one, other)
+    if len(left.dimension) != 1 or len(right.dimension) != 1:  # metres per metre have none
+        return False
+    (one, power), (other, rest) = left.dimension[0], right.dimension[0]
+    return power == rest and "unit" in (one, other)
 
 
 def _alike(one: str, other: str) -> bool:

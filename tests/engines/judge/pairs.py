@@ -638,6 +638,7 @@ WRONG: dict[str, Pairs] = {
     ],
     "units": [
         (r"5\text{ km}, 3\text{ h}", r"3\text{ km}, 5\text{ h}"),
+        (r"5\,\frac{\text{m}}{\text{m}}", r"5\text{ km}"),
         (r"60 \text{ km/h}", r"60 \text{ m/s}"),
         (r"60 \mathrm{~km} / \mathrm{h}", r"60 \mathrm{~m} / \mathrm{s}"),
         ("10 feet", "10 meters"),
