@@ -194,7 +194,8 @@ class Journal(AbstractContextManager["Journal"]):
         before gives way. Raises `UserError` if they cannot be kept."""
         rows = {name: number for number, (name, _, _) in enumerate(answers, self._last + 1)}
         try:
-            earlier = [(self._rows[name],) for name in rows.keys() & self._rows.keys()]
+            again = rows.keys() & self._rows.keys()
+            earlier = [(self._rows[name],) for name in again]
             with self._database:
                 self._database.executemany(_INSERT, map(row.write, rows.values(), answers))
                 if earlier:
@@ -204,8 +205,7 @@ class Journal(AbstractContextManager["Journal"]):
                 f"the journal {self.path} cannot be written: {error}; nothing recorded is lost: "
                 "put that right, then give the same command again"
             ) from error
-        for name in rows.keys() & self._rows.keys():
-            self._rows[name] = rows[name]
+        self._rows.update((name, rows[name]) for name in again)
         self._last += len(answers)
 
     def close(self) -> None:
