@@ -12,7 +12,7 @@ from tests.compare.watching import Heard
 
 from whorl.compare.comparison import Comparison
 from whorl.compare.findings import Student, read_student
-from whorl.compare.methods import TINY, select_methods
+from whorl.compare.methods import methods, select_methods
 from whorl.compare.students import Part, TooFew, play_part
 from whorl.data.problems import write_problems
 from whorl.data.synthetic import problems
@@ -32,7 +32,7 @@ def part(request: pytest.FixtureRequest, tmp_path: Path) -> Part:
         tmp_path / "p.jsonl",
         tmp_path / "t.jsonl",
         Engines(f"local:{POLICY}", processes=0),
-        select_methods(TINY, ["rft"], [f"rft.{own}" for own in sets]),
+        select_methods(methods("tiny"), ["rft"], [f"rft.{own}" for own in sets]),
         900,
         seeds=1,
         evaluate=Decoding(n=2, temperature=0.8, max_tokens=120),

@@ -8,10 +8,12 @@ from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
+from whorl import prompts
 from whorl.data.atomic import replacing
 from whorl.data.examples import write_examples
 from whorl.data.forest import read_trees
 from whorl.errors import UserError
+from whorl.evaluate import Setup
 from whorl.example import Example
 from whorl.loop.variety import Solutions, Variety
 from whorl.recipe import Harvest, Recipe, remarks_of
@@ -64,9 +66,14 @@ class Harvested:
             file.write(json.dumps(asdict(self), indent=2).encode() + b"\n")
 
 
-def harvest(trees: Path, recipe: Recipe, out: Path) -> Harvested:
+def harvest(trees: Path, recipe: Recipe, out: Path, *, setup: Setup | None = None) -> Harvested:
     """Harvest a file of trees, in one pass, into a file of examples; equal examples are written
-    once."""
+    once.
+
+    setup: how the model that is to learn from them is asked for a solution, if not as the policy
+    was: examples after the plain question are then examples after its words, and others are left
+    out.
+    """
     dropped: Counter[str] = Counter()
     tally: Counter[str] = Counter()
     cost: Counter[str] = Counter()
@@ -85,8 +92,10 @@ def harvest(trees: Path, recipe: Recipe, out: Path) -> Harvested:
                 tally.update(counts)
                 cost.update(tree.cost)
                 dropped.update(crop.dropped)
-                found += len(crop.examples)
-                yield from crop.examples
+                asked = list(_asked(tree, crop.examples, setup or Setup()))
+                dropped["not after the plain question"] += len(crop.examples) - len(asked)
+                found += len(asked)
+                yield from asked
 
     written = write_examples(out, distinct_examples(examples()))
     if found > written:
@@ -100,7 +109,7 @@ def harvest(trees: Path, recipe: Recipe, out: Path) -> Harvested:
     return Harvested(
         grown,
         written,
-        dict(dropped),
+        {why: count for why, count in dropped.items() if count},
         dict(tally),
         dict(cost),
         solutions.variety,
@@ -122,6 +131,18 @@ def _harvested(recipe: Recipe, tree: Tree) -> tuple[Mapping[str, int], Harvest]:
         what = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(f"{name} fails at the tree of {tree.problem.id}: {what}") from error
     return counts, crop
+
+
+def _asked(tree: Tree, examples: Iterable[Example], setup: Setup) -> Iterator[Example]:
+    """Examples of a tree, as of a model that is asked by the template of `setup`."""
+    if setup.template == "whorl":  # as the policy was
+        yield from examples
+        return
+    plain, own = prompts.plain(tree), setup.ask(tree.problem.question)
+    for example in examples:
+        if replace(example.prompt, prefix="") == plain:
+            prompt = replace(own, prefix=own.prefix + example.prompt.prefix)
+            yield replace(example, prompt=prompt)
 
 
 def distinct_examples(examples: Iterable[Example]) -> Iterator[Example]:

@@ -35,6 +35,7 @@ from whorl.loop.manifest import bound_to, recipe_of
 from whorl.problem import Problem
 from whorl.recipe import Recipe
 from whorl.recipes import name_of
+from whorl.settings.presets import usual_training
 from whorl.watch import Quiet, Watch
 
 
@@ -105,6 +106,7 @@ def train(
 
     examples: or the file that holds them.
     objective: if not given, preference for pairs and plain likelihood for completions.
+    settings: if not given, those that are usual for the objective (`settings.presets`).
 
     The same call goes on after any interruption; see `learn.train.train` for what is raised.
     """
@@ -112,12 +114,13 @@ def train(
 
     rows = read_examples(Path(examples)) if isinstance(examples, Path | str) else iter(examples)
     first = next(rows, None)
+    objective = objective or usual_objective(first)
     return fine_tune(
         Path(model),
         chain([first], rows) if first else rows,
         Path(out),
-        settings=settings or Training(),
-        objective=objective or usual_objective(first),
+        settings=settings or usual_training(objective),
+        objective=objective,
         watch=watch,
     )
 

@@ -11,12 +11,12 @@ Differences from the paper
    The authors' script trains after every 2048 questions.
 2. The first pool serves as the completions of the first state, which the policy would only have
    sampled once more after the same prompt.
-3. The window of state values that train is in the authors' script only: `CODE`. Otherwise every
-   state with right and wrong completions does.
+3. The window of state values that train is in the authors' script only: preset `code`. Otherwise
+   every state with right and wrong completions does.
 4. Where the pool holds no solution of the wanted kind the old guide is kept, and at the start one
-   of the other kind is taken. The script drops such a question: `CODE`.
-5. The penalty is the k3 estimate of the KL divergence; the script's linear term, `CODE`, is no
-   penalty on its own.
+   of the other kind is taken. The script drops such a question: preset `code`.
+5. The penalty is the k3 estimate of the KL divergence; the script's linear term, preset `code`, is
+   no penalty on its own.
 6. A completion that was cut off is wrong, and is never taught to end there; the script ends it.
 7. The script's states of equal length count a tokenizer's tokens; `Words` counts words. How many
    tokens a state leaves for its completions is estimated from the guide's by characters.
@@ -63,7 +63,7 @@ Choice = Literal["chosen", "fallback", "kept", "regrown", "none"]
 
 @dataclass(frozen=True, slots=True)
 class Marge:
-    """MARGE's settings. Presets: `Marge()` is the paper, `CODE` the authors' script.
+    """MARGE's settings. The paper and its authors' script are presets (docs/papers.md, "Presets").
 
     sampling: `solution_tokens` bounds a state and its completion together; `steps` cuts guides.
     pool: solutions per problem in the first episode, of which its guide is one (n1).
@@ -117,11 +117,6 @@ class Marge:
         if self.learn == "preference":
             return Preference(beta=self.beta)
         return Likelihood(kl=self.kl, penalty=self.penalty, average="completion")
-
-    @classmethod
-    def presets(cls) -> Mapping[str, "Marge"]:
-        """`paper`, and `code`, the authors' script."""
-        return {"paper": cls(), "code": CODE}
 
     def grow(self, problem: Problem, last: Tree | None = None) -> Asking[Tree]:
         """One episode: choose a guide, complete it from each of its states.
@@ -248,10 +243,6 @@ class Marge:
         last.terminal, last.pruned = given.terminal, given.pruned
         last.reward, last.mark = given.reward, given.mark
         return states
-
-
-CODE = Marge(thresholds=(0.55, 0.51), start="drop", window=(0.3, 0.7), penalty="linear")
-"""What the authors' released script does, as far as it differs from the paper's text."""
 
 
 def wanted_reward(value: float, threshold: float = 0.5) -> float:

@@ -33,10 +33,10 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     preset: Annotated[
         str,
         typer.Option(
-            help="Protocol: whorl; dart, which SIGMA follows; qwen, which MARGE and SPHERE follow. "
-            "Other options change it."
+            help="Protocol: whorl; dart, which SIGMA follows; qwen, which MARGE follows. Other "
+            "options change it. Not given: the one that the model was trained for, or whorl."
         ),
-    ] = "whorl",
+    ] = "",
     samples: Annotated[
         int | None, typer.Option(min=1, help="Attempts at each problem.", show_default="1")
     ] = None,
@@ -91,7 +91,7 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     from whorl.cli.display import Display
     from whorl.cli.guard import FAILED
     from whorl.cli.results import print_summary, summary_as_json
-    from whorl.data.taught import read_prompt
+    from whorl.data.taught import read_prompt, read_protocol
     from whorl.engines import check
     from whorl.engines.model import model_folder
     from whorl.engines.repair import mended
@@ -102,6 +102,8 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     from whorl.prompts.wording import WHORL
 
     check(model)
+    folder = model_folder(model)
+    preset = preset or (read_protocol(folder) if folder else "whorl")
     if preset not in PRESETS:
         raise UserError(f"there is no preset {preset!r}; there are {', '.join(PRESETS)}")
     setup = PRESETS[preset]
@@ -112,7 +114,6 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
         own.top_p if top_p is None else top_p,
         own.max_tokens if max_tokens is None else max_tokens,
     )
-    folder = model_folder(model)
     setup = replace(setup, decoding=decoding, words=read_prompt(folder) if folder else WHORL)
     before = read_scores(against) if against else None
     seen, what_it_knows = _seen(model, problems, trained_on or [], allow_seen)

@@ -38,9 +38,9 @@ def train(  # noqa: PLR0913 (each parameter is an option)
     recipe: Annotated[
         str,
         typer.Option(
-            help="Train towards this recipe's objective; your own is module:Class. Without it: "
-            "likelihood for completions, "
-            "preference for pairs."
+            help="Train by this recipe's preset, towards its objective; your own is "
+            "module:Class. Without it: likelihood for completions, preference for pairs, trained "
+            "as is usual for it."
         ),
     ] = "",
     run_file: Annotated[
@@ -73,6 +73,11 @@ def train(  # noqa: PLR0913 (each parameter is an option)
     After a crash or Ctrl-C the same command goes on from the last checkpoint.
     Under torchrun or accelerate launch it trains on all devices.
 
+    With --recipe the settings are those of the recipe's preset `paper`, what its
+    paper says as far as it says anything; --set preset=NAME takes another one.
+    Without it completions are learned as SIGMA's paper does, pairs by our
+    values (docs/papers.md, "Presets").
+
     --set changes settings of the training (lr, epochs, batch, tokens,
     max_length, holdout, lora.rank, bf16, ...) and of the objective
     (objective.kl, objective.penalty, objective.average for completions,
@@ -95,22 +100,26 @@ def train(  # noqa: PLR0913 (each parameter is an option)
     from whorl.cli.display import Display
     from whorl.data.examples import read_examples
     from whorl.engines.roles import trainable
-    from whorl.learn.training import Training
     from whorl.loop.runfile import read_run
     from whorl.loop.stages import usual_objective
+    from whorl.settings.presets import usual_training
 
     start = trainable(model)
     changes = overrides or []
-    own = [change for change in changes if not change.startswith("objective.")]
-    run = read_run(run_file) if run_file else None
-    training = settings.read_settings(run.train if run else Training(), own)
     rows = read_examples(examples)
     first = next(rows, None)
     objective = usual_objective(first)
+    usual = usual_training(objective)
+    if run_file:
+        run = read_run(run_file)
+        objective, usual = run.recipe.objective, run.train
     if recipe:
-        objective = settings.read_recipe({"name": recipe}).objective
-    elif run:
-        objective = run.recipe.objective
+        which = [change for change in changes if change.startswith("preset=")]
+        changes = [change for change in changes if change not in which]
+        preset = settings.read_preset({"name": recipe}, which)
+        objective, usual = preset.recipe.objective, usual if run_file else preset.train
+    own = [change for change in changes if not change.startswith("objective.")]
+    training = settings.read_settings(usual, own)
     objective = settings.read_objective(objective, changes)
     display = Display()
     from whorl.learn.train import train as fine_tune
