@@ -89,7 +89,7 @@ class Run:
 
     @property
     def setup(self) -> Setup:
-        """Setup of its evaluation: that protocol, the attempts of this run, the words of its recipe."""
+        """Setup of its evaluation: the protocol, the run's attempts, the recipe's words."""
         own = PRESETS[self.asked]
         return replace(own, decoding=self.evaluate, words=words_of(self.recipe))
 
