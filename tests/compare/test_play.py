@@ -98,6 +98,12 @@ def comparison(tmp_path: Path) -> Comparison:
 def test_what_cannot_be_compared_is_refused(comparison: Comparison) -> None:
     with pytest.raises(UserError, match="black_box asks a reviser: name one, --reviser"):
         check_comparison(replace(comparison, engines=replace(comparison.engines, reviser="")))
+    engines = replace(comparison.engines, student="local:s")
+    marge = select_methods(TINY, ["marge"])
+    with pytest.raises(UserError, match="marge learns on-policy"):
+        check_comparison(replace(comparison, engines=engines, methods=marge))
+    with pytest.raises(UserError, match="no protocol 'alpaca'; there are whorl, dart, qwen"):
+        replace(comparison, protocol="alpaca")
     with pytest.raises(UserError, match="3 problems are both in"):
         check_comparison(replace(comparison, test=comparison.problems))
 

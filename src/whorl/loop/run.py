@@ -101,10 +101,15 @@ class Run:
 
 def check_student(recipe: Recipe) -> None:
     """Raises `UserError` if a recipe's examples can only teach the policy that sampled them."""
-    objective = recipe.objective
-    if isinstance(objective, Likelihood) and objective != Likelihood():
+    if on_policy(recipe):
         raise UserError(
             f"{name_of(recipe)} learns on-policy: its weights say how much likelier the model that "
-            "sampled should make a text, so a student of its own cannot learn from them. Leave "
-            "engines.student out, or take a recipe that teaches solutions or preferences"
+            "sampled should make a text, so a student of its own cannot learn from them. Leave the "
+            "student out, or take a recipe that teaches solutions or preferences"
         )
+
+
+def on_policy(recipe: Recipe) -> bool:
+    """Whether a recipe weighs what the policy sampled for that policy: any likelihood but the
+    plain one."""
+    return isinstance(recipe.objective, Likelihood) and recipe.objective != Likelihood()

@@ -172,15 +172,17 @@ def _of_files(
     """A comparison of the user's own models and problems. Raises `UserError` if one is missing."""
     from whorl.compare.comparison import Comparison, check_comparison
     from whorl.compare.methods import methods, select_methods, without_prm
+    from whorl.loop.run import on_policy
 
     known = methods() if engines.prm else without_prm(methods())
+    teach = [name for name, entry in known.items() if not on_policy(entry.harvest)]
     protocols = [text for text in overrides if text.startswith("protocol=")]
     own = [text for text in overrides if text not in protocols]
     chosen = Comparison(
         problems,
         test,
         engines,
-        select_methods(known, names or known, own),
+        select_methods(known, names or (teach if engines.student else known), own),
         tokens,
         protocol=protocols[-1].removeprefix("protocol=") if protocols else "whorl",
     )
