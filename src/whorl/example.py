@@ -49,7 +49,7 @@ Example: TypeAlias = Weighted | Pair
 class Rated:
     """An example for a process reward model: a step and how good it is.
 
-    prompt: the problem; `prompt.prefix` is the solution up to the end of the step.
+    prompt: `user` is the bare question, `prefix` the solution up to the end of the step.
     value: how good the step is, in [0, 1].
     origin: as `Weighted`'s.
     """

@@ -50,9 +50,7 @@ class Script:
         texts = self.pools.pop(0) if first else self.rest(ask.prompt.prefix)
         return tuple(Reply(text, tokens=10 * len(text)) for text in texts[: ask.n])
 
-    def grow(
-        self, recipe: Marge, last: Tree | None = None, problem: Problem = PROBLEM
-    ) -> Tree:
+    def grow(self, recipe: Marge, last: Tree | None = None, problem: Problem = PROBLEM) -> Tree:
         (done,) = drive([("p", recipe.grow(problem, last))], {"policy": Function(self.answer)})
         assert done.result is not None, done.error
         return Tree.from_json(done.result.to_json())  # the next episode reads it from disk
@@ -217,9 +215,7 @@ def test_what_is_always_right_is_passed_by_while_its_guide_stays() -> None:
     trees = [script.grow(recipe)]
     for _ in range(2):
         trees.append(script.grow(recipe, trees[-1]))
-    assert [prefixes(tree) for tree in trees] == [["", "3+4=7\n\n", hard]] + 2 * [
-        ["", "3+4=7\n\n"]
-    ]
+    assert [prefixes(tree) for tree in trees] == [["", "3+4=7\n\n", hard]] + 2 * [["", "3+4=7\n\n"]]
     assert [recipe.tally(tree).get("states mastered") for tree in trees] == [None, 1, 1]
     # by the paper's text every state is sampled in every episode
     assert prefixes(Script([WRONG] * 4, rest=rest).grow(MARGE, trees[0]))[-1] == hard

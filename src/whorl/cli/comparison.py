@@ -73,6 +73,7 @@ def _as_mapping(findings: Findings, result: MethodResult) -> dict[str, Any]:
         "trees": result.trees,
         "failed": point.failed,
         "examples": point.examples,
+        "entropy": result.entropy,
         "trained_tokens": point.trained_tokens,
         "cpu_minutes": round(result.cpu / 60, 2),
         "wall_minutes": round(result.wall / 60, 2),
@@ -107,7 +108,7 @@ def _said(figures: MethodFigures) -> dict[str, Any]:
 
 HEAD = (
     *("recipe", "right %", "95 %", "gain", "95 %", "p", "minus RFT", "p", "pass@k %"),
-    *("tokens", "problems", "passes", "trees", "examples", "trained", "CPU min"),
+    *("tokens", "problems", "passes", "trees", "examples", "trained", "entropy", "CPU min"),
 )
 
 
@@ -116,7 +117,7 @@ def methods_table(findings: Findings) -> list[tuple[str, ...]]:
     base, sampled = findings.base
     ks = "/".join(f"{100 * pass_rate(sampled, k).value:.1f}" for k in findings.ks())
     rate = pass_rate(base, 1)
-    first = ("base", f"{100 * rate.value:.1f}", _interval(rate), *[""] * 5, ks, *[""] * 7)
+    first = ("base", f"{100 * rate.value:.1f}", _interval(rate), *[""] * 5, ks, *[""] * 8)
     rows = [first]
     for name, own in findings.by_method():
         figures = figures_over_seeds(findings, own)
@@ -150,12 +151,14 @@ def _counts(results: Sequence[MethodResult]) -> tuple[str, ...]:
     found = [
         (
             *(result.last.point.tokens, result.last.point.problems, result.last.point.passes),
-            *(result.trees, result.examples, result.trained_tokens, result.cpu / 60),
+            *(result.trees, result.examples, result.trained_tokens),
+            *(result.entropy, result.cpu / 60),
         )
         for result in results
     ]
     means = [sum(column) / len(found) for column in zip(*found, strict=True)]
-    return (*(f"{mean:,.0f}" for mean in means[:-1]), f"{means[-1]:.1f}")
+    *counts, entropy, minutes = means
+    return (*(f"{mean:,.0f}" for mean in counts), f"{entropy:.2f}", f"{minutes:.1f}")
 
 
 def _points(change: Paired) -> str:
@@ -185,7 +188,7 @@ def _legend(findings: Findings) -> str:
     return (
         f"{len(findings.base[0]):,} problems greedily, {len(findings.base[1]):,} several times for "
         f"pass@k (k = {ks}); {seeds} seeds, counts are means; trained: completion tokens times "
-        f"epochs. {METHOD}"
+        f"epochs; entropy: of the answers to a question in the trees, in nats. {METHOD}"
     )
 
 
