@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from whorl.compare.findings import (
     figures_over_seeds,
 )
 from whorl.data.atomic import replacing
-from whorl.evaluate import Paired, Rate, pass_rate
+from whorl.evaluate import Paired, Rate, pass_rate, repeated
 from whorl.report import write_report
 
 FILES = ("compare.json", "compare.md", "compare.html")
@@ -67,6 +68,7 @@ def _as_mapping(findings: Findings, result: MethodResult) -> dict[str, Any]:
         "seed": result.seed,
         "tokens": point.tokens,
         **_said(figures_of_seed(findings, result)),
+        "repeated": asdict(again) if (again := repeated(result.last.sampled)) else None,
         "left_out_tokens": result.left_out,
         "problems": point.problems,
         "passes": point.passes,

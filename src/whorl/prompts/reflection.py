@@ -1,4 +1,4 @@
-"""What a policy says of its own wrong solution: where its reflection ends and a new one begins."""
+"""Reflections: where what a policy says of its own wrong solution ends, and a new one begins."""
 
 import re
 
