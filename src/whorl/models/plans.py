@@ -76,7 +76,7 @@ POLICY_PLAN = TrainingPlan(
 
 # Of the policy's family and taught as it was, with two fifths of its parameters: SPHERE's small
 # model, which makes the mistakes that the policy does not make any more.
-SMALL_PLAN = replace(POLICY_PLAN, hidden=96, layers=2, heads=3, kv_heads=1, ffn=256, stop_at=0.35)
+SMALL_PLAN = replace(POLICY_PLAN, hidden=96, layers=2, heads=3, kv_heads=1, ffn=256, stop_at=0.3)
 
 # The policy, two layers deeper and trained on; at last on steps that the policy itself wrote,
 # because templates hold only the mistakes that somebody thought of.
