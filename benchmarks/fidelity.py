@@ -4,8 +4,8 @@
 
 The left column uses nothing of whorl's but trees to put numbers into: sums, enumerations, autograd
 on a loss that is written out sample by sample. The right column is what a recipe, a loss or a
-measure says of the same numbers. `docs/papers.md` names the papers and the symbols. The exit status
-is 1 if any two differ. The last line is a JSON object.
+measure says of the same numbers. The exit status is 1 if any two differ. The last line is a JSON
+object.
 """
 
 import json

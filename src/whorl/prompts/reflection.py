@@ -16,8 +16,8 @@ _HEADING = re.compile(
 
 
 def read_reflection(text: str, *, stopped: bool) -> str:
-    """What a reply says of the wrong solution, before the line that begins a new one, in any case
-    and as a heading too; empty if it says nothing or begins none.
+    """The part of a reply that is about the wrong solution: before the line that begins a new one,
+    in any case and as a heading too; empty if it says nothing or begins none.
 
     stopped: one of `STOPS` ended the reply.
     """
