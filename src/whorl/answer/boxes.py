@@ -109,5 +109,5 @@ def _in_formula(text: str, box: Box) -> str | None:
 
 
 _MULTIPLE = re.compile(
-    r"[\s$]{0,3}(?:\\text\s?\{\s?)?(hundred|thousand|million|billion|trillion)(?![a-zA-Z])"
+    r"[\s$]{0,3}(?:\\text\s?\{\s?)?(dozen|hundred|thousand|million|billion|trillion)(?![a-zA-Z])"
 )

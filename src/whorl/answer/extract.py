@@ -5,7 +5,7 @@ import re
 from whorl.answer.boxes import BRACES, find_boxes, listed
 from whorl.answer.conventions import LONGEST
 from whorl.answer.equal import equal
-from whorl.answer.follow import FORMULA, with_what_follows
+from whorl.answer.follow import FORMULA, lines_listed, with_what_follows
 from whorl.answer.numbers import number
 from whorl.answer.plain import TEXT_MACRO, normalise
 from whorl.answer.solution import first_solution
@@ -21,7 +21,11 @@ _PHRASE = re.compile(
 )
 _TAGGED = re.compile(r"<(/?)answer>", re.IGNORECASE)
 _SENTENCE = re.compile(r"[.!?](?=\s|$)|[。！？]|,?\s(?:because|since|which|where)\s")
-_VERB = re.compile(r"[a-zA-Z]+[ ,].*\b(?:is|are|equals)\b\s*:?\s*(?=\S)")
+_VERB = re.compile(
+    r"[a-zA-Z]+[ ,].*\b(?:(?:is|are|equals)\b\s*:?\s*(?=\S)"
+    r"|(?:was|were|be|has|have|had|needs?|gets?|got|costs?|earn(?:s|ed)?|makes?|made|pa(?:ys?|id)"
+    r"|sp(?:ends?|ent)|takes?|took|sold|weighs?) (?=[-$]{0,2}\d|\$|\\[(\[]))"
+)
 _LAST_LINE = re.compile(r"(?:A:|(?:.*\s)?####)\s*([^#]+)")
 _HASHED = re.compile(r"^[ \t]{0,4}####[ \t]*(\S[^#\n]{0,99})$", re.MULTILINE)
 
@@ -64,7 +68,12 @@ def _stated(text: str) -> str | None:
             start = phrase.end()
     if hashed is not None and (hashed[0] > start or text[hashed[0] :].count("\n") == 0):
         return hashed[1]
-    return _said(text[start:]) if start >= 0 else None
+    if start < 0:
+        return None
+    begins_line = text[:start].rstrip(" \t").endswith("\n")
+    if begins_line and (lines := lines_listed(text[start:])):  # `- 2` is an item, not -2
+        return ", ".join(filter(None, map(_said, lines))) or None
+    return _said(text[start:])
 
 
 def _hashed(text: str) -> tuple[int, str] | None:
