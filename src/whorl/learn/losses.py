@@ -64,7 +64,10 @@ def k3(new_M: Tensor, reference_M: Tensor) -> Tensor:
     """Estimate of KL(new || reference) per token, never negative: exp(d) - d - 1 with d = log
     reference - log new.
 
-    http://joschu.net/blog/kl-approx.html; MARGE's penalty as we default it.
+    http://joschu.net/blog/kl-approx.html; MARGE's penalty as we default it. The estimate is
+    unbiased for tokens sampled from `new`. Of tokens sampled from the reference, as MARGE's and
+    GRPO's are once a step has been made, the mean is chi2(reference || new) - KL(reference || new):
+    also never negative, and the same to second order in the difference of the two.
     """
     d = reference_M - new_M
     return d.exp() - d - 1

@@ -171,7 +171,7 @@ def _learn(run: Run, plan: RoundPlan, opened: Opened, watch: Watch) -> TrainResu
         opened.rest()
     trained = train(
         run.weights if first or plan.number == 1 else trainable(plan.policy),
-        distinct_examples(chain.from_iterable(map(read_examples, files))),
+        distinct_examples(chain.from_iterable(map(read_examples, files)), run.recipe.objective),
         checkpoint,
         settings=run.train,
         objective=run.recipe.objective,
