@@ -55,28 +55,34 @@ def check(spec: str) -> None:
 
 
 def _local(model: Model) -> Callable[[], Engine]:
-    """Look at a model, without loading it; what is returned opens it."""
-    folder, config = model.folder, _look("local", model)
+    """Look at a model, without loading it; what is returned opens it. Its one setting follows the
+    model, as `?dtype=bfloat16`."""
+    folder, config = model.folder, _look("local", model, "dtype")
+    if (dtype := model.settings.get("dtype", "float32")) not in ("float32", "bfloat16"):
+        raise UserError(f"dtype should be float32 or bfloat16, not {dtype!r}")
     architectures = config.get("architectures") or ()
     if any(name.endswith("ForTokenClassification") for name in architectures):
         raise UserError(f"{folder} is a process reward model; write prm:{model.origin}")
 
     def opener() -> Engine:
+        import torch
+
         from whorl.engines.local.llama import unsupported, weight_files
 
+        kind = getattr(torch, dtype)
         reason = unsupported(config)
         if reason is None and not weight_files(folder):
             reason = "its weights are not in model.safetensors"
         if reason is None:
             from whorl.engines.local import Local
 
-            return Local(folder)
+            return Local(folder, dtype=kind)
         from whorl.engines.generate import Generate
 
         warnings.warn(
             f"{folder} is answered by generate(), which is slower: {reason}", stacklevel=2
         )
-        return Generate(folder)
+        return Generate(folder, dtype=kind)
 
     return opener
 
