@@ -9,9 +9,11 @@ from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
-from whorl.budget import Budget, Purse
+from whorl.budget import Budget
+from whorl.budget.purse import Purse
 from whorl.data.atomic import replacing
 from whorl.data.examples import read_examples
+from whorl.data.forest import read_keys
 from whorl.data.problems import write_problems
 from whorl.data.taught import write_prompt
 from whorl.engines.journal import Journal
@@ -91,11 +93,13 @@ def play_rounds(folder: RunFolder, run: Run, prepared: Ready, watch: Watch) -> l
 
 def purse_of(run: Run) -> Purse:
     """The budget of a run, less the spending that journals of its rounds have on record."""
-    purse = Purse(run.budget)
+    purse = Purse(run.budget, samples_at_most=run.recipe.samples_at_most)
     if run.budget != Budget():  # opening a journal takes a while
         for path in sorted(run.folder.glob("round-*/journal.db")):
             with Journal(path) as journal:
-                purse.count(path, journal.usage())
+                file = path.with_name("trees.jsonl")
+                trees = sum(1 for _ in read_keys(file)) if file.exists() else 0
+                purse.count(path, journal.usage(), trees)
     return purse
 
 

@@ -11,7 +11,8 @@ from typing import get_args
 
 from whorl import __version__
 from whorl.ask import Engine, Role
-from whorl.budget import Budget, Purse
+from whorl.budget import Budget
+from whorl.budget.purse import Purse
 from whorl.data.contamination import ids_among
 from whorl.data.content import content
 from whorl.data.examples import read_examples
@@ -72,7 +73,8 @@ def grow(  # noqa: PLR0913 (what the command takes)
         _opened(engines, processes) as by_role,
         RunFolder.open(Path(folder), said, version=__version__) as own,
     ):
-        plan = GrowPlan(recipe, name_of(recipe), seed, width, Purse(budget))
+        purse = Purse(budget, samples_at_most=recipe.samples_at_most)
+        plan = GrowPlan(recipe, name_of(recipe), seed, width, purse)
         expected = sum(1 for _ in known.read())
         grown = grow_trees(own, known.read(), plan, by_role, watch=watch, expected=expected)
     return grown
