@@ -1,10 +1,8 @@
 """The loop: grow, harvest, train, evaluate, then again with the better model."""
 
 import json
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
 from typing import TypeVar
@@ -28,6 +26,7 @@ from whorl.loop.metrics import Round, best_model, metrics, stopped_rising
 from whorl.loop.plan import RoundPlan, plan_of
 from whorl.loop.run import Run
 from whorl.loop.split import held_out, problems_of, tell_bad
+from whorl.loop.took import Took
 from whorl.recipe import words_of
 from whorl.watch import Watch
 
@@ -47,15 +46,6 @@ class Unfinished(Exception):
         super().__init__(f"the budget is spent: {grown.limit}")
         self.folder = folder
         self.grown = grown
-
-
-@dataclass(frozen=True, slots=True)
-class _Took:
-    seconds: float
-
-    @classmethod
-    def since(cls, start: float) -> "_Took":
-        return cls(time.monotonic() - start)
 
 
 def play_rounds(folder: RunFolder, run: Run, prepared: Ready, watch: Watch) -> list[Round]:
@@ -133,7 +123,7 @@ def _play(
     inner: RunFolder, run: Run, plan: RoundPlan, prepared: Ready, purse: Purse, watch: Watch
 ) -> Round:
     """Play one round, from its trees to the scores of the model that it ends with."""
-    start = time.monotonic()
+    took = Took(inner.path)
 
     def grow_now() -> Grown:
         grown = grow_round(inner, run, plan, prepared, purse, watch)
@@ -159,7 +149,7 @@ def _play(
         after.policy,
         _scores(run, after, prepared.opened, watch),
         _watched(run, after, prepared.opened, watch),
-        _once(inner.path / "seconds.json", _Took, partial(_Took.since, start)).seconds,
+        took.finish(),
     )
 
 
