@@ -32,7 +32,13 @@ def open_engine(spec: str, *, processes: int = 1) -> Engine:
     model = find_model(spec)
     opener = _HERE[named.scheme](model)
     if not processes:
-        return opener()
+        try:
+            return opener()
+        except UserError:
+            raise
+        except Exception as error:  # whatever a damaged folder makes of a loader
+            why = str(error).partition("\n")[0] or type(error).__name__
+            raise UserError(f"{spec} cannot be opened: {why}") from error
     from whorl.engines.workers import Workers
 
     found = replace(named, place=str(model.folder), query=urlencode(model.settings))
