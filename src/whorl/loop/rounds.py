@@ -39,11 +39,12 @@ more than 8 solutions for every twentieth problem."""
 
 
 class Unfinished(Exception):
-    """Raised when the budget ends while a round grows its trees in `folder`; `grown` counts
-    them."""
+    """Raised when a round has not grown the trees in `folder` that are to be learned from: the
+    budget ended first, or too many searches failed; `grown` counts them."""
 
     def __init__(self, folder: Path, grown: Grown) -> None:
-        super().__init__(f"the budget is spent: {grown.limit}")
+        failed = f"{len(grown.failures):,} searches failed"
+        super().__init__(f"the budget is spent: {grown.limit}" if grown.missing else failed)
         self.folder = folder
         self.grown = grown
 
@@ -54,7 +55,8 @@ def play_rounds(folder: RunFolder, run: Run, prepared: Ready, watch: Watch) -> l
     Every round has a run folder of its own, `round-1` and so on. What a stage found is written
     last, so the same call skips stages that are complete and goes on in the one that is not.
     With `run.patience` it may end early. It then says why, and which model is the best; all of them
-    are kept. Raises `Unfinished` where the budget ends first.
+    are kept. Raises `Unfinished` where the budget ends first, or more searches of a round fail than
+    `run.may_fail` says: whatever made them fail would decide what is learned.
     """
     base = run.weights  # raises before anything is grown
     tell_bad(prepared.found, run, watch)
@@ -127,7 +129,8 @@ def _play(
 
     def grow_now() -> Grown:
         grown = grow_round(inner, run, plan, prepared, purse, watch)
-        if grown.missing:
+        failed = len(grown.failures)
+        if grown.missing or failed > run.may_fail * (grown.trees + failed):
             raise Unfinished(inner.path, grown)
         return grown
 
