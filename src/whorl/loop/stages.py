@@ -36,6 +36,7 @@ from whorl.problem import Problem
 from whorl.recipe import Recipe
 from whorl.recipes import name_of
 from whorl.watch import Quiet, Watch
+from whorl.watch.events import recorded
 
 
 def grow(  # noqa: PLR0913 (what the command takes)
@@ -74,7 +75,8 @@ def grow(  # noqa: PLR0913 (what the command takes)
     ):
         plan = GrowPlan(recipe, name_of(recipe), seed, width, Purse(budget))
         expected = sum(1 for _ in known.read())
-        grown = grow_trees(own, known.read(), plan, by_role, watch=watch, expected=expected)
+        with recorded(watch or Quiet(), own.events, named) as told:
+            grown = grow_trees(own, known.read(), plan, by_role, watch=told, expected=expected)
     return grown
 
 
