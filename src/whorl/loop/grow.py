@@ -112,7 +112,7 @@ def grow(
     """
     arms = arms_of(plan.recipe)
     progress = Progress(total=expected * len(arms), purse=plan.purse)
-    missed = _Missed()
+    missed = _Missed(progress.errors)
     ids: list[str] = []
     with ExitStack() as stack:
         if watch:
@@ -206,7 +206,7 @@ class _Missed:
     """Searches without a tree: errors by key, the number suspended at the end of the budget, and
     how many of those are begun."""
 
-    failures: dict[str, str] = field(default_factory=dict)
+    failures: dict[str, str]
     suspended: int = 0
     begun: int = 0
 
@@ -223,8 +223,7 @@ def _record(finished: Finished[Tree], forest: Forest, progress: Progress, missed
         missed.suspended += 1
         missed.begun += bool(finished.cost)
     elif finished.result is None:
-        missed.failures[finished.key] = finished.error or "no tree"
-        progress.failed += 1
+        progress.errors[finished.key] = finished.error or "no tree"
     else:
         finished.result.cost = dict(sorted(finished.cost.items()))
         forest.append(finished.result)

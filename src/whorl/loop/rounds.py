@@ -66,7 +66,7 @@ def play_rounds(folder: RunFolder, run: Run, prepared: Ready, watch: Watch) -> l
     watched = [_watched(run, plan_of(run, 1), prepared.opened, watch)]
     for number in range(1, run.rounds + 1):
         plan = plan_of(run, number)
-        watch.say(f"round {number} of {run.rounds}: the policy is {plan.policy}")
+        watch.round(number, run.rounds, plan.policy)
         with open_round(folder, plan) as inner:
             played = _play(inner, run, plan, prepared, purse, watch)
         rounds.append(played)

@@ -38,6 +38,7 @@ from whorl.problem import Problem
 from whorl.recipe import Recipe
 from whorl.recipes import name_of
 from whorl.watch import Quiet, Watch
+from whorl.watch.events import recorded
 
 
 def grow(  # noqa: PLR0913 (what the command takes)
@@ -77,7 +78,8 @@ def grow(  # noqa: PLR0913 (what the command takes)
         purse = Purse(budget, samples_at_most=recipe.samples_at_most)
         plan = GrowPlan(recipe, name_of(recipe), seed, width, purse)
         expected = sum(1 for _ in known.read())
-        grown = grow_trees(own, known.read(), plan, by_role, watch=watch, expected=expected)
+        with recorded(watch or Quiet(), own.events, named) as told:
+            grown = grow_trees(own, known.read(), plan, by_role, watch=told, expected=expected)
     return grown
 
 

@@ -100,6 +100,7 @@ def train(  # noqa: PLR0913 (each parameter is an option)
     from whorl.learn.training import Training
     from whorl.loop.runfile import read_run
     from whorl.loop.stages import usual_objective
+    from whorl.watch.events import recorded
 
     start = trainable(model)
     changes = overrides or []
@@ -121,10 +122,16 @@ def train(  # noqa: PLR0913 (each parameter is an option)
     from whorl.learn.train import train as fine_tune
 
     every = chain([first], rows) if first else rows
-    result = fine_tune(start, every, out, settings=training, objective=objective, watch=display)
+    with recorded(display, _events(out), {"policy": model}) as watch:
+        result = fine_tune(start, every, out, settings=training, objective=objective, watch=watch)
     _tell(result, display)
     done = f"model after {result.steps:,} steps on {result.examples:,} examples"
     display.wrote(out, f"{done}, loss {result.loss:.4f}")
+
+
+def _events(out: Path) -> Path:
+    """Events of a training lie beside the model folder, which appears when it is complete."""
+    return out.with_name(f"{out.name}.events.jsonl")
 
 
 def _tell(result: "TrainResult", display: "Display") -> None:
@@ -146,6 +153,7 @@ def _train_prm(
     from whorl.data.stepwise import rated_steps
     from whorl.engines.roles import trainable
     from whorl.learn.training import Training
+    from whorl.watch.events import recorded
 
     start = trainable(model)
     training = settings.read_settings(Training(), overrides)
@@ -153,7 +161,8 @@ def _train_prm(
     from whorl.learn.prm import train_prm
 
     steps = (step for tree in read_trees(trees) for step in rated_steps(tree, enough=enough))
-    result = train_prm(start, steps, out, settings=training, watch=display)
+    with recorded(display, _events(out), {"policy": model}) as watch:
+        result = train_prm(start, steps, out, settings=training, watch=watch)
     for reason, count in sorted(result.dropped.items()):
         display.say(f"left out: {reason}: {count:,}")
     if result.auc is not None:
