@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from whorl.cli.display import clock
-from whorl.report.text import visible
+from whorl.errors import visible
 from whorl.watch.status import Stage, Status
 
 SHOWN = 3  # errors, and lines, that are shown
