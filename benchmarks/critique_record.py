@@ -10,9 +10,12 @@ where they stopped. One process each, one thread.
 """
 
 import argparse
+import json
 import random
+from dataclasses import asdict
 from pathlib import Path
 
+from critique_forms import FORMS
 from whorl.ask import Asking, Engine
 from whorl.data.problems import read_problems
 from whorl.drive import drive
@@ -39,10 +42,15 @@ def main() -> None:
     growing.add_argument("--problems", type=Path, required=True)
     growing.add_argument("--paths", type=int, default=60, help="wrong ones, and right ones")
     growing.add_argument("--width", type=int, default=24, help="searches in flight")
+    asking = commands.add_parser("ask")
+    asking.add_argument("folder", type=Path)
+    asking.add_argument("--critic", required=True)
+    asking.add_argument("--name", required=True, help="the critic's, in what is recorded")
+    asking.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS))
+    asking.add_argument("--width", type=int, default=16, help="paths in flight")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    if options.command == "grow":
-        record_trees(options)
+    (record_trees if options.command == "grow" else record_replies)(options)
 
 
 def record_trees(options: argparse.Namespace) -> None:
@@ -70,6 +78,39 @@ def record_trees(options: argparse.Namespace) -> None:
             print("wrong {}, right {}, without a path {}".format(*counts), flush=True)
             if min(counts[:2]) >= options.paths:
                 break
+    judges.close()
+
+
+def record_replies(options: argparse.Namespace) -> None:
+    """Append what became of each best path by each form: forms in order, and within a form a wrong
+    path and a right one in turn."""
+    file = options.folder / "replies.jsonl"
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    known = {(row["problem"], row["critic"], row["form"]) for row in map(json.loads, lines)}
+    trees = read_trees(options.folder / "trees.jsonl")
+    wrong, right = ([tree for tree in trees if sorted_as(tree) == sort] for sort in "wr")
+    pairs = [tree for pair in zip(wrong, right, strict=False) for tree in pair]
+    open_ = {
+        f"{form}/{tree.problem.id}": (form, tree)
+        for form in options.forms
+        for tree in pairs
+        if (tree.problem.id, options.name, form) not in known
+    }
+    if not open_:
+        return
+    judges, engine = Judges(), open_engine(options.critic, processes=0)
+    by_role: dict[str, Engine] = dict.fromkeys(("policy", "critic", "reviser"), engine)
+    searches = ((key, FORMS[form](tree)) for key, (form, tree) in open_.items())
+    with file.open("a", encoding="utf-8") as out:
+        for finished in drive(searches, by_role | {"judge": judges}, width=options.width):
+            if finished.result is None:
+                print(f"{finished.key}: {finished.error}", flush=True)
+                continue
+            form, tree = open_[finished.key]
+            row = {"problem": tree.problem.id, "critic": options.name, "form": form}
+            row |= asdict(finished.result) | {"tokens": sum(finished.cost.values())}
+            out.write(json.dumps(row) + "\n")
+            out.flush()
     judges.close()
 
 

@@ -67,10 +67,10 @@ def check(spec: str) -> None:
 
 def _local(model: Model) -> Callable[[], Engine]:
     """Look at a model, without loading it; what is returned opens it. Its one setting follows the
-    model, as `?dtype=bfloat16`."""
+    model: `?dtype=bfloat16` computes in that, instead of float32."""
     folder, config = model.folder, _look("local", model, "dtype")
-    if (dtype := model.settings.get("dtype", "float32")) not in ("float32", "bfloat16"):
-        raise UserError(f"dtype should be float32 or bfloat16, not {dtype!r}")
+    if (kind := model.settings.get("dtype", "float32")) not in ("float32", "bfloat16"):
+        raise UserError(f"dtype should be float32 or bfloat16, not {kind!r}")
     architectures = config.get("architectures") or ()
     if any(name.endswith("ForTokenClassification") for name in architectures):
         raise UserError(f"{folder} is a process reward model; write prm:{model.origin}")
@@ -81,20 +81,20 @@ def _local(model: Model) -> Callable[[], Engine]:
         from whorl.engines.local.llama import unsupported
         from whorl.engines.weights import weight_files
 
-        kind = getattr(torch, dtype)
+        dtype = torch.bfloat16 if kind == "bfloat16" else torch.float32
         reason = unsupported(config)
         if reason is None and not weight_files(folder):
             reason = "its weights are not in model.safetensors"
         if reason is None:
             from whorl.engines.local import Local
 
-            return Local(folder, dtype=kind)
+            return Local(folder, dtype=dtype)
         from whorl.engines.generate import Generate
 
         warnings.warn(
             f"{folder} is answered by generate(), which is slower: {reason}", stacklevel=2
         )
-        return Generate(folder, dtype=kind)
+        return Generate(folder, dtype=dtype)
 
     return opener
 
@@ -161,7 +161,7 @@ def _check_memory(named: Spec, model: Model, processes: int) -> None:
         return
     others = {}
     if named.scheme != "openvino":
-        wanted = need(model.folder, "float32")
+        wanted = need(model.folder, model.settings.get("dtype", "float32"))
         if named.scheme == "local" and find_spec("openvino_genai"):
             for kind in ("int8", "int4"):
                 others[f"openvino:{model.origin}?weights={kind}"] = need(model.folder, kind, 1e9)

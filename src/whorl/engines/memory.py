@@ -16,9 +16,15 @@ _PROCESS = 0.7e9  # Python, its libraries and scores of a batch
 _ROWS = 128 * 512  # tokens whose keys and values the embedded engine and generate() hold, about
 _PREFIXES = 512 << 20  # what the embedded engine keeps of prompts
 
-BYTES: Mapping[str, float] = {"float32": 4.0, "f16": 6.0, "int8": 2.0, "int4": 1.3}
-"""Bytes that a weight takes, by how matrices are kept: in the embedded engine once, in float32; in
-OpenVINO as its file holds it, and as its products want it."""
+BYTES: Mapping[str, float] = {
+    "float32": 4.0,
+    "bfloat16": 2.0,
+    "f16": 6.0,
+    "int8": 2.0,
+    "int4": 1.3,
+}
+"""Bytes that a weight takes, by how matrices are kept: in the embedded engine once, as it computes;
+in OpenVINO as its file holds it, and as its products want it."""
 
 
 def need(folder: Path, kind: str, cache_bytes: float | None = None) -> float:
@@ -29,7 +35,8 @@ def need(folder: Path, kind: str, cache_bytes: float | None = None) -> float:
         heads = config.get("num_attention_heads", 1)
         size = config.get("head_dim") or config.get("hidden_size", 0) // heads
         layers = config.get("num_hidden_layers", 0)
-        token = 8 * layers * size * (config.get("num_key_value_heads") or heads)
+        width = 2 * layers * size * (config.get("num_key_value_heads") or heads)
+        token = width * BYTES[kind]
         cache_bytes = _ROWS * token + _PREFIXES
     return _PROCESS + cache_bytes + BYTES[kind] * weight_count(folder)
 

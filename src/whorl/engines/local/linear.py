@@ -25,9 +25,7 @@ def linear(weight: Tensor, bias: Tensor | None) -> Linear:
     packs = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     if weight.dtype == torch.bfloat16:
         packs = packs and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    elif weight.dtype != torch.float32:
-        packs = False
-    if packs:
+    if packs and weight.dtype in (torch.float32, torch.bfloat16):
         return _Packed(torch.ops.mkldnn._reorder_linear_weight(weight, None), bias)
     return _Plain(weight, bias)
 
