@@ -8,10 +8,10 @@ from whorl.chat import Chat
 from whorl.data.synthetic import generate
 from whorl.models.pretrain import accuracy, load_model
 
+WRITERS = (models.POLICY, models.TEACHER, models.SMALL)
 
-@pytest.mark.parametrize(
-    "folder", [models.POLICY, models.TEACHER, models.SMALL], ids=lambda path: path.name
-)
+
+@pytest.mark.parametrize("folder", WRITERS, ids=lambda path: path.name)
 def test_a_shipped_folder_is_complete_and_loads(folder: Path) -> None:
     chat, model = Chat.load(folder), load_model(folder)
     assert model.config.vocab_size == len(chat.tokenizer)
@@ -19,9 +19,7 @@ def test_a_shipped_folder_is_complete_and_loads(folder: Path) -> None:
 
 
 def test_together_they_are_under_ten_megabytes() -> None:
-    files = [
-        f for folder in (models.POLICY, models.TEACHER, models.SMALL) for f in folder.iterdir()
-    ]
+    files = [f for folder in WRITERS for f in folder.iterdir()]
     assert sum(file.stat().st_size for file in files) < 10_000_000
 
 
