@@ -40,6 +40,7 @@ from whorl.recipes.rft import Rft
 from whorl.recipes.sigma import Sigma
 from whorl.settings.presets import PRESETS
 from whorl.watch import Watch
+from whorl.watch.events import recorded
 
 MODELS = {"policy": f"local:{POLICY}", "critic": f"local:{TEACHER}", "reviser": f"local:{TEACHER}"}
 
@@ -71,7 +72,10 @@ METHODS = (
 
 def play_demo(folder: Path, size: Size, watch: Watch, *, seed: int = 0) -> Findings:
     """Play the demo in `folder`, or go on with the one there."""
-    with RunFolder.open(folder, {"demo": asdict(size), "seed": seed}, version=__version__):
+    with (
+        RunFolder.open(folder, {"demo": asdict(size), "seed": seed}, version=__version__) as own,
+        recorded(watch, own.events, {}) as watch,
+    ):
         train, test = folder / "problems.jsonl", folder / "test.jsonl"
         write_problems(train, synthetic.problems("pool", size.problems, seed=seed))
         write_problems(test, synthetic.problems("test", size.test, seed=1))

@@ -12,9 +12,10 @@ from whorl import prompts
 from whorl.data.atomic import replacing
 from whorl.data.examples import write_examples
 from whorl.data.forest import read_trees
+from whorl.data.purpose import write_purpose
 from whorl.errors import UserError
 from whorl.evaluate import Setup
-from whorl.example import Example
+from whorl.example import Example, Objective
 from whorl.loop.variety import Solutions, Variety
 from whorl.recipe import Harvest, Recipe, remarks_of
 from whorl.recipes import name_of
@@ -68,7 +69,7 @@ class Harvested:
 
 def harvest(trees: Path, recipe: Recipe, out: Path, *, setup: Setup | None = None) -> Harvested:
     """Harvest a file of trees, in one pass, into a file of examples; equal examples are written
-    once.
+    once, unless the recipe's objective counts samples. Beside it stands the recipe's objective.
 
     setup: how the model that is to learn from them is asked for a solution, if not as the policy
     was: examples after the plain question are then examples after its words, and others are left
@@ -97,7 +98,8 @@ def harvest(trees: Path, recipe: Recipe, out: Path, *, setup: Setup | None = Non
                 found += len(asked)
                 yield from asked
 
-    written = write_examples(out, distinct_examples(examples()))
+    write_purpose(out, name_of(recipe), recipe.objective)
+    written = write_examples(out, distinct_examples(examples(), recipe.objective))
     if found > written:
         dropped["equal to another example"] = found - written
     remarks = list(remarks_of(recipe, tally))
@@ -145,8 +147,12 @@ def _asked(tree: Tree, examples: Iterable[Example], setup: Setup) -> Iterator[Ex
             yield replace(example, prompt=prompt)
 
 
-def distinct_examples(examples: Iterable[Example]) -> Iterator[Example]:
-    """The examples without repetitions; equal are those that teach the same, from whatever node."""
+def distinct_examples(examples: Iterable[Example], objective: Objective) -> Iterator[Example]:
+    """The examples without repetitions; equal are those that teach the same, from whatever node.
+    Where the objective counts samples, all of them."""
+    if objective.per_sample:
+        yield from examples
+        return
     seen: set[bytes] = set()
     for example in examples:
         text = repr(replace(example, origin=""))

@@ -132,6 +132,7 @@ _MARGE_CODE = Marge(
     thresholds=(0.55, 0.51),
     start="drop",
     window=(0.3, 0.7),
+    mastered=0.99,
     penalty="linear",
 )
 _MARGE_LLAMA = replace(
