@@ -377,6 +377,19 @@ def test_a_model_that_does_not_load_is_one_line(
     assert str(model) in str(caught.value) and "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("epochs", [1, 40])
+def test_a_training_that_ends_up_beyond_guessing_is_an_error(
+    tiny_model: Path, tmp_path: Path, epochs: int
+) -> None:
+    """After one step too, which no loss of a later step can tell."""
+    settings = replace(SETTINGS, lr=10.0, epochs=epochs, batch=len(EXAMPLES))
+    with pytest.raises(
+        UserError, match=r"diverges: the loss is [\d,]+ after step \d+, where guess"
+    ):
+        train(tiny_model, EXAMPLES, tmp_path / "out", settings=settings)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_diverging_training_stops(tiny_model: Path, tmp_path: Path) -> None:
     examples = [replace(example, weight=1e38) for example in EXAMPLES]
     with pytest.raises(

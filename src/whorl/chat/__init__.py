@@ -13,9 +13,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from whorl import prompts
 from whorl.ask import Prompt
 from whorl.chat.growing import Growing
 from whorl.errors import UserError
+from whorl.prompts.wording import SETS
 from whorl.steps import paragraphs
 
 if TYPE_CHECKING:
@@ -104,14 +106,20 @@ class Chat:
 
     def encode_step(self, prompt: Prompt) -> list[int]:
         """Token ids up to the last step of `prompt.prefix`, at the last of which a process reward
-        model scores the step. Blank space after the step is no part of it."""
-        return self.encode(replace(prompt, prefix=prompt.prefix.rstrip()))
+        model of ours scores the step. Blank space after the step is no part of it.
+
+        prompt: `user` is the bare question, which is asked in the words of the house.
+        """
+        asked = prompts.solve(prompt.user)
+        return self.encode(replace(asked, prefix=prompt.prefix.rstrip()))
 
     def encode_steps(self, prompt: Prompt) -> list[int]:
-        """As `encode_step`, with `SEPARATOR` behind every step; at the last one the last step is
-        scored. Steps are the prefix's paragraphs."""
+        """As `encode_step`, for Qwen2.5-Math-PRM: in the words of its model card, with `SEPARATOR`
+        behind every step, at the last of which the last step is scored. Steps are the prefix's
+        paragraphs; the separator stands in the place of the blank lines."""
+        asked = prompts.solve(prompt.user, SETS["qwen"])
         text = "".join(step + SEPARATOR for step in paragraphs(prompt.prefix))
-        return self.encode(replace(prompt, prefix=text))
+        return self.encode(replace(asked, prefix=text))
 
     def encode_completion(
         self, prompt: Prompt, text: str, *, ended: bool = True

@@ -124,8 +124,8 @@ def tell_missing(grown: Grown) -> None:
     name = grown.limit.partition(" ")[0]
     more = "this" if name == "seconds" else f"this with a larger budget.{name}"
     typer.echo(
-        f"budget.{grown.limit} is spent: {grown.trees:,} of {total:,} trees are grown, "
-        f"{grown.begun:,} more are begun, nothing is lost. To go on, repeat {more}: "
+        f"budget.{grown.limit} lasts for {grown.trees:,} of {total:,} trees; {grown.begun:,} more "
+        f"are begun, nothing is lost. To go on, repeat {more}: "
         f"{this_command()}",
         err=True,
     )

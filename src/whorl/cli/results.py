@@ -46,6 +46,11 @@ def print_summary(summary: Summary, comparison: Paired | None) -> None:
         table.add_row(escape(name), f"{count:,}", f"{100 * rate.value:.1f}", _interval(rate))
     terminal = console()
     terminal.print(table)
+    if again := summary.repeats:
+        terminal.print(
+            f"{again.times} evaluations: {100 * again.mean:.2f} ± {100 * again.error:.2f} "
+            "(mean and its standard error)"
+        )
     for name in ("failed", "unanswered", "undecided"):
         if count := getattr(summary, name):
             terminal.print(f"{name}: {count:,}, counted as not right")

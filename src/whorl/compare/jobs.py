@@ -117,6 +117,8 @@ class _Speaker:
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
 
+    def round(self, number: int, rounds: int, policy: str) -> None: ...
+
     @contextmanager
     def stage(self, title: str, progress: Progress) -> Iterator[None]:
         yield

@@ -1,17 +1,17 @@
 """The loop: grow, harvest, train, evaluate, then again with the better model."""
 
 import json
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
-from whorl.budget import Budget, Purse
+from whorl.budget import Budget
+from whorl.budget.purse import Purse
 from whorl.data.atomic import replacing
 from whorl.data.examples import read_examples
+from whorl.data.forest import read_keys
 from whorl.data.problems import write_problems
 from whorl.data.taught import write_prompt
 from whorl.engines.journal import Journal
@@ -26,6 +26,7 @@ from whorl.loop.metrics import Round, best_model, metrics, stopped_rising
 from whorl.loop.plan import RoundPlan, plan_of
 from whorl.loop.run import Run
 from whorl.loop.split import held_out, problems_of, tell_bad
+from whorl.loop.took import Took
 from whorl.recipe import words_of
 from whorl.watch import Watch
 
@@ -48,15 +49,6 @@ class Unfinished(Exception):
         self.grown = grown
 
 
-@dataclass(frozen=True, slots=True)
-class _Took:
-    seconds: float
-
-    @classmethod
-    def since(cls, start: float) -> "_Took":
-        return cls(time.monotonic() - start)
-
-
 def play_rounds(folder: RunFolder, run: Run, prepared: Ready, watch: Watch) -> list[Round]:
     """Play the rounds of a run: each searches with the newest policy and trains the next one.
 
@@ -74,7 +66,7 @@ def play_rounds(folder: RunFolder, run: Run, prepared: Ready, watch: Watch) -> l
     watched = [_watched(run, plan_of(run, 1), prepared.opened, watch)]
     for number in range(1, run.rounds + 1):
         plan = plan_of(run, number)
-        watch.say(f"round {number} of {run.rounds}: the policy is {plan.policy}")
+        watch.round(number, run.rounds, plan.policy)
         with open_round(folder, plan) as inner:
             played = _play(inner, run, plan, prepared, purse, watch)
         rounds.append(played)
@@ -93,11 +85,13 @@ def play_rounds(folder: RunFolder, run: Run, prepared: Ready, watch: Watch) -> l
 
 def purse_of(run: Run) -> Purse:
     """The budget of a run, less the spending that journals of its rounds have on record."""
-    purse = Purse(run.budget)
+    purse = Purse(run.budget, samples_at_most=run.recipe.samples_at_most)
     if run.budget != Budget():  # opening a journal takes a while
         for path in sorted(run.folder.glob("round-*/journal.db")):
             with Journal(path) as journal:
-                purse.count(path, journal.usage())
+                file = path.with_name("trees.jsonl")
+                trees = sum(1 for _ in read_keys(file)) if file.exists() else 0
+                purse.count(path, journal.usage(), trees)
     return purse
 
 
@@ -131,7 +125,7 @@ def _play(
     inner: RunFolder, run: Run, plan: RoundPlan, prepared: Ready, purse: Purse, watch: Watch
 ) -> Round:
     """Play one round, from its trees to the scores of the model that it ends with."""
-    start = time.monotonic()
+    took = Took(inner.path)
 
     def grow_now() -> Grown:
         grown = grow_round(inner, run, plan, prepared, purse, watch)
@@ -158,7 +152,7 @@ def _play(
         after.policy,
         _scores(run, after, prepared.opened, watch),
         _watched(run, after, prepared.opened, watch),
-        _once(inner.path / "seconds.json", _Took, partial(_Took.since, start)).seconds,
+        took.finish(),
     )
 
 
@@ -174,7 +168,7 @@ def _learn(run: Run, plan: RoundPlan, opened: Opened, watch: Watch) -> TrainResu
         opened.rest()
     trained = train(
         run.weights if first or plan.number == 1 else trainable(plan.policy),
-        distinct_examples(chain.from_iterable(map(read_examples, files))),
+        distinct_examples(chain.from_iterable(map(read_examples, files)), run.recipe.objective),
         checkpoint,
         settings=run.train,
         objective=run.recipe.objective,

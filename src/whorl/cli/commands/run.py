@@ -82,6 +82,7 @@ def run(
     from whorl.loop.rounds import Unfinished, play_rounds
     from whorl.loop.runfile import check_engines, read_run
     from whorl.report import write_report
+    from whorl.watch.events import recorded
 
     chosen = read_run(file, overrides or ())
     check_engines(chosen)
@@ -96,7 +97,8 @@ def run(
     ):
         display.say_all(mended(folder.path.rglob("*journal.db")) if repair else ())
         try:
-            rounds = play_rounds(folder, chosen, prepared, display)
+            with recorded(display, folder.events, folder.settings["engines"]) as watch:
+                rounds = play_rounds(folder, chosen, prepared, watch)
         except Unfinished as unfinished:
             tell_unfinished(unfinished.folder, unfinished.grown)
         display.wrote(folder.metrics, f"{len(rounds)} rounds")
