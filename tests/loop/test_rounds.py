@@ -19,6 +19,7 @@ from whorl.data.problems import read_problems, write_problems
 from whorl.data.synthetic import problems
 from whorl.data.taught import read_protocol
 from whorl.engines import open_engine, roles
+from whorl.engines.journal import Journal
 from whorl.engines.roles import Engines
 from whorl.errors import UserError
 from whorl.evaluate import Decoding, read_scores
@@ -107,6 +108,16 @@ def test_a_round_starts_from_the_model_of_the_one_before_and_nothing_is_done_twi
     third = Log()
     assert play(run, third) == rounds
     assert third.stages == []
+
+    # as a kill leaves it before the journal of complete scores is gone, or a problem that failed
+    whole = (run.folder / "scores-1.jsonl").read_bytes()
+    Journal(run.folder / "scores-1.journal.db").close()
+    (run.folder / "scores-1.jsonl").write_bytes(whole.splitlines(keepends=True)[0])
+    fourth = Log()
+    assert play(run, fourth) == rounds
+    assert fourth.stages == ["evaluate"]
+    assert (run.folder / "scores-1.jsonl").read_bytes() == whole
+    assert not (run.folder / "scores-1.journal.db").exists()
 
 
 def test_a_student_of_its_own_learns_for_two_rounds_while_the_policy_samples(

@@ -16,7 +16,7 @@ from whorl.data.problems import write_problems
 from whorl.data.taught import write_prompt
 from whorl.engines.journal import Journal
 from whorl.engines.roles import Engines, Opened, trainable
-from whorl.evaluate import Decoding, Score, pass_rate, read_scores
+from whorl.evaluate import Decoding, Place, Score, pass_rate, read_scores
 from whorl.evaluate.exam import Exam, measure
 from whorl.learn.training import TrainResult
 from whorl.loop.folder import RunFolder
@@ -207,12 +207,16 @@ def _watched(run: Run, plan: RoundPlan, opened: Opened, watch: Watch) -> float |
 def _measured(
     path: Path, exam: Exam, engines: Engines, opened: Opened, watch: Watch
 ) -> Sequence[Score]:
-    """Scores of the model that learns by `engines`, measured unless they are at `path` already."""
-    if not path.exists():
-        opened.follow(engines.measured())
-        scores = measure(opened, exam, watch, out=path)
-        watch.wrote(path, f"scores of {len(scores):,} problems")
-    return read_scores(path)
+    """Scores of the model that learns by `engines`, measured unless they are at `path` already, of
+    all problems: those that could not be attempted are tried again."""
+    if path.exists() and not Place(path).journal.exists():
+        return read_scores(path)
+    opened.follow(engines.measured())
+    scores = measure(opened, exam, watch, out=path)
+    watch.wrote(path, f"scores of {len(scores):,} problems")
+    if failed := sum(bool(score.error) for score in scores):
+        watch.say(f"{failed:,} problems failed; the same command tries them again")
+    return scores
 
 
 def _once(path: Path, kind: type[T], work: Callable[[], T]) -> T:
