@@ -194,7 +194,7 @@ class Tree:
         """One line of JSON; fields that hold their default are left out."""
         nodes = [_set_fields(node) for node in self.nodes]
         record = {
-            "problem": asdict(self.problem),
+            "problem": self.problem.record(),
             "tip": self.tip,
             "cost": self.cost,
             "provenance": self.provenance,

@@ -15,10 +15,12 @@ from transformers import AutoModelForCausalLM
 from whorl import prompts
 from whorl.ask import Ask, Engine, Failure, Prompt, Replies
 from whorl.chat import Chat
+from whorl.engines import open_engine
 from whorl.engines.local import Local
 from whorl.engines.local.llama import Llama, Piece
 from whorl.engines.local.prefix import BLOCK
 from whorl.engines.local.rows import Rows
+from whorl.errors import UserError
 from whorl.models import POLICY
 
 WORDS = "apples|3|17|and|has|buys|more|Step|2:|compute\n\n|sum|=|the|数学|Café".split("|")  # noqa: SIM905
@@ -348,3 +350,21 @@ def test_memory_is_bounded_and_close_cancels(llama) -> None:
     engine.submit(0, Ask(Prompt("", "Anna has"), max_tokens=400))
     engine.poll(0.0)
     engine.close()
+
+
+def test_it_computes_in_bfloat16() -> None:
+    asks = [
+        Ask(prompts.solve(f"Anna has {n} apples and buys {m}. How many?"), max_tokens=8)
+        for n, m in ((3, 4), (12, 5), (7, 7), (40, 2), (9, 31), (6, 18))
+    ]
+    asks = [replace(ask, temperature=0.0) for ask in asks]
+    plain, rounded = (
+        answer(open_engine(f"local:{POLICY}{query}", processes=0), asks)
+        for query in ("", "?dtype=bfloat16")
+    )
+    same = [(a, b) for (a,), (b,) in zip(plain, rounded, strict=True) if a.text == b.text]
+    assert len(same) >= 4  # rounding may turn a close choice
+    assert any(a.logprob != b.logprob for a, b in same)
+    assert all(abs(a.logprob - b.logprob) < 0.2 for a, b in same)
+    with pytest.raises(UserError, match="float32 or bfloat16, not 'int8'"):
+        open_engine(f"local:{POLICY}?dtype=int8", processes=0)

@@ -42,6 +42,8 @@ class Log:
         self.stages: list[str] = []
         self.said: list[str] = []
 
+    def round(self, number: int, rounds: int, policy: str) -> None: ...
+
     @contextmanager
     def stage(self, title: str, progress: Progress) -> Iterator[None]:
         yield

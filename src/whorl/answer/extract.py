@@ -21,11 +21,13 @@ _PHRASE = re.compile(
 )
 _TAGGED = re.compile(r"<(/?)answer>", re.IGNORECASE)
 _SENTENCE = re.compile(r"[.!?](?=\s|$)|[。！？]|,?\s(?:because|since|which|where)\s")
-_VERB = re.compile(
-    r"[a-zA-Z]+[ ,].*\b(?:(?:is|are|equals)\b\s*:?\s*(?=\S)"
-    r"|(?:was|were|be|has|have|had|needs?|gets?|got|costs?|earn(?:s|ed)?|makes?|made|pa(?:ys?|id)"
-    r"|sp(?:ends?|ent)|takes?|took|sold|weighs?) (?=[-$]{0,2}\d|\$|\\[(\[]))"
+_VALUE = r"(?=[-$]{0,2}\d|\$|\\[(\[])"
+_CLAIM = re.compile(
+    r"\b(?:is|are|equals|was|were|be|has|have|had|needs?|gets?|got|costs?|earn(?:s|ed)?|makes?|made"
+    rf"|pa(?:ys?|id)|sp(?:ends?|ent)|takes?|took|sold|weighs?) {_VALUE}"
 )
+_VERB = re.compile(rf"[a-zA-Z]+[ ,].*(?:\b(?:is|are|equals)\b\s*:?\s*(?=\S)|{_CLAIM.pattern})")
+_DENIED = re.compile(r"\b(?:not|never|no|neither)\b|n't\b|n’t\b")
 _LAST_LINE = re.compile(r"(?:A:|(?:.*\s)?####)\s*([^#]+)")
 _HASHED = re.compile(r"^[ \t]{0,4}####[ \t]*(\S[^#\n]{0,99})$", re.MULTILINE)
 
@@ -93,10 +95,13 @@ def _hashed(text: str) -> tuple[int, str] | None:
 def _said(stated: str) -> str | None:
     """What a text that follows "the answer is" begins with."""
     stated = stated.lstrip(" *_`\n\r\t")
+    if stated.startswith("}"):  # \text{The answer is } 5
+        stated = stated[1:].lstrip()
     if formula := FORMULA.match(stated):
         return with_what_follows(stated, formula)
     line = _SENTENCE.split(stated.partition("\n")[0].rstrip(" *"), maxsplit=1)[0]
-    if verb := _VERB.match(line):  # "The final answer: the largest n is 34."
+    several = len(_CLAIM.findall(line)) > 1 or _DENIED.search(line)
+    if not several and (verb := _VERB.match(line)):  # "The final answer: the largest n is 34."
         line = line[verb.end() :]
         if formula := FORMULA.match(line):
             return with_what_follows(line, formula)

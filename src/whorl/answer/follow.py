@@ -37,12 +37,12 @@ def with_what_follows(text: str, formula: re.Match[str]) -> str:
 
 
 _ITEM = re.compile(r"[ \t]*(?:[-*+•][ \t]+|\(?(\d{1,2})[.)][ \t]+)(\S[^\n]*)")
-_LINE = re.compile(rf"[ \t]*({FORMULA.pattern})[ \t]*(?:\n|$)", re.DOTALL)
+_LINE = re.compile(rf"[ \t]*({FORMULA.pattern}|-?\d[\d.,/]{{0,40}})[ \t]*(?:\n|$)", re.DOTALL)
 
 
 def lines_listed(text: str) -> list[str]:
     """The items of a list at the start of a text that begins a line, without their bullets or
-    numbers, or its first lines, if each is one formula and there are two or more; else none."""
+    numbers, or its first lines, if two or more are one formula or number each; else none."""
     items: list[str] = []
     for line in text.split("\n", _MEMBERS)[:_MEMBERS]:
         item = _ITEM.fullmatch(line)

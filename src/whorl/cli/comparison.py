@@ -6,10 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from whorl.cli.comparison_page import METHOD, page
+from whorl.cli.terminal import console
 from whorl.compare.comparison import Comparison
 from whorl.compare.findings import (
     Findings,
@@ -179,9 +179,9 @@ def print_comparison(findings: Findings) -> None:
     for row in methods_table(findings):
         shown.add_row(*row)
     # as wide as the table: a line that is too long for the terminal is wrapped by it
-    console = Console(highlight=False, soft_wrap=True, width=250)
-    console.print(shown)
-    console.print(_legend(findings))
+    terminal = console(width=250)
+    terminal.print(shown)
+    terminal.print(_legend(findings))
 
 
 def _legend(findings: Findings) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from whorl.data.atomic import replacing
 from whorl.data.examples import write_examples
 from whorl.data.forest import read_trees
+from whorl.data.purpose import write_purpose
 from whorl.errors import UserError
 from whorl.example import Example, Objective
 from whorl.loop.variety import Solutions, Variety
@@ -66,7 +67,7 @@ class Harvested:
 
 def harvest(trees: Path, recipe: Recipe, out: Path) -> Harvested:
     """Harvest a file of trees, in one pass, into a file of examples; equal examples are written
-    once, unless the recipe's objective counts samples."""
+    once, unless the recipe's objective counts samples. Beside it stands the recipe's objective."""
     dropped: Counter[str] = Counter()
     tally: Counter[str] = Counter()
     cost: Counter[str] = Counter()
@@ -88,6 +89,7 @@ def harvest(trees: Path, recipe: Recipe, out: Path) -> Harvested:
                 found += len(crop.examples)
                 yield from crop.examples
 
+    write_purpose(out, name_of(recipe), recipe.objective)
     written = write_examples(out, distinct_examples(examples(), recipe.objective))
     if found > written:
         dropped["equal to another example"] = found - written

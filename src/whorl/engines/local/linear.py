@@ -23,7 +23,9 @@ class Linear(Protocol):
 def linear(weight: Tensor, bias: Tensor | None) -> Linear:
     """The fastest product for `weight` `[out, in]` on this machine."""
     packs = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    if packs and weight.dtype == torch.float32:
+    if weight.dtype == torch.bfloat16:
+        packs = packs and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    if packs and weight.dtype in (torch.float32, torch.bfloat16):
         return _Packed(torch.ops.mkldnn._reorder_linear_weight(weight, None), bias)
     return _Plain(weight, bias)
 

@@ -5,7 +5,6 @@ kernels whose rows do not depend on the number of rows, attention in blocks of f
 cache slots numbered by token position (docs/log.md has what was tried and measured).
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from whorl.engines.local.linear import Linear, linear
 from whorl.engines.local.rows import Rows
+from whorl.engines.weights import weight_files
 
 ARCHITECTURES = ("LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM")
 
@@ -312,13 +312,3 @@ def read_weights(folder: Path) -> Iterator[tuple[str, Tensor]]:
         with safe_open(path, framework="pt") as file:
             for name in file.keys():  # noqa: SIM118  (not a mapping)
                 yield name, file.get_tensor(name)
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of a model folder; empty if it has none."""
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        names = json.loads(index.read_text())["weight_map"].values()
-        return [folder / name for name in sorted(set(names))]
-    single = folder / "model.safetensors"
-    return [single] if single.is_file() else []

@@ -11,12 +11,12 @@ from typing import Any, TypeAlias, TypeVar
 
 from whorl.ask import Replies
 from whorl.engines import affinity
+from whorl.engines.fast_json import dumps, loads
 from whorl.engines.server.address import Address
 from whorl.engines.server.http import BrokenError, Client, Enough, Response, UnreachableError
 from whorl.engines.server.secret import line, redacted
 from whorl.engines.server.window import Window
 from whorl.errors import UserError
-from whorl.fast_json import dumps, loads
 
 T = TypeVar("T")
 
