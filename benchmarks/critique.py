@@ -26,7 +26,7 @@ from whorl.recipes.refinement import best_own
 from whorl.tree import ROOT, Tree
 
 Row = Mapping[str, Any]
-PLAIN = "solve"
+PLAIN, VOTE = "solve", "vote"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,27 +64,41 @@ def report(trees: Mapping[str, Tree], rows: Sequence[Row], policy: str) -> dict[
     by_form: dict[tuple[str, str], dict[str, Row]] = {}
     for row in rows:
         by_form.setdefault((row["critic"], row["form"]), {})[row["problem"]] = row
-    votes = by_form.get((policy, PLAIN), {})
+    afresh = {critic: solved(by_form, critic) for critic, _ in by_form}
+    votes = by_form.get((policy, VOTE), {})
     print(
         f"{'critic':12} {'form':22} {'wrong':>5} {'repaired':>8} {'afresh':>6} {'vote':>5}"
         f" {'right':>5} {'broken':>6} {'afresh':>6} {'vote':>5} {'steps':>5} {'tokens':>6}"
     )
     for (critic, form), found in by_form.items():
-        if form == PLAIN:
+        if form in (PLAIN, VOTE):
             continue
-        ours, theirs, vote = against(trees, found, by_form.get((critic, PLAIN), {}), votes)
+        ours, theirs, vote = against(trees, found, afresh[critic], votes)
         share = "" if ours.share is None else f"{ours.share:.0%}"
         print(
             f"{critic:12} {form:22} {ours.wrong:5} {ours.repaired:8} {theirs.repaired:6}"
             f" {vote.repaired:5} {ours.right:5} {ours.broken:6} {theirs.broken:6} {vote.broken:5}"
             f" {share:>5} {ours.tokens:6.0f}"
         )
-    return best(trees, by_form, votes)
+    return best(trees, by_form, afresh, votes)
+
+
+def solved(by_form: Mapping[tuple[str, str], Mapping[str, Row]], critic: str) -> dict[str, Row]:
+    """What a critic makes of each problem afresh: its greedy solution, and its samples behind it
+    where there are some."""
+    more = by_form.get((critic, VOTE), {})
+    found = {}
+    for name, row in by_form.get((critic, PLAIN), {}).items():
+        sampled = more.get(name, {"ends": [], "tokens": 0})
+        ends, tokens = row["ends"] + sampled["ends"], row["tokens"] + sampled["tokens"]
+        found[name] = {**row, "ends": ends, "tokens": tokens}
+    return found
 
 
 def best(
     trees: Mapping[str, Tree],
     by_form: Mapping[tuple[str, str], Mapping[str, Row]],
+    afresh: Mapping[str, Mapping[str, Row]],
     votes: Mapping[str, Row],
 ) -> dict[str, Any]:
     """The form that repairs most, less what it breaks, on one half of the problems; its figures on
@@ -97,12 +111,11 @@ def best(
         figures = measured(trees, part(by_form[name], 0))
         return (figures.repaired / max(1, figures.wrong)) - (figures.broken / max(1, figures.right))
 
-    forms = [name for name in by_form if name[1] != PLAIN]
+    forms = [name for name in by_form if name[1] not in (PLAIN, VOTE)]
     if not forms:
         return {}
     name = max(forms, key=merit)
-    plain = by_form.get((name[0], PLAIN), {})
-    ours, theirs, vote = against(trees, part(by_form[name], 1), plain, votes)
+    ours, theirs, vote = against(trees, part(by_form[name], 1), afresh[name[0]], votes)
     return {
         "critic": name[0],
         "form": name[1],
@@ -130,20 +143,16 @@ def against(
         if (not plain or name in plain) and (not votes or name in votes)
     }
     ours = measured(trees, common)
-    return (
-        ours,
-        measured(trees, {n: bought(plain[n], ours.tokens) for n in common if n in plain}),
-        measured(
-            trees, {n: bought(votes[n], ours.tokens, sampled=True) for n in common if n in votes}
-        ),
-    )
+    afresh = {name: bought(plain[name], ours.tokens) for name in common if name in plain}
+    vote = {name: bought(votes[name], ours.tokens) for name in common if name in votes}
+    return ours, measured(trees, afresh), measured(trees, vote)
 
 
-def bought(row: Row, tokens: float, *, sampled: bool = False) -> Row:
+def bought(row: Row, tokens: float) -> Row:
     """The answer that so many tokens buy of a problem solved again and again: the first solution,
-    or the vote of as many as that is. sampled: none of them is greedy."""
-    ends = row["ends"][1:] if sampled else row["ends"]
-    each = row["tokens"] / len(row["ends"])
+    or the vote of as many as that is."""
+    ends = row["ends"]
+    each = row["tokens"] / len(ends)
     count = max(1, min(len(ends), round(tokens / each)))
     answers = [answer for end in ends[:count] if (answer := concluded(end))]
     most = Counter(answers).most_common(1)

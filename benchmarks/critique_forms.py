@@ -17,7 +17,7 @@ from whorl.rollout import Sampling
 from whorl.tree import Tree
 
 MOST = Sampling(temperature=0.0, solution_tokens=400)
-SAMPLES = 8
+SAMPLES = 4
 SHOWN = 3  # solutions that a critic compares
 
 
@@ -40,12 +40,17 @@ Form = Callable[[Tree], Asking[Outcome]]
 
 
 def solve(tree: Tree) -> Asking[Outcome]:
-    """Plain re-decoding: the problem alone, greedy, and samples for a vote."""
+    """Plain re-decoding: the problem alone, greedy."""
+    end = yield from _solved(tree, "")
+    return Outcome([end])
+
+
+def vote(tree: Tree) -> Asking[Outcome]:
+    """The problem alone, several times, for a vote."""
     prompt = prompts.solve(tree.problem.question)
-    ask = Ask(prompt, "critic", max_tokens=MOST.solution_tokens, temperature=0.0)
-    votes = Ask(prompt, "critic", n=SAMPLES, max_tokens=MOST.solution_tokens, temperature=0.7)
-    (greedy,), sampled = yield [ask, votes]
-    return Outcome([reply.text for reply in (greedy, *sampled)])
+    most = MOST.solution_tokens
+    (sampled,) = yield [Ask(prompt, "critic", n=SAMPLES, max_tokens=most, temperature=0.7)]
+    return Outcome([reply.text for reply in sampled])
 
 
 def refined(**settings: object) -> Form:
@@ -139,6 +144,7 @@ FORMS: Mapping[str, Form] = {
     "first, told": first(outcomes=True, told=True),
     "prose path": refined(mode="whole_path", words=SETS["prose"]),
     "six lines path": refined(mode="whole_path"),
+    "vote": vote,
     "first": first(),
     "first, gold": first(outcomes=True, gold=True),
     "prose path, gold": refined(mode="whole_path", words=SETS["prose"], show_gold=True),

@@ -2,8 +2,7 @@
 
 `whorl run` plays SIGMA with the shipped policy as all three roles: trees, examples, training and
 evaluation, twice. Its process is killed with SIGKILL again and again and given the same command
-each time; processes of its engines and its judges are killed under it. Every fifth run has its
-models in processes of their own. Prints one JSON object:
+each time; processes of its engines and its judges are killed under it. Prints one JSON object:
 
 kills: processes killed, of which workers and judges are counted apart; stages: when, by what the
     next life found to do.
@@ -61,7 +60,9 @@ critic = "local:{model}"
 reviser = "local:{model}"
 """
 LONGEST = 0.6  # of an undisturbed run that a life may last: with less it would not get on
-OTHERS = 2  # kills of one life's engines and judges, at most: an ask that three die over fails
+OTHERS = {"workers": 2, "judges": 5}
+"""Kills of one life's engines and judges, at most: an ask that three die over fails, and a judge is
+seldom at work."""
 TIMED = {"grown.json", "seconds.json", "metrics.jsonl", "report.html", "manifest.json", "lock"}
 """Files that hold seconds, dates, or what was asked now and what was recalled."""
 
@@ -114,14 +115,14 @@ def below(process: int) -> dict[int, str]:
     return found
 
 
-def kill_another(process: int, dice: random.Random) -> str:
-    """Kill an engine's process or a judge's below a life; which kind it was."""
+def kill_another(process: int, dice: random.Random, others: Counter[str]) -> str:
+    """Kill an engine's process or a judge's below a life, of which so many were; which kind."""
     kinds = {"nursery": "judges", "spawn_main": "workers"}
     here = [
         (one, kind)
         for one, command in below(process).items()
         for word, kind in kinds.items()
-        if word in command
+        if word in command and others[kind] < OTHERS[kind]
     ]
     if not here:
         return ""
@@ -212,30 +213,25 @@ def settle(base: Path, run: str, processes: int) -> tuple[Path, Path]:
     return file, base / run
 
 
-def attack(base: Path, kills: int, dice: random.Random, told: Attack) -> None:
+def attack(base: Path, kills: int, processes: int, dice: random.Random, told: Attack) -> None:
     """Kill runs until there were so many kills, and let each of them come to its end."""
-    calm, undisturbed = {}, {}
-    for processes in (0, 1):
-        file, run = settle(base, f"calm{processes}", processes)
-        begun = time.monotonic()
-        _, code = os.waitpid(born(file, base / "calm.log"), 0)
-        assert code == 0, (base / "calm.said").read_text()
-        calm[processes], undisturbed[processes] = time.monotonic() - begun, made(run)
-        print(f"undisturbed, {processes} processes: {calm[processes]:.0f} s", file=sys.stderr)
+    file, run = settle(base, "calm", processes)
+    begun = time.monotonic()
+    _, code = os.waitpid(born(file, base / "calm.log"), 0)
+    assert code == 0, (base / "calm.said").read_text()
+    calm, undisturbed = time.monotonic() - begun, made(run)
+    print(f"undisturbed, {processes} processes: {calm:.0f} s", file=sys.stderr, flush=True)
     while told.kills < kills:
-        processes = int(told.runs % 5 == 4)
         file, run = settle(base, f"hurt{told.runs}", processes)
-        longest = LONGEST * calm[processes]
-        while not lived(file, run, dice, longest if told.kills < kills else 1e9, told):
+        while not lived(file, run, dice, LONGEST * calm if told.kills < kills else 1e9, told):
             pass
         told.runs += 1
-        if (found := made(run)) != undisturbed[processes]:
-            names = found.keys() | undisturbed[processes].keys()
-            other = [n for n in names if found.get(n, 0) != undisturbed[processes].get(n, 0)]
+        if (found := made(run)) != undisturbed:
+            names = found.keys() | undisturbed.keys()
+            other = [name for name in names if found.get(name, 0) != undisturbed.get(name, 0)]
             print(f"{run} differs: {sorted(other)}", file=sys.stderr)
             told.identical = False
-        else:
-            shutil.rmtree(run)
+        shutil.rmtree(run)
         print(told, file=sys.stderr, flush=True)
 
 
@@ -243,7 +239,7 @@ def lived(file: Path, run: Path, dice: random.Random, longest: float, told: Atta
     """One life; whether the run came to its end in it."""
     log, known = file.with_suffix(".log"), recorded(run)
     log.unlink(missing_ok=True)
-    process, others = born(file, log), 0
+    process, others = born(file, log), Counter[str]()
     end = time.monotonic() + dice.uniform(0, longest)
     strike = time.monotonic() + dice.uniform(0, longest)
     code = None
@@ -256,13 +252,13 @@ def lived(file: Path, run: Path, dice: random.Random, longest: float, told: Atta
             os.kill(process, signal.SIGKILL)
             os.waitpid(process, 0)
             code = -signal.SIGKILL
-        elif time.monotonic() > strike and others < OTHERS:
-            if kind := kill_another(process, dice):
-                others += 1
+        elif time.monotonic() > strike:
+            if kind := kill_another(process, dice, others):
+                others[kind] += 1
                 told.kills += 1
                 setattr(told, kind, getattr(told, kind) + 1)
                 told.stages[stage(run)] += 1
-            strike = time.monotonic() + dice.uniform(0.1, 2.0)
+            strike = time.monotonic() + dice.uniform(0.1, 1.5)
     names = Counter(log.read_text().split()) if log.exists() else Counter()
     told.asked_twice += sum(n if name in known else n - 1 for name, n in names.items())
     if code == -signal.SIGKILL:
@@ -273,12 +269,12 @@ def lived(file: Path, run: Path, dice: random.Random, longest: float, told: Atta
     return True
 
 
-def measure(kills: int, seed: int, count: int = 4) -> dict[str, object]:
-    """Attack runs of `count` problems; the figures."""
+def measure(kills: int, seed: int, processes: int, count: int = 3) -> dict[str, object]:
+    """Attack runs of `count` problems, each model of which runs in so many processes of its own."""
     told, begun = Attack(), time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         prepare(Path(name), count)
-        attack(Path(name), kills, random.Random(seed), told)
+        attack(Path(name), kills, processes, random.Random(seed), told)
     return {
         "kills": told.kills,
         "identical": told.identical,
@@ -294,9 +290,10 @@ def measure(kills: int, seed: int, count: int = 4) -> dict[str, object]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--processes", type=int, default=0, help="of each model; 0 has no workers")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    print(json.dumps(measure(arguments.kills, arguments.seed)))
+    print(json.dumps(measure(arguments.kills, arguments.seed, arguments.processes)))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from scipy.stats import chisquare
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from whorl import prompts
 from whorl.ask import Ask, Engine, Failure, Prompt, Replies
@@ -103,6 +103,43 @@ def test_greedy_text_and_logprob_equal_transformers(llama, shape: str) -> None:
     engine = Local(folder)
     asks = [replace(ask, temperature=0.0, n=1, stop=()) for ask in mixed_asks(16)]
     assert_like_transformers(folder, engine.chat, asks, answer(engine, asks))
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("qwen3", {"head_dim": 32, "num_key_value_heads": 2}),
+        ("qwen3", {"head_dim": 16, "num_key_value_heads": 4, "tie_word_embeddings": True}),
+        ("gemma", {"head_dim": 32, "num_key_value_heads": 1}),
+        ("mistral", {"head_dim": 32, "num_key_value_heads": 2, "sliding_window": None}),
+    ],
+)
+def test_other_families_equal_transformers(
+    tokenizer, tmp_path: Path, kind: str, settings: dict[str, object]
+) -> None:
+    ends = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id")}
+    config = AutoConfig.for_model(
+        kind,
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=112,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        initializer_range=0.15,
+        pad_token_id=tokenizer.pad_token_id,
+        **ends,
+        **settings,
+    )
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config)
+    for parameter in model.parameters():
+        if parameter.ndim == 1:  # norms are not all alike
+            parameter.data.add_(torch.rand_like(parameter))
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    engine = Local(tmp_path)
+    asks = [replace(ask, temperature=0.0, n=1, stop=()) for ask in mixed_asks(16)]
+    assert_like_transformers(tmp_path, engine.chat, asks, answer(engine, asks))
 
 
 def assert_like_transformers(

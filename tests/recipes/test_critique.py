@@ -99,13 +99,14 @@ def test_the_table_counts_over_the_same_paths_at_the_same_tokens(
         *rows(
             "critic", "first", {**{key: ["42"] for key in wrong}, **{key: ["41"] for key in right}}
         ),
-        *rows("critic", "solve", {key: ["42", "40", "40", "40"] for key in trees}),
-        *rows("policy", "solve", {key: ["1", "2", "2", "42"] for key in trees}),
+        *rows("critic", "solve", {key: ["42"] for key in trees}),
+        *rows("critic", "vote", {key: ["40", "40", "40"] for key in trees}),
+        *rows("policy", "vote", {key: ["1", "2", "2", "42"] for key in trees}),
     ]
     figures = script.report(trees, found, "policy")
     held = [name for name in trees if script.half_of(name) == 1]
     assert figures["wrong_paths"] == figures["repaired"] == len([n for n in held if n in wrong])
     assert figures["right_paths"] == figures["broken"] == len([n for n in held if n in right])
-    # hundred tokens buy four solutions of the critic, whose vote is wrong
-    assert figures["redecoded"] == figures["majority"] == 0
+    # hundred tokens buy two solutions of the critic, one right, and four of the policy, one right
+    assert figures["redecoded"] == figures["wrong_paths"] and figures["majority"] == 0
     assert "critic" in capsys.readouterr().out

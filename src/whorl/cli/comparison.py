@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
+from whorl.cli.cells import markdown_cell
 from whorl.cli.comparison_page import METHOD, page
 from whorl.cli.terminal import console
 from whorl.compare.comparison import Comparison
@@ -203,5 +204,6 @@ def markdown(findings: Findings) -> str:
 
 def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     rule = ["---", *["---:"] * (len(head) - 1)]
-    lines = [f"| {' | '.join(row)} |" for row in (head, rule, *rows)]
+    shown = [list(map(markdown_cell, row)) for row in (head, *rows)]
+    lines = [f"| {' | '.join(row)} |" for row in (shown[0], rule, *shown[1:])]
     return "\n".join(lines) + "\n"

@@ -62,6 +62,9 @@ def unsupported(config: Mapping[str, Any]) -> str | None:
     architecture = next(iter(config.get("architectures") or ()), "no architecture")
     if architecture not in ARCHITECTURES:
         return f"{architecture} is not one of {', '.join(ARCHITECTURES)}"
+    gemma = architecture == "GemmaForCausalLM"  # some of its files name another GELU than it has
+    if not gemma and config.get("hidden_act", "silu") != "silu":
+        return f"its activation is {config['hidden_act']}, not silu"
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
     if rope.get("rope_type", rope.get("type", "default")) != "default":
         return "its rotary frequencies are scaled"

@@ -20,15 +20,19 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def weight_count(folder: Path) -> int:
-    """Numbers in the weights of a model folder. Only the headers of its files are read."""
-    total = 0
-    for file in weight_files(folder) or folder.glob("*.safetensors"):
+    """Numbers in the weights of a model folder. Only the headers of its files are read; a damaged
+    file counts nothing, as whoever loads it says what is wrong with it."""
+    return sum(map(_count, weight_files(folder) or folder.glob("*.safetensors")))
+
+
+def _count(file: Path) -> int:
+    try:
         with file.open("rb") as stream:
             (length,) = struct.unpack("<Q", stream.read(8))
             header = json.loads(stream.read(length))
-        header.pop("__metadata__", None)
-        total += sum(math.prod(about["shape"]) for about in header.values())
-    return total
+        return sum(math.prod(header[name]["shape"]) for name in header.keys() - {"__metadata__"})
+    except (OSError, ValueError, KeyError, TypeError, struct.error, MemoryError, OverflowError):
+        return 0
 
 
 def weights_digest(folder: Path) -> str:
