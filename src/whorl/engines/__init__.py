@@ -37,7 +37,13 @@ def open_engine(spec: str, *, processes: int = 1) -> Engine:
 
         converted_apart(model.folder, model.settings.get("weights", "f16"))
     if not processes:
-        return opener()
+        try:
+            return opener()
+        except UserError:
+            raise
+        except Exception as error:  # whatever a damaged folder makes of a loader
+            why = str(error).partition("\n")[0] or type(error).__name__
+            raise UserError(f"{spec} cannot be opened: {why}") from error
     from whorl.engines.workers import Workers
 
     found = replace(named, place=str(model.folder), query=urlencode(model.settings))
