@@ -9,7 +9,8 @@ from whorl.cli import options
 
 if TYPE_CHECKING:
     from whorl.cli.display import Display
-    from whorl.learn.training import TrainResult
+    from whorl.example import Example, Objective
+    from whorl.learn.training import Training, TrainResult
 
 EXAMPLES = (
     "whorl train --model models/small --examples runs/a/examples.jsonl --out runs/a/checkpoint",
@@ -98,18 +99,41 @@ def train(  # noqa: PLR0913 (each parameter is an option)
     from dataclasses import asdict
     from itertools import chain
 
-    from whorl import settings
     from whorl.cli.display import Display
     from whorl.data.examples import read_examples
     from whorl.engines.roles import trainable
-    from whorl.loop.runfile import read_run
-    from whorl.loop.stages import usual_objective, usual_settings
     from whorl.watch.events import recorded
 
     start = trainable(model)
-    changes = overrides or []
     rows = read_examples(examples)
     first = next(rows, None)
+    training, objective, why = _settings(examples, first, recipe, run_file, overrides or [])
+    display = Display()
+    said = ", ".join(f"{key} {value}" for key, value in asdict(objective).items())
+    display.say(f"objective {why}: {type(objective).__name__.lower()}, {said}")
+    from whorl.learn.train import train as fine_tune
+
+    every = chain([first], rows) if first else rows
+    with recorded(display, _events(out), {"policy": model}) as watch:
+        result = fine_tune(start, every, out, settings=training, objective=objective, watch=watch)
+    _tell(result, display)
+    done = f"model after {result.steps:,} steps on {result.examples:,} examples"
+    display.wrote(out, f"{done}, loss {result.loss:.4f}")
+
+
+def _settings(
+    examples: Path,
+    first: "Example | None",
+    recipe: str,
+    run_file: Path | None,
+    changes: list[str],
+) -> "tuple[Training, Objective, str]":
+    """The settings and the objective of a training, and what says the latter. first: of the
+    examples."""
+    from whorl import settings
+    from whorl.loop.runfile import read_run
+    from whorl.loop.stages import usual_objective, usual_settings
+
     run = read_run(run_file) if run_file else None
     if run:
         objective, why, usual = run.recipe.objective, f"of {run_file}", run.train
@@ -124,18 +148,7 @@ def train(  # noqa: PLR0913 (each parameter is an option)
         usual = usual if run else preset.train
     own = [change for change in changes if not change.startswith("objective.")]
     training = settings.read_settings(usual, own)
-    objective = settings.read_objective(objective, changes)
-    display = Display()
-    said = ", ".join(f"{key} {value}" for key, value in asdict(objective).items())
-    display.say(f"objective {why}: {type(objective).__name__.lower()}, {said}")
-    from whorl.learn.train import train as fine_tune
-
-    every = chain([first], rows) if first else rows
-    with recorded(display, _events(out), {"policy": model}) as watch:
-        result = fine_tune(start, every, out, settings=training, objective=objective, watch=watch)
-    _tell(result, display)
-    done = f"model after {result.steps:,} steps on {result.examples:,} examples"
-    display.wrote(out, f"{done}, loss {result.loss:.4f}")
+    return training, settings.read_objective(objective, changes), why
 
 
 def _events(out: Path) -> Path:
