@@ -19,12 +19,13 @@ _PREFIXES = 512 << 20  # what the embedded engine keeps of prompts
 BYTES: Mapping[str, float] = {
     "float32": 4.0,
     "bfloat16": 2.0,
-    "f16": 6.0,
-    "int8": 2.0,
-    "int4": 1.3,
+    "f16": 4.2,
+    "int8": 1.3,
+    "int4": 0.9,
 }
 """Bytes that a weight takes, by how matrices are kept: in the embedded engine once, as it computes;
-in OpenVINO as its file holds it, and as its products want it."""
+in OpenVINO as its products want it. The file it is mapped from is not counted: the system can drop
+that."""
 
 
 def need(folder: Path, kind: str, cache_bytes: float | None = None) -> float:
