@@ -46,6 +46,7 @@ from whorl.ask import Asking, Role, together
 from whorl.errors import UserError
 from whorl.example import Objective, Pair, Preference
 from whorl.problem import Problem
+from whorl.prompts.reflection import read_reflection
 from whorl.prompts.wording import WHORL, Wording
 from whorl.recipe import Harvest, Start
 from whorl.rollout import Sampling, Voice, estimate
@@ -184,10 +185,10 @@ class Sphere:
         ask = replace(self.sampling.solution(prompt), stop=(prompts.CORRECTED,))
         for _ in range(self.tries):
             ((reply,),) = yield [ask]
-            text = reply.text.rstrip("\n *#")  # a heading's marks before `CORRECTED` go with it
+            text = read_reflection(reply)
             node = Node(ROOT, author="reflector", tokens=reply.tokens, logprob=reply.logprob)
             at = tree.add(node)
-            if reply.finished != "stop" or not text.strip():
+            if not text.strip():
                 node.note = reply.text
                 credit.prune(node, "unusable reflection")
                 continue
