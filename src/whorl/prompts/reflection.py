@@ -12,8 +12,8 @@ def read_reflection(reply: Reply) -> str:
     line, if there is none, or if a sentence mentions it."""
     before = reply.text
     if reply.finished != "stop":
-        line = _LINE.search(reply.text)
-        before = reply.text[: line.start()] if line else ""
+        lines = (reply.text[: line.start()] for line in _LINE.finditer(reply.text))
+        before = next((said for said in lines if said.count("```") % 2 == 0), "")
     same_line = before.rpartition("\n")[2].strip(_MARKS)
     return before.rstrip("\n *#") if _ENDED.search(same_line) else ""
 
