@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from whorl.ask import Reply
 from whorl.prompts.critique import (
     FORM,
     Critique,
@@ -23,10 +22,9 @@ from whorl.prompts.critique import (
     read_critiques,
     repeats_request,
 )
-from whorl.prompts.reflection import read_reflection
+from whorl.prompts.reflection import STOPS, read_reflection
 from whorl.prompts.revision import read_solution, read_step
-from whorl.prompts.wording import CORRECTED
-from whorl.steps import BlankLine
+from whorl.steps import BlankLine, cut
 
 ROWS: list[dict[str, Any]] = [
     json.loads(line)
@@ -84,9 +82,9 @@ def test_a_critique_of_a_path_is_read_step_by_step(row: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("row", of("reflect", label="cut"))
 def test_a_reflection_ends_where_the_new_solution_begins(row: dict[str, Any]) -> None:
-    assert read_reflection(Reply(row["text"], row["finished"])) == row["cut"]
-    before, line, _ = row["text"].partition(CORRECTED)
-    assert not line or read_reflection(Reply(before, "stop")) == row["cut"]
+    assert read_reflection(row["text"], stopped=False) == row["cut"]
+    if cut_at := cut(row["text"], STOPS):
+        assert read_reflection(cut_at[0], stopped=True) == row["cut"]
 
 
 def test_steps_of_recorded_replies_join_to_the_reply() -> None:

@@ -1,5 +1,6 @@
 """Who answers each role: engines by name, open from the first stage that asks them to the last."""
 
+import json
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from whorl.engines import open_engine
 from whorl.engines.judge import Judges
 from whorl.engines.model import engine_settings, find_model
 from whorl.engines.spec import Spec
+from whorl.engines.unpack import quantised
 from whorl.errors import UserError
 
 _JUDGE = "judge"  # a role and its engine: there is one kind
@@ -21,6 +23,8 @@ class Engines:
     """Who answers, e.g. `local:path/to/model`; roles that name the same engine share it.
 
     An empty name is for a role that the recipe does not ask.
+    student: the model that learns, where it is another one than the policy that samples. No search
+        asks it.
     processes: each model runs in so many of its own; 0 is inside this one.
     stay: engines stay open while a model is trained, where memory holds both. If not, those that
         can give their memory back do, and the others are closed.
@@ -31,6 +35,7 @@ class Engines:
     reviser: str = ""
     small: str = ""
     prm: str = ""
+    student: str = ""
     processes: int = 1
     stay: bool = False
 
@@ -38,8 +43,22 @@ class Engines:
         if self.processes < 0:
             raise UserError(f"processes should be at least 0, not {self.processes}")
 
+    @property
+    def learner(self) -> str:
+        """The engine of the model that learns: the student's, or the policy's."""
+        return self.student or self.policy
+
+    def measured(self) -> "Engines":
+        """The engines that answer while the model that learns is measured: it is the policy."""
+        return replace(self, policy=self.learner)
+
+    def taught(self, folder: Path) -> "Engines":
+        """The engines after what the model that learns has become lies in `folder`."""
+        role = "student" if self.student else "policy"
+        return replace(self, **{role: following(self.learner, folder)})  # type: ignore[arg-type]
+
     def named(self) -> dict[Role, str]:
-        """The engines that are named, by role."""
+        """The engines that are named and can be asked, by role."""
         roles: tuple[Role, ...] = ("policy", "critic", "reviser", "small", "prm")
         return {role: spec for role in roles if (spec := getattr(self, role))}
 
@@ -129,9 +148,15 @@ class Opened(AbstractContextManager["Opened"]):
 
 def trainable(spec: str) -> Path:
     """The folder of a policy's weights, under the chat template that its name chooses. Raises
-    `UserError` if its name does not say it."""
-    if spec and Spec.read(spec).scheme in _HERE:
-        return _folder(spec)
+    `UserError` if its name does not say it, or if its weights are rounded to fewer than 16 bits."""
+    if spec and (named := Spec.read(spec)).scheme in _HERE:
+        folder = _folder(spec)
+        if bits := _rounded(named, folder):
+            raise UserError(
+                f"{spec} has weights in {bits}, which cannot be trained; name the folder of those "
+                "that can: base=FOLDER"
+            )
+        return folder
     raise UserError(
         "only a policy of the form local:FOLDER can be trained, not "
         + (
@@ -140,6 +165,19 @@ def trainable(spec: str) -> Path:
             else "none: name one as engines.policy"
         )
     )
+
+
+def _rounded(named: Spec, folder: Path) -> str:
+    """How a model's weights are rounded; empty if they are not."""
+    if (kind := named.settings.get("weights", "f16")) != "f16":
+        return kind
+    if named.place.endswith(".gguf"):
+        return quantised(Path(named.place))
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""  # whoever reads it says what is wrong with it
+    return str((config.get("quantization_config") or {}).get("quant_method", ""))
 
 
 def _follows(old: str, spec: str) -> bool:

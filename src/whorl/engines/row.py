@@ -9,7 +9,7 @@ from typing import Any
 from zlib import crc32
 
 from whorl.ask import Replies, Reply
-from whorl.fast_json import dumps, loads
+from whorl.engines.fast_json import dumps, loads
 
 SCHEMA = """
 CREATE TABLE answer (

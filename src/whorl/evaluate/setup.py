@@ -19,7 +19,7 @@ class Decoding:
     n: int = 1
     temperature: float = 0.0
     top_p: float = 1.0
-    max_tokens: int = 2048  # DART-Math's scripts, which the paper follows
+    max_tokens: int = 2048  # DART-Math's scripts, which SIGMA follows
 
     def __post_init__(self) -> None:
         if self.n < 1 or self.max_tokens < 1:
@@ -63,5 +63,6 @@ PRESETS = {
     "qwen": Setup("qwen", guess=True),
 }
 """Protocols by name. `dart` is DART-Math's, which SIGMA follows; `qwen` is Qwen2.5-Math's, which
-MARGE and SPHERE follow (docs/papers.md, "Evaluation"). Both are greedy, with one attempt of 2,048
-tokens at most; DART takes stated answers only, Qwen's falls back to the last number."""
+MARGE's authors point to, and which is ours for SPHERE (docs/papers.md, "Evaluation"). Both are
+greedy, with one attempt of 2,048 tokens at most; DART takes stated answers only, Qwen's falls back
+to the last number."""

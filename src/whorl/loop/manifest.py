@@ -48,10 +48,18 @@ def learned_from(run: Run) -> dict[str, Any]:
         "start": run.starts,
         "test": content(run.test) if run.test else None,
         **({"base": find_model(str(run.base)).identity()} if run.base else {}),
+        **_of_student(run),
         "train": settings.as_table(run.train),
         "evaluate": settings.as_table(run.evaluate),
     }
+    learned |= {"questions": run.questions} if run.questions else {}
     return learned | ({"holdout": run.holdout} if run.patience else {})
+
+
+def _of_student(run: Run) -> dict[str, Any]:
+    """Settings that only the results of a run with a student of its own depend on."""
+    student = run.engines.student
+    return {"student": model_content(student), "protocol": run.protocol} if student else {}
 
 
 def recipe_of(folder: RunFolder, overrides: Sequence[str] = ()) -> Recipe:

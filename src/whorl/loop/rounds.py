@@ -1,22 +1,22 @@
 """The loop: grow, harvest, train, evaluate, then again with the better model."""
 
 import json
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
-from whorl.budget import Budget, Purse
+from whorl.budget import Budget
+from whorl.budget.purse import Purse
 from whorl.data.atomic import replacing
 from whorl.data.examples import read_examples
+from whorl.data.forest import read_keys
 from whorl.data.problems import write_problems
 from whorl.data.taught import write_prompt
 from whorl.engines.journal import Journal
 from whorl.engines.roles import Engines, Opened, trainable
-from whorl.evaluate import Decoding, Score, Setup, pass_rate, read_scores
+from whorl.evaluate import Decoding, Place, Score, pass_rate, read_scores
 from whorl.evaluate.exam import Exam, measure
 from whorl.learn.training import TrainResult
 from whorl.loop.folder import RunFolder
@@ -26,6 +26,7 @@ from whorl.loop.metrics import Round, best_model, metrics, stopped_rising
 from whorl.loop.plan import RoundPlan, plan_of
 from whorl.loop.run import Run
 from whorl.loop.split import held_out, problems_of, tell_bad
+from whorl.loop.took import Took
 from whorl.recipe import words_of
 from whorl.watch import Watch
 
@@ -38,31 +39,25 @@ more than 8 solutions for every twentieth problem."""
 
 
 class Unfinished(Exception):
-    """Raised when the budget ends while a round grows its trees in `folder`; `grown` counts
-    them."""
+    """Raised when a round has not grown the trees in `folder` that are to be learned from: the
+    budget ended first, or too many searches failed; `grown` counts them."""
 
     def __init__(self, folder: Path, grown: Grown) -> None:
-        super().__init__(f"the budget is spent: {grown.limit}")
+        failed = f"{len(grown.failures):,} searches failed"
+        super().__init__(f"the budget is spent: {grown.limit}" if grown.missing else failed)
         self.folder = folder
         self.grown = grown
 
 
-@dataclass(frozen=True, slots=True)
-class _Took:
-    seconds: float
-
-    @classmethod
-    def since(cls, start: float) -> "_Took":
-        return cls(time.monotonic() - start)
-
-
 def play_rounds(folder: RunFolder, run: Run, prepared: Ready, watch: Watch) -> list[Round]:
-    """Play the rounds of a run: each searches with the newest policy and trains the next one.
+    """Play the rounds of a run: each searches and trains the next model, which is the next round's
+    policy unless the run has a student of its own.
 
     Every round has a run folder of its own, `round-1` and so on. What a stage found is written
     last, so the same call skips stages that are complete and goes on in the one that is not.
     With `run.patience` it may end early. It then says why, and which model is the best; all of them
-    are kept. Raises `Unfinished` where the budget ends first.
+    are kept. Raises `Unfinished` where the budget ends first, or more searches of a round fail than
+    `run.may_fail` says: whatever made them fail would decide what is learned.
     """
     base = run.weights  # raises before anything is grown
     tell_bad(prepared.found, run, watch)
@@ -72,7 +67,9 @@ def play_rounds(folder: RunFolder, run: Run, prepared: Ready, watch: Watch) -> l
     watched = [_watched(run, plan_of(run, 1), prepared.opened, watch)]
     for number in range(1, run.rounds + 1):
         plan = plan_of(run, number)
-        watch.say(f"round {number} of {run.rounds}: the policy is {plan.policy}")
+        watch.round(number, run.rounds, plan.engines.policy)
+        if plan.engines.student:
+            watch.say(f"the student is {plan.engines.student}")
         with open_round(folder, plan) as inner:
             played = _play(inner, run, plan, prepared, purse, watch)
         rounds.append(played)
@@ -91,11 +88,13 @@ def play_rounds(folder: RunFolder, run: Run, prepared: Ready, watch: Watch) -> l
 
 def purse_of(run: Run) -> Purse:
     """The budget of a run, less the spending that journals of its rounds have on record."""
-    purse = Purse(run.budget)
+    purse = Purse(run.budget, samples_at_most=run.recipe.samples_at_most)
     if run.budget != Budget():  # opening a journal takes a while
         for path in sorted(run.folder.glob("round-*/journal.db")):
             with Journal(path) as journal:
-                purse.count(path, journal.usage())
+                file = path.with_name("trees.jsonl")
+                trees = sum(1 for _ in read_keys(file)) if file.exists() else 0
+                purse.count(path, journal.usage(), trees)
     return purse
 
 
@@ -106,7 +105,7 @@ def open_round(folder: RunFolder, plan: RoundPlan) -> RunFolder:
     said = {name: folder.settings[name] for name in names if name in folder.settings}
     said["seed"] = plan.seed
     if plan.number > 1:
-        said["engines"] = {**said["engines"], "policy": plan.policy}
+        said["engines"] = {**said["engines"], "policy": plan.engines.policy}
     return RunFolder.open(plan.folder, said, version=folder.version)
 
 
@@ -114,10 +113,10 @@ def grow_round(
     inner: RunFolder, run: Run, plan: RoundPlan, prepared: Ready, purse: Purse, watch: Watch
 ) -> Grown:
     """Grow the trees that a round lacks into `inner`, its folder, with its policy and seed."""
-    prepared.opened.follow(plan.engines(run))
+    prepared.opened.follow(plan.engines)
     return grow(
         inner,
-        problems_of(run),
+        problems_of(run, plan.number),
         replace(GrowPlan.of(run), seed=plan.seed, purse=purse, last=plan.last),
         prepared.opened.by_role(),
         watch=watch,
@@ -129,18 +128,19 @@ def _play(
     inner: RunFolder, run: Run, plan: RoundPlan, prepared: Ready, purse: Purse, watch: Watch
 ) -> Round:
     """Play one round, from its trees to the scores of the model that it ends with."""
-    start = time.monotonic()
+    took = Took(inner.path)
 
     def grow_now() -> Grown:
         grown = grow_round(inner, run, plan, prepared, purse, watch)
-        if grown.missing:
+        failed = len(grown.failures)
+        if grown.missing or failed > run.may_fail * (grown.trees + failed):
             raise Unfinished(inner.path, grown)
         return grown
 
     grown = _once(inner.path / "grown.json", Grown, grow_now)
     harvested = Harvested.read(inner.path)
     if harvested is None:
-        harvested = harvest(inner.trees, run.recipe, inner.examples)
+        harvested = harvest(inner.trees, run.recipe, inner.examples, setup=run.setup)
         harvested.write(inner.path)
     watch.wrote(inner.examples, f"{harvested.examples:,} examples")
     for remark in harvested.remarks:
@@ -152,10 +152,10 @@ def _play(
         grown,
         harvested,
         trained,
-        after.policy,
+        after.engines.learner,
         _scores(run, after, prepared.opened, watch),
         _watched(run, after, prepared.opened, watch),
-        _once(inner.path / "seconds.json", _Took, partial(_Took.since, start)).seconds,
+        took.finish(),
     )
 
 
@@ -170,52 +170,53 @@ def _learn(run: Run, plan: RoundPlan, opened: Opened, watch: Watch) -> TrainResu
     if not checkpoint.exists():
         opened.rest()
     trained = train(
-        run.weights if first or plan.number == 1 else trainable(plan.policy),
-        distinct_examples(chain.from_iterable(map(read_examples, files))),
+        run.weights if first or plan.number == 1 else trainable(plan.engines.learner),
+        distinct_examples(chain.from_iterable(map(read_examples, files)), run.recipe.objective),
         checkpoint,
         settings=run.train,
         objective=run.recipe.objective,
         watch=watch,
     )
-    write_prompt(checkpoint, words_of(run.recipe))
+    write_prompt(checkpoint, words_of(run.recipe), run.asked)
     watch.wrote(checkpoint, f"model after {trained.steps:,} steps, loss {trained.loss:.4f}")
     return trained
 
 
 def _scores(run: Run, plan: RoundPlan, opened: Opened, watch: Watch) -> Sequence[Score]:
-    """Scores of the policy that the round of `plan` starts from, on the test problems."""
+    """Scores of the model that the round of `plan` trains, before it, on the test problems."""
     if run.test is None:
         return ()
     path = run.folder / f"scores-{plan.number - 1}.jsonl"
-    setup = Setup(decoding=run.evaluate, words=words_of(run.recipe))
-    exam = Exam(run.test, setup, plan.seed)
-    return _measured(path, exam, plan.engines(run), opened, watch)
+    return _measured(path, Exam(run.test, run.setup, plan.seed), plan.engines, opened, watch)
 
 
 def _watched(run: Run, plan: RoundPlan, opened: Opened, watch: Watch) -> float | None:
-    """Mean outcome of the policy that the round of `plan` starts from, on the held-out training
-    problems."""
+    """Mean outcome of the model that the round of `plan` trains, before it, on the held-out
+    training problems."""
     if not run.patience:
         return None
     problems = run.folder / "held-out.jsonl"
     if not problems.exists():
         write_problems(problems, held_out(run))
     decoding = replace(WATCHED, max_tokens=run.evaluate.max_tokens)
-    setup = Setup(decoding=decoding, words=words_of(run.recipe))
-    exam = Exam(problems, setup, plan.seed)
+    exam = Exam(problems, replace(run.setup, decoding=decoding), plan.seed)
     path = run.folder / f"held-out-{plan.number - 1}.jsonl"
-    return pass_rate(_measured(path, exam, plan.engines(run), opened, watch), 1).value
+    return pass_rate(_measured(path, exam, plan.engines, opened, watch), 1).value
 
 
 def _measured(
     path: Path, exam: Exam, engines: Engines, opened: Opened, watch: Watch
 ) -> Sequence[Score]:
-    """Scores of the policy that `engines` name, measured unless they are at `path` already."""
-    if not path.exists():
-        opened.follow(engines)
-        scores = measure(opened, exam, watch, out=path)
-        watch.wrote(path, f"scores of {len(scores):,} problems")
-    return read_scores(path)
+    """Scores of the model that learns by `engines`, measured unless they are at `path` already, of
+    all problems: those that could not be attempted are tried again."""
+    if path.exists() and not Place(path).journal.exists():
+        return read_scores(path)
+    opened.follow(engines.measured())
+    scores = measure(opened, exam, watch, out=path)
+    watch.wrote(path, f"scores of {len(scores):,} problems")
+    if failed := sum(bool(score.error) for score in scores):
+        watch.say(f"{failed:,} problems failed; the same command tries them again")
+    return scores
 
 
 def _once(path: Path, kind: type[T], work: Callable[[], T]) -> T:

@@ -1,26 +1,36 @@
-"""Reflections of chat models: what they say of a wrong solution before they solve again."""
+"""Reflections: where what a policy says of its own wrong solution ends, and a new one begins."""
 
 import re
 
-from whorl.ask import Reply
 from whorl.prompts.wording import CORRECTED
 
+STOPS = (CORRECTED, CORRECTED.title(), CORRECTED.upper(), CORRECTED.title().rstrip(":") + "\n")
+"""Texts at which a reflection is cut: no more than four, which is what servers take."""
 
-def read_reflection(reply: Reply) -> str:
-    """The reflection that a reply holds before the line `CORRECTED`, at which it was stopped or
-    which it writes in its own way ("### Corrected Solution"). Empty if nothing stands before the
-    line, if there is none, or if a sentence mentions it."""
-    before = reply.text
-    if reply.finished != "stop":
-        lines = (reply.text[: line.start()] for line in _LINE.finditer(reply.text))
-        before = next((said for said in lines if said.count("```") % 2 == 0), "")
-    same_line = before.rpartition("\n")[2].strip(_MARKS)
-    return before.rstrip("\n *#") if _ENDED.search(same_line) else ""
-
-
-_MARKS = " \t*#_>`-"
+_WORDS = r"corrected\s+solution"
 _ENDED = re.compile(r"^$|[.!?:;)\]}$]$")
-_LINE = re.compile(
-    rf"^[ \t*#_>`-]{{0,8}}{re.escape(CORRECTED.rstrip(':'))}[*_]{{0,3}}:?[*_]{{0,3}}[ \t]*$",
+_HEADING = re.compile(
+    rf"^[^\w\n]*{_WORDS}[^\w\n]*$"  # a line of its own, whatever marks stand round it
+    rf"|^[^\n]{{0,80}}?\b{_WORDS}[*_ \t]*:",  # or the end of a phrase, with a colon behind it
     re.IGNORECASE | re.MULTILINE,
 )
+
+
+def read_reflection(text: str, *, stopped: bool) -> str:
+    """The part of a reply that is about the wrong solution: before the line that begins a new one,
+    in any case and as a heading too; empty if it says nothing or begins none.
+
+    stopped: one of `STOPS` ended the reply.
+    """
+    headings = (text[: found.start()] for found in _HEADING.finditer(text))
+    said = next((said for said in headings if said.count("```") % 2 == 0), None)
+    if said is None and not stopped:
+        return ""
+    said = _whole_lines(text) if said is None else said
+    return said.rstrip("\n \t*#_>-")  # marks of a heading go with it
+
+
+def _whole_lines(text: str) -> str:
+    """A text that was cut without the sentence that it was cut in, such as `Here is the`."""
+    before, _, last = text.rpartition("\n")
+    return text if _ENDED.search(last.rstrip(" \t*#_>-")) else before

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from whorl import prompts
 from whorl.answer import concluded
@@ -39,15 +39,20 @@ HEARD: tuple[Mark, ...] = (
 """Marks of steps whose critique was not what the critic was asked for."""
 
 
-def best_own(tree: Tree) -> int:
-    """The end of the best path among the policy's own solutions; the root if there is none."""
-    return best_path(tree, (leaf for leaf in tree.leaves() if tree.first_hand(leaf)))
+def best_own(tree: Tree, how: Literal["mean", "first"] = "mean") -> int:
+    """The end of the best path among the policy's own solutions; the root if there is none. `first`
+    is the first right one that the authors' script finds, or else the one of highest Q."""
+    own = [leaf for leaf in tree.leaves() if tree.first_hand(leaf)]
+    if how == "mean" or not own:
+        return best_path(tree, own)
+    right = [leaf for leaf in own if tree.nodes[leaf].reward == 1.0]
+    # depth first from a stack: of two children the last one is looked at first
+    return max(right, key=tree.path) if right else max(own, key=lambda leaf: tree.nodes[leaf].mean)
 
 
-def unrevised_if_right(tree: Tree) -> int:
-    """The end of the best path if it is right, else the root."""
-    best = best_own(tree)
-    return best if tree.nodes[best].reward == 1.0 else ROOT
+def if_right(tree: Tree, end: int) -> int:
+    """The end of a path if it is right, else the root."""
+    return end if tree.nodes[end].reward == 1.0 else ROOT
 
 
 def ends_of_tries(tree: Tree) -> list[int]:
@@ -75,11 +80,11 @@ class Refinement:
             end = yield from attempt(missed, temperature)
             yield from judge_ends(tree, [end])
             if tree.nodes[end].reward == 1.0 or not recipe.check:
-                return end if tree.nodes[end].terminal else ROOT
+                return end
             if not any(tree.nodes[i].mark in ASKED for i in tree.path(end)):
                 break  # the reviser was never asked, so another try would be the same
             missed, temperature = concluded(tree.text(end)), recipe.retry_temperature
-        return unrevised_if_right(tree)
+        return if_right(tree, self.best)
 
     def _sweep(self, missed: str | None, temperature: float) -> Asking[int]:
         """Depth by depth: critique the step, revise it, go on behind the revised step."""
@@ -175,7 +180,8 @@ class Refinement:
     def _shown(self, step: int) -> tuple[Candidate, list[Candidate]]:
         """A step and its siblings as the critic sees them."""
         nodes, recipe = self.tree.nodes, self.recipe
-        rivals = siblings(self.tree, step)[: recipe.siblings]
+        rivals = [rival for s in siblings(self.tree, step) if (rival := self._face(s)) is not None]
+        rivals = rivals[: recipe.siblings]
         told = {"none": (), "path": (step,), "all": (step, *rivals)}[recipe.show_q]
         own, *others = (
             Candidate(
@@ -184,6 +190,14 @@ class Refinement:
             for i in (step, *rivals)
         )
         return own, others
+
+    def _face(self, sibling: int) -> int | None:
+        """The step that stands for a sibling; None if no solution goes through it and one is to."""
+        tree = self.tree
+        if self.recipe.shown == "step" or not tree.nodes[sibling].children:
+            return sibling if tree.nodes[sibling].text.strip() else None
+        ends = (leaf for leaf in tree.leaves() if sibling in tree.path(leaf))
+        return max(ends, key=lambda leaf: tree.nodes[leaf].mean, default=None)
 
     def _keep(self, step: int, reply: Reply, critiques: Sequence[Critique]) -> None:
         """Note on a step what the critic said of it, and mark what could not be read of that."""

@@ -27,6 +27,13 @@ def harvest(
             "now."
         ),
     ] = "",
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="Write the examples for a model that is asked by this protocol of evaluation, "
+            "such as dart, instead of as the policy was."
+        ),
+    ] = "whorl",
 ) -> None:
     """Turn grown trees into examples to train on.
 
@@ -40,6 +47,8 @@ def harvest(
     """
     from whorl import settings
     from whorl.cli.display import Display
+    from whorl.errors import UserError
+    from whorl.evaluate import PRESETS
     from whorl.loop.folder import RunFolder
     from whorl.loop.harvest import harvest as harvest_file
     from whorl.loop.manifest import changed_settings, recipe_of
@@ -54,7 +63,9 @@ def harvest(
     display = Display()
     for difference in changed_settings(chosen, folder):
         display.say(f"harvested with {difference}")
-    harvested = harvest_file(folder.trees, chosen, out)
+    if protocol not in PRESETS:
+        raise UserError(f"there is no protocol {protocol!r}; there are {', '.join(PRESETS)}")
+    harvested = harvest_file(folder.trees, chosen, out, setup=PRESETS[protocol])
     if out == folder.examples:
         harvested.write(folder.path)
     for title, counts in (("search", harvested.tally), ("left out", harvested.dropped)):

@@ -40,8 +40,12 @@ def run(
         engines.reviser = "local:models/large"
         recipe.name = "sigma"
 
-    A recipe of your own is recipe.name = "module:Class", imported from the
-    current folder or installed, or "path/to/file.py:Class".
+    A recipe's name stands for its whole preset: search, training, rounds and
+    evaluation as its paper has them, and ours where the paper is silent.
+    recipe.preset = "code" is another one, and what the file says is changed
+    (docs/papers.md, "Presets", has them all, and whose each value is). A recipe
+    of your own is recipe.name = "module:Class", imported from the current folder
+    or installed, or "path/to/file.py:Class".
 
     Each of the `rounds` searches with the newest model. Training starts from
     it, as MARGE and MCTS process supervision do, or with start = "first" from
@@ -49,9 +53,16 @@ def run(
     for sigma and rft.
 
     patience = 2 stops after two rounds without a rise of accuracy on problems
-    that are held out for it, one in twenty; the run files of MARGE and MCTS
-    process supervision say so, as the papers stop when there is no more gain.
-    It is off unless it is said. The test file never decides.
+    that are held out for it, one in twenty. The presets `paper` of marge, grpo
+    and process say so: the papers of MARGE and of MCTS process supervision stop
+    when there is no more gain, that it takes two rounds is ours. The test file
+    never decides.
+
+    engines.student names a model that learns while the policy samples, where a
+    recipe can teach another model (not marge, grpo and process, which are
+    on-policy); the scores are its own. protocol says how it is asked, where it
+    learns and where it is measured: for sigma dart, that is Alpaca, as in the
+    evaluation that its paper follows.
 
     budget.tokens = 1000000 stops growing when so many tokens are sampled;
     there are requests, seconds and money as well, for all rounds together and,
@@ -63,12 +74,14 @@ def run(
     is. What is complete is not done again: after a crash or Ctrl-C the same
     command goes on where it stopped. A search that fails is left out and listed
     at the end; --retry grows its tree after all, and what was learned stays as
-    it is. Paths are relative to the folder in which the command is given.
+    it is. If more than one in ten of a round fail, the run stops before it
+    learns from the rest, and the same command tries them again; may_fail = 1
+    goes on all the same. Paths are relative to the folder in which the command is given.
     """
     from whorl import __version__, settings
     from whorl.cli.display import Display
     from whorl.cli.guard import this_command
-    from whorl.cli.plan import describe_run, downloads, tell_failures, tell_missing
+    from whorl.cli.plan import describe_run, downloads, tell_unfinished
     from whorl.cli.results import print_rounds
     from whorl.cli.retry import retry as try_again
     from whorl.cli.summary import summary
@@ -80,6 +93,7 @@ def run(
     from whorl.loop.rounds import Unfinished, play_rounds
     from whorl.loop.runfile import check_engines, read_run
     from whorl.report import write_report
+    from whorl.watch.events import recorded
 
     chosen = read_run(file, overrides or ())
     check_engines(chosen)
@@ -94,14 +108,10 @@ def run(
     ):
         display.say_all(mended(folder.path.rglob("*journal.db")) if repair else ())
         try:
-            rounds = play_rounds(folder, chosen, prepared, display)
+            with recorded(display, folder.events, folder.settings["engines"]) as watch:
+                rounds = play_rounds(folder, chosen, prepared, watch)
         except Unfinished as unfinished:
-            tell_failures(
-                unfinished.folder / "failures.jsonl",
-                unfinished.grown.failures,
-                "They will be tried again.",
-            )
-            return tell_missing(unfinished.grown)
+            tell_unfinished(unfinished.folder, unfinished.grown)
         display.wrote(folder.metrics, f"{len(rounds)} rounds")
         if retry:
             try_again(folder, chosen, prepared, rounds, display)

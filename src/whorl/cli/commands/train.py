@@ -38,9 +38,8 @@ def train(  # noqa: PLR0913 (each parameter is an option)
     recipe: Annotated[
         str,
         typer.Option(
-            help="Train towards this recipe's objective; your own is module:Class. Without it: "
-            "likelihood for completions, "
-            "preference for pairs."
+            help="Train by this recipe's preset, towards its objective, instead of by those of the "
+            "recipe that harvested the examples; your own is module:Class."
         ),
     ] = "",
     run_file: Annotated[
@@ -70,8 +69,15 @@ def train(  # noqa: PLR0913 (each parameter is an option)
     """Fine-tune a model on examples, or make a process reward model of it.
 
     What examples share, the question and the first steps, is computed once.
-    After a crash or Ctrl-C the same command goes on from the last checkpoint.
+    The objective is that of the recipe that harvested the examples, which
+    `whorl harvest` writes beside them. After a crash or Ctrl-C the same
+    command goes on from the last checkpoint.
     Under torchrun or accelerate launch it trains on all devices.
+
+    The settings are those of the same recipe's preset `paper`: what its paper
+    says, and ours where the paper is silent (docs/papers.md, "Presets");
+    --recipe NAME --set preset=NAME takes another one. Where no recipe is known,
+    completions are learned as in SIGMA's paper, and pairs by our values.
 
     --set changes settings of the training (lr, epochs, batch, tokens,
     max_length, holdout, lora.rank, bf16, ...) and of the objective
@@ -89,37 +95,52 @@ def train(  # noqa: PLR0913 (each parameter is an option)
         return
     if enough is not None:
         raise UserError("--enough is for --objective prm")
+    from dataclasses import asdict
     from itertools import chain
 
     from whorl import settings
     from whorl.cli.display import Display
     from whorl.data.examples import read_examples
     from whorl.engines.roles import trainable
-    from whorl.learn.training import Training
     from whorl.loop.runfile import read_run
-    from whorl.loop.stages import usual_objective
+    from whorl.loop.stages import usual_objective, usual_settings
+    from whorl.watch.events import recorded
 
     start = trainable(model)
     changes = overrides or []
-    own = [change for change in changes if not change.startswith("objective.")]
-    run = read_run(run_file) if run_file else None
-    training = settings.read_settings(run.train if run else Training(), own)
     rows = read_examples(examples)
     first = next(rows, None)
-    objective = usual_objective(first)
+    run = read_run(run_file) if run_file else None
+    if run:
+        objective, why, usual = run.recipe.objective, f"of {run_file}", run.train
+    else:
+        objective, why = usual_objective(examples, first)
+        usual = usual_settings(examples, objective)
     if recipe:
-        objective = settings.read_recipe({"name": recipe}).objective
-    elif run:
-        objective = run.recipe.objective
+        which = [change for change in changes if change.startswith("preset=")]
+        changes = [change for change in changes if change not in which]
+        preset = settings.read_preset({"name": recipe}, which)
+        objective, why = preset.recipe.objective, f"of {recipe}"
+        usual = usual if run else preset.train
+    own = [change for change in changes if not change.startswith("objective.")]
+    training = settings.read_settings(usual, own)
     objective = settings.read_objective(objective, changes)
     display = Display()
+    said = ", ".join(f"{key} {value}" for key, value in asdict(objective).items())
+    display.say(f"objective {why}: {type(objective).__name__.lower()}, {said}")
     from whorl.learn.train import train as fine_tune
 
     every = chain([first], rows) if first else rows
-    result = fine_tune(start, every, out, settings=training, objective=objective, watch=display)
+    with recorded(display, _events(out), {"policy": model}) as watch:
+        result = fine_tune(start, every, out, settings=training, objective=objective, watch=watch)
     _tell(result, display)
     done = f"model after {result.steps:,} steps on {result.examples:,} examples"
     display.wrote(out, f"{done}, loss {result.loss:.4f}")
+
+
+def _events(out: Path) -> Path:
+    """Events of a training lie beside the model folder, which appears when it is complete."""
+    return out.with_name(f"{out.name}.events.jsonl")
 
 
 def _tell(result: "TrainResult", display: "Display") -> None:
@@ -141,6 +162,7 @@ def _train_prm(
     from whorl.data.stepwise import rated_steps
     from whorl.engines.roles import trainable
     from whorl.learn.training import Training
+    from whorl.watch.events import recorded
 
     start = trainable(model)
     training = settings.read_settings(Training(), overrides)
@@ -148,7 +170,8 @@ def _train_prm(
     from whorl.learn.prm import train_prm
 
     steps = (step for tree in read_trees(trees) for step in rated_steps(tree, enough=enough))
-    result = train_prm(start, steps, out, settings=training, watch=display)
+    with recorded(display, _events(out), {"policy": model}) as watch:
+        result = train_prm(start, steps, out, settings=training, watch=watch)
     for reason, count in sorted(result.dropped.items()):
         display.say(f"left out: {reason}: {count:,}")
     if result.auc is not None:
