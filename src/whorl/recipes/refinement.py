@@ -9,7 +9,7 @@ from whorl.answer import concluded
 from whorl.ask import Ask, Asking, Reply
 from whorl.credit import best_path, siblings
 from whorl.prompts import Candidate
-from whorl.prompts.critique import Critique, read_critique, read_critiques
+from whorl.prompts.critique import Critique, read_critique, read_critiques, repeats_request
 from whorl.prompts.revision import became, read_solution, read_step
 from whorl.prompts.wording import Wording
 from whorl.rollout import add_solution, judge_ends, sample, step_node
@@ -32,6 +32,7 @@ class _Told(TypedDict):
 HEARD: tuple[Mark, ...] = (
     "critique cut off",
     "empty critique",
+    "critique repeats request",
     "critique in prose",
     "critique without verdict",
 )
@@ -230,6 +231,8 @@ def _heard(reply: Reply, critiques: Sequence[Critique]) -> Mark:
     said = [critique for critique in critiques if not critique.empty]
     if not said:
         return "empty critique"
+    if repeats_request(reply.text):
+        return "critique repeats request"
     if not any(critique.fields or critique.verdict for critique in said):
         return "critique in prose"
     return "" if all(critique.verdict for critique in said) else "critique without verdict"
