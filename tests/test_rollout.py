@@ -62,7 +62,7 @@ def test_sampled_solutions_share_the_steps_they_begin_with() -> None:
 @given(st.text(alphabet="ab\n.", max_size=60))
 def test_a_solution_added_as_steps_keeps_its_text(text: str) -> None:
     tree = Tree(PROBLEM)
-    end = add_solution(tree, ROOT, Reply(text), SAMPLING.steps, author="policy")
+    end = add_solution(tree, ROOT, Reply(text), SAMPLING, author="policy")
     assert tree.text(end) == text
 
 

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 from whorl.ask import Ask, Asking, Engine, Failure, Replies
 from whorl.budget import SPENT
+from whorl.prompts.thinking import thinking
 
 T = TypeVar("T")
 
@@ -53,7 +54,8 @@ def drive(
 
     `searches` is read lazily. What a search returns depends only on its key, `seed` and the replies
     to its own asks: not on `width`, nor on the order in which replies arrive. A failed ask or an
-    exception inside one search ends that search alone. An ask that is answered `SPENT` ends its
+    exception inside one search ends that search alone. An ask for a thought becomes several, see
+    `prompts.thinking`. An ask that is answered `SPENT` ends its
     search with that error, and no further search is started; those that need no more go on. Raises
     ValueError if `width` is below 1.
     """
@@ -88,7 +90,8 @@ def _drive(
             if item is None:
                 exhausted = True
                 break
-            ready.append(_Open(*item))
+            key, moves = item
+            ready.append(_Open(key, thinking(moves)))
             in_flight += 1
 
         while ready:

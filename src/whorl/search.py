@@ -9,11 +9,12 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias, TypeVar
 
 from whorl import prompts
+from whorl.answer.thoughts import shown, without_thoughts
 from whorl.ask import Ask, Asking, Reply, together
 from whorl.budget import OutOfBudget
 from whorl.credit import DeadEnds, backup, backup_all, outcome, prune
@@ -209,7 +210,7 @@ def expand(
     known = {nodes[c].text: c for c in nodes[at].children if nodes[c].author == voice.author}
     drawn: dict[int, None] = {}
     for reply in replies:
-        node = step_node(at, reply, sampling.steps, author=voice.author)
+        node = step_node(tree, at, reply, sampling, author=voice.author)
         if node.text in known:
             nodes[known[node.text]].copies += 1
         else:
@@ -258,22 +259,25 @@ def cut_off(tree: Tree, at: int) -> Check:
 def repeats(tree: Tree, at: int) -> Check:
     """The rule that closes a step which repeats an earlier one on its path, blanks and case
     aside."""
-    earlier = {same_words(tree.nodes[i].text) for i in tree.path(at)}
-    return lambda node, reply: "repeated" if same_words(node.text) in earlier else ""
+    earlier = {same_words(shown(tree.nodes[i].text)) for i in tree.path(at)}
+    return lambda node, reply: "repeated" if same_words(shown(node.text)) in earlier else ""
 
 
 def other_script(tree: Tree, at: int) -> Check:
     """The rule that closes a step which is written in a script of other languages than the
     question."""
     known = _scripts(tree.problem.question)
-    return lambda node, reply: "other script" if _scripts(node.text) - known else ""
+    return lambda node, reply: "other script" if _scripts(shown(node.text)) - known else ""
 
 
 def score(tree: Tree, steps: Sequence[int]) -> Asking[None]:
     """Set the value in [0, 1] of each of `steps` by asking the role `prm`, which is shown the plain
     question and the solution up to the step. Raises `UserError` if it says anything else."""
-    plain = Voice(prompts.solve(tree.problem.question))  # the words it was trained under
-    replies = yield [Ask(plain.after(tree, step), role="prm") for step in steps]
+    plain = prompts.solve(tree.problem.question)  # the words it was trained under
+    replies = yield [
+        Ask(replace(plain, prefix=without_thoughts(tree.text(step)).lstrip("\n")), role="prm")
+        for step in steps
+    ]
     for step, (reply,) in zip(steps, replies, strict=True):
         if reply.value is None or not 0 <= reply.value <= 1:
             raise UserError(f"`prm` must give a value in [0, 1], not {reply.value}")

@@ -13,10 +13,12 @@ from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from whorl.budget import Budget
 from whorl.errors import UserError
 from whorl.example import Objective
+from whorl.prompts.families import FAMILIES
 from whorl.prompts.wording import SETS, WHORL, Wording, changes
 from whorl.recipe import Recipe, lacks, presets_of
 from whorl.recipes import RECIPES, find_recipe, name_of
-from whorl.steps import AfterMarker, BlankLine, Segmenter, StepMarker, Tokens, Words
+from whorl.rollout import Sampling
+from whorl.steps import AfterMarker, BlankLine, Entropy, Segmenter, StepMarker, Tokens, Words
 
 T = TypeVar("T")
 
@@ -28,9 +30,10 @@ STEPS: Mapping[str, Segmenter] = {
     "after_marker": AfterMarker(),
     "words": Words(),
     "tokens": Tokens(),
+    "entropy": Entropy(),
 }
-"""Where a step ends: the values of `sampling.steps`; a table with one of them as its `name`
-says what that rule can be told."""
+"""Where a step ends: the values of `sampling.steps` and `sampling.inside`; a table with one of them
+as its `name` says what that rule can be told."""
 
 
 def read_table(path: Path, kind: type[T], overrides: Sequence[str] = ()) -> T:
@@ -205,6 +208,12 @@ def _value(hint: Any, value: object, where: str, default: Any) -> Any:
         value = dict(_table(value, where))
         name = value.pop("set", next(iter(SETS)))
         default = _choice(SETS, name, f"{where}.set", "set of words")
+    if hint is Sampling:
+        value, default = _of_family(_table(value, where), where, default)
+    if hint == Segmenter | None:
+        if value is None:
+            return None
+        hint = Segmenter
     if hint is Segmenter and not isinstance(value, dict):
         return _choice(STEPS, value, where, "rule for steps")
     if hint is Segmenter:
@@ -223,6 +232,18 @@ def _value(hint: Any, value: object, where: str, default: Any) -> Any:
     except ValidationError as error:
         what = error.errors()[0]["msg"].removeprefix("Input ").replace("array", "list")
         raise UserError(f"{where} {what[0].lower()}{what[1:]}, not {value!r}") from error
+
+
+def _of_family(table: Table, where: str, default: Any) -> tuple[Table, Any]:
+    """Settings of sampling without their `family`, and what they change: with it, as the makers of
+    models of that family sample."""
+    if "family" not in table:
+        return table, default
+    family = _choice(FAMILIES, table["family"], f"{where}.family", "family")
+    base = Sampling() if default is MISSING else default
+    sampled = {name: getattr(family, name) for name in ("temperature", "top_p", "thought_tokens")}
+    rest = {key: value for key, value in table.items() if key != "family"}
+    return rest, replace(base, **sampled)
 
 
 def _keys(settings: Any) -> "dict[str, Field[Any]]":

@@ -13,6 +13,7 @@ from whorl.data.examples import write_examples
 from whorl.data.forest import read_trees
 from whorl.errors import UserError
 from whorl.example import Example
+from whorl.loop.thoughts import AS_SAMPLED, Taught, taught
 from whorl.loop.variety import Solutions, Variety
 from whorl.recipe import Harvest, Recipe, remarks_of
 from whorl.recipes import name_of
@@ -64,9 +65,9 @@ class Harvested:
             file.write(json.dumps(asdict(self), indent=2).encode() + b"\n")
 
 
-def harvest(trees: Path, recipe: Recipe, out: Path) -> Harvested:
+def harvest(trees: Path, recipe: Recipe, out: Path, how: Taught = AS_SAMPLED) -> Harvested:
     """Harvest a file of trees, in one pass, into a file of examples; equal examples are written
-    once."""
+    once. how: what they keep of thoughts."""
     dropped: Counter[str] = Counter()
     tally: Counter[str] = Counter()
     cost: Counter[str] = Counter()
@@ -85,10 +86,13 @@ def harvest(trees: Path, recipe: Recipe, out: Path) -> Harvested:
                 tally.update(counts)
                 cost.update(tree.cost)
                 dropped.update(crop.dropped)
-                found += len(crop.examples)
-                yield from crop.examples
+                kept = [one for one in taught(crop.examples, how) if one is not None]
+                dropped["steps of a thought"] += len(crop.examples) - len(kept)
+                found += len(kept)
+                yield from kept
 
     written = write_examples(out, distinct_examples(examples()))
+    dropped = +dropped  # without what counts nothing
     if found > written:
         dropped["equal to another example"] = found - written
     remarks = list(remarks_of(recipe, tally))

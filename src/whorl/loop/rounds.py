@@ -140,7 +140,7 @@ def _play(
     grown = _once(inner.path / "grown.json", Grown, grow_now)
     harvested = Harvested.read(inner.path)
     if harvested is None:
-        harvested = harvest(inner.trees, run.recipe, inner.examples)
+        harvested = harvest(inner.trees, run.recipe, inner.examples, run.harvest)
         harvested.write(inner.path)
     watch.wrote(inner.examples, f"{harvested.examples:,} examples")
     for remark in harvested.remarks:

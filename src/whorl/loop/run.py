@@ -8,6 +8,7 @@ from whorl.engines.roles import Engines, trainable
 from whorl.errors import UserError
 from whorl.evaluate import Decoding
 from whorl.learn.training import Training
+from whorl.loop.thoughts import Taught
 from whorl.recipe import Recipe, Start
 
 
@@ -31,6 +32,7 @@ class Run:
     width: searches in flight.
     limit: only the first so many problems.
     skip_bad: pass over bad lines of problems.
+    harvest: what examples keep of thoughts.
     budget: what growing may spend, over all rounds; measuring is not counted.
     """
 
@@ -48,6 +50,7 @@ class Run:
     width: int = 256
     limit: int | None = None
     skip_bad: bool = False
+    harvest: Taught = Taught()  # noqa: RUF009 (frozen)
     train: Training = Training()  # noqa: RUF009 (frozen)
     evaluate: Decoding = Decoding()  # noqa: RUF009 (frozen)
     budget: Budget = Budget()  # noqa: RUF009 (frozen)

@@ -42,6 +42,7 @@ from functools import partial
 from typing import ClassVar, Literal, TypeAlias
 
 from whorl import credit, prompts, search
+from whorl.answer.thoughts import without_thoughts
 from whorl.ask import Asking, Role, together
 from whorl.errors import UserError
 from whorl.example import Objective, Pair, Preference
@@ -184,11 +185,12 @@ class Sphere:
         ask = replace(self.sampling.solution(prompt), stop=(prompts.CORRECTED,))
         for _ in range(self.tries):
             ((reply,),) = yield [ask]
-            text = reply.text.rstrip("\n *#")  # a heading's marks before `CORRECTED` go with it
+            said = without_thoughts(reply.text).lstrip("\n")
+            text = said.rstrip("\n *#")  # a heading's marks before `CORRECTED` go with it
             node = Node(ROOT, author="reflector", tokens=reply.tokens, logprob=reply.logprob)
             at = tree.add(node)
             if reply.finished != "stop" or not text.strip():
-                node.note = reply.text
+                node.note = said
                 credit.prune(node, "unusable reflection")
                 continue
             node.note = f"{text}\n\n{prompts.CORRECTED}\n\n"

@@ -67,4 +67,6 @@ class Stops:
                     skip_special_tokens=True,
                 )
             ]
+            for token, mark in self._chat.thoughts.last.items():
+                self._texts[token] += mark
         return self._texts
