@@ -44,7 +44,8 @@ class Thoughts:
             text = _CLOSED.sub(lambda _: self.marks.close, text)
             text = _OPENED.sub(lambda _: self.marks.open, text)
         if not thoughtful:
-            return (self.marks.close if self.opening else self.marks.plain) + text
+            closed = self.marks.close.lstrip("\n")  # the line has been ended
+            return (closed if self.opening else self.marks.plain) + text
         if not self.opening or text.startswith(self.opening):
             return text[len(self.opening) :]
         return text.lstrip().removeprefix(self.marks.open.rstrip())

@@ -27,7 +27,7 @@ from whorl.models.lessons import pretraining
 SETTINGS = Training(epochs=1, lr=6e-3, batch=8, max_length=1024, warmup=0.1)
 
 
-def make_thinker(out: Path, *, lessons: int = 240, levels: tuple[int, ...] = (1, 2)) -> Path:
+def make_thinker(out: Path, *, lessons: int = 400, levels: tuple[int, ...] = (1, 2)) -> Path:
     """Train the shipped policy on stories of the pretraining split with a thought before each
     solution; returns `out`, the model folder."""
     stories = islice(pretraining(Random(7), levels), lessons)
