@@ -4,7 +4,7 @@ The outcome of a finished solution is 1.0 (right) or 0.0 (wrong).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from whorl import prompts
@@ -40,8 +40,8 @@ class Sampling:
     step_tokens: int = 256
     solution_tokens: int = 1024
     steps: Segmenter = BlankLine()  # noqa: RUF009 (frozen, so sharing it is safe)
-    thought_tokens: int | None = None
-    inside: Segmenter | None = None
+    thought_tokens: int | None = field(default=None, metadata={"quiet": True})
+    inside: Segmenter | None = field(default=None, metadata={"quiet": True})
 
     def __post_init__(self) -> None:
         if self.temperature < 0 or not 0 < self.top_p <= 1:

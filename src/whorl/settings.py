@@ -111,7 +111,7 @@ def as_table(value: object) -> Any:
         said = {
             key: as_table(getattr(value, field.name))
             for key, field in _keys(value).items()
-            if getattr(value, field.name) != WHORL  # as folders of earlier versions have it
+            if not _unsaid(field, getattr(value, field.name))
         }
         if not lacks(type(value)):
             return {"name": name_of(value), **said}  # type: ignore[arg-type]
@@ -124,6 +124,11 @@ def as_table(value: object) -> Any:
     if value is None or isinstance(value, str | int | float):
         return value
     raise UserError(f"a setting that is a {type(value).__name__} cannot be kept in a file")
+
+
+def _unsaid(field: "Field[Any]", value: object) -> bool:
+    """Whether a setting is left out, as folders of versions before it have it: it is not set."""
+    return value == WHORL or (value is None and "quiet" in field.metadata)
 
 
 def changed_words(words: Wording) -> Table:
@@ -210,17 +215,8 @@ def _value(hint: Any, value: object, where: str, default: Any) -> Any:
         default = _choice(SETS, name, f"{where}.set", "set of words")
     if hint is Sampling:
         value, default = _of_family(_table(value, where), where, default)
-    if hint == Segmenter | None:
-        if value is None:
-            return None
-        hint = Segmenter
-    if hint is Segmenter and not isinstance(value, dict):
-        return _choice(STEPS, value, where, "rule for steps")
-    if hint is Segmenter:
-        rest = dict(_table(value, where))
-        if "name" in rest:
-            default = _choice(STEPS, rest.pop("name"), f"{where}.name", "rule for steps")
-        hint, value = type(default if is_dataclass(default) else BlankLine()), rest
+    if hint in (Segmenter, Segmenter | None):
+        return _steps(value, where, default)
     if is_dataclass(hint):
         base = None if default is MISSING else default
         return _build(hint, _table(value, where), f"{where}.", base)  # type: ignore[arg-type]
@@ -232,6 +228,20 @@ def _value(hint: Any, value: object, where: str, default: Any) -> Any:
     except ValidationError as error:
         what = error.errors()[0]["msg"].removeprefix("Input ").replace("array", "list")
         raise UserError(f"{where} {what[0].lower()}{what[1:]}, not {value!r}") from error
+
+
+def _steps(value: object, where: str, default: Any) -> Segmenter | None:
+    """A rule for steps: none, its name, or a table that changes one."""
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        return _choice(STEPS, value, where, "rule for steps")
+    rest = dict(value)
+    if "name" in rest:
+        default = _choice(STEPS, rest.pop("name"), f"{where}.name", "rule for steps")
+    base = default if is_dataclass(default) else BlankLine()
+    rule: Segmenter = _build(type(base), rest, f"{where}.", base)  # type: ignore[arg-type]
+    return rule
 
 
 def _of_family(table: Table, where: str, default: Any) -> tuple[Table, Any]:

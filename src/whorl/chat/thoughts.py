@@ -80,7 +80,15 @@ class Thoughts:
     @property
     def last(self) -> dict[int, str]:
         """The tokens with which marks end that are no text, and what stands for the marks."""
-        return {ids[-1]: text for ids, text in self.ids}
+        last: dict[int, str] = {}
+        for ids, text in self.ids:
+            last[ids[-1]] = last.get(ids[-1], "") + text
+        return last
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest mark that is no text; 0 without one."""
+        return max((len(ids) for ids, _ in self.ids), default=0)
 
 
 def find_thoughts(tokenizer: PreTrainedTokenizerBase, opening: str) -> Thoughts:

@@ -1,6 +1,7 @@
 """A world without a model: adding numbers, with a policy that slips and a critic that may see it.
 
-Where it is to think first, it adds in its thought too. Everything is answered from the ask alone, seed included, so a search over it can be repeated.
+Everything is answered from the ask alone, seed included, so a search over it can be repeated. A
+policy that is to think first adds in its thought too.
 For tests, benchmarks and first steps: `Function(answer)` is an engine for every role but `judge`.
 """
 

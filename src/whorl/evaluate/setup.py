@@ -23,7 +23,7 @@ class Decoding:
     temperature: float = 0.0
     top_p: float = 1.0
     max_tokens: int = 2048  # DART-Math's scripts, which the paper follows
-    thought_tokens: int | None = None
+    thought_tokens: int | None = field(default=None, metadata={"quiet": True})
 
     def __post_init__(self) -> None:
         if self.n < 1 or self.max_tokens < 1:

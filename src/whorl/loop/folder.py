@@ -135,9 +135,7 @@ def _compare(path: Path, here: Mapping[str, object], there: Mapping[str, object]
     folder."""
     mine, theirs = dict(_leaves(json.loads(json.dumps(here)))), dict(_leaves(there))
     names = sorted(
-        name  # a setting that is not set, and one that there was not, are the same
-        for name in mine.keys() | theirs.keys()
-        if mine.get(name, "null") != theirs.get(name, "null")
+        name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name)
     )
     if not names:
         return

@@ -1,4 +1,4 @@
-"""What of a thought is taught: all of it, a shortened one, or none."""
+"""Thoughts in examples: taught whole, shortened, or not at all."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from whorl.prompts.thinking import ENOUGH
 
 @dataclass(frozen=True, slots=True)
 class Taught:
-    """What examples keep of the thoughts in them.
+    """Setting of a harvest: how much of a thought its examples keep.
 
     thoughts: `whole`, as they were sampled; `short`, without the words that ended one by force, and
         of the rest the first and the last `paragraphs`; or `none`. Where a template opens a thought

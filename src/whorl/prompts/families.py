@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What a model writes around a thought, where whorl has `<think>` and `</think>`.
+    """Marks that a model writes around a thought, where whorl has `<think>` and `</think>`.
 
     open, close: before the thought, and between it and what follows.
     plain: before a text without a thought.

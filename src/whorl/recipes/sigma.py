@@ -23,7 +23,7 @@ Differences from the paper
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 from whorl import prompts
@@ -89,7 +89,7 @@ class Sigma:
     retry_temperature: float = 0.7
     critic_tokens: int = 512
     reviser_tokens: int = 512
-    helper_thought_tokens: int | None = None
+    helper_thought_tokens: int | None = field(default=None, metadata={"quiet": True})
     take: Literal["refined", "unrefined"] = "refined"
     words: Wording = WHORL
 

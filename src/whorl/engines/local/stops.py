@@ -48,6 +48,7 @@ class Stops:
         The match must touch the last token: earlier ends were looked at before.
         """
         window = max(len(string.encode()) for string in stop) + 4  # tokens
+        window += self._chat.thoughts.longest
         tail = self._chat.decode(list(ids[-window:]))
         if not any(string in tail for string in stop):
             return None
