@@ -239,9 +239,8 @@ def _steps(value: object, where: str, default: Any) -> Segmenter | None:
     rest = dict(value)
     if "name" in rest:
         default = _choice(STEPS, rest.pop("name"), f"{where}.name", "rule for steps")
-    base = default if is_dataclass(default) else BlankLine()
-    rule: Segmenter = _build(type(base), rest, f"{where}.", base)  # type: ignore[arg-type]
-    return rule
+    base: Segmenter = BlankLine() if default in (None, MISSING) else default
+    return _build(type(base), rest, f"{where}.", base)
 
 
 def _of_family(table: Table, where: str, default: Any) -> tuple[Table, Any]:

@@ -45,16 +45,13 @@ def thinks(text: str) -> bool:
 
 
 def parted(text: str) -> tuple[str, str]:
-    """The text up to the end of its last thought, the space behind it included, and the rest; all
-    of it is thought if the last one is not closed."""
-    if "<" not in text:
+    """The thought that a text begins with, its marks and the space behind it included, and the
+    rest. All of it is thought if that is not closed, nothing if something stands before it."""
+    tags = list(_TAG.finditer(text)) if "<" in text else []
+    if not tags or (not tags[0][1] and text[: tags[0].start()].strip()):
         return "", text
-    if thinks(text):
-        return text, ""
-    end = 0
-    for tag in _TAG.finditer(text):
-        end = tag.end()
-    rest = text[end:].lstrip() if end else text
+    closing = next((tag for tag in tags if tag[1]), None)
+    rest = text[closing.end() :].lstrip() if closing else ""
     return text[: len(text) - len(rest)], rest
 
 

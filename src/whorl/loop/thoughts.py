@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from whorl.answer.thoughts import CLOSE, OPEN, inside, parted, thinks
+from whorl.answer.thoughts import CLOSE, OPEN, inside, parted, thinks, without_thoughts
 from whorl.errors import UserError
 from whorl.example import Example, Pair, Weighted
 from whorl.prompts.thinking import ENOUGH
@@ -59,12 +59,13 @@ def _changed(example: Example, how: Taught) -> Example | None:
 
 
 def _kept(text: str, how: Taught) -> str:
-    """A text with what is to be kept of the thought it begins with."""
+    """A text without thoughts, or with what is to be kept of the one it begins with."""
+    if how.thoughts == "none":
+        outside = without_thoughts(text)
+        return text if outside == text else outside.lstrip()
     thought, rest = parted(text)
     if not thought:
         return text
-    if how.thoughts == "none":
-        return rest
     said = inside(thought).replace(ENOUGH.strip(), "").strip()
     paragraphs = [part for part in said.split("\n\n") if part.strip()]
     if len(paragraphs) > 2 * how.paragraphs:
