@@ -9,13 +9,12 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias, TypeVar
 
-from whorl import prompts
 from whorl.answer.thoughts import shown, without_thoughts
-from whorl.ask import Ask, Asking, Reply, together
+from whorl.ask import Ask, Asking, Prompt, Reply, together
 from whorl.budget import OutOfBudget
 from whorl.credit import DeadEnds, backup, backup_all, outcome, prune
 from whorl.errors import UserError
@@ -271,13 +270,12 @@ def other_script(tree: Tree, at: int) -> Check:
 
 
 def score(tree: Tree, steps: Sequence[int]) -> Asking[None]:
-    """Set the value in [0, 1] of each of `steps` by asking the role `prm`, which is shown the plain
-    question and the solution up to the step. Raises `UserError` if it says anything else."""
-    plain = prompts.solve(tree.problem.question)  # the words it was trained under
-    replies = yield [
-        Ask(replace(plain, prefix=without_thoughts(tree.text(step)).lstrip("\n")), role="prm")
-        for step in steps
-    ]
+    """Set the value in [0, 1] of each of `steps` by asking the role `prm`, which is shown the bare
+    question and the solution up to the step: the words of a reward model are its engine's, and
+    thoughts are none of the solution. Raises `UserError` if it says anything else."""
+    question = tree.problem.question
+    solutions = [without_thoughts(tree.text(step)).lstrip("\n") for step in steps]
+    replies = yield [Ask(Prompt("", question, text), role="prm") for text in solutions]
     for step, (reply,) in zip(steps, replies, strict=True):
         if reply.value is None or not 0 <= reply.value <= 1:
             raise UserError(f"`prm` must give a value in [0, 1], not {reply.value}")

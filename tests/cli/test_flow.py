@@ -7,7 +7,8 @@ import pytest
 
 from whorl import Sampling, grow
 from whorl.ask import Ask, Prompt, Replies, Reply
-from whorl.budget import Budget, Price, Prices, Purse
+from whorl.budget import Budget, Price, Prices
+from whorl.budget.purse import Purse
 from whorl.cli.display import clock, status
 from whorl.data.examples import read_examples, write_examples
 from whorl.engines.function import Function
@@ -208,7 +209,7 @@ def test_problems_are_made_up(whorl, tmp_path: Path) -> None:
 
 def test_progress_says_how_far_and_how_long() -> None:
     assert status(Progress(total=10), 0.0) == "0/10 done, 0 tokens, 0/s, 0:00"
-    half = Progress(total=10, done=3, failed=1, found=2, recalled=1500)
+    half = Progress(total=10, done=3, errors={"a": "b"}, found=2, recalled=1500)
     assert status(half, 8.0) == (
         "5/10 done, 2 of them before, 1 failed, 1,500 asks recalled, 0 tokens, 0/s, 0:08 left"
     )

@@ -11,7 +11,7 @@ from whorl.recipes import RECIPES
 
 COMMANDS = [
     *("demo", "run", "compare", "grow", "adopt", "harvest", "export", "train", "evaluate"),
-    *("fetch", "table", "probe", "prompts", "judge", "problems", "show", "report"),
+    *("fetch", "table", "probe", "prompts", "judge", "problems", "show", "status", "report"),
 ]
 
 MODULES = 550

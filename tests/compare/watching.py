@@ -14,6 +14,8 @@ class Heard:
         self.said: list[str] = []
         self.written: list[str] = []
 
+    def round(self, number: int, rounds: int, policy: str) -> None: ...
+
     @contextmanager
     def stage(self, title: str, progress: Progress) -> Iterator[None]:
         yield

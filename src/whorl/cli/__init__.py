@@ -20,6 +20,7 @@ from whorl.cli.commands import (
     report,
     run,
     show,
+    status,
     table,
     train,
 )
@@ -71,6 +72,7 @@ _add(prompts.prompts, prompts.EXAMPLES)
 _add(judge.judge, judge.EXAMPLES)
 _add(problems.problems, problems.EXAMPLES)
 _add(show.show, show.EXAMPLES)
+_add(status.status, status.EXAMPLES)
 _add(report.report, report.EXAMPLES)
 
 

@@ -2,44 +2,36 @@
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
 from whorl.budget import Prices
+from whorl.cli.terminal import console
 from whorl.watch import Progress
+from whorl.watch.pace import Pace, seconds_left
 
 EVERY = 10.0  # seconds between plain lines
-WINDOW = 30.0  # seconds that a rate is measured over
 
 
 class Display:
     """Progress of a run on stderr, live on a terminal. Implements `watch.Watch`."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._console = console(stderr=True)
         self._logged = 0.0
 
     @contextmanager
     def stage(self, title: str, progress: Progress) -> Iterator[None]:
         """Show the counts of `progress` while the stage runs, and once more at its end."""
-        start = time.monotonic()
-        recent = deque([(0.0, progress.tokens)])
+        pace = Pace(progress)
 
         def line() -> Text:
             """The status with the rate of the last seconds."""
-            seconds = time.monotonic() - start
-            recent.append((seconds, progress.tokens))
-            while len(recent) > 2 and recent[1][0] < seconds - WINDOW:
-                recent.popleft()
-            (since, before), (_, now) = recent[0], recent[-1]
-            rate = (now - before) / (seconds - since) if seconds > since else 0.0
-            return Text(f"{title}: {status(progress, seconds, rate)}")
+            return Text(f"{title}: {status(progress, pace.seconds, pace.rate())}")
 
         try:
             if self._console.is_terminal:
@@ -54,7 +46,11 @@ class Display:
                 with _repeated(lambda: self.say(line().plain)):
                     yield
         finally:
-            self.say(f"{title}: {status(progress, time.monotonic() - start)}")
+            self.say(f"{title}: {status(progress, pace.seconds)}")
+
+    def round(self, number: int, rounds: int, policy: str) -> None:
+        """Show which round of the run begins."""
+        self.say(f"round {number} of {rounds}: the policy is {policy}")
 
     def training(self, step: int, steps: int, loss: float) -> None:
         """Show how far a training is."""
@@ -80,7 +76,7 @@ def status(progress: Progress, seconds: float, rate: float | None = None) -> str
 
     rate: sampled tokens per second of late; None: since the start.
     """
-    finished, purse = progress.done + progress.failed, progress.purse
+    purse = progress.purse
     parts = [f"{progress.found + progress.done}/{progress.total} done"]
     if progress.found:
         parts.append(f"{progress.found} of them before")
@@ -93,12 +89,8 @@ def status(progress: Progress, seconds: float, rate: float | None = None) -> str
     if rate is None:
         rate = progress.tokens / seconds if seconds else 0.0
     parts.append(f"{progress.tokens:,} tokens, {rate:,.0f}/s")
-    left = progress.total - progress.found - finished
-    ends = [left * seconds / finished] if left > 0 and finished else []
-    budgeted = purse.seconds_left if purse is not None and left > 0 else None
-    if budgeted is not None:
-        ends = [*ends, budgeted] if budgeted else []
-    parts.append(f"{clock(min(ends))} left" if ends else clock(seconds))
+    left = seconds_left(progress, seconds)
+    parts.append(clock(seconds) if left is None else f"{clock(left)} left")
     if purse is not None and purse.budget.prices != Prices():
         parts.append(f"{purse.spent.money:,.2f} spent")
     if progress.in_flight:

@@ -42,6 +42,7 @@ from whorl.rollout import Sampling
 from whorl.search import Uct
 from whorl.steps import BlankLine
 from whorl.watch import Watch
+from whorl.watch.events import recorded
 
 MODELS = {"policy": f"local:{POLICY}", "critic": f"local:{TEACHER}", "reviser": f"local:{TEACHER}"}
 STEPS = BlankLine(min_chars=0)  # a step of the tiny models may be as short as "3*4=12."
@@ -82,7 +83,10 @@ METHODS = (
 
 def play_demo(folder: Path, size: Size, watch: Watch, *, seed: int = 0) -> Findings:
     """Play the demo in `folder`, or go on with the one there."""
-    with RunFolder.open(folder, {"demo": asdict(size), "seed": seed}, version=__version__):
+    with (
+        RunFolder.open(folder, {"demo": asdict(size), "seed": seed}, version=__version__) as own,
+        recorded(watch, own.events, {}) as watch,
+    ):
         train, test = folder / "problems.jsonl", folder / "test.jsonl"
         write_problems(train, synthetic.problems("pool", size.problems, seed=seed))
         write_problems(test, synthetic.problems("test", size.test, seed=1))

@@ -10,7 +10,7 @@ from zlib import crc32
 
 from whorl.answer.thoughts import thought_first
 from whorl.ask import Replies, Reply
-from whorl.fast_json import dumps, loads
+from whorl.engines.fast_json import dumps, loads
 
 SCHEMA = """
 CREATE TABLE answer (

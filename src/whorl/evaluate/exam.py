@@ -64,8 +64,10 @@ def measure(opened: Opened, exam: Exam, watch: Watch, *, out: Path) -> list[Scor
 
         def attempted() -> Iterator[Record]:
             for record in attempt_problems(problems, asked, setup=exam.setup, seed=exam.seed):
-                progress.failed += bool(record.error)
-                progress.done += not record.error
+                if record.error:
+                    progress.errors[record.problem.id] = record.error
+                else:
+                    progress.done += 1
                 progress.recalled = journal.recalled
                 yield record
 

@@ -95,7 +95,9 @@ def record_line(record: Record) -> bytes:
         }
         for attempt in record.attempts
     ]
-    row = {name: value for name, value in asdict(record.problem).items() if value}
+    row: dict[str, object] = {
+        name: value for name, value in record.problem.record().items() if value
+    }
     row |= {"attempts": shown} | ({"error": record.error} if record.error else {})
     return json.dumps(row, separators=(",", ":")).encode() + b"\n"
 
@@ -143,13 +145,18 @@ def read_records(path: Path) -> Iterator[Record]:
 @dataclass(frozen=True, slots=True)
 class Place:
     """Files of an evaluation: its scores, and beside them `NAME.attempts.jsonl` with every text,
-    `NAME.setup.json` with its settings and, until it is complete, `NAME.journal.db`."""
+    `NAME.setup.json` with its settings, `NAME.events.jsonl` of its making and, until it is
+    complete, `NAME.journal.db`."""
 
     scores: Path
 
     @property
     def attempts(self) -> Path:
         return self._beside("attempts.jsonl")
+
+    @property
+    def events(self) -> Path:
+        return self._beside("events.jsonl")
 
     @property
     def setup(self) -> Path:

@@ -82,6 +82,10 @@ class RunFolder(AbstractContextManager["RunFolder"]):
         return self.path / "failures.jsonl"
 
     @property
+    def events(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
     def examples(self) -> Path:
         return self.path / "examples.jsonl"
 

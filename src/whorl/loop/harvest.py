@@ -11,8 +11,9 @@ from pathlib import Path
 from whorl.data.atomic import replacing
 from whorl.data.examples import write_examples
 from whorl.data.forest import read_trees
+from whorl.data.purpose import write_purpose
 from whorl.errors import UserError
-from whorl.example import Example
+from whorl.example import Example, Objective
 from whorl.loop.thoughts import AS_SAMPLED, Taught, taught
 from whorl.loop.variety import Solutions, Variety
 from whorl.recipe import Harvest, Recipe, remarks_of
@@ -67,7 +68,8 @@ class Harvested:
 
 def harvest(trees: Path, recipe: Recipe, out: Path, how: Taught = AS_SAMPLED) -> Harvested:
     """Harvest a file of trees, in one pass, into a file of examples; equal examples are written
-    once. how: what they keep of thoughts."""
+    once, unless the recipe's objective counts samples. Beside it stands the recipe's objective.
+    how: what examples keep of thoughts."""
     dropped: Counter[str] = Counter()
     tally: Counter[str] = Counter()
     cost: Counter[str] = Counter()
@@ -91,7 +93,8 @@ def harvest(trees: Path, recipe: Recipe, out: Path, how: Taught = AS_SAMPLED) ->
                 found += len(kept)
                 yield from kept
 
-    written = write_examples(out, distinct_examples(examples()))
+    write_purpose(out, name_of(recipe), recipe.objective)
+    written = write_examples(out, distinct_examples(examples(), recipe.objective))
     dropped = +dropped  # without what counts nothing
     if found > written:
         dropped["equal to another example"] = found - written
@@ -128,8 +131,12 @@ def _harvested(recipe: Recipe, tree: Tree) -> tuple[Mapping[str, int], Harvest]:
     return counts, crop
 
 
-def distinct_examples(examples: Iterable[Example]) -> Iterator[Example]:
-    """The examples without repetitions; equal are those that teach the same, from whatever node."""
+def distinct_examples(examples: Iterable[Example], objective: Objective) -> Iterator[Example]:
+    """The examples without repetitions; equal are those that teach the same, from whatever node.
+    Where the objective counts samples, all of them."""
+    if objective.per_sample:
+        yield from examples
+        return
     seen: set[bytes] = set()
     for example in examples:
         text = repr(replace(example, origin=""))

@@ -33,6 +33,9 @@ class Run:
     limit: only the first so many problems.
     skip_bad: pass over bad lines of problems.
     harvest: what examples keep of thoughts.
+    may_fail: share of a round's searches, in [0, 1], that may fail. If more did, nothing is learned
+        from the others, and the same command tries them again; 1 goes on whatever fails. A tenth is
+        our value: so much is lost now and then, more has a cause.
     budget: what growing may spend, over all rounds; measuring is not counted.
     """
 
@@ -51,6 +54,7 @@ class Run:
     limit: int | None = None
     skip_bad: bool = False
     harvest: Taught = Taught()  # noqa: RUF009 (frozen)
+    may_fail: float = 0.1
     train: Training = Training()  # noqa: RUF009 (frozen)
     evaluate: Decoding = Decoding()  # noqa: RUF009 (frozen)
     budget: Budget = Budget()  # noqa: RUF009 (frozen)
@@ -62,6 +66,8 @@ class Run:
                 raise UserError(f"{name} should be at least 1, not {value}")
         if self.patience < 0 or not 0 < self.holdout < 1:
             raise UserError("patience should be at least 0, and holdout above 0 and below 1")
+        if not 0 <= self.may_fail <= 1:
+            raise UserError(f"may_fail should be a share from 0 to 1, not {self.may_fail}")
 
     @property
     def weights(self) -> Path:

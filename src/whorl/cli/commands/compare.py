@@ -97,6 +97,7 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     from whorl.errors import UserError
     from whorl.loop.folder import RunFolder
     from whorl.settings import read_settings
+    from whorl.watch.events import recorded
 
     names = [name.strip() for name in recipes.split(",") if name.strip()]
     changes = overrides or ()
@@ -122,7 +123,8 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     with RunFolder.open(run, said, version=__version__) as folder:
         if size:
             write_made_up(run, size)
-        findings = play_comparison(folder, chosen, display)
+        with recorded(display, folder.events, {}) as watch:
+            findings = play_comparison(folder, chosen, watch)
     write_comparison(run, findings, chosen)
     print_comparison(findings)
     for name in FILES:

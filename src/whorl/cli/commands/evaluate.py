@@ -8,7 +8,10 @@ import typer
 from whorl.cli import options
 
 if TYPE_CHECKING:
-    from whorl.evaluate import Setup
+    from whorl.cli.display import Display
+    from whorl.engines.roles import Engines
+    from whorl.evaluate import Score, Setup
+    from whorl.evaluate.exam import Exam
 
 EXAMPLES = (
     "whorl evaluate --model models/small --problems test.jsonl --out before.jsonl",
@@ -24,7 +27,7 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
         str,
         typer.Option(
             help="Model: a folder, OWNER/NAME of the hub, a GGUF file, or one that came with whorl "
-            "(policy, teacher), with local:, openvino: or vllm: before it; or server:URL.",
+            "(policy, teacher, small), with local:, openvino: or vllm: before it; or server:URL.",
             show_default=False,
         ),
     ],
@@ -104,10 +107,10 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     from whorl.engines import check
     from whorl.engines.model import model_folder
     from whorl.engines.repair import mended
-    from whorl.engines.roles import Engines, Opened
+    from whorl.engines.roles import Engines
     from whorl.errors import UserError
     from whorl.evaluate import PRESETS, Decoding, Place, paired, read_scores, sensible_ks, summarise
-    from whorl.evaluate.exam import Exam, measure
+    from whorl.evaluate.exam import Exam
     from whorl.prompts.wording import WHORL
 
     check(model)
@@ -128,10 +131,9 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     seen, what_it_knows = _seen(model, problems, trained_on or [], allow_seen)
     for line in (f"model     {model}", f"problems  {problems}", *_told(setup, seed), what_it_knows):
         typer.echo(line)
-    display = Display()
+    display, exam = Display(), Exam(problems, setup, seed, seen)
     display.say_all(mended([Place(out).journal]) if repair else ())
-    with Opened(Engines(model, processes=processes)) as opened:
-        scores = measure(opened, Exam(problems, setup, seed, seen), display, out=out)
+    scores = _measured(Engines(model, processes=processes), exam, out, display)
     summary = summarise(scores, ks=sensible_ks(setup.decoding.n))
     comparison = paired(before, scores) if before else None
     print_summary(summary, comparison)
@@ -143,6 +145,20 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     if summary.failed:
         display.say(f"{summary.failed:,} problems failed; the same command tries them again")
         raise typer.Exit(FAILED)
+
+
+def _measured(engines: "Engines", exam: "Exam", out: Path, display: "Display") -> list["Score"]:
+    """Scores of the policy; events of their making are kept beside them."""
+    from whorl.engines.roles import Opened
+    from whorl.evaluate import Place
+    from whorl.evaluate.exam import measure
+    from whorl.watch.events import recorded
+
+    with (
+        recorded(display, Place(out).events, {"policy": engines.policy}) as watch,
+        Opened(engines) as opened,
+    ):
+        return measure(opened, exam, watch, out=out)
 
 
 def _told(setup: "Setup", seed: int) -> list[str]:

@@ -64,6 +64,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     from whorl.loop.run import Run
     from whorl.loop.runfile import check_engines
     from whorl.loop.split import problems_of, tell_bad
+    from whorl.watch.events import recorded
 
     of_recipe = [change for change in overrides or () if not change.startswith("budget.")]
     chosen = Run(
@@ -87,14 +88,10 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     ):
         display.say_all(mended(folder.path.rglob("*journal.db")) if repair else ())
         tell_bad(prepared.found, chosen, display)
-        grown = grow_trees(
-            folder,
-            problems_of(chosen),
-            GrowPlan.of(chosen),
-            prepared.engines,
-            watch=display,
-            expected=prepared.found.problems,
-        )
+        plan, expected = GrowPlan.of(chosen), prepared.found.problems
+        found, by_role = problems_of(chosen), prepared.engines
+        with recorded(display, folder.events, folder.settings["engines"]) as watch:
+            grown = grow_trees(folder, found, plan, by_role, watch=watch, expected=expected)
     tell_failures(folder.failures, grown.failures, f"To try them again, repeat: {this_command()}")
     tell_missing(grown)
     if grown.failures:

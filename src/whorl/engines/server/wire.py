@@ -8,10 +8,10 @@ from whorl.answer.thoughts import thought_first
 from whorl.ask import Ask, Failure, Prompt, Replies, Reply, encodable
 from whorl.chat import Chat
 from whorl.engines.admission import fitting
+from whorl.engines.fast_json import loads
 from whorl.engines.server.http import Response
 from whorl.engines.server.reading import Part, Said, read_said
 from whorl.engines.server.transport import RefusedError, read_json
-from whorl.fast_json import loads
 from whorl.steps import cut, first_stop
 
 _Ended: TypeAlias = Literal["stop", "eos", "length"]

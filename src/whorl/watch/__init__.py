@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from whorl.budget import Purse
+from whorl.budget.purse import Purse
 from whorl.engines.meter import Meter
 
 
@@ -13,19 +13,29 @@ from whorl.engines.meter import Meter
 class Progress:
     """Live counts of a stage's searches. The stage writes them, a `Watch` reads them.
 
-    total: searches to do; done: ended well, failed: ended in an error; short: of those done, cut
-    short by a budget; found: done by an earlier run; recalled: asks answered from the journal;
-    purse: what pays.
+    total: searches to do; done: ended well; errors: why others ended in an error, by key; short: of
+    those done, cut short by a budget; found: done by an earlier run; recalled: asks answered from
+    the journal; purse: what pays.
     """
 
     total: int = 0
     done: int = 0
-    failed: int = 0
+    errors: dict[str, str] = field(default_factory=dict)
     short: int = 0
     found: int = 0
     recalled: int = 0
     meters: list[Meter] = field(default_factory=list)
     purse: Purse | None = None
+
+    @property
+    def failed(self) -> int:
+        """Searches that ended in an error."""
+        return len(self.errors)
+
+    @property
+    def left(self) -> int:
+        """Searches that have not ended."""
+        return self.total - self.found - self.done - self.failed
 
     @property
     def tokens(self) -> int:
@@ -46,7 +56,11 @@ class Progress:
 
 
 class Watch(Protocol):
-    """Display of a run while it goes on; `cli.display.Display` is one."""
+    """Display of a run while it goes on: `cli.display.Display` is one, `watch.events.Events`, which
+    other processes read, another."""
+
+    def round(self, number: int, rounds: int, policy: str) -> None:
+        """Show that round `number` of `rounds` begins. policy: the engine that searches in it."""
 
     def stage(self, title: str, progress: Progress) -> AbstractContextManager[None]:
         """Show `progress` while a stage is under way."""
@@ -63,6 +77,9 @@ class Watch(Protocol):
 
 class Quiet:
     """A `Watch` that shows nothing."""
+
+    def round(self, number: int, rounds: int, policy: str) -> None:
+        pass
 
     def stage(self, title: str, progress: Progress) -> AbstractContextManager[None]:
         return nullcontext()

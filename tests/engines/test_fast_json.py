@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whorl.fast_json import dumps, loads
+from whorl.engines.fast_json import dumps, loads
 
 ANYTHING = st.text(st.characters(exclude_categories=()))  # lone surrogates as well
 VALUES = st.recursive(
