@@ -57,13 +57,13 @@ class Sampling:
     def step(self, prompt: Prompt, n: int = 1, role: Role = "policy", *, spent: int = 0) -> Ask:
         """Ask for the next step after `prompt`, `n` times. `spent` tokens of it are there."""
         rule = self.rule(prompt.prefix)
-        most = min(self.step_tokens, rule.tokens or self.step_tokens)
+        most = min(self.step_tokens - spent, rule.tokens or self.step_tokens)
         return Ask(
             prompt,
             role,
             n=n,
             stop=rule.stop,
-            max_tokens=max(1, most - spent),
+            max_tokens=max(1, most),
             temperature=self.temperature,
             top_p=self.top_p,
             thought=None if self.inside else self.thought_tokens,
