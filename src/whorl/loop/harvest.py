@@ -16,6 +16,7 @@ from whorl.data.purpose import write_purpose
 from whorl.errors import UserError
 from whorl.evaluate import Setup
 from whorl.example import Example, Objective
+from whorl.loop.thoughts import AS_SAMPLED, Taught, taught
 from whorl.loop.variety import Solutions, Variety
 from whorl.recipe import Harvest, Recipe, remarks_of
 from whorl.recipes import name_of
@@ -67,13 +68,21 @@ class Harvested:
             file.write(json.dumps(asdict(self), indent=2).encode() + b"\n")
 
 
-def harvest(trees: Path, recipe: Recipe, out: Path, *, setup: Setup | None = None) -> Harvested:
+def harvest(
+    trees: Path,
+    recipe: Recipe,
+    out: Path,
+    *,
+    setup: Setup | None = None,
+    how: Taught = AS_SAMPLED,
+) -> Harvested:
     """Harvest a file of trees, in one pass, into a file of examples; equal examples are written
     once, unless the recipe's objective counts samples. Beside it stands the recipe's objective.
 
     setup: how the model that is to learn from them is asked for a solution, if not as the policy
     was: examples after the plain question are then examples after its words, and others are left
     out.
+    how: what examples keep of thoughts.
     """
     dropped: Counter[str] = Counter()
     tally: Counter[str] = Counter()
@@ -95,11 +104,14 @@ def harvest(trees: Path, recipe: Recipe, out: Path, *, setup: Setup | None = Non
                 dropped.update(crop.dropped)
                 asked = list(_asked(tree, crop.examples, setup or Setup()))
                 dropped["not after the plain question"] += len(crop.examples) - len(asked)
-                found += len(asked)
-                yield from asked
+                kept = [one for one in taught(asked, how) if one is not None]
+                dropped["steps of a thought"] += len(asked) - len(kept)
+                found += len(kept)
+                yield from kept
 
     write_purpose(out, name_of(recipe), recipe.objective)
     written = write_examples(out, distinct_examples(examples(), recipe.objective))
+    dropped = +dropped  # without what counts nothing
     if found > written:
         dropped["equal to another example"] = found - written
     remarks = list(remarks_of(recipe, tally))

@@ -11,6 +11,7 @@ from whorl.engines.model import find_model, model_content
 from whorl.errors import UserError
 from whorl.loop.folder import RunFolder
 from whorl.loop.run import Run
+from whorl.loop.thoughts import Taught
 from whorl.recipe import Recipe
 from whorl.recipes import find_recipe
 
@@ -53,6 +54,8 @@ def learned_from(run: Run) -> dict[str, Any]:
         "evaluate": settings.as_table(run.evaluate),
     }
     learned |= {"questions": run.questions} if run.questions else {}
+    if run.harvest != Taught():
+        learned["harvest"] = settings.as_table(run.harvest)
     return learned | ({"holdout": run.holdout} if run.patience else {})
 
 

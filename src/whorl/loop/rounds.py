@@ -140,7 +140,9 @@ def _play(
     grown = _once(inner.path / "grown.json", Grown, grow_now)
     harvested = Harvested.read(inner.path)
     if harvested is None:
-        harvested = harvest(inner.trees, run.recipe, inner.examples, setup=run.setup)
+        harvested = harvest(
+            inner.trees, run.recipe, inner.examples, setup=run.setup, how=run.harvest
+        )
         harvested.write(inner.path)
     watch.wrote(inner.examples, f"{harvested.examples:,} examples")
     for remark in harvested.remarks:

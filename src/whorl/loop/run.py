@@ -9,6 +9,7 @@ from whorl.errors import UserError
 from whorl.evaluate import PRESETS, Decoding, Setup
 from whorl.example import Likelihood
 from whorl.learn.training import Training
+from whorl.loop.thoughts import Taught
 from whorl.recipe import Recipe, Start, words_of
 from whorl.recipes import name_of
 
@@ -38,6 +39,7 @@ class Run:
     width: searches in flight.
     limit: only the first so many problems.
     skip_bad: pass over bad lines of problems.
+    harvest: what examples keep of thoughts.
     may_fail: share of a round's searches, in [0, 1], that may fail. If more did, nothing is learned
         from the others, and the same command tries them again; 1 goes on whatever fails. A tenth is
         our value: so much is lost now and then, more has a cause.
@@ -59,6 +61,7 @@ class Run:
     width: int = 256
     limit: int | None = None
     skip_bad: bool = False
+    harvest: Taught = Taught()  # noqa: RUF009 (frozen)
     may_fail: float = 0.1
     train: Training = Training()  # noqa: RUF009 (frozen)
     evaluate: Decoding = Decoding()  # noqa: RUF009 (frozen)

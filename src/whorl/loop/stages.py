@@ -34,6 +34,7 @@ from whorl.loop.grow import grow as grow_trees
 from whorl.loop.harvest import Harvested
 from whorl.loop.harvest import harvest as harvest_trees
 from whorl.loop.manifest import bound_to, recipe_of
+from whorl.loop.thoughts import AS_SAMPLED, Taught
 from whorl.problem import Problem
 from whorl.recipe import Recipe
 from whorl.recipes import RECIPES, name_of
@@ -85,17 +86,22 @@ def grow(  # noqa: PLR0913 (what the command takes)
 
 
 def harvest(
-    folder: Path | str, recipe: Recipe | None = None, *, out: Path | str | None = None
+    folder: Path | str,
+    recipe: Recipe | None = None,
+    *,
+    out: Path | str | None = None,
+    how: Taught = AS_SAMPLED,
 ) -> Harvested:
     """Harvest the trees of the run folder `folder` into the file of examples `out`.
 
     recipe: the one that grew the trees, as it was set, if not given.
     out: `examples.jsonl` in the folder if not given.
+    how: what the examples keep of thoughts.
 
     Asks no model. Raises `UserError` if the folder holds no trees that the recipe can learn from.
     """
     own = RunFolder.read(Path(folder))
-    return harvest_trees(own.trees, recipe or recipe_of(own), Path(out or own.examples))
+    return harvest_trees(own.trees, recipe or recipe_of(own), Path(out or own.examples), how)
 
 
 def train(

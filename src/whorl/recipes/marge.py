@@ -254,7 +254,7 @@ class Marge:
         line = source.path(end)[1 if self.lead else 0 :]  # what follows the first state
         whole = "".join(source.nodes[i].text for i in line)
         tokens = sum(source.nodes[i].tokens for i in line)
-        runs = split_evenly(self.sampling.steps.split(whole), self.states)
+        runs = split_evenly(self.sampling.split(whole), self.states)
         states, read, spent = [first], 0, 0
         for text in ["".join(run) for run in runs] or [whole]:
             read += len(text)

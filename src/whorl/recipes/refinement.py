@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 
 from whorl import prompts
 from whorl.answer import concluded
-from whorl.ask import Ask, Asking, Reply
+from whorl.answer.thoughts import parted, without_thoughts
+from whorl.ask import Ask, Asking, Prompt, Reply, Role
 from whorl.credit import best_path, siblings
 from whorl.prompts import Candidate
 from whorl.prompts.critique import Critique, read_critique, read_critiques, repeats_request
@@ -110,9 +111,7 @@ class Refinement:
                 others,
                 **self._told,
             )
-            ((reply,),) = yield [
-                Ask(prompt, "critic", max_tokens=self.recipe.critic_tokens, temperature=0.0)
-            ]
+            reply = yield from self._heard(prompt, "critic", self.recipe.critic_tokens)
             self._keep(step, reply, [read_critique(reply.text)])
             self.critiques[step, prefix] = reply.text
         return self.critiques[step, prefix]
@@ -122,7 +121,7 @@ class Refinement:
     ) -> Asking[int]:
         """Add the revised step below `at`; the mark of the new node says what the reviser did."""
         recipe, tree = self.recipe, self.tree
-        original = tree.nodes[step].text
+        thought, original = parted(tree.nodes[step].text)  # it stays the policy's
         reply = Reply(original.rstrip(), "eos" if tree.nodes[step].terminal else "stop")
         mark = self._spared([read_critique(critique)])
         if not mark:
@@ -135,8 +134,7 @@ class Refinement:
                 **self._told,
                 missed=missed,
             )
-            ask = Ask(prompt, "reviser", max_tokens=recipe.reviser_tokens, temperature=temperature)
-            ((revised,),) = yield [ask]
+            revised = yield from self._heard(prompt, "reviser", recipe.reviser_tokens, temperature)
             text = read_step(revised.text, original)
             mark = became(original, text)
             if self._taken(mark):
@@ -144,19 +142,21 @@ class Refinement:
                 # is cut off behind the step is no harm to it
                 lost = revised.finished == "length" and revised.text.rstrip().endswith(text)
                 reply = replace(revised, text=text, finished="length" if lost else "stop")
-        node = step_node(at, reply, recipe.sampling.steps, author="reviser")
+        reply = replace(reply, text=thought + reply.text)
+        node = step_node(tree, at, reply, recipe.sampling, author="reviser")
         node.mark = node.mark or mark
         return tree.add(node)
 
     def _rewrite(self, missed: str | None, temperature: float) -> Asking[int]:
         """One critique of the whole path, one rewriting of it."""
         recipe, tree, question = self.recipe, self.tree, self.tree.problem.question
-        path, original = tree.path(self.best), tree.text(self.best)
+        path = tree.path(self.best)
+        thought, original = parted(tree.text(self.best))
         if not self.critiques:
             steps, others = zip(*map(self._shown, path), strict=True)
             prompt = prompts.critique_path(question, steps, others, **self._told)
             tokens = 4 * recipe.critic_tokens
-            ((reply,),) = yield [Ask(prompt, "critic", max_tokens=tokens, temperature=0.0)]
+            reply = yield from self._heard(prompt, "critic", tokens)
             self._keep(self.best, reply, read_critiques(reply.text, len(path)))
             self.critiques[self.best, ""] = reply.text
         critique = self.critiques[self.best, ""]
@@ -166,16 +166,25 @@ class Refinement:
             texts = [tree.nodes[step].text for step in path]
             prompt = prompts.revise_path(question, texts, critique, **self._told, missed=missed)
             tokens = 4 * recipe.reviser_tokens
-            ((revised,),) = yield [
-                Ask(prompt, "reviser", max_tokens=tokens, temperature=temperature)
-            ]
+            revised = yield from self._heard(prompt, "reviser", tokens, temperature)
             text = read_solution(revised.text)
             mark = became(original, text)
             reply = replace(revised, text=text) if self._taken(mark) else reply
+        reply = replace(reply, text=thought + reply.text)
         first = len(tree.nodes)
-        end = add_solution(tree, ROOT, reply, recipe.sampling.steps, author="reviser", share=False)
+        end = add_solution(tree, ROOT, reply, recipe.sampling, author="reviser", share=False)
         tree.nodes[first].mark = tree.nodes[first].mark or mark
         return end
+
+    def _heard(
+        self, prompt: Prompt, role: Role, tokens: int, temperature: float = 0.0
+    ) -> Asking[Reply]:
+        """A helper's reply without what it thought before it."""
+        thought = self.recipe.helper_thought_tokens
+        ((reply,),) = yield [
+            Ask(prompt, role, max_tokens=tokens, temperature=temperature, thought=thought)
+        ]
+        return replace(reply, text=without_thoughts(reply.text).lstrip("\n"))
 
     def _shown(self, step: int) -> tuple[Candidate, list[Candidate]]:
         """A step and its siblings as the critic sees them."""

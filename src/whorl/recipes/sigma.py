@@ -27,7 +27,7 @@ Differences from the paper
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 from whorl import prompts
@@ -75,6 +75,7 @@ class Sigma:
     check: verify revised solutions; without it whatever was revised is harvested.
     retries: further tries of the reviser after a wrong answer, at `retry_temperature`.
     critic_tokens, reviser_tokens: sampled tokens at most, per step and, times 4, per whole path.
+    helper_thought_tokens: as `sampling.thought_tokens`, of critic and reviser before each reply.
     take: harvest the `refined` solution or, for comparison, the `unrefined` best path if right.
     words: in which models are asked.
     """
@@ -98,12 +99,15 @@ class Sigma:
     retry_temperature: float = 0.7
     critic_tokens: int = 512
     reviser_tokens: int = 512
+    helper_thought_tokens: int | None = field(default=None, metadata={"quiet": True})
     take: Literal["refined", "unrefined"] = "refined"
     words: Wording = WHORL
 
     def __post_init__(self) -> None:
         if not self.temperatures or min(*self.temperatures, self.retry_temperature) < 0:
             raise ValueError("temperatures must hold at least one, and none may be negative")
+        if self.sampling.inside:
+            raise ValueError("steps of a solution are revised; leave sampling.inside out")
         if min(self.siblings, self.retries) < 0:
             raise ValueError("siblings and retries must not be negative")
         if min(self.critic_tokens, self.reviser_tokens) < 1:

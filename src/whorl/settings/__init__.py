@@ -13,11 +13,13 @@ from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from whorl.budget import Budget
 from whorl.errors import UserError
 from whorl.example import Objective
+from whorl.prompts.families import FAMILIES
 from whorl.prompts.wording import SETS, WHORL, Wording, changes
 from whorl.recipe import Recipe, lacks, words_of
 from whorl.recipes import RECIPES, find_recipe, name_of
+from whorl.rollout import Sampling
 from whorl.settings.presets import Preset, presets_of, usual
-from whorl.steps import AfterMarker, BlankLine, Segmenter, StepMarker, Tokens, Words
+from whorl.steps import AfterMarker, BlankLine, Entropy, Segmenter, StepMarker, Tokens, Words
 
 T = TypeVar("T")
 
@@ -29,9 +31,10 @@ STEPS: Mapping[str, Segmenter] = {
     "after_marker": AfterMarker(),
     "words": Words(),
     "tokens": Tokens(),
+    "entropy": Entropy(),
 }
-"""Where a step ends: the values of `sampling.steps`; a table with one of them as its `name`
-says what that rule can be told."""
+"""Where a step ends: the values of `sampling.steps` and `sampling.inside`; a table with one of them
+as its `name` says what that rule can be told."""
 
 
 def read_table(path: Path, kind: type[T], overrides: Sequence[str] = ()) -> T:
@@ -115,7 +118,7 @@ def as_table(value: object) -> Any:
         said = {
             key: as_table(getattr(value, field.name))
             for key, field in _keys(value).items()
-            if unsaid is None or getattr(value, field.name) != unsaid
+            if not _unsaid(field, getattr(value, field.name), unsaid)
         }
         if not lacks(type(value)):
             return {"name": name_of(value), **said}  # type: ignore[arg-type]
@@ -137,6 +140,12 @@ def _unsaid_words(kind: type) -> Wording | None:
         return None
     preset = next(iter(presets_of(kind).values()), None)
     return words_of(preset.recipe) if preset else WHORL
+
+
+def _unsaid(field: "Field[Any]", value: object, words: Wording | None) -> bool:
+    """Whether a setting is left out, as folders of versions before it have it: it is not set, or
+    these words."""
+    return (words is not None and value == words) or (value is None and "quiet" in field.metadata)
 
 
 def changed_words(words: Wording) -> Table:
@@ -244,13 +253,10 @@ def _value(hint: Any, value: object, where: str, default: Any) -> Any:
         value = dict(_table(value, where))
         if "set" in value:
             default = _choice(SETS, value.pop("set"), f"{where}.set", "set of words")
-    if hint is Segmenter and not isinstance(value, dict):
-        return _choice(STEPS, value, where, "rule for steps")
-    if hint is Segmenter:
-        rest = dict(_table(value, where))
-        if "name" in rest:
-            default = _choice(STEPS, rest.pop("name"), f"{where}.name", "rule for steps")
-        hint, value = type(default if is_dataclass(default) else BlankLine()), rest
+    if hint is Sampling:
+        value, default = _of_family(_table(value, where), where, default)
+    if hint in (Segmenter, Segmenter | None):
+        return _steps(value, where, default)
     if is_dataclass(hint):
         base = None if default is MISSING else default
         return _build(hint, _table(value, where), f"{where}.", base)  # type: ignore[arg-type]
@@ -262,6 +268,31 @@ def _value(hint: Any, value: object, where: str, default: Any) -> Any:
     except ValidationError as error:
         what = error.errors()[0]["msg"].removeprefix("Input ").replace("array", "list")
         raise UserError(f"{where} {what[0].lower()}{what[1:]}, not {value!r}") from error
+
+
+def _steps(value: object, where: str, default: Any) -> Segmenter | None:
+    """A rule for steps: none, its name, or a table that changes one."""
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        return _choice(STEPS, value, where, "rule for steps")
+    rest = dict(value)
+    if "name" in rest:
+        default = _choice(STEPS, rest.pop("name"), f"{where}.name", "rule for steps")
+    base: Segmenter = BlankLine() if default in (None, MISSING) else default
+    return _build(type(base), rest, f"{where}.", base)
+
+
+def _of_family(table: Table, where: str, default: Any) -> tuple[Table, Any]:
+    """Settings of sampling without their `family`, and what they change: with it, as the makers of
+    models of that family sample."""
+    if "family" not in table:
+        return table, default
+    family = _choice(FAMILIES, table["family"], f"{where}.family", "family")
+    base = Sampling() if default is MISSING else default
+    sampled = {name: getattr(family, name) for name in ("temperature", "top_p", "thought_tokens")}
+    rest = {key: value for key, value in table.items() if key != "family"}
+    return rest, replace(base, **sampled)
 
 
 def _keys(settings: Any) -> "dict[str, Field[Any]]":

@@ -10,6 +10,7 @@ from whorl.cli import options
 EXAMPLES = (
     "whorl harvest runs/a",
     "whorl harvest runs/a --set take=unrefined --out runs/a/unrefined.jsonl",
+    "whorl harvest runs/a --thoughts short --out runs/a/short.jsonl",
 )
 
 
@@ -34,6 +35,13 @@ def harvest(
             "such as dart, instead of as the policy was."
         ),
     ] = "whorl",
+    thoughts: Annotated[
+        str,
+        typer.Option(
+            help="What examples keep of a thought: whole, short (its first and last two "
+            "paragraphs), or none."
+        ),
+    ] = "whole",
 ) -> None:
     """Turn grown trees into examples to train on.
 
@@ -52,6 +60,7 @@ def harvest(
     from whorl.loop.folder import RunFolder
     from whorl.loop.harvest import harvest as harvest_file
     from whorl.loop.manifest import changed_settings, recipe_of
+    from whorl.loop.thoughts import Taught
 
     folder = RunFolder.read(run)
     changes = overrides or ()
@@ -65,7 +74,8 @@ def harvest(
         display.say(f"harvested with {difference}")
     if protocol not in PRESETS:
         raise UserError(f"there is no protocol {protocol!r}; there are {', '.join(PRESETS)}")
-    harvested = harvest_file(folder.trees, chosen, out, setup=PRESETS[protocol])
+    how = settings.read_settings(Taught(), [f"thoughts={thoughts}"])
+    harvested = harvest_file(folder.trees, chosen, out, setup=PRESETS[protocol], how=how)
     if out == folder.examples:
         harvested.write(folder.path)
     for title, counts in (("search", harvested.tally), ("left out", harvested.dropped)):
