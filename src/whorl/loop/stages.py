@@ -101,7 +101,7 @@ def harvest(
     Asks no model. Raises `UserError` if the folder holds no trees that the recipe can learn from.
     """
     own = RunFolder.read(Path(folder))
-    return harvest_trees(own.trees, recipe or recipe_of(own), Path(out or own.examples), how)
+    return harvest_trees(own.trees, recipe or recipe_of(own), Path(out or own.examples), how=how)
 
 
 def train(
