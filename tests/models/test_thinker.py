@@ -118,10 +118,10 @@ def test_a_search_goes_inside_of_the_thought(
         assert "think>" not in f"{example.prompt.prefix}{example.chosen}"  # type: ignore[union-attr]
 
 
-def test_entropy_needs_log_probabilities(thinker: Path, tmp_path: Path) -> None:
+def test_entropy_needs_log_probabilities(tmp_path: Path) -> None:
     recipe = StepDpo(sampling=replace(THINKING, steps=Entropy()))
     pytest.importorskip("openvino_genai")
     easy = list(problems("pool", 1, seed=1, levels=(1,)))
     with pytest.raises(UserError, match="log-probabilities"):
-        grow(easy, recipe, {"policy": f"openvino:{thinker}"}, tmp_path / "run", processes=0)
+        grow(easy, recipe, {"policy": f"openvino:{POLICY}"}, tmp_path / "run", processes=0)
     assert not (tmp_path / "run" / "journal.db").exists()
