@@ -25,6 +25,7 @@ import time
 from collections import Counter
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -35,7 +36,9 @@ from whorl.ask import Ask, Engine, digest
 from whorl.cli import app
 from whorl.data.problems import write_problems
 from whorl.data.synthetic import problems
+from whorl.engines import roles
 from whorl.engines.journal import Journal
+from whorl.engines.judge import Judges
 from whorl.learn import train as _train  # noqa: F401
 from whorl.models import POLICY
 
@@ -60,9 +63,9 @@ critic = "local:{model}"
 reviser = "local:{model}"
 """
 LONGEST = 0.6  # of an undisturbed run that a life may last: with less it would not get on
-OTHERS = {"workers": 2, "judges": 5}
-"""Kills of one life's engines and judges, at most: an ask that three die over fails, and a judge is
-seldom at work."""
+OTHERS = {"workers": 2, "judges": 2}
+"""Kills of one life's engines and judges, at most: what three die over fails."""
+DEADLINE = 60.0  # seconds for a verdict: a busy machine is not what is attacked
 TIMED = {"grown.json", "seconds.json", "metrics.jsonl", "report.html", "manifest.json", "lock"}
 """Files that hold seconds, dates, or what was asked now and what was recalled."""
 
@@ -91,6 +94,7 @@ def born(file: Path, log: Path) -> int:
         os.dup2(said, 2)
         wrap = Journal.wrap
         Journal.wrap = lambda self, engine: wrap(self, Logged(engine, asked))  # type: ignore[method-assign]
+        roles.Judges = partial(Judges, deadline=DEADLINE)  # type: ignore[assignment, misc]
         sys.argv = ["whorl", "run", str(file)]
         os._exit(app(["run", str(file)], standalone_mode=False) or 0)
     except BaseException as error:

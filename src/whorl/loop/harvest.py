@@ -8,12 +8,15 @@ from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
+from whorl import prompts
 from whorl.data.atomic import replacing
 from whorl.data.examples import write_examples
 from whorl.data.forest import read_trees
 from whorl.data.purpose import write_purpose
 from whorl.errors import UserError
+from whorl.evaluate import Setup
 from whorl.example import Example, Objective
+from whorl.loop.thoughts import AS_SAMPLED, Taught, taught
 from whorl.loop.variety import Solutions, Variety
 from whorl.recipe import Harvest, Recipe, remarks_of
 from whorl.recipes import name_of
@@ -65,9 +68,22 @@ class Harvested:
             file.write(json.dumps(asdict(self), indent=2).encode() + b"\n")
 
 
-def harvest(trees: Path, recipe: Recipe, out: Path) -> Harvested:
+def harvest(
+    trees: Path,
+    recipe: Recipe,
+    out: Path,
+    *,
+    setup: Setup | None = None,
+    how: Taught = AS_SAMPLED,
+) -> Harvested:
     """Harvest a file of trees, in one pass, into a file of examples; equal examples are written
-    once, unless the recipe's objective counts samples. Beside it stands the recipe's objective."""
+    once, unless the recipe's objective counts samples. Beside it stands the recipe's objective.
+
+    setup: how the model that is to learn from them is asked for a solution, if not as the policy
+    was: examples after the plain question are then examples after its words, and others are left
+    out.
+    how: what examples keep of thoughts.
+    """
     dropped: Counter[str] = Counter()
     tally: Counter[str] = Counter()
     cost: Counter[str] = Counter()
@@ -86,11 +102,16 @@ def harvest(trees: Path, recipe: Recipe, out: Path) -> Harvested:
                 tally.update(counts)
                 cost.update(tree.cost)
                 dropped.update(crop.dropped)
-                found += len(crop.examples)
-                yield from crop.examples
+                asked = list(_asked(tree, crop.examples, setup or Setup()))
+                dropped["not after the plain question"] += len(crop.examples) - len(asked)
+                kept = [one for one in taught(asked, how) if one is not None]
+                dropped["steps of a thought"] += len(asked) - len(kept)
+                found += len(kept)
+                yield from kept
 
     write_purpose(out, name_of(recipe), recipe.objective)
     written = write_examples(out, distinct_examples(examples(), recipe.objective))
+    dropped = +dropped  # without what counts nothing
     if found > written:
         dropped["equal to another example"] = found - written
     remarks = list(remarks_of(recipe, tally))
@@ -102,7 +123,7 @@ def harvest(trees: Path, recipe: Recipe, out: Path) -> Harvested:
     return Harvested(
         grown,
         written,
-        dict(dropped),
+        {why: count for why, count in dropped.items() if count},
         dict(tally),
         dict(cost),
         solutions.variety,
@@ -124,6 +145,18 @@ def _harvested(recipe: Recipe, tree: Tree) -> tuple[Mapping[str, int], Harvest]:
         what = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(f"{name} fails at the tree of {tree.problem.id}: {what}") from error
     return counts, crop
+
+
+def _asked(tree: Tree, examples: Iterable[Example], setup: Setup) -> Iterator[Example]:
+    """Examples of a tree, as of a model that is asked by the template of `setup`."""
+    if setup.template == "whorl":  # as the policy was
+        yield from examples
+        return
+    plain, own = prompts.plain(tree), setup.ask(tree.problem.question)
+    for example in examples:
+        if replace(example.prompt, prefix="") == plain:
+            prompt = replace(own, prefix=own.prefix + example.prompt.prefix)
+            yield replace(example, prompt=prompt)
 
 
 def distinct_examples(examples: Iterable[Example], objective: Objective) -> Iterator[Example]:

@@ -222,7 +222,7 @@ def test_a_body_that_drips_has_the_time_of_one_request(
     rig_server: Server, opened: Opened, rig: ModuleType, streamed: bool
 ) -> None:
     """Whole or as a stream: a byte now and then does not make it last."""
-    lacks = {"stop"} if streamed else set()
+    lacks = ["stop"] if streamed else []
     url = rig_server(tokenizer=str(POLICY), lacks=lacks)
     engine = opened(url, timeout=0.5, patience=0.4)
     assert bool(engine._answer.args[1].abilities.tells_stop) is not streamed
