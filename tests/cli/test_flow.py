@@ -8,7 +8,7 @@ import pytest
 from whorl import Sampling, grow
 from whorl.ask import Ask, Prompt, Replies, Reply
 from whorl.budget import Budget, Price, Prices, Purse
-from whorl.cli.display import clock, status
+from whorl.cli.display import status
 from whorl.data.examples import read_examples, write_examples
 from whorl.engines.function import Function
 from whorl.engines.meter import Meter
@@ -17,6 +17,7 @@ from whorl.loop.harvest import Harvested
 from whorl.loop.runfile import read_run
 from whorl.models import POLICY
 from whorl.recipes import Rft
+from whorl.report.text import clock
 from whorl.watch import Progress
 
 MODEL = f"local:{POLICY}"

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from whorl.cli.display import clock
-from whorl.report.text import visible
+from whorl.report.text import clock, visible
 from whorl.watch.status import Stage, Status
 
 SHOWN = 3  # errors, and lines, that are shown

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from whorl.data.atomic import replacing
 from whorl.data.examples import write_examples
-from whorl.data.forest import read_trees
+from whorl.data.forest import key_of, read_trees
 from whorl.errors import UserError
 from whorl.example import Example
 from whorl.loop.variety import Solutions, Variety
@@ -66,12 +66,13 @@ class Harvested:
 
 def harvest(trees: Path, recipe: Recipe, out: Path) -> Harvested:
     """Harvest a file of trees, in one pass, into a file of examples; equal examples are written
-    once."""
+    once. Beside it `NAME.dropped.jsonl` says what was left out of which tree, and why."""
     dropped: Counter[str] = Counter()
     tally: Counter[str] = Counter()
     cost: Counter[str] = Counter()
     solutions = Solutions()
     grown = found = endless = 0
+    lacking: list[bytes] = []
 
     def examples() -> Iterator[Example]:
         nonlocal grown, found, endless
@@ -85,10 +86,14 @@ def harvest(trees: Path, recipe: Recipe, out: Path) -> Harvested:
                 tally.update(counts)
                 cost.update(tree.cost)
                 dropped.update(crop.dropped)
+                if crop.dropped:
+                    lacking.append(_dropped_line(tree, crop.dropped))
                 found += len(crop.examples)
                 yield from crop.examples
 
     written = write_examples(out, distinct_examples(examples()))
+    with replacing(out.with_suffix(".dropped.jsonl")) as file:
+        file.writelines(lacking)
     if found > written:
         dropped["equal to another example"] = found - written
     remarks = list(remarks_of(recipe, tally))
@@ -106,6 +111,12 @@ def harvest(trees: Path, recipe: Recipe, out: Path) -> Harvested:
         solutions.variety,
         tuple(remarks),
     )
+
+
+def _dropped_line(tree: Tree, dropped: Mapping[str, int]) -> bytes:
+    problem, arm = key_of(tree)
+    said = {"problem": problem, "arm": arm, "dropped": dict(dropped)}
+    return json.dumps(said, separators=(",", ":")).encode() + b"\n"
 
 
 def _harvested(recipe: Recipe, tree: Tree) -> tuple[Mapping[str, int], Harvest]:
