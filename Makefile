@@ -1,9 +1,9 @@
-# make demo | test | test-vllm | test-llama | check | setup | browser   Needs Python 3.11 or newer, git and make; the rest is set up here.
+# make demo | test | test-real | test-vllm | test-llama | check | setup | browser   Needs Python 3.11 or newer, git and make; the rest is set up here.
 PYTHON ?= python3.11
 export OMP_NUM_THREADS = 1
 export HF_HUB_OFFLINE = 1
 
-.PHONY: setup demo test test-vllm test-llama check browser
+.PHONY: setup demo test test-real test-vllm test-llama check browser
 
 setup: .venv/.ready
 
@@ -20,6 +20,9 @@ demo: setup
 
 test: check
 	.venv/bin/python -m pytest -n 2
+
+test-real: setup
+	.venv/bin/python -m pytest -m real -rs -s --show-capture=no tests/cli/test_real.py
 
 test-vllm: .venv-vllm/.ready
 	.venv-vllm/bin/python -m pytest -m vllm -s --show-capture=no tests/engines/test_vllm.py tests/engines/server/test_vllm.py

@@ -1,25 +1,27 @@
-"""Attack a run with what servers say, with flipped bits and with SIGKILL; nothing may show it.
+"""Attack runs with SIGKILL, flipped bits and what models and servers say; nothing may show it.
 
 Prints one JSON object as its last line:
 
+kills: processes of runs of two rounds that were killed with SIGKILL, in all stages: `whorl run`
+    itself, its engines' processes (killed_workers) and its judges (killed_judges); see killed.py.
+identical: each of these runs ended with the files of an undisturbed one, byte for byte, and no
+    other. asked_twice: asks on record that reached an engine again.
+bit_flips: bits flipped in a journal, one at a time; silent: of those, the ones after which other
+    replies were used, or that ended in anything but one clear line; noticed: refused by that line.
+reader_max_s: CPU seconds of the slowest reader of models' texts on a megabyte of any nasty kind;
+    reader, kind: which they were.
+body_peak_mb: peak memory of a process with 20 requests in flight, all of whose bodies have no end;
+    body_start_mb: what it had before.
 fuzzed_replies: replies of a server that were answered damaged, in every form that is read: whole
     and in streams, from /completions and /chat/completions, scores, and what a probe asks.
 ended_runs: times that one of them ended more than the search it was for; failed_searches: searches
     that it did end.
-body_peak_mb: peak memory of a process with 20 requests in flight, all of whose bodies have no end;
-    body_start_mb: what it had before.
-bit_flips: bits flipped in a journal, one at a time; silent: of those, the ones after which other
-    replies were used, or that ended in anything but one clear line; noticed: refused by that line.
-worker_kills: engine processes killed in the middle of a run; identical: its trees are byte for byte
-    those of an undisturbed one.
 """
 
 import argparse
 import asyncio
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -34,29 +36,27 @@ from threading import Thread
 from typing import Any
 
 import recorded
+from whorl import answer
 from whorl.ask import Ask, Asking, Engine, Failure, Prompt, Replies, Reply
 from whorl.chat import Chat
-from whorl.data.synthetic import problems
 from whorl.drive import drive
 from whorl.engines import open_engine
 from whorl.engines.function import Function
 from whorl.engines.journal import DamagedError, Journal
-from whorl.engines.judge import Judges
 from whorl.engines.repair import repair
 from whorl.engines.server import scores, text, transport
 from whorl.engines.server.address import Address
 from whorl.engines.server.background import Answer, Background
 from whorl.engines.server.wire import Abilities, Wire
-from whorl.engines.workers import Workers
 from whorl.errors import UserError
-from whorl.loop.folder import RunFolder
-from whorl.loop.grow import GrowPlan, grow
 from whorl.models import POLICY
-from whorl.recipes.sigma import Sigma
-from whorl.search import Uct
+from whorl.prompts import critique, revision
+from whorl.report.critiques import read_note
+from whorl.steps import AfterMarker, BlankLine, Segmenter, StepMarker, Tokens, Words
 
 FORMS = ("ids", "chat", "streamed", "scores", "probe")
 IN_FLIGHT = 20
+RULES: tuple[Segmenter, ...] = (BlankLine(), StepMarker(), AfterMarker(), Words(), Tokens())
 
 Handle = Callable[[str, dict[str, Any]], tuple[str, bytes]]
 """A path and a body to a kind and a body."""
@@ -254,59 +254,79 @@ def flips(count: int, seed: int) -> dict[str, int]:
     return {"bit_flips": count, "silent": seen["silent"], "noticed": seen["noticed"]}
 
 
-def kills(count: int, seed: int) -> dict[str, int | bool]:
-    """Grow trees with engine processes that are killed again and again."""
-    random, trees = Random(seed), []
-    killed = 0
-    for wanted in (0, count):
-        with tempfile.TemporaryDirectory() as name:
-            engine, judges = Workers(f"local:{POLICY}", processes=2), Judges()
+def kills(count: int, seed: int) -> dict[str, Any]:
+    """Kill runs; for a twentieth of the kills models are in processes of their own, which takes
+    long to start."""
+    told: dict[str, Any] = {"identical": True, "stages": Counter()}
+    for processes, own in ((0, count - count // 20), (1, count // 20)):
+        script = str(Path(__file__).with_name("killed.py"))
+        command = [sys.executable, script, "--kills", str(own), "--seed", str(seed)]
+        command += ["--processes", str(processes)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        found = json.loads(done.stdout.splitlines()[-1])
+        told["identical"] &= found.pop("identical")
+        told["stages"].update(found.pop("stages"))
+        for name, value in found.items():
+            told[name] = told.get(name, 0) + value
+    return told
 
-            def kill(engine: Workers = engine, wanted: int = wanted) -> None:
-                nonlocal killed
-                while killed < wanted:
-                    time.sleep(random.uniform(0.5, 3.0))
-                    worker = random.choice(engine._workers)
-                    if worker.open and worker.started and not worker.deaths:  # it has answered
-                        with suppress(ProcessLookupError, TypeError):
-                            os.kill(worker.process.pid, signal.SIGKILL)  # type: ignore[arg-type]
-                            killed += 1
 
-            Thread(target=kill, daemon=True).start()
-            with RunFolder.open(Path(name) / "run", {}, version="benchmark") as folder:
-                recipe = Sigma(uct=Uct(simulations=4))
-                roles = dict.fromkeys(("policy", "critic", "reviser"), engine)
-                grown = grow(
-                    folder,
-                    problems("pool", 24, seed=0),
-                    GrowPlan(recipe, "sigma"),
-                    {**roles, "judge": judges},
-                )
-                trees.append((folder.trees.read_bytes(), grown.failures))
-            engine.close()
-            judges.close()
-    if trees[1][1]:
-        print(trees[1][1], file=sys.stderr)
-    return {"worker_kills": killed, "identical": trees[0] == trees[1]}
+MEGABYTE = 1_000_000
+NASTY = (
+    *("\n", " ", "\t", "7", "[", "{", ")]}", "\\", "x", "*", "#", "$", "`", ".", "-", "|", "1,"),
+    *("\\boxed{", "\\frac{1}", "\\text{ ", "\\%", "\\(", "\\begin{", "answer ", "answer is "),
+    *("Step 1: ", "**a:**\n", " \n \n", "- ", " and ", "[Q 0.5]", "<think>", "Errors: a\n"),
+)
+READERS: dict[str, Callable[[str], object]] = {
+    "read": lambda text: answer.read(text, "1", guess=True),
+    "gold_in": answer.gold_in,
+    "concluded": answer.concluded,
+    "first_solution": answer.first_solution,
+    "compare": lambda text: answer.compare(text, "1"),
+    "parsable": answer.parsable,
+    "read_critique": critique.read_critique,
+    "read_critiques": lambda text: critique.read_critiques(text, 5),
+    "read_step": revision.read_step,
+    "read_solution": revision.read_solution,
+    "became": lambda text: revision.became("1 + 1 = 2", text),
+    "read_note": read_note,
+    **{f"{type(rule).__name__}.split": rule.split for rule in RULES},
+    **{f"{type(rule).__name__}.whole": rule.whole for rule in RULES},
+}
+
+
+def readers(_count: int, _seed: int) -> dict[str, Any]:
+    """Give every reader a megabyte of every kind, bare and as what is stated."""
+    found: list[tuple[float, str, str]] = []
+    for name, read in READERS.items():
+        for piece in NASTY:
+            text = (piece * (MEGABYTE // len(piece) + 1))[:MEGABYTE]
+            for whole in (text, f"The answer is {text}", f"{text}\nThe answer is \\boxed{{1}}"):
+                begun = time.process_time()
+                read(whole)
+                found.append((time.process_time() - begun, name, piece))
+    seconds, name, piece = max(found)
+    return {"reader_max_s": round(seconds, 2), "reader": name, "kind": piece}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--replies", type=int, default=20_000, metavar="N")
+    parser.add_argument("--kills", type=int, default=200, metavar="N")
     parser.add_argument("--flips", type=int, default=300, metavar="N")
-    parser.add_argument("--kills", type=int, default=10, metavar="N")
+    parser.add_argument("--replies", type=int, default=20_000, metavar="N")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--child", metavar="URL", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     transport._PAUSE, transport._TRIES, transport._PROBES = 0.001, 2, 2  # so that it is quick
     if arguments.child:
         return child(arguments.child)
-    told: dict[str, float] = {}
+    told: dict[str, Any] = {}
     parts: list[tuple[int, Callable[[int, int], dict[str, Any]]]] = [
-        (arguments.replies, fuzzed),
-        (1, endless),
-        (arguments.flips, flips),
         (arguments.kills, kills),
+        (arguments.flips, flips),
+        (1, readers),
+        (1, endless),
+        (arguments.replies, fuzzed),
     ]
     for count, attack in parts:
         if count:

@@ -8,7 +8,8 @@ An experiment is a file that names its arms, each a run file and what is changed
     seeds = 3                   # other samples, another order of training; default 3
     examples = 300              # that every student learns from, drawn by lot; default all
     tests = ["a.jsonl"]         # instead of the first run file's test
-    often = 200                 # problems of each test to attempt 8 times, for pass@k; default 0
+    often = 200                 # problems of each test to attempt 8 times, for pass@k and for the
+                                # standard error of repeated evaluations; default 0
     [arms]
     "teacher" = ["runs/sigma-tiny.toml"]
     "policy" = ["runs/sigma-tiny.toml", "engines.critic=local:src/whorl/models/policy"]
@@ -30,7 +31,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -56,6 +57,7 @@ from whorl.evaluate import (
     Setup,
     paired_over,
     pass_rate_over,
+    repeated,
 )
 from whorl.evaluate.exam import Exam, measure
 from whorl.learn.train import train
@@ -284,6 +286,7 @@ def _rates(arm: Arm, test: Path) -> dict[str, Any]:
     return {
         "accuracy": 100 * pass_rate_over(arm.greedy[test.name], 1).value,
         "pass_at_k": {k: 100 * pass_rate_over(sampled, k).value for k in KS if sampled},
+        "repeated": [asdict(again) for own in sampled if (again := repeated(own))],
     }
 
 

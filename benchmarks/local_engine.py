@@ -10,6 +10,8 @@ solutions per problem by the same engine, and SIGMA on OpenVINO (openvino_over_l
 once, in turns of half a CPU second, so that a busy machine slows them alike; counted from when the
 batches are full; CPU seconds of this process, search included.
 
+With `--model FOLDER` and without `--search` it measures a real model instead: `sigma_traffic.py`.
+
 The last line is one JSON object.
 """
 
@@ -63,8 +65,15 @@ def main() -> None:
     parser.add_argument(
         "--model", type=Path, default=POLICY, help="that searches; a larger one is swollen.py's"
     )
+    parser.add_argument("--problems", type=Path, help="for a real model; else synthetic ones")
+    parser.add_argument("--sides", nargs="+", default=[], help="of a real model; else all")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    if options.model != POLICY and not options.search:
+        import sigma_traffic
+
+        sigma_traffic.measure(options.model, options.problems, options.seconds, options.sides)
+        return
     figures = measure_search(options.seconds, options.model)
     if not options.search:
         with tempfile.TemporaryDirectory() as name:

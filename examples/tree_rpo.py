@@ -11,7 +11,7 @@ Differences from the paper
 1. A step ends where `sampling.steps` says, not after a number of tokens.
 2. Advantages are divided by the group's standard deviation; the paper's scale is one of its own,
    made for rewards between 0 and 1.
-3. Sizes and the penalty are ours. Equal steps are one example with the sum of their advantages.
+3. Sizes and the penalty are ours. Equal steps are as many examples.
 4. An end that was cut off, or whose answer cannot be judged, counts as wrong.
 """
 
@@ -85,11 +85,8 @@ class TreeRpo:
             if advantages is None:
                 alike += bool(group)
                 continue
-            weights = dict.fromkeys(group, 0.0)
-            for step, advantage in zip(group, advantages, strict=True):
-                weights[step] += advantage
             here = Prompt(prompt.system, prompt.user, tree.text(at))
-            for step, weight in weights.items():
+            for step, weight in zip(group, advantages, strict=True):
                 text, ended = tree.nodes[step].text, tree.nodes[step].terminal
                 if text.strip():
                     examples.append(Weighted(here, text, weight, ended, tree.origin(step)))

@@ -24,11 +24,11 @@ from whorl.budget import (
     OutOfBudget,
     Price,
     Prices,
-    Purse,
     Spent,
     Usage,
     within_limits,
 )
+from whorl.budget.purse import Purse
 from whorl.data.forest import read_trees
 from whorl.drive import Finished, drive
 from whorl.engines import toy
@@ -325,10 +325,11 @@ def test_unjudged_ends_of_a_tree_that_was_cut_short_are_undecided() -> None:
 def test_requests_are_never_exceeded(tmp_path: Path, limit: int) -> None:
     engine = Logged()
     found, purse = grown(tmp_path / "run", 8, Budget(requests=limit), engine)
-    assert len(engine.asked) == limit == purse.spent.requests
+    search = 25  # asks of the longest of them
+    assert limit - search / 2 <= len(engine.asked) == purse.spent.requests <= limit
     assert found.limit == f"requests = {limit}"
     assert found.trees + found.missing == 8 and found.missing > 0
-    assert 0 < found.begun <= found.missing
+    assert 0 <= found.begun <= found.missing
     assert not found.failures
 
 
@@ -363,7 +364,7 @@ def test_larger_and_larger_budgets_come_to_the_trees_of_none_and_ask_nothing_twi
         assert len(lines) == found.trees
         if not found.missing:
             break
-        assert spent >= limit and found.limit == f"{name} = {limit}"
+        assert 0.5 * limit < spent < 1.1 * limit and found.limit == f"{name} = {limit}"
         assert {tree.to_json() for tree in lines} <= set(expected.decode().splitlines())
         nothing = Logged()
         same, _ = grown(tmp_path / "run", 12, more, nothing)
@@ -382,11 +383,69 @@ def _recorded(run: Path, budget: Budget, name: str) -> float:
     return float(getattr(spent, name))
 
 
-def test_tokens_are_exceeded_by_no_more_than_was_in_flight(tmp_path: Path) -> None:
-    engine = Logged(share=1)
-    _, purse = grown(tmp_path / "run", 30, Budget(tokens=500), engine)
-    longest = 80  # tokens of all replies to one ask of the toy world
-    assert 500 <= purse.spent.tokens <= 500 + engine.most * longest
+@pytest.mark.parametrize("times", [2, 7, 30])
+@pytest.mark.parametrize("name", SMALL)
+def test_a_budget_is_no_more_than_reached_and_finishes_what_width_1_finishes(
+    name: str, times: int
+) -> None:
+    recipe = SMALL[name]
+    _, costs = _driven(recipe, Budget(), 1, 20)
+    tokens = times * sum(costs) // 20
+    alone, _ = _driven(recipe, Budget(tokens=tokens), 1, 60)
+    trees, costs = _driven(recipe, Budget(tokens=tokens), 256, 60)
+    assert alone > 0 and trees >= 0.9 * alone
+    assert sum(costs) <= max(1.05 * tokens, tokens + max(costs))
+
+
+def _driven(recipe: Recipe, budget: Budget, width: int, problems: int) -> tuple[int, list[int]]:
+    """Trees that a budget lasts for, and the tokens of each search."""
+    purse = Purse(budget, samples_at_most=recipe.samples_at_most)
+    engines = dict.fromkeys(ROLES, purse.wrap(Function(answer)))
+    searches = ((problem.id, recipe.grow(problem)) for problem in toy.problems(problems))
+    trees, costs = 0, []
+    for found in drive(searches, engines, width=width, lasts_for=purse.lasts_for):
+        assert found.error in (None, SPENT.error)
+        trees += found.error is None
+        costs.append(sum(found.cost.values()))
+        if found.error is None:
+            purse.finish()
+    return trees, costs
+
+
+@given(
+    costs=st.lists(st.integers(1, 40), min_size=1, max_size=40),
+    tokens=st.integers(10, 3000),
+    width=st.integers(1, 20),
+    most=st.sampled_from([0, 40, 200]),
+)
+def test_whatever_searches_cost_the_first_are_finished_and_the_budget_holds(
+    costs: list[int], tokens: int, width: int, most: int
+) -> None:
+    purse = Purse(Budget(tokens=tokens), samples_at_most=most)
+    engine = purse.wrap(Function(lambda ask: (Reply("x", tokens=10),)))
+    searches = ((str(number), search(f"{number}-", cost)) for number, cost in enumerate(costs))
+    done, spent = [], 0
+    for found in drive(
+        searches, dict.fromkeys(ROLES, engine), width=width, lasts_for=purse.lasts_for
+    ):
+        spent += found.cost.get("policy", 0)
+        if found.error is None:
+            done.append(int(found.key))
+            purse.finish()
+    assert spent == purse.spent.tokens < tokens + 10  # an ask may pass while anything is left
+    assert purse.ended or len(done) == len(costs)
+    if 10 * costs[0] <= tokens:
+        assert 0 in done  # the oldest goes on whatever others cost
+
+
+def test_the_purse_says_what_was_spent_and_by_how_much_it_was_overrun() -> None:
+    purse = Purse(Budget(tokens=100, requests=9))
+    engine = purse.wrap(Function(lambda ask: (Reply("x", tokens=70),)))
+    list(drive([("k", search("k", 5))], dict.fromkeys(ROLES, engine), lasts_for=purse.lasts_for))
+    assert list(purse.lines()) == [
+        "budget.tokens = 100: 140 spent, 40 over",
+        "budget.requests = 9: 2 spent",
+    ]
 
 
 def test_seconds_are_those_of_one_call(tmp_path: Path) -> None:
@@ -428,7 +487,7 @@ def test_a_purse_counts_what_passes_and_answers_spent_when_it_is_empty(tmp_path:
 
         other = Purse(Budget(requests=9))
         for _ in range(2):  # what is on record counts once
-            other.count(journal.path, journal.usage())
+            other.count(journal.path, journal.usage(), 0)
         assert (other.spent.requests, other.seconds_left) == (3, None)
 
 
@@ -485,7 +544,8 @@ import sys
 import time
 from pathlib import Path
 from whorl.ask import digest
-from whorl.budget import Budget, Purse
+from whorl.budget import Budget
+from whorl.budget.purse import Purse
 from whorl.engines import toy
 from whorl.engines.function import Function
 from whorl.loop.folder import RunFolder
@@ -539,7 +599,7 @@ def test_a_run_that_is_killed_spends_no_more_than_its_budget(
         if missing:
             break
     assert kills and twice == 0
-    assert len(known) == limit and int(missing) > 0
+    assert 0.9 * limit < len(known) <= limit and int(missing) > 0
     sigma, calm = Sigma(temperatures=(0.7,)), tmp_path / "calm"
     for folder in (run, calm):
         grown(folder, 30, Budget(), Function(toy.answer), recipe=sigma)

@@ -3,8 +3,9 @@
 import gc
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Generic, TypeVar
 
 from whorl.ask import Ask, Asking, Engine, Failure, Replies
@@ -29,12 +30,13 @@ class Finished(Generic[T]):
     cost: Mapping[str, int]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Open(Generic[T]):
     """A search in flight: its generator, the batch that is being answered, and its cost so far."""
 
     key: str
     moves: Asking[T]
+    asks: Sequence[Ask] = ()  # held back
     asked: int = 0
     missing: int = 0
     answers: list[Replies] | None = None  # what to send next; None starts the generator
@@ -48,8 +50,12 @@ def drive(
     *,
     width: int = 256,
     seed: int = 0,
+    lasts_for: Callable[[int], int] | None = None,
 ) -> Iterator[Finished[T]]:
     """Run `(key, search)` pairs, at most `width` at once; yield each as it ends.
+
+    lasts_for: how many searches a budget lasts for, at least 1, given how many are begun; see
+        `Purse`. No more are begun, and if it falls those begun first go on and the others wait.
 
     `searches` is read lazily. What a search returns depends only on its key, `seed` and the replies
     to its own asks: not on `width`, nor on the order in which replies arrive. A failed ask or an
@@ -65,61 +71,90 @@ def drive(
     gc.freeze()
     gc.set_threshold(20_000, 10, 10)
     try:
-        yield from _drive(searches, engines, width, seed)
+        room = (lambda begun: min(width, lasts_for(begun))) if lasts_for else (lambda _: width)
+        yield from _drive(iter(searches), engines, room, seed)
     finally:
         gc.set_threshold(*often)
         gc.unfreeze()
 
 
 def _drive(
-    searches: Iterable[tuple[str, Asking[T]]], engines: Mapping[str, Engine], width: int, seed: int
+    source: Iterator[tuple[str, Asking[T]]],
+    engines: Mapping[str, Engine],
+    room: Callable[[int], int],
+    seed: int,
 ) -> Iterator[Finished[T]]:
-    source = iter(searches)
+    begun: dict[int, _Open[T]] = {}  # oldest first
     ready: deque[_Open[T]] = deque()
-    waiting: dict[int, tuple[_Open[T], int, Ask]] = {}
-    pending: dict[int, int] = {id(engine): 0 for engine in engines.values()}
-    distinct = {id(engine): engine for engine in engines.values()}
-    in_flight = tickets = 0
+    held: list[_Open[T]] = []
+    asked: _Asked[T] = _Asked(engines, seed)
     exhausted = False
 
-    while True:
-        while not exhausted and in_flight < width:
+    while begun or not exhausted:
+        most = room(len(begun))
+        fresh = not exhausted and len(begun) < most
+        if fresh:
             item = next(source, None)
-            if item is None:
-                exhausted = True
-                break
-            ready.append(_Open(*item))
-            in_flight += 1
+            exhausted = item is None
+            if item is not None:
+                search = _Open(*item)
+                begun[id(search)] = search
+                ready.append(search)
 
         while ready:
             search = ready.popleft()
-            finished, asks = _resume(search, engines)
-            if finished is not None:
-                in_flight -= 1
+            finished, search.asks = _resume(search, engines)
+            if finished is None:
+                held.append(search)
+            else:
+                del begun[id(search)]
                 yield finished
-                continue
-            search.missing = len(asks)
-            search.answers = [()] * len(asks)
-            if not asks:
-                ready.append(search)
-            for slot, ask in enumerate(asks):
-                ask = ask.seeded(seed_for(seed, search.key, search.asked))
-                search.asked += 1
-                engine = engines[ask.role]
-                waiting[tickets] = (search, slot, ask)
-                pending[id(engine)] += 1
-                engine.submit(tickets, ask)
-                tickets += 1
 
-        if exhausted and not in_flight:
-            return
-        for ticket, answer in _poll(distinct, pending):
-            search, slot, ask = waiting.pop(ticket)
-            pending[id(engines[ask.role])] -= 1
-            exhausted = exhausted or answer is SPENT
+        first = begun if len(begun) <= most else set(islice(begun, most))
+        going = [search for search in held if id(search) in first]
+        held = [search for search in held if id(search) not in first]
+        for search in going:
+            asked.submit(search)
+        ready += [search for search in going if not search.missing]
+
+        if not (fresh or ready):
+            for search, answer in asked.poll():
+                exhausted = exhausted or answer is SPENT
+                if not search.missing:
+                    ready.append(search)
+
+
+class _Asked(Generic[T]):
+    """Asks in flight, each with the search and the slot of its batch that wait for the answer."""
+
+    def __init__(self, engines: Mapping[str, Engine], seed: int) -> None:
+        self._engines = engines
+        self._seed = seed
+        self._distinct = {id(engine): engine for engine in engines.values()}
+        self._pending = dict.fromkeys(self._distinct, 0)
+        self._waiting: dict[int, tuple[_Open[T], int, Ask]] = {}
+        self._tickets = 0
+
+    def submit(self, search: _Open[T]) -> None:
+        """Ask what a search asks."""
+        search.missing = len(search.asks)
+        search.answers = [()] * len(search.asks)
+        for slot, ask in enumerate(search.asks):
+            ask = ask.seeded(seed_for(self._seed, search.key, search.asked))
+            search.asked += 1
+            engine = self._engines[ask.role]
+            self._waiting[self._tickets] = (search, slot, ask)
+            self._pending[id(engine)] += 1
+            engine.submit(self._tickets, ask)
+            self._tickets += 1
+
+    def poll(self) -> Iterator[tuple[_Open[T], Replies | Failure]]:
+        """Settle what is answered; waits a moment, and only if nothing is."""
+        for ticket, answer in _poll(self._distinct, self._pending):
+            search, slot, ask = self._waiting.pop(ticket)
+            self._pending[id(self._engines[ask.role])] -= 1
             _settle(search, slot, ask, answer)
-            if not search.missing:
-                ready.append(search)
+            yield search, answer
 
 
 def seed_for(seed: int, key: str, ordinal: int) -> int:

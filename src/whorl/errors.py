@@ -1,6 +1,51 @@
-"""The one exception that is meant for a person."""
+"""The one exception that is meant for a person, and text as a person is to see it."""
+
+import re
+import unicodedata
+from typing import Any, TextIO
 
 
 class UserError(Exception):
     """An error that the user can put right. The message is one line: what is wrong and what to
     do."""
+
+
+def visible(text: str, kept: str = "\n\t") -> str:
+    """The text with characters that have no glyph written as `‹U+202E›`: control characters, which
+    a terminal obeys, and formatting ones (bidirectional, zero-width). Those in `kept` stay."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(f"‹U+{ord(c):04X}›" if c not in kept and _unseen(c) else c for c in text)
+
+
+class Visible:
+    """A stream for text of whatever origin: a terminal behind it obeys none of that.
+
+    A carriage return passes, and a move upwards that is written by itself: progress bars of
+    libraries are drawn with them.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        shown = text if _UPWARDS.fullmatch(text) else visible(text, "\n\t\r")
+        self.stream.write(shown)
+        return len(text)
+
+    def writelines(self, lines: list[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+_UPWARDS = re.compile(r"(\x1b\[A)+")
+
+
+def _unseen(char: str) -> bool:
+    """Whether a character has no glyph: category C, which is controls, formats, surrogates, private
+    use, unassigned; and separators of lines and paragraphs."""
+    category = unicodedata.category(char)
+    return category[0] == "C" or category in ("Zl", "Zp")

@@ -49,7 +49,7 @@ Example: TypeAlias = Weighted | Pair
 class Rated:
     """An example for a process reward model: a step and how good it is.
 
-    prompt: the problem; `prompt.prefix` is the solution up to the end of the step.
+    prompt: `user` is the bare question, `prefix` the solution up to the end of the step.
     value: how good the step is, in [0, 1].
     origin: as `Weighted`'s.
     """
@@ -67,8 +67,8 @@ class Likelihood:
     kl: coefficient of the penalty; the reference model is the one that training starts from.
     penalty: `exact` is KL(new || reference) over the whole vocabulary at every completion token;
         `k3` is its estimate exp(d) - d - 1 at the token that stands there, d = log reference -
-        log new (Schulman 2020); `linear` is d itself, as in MARGE's code, which pulls towards the
-        completion and is no penalty on its own.
+        log new (Schulman 2020), unbiased only for tokens sampled from the new model; `linear` is d
+        itself, as in MARGE's code, which pulls towards the completion and is no penalty on its own.
     average: `token` divides the sum over tokens by the step's completion tokens; `completion` is
         the mean over completions of each one's mean over its tokens; `sum` is the mean over
         completions of each one's sum.
@@ -81,6 +81,12 @@ class Likelihood:
     def __post_init__(self) -> None:
         if self.kl < 0:
             raise ValueError(f"kl must not be negative, not {self.kl}")
+
+    @property
+    def per_sample(self) -> bool:
+        """Whether equal examples each count, as samples of which a mean is an estimate; a text that
+        is merely to be learned is learned once."""
+        return self.average == "completion"
 
     @property
     def compares_distributions(self) -> bool:
@@ -110,6 +116,11 @@ class Preference:
     def __post_init__(self) -> None:
         if self.beta <= 0 or self.nll < 0:
             raise ValueError("beta must be above 0, and nll must not be negative")
+
+    @property
+    def per_sample(self) -> bool:
+        """As for `Likelihood`."""
+        return False
 
     @property
     def compares_distributions(self) -> bool:

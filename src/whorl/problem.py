@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,9 +11,11 @@ class Problem:
 
     id: unique within a run; seeds and journal entries derive from it.
     question: the text shown to a model.
-    answer: the final answer only, e.g. `18` or `\\frac{1}{2}`.
+    answer: the final answer only, e.g. `18` or `\\frac{1}{2}`; what `check` reads.
     source, split, level, subject: where it came from; carried along for reports, empty when
         unknown.
+    check: what makes an answer right, one of `whorl.answer.checks.CHECKS`; `answer`: that it says
+        the same.
     """
 
     id: str
@@ -23,6 +25,14 @@ class Problem:
     split: str = ""
     level: str = ""
     subject: str = ""
+    check: str = "answer"
+
+    def record(self) -> dict[str, str]:
+        """Its fields, as files keep them: without a check that is the usual one."""
+        row = asdict(self)
+        if self.check == "answer":
+            del row["check"]
+        return row
 
 
 def plain(question: str) -> str:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from whorl import prompts
-from whorl.answer import Verdict, compare, concluded
+from whorl.answer import Verdict, concluded
+from whorl.answer.checks import ANSWER, CHECKS
 from whorl.ask import Ask, Asking, Prompt, Replies, Reply, Role, together
 from whorl.credit import backup_all, prune, state_prompt
 from whorl.steps import BlankLine, Segmenter
@@ -248,7 +249,7 @@ def judge_ends(tree: Tree, ends: Sequence[int]) -> Asking[None]:
     """Judge the terminal nodes among `ends`: reward 1.0 or 0.0; undecided ones are pruned."""
     finished = [i for i in ends if tree.nodes[i].terminal and tree.nodes[i].reward is None]
     answers = [concluded(tree.text(i)) for i in finished]
-    found = yield from verdicts(tree.problem.answer, answers)
+    found = yield from verdicts(tree.problem.answer, answers, tree.problem.check)
     for index, answer, verdict in zip(finished, answers, found, strict=True):
         node = tree.nodes[index]
         if answer is None:
@@ -259,14 +260,16 @@ def judge_ends(tree: Tree, ends: Sequence[int]) -> Asking[None]:
             node.reward = float(verdict.right)
 
 
-def verdicts(gold: str, answers: Sequence[str | None]) -> Asking[list[Verdict]]:
-    """The verdict on each answer; no answer, or an empty one, is wrong.
+def verdicts(
+    gold: str, answers: Sequence[str | None], check: str = ANSWER
+) -> Asking[list[Verdict]]:
+    """The verdict on each answer by a problem's check; no answer, or an empty one, is wrong.
 
-    What the exact comparison cannot settle is put to the role `judge`.
+    What the exact comparison with a gold answer cannot settle is put to the role `judge`.
     """
-    known = {a: compare(gold, a) if a else Verdict(False, "no final answer") for a in answers}
+    known = {a: CHECKS[check](gold, a) if a else Verdict(False, "no final answer") for a in answers}
     open_answers = sorted(a for a, verdict in known.items() if a and verdict.right is None)
-    if open_answers:
+    if open_answers and check == ANSWER:
         asks = [Ask(Prompt("", gold, answer), role="judge") for answer in open_answers]
         replies = yield asks
         for answer, (reply,) in zip(open_answers, replies, strict=True):

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias, TypeVar
 
-from whorl import prompts
-from whorl.ask import Ask, Asking, Reply, together
+from whorl.ask import Ask, Asking, Prompt, Reply, together
 from whorl.budget import OutOfBudget
 from whorl.credit import DeadEnds, backup, backup_all, outcome, prune
 from whorl.errors import UserError
@@ -270,10 +269,11 @@ def other_script(tree: Tree, at: int) -> Check:
 
 
 def score(tree: Tree, steps: Sequence[int]) -> Asking[None]:
-    """Set the value in [0, 1] of each of `steps` by asking the role `prm`, which is shown the plain
-    question and the solution up to the step. Raises `UserError` if it says anything else."""
-    plain = Voice(prompts.solve(tree.problem.question))  # the words it was trained under
-    replies = yield [Ask(plain.after(tree, step), role="prm") for step in steps]
+    """Set the value in [0, 1] of each of `steps` by asking the role `prm`, which is shown the bare
+    question and the solution up to the step: the words of a reward model are its engine's. Raises
+    `UserError` if it says anything else."""
+    bare = Voice(Prompt("", tree.problem.question))
+    replies = yield [Ask(bare.after(tree, step), role="prm") for step in steps]
     for step, (reply,) in zip(steps, replies, strict=True):
         if reply.value is None or not 0 <= reply.value <= 1:
             raise UserError(f"`prm` must give a value in [0, 1], not {reply.value}")

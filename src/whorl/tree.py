@@ -45,6 +45,7 @@ Mark: TypeAlias = Literal[
     "start",
     "split",
     "no contrast",
+    "mastered",
     "unusable reflection",
     "critique cut off",
     "empty critique",
@@ -73,6 +74,7 @@ What a search did:
 start: a search with statistics of its own started behind it.
 split: it was chosen by highest UCB, and another sibling has more visits.
 no contrast: it is the best and the worst of its siblings.
+mastered: a state that is passed by, because what followed it was right in the episode before.
 unusable reflection: no new solution followed what was said of the wrong one.
 
 What could not be read of the critique of a step: it was cut off, held nothing, was prose alone, or
@@ -192,7 +194,7 @@ class Tree:
         """One line of JSON; fields that hold their default are left out."""
         nodes = [_set_fields(node) for node in self.nodes]
         record = {
-            "problem": asdict(self.problem),
+            "problem": self.problem.record(),
             "tip": self.tip,
             "cost": self.cost,
             "provenance": self.provenance,

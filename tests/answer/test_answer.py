@@ -414,7 +414,8 @@ def test_large_integers_are_not_approximated(one: int, other: int) -> None:
         ("1/0", "5", None),
         ("", "5", False),
         ("7", "7 factorial", None),
-        ("5", "5 million", None),
+        ("5", "5 million", False),
+        ("5000000", "5 million", True),
         ("x" * (LONGEST + 1), "x", False),
     ],
 )

@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.chat.conftest import Make
 
-from whorl.ask import Prompt
+from whorl.ask import Failure, Prompt
 from whorl.chat import Chat
 from whorl.chat.named import ALPACA, PLAIN, QWEN
+from whorl.engines.admission import fitting
 from whorl.errors import UserError
 
 LOOP = "{% for m in messages %}"
@@ -147,7 +148,7 @@ def test_a_template_that_leaves_the_systems_words_out_is_noted(tokenizer: Make) 
             "it takes more than 5 seconds",
         ),
         ("{{ 'x' * 10000000000 }}", "it takes more than 1,024 MiB of memory"),
-        ("{{ messages[0].content * 1000000 }}", "it makes 8,000,000 characters of a few words"),
+        ("{{ messages[0].content * 1000000 }}", "it makes 8,000,000 characters"),
         ("{{ ''.__class__.__mro__ }}", "access to attribute '__class__'"),
         ("{{ namespace(__class__=1) }}", "no place for '__class__'"),
         ("{{ open('/etc/passwd') }}", "'open' is undefined"),
@@ -167,3 +168,6 @@ def test_a_prompt_that_a_template_refuses_is_one_line(tokenizer: Make) -> None:
     chat = Chat(tokenizer(picky, "<|im_start|>", "<|im_end|>"))
     with pytest.raises(UserError, match="refuses a prompt: no x"):
         chat.render(Prompt("", "x"))
+    failed, known = fitting(Prompt("", "x"), chat.encode, None), chat.encode(Prompt("", "y"))
+    assert isinstance(failed, Failure) and "no x" in failed.error  # and the run goes on
+    assert fitting(Prompt("", "y"), chat.encode, None) == known

@@ -36,7 +36,7 @@ def test_growing_stops_at_the_budget_and_goes_on_with_a_larger_one(
     assert first.exit_code == 3, first.output
     *_, last = first.stderr.splitlines()
     assert last.startswith(
-        "budget.requests = 3 is spent: 3 of 8 trees are grown, 0 more are begun, nothing is lost. "
+        "budget.requests = 3 lasts for 3 of 8 trees; 0 more are begun, nothing is lost. "
         "To go on, repeat this with a larger budget.requests: whorl grow --recipe rft "
     )
     assert len((run / "trees.jsonl").read_text().splitlines()) == 3
@@ -85,7 +85,7 @@ def test_a_run_stops_at_its_budget_and_says_what_failed(typed, tmp_path: Path) -
     assert "failed: long#: policy: prompt has " in first.stderr
     assert "1 searches failed. They will be tried again." in first.stderr
     *_, last = first.stderr.splitlines()
-    assert last.startswith("budget.requests = 5 is spent: 2 of 4 trees are grown, 0 more are begun")
+    assert last.startswith("budget.requests = 5 lasts for 2 of 4 trees; 0 more are begun")
     assert last.endswith(f"with a larger budget.requests: whorl run {file}")
     assert len((run / "metrics.jsonl").read_text().splitlines()) == 1
     assert not (run / "round-2" / "grown.json").exists()

@@ -7,7 +7,8 @@ import pytest
 
 from whorl import Sampling, grow
 from whorl.ask import Ask, Prompt, Replies, Reply
-from whorl.budget import Budget, Price, Prices, Purse
+from whorl.budget import Budget, Price, Prices
+from whorl.budget.purse import Purse
 from whorl.cli.display import status
 from whorl.data.examples import read_examples, write_examples
 from whorl.engines.function import Function

@@ -1,6 +1,7 @@
 """Commands over servers: what they say, what they keep, and what they never tell."""
 
 import logging
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -191,7 +192,7 @@ def test_searches_that_fail_in_any_round_are_tried_again_by_the_command_that_is_
         helper = f"server:{rig_server(faults=faults, seed=6)}?tokenizer={POLICY}&model=rig"
         file.write_text(
             f'run = "{run}"\nproblems = "{tmp_path / "problems.jsonl"}"\nrounds = 2\n'
-            f'patience = 2\nholdout = 0.3\ntrain.epochs = 1\nrecipe.name = "sigma"\n'
+            f'patience = 2\nholdout = 0.3\nmay_fail = 1\ntrain.epochs = 1\nrecipe.name = "sigma"\n'
             "recipe.uct.simulations = 2\n[engines]\nprocesses = 0\n"
             f'policy = "local:{POLICY}"\ncritic = "{helper}"\nreviser = "{helper}"\n'
         )
@@ -215,3 +216,41 @@ def test_searches_that_fail_in_any_round_are_tried_again_by_the_command_that_is_
     assert missing() == [0, 0]
     assert [path.read_bytes() for path in models] == before
     assert played({}).exit_code == 0
+
+
+def test_a_round_whose_searches_failed_is_not_learned_from(
+    whorl: Whorl,
+    rig_server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The same command asks again for what failed, and only then learns from it."""
+    monkeypatch.setattr("whorl.engines.server.transport._TRIES", 1)
+    write_problems(tmp_path / "problems.jsonl", SUMS)
+    file, run = tmp_path / "run.toml", tmp_path / "run"
+
+    def played(faults: dict[str, float], *more: str) -> Result:
+        url = rig_server(tokenizer=str(POLICY), faults=faults, seed=6)
+        file.write_text(
+            f'run = "{run}"\nproblems = "{tmp_path / "problems.jsonl"}"\nbase = "{POLICY}"\n'
+            'train.epochs = 1\nrecipe.name = "rft"\nrecipe.samples = 2\n'
+            f'engines.policy = "server:{url}?tokenizer={POLICY}&model=rig"\n'
+        )
+        monkeypatch.setattr("sys.argv", ["whorl", "run", str(file), *more])
+        return whorl("run", file, *more)
+
+    hurt = played({"500": 0.4})
+    assert hurt.exit_code == 1, hurt.output
+    failed = len((run / "round-1" / "failures.jsonl").read_text().splitlines())
+    assert 0 < failed < 6
+    assert f"round-1 stops before training: {failed} of 6 searches are more than" in hurt.stderr
+    assert not (run / "round-1" / "examples.jsonl").exists()
+    told = played({"500": 0.4}, "--set", "may_fail=1")
+    assert told.exit_code in (0, 1), told.stderr
+    assert (run / "round-1" / "checkpoint").exists()
+    shutil.rmtree(run)
+    assert played({"500": 0.4}).exit_code == 1
+    mended = played({})
+    assert mended.exit_code == 0, mended.output
+    assert len((run / "round-1" / "trees.jsonl").read_text().splitlines()) == 6
+    assert played({"500": 0.4}, "--set", "may_fail=2").exit_code == 2

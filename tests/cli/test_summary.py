@@ -1,5 +1,6 @@
 """The report of a run folder: its counts are those of the files, whoever grew the trees."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from whorl.data.examples import read_examples
 from whorl.data.forest import Forest
 from whorl.errors import UserError
 from whorl.loop.folder import RunFolder
-from whorl.loop.harvest import harvest
+from whorl.loop.harvest import Harvested, harvest
 from whorl.problem import Problem
 from whorl.recipes.rft import Rft
 from whorl.report import Report
@@ -41,6 +42,18 @@ def gather(run: RunFolder) -> None:
 
 def figures(report: Report) -> dict[str, str | int]:
     return {figure.label: figure.value for figure in report.figures}
+
+
+def test_examples_that_were_harvested_again_are_counted_as_the_file_holds_them(
+    tmp_path: Path,
+) -> None:
+    with folder(tmp_path) as run:
+        plant_in(run, plant("a"), plant("b"))
+        gather(run)
+        lines = run.examples.read_bytes().splitlines(keepends=True)
+        run.examples.write_bytes(lines[0])
+        assert summary(run).lead == "2 trees taught 1 examples."
+        assert figures(summary(run))["examples"] == 1
 
 
 def test_examples_are_counted_as_they_were_written(tmp_path: Path) -> None:
@@ -104,6 +117,23 @@ def test_no_tree_is_read_beyond_those_that_are_shown(
         monkeypatch.setattr(Tree, "from_json", counting)
         assert len(summary(run).trees) == TREES
     assert len(parsed) == 3 + TREES
+
+
+def test_each_outcome_that_is_counted_is_shown_however_rare(tmp_path: Path) -> None:
+    with folder(tmp_path) as run:
+        plant_in(run, *(plant(str(n), reviser=True) for n in range(LOOKED_AT + 50)))
+        spoilt = Tree(Problem("rare", "2+3?", "5"), cost={"policy": 10})
+        spoilt.add(Node(ROOT, "\\boxed{5}", terminal=True, reward=1.0, visits=1, total=1.0))
+        spoilt.tip = spoilt.add(
+            Node(ROOT, "\\boxed{6}", author="reviser", terminal=True, reward=0.0)
+        )
+        plant_in(run, spoilt)
+        gather(run)
+        counts = Harvested.read(run.path)
+        assert counts is not None and "rare" not in {t.problem.id for t in summary(run).trees}
+        replace(counts, tally={"right to wrong": 1}).write(run.path)
+        shown = summary(run).trees
+    assert shown[0].problem.id == "rare" and len(shown) == TREES
 
 
 def test_a_folder_without_trees_says_what_writes_them(tmp_path: Path) -> None:

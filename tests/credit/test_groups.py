@@ -124,9 +124,10 @@ def test_what_is_cut_off_is_wrong_and_has_not_ended_even_with_an_answer() -> Non
     ]
     assert (tree.nodes[ROOT].visits, tree.nodes[ROOT].total) == (5, 1.0)
     examples = list(reinforced(tree, ROOT, group))
-    assert [(e.text, e.ended) for e in examples] == [(c.text, c.ended) for c in group]
-    assert [e.weight for e in examples] == pytest.approx([2, -1, -0.5, -0.5])
-    assert [e.origin for e in examples] == ["p#/1", "p#/2", "p#/3", "p#/4"]
+    samples = [(c.text, c.ended) for c in group for _ in range(c.copies)]
+    assert [(e.text, e.ended) for e in examples] == samples
+    assert [e.weight for e in examples] == pytest.approx([2, -0.5, -0.5, -0.5, -0.5])
+    assert [e.origin for e in examples] == ["p#/1", "p#/2", "p#/2", "p#/3", "p#/4"]
 
 
 def test_an_undecided_answer_is_neither_right_nor_wrong() -> None:

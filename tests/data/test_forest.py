@@ -100,6 +100,32 @@ def test_a_second_tree_of_a_problem_is_refused(tmp_path: Path) -> None:
         Forest(path)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        ('"parent":0', '"parent":7'), ('"nodes":[{', '"nodes":[{]'), ('"tip":', '"lip":'),
+        ('"provenance":{', '"provenance":[{'), ("}]}", "}]"), ('"author":', '"auther":'),
+        ('"author":"reviser"', '"author":"revisor"'),
+    ],
+)  # fmt: skip
+def test_a_damaged_line_is_found_by_growing_as_by_harvesting(
+    tmp_path: Path, damage: tuple[str, str]
+) -> None:
+    path = tmp_path / "trees.jsonl"
+    with Forest(path) as forest:
+        for name in "abc":
+            tree = plant(name)
+            tree.add(Node(0, "1", author="reviser"))
+            forest.append(tree)
+    first, second, third = path.read_text().splitlines()
+    assert damage[0] in second
+    path.write_text("\n".join([first, second.replace(*damage), third, ""]))
+    with pytest.raises(UserError, match=r"trees.jsonl:2: "):
+        list(read_trees(path))
+    with pytest.raises(UserError, match=r"trees.jsonl:2: .*; delete that line"):
+        Forest(path)
+
+
 def test_a_missing_file_is_a_user_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read"):
         next(read_trees(tmp_path / "trees.jsonl"))

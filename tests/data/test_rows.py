@@ -1,6 +1,7 @@
 """Rows of JSON lines, CSV, TSV and Parquet: read as they are, and what is broken is named."""
 
 import gzip
+import tracemalloc
 from pathlib import Path
 
 import pyarrow as pa
@@ -101,3 +102,43 @@ def test_a_table_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "head.csv").write_text("question,answer\n")
     with pytest.raises(UserError, match="holds no problem"):
         list(read_problems(tmp_path / "head.csv"))
+
+
+BOMBS = {
+    "zeros.jsonl": b"\0" * (64 << 20),
+    "line.csv": b"question,answer\n" + b"x" * (64 << 20),
+    "row.csv": b"question,answer\n" + b'"a\n",' * (6 << 20),
+    "commas.tsv": b"question\tanswer\n" + b"\t" * (64 << 20),
+}
+"""Files that have one row of many megabytes, or seem to."""
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_row_without_end_is_refused_before_it_takes_memory(
+    tmp_path: Path, name: str, packed: bool
+) -> None:
+    path = tmp_path / (f"{name}.gz" if packed else name)
+    path.write_bytes(gzip.compress(BOMBS[name], 1) if packed else BOMBS[name])
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match=r"line \d+: a row of more than 16 MiB") as caught:
+            list(read_rows(path))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+    assert peak < 400 << 20
+
+
+def test_parquet_that_unpacks_to_gigabytes_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "p.parquet"
+    rows = [{"question": "x" * 1_000_000, "answer": "1"}] * 64
+    parquet.write_table(pa.Table.from_pylist(rows), path, use_dictionary=False)
+    assert path.stat().st_size < 4 << 20
+    assert len(list(read_rows(path))) == 64
+    monkeypatch.setattr("whorl.data.rows._GROUP", 32 << 20)
+    with pytest.raises(UserError, match="a row group of more than"):
+        list(read_rows(path))

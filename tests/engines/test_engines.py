@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from whorl.engines import open_engine
+from whorl.engines.local import Local
 from whorl.errors import UserError
 
 
@@ -38,3 +40,12 @@ def test_an_incomplete_folder(llama, tmp_path: Path, missing: str, words: str) -
             (tmp_path / file.name).write_bytes(file.read_bytes())
     with pytest.raises(UserError, match=words):
         open_engine(f"local:{tmp_path}")
+
+
+def test_the_numbers_that_a_model_computes_in_can_be_chosen(llama) -> None:
+    folder = llama()
+    engine = open_engine(f"local:{folder}?dtype=bfloat16", processes=0)
+    assert isinstance(engine, Local) and engine.dtype == torch.bfloat16
+    engine.close()
+    with pytest.raises(UserError, match="dtype should be float32 or bfloat16, not 'half'"):
+        open_engine(f"local:{folder}?dtype=half")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from whorl.ask import Ask, Failure, Prompt
@@ -33,6 +34,15 @@ def test_agrees_with_the_embedded_engine(llama) -> None:
             (r.text, r.finished, r.tokens) for r in other
         ]
         assert [r.logprob for r in mine] == pytest.approx([r.logprob for r in other], abs=1e-4)
+
+
+def test_in_bfloat16_both_are_near_to_what_they_are_in_float32(llama) -> None:
+    folder = llama()
+    first = [Ask(Prompt("", "Anna has " * k), max_tokens=1, temperature=0.0) for k in range(1, 9)]
+    exact = [reply.logprob for (reply,) in collect(Local(folder), first)]
+    for kind in (Local, Generate):
+        near = [r.logprob for (r,) in collect(kind(folder, dtype=torch.bfloat16), first)]
+        assert near == pytest.approx(exact, rel=0.1) and near != exact
 
 
 def test_samples_and_refuses(llama) -> None:

@@ -9,6 +9,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from whorl.engines.gguf import unsupported, write_gguf
+from whorl.engines.unpack import quantised
 
 
 def test_a_file_holds_the_folders_weights(llama, tmp_path: Path) -> None:
@@ -35,6 +36,21 @@ def test_half_precision_is_for_matrices(llama, tmp_path: Path) -> None:
     kinds = {t.name: t.data.dtype for t in gguf.GGUFReader(tmp_path / "a.gguf").tensors}
     assert kinds["output_norm.weight"] == np.float32
     assert kinds["blk.0.ffn_up.weight"] == np.float16
+
+
+def test_eight_bits_are_for_matrices(llama, tmp_path: Path) -> None:
+    folder, file = llama(intermediate_size=96), tmp_path / "a.gguf"
+    write_gguf(folder, file, dtype="q8_0")
+    held = {tensor.name: tensor for tensor in gguf.GGUFReader(file).tensors}
+    assert held["output_norm.weight"].data.dtype == np.float32
+    up = held["blk.0.ffn_up.weight"]
+    given = load_file(folder / "model.safetensors")["model.layers.0.mlp.up_proj.weight"]
+    assert (
+        np.abs(gguf.dequantize(up.data, up.tensor_type) - given).max() < np.abs(given).max() / 120
+    )
+    assert quantised(file) == "Q8_0"
+    write_gguf(folder, file, dtype="float16")
+    assert not quantised(file)
 
 
 @pytest.mark.parametrize(

@@ -10,15 +10,17 @@ from pathlib import Path
 import pytest
 import torch
 from scipy.stats import chisquare
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from whorl import prompts
 from whorl.ask import Ask, Engine, Failure, Prompt, Replies
 from whorl.chat import Chat
+from whorl.engines import open_engine
 from whorl.engines.local import Local
 from whorl.engines.local.llama import Llama, Piece
 from whorl.engines.local.prefix import BLOCK
 from whorl.engines.local.rows import Rows
+from whorl.errors import UserError
 from whorl.models import POLICY
 
 WORDS = "apples|3|17|and|has|buys|more|Step|2:|compute\n\n|sum|=|the|数学|Café".split("|")  # noqa: SIM905
@@ -101,6 +103,43 @@ def test_greedy_text_and_logprob_equal_transformers(llama, shape: str) -> None:
     engine = Local(folder)
     asks = [replace(ask, temperature=0.0, n=1, stop=()) for ask in mixed_asks(16)]
     assert_like_transformers(folder, engine.chat, asks, answer(engine, asks))
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("qwen3", {"head_dim": 32, "num_key_value_heads": 2}),
+        ("qwen3", {"head_dim": 16, "num_key_value_heads": 4, "tie_word_embeddings": True}),
+        ("gemma", {"head_dim": 32, "num_key_value_heads": 1}),
+        ("mistral", {"head_dim": 32, "num_key_value_heads": 2, "sliding_window": None}),
+    ],
+)
+def test_other_families_equal_transformers(
+    tokenizer, tmp_path: Path, kind: str, settings: dict[str, object]
+) -> None:
+    ends = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id")}
+    config = AutoConfig.for_model(
+        kind,
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=112,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        initializer_range=0.15,
+        pad_token_id=tokenizer.pad_token_id,
+        **ends,
+        **settings,
+    )
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config)
+    for parameter in model.parameters():
+        if parameter.ndim == 1:  # norms are not all alike
+            parameter.data.add_(torch.rand_like(parameter))
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    engine = Local(tmp_path)
+    asks = [replace(ask, temperature=0.0, n=1, stop=()) for ask in mixed_asks(16)]
+    assert_like_transformers(tmp_path, engine.chat, asks, answer(engine, asks))
 
 
 def assert_like_transformers(
@@ -348,3 +387,21 @@ def test_memory_is_bounded_and_close_cancels(llama) -> None:
     engine.submit(0, Ask(Prompt("", "Anna has"), max_tokens=400))
     engine.poll(0.0)
     engine.close()
+
+
+def test_it_computes_in_bfloat16() -> None:
+    asks = [
+        Ask(prompts.solve(f"Anna has {n} apples and buys {m}. How many?"), max_tokens=8)
+        for n, m in ((3, 4), (12, 5), (7, 7), (40, 2), (9, 31), (6, 18))
+    ]
+    asks = [replace(ask, temperature=0.0) for ask in asks]
+    plain, rounded = (
+        answer(open_engine(f"local:{POLICY}{query}", processes=0), asks)
+        for query in ("", "?dtype=bfloat16")
+    )
+    same = [(a, b) for (a,), (b,) in zip(plain, rounded, strict=True) if a.text == b.text]
+    assert len(same) >= 4  # rounding may turn a close choice
+    assert any(a.logprob != b.logprob for a, b in same)
+    assert all(abs(a.logprob - b.logprob) < 0.2 for a, b in same)
+    with pytest.raises(UserError, match="float32 or bfloat16, not 'int8'"):
+        open_engine(f"local:{POLICY}?dtype=int8", processes=0)

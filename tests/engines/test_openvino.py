@@ -1,6 +1,6 @@
 """OpenVINO in this process, against the embedded engine."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +25,13 @@ SHAPES = {
     ),
     "qwen2": (Qwen2Config, Qwen2ForCausalLM, {"num_key_value_heads": 2}),
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +141,7 @@ def test_it_runs_in_a_process_of_its_own() -> None:
         ("?cache=1", "has no setting 'cache'; did you mean cache_gb"),
         ("?cache_gb=some", "whole number of GiB, not 'some'"),
         ("?cache_gb=0", "whole number of GiB, not 0"),
+        ("?weights=int2", "one of f16, int8, int4, not 'int2'"),
     ],
 )
 def test_a_wrong_setting(query: str, words: str) -> None:
@@ -143,8 +151,8 @@ def test_a_wrong_setting(query: str, words: str) -> None:
 
 
 def test_a_model_that_it_cannot_take(llama) -> None:
-    folder = llama(attention_bias=True)
-    with pytest.raises(UserError, match="projections have biases; write local:"):
+    folder = llama(rope_parameters={"rope_type": "linear", "factor": 2.0, "rope_theta": 1e4})
+    with pytest.raises(UserError, match="frequencies are scaled; write local:"):
         open_engine(f"openvino:{folder}")
 
 

@@ -1,5 +1,7 @@
 """Process reward models as engines: what they say, whatever shares the batch; what they refuse."""
 
+import copy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,11 +14,14 @@ from transformers import (
     Qwen2Model,
 )
 
+from whorl import prompts
 from whorl.ask import Ask, Failure, Prompt
 from whorl.chat import Chat
+from whorl.chat.named import TEMPLATES
 from whorl.engines import open_engine
 from whorl.engines.prm import Prm, Qwen2ForProcessRewardModel
 from whorl.errors import UserError
+from whorl.prompts.wording import SETS
 
 STEPS = ["Anna has 3 + 12 = 15.", "Straße 7 * 8 = 56.", "6", "The answer is 50."]
 SIZES = {
@@ -73,7 +78,8 @@ def test_the_value_is_the_probability_at_the_last_token_of_the_step(ours: Path) 
     values = [reply.value for (reply,) in collect(Prm(ours), asks)]
     chat, model = Chat.load(ours), LlamaForTokenClassification.from_pretrained(ours).eval()
     for asked, value in zip(asks, values, strict=True):
-        ids = torch.tensor([chat.encode(asked.prompt)])
+        words = prompts.solve(asked.prompt.user)
+        ids = torch.tensor([chat.encode(replace(words, prefix=asked.prompt.prefix))])
         with torch.inference_mode():
             right = model(ids).logits[0, -1].softmax(-1)[1]
         assert value == pytest.approx(float(right), abs=1e-5)
@@ -84,7 +90,7 @@ def test_qwens_separator_stands_behind_every_step_and_is_read(qwens: Path) -> No
     asks = [ask(*STEPS[: k + 1]) for k in range(3)]
     values = [reply.value for (reply,) in collect(Prm(qwens), asks)]
     chat = Chat.load(qwens)
-    text = chat.render(Prompt("", "Anna has 3 apples."))
+    text = chat.render(prompts.solve("Anna has 3 apples.", SETS["qwen"]))
     text += "".join(f"{step}<extra_0>" for step in STEPS[:3])
     ids = chat.tokenizer(text, add_special_tokens=False, return_tensors="pt").input_ids
     (separators,) = (ids[0] == chat.tokenizer.convert_tokens_to_ids("<extra_0>")).nonzero(
@@ -97,6 +103,33 @@ def test_qwens_separator_stands_behind_every_step_and_is_read(qwens: Path) -> No
         inner = (hidden @ weights["score.0.weight"].T + weights["score.0.bias"]).clamp(min=0)
         logits = inner @ weights["score.2.weight"].T + weights["score.2.bias"]
     assert values == pytest.approx(logits.softmax(-1)[:, 1].tolist(), abs=1e-5)
+
+
+def test_qwens_prm_is_asked_as_its_model_card_says(tokenizer: PreTrainedTokenizerFast) -> None:
+    """Token by token: a conversation of the card's instruction, the bare question and the steps,
+    each with the separator behind it, up to the last separator."""
+    theirs = copy.deepcopy(tokenizer)
+    theirs.chat_template = TEMPLATES["qwen"]
+    marks = ["<|im_start|>", "<|im_end|>", "<extra_0>"]
+    theirs.add_special_tokens({"additional_special_tokens": marks})
+    steps = ["Sue starts with \\(24\\).", "She buys 3:\n\\[24 + 3 = 27\\]", "\\boxed{27}"]
+    said = [
+        {
+            "role": "system",
+            "content": "Please reason step by step, and put your final answer within \\boxed{}.",
+        },
+        {"role": "user", "content": "Sue has 24 apples and buys 3."},
+        {"role": "assistant", "content": "<extra_0>".join(steps) + "<extra_0>"},
+    ]
+    text = theirs.apply_chat_template(said, tokenize=False, add_generation_prompt=False)
+    whole = theirs.encode(text, add_special_tokens=False)
+    (separator,) = theirs.encode("<extra_0>", add_special_tokens=False)
+    asked = Prompt("", "Sue has 24 apples and buys 3.", "\n\n".join(steps) + "\n\n")
+    found = Chat(theirs).encode_steps(asked)
+    assert found.count(separator) == len(steps)
+    assert found[-1] == separator
+    assert found == whole[: len(found)]
+    assert theirs.decode(whole[len(found) :]).strip() == "<|im_end|>"  # which no separator sees
 
 
 @pytest.mark.parametrize("kind", ["ours", "qwens"])

@@ -4,6 +4,8 @@ What reloads weights is vLLM, see `test_vllm.py`; here it is a function that say
 answers for. What cannot is the embedded engine.
 """
 
+import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -175,6 +177,19 @@ def test_only_a_model_on_disk_can_be_trained() -> None:
     assert trainable("openvino:a") == Path("a")
     with pytest.raises(UserError, match="local:FOLDER can be trained"):
         trainable("http://host")
+
+
+def test_rounded_weights_cannot_be_trained(tmp_path: Path, tiny_model: Path) -> None:
+    assert trainable(f"openvino:{tiny_model}?weights=f16") == tiny_model
+    with pytest.raises(UserError, match=r"weights in int8, .* base=FOLDER"):
+        trainable(f"openvino:{tiny_model}?weights=int8")
+    folder = tmp_path / "rounded"
+    shutil.copytree(tiny_model, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "gptq", "bits": 4}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match="weights in gptq"):
+        trainable(str(folder))
 
 
 def test_the_engine_of_the_next_round() -> None:

@@ -180,9 +180,10 @@ def test_an_engine_that_cannot_be_opened_is_one_line(folder: Path, tmp_path: Pat
     for file in folder.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / "model.safetensors").write_bytes(b"torn")
-    with pytest.raises(UserError, match="local:") as caught:
-        open_engine(f"local:{tmp_path}")
-    assert "\n" not in str(caught.value)
+    for processes in (0, 1):
+        with pytest.raises(UserError, match="local:") as caught:
+            open_engine(f"local:{tmp_path}", processes=processes)
+        assert "\n" not in str(caught.value)
 
 
 def test_what_the_engine_cannot_do_is_passed_on(folder: Path) -> None:

@@ -134,7 +134,8 @@ def test_the_answer_joins_in_one_place_behind_the_texts() -> None:
     assert [reader.name for reader in readers] == ["_examined"]
     first, second = map(ast.unparse, readers[0].body)
     assert "solve_question(problem.question, setup)" in first and "answer" not in first
-    assert "problem.answer" in second and "problem" not in second.replace("problem.answer", "")
+    assert "problem.answer" in second
+    assert "problem" not in second.replace("problem.answer", "").replace("problem.check", "")
 
 
 def test_evaluating_reaches_no_search_that_is_shown_answers() -> None:

@@ -2,6 +2,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import combinations
+from statistics import mean
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from whorl.errors import UserError
 from whorl.evaluate import (
     Score,
     pass_at,
+    repeated,
     sensible_ks,
     summarise,
     wilson,
@@ -34,6 +36,20 @@ def test_pass_at_k_is_the_share_of_draws_that_include_a_right_one(n: int, data) 
     draws = list(combinations(range(n), k))
     lucky = sum(any(i < right for i in draw) for draw in draws)
     assert pass_at(n, right, k) == pytest.approx(lucky / len(draws), abs=1e-12)
+
+
+@given(st.lists(st.lists(st.sampled_from([0.0, 1.0, None]), min_size=5, max_size=5), min_size=1))
+def test_a_repeated_evaluation_has_the_standard_error_of_its_mean(right: list[list]) -> None:
+    found = repeated([score(each, id=str(i)) for i, each in enumerate(right)])
+    assert found is not None
+    accuracies = [column.count(1.0) / len(right) for column in zip(*right, strict=True)]
+    assert found.mean == pytest.approx(mean(accuracies))
+    spread = sum((a - mean(accuracies)) ** 2 for a in accuracies) / 4
+    assert (found.times, found.error) == (5, pytest.approx((spread / 5) ** 0.5))
+    assert repeated(scores([1.0, 0.0])) is None
+    failed = Score("failed", "", (), (), error="policy: out of memory")
+    half = repeated([score([1.0, 0.0], id="a"), failed])
+    assert half is not None and (half.times, half.mean) == (2, 0.25)
 
 
 def test_pass_at_k_of_large_numbers() -> None:

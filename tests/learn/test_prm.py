@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoModelForTokenClassification
 
+from whorl import prompts
 from whorl.ask import Ask, Prompt
 from whorl.chat import Chat
 from whorl.engines import open_engine
@@ -27,7 +28,7 @@ def steps(questions: range) -> list[Rated]:
     the first step in between."""
     made = []
     for n in questions:
-        prompt = Prompt("", f"Problem: Mia has {n} apples and buys {n % 4}.")
+        prompt = Prompt("", f"Mia has {n} apples and buys {n % 4}.")
         first = f"Mia has {n} now.\n\n"
         made.append(Rated(replace(prompt, prefix=first), 0.5, f"{n}#/1"))
         for fruit, value in (("apples", 1.0), ("pears", 0.0)):
@@ -58,14 +59,14 @@ def test_the_head_is_new_and_the_rest_is_taken_over(tiny_model: Path) -> None:
 
 def test_a_label_follows_the_ids_that_the_engine_reads(tiny_model: Path) -> None:
     chat = Chat.load(tiny_model)
-    prompt = Prompt("", "Problem: 1+1", "12+5=17\n\n")
-    corpus = encode_steps([Rated(prompt, 0.25)], chat, max_length=99)
+    prompt = Prompt("", "1+1", "12+5=17\n\n")
+    corpus = encode_steps([Rated(prompt, 0.25)], chat, max_length=999)
     ((good, bad),) = corpus.groups
-    ids = chat.encode(replace(prompt, prefix="12+5=17"))
+    ids = chat.encode(replace(prompts.solve("1+1"), prefix="12+5=17"))
     assert good.paths[0].ids.tolist() == [*ids, 1] and good.weight == 0.25
     assert bad.paths[0].ids.tolist() == [*ids, 0] and bad.weight == 0.75
     assert good.paths[0].learnt == bad.paths[0].learnt == 1
-    certain = encode_steps([Rated(prompt, 1.0), Rated(prompt, 0.0)], chat, max_length=99)
+    certain = encode_steps([Rated(prompt, 1.0), Rated(prompt, 0.0)], chat, max_length=999)
     assert [(e.paths[0].ids[-1], e.weight) for e in certain.groups[0]] == [(1, 1.0), (0, 1.0)]
     assert encode_steps([Rated(prompt, 1.0)], chat, max_length=9).dropped == {"too long": 1}
 

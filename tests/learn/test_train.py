@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import whorl
@@ -299,6 +299,34 @@ def test_the_same_call_again_returns_the_same_result(
     assert (out / "model.safetensors").stat().st_mtime_ns == before
 
 
+@pytest.mark.parametrize("damage", ["missing", "cut short", "other shapes", "a bit", "config"])
+def test_a_finished_model_that_is_not_as_it_was_written_is_one_line(
+    tiny_model: Path, trained: Path, tmp_path: Path, damage: str
+) -> None:
+    out = shutil.copytree(trained, tmp_path / "out")
+    weights = out / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    if damage == "missing":
+        weights.unlink()
+    elif damage == "cut short":
+        weights.write_bytes(content[:-100])
+    elif damage == "other shapes":
+        save_file({"lm_head.weight": torch.zeros(2, 2)}, weights)
+    elif damage == "a bit":
+        content[len(content) // 2] ^= 1
+        weights.write_bytes(content)
+    else:
+        (out / "config.json").write_text("{}")
+    name = "config.json" if damage == "config" else "model.safetensors"
+    why = "is missing" if damage == "missing" else "is not as training wrote it"
+    with pytest.raises(UserError, match=f"out/{name} {why}; put a copy") as caught:
+        train(tiny_model, EXAMPLES, out, settings=SETTINGS)
+    assert "\n" not in str(caught.value)
+    shutil.rmtree(out)
+    train(tiny_model, EXAMPLES, out, settings=SETTINGS)
+    assert same(out, trained)
+
+
 def test_another_training_is_refused_with_what_differs(
     tiny_model: Path, trained: Path, tmp_path: Path
 ) -> None:
@@ -342,13 +370,24 @@ def test_a_model_that_does_not_load_is_one_line(
         config = json.loads((model / "config.json").read_text())
         (model / "config.json").write_text(json.dumps(config | {"intermediate_size": 48}))
     else:
-        from safetensors.torch import save_file
-
         kept = {name: t for name, t in weights(model).items() if "layers.1" not in name}
         save_file(kept, file, metadata={"format": "pt"})
     with pytest.raises(UserError) as caught:
         train(model, EXAMPLES, tmp_path / "out", settings=SETTINGS)
     assert str(model) in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("epochs", [1, 40])
+def test_a_training_that_ends_up_beyond_guessing_is_an_error(
+    tiny_model: Path, tmp_path: Path, epochs: int
+) -> None:
+    """After one step too, which no loss of a later step can tell."""
+    settings = replace(SETTINGS, lr=10.0, epochs=epochs, batch=len(EXAMPLES))
+    with pytest.raises(
+        UserError, match=r"diverges: the loss is [\d,]+ after step \d+, where guess"
+    ):
+        train(tiny_model, EXAMPLES, tmp_path / "out", settings=settings)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_diverging_training_stops(tiny_model: Path, tmp_path: Path) -> None:

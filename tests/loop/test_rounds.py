@@ -204,7 +204,8 @@ def test_a_run_stops_where_held_out_problems_do_not_get_better(run: Run, tmp_pat
     # RFT trains the first model every time, on what all rounds found
     assert len({trained_from(watched.folder, played.number) for played in rounds}) == 1
     every = distinct_examples(
-        e for played in rounds for e in examples(watched.folder, played.number)
+        (e for played in rounds for e in examples(watched.folder, played.number)),
+        watched.recipe.objective,
     )
     assert rounds[-1].trained.examples == len(list(every)) > rounds[-1].harvested.examples
 

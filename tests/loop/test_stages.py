@@ -8,8 +8,9 @@ from whorl import Function, Sampling, UserError, grow, harvest, measure, toy
 from whorl.data.examples import read_examples
 from whorl.data.synthetic import problems
 from whorl.example import Likelihood, Pair, Preference, Prompt, Weighted
+from whorl.loop.harvest import harvest as harvest_trees
 from whorl.loop.stages import usual_objective
-from whorl.recipes import Rft, Sigma
+from whorl.recipes import Rft, Sigma, find_recipe
 
 RFT = Rft(Sampling(temperature=1.0), samples=3)
 
@@ -63,5 +64,21 @@ def test_what_a_model_learned_from_is_not_measured(tmp_path: Path) -> None:
 
 def test_the_objective_follows_the_examples() -> None:
     prompt = Prompt("", "?")
-    assert usual_objective(None) == usual_objective(Weighted(prompt, "a")) == Likelihood()
-    assert usual_objective(Pair(prompt, "a", "b")) == Preference()
+    for first in (None, Weighted(prompt, "a")):
+        assert usual_objective(None, first)[0] == Likelihood()
+    assert usual_objective(None, Pair(prompt, "a", "b"))[0] == Preference()
+
+
+@pytest.mark.parametrize("name", ["sphere", "process", "grpo"])
+def test_examples_are_trained_on_as_the_recipe_that_harvested_them_says(
+    tmp_path: Path, name: str
+) -> None:
+    recipe = find_recipe(name)()
+    (tmp_path / "trees.jsonl").write_text("")
+    file = tmp_path / "mine.jsonl"
+    harvest_trees(tmp_path / "trees.jsonl", recipe, file)
+    objective, why = usual_objective(file, None)
+    assert objective == recipe.objective and why == f"of {name}, which harvested them"
+    (tmp_path / "mine.objective.json").write_text("{}")
+    with pytest.raises(UserError, match=r"mine\.objective\.json cannot be read: .*; harvest again"):
+        usual_objective(file, None)

@@ -23,7 +23,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_smoke_run_makes_folders_that_transformers_reads(trained: Path) -> None:
-    for name, layers in (("policy", 3), ("teacher", 5)):
+    for name, layers in (("policy", 3), ("small", 2), ("teacher", 5)):
         model = AutoModelForCausalLM.from_pretrained(trained / name)
         tokenizer = AutoTokenizer.from_pretrained(trained / name)
         assert model.dtype == torch.bfloat16

@@ -1,5 +1,6 @@
 """MARGE, driven by hand and over the toy world."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import accumulate
@@ -18,13 +19,8 @@ from whorl.errors import UserError
 from whorl.example import Likelihood, Pair, Preference, Weighted
 from whorl.problem import Problem
 from whorl.recipes.grpo import Grpo
-from whorl.recipes.marge import (
-    CODE,
-    Marge,
-    read_episode,
-    states_of,
-    wanted_reward,
-)
+from whorl.recipes.guide import read_episode, states_of, wanted_reward
+from whorl.recipes.marge import CODE, Marge
 from whorl.recipes.rft import Rft
 from whorl.rollout import Sampling
 from whorl.steps import AfterMarker, BlankLine, Segmenter, Words, split_evenly
@@ -54,8 +50,8 @@ class Script:
         texts = self.pools.pop(0) if first else self.rest(ask.prompt.prefix)
         return tuple(Reply(text, tokens=10 * len(text)) for text in texts[: ask.n])
 
-    def grow(self, recipe: Marge, last: Tree | None = None) -> Tree:
-        (done,) = drive([("p", recipe.grow(PROBLEM, last))], {"policy": Function(self.answer)})
+    def grow(self, recipe: Marge, last: Tree | None = None, problem: Problem = PROBLEM) -> Tree:
+        (done,) = drive([("p", recipe.grow(problem, last))], {"policy": Function(self.answer)})
         assert done.result is not None, done.error
         return Tree.from_json(done.result.to_json())  # the next episode reads it from disk
 
@@ -117,8 +113,9 @@ def test_each_state_teaches_by_its_own_group() -> None:
         found.setdefault(example.prompt.prefix, []).append((example.text, example.weight))
     first, *later = found.values()
     assert list(found) == prefixes(tree)
-    assert first == [(RIGHT, pytest.approx(3**0.5)), (WRONG, pytest.approx(-(3**0.5)))]
-    assert later == [[("so \\boxed{12}", 2.0), ("so \\boxed{13}", -2.0)]] * 2
+    assert first == [(RIGHT, pytest.approx(3**0.5))] + [(WRONG, pytest.approx(-(3**-0.5)))] * 3
+    right, wrong = ("so \\boxed{12}", 1.0), ("so \\boxed{13}", -1.0)
+    assert later == [[right, right, wrong, wrong]] * 2  # equal samples count each
     assert examples[0].origin == "p#/1"
     assert MARGE.tally(tree)["states usable"] == 3
     assert MARGE.harvest(tree) == MARGE.harvest(Tree.from_json(tree.to_json()))
@@ -132,7 +129,7 @@ def test_states_without_variance_or_outside_the_window_are_counted() -> None:
     assert MARGE.harvest(tree).dropped == {"state all right": 1}
     narrow = replace(MARGE, window=(0.3, 0.7))
     assert narrow.harvest(tree).dropped == {"state all right": 1, "state outside the window": 1}
-    assert len(narrow.harvest(tree).examples) == 2
+    assert len(narrow.harvest(tree).examples) == 4
     assert narrow.tally(tree) == {
         "guide chosen": 1, "right guide": 1,
         "states usable": 1, "states all right": 1, "states outside the window": 1,
@@ -195,8 +192,44 @@ def test_a_kept_guide_costs_as_many_tokens_as_before() -> None:
     assert guide(first) == guide(second) == RIGHT
 
 
-def test_the_random_rule_wants_right_solutions_only() -> None:
-    recipe = replace(MARGE, rule="random")
+def test_the_random_rule_takes_any_solution_as_often_as_it_was_sampled() -> None:
+    recipe = replace(MARGE, rule="random", pool=4)
+    found = Counter(
+        guide(Script([RIGHT, WRONG, WRONG, WRONG]).grow(recipe, problem=Problem(f"{i}", "q", "12")))
+        for i in range(200)
+    )
+    assert set(found) == {RIGHT, WRONG}
+    assert 30 <= found[RIGHT] <= 70  # 50 are expected, of a standard deviation of 6
+    tree = Script([WRONG] * 4).grow(recipe)
+    assert read_episode(tree) == (1, "chosen")  # there is no wrong kind of solution
+
+
+def test_what_is_always_right_is_passed_by_while_its_guide_stays() -> None:
+    recipe = replace(MARGE, rule="fixed", mastered=0.99)
+    hard = "3+4=7\n\n7+5=12\n\n"
+
+    def rest(prefix: str) -> list[str]:
+        return ["so \\boxed{12}"] * 4 if prefix == hard else ["\\boxed{12}", "\\boxed{1}"] * 2
+
+    script = Script([RIGHT, WRONG, WRONG, WRONG], [WRONG] * 4, [WRONG] * 4, rest=rest)
+    trees = [script.grow(recipe)]
+    for _ in range(2):
+        trees.append(script.grow(recipe, trees[-1]))
+    assert [prefixes(tree) for tree in trees] == [["", "3+4=7\n\n", hard]] + 2 * [["", "3+4=7\n\n"]]
+    assert [recipe.tally(tree).get("states mastered") for tree in trees] == [None, 1, 1]
+    # by the paper's text every state is sampled in every episode
+    assert prefixes(Script([WRONG] * 4, rest=rest).grow(MARGE, trees[0]))[-1] == hard
+    # a question that is always right keeps its guide, and the states of it that are not
+    easy = replace(MARGE, mastered=0.99)
+    first = Script([RIGHT] * 4, rest=rest).grow(easy)
+    second = Script(rest=rest).grow(easy, first)
+    assert (guide(second), prefixes(second)) == (RIGHT, ["3+4=7\n\n"])
+    third = Script(rest=rest).grow(easy, second)
+    assert (read_episode(third), prefixes(third)) == ((3, "kept"), ["3+4=7\n\n"])
+
+
+def test_the_rule_right_wants_right_solutions_only() -> None:
+    recipe = replace(MARGE, rule="right")
     tree = Script([RIGHT, RIGHT, WRONG, RIGHT]).grow(recipe)
     assert guide(tree) == RIGHT
     script = Script([WRONG] * 4, [OTHER] * 4)
@@ -343,7 +376,7 @@ def test_an_empty_solution_can_be_a_guide() -> None:
 
 def test_the_draw_depends_on_problem_and_episode() -> None:
     pool = [f"{i}: \\boxed{{12}}" for i in range(16)]
-    recipe = replace(MARGE, pool=16, samples=16, rule="random")
+    recipe = replace(MARGE, pool=16, samples=16, rule="right")
     tree = Script(pool).grow(recipe)
     assert guide(tree) == guide(Script(pool).grow(recipe))
     chosen = set()
@@ -365,7 +398,7 @@ def test_trees_that_marge_did_not_grow_are_refused() -> None:
 def test_the_pool_serves_the_baselines() -> None:
     tree = Script([RIGHT, WRONG, WRONG, WRONG]).grow(MARGE)
     assert [(c.text, c.copies) for c in completions(tree, ROOT)] == [(RIGHT, 1), (WRONG, 3)]
-    assert len(Grpo().harvest(tree).examples) == 2
+    assert len(Grpo().harvest(tree).examples) == 4
 
 
 def test_presets() -> None:

@@ -149,8 +149,9 @@ def test_a_dead_end_counts_as_wrong_or_not_at_all(dead_ends: str, visits: list[i
     recipe = replace(recipe, uct=replace(recipe.uct, dead_ends=dead_ends))  # type: ignore[arg-type]
     tree = script.grow(recipe)
     assert [n.visits for n in tree.nodes[1:4]] == visits
-    assert [n.author for n in tree.nodes[1:]] == ["policy", "rollout", "policy", "spine", "policy"]
-    assert (tree.tip, tree.nodes[5].copies) == (ROOT, 2)
+    behind = ["spine", "policy"] if dead_ends == "propagate" else []  # what counts not is no step
+    assert [n.author for n in tree.nodes[1:]] == ["policy", "rollout", "policy", *behind]
+    assert tree.tip == ROOT and all(n.copies == 2 for n in tree.nodes[5:])
     assert recipe.harvest(tree).examples == ()
     assert recipe.tally(tree)["no solution"] == 1
 
@@ -166,6 +167,23 @@ def test_an_undecided_answer_is_neither_right_nor_wrong() -> None:
     assert (done.result.tip, done.result.nodes[ROOT].visits) == (ROOT, 0)
     assert PROCESS.harvest(done.result).examples == ()
     assert PROCESS.tally(done.result)["no solution"] == 1
+
+
+def test_a_candidate_of_which_nothing_was_decided_is_not_the_next_step() -> None:
+    steps = {"": ["3+4=7", "3+4=8"], EIGHT: ["\\boxed{x+1}"] * 2}
+    rollouts = {SEVEN: ["\\boxed{1+x}"], EIGHT: ["\\boxed{9}"]}
+    script = Script(steps, rollouts)  # type: ignore[arg-type]
+    engines = {
+        "policy": Function(script.answer),
+        "judge": Function(lambda ask: (Reply(value=None if "1+x" in ask.prompt.prefix else 0.0),)),
+    }
+    recipe = sized(2, 2, depth=1)
+    (done,) = drive([("p", recipe.grow(replace(PROBLEM, answer="x+1")))], engines)
+    tree = done.result
+    assert tree is not None, done.error
+    nodes = tree.nodes
+    assert [(n.text, n.visits) for n in nodes if n.author == "policy"] == [(SEVEN, 0), (EIGHT, 1)]
+    assert [n.text for n in nodes if n.author == "spine"] == [EIGHT]
 
 
 def test_the_appended_step_is_of_the_highest_ucb() -> None:
@@ -191,6 +209,8 @@ def test_the_appended_step_is_of_the_highest_ucb() -> None:
         (replace(PROCESS, negatives="keep"), [0.35, -0.15, -0.4]),
         (replace(PROCESS, negatives="drop"), [0.35]),
         (replace(PROCESS, negatives="keep", alpha=4.0), [1, -0.6, -1]),
+        (replace(PROCESS, negatives="keep", alpha=4.0, clip=9.0), [1.4, -0.6, -1.6]),
+        (replace(PROCESS, negatives="keep", clip=0.2), [0.2, -0.15, -0.2]),
     ],
 )
 def test_scores_become_weights(recipe: Process, weights: list[float]) -> None:

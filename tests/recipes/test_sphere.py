@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from whorl import prompts
 from whorl.answer import extract
-from whorl.ask import Ask, Replies, Reply
+from whorl.ask import Ask, Prompt, Replies, Reply
 from whorl.credit import solutions, step_value
 from whorl.drive import drive
 from whorl.engines import toy
@@ -20,6 +20,7 @@ from whorl.engines.function import Function
 from whorl.errors import UserError
 from whorl.example import Pair, Preference
 from whorl.problem import Problem
+from whorl.prompts.reflection import STOPS
 from whorl.recipe import Harvest
 from whorl.recipes.rft import Rft
 from whorl.recipes.sigma import Sigma
@@ -29,7 +30,7 @@ from whorl.search import Uct
 from whorl.steps import BlankLine
 from whorl.tree import ROOT, Node, Tree
 
-SPHERE = Sphere(sampling=Sampling(temperature=0.8, steps=BlankLine(min_chars=0)))
+SPHERE = Sphere(sampling=Sampling(temperature=0.8, steps=BlankLine(min_chars=0)), draws=1)
 PROBLEM = Problem("p", "Add 3 and 4.", "7")
 PLAIN = prompts.solve(PROBLEM.question)
 
@@ -71,7 +72,7 @@ class Script:
         self.asked.append(ask)
         if ask.role == "prm":
             return (Reply(value=self.scores[ask.prompt.prefix.strip().rpartition("\n")[2]]),)
-        if ask.stop == (prompts.CORRECTED,):
+        if ask.stop == STOPS:
             return (self.reflections.pop(0),)
         last = ask.prompt.prefix.strip().rpartition("\n")[2]
         texts = self.steps.get(f"{ask.role}: {last}", [])
@@ -126,12 +127,37 @@ def test_the_step_asks_of_both_chains_are_one_batch() -> None:
     assert sizes == [["policy"], ["prm"] * 4, ["policy"] * 2, ["prm"] * 4]
 
 
+def test_distinct_steps_are_sought_in_so_many_asks() -> None:
+    sizes: list[int] = []
+    drawn = iter(("3+4=7", "3+4=7", "3+4=8", "3+4=8", " 3+4=8", "3+4=9", "3+4=7", "3 + 4"))
+
+    def answer(ask: Ask) -> Replies:
+        if ask.role == "prm":
+            return (Reply(value=0.5),)
+        if ask.prompt.prefix:
+            return (Reply("\\boxed{7}"),) * ask.n
+        sizes.append(ask.n)
+        return tuple(Reply(next(drawn), "stop") for _ in range(ask.n))
+
+    recipe = replace(SPHERE, candidates=4, draws=3, small_candidates=0)
+    (tree,) = run(recipe, [PROBLEM], answer)
+    assert sizes == [4, 2, 1]
+    first = [node for node in tree.nodes if node.parent == ROOT]
+    assert [node.text.strip() for node in first if node.value is not None] == [
+        "3+4=7",
+        "3+4=8",
+        "3+4=9",
+    ]
+    assert [node.mark for node in first if node.text == " 3+4=8\n\n"] == ["repeated"]
+    assert sum(node.copies for node in tree.nodes) <= 1 + recipe.samples_at_most
+
+
 def test_the_prm_reads_the_solution_up_to_and_including_the_step() -> None:
     script = Script(STAGE_1, SCORES)
     tree = script.grow(SPHERE)
     asked = [ask.prompt for ask in script.asked if ask.role == "prm"]
-    assert asked[0] == replace(PLAIN, prefix="3+4=7\n\n")
-    assert asked[4] == replace(PLAIN, prefix="3+4=7\n\nit is \\boxed{7}")
+    assert asked[0] == Prompt("", PROBLEM.question, "3+4=7\n\n")  # its engine adds its words
+    assert asked[4] == Prompt("", PROBLEM.question, "3+4=7\n\nit is \\boxed{7}")
     assert [node.value for node in tree.nodes[1:4]] == [0.9, 0.1, 0.03]
     assert (tree.nodes[ROOT].visits, tree.nodes[ROOT].total) == (2, 1.0)
 
@@ -278,13 +304,13 @@ def test_where_both_are_wrong_the_policy_reflects_and_solves_again() -> None:
     script = Script(WRONG | CORRECTED | {"policy: 3+4=6": ["\\boxed{6}"]}, WRONG_SCORES, [NOTICED])
     tree = script.grow(SPHERE)
     reflect = prompts.reflect(PROBLEM.question, "3+4=8\n\n\\boxed{8}")
-    (asked,) = [ask for ask in script.asked if ask.stop == (prompts.CORRECTED,)]
+    (asked,) = [ask for ask in script.asked if ask.stop == STOPS]
     assert (asked.prompt, asked.role, asked.n) == (reflect, "policy", 1)
     prefix = f"3+4 is not 8.\n\n{prompts.CORRECTED}\n\n"
     again = [ask.prompt for ask in script.asked if ask.prompt.user == reflect.user and ask.n == 5]
     assert [p.prefix for p in again] == [prefix, f"{prefix}3+4=7\n\n", f"{prefix}3+4=6\n\n"]
     scored = [ask.prompt for ask in script.asked if ask.role == "prm"]
-    assert {p.user for p in scored} == {PLAIN.user}
+    assert {p.user for p in scored} == {PROBLEM.question}
     assert not any(prompts.CORRECTED in p.prefix for p in scored)  # the PRM sees solutions only
     plain, correction = pairs(SPHERE.harvest(tree))
     assert (plain.prompt, correction.prompt) == (PLAIN, reflect)
@@ -321,6 +347,22 @@ def test_a_reflection_that_leads_to_no_solution_uses_up_a_try(reply: Reply) -> N
     tally = SPHERE.tally(tree)
     assert (tally["unusable reflection"], tally["reflections"], tally["corrected"]) == (1, 2, 1)
     assert any(reply.text in node.note for node in tree.nodes if node.pruned)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply("3+4 is not 8.\n\n**Corrected Solution**\n\n3+4=7"),
+        Reply("3+4 is not 8.\n\n### CORRECTED SOLUTION\n3+4", "length"),
+        Reply("3+4 is not 8.\n\nHere is the corrected solution:\n3+4=7"),
+        Reply("3+4 is not 8.\n\n## ", "stop"),
+    ],
+)
+def test_a_new_solution_may_begin_in_any_case_and_as_a_heading(reply: Reply) -> None:
+    tree = Script(WRONG | CORRECTED, WRONG_SCORES, [reply]).grow(SPHERE)
+    notes = [node.note for node in tree.nodes if node.author == "reflector"]
+    assert notes == [f"3+4 is not 8.\n\n{prompts.CORRECTED}\n\n"]
+    assert SPHERE.tally(tree)["corrected"] == 1
 
 
 @pytest.mark.parametrize("second", ["3+4=9", "3+4=6"])
@@ -453,7 +495,7 @@ def test_the_bound_on_samples_is_reached() -> None:
     def answer(ask: Ask) -> Replies:
         if ask.role == "prm":
             return (Reply(value=0.5),)
-        if ask.stop == (prompts.CORRECTED,):
+        if ask.stop == STOPS:
             return (NOTICED,)
         depth = ask.prompt.prefix.rpartition(prompts.CORRECTED)[2].lstrip().count("\n\n") + 1
         end = " so \\boxed{8}" if depth == 4 else ""

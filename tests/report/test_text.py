@@ -1,8 +1,8 @@
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from whorl.report.text import clip, number, percent, points, probability, visible
+from whorl.report.text import clip, number, percent, points, probability
 
 
 @given(st.text(), st.integers(1, 20))
@@ -11,21 +11,6 @@ def test_clip_keeps_the_beginning_and_counts_the_rest(text: str, limit: int) -> 
     assert len(excerpt.text) <= limit
     assert text.strip().startswith(excerpt.text)
     assert len(excerpt.text) + excerpt.left_out == len(text.strip())
-
-
-@given(st.text(st.characters()))
-@example("\u0bba")  # unassigned
-@example("\ue000")  # private use
-def test_visible_leaves_nothing_unseen_and_can_be_encoded(text: str) -> None:
-    shown = visible(text)
-    shown.encode()
-    assert visible(shown) == shown
-    assert all(c.isprintable() or c in "\n\t" or not c.strip() for c in shown)
-
-
-def test_visible_keeps_what_people_write() -> None:
-    for text in ("x² ≤ ½·√2", "naïve\n\tδ", "数学", "שלום", "e\u0301"):
-        assert visible(text) == text
 
 
 @pytest.mark.parametrize(

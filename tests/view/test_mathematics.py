@@ -23,7 +23,7 @@ def tags(markup: str) -> set[str]:
         (r"$$\sum_{i=1}^n i$$", "munderover"),
         (r"\(\sqrt{2}\)", "<msqrt>"),
         (r"The answer is \boxed{\frac{1}{2}}.", 'class="boxed"'),
-        ("```py\nx < 1\n```", "<pre><code>py\nx &lt; 1\n</code></pre>"),
+        ("```py\nx < 1\n```", "<pre><code>x &lt; 1\n</code></pre>"),
         ("<think>a <b> $x$</think>b", '<details class="thought"><summary>thoughts, 9 characters'),
         ("it costs $5 and $7.", "it costs $5 and $7."),
         (r"$\frac{1}{$", r'<code class="latex">$\frac{1}{$</code>'),

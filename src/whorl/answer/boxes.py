@@ -74,7 +74,7 @@ def _is_joint(bare: str) -> bool:
 
 
 _LEFT = re.compile(
-    r"[-+*/^_<>!]\s?$|(?:\\(?:pm|mp|times|cdot|sqrt|ne|neq|le|ge|leq|geq|ln|log|sin|cos|tan|div)|"
+    r"[-+*/^_<>!]\s?$|[\d)]$|(?:\\(?:pm|mp|times|cdot|sqrt|ne|neq|le|ge|leq|geq|ln|log|sin|cos|tan|div)|"
     r"\\[dt]?frac\s?\{[^{}$\n]{0,80}\})\s?\{?\s?$|\\(?:[dt]?frac|sqrt)\s?\{[^{}$\n]{0,80}$"
 )
 _RIGHT = re.compile(
@@ -102,12 +102,13 @@ def _in_formula(text: str, box: Box) -> str | None:
     opening, tail = _OPENING.search(before), _TAIL.match(after)
     assert opening is not None and tail is not None
     inner = text[box.inner : box.close].strip()
-    inner = inner if re.fullmatch(r"[\w.]+", inner) else f"({inner})"
+    factor = re.search(r"[\d)]$", before) is not None
+    inner = inner if re.fullmatch(r"[\w.]+", inner) and not factor else f"({inner})"
     left = re.sub(r"^.*\\(?:quad|approx|implies|therefore|Rightarrow)(?![a-zA-Z])", "", opening[0])
     rest = f" {multiple[1]}" if multiple else tail[0]
     return f"{left}{inner}{rest}".strip(" *")
 
 
 _MULTIPLE = re.compile(
-    r"[\s$]{0,3}(?:\\text\s?\{\s?)?(hundred|thousand|million|billion|trillion)(?![a-zA-Z])"
+    r"[\s$]{0,3}(?:\\text\s?\{\s?)?(dozen|hundred|thousand|million|billion|trillion)(?![a-zA-Z])"
 )

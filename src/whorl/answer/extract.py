@@ -5,7 +5,7 @@ import re
 from whorl.answer.boxes import BRACES, find_boxes, listed
 from whorl.answer.conventions import LONGEST
 from whorl.answer.equal import equal
-from whorl.answer.follow import FORMULA, with_what_follows
+from whorl.answer.follow import FORMULA, lines_listed, with_what_follows
 from whorl.answer.numbers import number
 from whorl.answer.plain import TEXT_MACRO, normalise
 from whorl.answer.solution import first_solution
@@ -21,7 +21,13 @@ _PHRASE = re.compile(
 )
 _TAGGED = re.compile(r"<(/?)answer>", re.IGNORECASE)
 _SENTENCE = re.compile(r"[.!?](?=\s|$)|[。！？]|,?\s(?:because|since|which|where)\s")
-_VERB = re.compile(r"[a-zA-Z]+[ ,].*\b(?:is|are|equals)\b\s*:?\s*(?=\S)")
+_VALUE = r"(?=[-$]{0,2}\d|\$|\\[(\[])"
+_CLAIM = re.compile(
+    r"\b(?:is|are|equals|was|were|be|has|have|had|needs?|gets?|got|costs?|earn(?:s|ed)?|makes?|made"
+    rf"|pa(?:ys?|id)|sp(?:ends?|ent)|takes?|took|sold|weighs?) {_VALUE}"
+)
+_VERB = re.compile(rf"[a-zA-Z]+[ ,].*(?:\b(?:is|are|equals)\b\s*:?\s*(?=\S)|{_CLAIM.pattern})")
+_DENIED = re.compile(r"\b(?:not|never|no|neither)\b|n't\b|n’t\b")
 _LAST_LINE = re.compile(r"(?:A:|(?:.*\s)?####)\s*([^#]+)")
 _HASHED = re.compile(r"^[ \t]{0,4}####[ \t]*(\S[^#\n]{0,99})$", re.MULTILINE)
 
@@ -64,7 +70,12 @@ def _stated(text: str) -> str | None:
             start = phrase.end()
     if hashed is not None and (hashed[0] > start or text[hashed[0] :].count("\n") == 0):
         return hashed[1]
-    return _said(text[start:]) if start >= 0 else None
+    if start < 0:
+        return None
+    begins_line = text[:start].rstrip(" \t").endswith("\n")
+    if begins_line and (lines := lines_listed(text[start:])):  # `- 2` is an item, not -2
+        return ", ".join(filter(None, map(_said, lines))) or None
+    return _said(text[start:])
 
 
 def _hashed(text: str) -> tuple[int, str] | None:
@@ -84,10 +95,13 @@ def _hashed(text: str) -> tuple[int, str] | None:
 def _said(stated: str) -> str | None:
     """What a text that follows "the answer is" begins with."""
     stated = stated.lstrip(" *_`\n\r\t")
+    if stated.startswith("}"):  # \text{The answer is } 5
+        stated = stated[1:].lstrip()
     if formula := FORMULA.match(stated):
         return with_what_follows(stated, formula)
     line = _SENTENCE.split(stated.partition("\n")[0].rstrip(" *"), maxsplit=1)[0]
-    if verb := _VERB.match(line):  # "The final answer: the largest n is 34."
+    several = len(_CLAIM.findall(line)) > 1 or _DENIED.search(line)
+    if not several and (verb := _VERB.match(line)):  # "The final answer: the largest n is 34."
         line = line[verb.end() :]
         if formula := FORMULA.match(line):
             return with_what_follows(line, formula)

@@ -36,5 +36,28 @@ def with_what_follows(text: str, formula: re.Match[str]) -> str:
     return f"{text[:end]}{clause}".strip(" *_`\r\t.")
 
 
+_ITEM = re.compile(r"[ \t]*(?:[-*+•][ \t]+|\(?(\d{1,2})[.)][ \t]+)(\S[^\n]*)")
+_LINE = re.compile(rf"[ \t]*({FORMULA.pattern}|-?\d[\d.,/]{{0,40}})[ \t]*(?:\n|$)", re.DOTALL)
+
+
+def lines_listed(text: str) -> list[str]:
+    """The items of a list at the start of a text that begins a line, without their bullets or
+    numbers, or its first lines, if two or more are one formula or number each; else none."""
+    items: list[str] = []
+    for line in text.split("\n", _MEMBERS)[:_MEMBERS]:
+        item = _ITEM.fullmatch(line)
+        if item is None or (item[1] and int(item[1]) != len(items) + 1):
+            break
+        items.append(item[2])
+    if items and not (items == items[:1] and text[:1].isdigit()):
+        return items
+    formulas: list[str] = []
+    end = 0
+    while len(formulas) < _MEMBERS and (formula := _LINE.match(text, end)):
+        formulas.append(formula[1])
+        end = formula.end()
+    return formulas if len(formulas) > 1 else []
+
+
 def _inside(formula: re.Match[str]) -> str:
     return next(group for group in formula.groups() if group is not None).strip()

@@ -1,7 +1,7 @@
 """Text to token ids: one renderer for sampling and for training, so both see the same ids.
 
-`template` renders, `trial` does it under a watch, `turns` finds out what a template does, `named`
-has templates for base models, `growing` tokenizes what grows.
+`template` is what renders, `renderer` has it do so within limits, `turns` finds out what a template
+does, `named` has templates for base models, `growing` tokenizes what grows.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from whorl import prompts
 from whorl.ask import Prompt
 from whorl.chat.growing import Growing
 from whorl.errors import UserError
+from whorl.prompts.wording import SETS
 from whorl.steps import paragraphs
 
 if TYPE_CHECKING:
@@ -51,7 +53,8 @@ class Chat:
                 f"{name} has no chat template; add chat_template.jinja to the folder, or name one "
                 "behind the model: ?template=qwen, alpaca, plain or FILE.jinja"
             )
-        from whorl.chat.template import Template, frozen
+        from whorl.chat.renderer import renderer
+        from whorl.chat.template import frozen
         from whorl.chat.turns import find_ends, find_turns
 
         self.tokenizer = tokenizer
@@ -60,9 +63,9 @@ class Chat:
         if (dated := frozen(source)) != source:
             tokenizer.chat_template = dated  # it is saved with what is trained under it
         tokens = tuple(sorted((n, str(t)) for n, t in tokenizer.special_tokens_map.items()))
-        self._template = Template(dated, tokens)
+        self._renderer = renderer(dated, tokens)
         try:
-            self.turns = find_turns(self._template)
+            self.turns = find_turns(self._renderer)
         except UserError as error:
             raise UserError(f"{name}: its chat template takes no conversation: {error}") from error
         found = find_ends(tokenizer, self.turns, declared)
@@ -91,11 +94,11 @@ class Chat:
 
     def _render(self, system: str, user: str) -> str:
         said = [("system", system)] if system else []
-        try:
-            return self._template.render(self.turns.messages([*said, ("user", user)]), opened=True)
-        except Exception as error:  # whatever a template comes to with these words
-            why = " ".join(str(error).split())[:300] or type(error).__name__
-            raise UserError(f"{self.name}: its chat template refuses a prompt: {why}") from error
+        told = self.turns.messages([*said, ("user", user)])
+        made = self._renderer.render(told, opened=True)
+        if made.error:
+            raise UserError(f"{self.name}: its chat template refuses a prompt: {made.error}")
+        return made.text
 
     def encode(self, prompt: Prompt) -> list[int]:
         """Token ids of `render(prompt)`."""
@@ -103,14 +106,20 @@ class Chat:
 
     def encode_step(self, prompt: Prompt) -> list[int]:
         """Token ids up to the last step of `prompt.prefix`, at the last of which a process reward
-        model scores the step. Blank space after the step is no part of it."""
-        return self.encode(replace(prompt, prefix=prompt.prefix.rstrip()))
+        model of ours scores the step. Blank space after the step is no part of it.
+
+        prompt: `user` is the bare question, which is asked in the words of the house.
+        """
+        asked = prompts.solve(prompt.user)
+        return self.encode(replace(asked, prefix=prompt.prefix.rstrip()))
 
     def encode_steps(self, prompt: Prompt) -> list[int]:
-        """As `encode_step`, with `SEPARATOR` behind every step; at the last one the last step is
-        scored. Steps are the prefix's paragraphs."""
+        """As `encode_step`, for Qwen2.5-Math-PRM: in the words of its model card, with `SEPARATOR`
+        behind every step, at the last of which the last step is scored. Steps are the prefix's
+        paragraphs; the separator stands in the place of the blank lines."""
+        asked = prompts.solve(prompt.user, SETS["qwen"])
         text = "".join(step + SEPARATOR for step in paragraphs(prompt.prefix))
-        return self.encode(replace(prompt, prefix=text))
+        return self.encode(replace(asked, prefix=text))
 
     def encode_completion(
         self, prompt: Prompt, text: str, *, ended: bool = True

@@ -50,7 +50,7 @@ class Template:
         """The text of a conversation. opened: up to where the assistant begins to speak.
 
         Raises `jinja2.TemplateError`, or whatever else a faulty template comes to, and takes what
-        time and memory it takes: see `trial`.
+        time and memory it takes: see `renderer`.
         """
         return self._compiled.render(
             messages=[dict(message) for message in messages],
@@ -75,7 +75,8 @@ def told(source: str, values: Mapping[str, object]) -> str:
 
 def variables(source: str) -> frozenset[str]:
     """Names that a template looks at beside the conversation, such as `enable_thinking`. Raises
-    `jinja2.TemplateError` if it cannot be read."""
+    `jinja2.TemplateError` if it cannot be read, and takes what it takes, as `Template.render`: what
+    is constant in it is computed."""
     made = _environment()
     found = meta.find_undeclared_variables(made.parse(source)) - made.globals.keys() - _GIVEN
     return frozenset(name for name in found if not name.endswith("_token"))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import dropwhile, takewhile
 from typing import TYPE_CHECKING
 
-from whorl.chat.template import Message, Template
-from whorl.chat.trial import attempt
+from whorl.chat.renderer import Renderer
+from whorl.chat.template import Message
 from whorl.errors import UserError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Turns:
         return _messages(said, parts=self.parts)
 
 
-def find_turns(template: Template) -> Turns:
+def find_turns(renderer: Renderer) -> Turns:
     """Try a template out. Raises `UserError` with the reason, if it takes no conversation."""
     system, user = ("system", _SYSTEM), ("user", _USER)
     reply, following = ("assistant", _ASSISTANT), ("user", _NEXT)
@@ -59,8 +59,8 @@ def find_turns(template: Template) -> Turns:
     )
     error = ""
     for parts in (False, True):
-        told, asked, finished, longer = attempt(
-            template, [(_messages(said, parts=parts), opened) for said, opened in tried]
+        told, asked, finished, longer = (
+            renderer.render(_messages(said, parts=parts), opened=opened) for said, opened in tried
         )
         if asked.error or _USER not in asked.text:
             error = error or asked.error or "it leaves out what the user says"

@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from whorl.cli.cells import markdown_cell
 from whorl.cli.comparison_page import METHOD, page
+from whorl.cli.terminal import console
 from whorl.compare.comparison import Comparison
 from whorl.compare.findings import (
     Findings,
@@ -18,7 +20,7 @@ from whorl.compare.findings import (
     figures_over_seeds,
 )
 from whorl.data.atomic import replacing
-from whorl.evaluate import Paired, Rate, pass_rate
+from whorl.evaluate import Paired, Rate, pass_rate, repeated
 from whorl.report import write_report
 
 FILES = ("compare.json", "compare.md", "compare.html")
@@ -67,12 +69,14 @@ def _as_mapping(findings: Findings, result: MethodResult) -> dict[str, Any]:
         "seed": result.seed,
         "tokens": point.tokens,
         **_said(figures_of_seed(findings, result)),
+        "repeated": asdict(again) if (again := repeated(result.last.sampled)) else None,
         "left_out_tokens": result.left_out,
         "problems": point.problems,
         "passes": point.passes,
         "trees": result.trees,
         "failed": point.failed,
         "examples": point.examples,
+        "entropy": result.entropy,
         "trained_tokens": point.trained_tokens,
         "cpu_minutes": round(result.cpu / 60, 2),
         "wall_minutes": round(result.wall / 60, 2),
@@ -107,7 +111,7 @@ def _said(figures: MethodFigures) -> dict[str, Any]:
 
 HEAD = (
     *("recipe", "right %", "95 %", "gain", "95 %", "p", "minus RFT", "p", "pass@k %"),
-    *("tokens", "problems", "passes", "trees", "examples", "trained", "CPU min"),
+    *("tokens", "problems", "passes", "trees", "examples", "trained", "entropy", "CPU min"),
 )
 
 
@@ -116,7 +120,7 @@ def methods_table(findings: Findings) -> list[tuple[str, ...]]:
     base, sampled = findings.base
     ks = "/".join(f"{100 * pass_rate(sampled, k).value:.1f}" for k in findings.ks())
     rate = pass_rate(base, 1)
-    first = ("base", f"{100 * rate.value:.1f}", _interval(rate), *[""] * 5, ks, *[""] * 7)
+    first = ("base", f"{100 * rate.value:.1f}", _interval(rate), *[""] * 5, ks, *[""] * 8)
     rows = [first]
     for name, own in findings.by_method():
         figures = figures_over_seeds(findings, own)
@@ -150,12 +154,14 @@ def _counts(results: Sequence[MethodResult]) -> tuple[str, ...]:
     found = [
         (
             *(result.last.point.tokens, result.last.point.problems, result.last.point.passes),
-            *(result.trees, result.examples, result.trained_tokens, result.cpu / 60),
+            *(result.trees, result.examples, result.trained_tokens),
+            *(result.entropy, result.cpu / 60),
         )
         for result in results
     ]
     means = [sum(column) / len(found) for column in zip(*found, strict=True)]
-    return (*(f"{mean:,.0f}" for mean in means[:-1]), f"{means[-1]:.1f}")
+    *counts, entropy, minutes = means
+    return (*(f"{mean:,.0f}" for mean in counts), f"{entropy:.2f}", f"{minutes:.1f}")
 
 
 def _points(change: Paired) -> str:
@@ -174,9 +180,9 @@ def print_comparison(findings: Findings) -> None:
     for row in methods_table(findings):
         shown.add_row(*row)
     # as wide as the table: a line that is too long for the terminal is wrapped by it
-    console = Console(highlight=False, soft_wrap=True, width=250)
-    console.print(shown)
-    console.print(_legend(findings))
+    terminal = console(width=250)
+    terminal.print(shown)
+    terminal.print(_legend(findings))
 
 
 def _legend(findings: Findings) -> str:
@@ -185,7 +191,7 @@ def _legend(findings: Findings) -> str:
     return (
         f"{len(findings.base[0]):,} problems greedily, {len(findings.base[1]):,} several times for "
         f"pass@k (k = {ks}); {seeds} seeds, counts are means; trained: completion tokens times "
-        f"epochs. {METHOD}"
+        f"epochs; entropy: of the answers to a question in the trees, in nats. {METHOD}"
     )
 
 
@@ -198,5 +204,6 @@ def markdown(findings: Findings) -> str:
 
 def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     rule = ["---", *["---:"] * (len(head) - 1)]
-    lines = [f"| {' | '.join(row)} |" for row in (head, rule, *rows)]
+    shown = [list(map(markdown_cell, row)) for row in (head, *rows)]
+    lines = [f"| {' | '.join(row)} |" for row in (shown[0], rule, *shown[1:])]
     return "\n".join(lines) + "\n"

@@ -6,9 +6,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from whorl.cli.terminal import console
 from whorl.compare.demo import SIGMA, TRAINING, Size, sampled_tokens
 from whorl.compare.findings import Findings, MethodResult, figures_of_seed
 from whorl.data.forest import read_trees
@@ -81,9 +81,9 @@ def print_demo(findings: Findings) -> None:
             f"{change.p_value:.1g}",
             f"{result.last.point.tokens:,}",
         )
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(table)
-    console.print(
+    terminal = console()
+    terminal.print(table)
+    terminal.print(
         f"% of {len(findings.base[0]):,} held-out problems; every student learned from "
         f"{findings.results[0].last.point.examples:,} examples; p: exact McNemar test; tokens: "
         "sampled to make the examples"

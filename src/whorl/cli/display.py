@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
 from whorl.budget import Prices
+from whorl.cli.terminal import console
 from whorl.report.text import clock
 from whorl.watch import Progress
 from whorl.watch.pace import Pace, seconds_left
@@ -22,7 +22,7 @@ class Display:
     """Progress of a run on stderr, live on a terminal. Implements `watch.Watch`."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._console = console(stderr=True)
         self._logged = 0.0
 
     @contextmanager

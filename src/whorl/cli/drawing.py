@@ -4,8 +4,9 @@ from rich.console import RenderableType
 from rich.text import Text
 from rich.tree import Tree as Drawing
 
+from whorl.errors import visible
 from whorl.evaluate import Record
-from whorl.report.text import clip, visible
+from whorl.report.text import clip
 from whorl.tree import ROOT, Node, Tree
 
 LONGEST = 400  # characters of a step or note

@@ -11,6 +11,7 @@ from typing import ParamSpec
 
 import typer
 
+from whorl.cli.terminal import shown_as_text
 from whorl.errors import UserError
 
 P = ParamSpec("P")
@@ -30,27 +31,29 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
     """The function `command` with errors shown as one line on stderr and an exit code, without
     traceback.
 
-    Of several processes that a launcher started, the first one speaks; another one only if it alone
-    is in trouble. With WHORL_DEBUG set in the environment, exceptions come through as they are.
+    What is written meanwhile is written as text (`cli.terminal`). Of several processes that a
+    launcher started, the first one speaks; another one only if it alone is in trouble. With
+    WHORL_DEBUG set in the environment, exceptions come through as they are.
     """
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            with _first_speaks():
-                command(*args, **kwargs)
-            sys.stdout.flush()
-        except KeyboardInterrupt:
-            _end(
-                f"stopped, and nothing finished is lost. To go on, repeat: {this_command()}",
-                STOPPED,
-            )
-        except typer.Exit:
-            raise
-        except Exception as error:
-            if os.environ.get("WHORL_DEBUG"):
+        with shown_as_text():
+            try:
+                with _first_speaks():
+                    command(*args, **kwargs)
+                sys.stdout.flush()
+            except KeyboardInterrupt:
+                _end(
+                    f"stopped, and nothing finished is lost. To go on, repeat: {this_command()}",
+                    STOPPED,
+                )
+            except typer.Exit:
                 raise
-            _end(*_told(error))
+            except Exception as error:
+                if os.environ.get("WHORL_DEBUG"):
+                    raise
+                _end(*_told(error))
 
     return run
 

@@ -4,12 +4,12 @@ budget."""
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from textwrap import wrap
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 
 from whorl import settings
-from whorl.cli.guard import SPENT, this_command
+from whorl.cli.guard import FAILED, SPENT, this_command
 from whorl.engines.model import pending
 from whorl.engines.roles import Engines
 from whorl.engines.spec import HERE, Spec
@@ -95,10 +95,25 @@ def tell_failures(path: Path, failures: Mapping[str, str], again: str) -> None:
     if not failures:
         return
     for key, error in list(failures.items())[:SHOWN]:
-        typer.echo(f"failed: {key}: {error}", err=True)
+        typer.echo(" ".join(f"failed: {key}: {error}".split()), err=True)
     more = len(failures) - SHOWN
     rest = f"; {more:,} more are listed in {path}" if more > 0 else ""
     typer.echo(f"{len(failures):,} searches failed{rest}. {again}", err=True)
+
+
+def tell_unfinished(folder: Path, grown: Grown) -> NoReturn:
+    """Say why a round in `folder` did not go on to learn from its trees, and leave with the code
+    for it."""
+    tell_failures(folder / "failures.jsonl", grown.failures, "They will be tried again.")
+    tell_missing(grown)
+    total = grown.trees + len(grown.failures)
+    typer.echo(
+        f"{folder.name} stops before training: {len(grown.failures):,} of {total:,} searches are "
+        f"more than may_fail allows. See to what made them fail, then repeat: {this_command()}; "
+        "or learn from the others all the same, with --set may_fail=1",
+        err=True,
+    )
+    raise typer.Exit(FAILED)
 
 
 def tell_missing(grown: Grown) -> None:
@@ -109,8 +124,8 @@ def tell_missing(grown: Grown) -> None:
     name = grown.limit.partition(" ")[0]
     more = "this" if name == "seconds" else f"this with a larger budget.{name}"
     typer.echo(
-        f"budget.{grown.limit} is spent: {grown.trees:,} of {total:,} trees are grown, "
-        f"{grown.begun:,} more are begun, nothing is lost. To go on, repeat {more}: "
+        f"budget.{grown.limit} lasts for {grown.trees:,} of {total:,} trees; {grown.begun:,} more "
+        f"are begun, nothing is lost. To go on, repeat {more}: "
         f"{this_command()}",
         err=True,
     )

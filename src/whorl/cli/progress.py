@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from whorl.report.text import clock, visible
+from whorl.errors import visible
+from whorl.report.text import clock
 from whorl.watch.status import Stage, Status
 
 SHOWN = 3  # errors, and lines, that are shown

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from whorl.cli.terminal import console
 from whorl.evaluate import Paired, Rate, Summary
 
 SCORES = {
@@ -44,21 +44,26 @@ def print_summary(summary: Summary, comparison: Paired | None) -> None:
             ]
     for name, count, rate in rows:
         table.add_row(escape(name), f"{count:,}", f"{100 * rate.value:.1f}", _interval(rate))
-    console = _console()
-    console.print(table)
+    terminal = console()
+    terminal.print(table)
+    if again := summary.repeats:
+        terminal.print(
+            f"{again.times} evaluations: {100 * again.mean:.2f} ± {100 * again.error:.2f} "
+            "(mean and its standard error)"
+        )
     for name in ("failed", "unanswered", "undecided"):
         if count := getattr(summary, name):
-            console.print(f"{name}: {count:,}, counted as not right")
+            terminal.print(f"{name}: {count:,}, counted as not right")
     if summary.cut:
-        console.print(f"cut off at the token limit: {summary.cut:,}")
+        terminal.print(f"cut off at the token limit: {summary.cut:,}")
     if comparison:
-        console.print(
+        terminal.print(
             f"difference {100 * comparison.difference.value:+.1f} points "
             f"({_interval(comparison.difference)}): {comparison.fixed:,} fixed, "
             f"{comparison.broken:,} broken, p = {comparison.p_value:.2g} (McNemar, exact)"
         )
         attempts = ", over all attempts" if samples > 1 else ""
-        console.print(
+        terminal.print(
             f"bootstrap of the difference{attempts}: {100 * comparison.mean.value:+.1f} points "
             f"({_interval(comparison.mean)})"
         )
@@ -76,11 +81,11 @@ def print_rounds(lines: Sequence[Mapping[str, Any]]) -> None:
         cells = [cell for rate in own for cell in (f"{100 * rate.value:.1f}", _interval(rate))]
         scores.add_row(number, *cells, *_cells(line, SCORES))
         data.add_row(number, *_cells(line, DATA))
-    console = _console()
-    console.print(scores)
-    console.print()
-    console.print(data)
-    console.print(
+    terminal = console()
+    terminal.print(scores)
+    terminal.print()
+    terminal.print(data)
+    terminal.print(
         "solutions, different right ones, and entropy of their answers (nats): per problem, "
         "sampled by the policy of the round before"
     )
@@ -94,10 +99,6 @@ def summary_as_json(summary: Summary, comparison: Paired | None) -> dict[str, An
 
 def _cells(line: Mapping[str, Any], columns: Mapping[str, tuple[str, str]]) -> list[str]:
     return [format(line[key], form) if key in line else "" for key, form in columns.values()]
-
-
-def _console() -> Console:
-    return Console(highlight=False, soft_wrap=True)
 
 
 def _interval(rate: Rate) -> str:

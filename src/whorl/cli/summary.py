@@ -4,7 +4,7 @@ It takes no recipe, so trees of one that is not installed are reported too.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
@@ -15,7 +15,8 @@ from whorl.evaluate import Score, pass_rate, read_scores
 from whorl.loop.folder import RunFolder
 from whorl.loop.harvest import Harvested
 from whorl.report import Figure, FigureTable, Report, ResultRow
-from whorl.report.rows import cells, figures, levels, reference, row
+from whorl.report.rows import OUTCOMES, cells, figures, levels, reference, row
+from whorl.report.trees import outcomes
 from whorl.settings import flat_items
 from whorl.tree import Tree
 
@@ -40,9 +41,9 @@ class _Counts:
     remarks: list[str] = field(default_factory=list)
 
     def add(self, found: Harvested) -> None:
-        """Add the counts of a harvest, without its cost."""
+        """Add the counts of a harvest, without its cost and its examples, which may have been
+        harvested again."""
         self.trees += found.trees
-        self.examples += found.examples
         self.tally.update(found.tally)
         self.dropped.update(found.dropped)
         self.remarks += found.remarks
@@ -69,7 +70,7 @@ def summary(folder: RunFolder) -> Report:
             FigureTable("Search", figures(counts.tally)),
             FigureTable("Left out of the examples", figures(counts.dropped)),
         ),
-        trees=tuple(_shown(read_trees(path / "trees.jsonl") for path in places)),
+        trees=tuple(_shown((read_trees(path / "trees.jsonl") for path in places), counts.tally)),
         settings=(
             FigureTable(
                 "Settings", tuple(Figure(key, said) for key, said in flat_items(folder.settings))
@@ -87,6 +88,7 @@ def _counted(places: Sequence[Path]) -> _Counts:
         late = sum(1 for _ in read_keys(trees))
         if found:
             counts.add(found)
+            counts.examples += _lines(place / "examples.jsonl", found.examples)
             late -= found.trees
         if late > 0:
             counts.unharvested += late
@@ -97,18 +99,36 @@ def _counted(places: Sequence[Path]) -> _Counts:
     return counts
 
 
-def _shown(files: Iterable[Iterable[Tree]]) -> Iterator[Tree]:
-    """The trees that the report shows: the first `LOOKED_AT` are looked at, revised ones come
-    first."""
+def _lines(path: Path, otherwise: int) -> int:
+    """Examples that a file holds now; `otherwise` if there is none."""
+    if not path.exists():
+        return otherwise
+    with path.open("rb") as file:
+        return sum(not line.isspace() for line in file)
+
+
+def _shown(files: Iterable[Iterable[Tree]], tally: Mapping[str, int]) -> Iterator[Tree]:
+    """The trees that the report shows: one of each outcome that the run counts, then revised ones.
+
+    The first `LOOKED_AT` are looked at, and more only while one of those outcomes has no tree.
+    """
+    wanted = {words for words in OUTCOMES if tally.get(words)}
+    first: list[Tree] = []
     revised: list[Tree] = []
     plain: list[Tree] = []
-    for tree in islice(chain.from_iterable(files), LOOKED_AT):
-        kept = revised if any(node.author == "reviser" for node in tree.nodes) else plain
-        if len(kept) < TREES:
-            kept.append(tree)
-        if len(revised) == TREES:
+    for number, tree in enumerate(chain.from_iterable(files)):
+        outcome = " to ".join(map(str, outcomes(tree))) if wanted else ""
+        if outcome in wanted:
+            wanted.remove(outcome)
+            first.append(tree)
+        elif number < LOOKED_AT:
+            kept = revised if any(node.author == "reviser" for node in tree.nodes) else plain
+            if len(kept) < TREES:
+                kept.append(tree)
+        enough = number + 1 >= LOOKED_AT or len(first) + len(revised) >= TREES
+        if enough and not wanted:
             break
-    yield from islice(chain(revised, plain), TREES)
+    yield from islice(chain(first, revised, plain), TREES)
 
 
 def _scores(path: Path) -> Iterator[list[Score]]:

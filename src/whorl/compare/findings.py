@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 
 from whorl.compare.methods import Method
 from whorl.data.atomic import replacing
@@ -31,6 +32,7 @@ class Point:
     cost: tokens of this student's trees by role.
     examples: learned from. trained_tokens: their completions' tokens, times the epochs.
     dropped, tally: of the harvest.
+    entropy: nats; of the answers to a question in one pass of the trees; see `Variety`.
     growing_wall, growing_cpu: seconds in which all of this student's trees were grown.
     wall, cpu: seconds of harvesting, training and measuring.
     """
@@ -46,6 +48,7 @@ class Point:
     trained_tokens: int
     dropped: Mapping[str, int]
     tally: Mapping[str, int]
+    entropy: float = 0.0
     growing_wall: float = 0.0
     growing_cpu: float = 0.0
     wall: float = 0.0
@@ -95,6 +98,12 @@ class MethodResult:
     @property
     def trained_tokens(self) -> int:
         return sum(student.point.trained_tokens for student in self.counted)
+
+    @property
+    def entropy(self) -> float:
+        """Entropy of the answers in the trees that were learned from, a mean over the students that
+        are counted."""
+        return fmean(student.point.entropy for student in self.counted)
 
     @property
     def wall(self) -> float:

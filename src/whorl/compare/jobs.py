@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -10,9 +11,9 @@ from itertools import islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TextIO, cast
 
-from whorl.errors import UserError
+from whorl.errors import UserError, Visible
 from whorl.watch import Progress, Watch
 
 
@@ -95,6 +96,7 @@ def _work(job: Job, pipe: Connection) -> None:
     """Life of the child process: deaf to Ctrl-C, which the parent handles, and no longer than the
     parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.stderr = cast(TextIO, Visible(sys.stderr))
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         job.run(_Speaker(pipe))

@@ -11,7 +11,7 @@ from whorl.data import synthetic
 from whorl.data.problems import write_problems
 from whorl.engines.roles import Engines
 from whorl.evaluate import Decoding
-from whorl.models import POLICY, TEACHER
+from whorl.models import POLICY, SMALL, TEACHER
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def made_up(folder: Path, preset: ComparisonPreset, overrides: Sequence[str] = (
     return Comparison(
         folder / "problems.jsonl",
         folder / "test.jsonl",
-        Engines(policy, critic=teacher, reviser=teacher, small=policy, processes=0),
+        Engines(policy, critic=teacher, reviser=teacher, small=f"local:{SMALL}", processes=0),
         select_methods(TINY, preset.names, overrides, other=tiny_method),
         preset.tokens,
         often=folder / "often.jsonl",

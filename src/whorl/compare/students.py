@@ -143,6 +143,7 @@ def _make_student(
         trained_tokens=trained.tokens,
         dropped=harvested.dropped,
         tally=harvested.tally,
+        entropy=harvested.variety.entropy,
         growing_wall=grown.wall,
         growing_cpu=grown.cpu,
         wall=wall,

@@ -105,9 +105,11 @@ def group_advantage(rewards: Sequence[float]) -> list[float] | None:
 
 
 def reinforced(tree: Tree, state: int, group: Sequence[Completion]) -> Iterator[Weighted]:
-    """Examples: each completion of a usable state, weighted by its advantage in the group.
+    """Examples: each sample of a usable state's completions, weighted by its advantage in the
+    group.
 
-    Equal samples are one example with the sum of their advantages, which is the same gradient.
+    Equal samples are as many examples, so that a mean over them, its penalty included, is the mean
+    over samples. Packed by prefix they are computed once.
     """
     repeated = group_advantage(rewards(group))
     if repeated is None:
@@ -115,9 +117,10 @@ def reinforced(tree: Tree, state: int, group: Sequence[Completion]) -> Iterator[
     advantages = iter(repeated)
     prompt = state_prompt(tree, state)
     for one in group:
-        weight = sum(next(advantages) for _ in range(one.copies))
+        weights = [next(advantages) for _ in range(one.copies)]
         if one.text or one.ended:  # a cut-off without text has no token to learn from
-            yield Weighted(prompt, one.text, weight, one.ended, tree.origin(one.node))
+            origin = tree.origin(one.node)
+            yield from (Weighted(prompt, one.text, w, one.ended, origin) for w in weights)
 
 
 def preference_pairs(
@@ -132,9 +135,11 @@ def preference_pairs(
         yield Pair(prompt, chosen.text, rejected.text, chosen.ended, rejected.ended, origin)
 
 
-def shuffled(group: Sequence[Completion], reward: float, rng: Random) -> list[Completion]:
-    """The completions with that reward in random order, each sample as likely to come first."""
-    samples = [one for one in group if one.reward == reward for _ in range(one.copies)]
+def shuffled(group: Sequence[Completion], reward: float | None, rng: Random) -> list[Completion]:
+    """The completions with that reward, or all, in random order, each sample as likely to come
+    first."""
+    wanted = [one for one in group if reward is None or one.reward == reward]
+    samples = [one for one in wanted for _ in range(one.copies)]
     rng.shuffle(samples)
     return list(dict.fromkeys(samples))
 

@@ -61,7 +61,8 @@ class Forest(AbstractContextManager["Forest"]):
     """
 
     def __init__(self, path: Path) -> None:
-        """Open `path`, or create it. Raises `UserError` at a line that is not a tree."""
+        """Open `path`, or create it. Raises `UserError` at a line that is not a tree: every one is
+        read whole, as `read_trees` does."""
         self.path = path
         self.repaired = 0
         self._starts: dict[Key, int] = {}
@@ -84,12 +85,21 @@ class Forest(AbstractContextManager["Forest"]):
                     self.repaired = len(line)
                     self._file.truncate(end)
                     break
-                key = _checked_key(line, self.path, number)
+                key = self._key(line, number)
                 if key in self._starts:
                     raise UserError(f"{self.path}:{number}: a second tree of {_name(key)}")
                 self._starts[key] = end
                 end += len(line)
         return end
+
+    def _key(self, line: bytes, number: int) -> Key:
+        try:
+            return key_of(Tree.from_json(line.decode()))
+        except (ValueError, AttributeError) as error:
+            raise UserError(
+                f"{self.path}:{number}: {error}; delete that line, and the tree is grown again "
+                "from the journal"
+            ) from error
 
     def __contains__(self, key: Key) -> bool:
         return key in self._starts

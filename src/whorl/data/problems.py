@@ -1,26 +1,26 @@
 """Problems on disk: one JSON object per line, `.jsonl` or `.jsonl.gz`, read and written as streams.
 
 CSV, TSV and Parquet files are read as well. Fields: `question` (or `problem`); `answer`, text or
-number; optional `id`, `source`, `split`, `level`, `subject`. Without `id` a problem is called
-`FILE:LINE`. The files of GSM8K and MATH as published read as they are: an answer after `####`, or
-no answer but a `solution` with a `\\boxed{}`.
+number; optional `id`, `source`, `split`, `level`, `subject`, `check`. Without `id` a problem is
+called `FILE:LINE`. The files of GSM8K and MATH as published read as they are: an answer after
+`####`, or no answer but a `solution` with a `\\boxed{}`.
 """
 
 import gzip
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TypeVar
 
 from whorl.answer import LONGEST, gold_in, parsable
+from whorl.answer.checks import ANSWER, fault
 from whorl.data.atomic import replacing
 from whorl.data.rows import BadRow, Row, cell, columns, read_rows
 from whorl.errors import UserError
 from whorl.problem import Problem
 
-FIELDS = ("id", "question", "answer", "source", "split", "level", "subject")
+FIELDS = ("id", "question", "answer", "source", "split", "level", "subject", "check")
 
 OnSkip = Callable[[int, str], None]
 """Told the number of a line that holds no problem, and why."""
@@ -101,7 +101,7 @@ def write_problems(path: Path | str, problems: Iterable[Problem]) -> int:
         packed = gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if path.suffix == ".gz" else None
         file: IO[bytes] = packed or raw  # type: ignore[assignment]
         for problem in problems:
-            file.write(json.dumps(asdict(problem), ensure_ascii=False).encode() + b"\n")
+            file.write(json.dumps(problem.record(), ensure_ascii=False).encode() + b"\n")
             count += 1
         if packed is not None:
             packed.close()
@@ -135,14 +135,19 @@ def _problem(row: Row, *, default_id: str) -> Problem:
     question = cell(row, "question") or cell(row, "problem")
     if not question:
         raise BadRow(f'no question (field "question" or "problem"; there are {columns(row)})')
+    check = cell(row, "check") or ANSWER
+    answer = comparable_answer(_answer(row)) if check == ANSWER else cell(row, "answer")
+    if why := fault(check, answer):
+        raise BadRow(why)
     return Problem(
         id=cell(row, "id") or default_id,
         question=question,
-        answer=comparable_answer(_answer(row)),
+        answer=answer,
         source=cell(row, "source"),
         split=cell(row, "split"),
         level=cell(row, "level"),
         subject=cell(row, "subject"),
+        check=check,
     )
 
 

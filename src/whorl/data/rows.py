@@ -1,7 +1,8 @@
 """Rows of a file, read as a stream: JSON lines, or by its ending CSV, TSV or Parquet.
 
 Text files may be gzipped. Cells stay as they are written where the form allows it: in text files
-0.10 keeps its zero. Parquet needs pyarrow, which comes with `whorl[hub]`.
+0.10 keeps its zero. Parquet needs pyarrow, which comes with `whorl[hub]`. A few megabytes of a file
+can stand for gigabytes: what a row may take is limited, and looked at before it is taken.
 """
 
 import csv
@@ -15,6 +16,12 @@ from typing import Any, NoReturn
 from whorl.errors import UserError
 
 Row = dict[str, Any]
+
+LONGEST = 16 << 20
+"""Bytes of a row of a text file, at most."""
+
+_GROUP = 1 << 30  # bytes of a row group of Parquet, unpacked
+_BATCH = 64  # rows of Parquet that are unpacked at once
 
 
 class BadRow(Exception):
@@ -74,9 +81,19 @@ def columns(row: Row) -> str:
 
 def _binary_lines(path: Path) -> Iterator[bytes]:
     with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as file:
-        first = next(iter(file), b"")
-        yield first.removeprefix(b"\xef\xbb\xbf")
-        yield from file
+        number = 0
+        while line := file.readline(LONGEST + 1):
+            number += 1
+            _check_length(path, number, len(line))
+            yield line if number > 1 else line.removeprefix(b"\xef\xbb\xbf")
+
+
+def _check_length(path: Path, number: int, length: int) -> None:
+    """Raises `UserError` if a row, up to a line, is longer than any should be."""
+    if length > LONGEST:
+        raise UserError(
+            f"{path}, line {number}: a row of more than {LONGEST >> 20} MiB; is it one?"
+        )
 
 
 def _json_lines(path: Path) -> Iterator[tuple[int, Row | BadRow]]:
@@ -109,11 +126,19 @@ def _record(line: bytes) -> Row:
 def _separated(path: Path, delimiter: str) -> Iterator[tuple[int, Row | BadRow]]:
     """Rows of CSV or TSV. A row may span lines, so text that is not UTF-8 is found in the row, not
     in the line."""
-    lines = (line.decode(errors="surrogateescape") for line in _binary_lines(path))
-    reader = csv.reader(lines, delimiter=delimiter)
+    length = 0  # of the row so far
+
+    def lines() -> Iterator[str]:
+        nonlocal length
+        for number, line in enumerate(_binary_lines(path), start=1):
+            length += len(line)
+            _check_length(path, number, length)
+            yield line.decode(errors="surrogateescape")
+
+    reader = csv.reader(lines(), delimiter=delimiter)
     header: list[str] | None = None
     while True:
-        number = reader.line_num + 1
+        number, length = reader.line_num + 1, 0
         try:
             row = next(reader, None)
         except csv.Error as error:
@@ -144,8 +169,14 @@ def _parquet(path: Path) -> Iterator[tuple[int, Row | BadRow]]:
     with path.open("rb") as raw:
         try:
             file = ParquetFile(raw)
+            for group in range(file.num_row_groups):
+                if file.metadata.row_group(group).total_byte_size > _GROUP:
+                    raise UserError(
+                        f"{path}: a row group of more than {_GROUP >> 30} GiB; write the file with "
+                        "smaller ones"
+                    )
             number = 0
-            for batch in file.iter_batches(batch_size=1024):
+            for batch in file.iter_batches(batch_size=_BATCH):
                 for row in batch.to_pylist():
                     number += 1
                     yield number, row

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from whorl import prompts
+from whorl.ask import Prompt
 from whorl.data.export import Exported, ExportRow, write_rows
 from whorl.errors import UserError
 from whorl.example import Rated
@@ -70,7 +70,7 @@ def rated_steps(tree: Tree, *, enough: float | None = None) -> Iterator[Rated]:
     step's completions is right, else 0.
     """
     right, judged = _completions(tree)
-    prompt = prompts.solve(tree.problem.question)
+    prompt = Prompt("", tree.problem.question)
     origin = f"{tree.problem.id}#{tree.provenance.get('arm', '')}/"
     for step, node in enumerate(tree.nodes):
         if judged[step] and node.text.strip():

@@ -19,7 +19,11 @@ _PATIENCE = 20_000  # draws without a new story before a split counts as exhaust
 def split_of(story: Story) -> Split:
     """The split of a story, decided by a hash of its arithmetic, so that the same problem in other
     words, from any seed, is always in the same split."""
-    percentile = int(story.digest, 16) % 100
+    return split_at(int(story.digest, 16) % 100)
+
+
+def split_at(percentile: int) -> Split:
+    """The split that a percentile from 0 to 99 falls in."""
     return next(split for split in get_args(Split)[::-1] if percentile >= _FIRST[split])
 
 

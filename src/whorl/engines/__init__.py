@@ -31,8 +31,19 @@ def open_engine(spec: str, *, processes: int = 1) -> Engine:
         return _ELSEWHERE[named.scheme](named)
     model = find_model(spec)
     opener = _HERE[named.scheme](model)
+    _check_memory(named, model, max(1, processes))
+    if named.scheme == "openvino":
+        from whorl.engines.openvino_weights import converted_apart
+
+        converted_apart(model.folder, model.settings.get("weights", "f16"))
     if not processes:
-        return opener()
+        try:
+            return opener()
+        except UserError:
+            raise
+        except Exception as error:  # whatever a damaged folder makes of a loader
+            why = str(error).partition("\n")[0] or type(error).__name__
+            raise UserError(f"{spec} cannot be opened: {why}") from error
     from whorl.engines.workers import Workers
 
     found = replace(named, place=str(model.folder), query=urlencode(model.settings))
@@ -55,28 +66,35 @@ def check(spec: str) -> None:
 
 
 def _local(model: Model) -> Callable[[], Engine]:
-    """Look at a model, without loading it; what is returned opens it."""
-    folder, config = model.folder, _look("local", model)
+    """Look at a model, without loading it; what is returned opens it. Its one setting follows the
+    model: `?dtype=bfloat16` computes in that, instead of float32."""
+    folder, config = model.folder, _look("local", model, "dtype")
+    if (kind := model.settings.get("dtype", "float32")) not in ("float32", "bfloat16"):
+        raise UserError(f"dtype should be float32 or bfloat16, not {kind!r}")
     architectures = config.get("architectures") or ()
     if any(name.endswith("ForTokenClassification") for name in architectures):
         raise UserError(f"{folder} is a process reward model; write prm:{model.origin}")
 
     def opener() -> Engine:
-        from whorl.engines.local.llama import unsupported, weight_files
+        import torch
 
+        from whorl.engines.local.llama import unsupported
+        from whorl.engines.weights import weight_files
+
+        dtype = torch.bfloat16 if kind == "bfloat16" else torch.float32
         reason = unsupported(config)
         if reason is None and not weight_files(folder):
             reason = "its weights are not in model.safetensors"
         if reason is None:
             from whorl.engines.local import Local
 
-            return Local(folder)
+            return Local(folder, dtype=dtype)
         from whorl.engines.generate import Generate
 
         warnings.warn(
             f"{folder} is answered by generate(), which is slower: {reason}", stacklevel=2
         )
-        return Generate(folder)
+        return Generate(folder, dtype=dtype)
 
     return opener
 
@@ -112,15 +130,18 @@ def _vllm(model: Model) -> Callable[[], Engine]:
 
 
 def _openvino(model: Model) -> Callable[[], Engine]:
-    """As `_local`, for OpenVINO; its one setting follows the model, as `?cache_gb=4`."""
-    folder, config = model.folder, _look("openvino", model, "cache_gb")
+    """As `_local`, for OpenVINO; its settings follow the model, as `?weights=int8&cache_gb=4`."""
+    folder, config = model.folder, _look("openvino", model, "weights", "cache_gb")
     settings = {name: read_value(text) for name, text in model.settings.items()}
     if not isinstance(settings.get("cache_gb", 1), int) or settings.get("cache_gb", 1) < 1:
         raise UserError(f"cache_gb should be a whole number of GiB, not {settings['cache_gb']!r}")
-    if find_spec("openvino_genai") is None or find_spec("gguf") is None:
+    if find_spec("openvino_genai") is None:
         raise UserError("OpenVINO is not installed: pip install 'whorl[cpu]'")
-    from whorl.engines.gguf import unsupported
+    from whorl.engines.openvino_graph import unsupported
+    from whorl.engines.openvino_weights import KINDS
 
+    if (kind := settings.get("weights", "f16")) not in KINDS:
+        raise UserError(f"weights should be one of {', '.join(KINDS)}, not {kind!r}")
     if reason := unsupported(config):
         raise UserError(f"OpenVINO cannot take {folder}: {reason}; write local:{model.origin}")
 
@@ -130,6 +151,27 @@ def _openvino(model: Model) -> Callable[[], Engine]:
         return OpenVino(folder, **settings)
 
     return opener
+
+
+def _check_memory(named: Spec, model: Model, processes: int) -> None:
+    """Raises `UserError` where a model takes more memory than there is; vLLM looks itself."""
+    from whorl.engines.memory import check_fit, need
+
+    if named.scheme == "vllm":
+        return
+    others = {}
+    if named.scheme != "openvino":
+        wanted = need(model.folder, model.settings.get("dtype", "float32"))
+        if named.scheme == "local" and find_spec("openvino_genai"):
+            for kind in ("int8", "int4"):
+                others[f"openvino:{model.origin}?weights={kind}"] = need(model.folder, kind, 1e9)
+    else:
+        cache = int(model.settings.get("cache_gb", 1)) * float(1 << 30)
+        kind = model.settings.get("weights", "f16")
+        wanted = need(model.folder, kind, cache)
+        for kind in ("int8", "int4"):
+            others[f"weights={kind}"] = need(model.folder, kind, cache)
+    check_fit(str(named), wanted, processes, others)
 
 
 def _look(scheme: str, model: Model, *known: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from whorl.ask import Ask, Failure, Prompt, Replies, Reply
+from whorl.errors import UserError
 
 
 def admitted(
@@ -25,8 +26,12 @@ def fitting(
     prompt: Prompt, encode: Callable[[Prompt], list[int]], limit: int | None, advice: str = ""
 ) -> list[int] | Failure:
     """Token ids of a prompt of at least one and at most `limit` tokens; a failure for another one,
-    with `advice` for one that is too long."""
-    ids = encode(prompt)
+    with `advice` for one that is too long, and for one that the chat template refuses: what a model
+    has said is in it, and ends that search alone."""
+    try:
+        ids = encode(prompt)
+    except UserError as error:
+        return Failure(str(error))
     if not ids:
         return Failure("prompt is empty")
     if limit is not None and len(ids) > limit:

@@ -9,11 +9,16 @@ from pathlib import Path
 from whorl.errors import UserError
 
 
-def cached(*parts: str, make: Callable[[Path], None]) -> Path:
-    """The folder of that name in the cache (`XDG_CACHE_HOME`, else `~/.cache`); where there is none
-    `make` fills one, which appears when it is complete."""
+def place_of(*parts: str) -> Path:
+    """Where a folder of that name lies in the cache (`XDG_CACHE_HOME`, else `~/.cache`)."""
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    place = root.joinpath("whorl", *parts)
+    return root.joinpath("whorl", *parts)
+
+
+def cached(*parts: str, make: Callable[[Path], None]) -> Path:
+    """The folder of that name in the cache; where there is none `make` fills one, which appears
+    when it is complete."""
+    place = place_of(*parts)
     if place.is_dir():
         return place
     try:

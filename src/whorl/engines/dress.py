@@ -13,10 +13,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from jinja2 import TemplateError
-
 from whorl.chat.named import BEGINNING, TEMPLATES
-from whorl.chat.template import DAY, frozen, told, variables
+from whorl.chat.renderer import renderer
+from whorl.chat.template import DAY, frozen, told
 from whorl.engines.cache import cached
 from whorl.engines.hub import called
 from whorl.errors import UserError
@@ -34,11 +33,7 @@ def dressed(folder: Path, settings: Mapping[str, str]) -> tuple[Path, dict[str, 
     if not settings:
         return folder, {}
     source = _source(folder, settings.get("template", ""))
-    try:
-        known = variables(source)
-    except TemplateError as error:
-        why = " ".join(str(error).split())
-        raise UserError(f"the chat template of {folder} cannot be read: {why}") from error
+    known = _variables(folder, source)
     values = {name: read_value(text) for name, text in settings.items() if name in known}
     own = {"template", "date", *values}
     rest = {name: text for name, text in settings.items() if name not in own}
@@ -57,7 +52,15 @@ def dressed(folder: Path, settings: Mapping[str, str]) -> tuple[Path, dict[str, 
 
 def template_names(folder: Path) -> list[str]:
     """What may be settled of the folder's own template."""
-    return ["template", "date", *sorted(variables(_source(folder, "")))]
+    return ["template", "date", *sorted(_variables(folder, _source(folder, "")))]
+
+
+def _variables(folder: Path, source: str) -> set[str]:
+    """What a template looks at. Raises `UserError` if it cannot be read within limits."""
+    found = renderer(source).variables()
+    if found.error:
+        raise UserError(f"the chat template of {folder} cannot be read: {found.error}")
+    return set(found.text.split())
 
 
 def unknown(scheme: str, name: str, names: list[str]) -> UserError:

@@ -26,12 +26,14 @@ class Generate:
     """Answers asks with the model in `folder`, at most `max_rows` samples at a time (an ask with
     more is answered alone). Each `poll` runs one batch."""
 
-    def __init__(self, folder: Path, *, max_rows: int = 64) -> None:
+    def __init__(
+        self, folder: Path, *, max_rows: int = 64, dtype: torch.dtype = torch.float32
+    ) -> None:
         self.chat = Chat.load(folder)
         self._max_rows = max_rows
         self._model: Any = AutoModelForCausalLM.from_pretrained(
             folder,
-            dtype=torch.float32,
+            dtype=dtype,
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
@@ -98,7 +100,7 @@ class Generate:
             tokenizer=self.chat.tokenizer,
         )
         new = out.sequences[:, width:]
-        scores = torch.stack(out.logits, dim=1).log_softmax(-1)  # [rows, new, V]
+        scores = torch.stack(out.logits, dim=1).float().log_softmax(-1)  # [rows, new, V]
         chances = scores.gather(2, new[..., None]).squeeze(-1)
         replies = [self._reply(row, chance, ask) for row, chance in zip(new, chances, strict=True)]
         each = ask.n if sampled else 1

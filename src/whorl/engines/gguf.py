@@ -1,4 +1,4 @@
-"""A model folder as a GGUF file, the form that OpenVINO and llama.cpp read models in."""
+"""A model folder as a GGUF file, the form that llama.cpp reads models in."""
 
 import json
 from collections.abc import Mapping
@@ -13,6 +13,11 @@ from whorl.chat import Chat
 from whorl.engines.local.llama import read_weights
 
 _ARCHITECTURES = {"LlamaForCausalLM": "llama", "Qwen2ForCausalLM": "qwen2"}
+_FILES = {
+    "float32": gguf.LlamaFileType.ALL_F32,
+    "float16": gguf.LlamaFileType.MOSTLY_F16,
+    "q8_0": gguf.LlamaFileType.MOSTLY_Q8_0,
+}
 _NAMES = {
     "embed_tokens": "token_embd",
     "norm": "output_norm",
@@ -46,8 +51,9 @@ def unsupported(config: Mapping[str, Any]) -> str | None:
     return None
 
 
-def write_gguf(folder: Path, file: Path, *, dtype: Literal["float16", "float32"]) -> None:
-    """Write the model in `folder`, of which nothing is `unsupported`, with its matrices in `dtype`.
+def write_gguf(folder: Path, file: Path, *, dtype: Literal["float16", "float32", "q8_0"]) -> None:
+    """Write the model in `folder`, of which nothing is `unsupported`, with its matrices in `dtype`,
+    `q8_0` being eight bits and a scale for 32 numbers.
 
     The vocabulary is there to write text: words are split in ways that the format has no names for,
     so a prompt is sure to be the same only as token ids.
@@ -55,7 +61,7 @@ def write_gguf(folder: Path, file: Path, *, dtype: Literal["float16", "float32"]
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     architecture = _ARCHITECTURES[config["architectures"][0]]
     writer = gguf.GGUFWriter(file, architecture)
-    _describe(writer, config, half=dtype == "float16")
+    _describe(writer, config, _FILES[dtype])
     _write_vocabulary(writer, Chat.load(folder), config)
     heads = {
         "attn_q": config["num_attention_heads"],
@@ -66,20 +72,25 @@ def write_gguf(folder: Path, file: Path, *, dtype: Literal["float16", "float32"]
         kind = name.split(".")[-2]
         if architecture == "llama" and kind in heads:
             weights = _paired(weights, heads[kind])
-        writer.add_tensor(name, weights.astype(dtype) if weights.ndim > 1 else weights)
+        if weights.ndim == 1:
+            writer.add_tensor(name, weights)
+        elif dtype == "q8_0":
+            kept = gguf.GGMLQuantizationType.Q8_0
+            writer.add_tensor(name, gguf.quantize(weights, kept), raw_dtype=kept)
+        else:
+            writer.add_tensor(name, weights.astype(dtype))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
 
 
-def _describe(writer: gguf.GGUFWriter, config: Mapping[str, Any], *, half: bool) -> None:
+def _describe(writer: gguf.GGUFWriter, config: Mapping[str, Any], kind: int) -> None:
     """The architecture's numbers."""
-    kinds = gguf.LlamaFileType
     heads = config["num_attention_heads"]
     size = config.get("head_dim") or config["hidden_size"] // heads
     rope = config.get("rope_parameters") or config
-    writer.add_file_type(kinds.MOSTLY_F16 if half else kinds.ALL_F32)
+    writer.add_file_type(kind)
     writer.add_vocab_size(config["vocab_size"])
     writer.add_context_length(config["max_position_embeddings"])
     writer.add_embedding_length(config["hidden_size"])

@@ -1,7 +1,6 @@
 """OpenVINO in this process: on a CPU it samples faster than the embedded engine."""
 
 import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,12 +13,13 @@ import openvino_genai
 from whorl.ask import Ask, Failure, Replies, Reply, repeated
 from whorl.chat import Chat
 from whorl.engines.admission import admitted
-from whorl.engines.gguf import write_gguf
 from whorl.engines.local.stops import Stops
+from whorl.engines.openvino_weights import Kind, converted
 from whorl.errors import UserError
 from whorl.steps import cut
 
 _STEPS = 32  # tokens for every sample in a slice of work, at most
+_GROUP = 128  # numbers of a row that share a scale when they are rounded for a product
 _ROWS = 256  # samples at once; more gain nothing on a core
 
 
@@ -33,22 +33,25 @@ class _Job:
 
 
 class OpenVino:
-    """Answers asks with the Llama or Qwen2 in `folder`, whose weights it takes as float16.
+    """Answers asks with the model in `folder`, a decoder of `openvino_graph.ARCHITECTURES`.
 
+    weights: how its matrices are kept. Below 16 bits products are of whole numbers: what goes into
+        one is rounded to eight bits in groups of a row.
     cache_gb: memory for keys and values.
 
-    It computes in float32: with one thread OpenVINO 2026.4 divides by zero in bfloat16. What is
-    sampled for an ask depends on the ask alone, up to the rounding of sums. Replies have no
+    All else is computed in float32: with one thread OpenVINO 2026.4 divides by zero in bfloat16.
+    What is sampled for an ask depends on the ask alone, up to the rounding of sums. Replies have no
     log-probabilities: OpenVINO tells those after temperature. Each `poll` does a slice of the work.
     Raises `UserError` if OpenVINO cannot load the model.
     """
 
-    def __init__(self, folder: Path, *, cache_gb: int = 1) -> None:
+    def __init__(self, folder: Path, *, weights: Kind = "f16", cache_gb: int = 1) -> None:
         self.chat = Chat.load(folder)
-        self._engine = _start(folder, cache_gb)
+        self._engine = _start(folder, weights, cache_gb)
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         self._limit: int = config["max_position_embeddings"]
         self._stops = Stops(self.chat, config["vocab_size"])
+        self._endings: dict[tuple[str, ...], set[int]] = {}  # tokens, by an ask's stop strings
         self._jobs: dict[int, _Job] = {}
         self._done: list[tuple[int, Replies | Failure]] = []
 
@@ -89,9 +92,11 @@ class OpenVino:
         OpenVINO a third of its speed. A stop that several tokens make is cut at afterwards."""
         config = openvino_genai.GenerationConfig()
         config.max_new_tokens = allowed
-        config.stop_token_ids = set(
-            self.chat.ends | {*self._stops.holding((*ask.stop, *self.chat.stops))}
-        )
+        config.eos_token_id = self.chat.end[-1]  # the pipeline has no tokenizer to ask
+        if ask.stop not in self._endings:
+            holding = self._stops.holding((*ask.stop, *self.chat.stops))
+            self._endings[ask.stop] = {*self.chat.ends, *holding}
+        config.stop_token_ids = self._endings[ask.stop]
         if ask.temperature != 0:
             config.do_sample = True
             config.num_return_sequences = ask.n
@@ -117,7 +122,7 @@ class OpenVino:
         return Reply(text, finished, len(ids))
 
 
-def _start(folder: Path, cache_gb: int) -> Any:
+def _start(folder: Path, kind: Kind, cache_gb: int) -> Any:
     """OpenVINO's pipeline over the folder's weights."""
     config = openvino_genai.SchedulerConfig()
     config.cache_size = cache_gb
@@ -127,12 +132,11 @@ def _start(folder: Path, cache_gb: int) -> Any:
         "INFERENCE_PRECISION_HINT": "f32",
         "KV_CACHE_PRECISION": "f32",
         "INFERENCE_NUM_THREADS": 1,
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0 if kind == "f16" else _GROUP,
     }
-    with tempfile.TemporaryDirectory() as name:
-        file = Path(name) / "model.gguf"
-        write_gguf(folder, file, dtype="float16")
-        try:
-            return openvino_genai.ContinuousBatchingPipeline(str(file), config, "CPU", properties)
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())[:300]
-            raise UserError(f"OpenVINO cannot load {folder}: {reason}") from error
+    place = converted(folder, kind)
+    try:
+        return openvino_genai.ContinuousBatchingPipeline(str(place), config, "CPU", properties)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(f"OpenVINO cannot load {folder}: {reason}") from error

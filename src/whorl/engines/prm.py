@@ -1,8 +1,9 @@
 """Process reward models: what they say of the last step of a solution so far.
 
-Two kinds are known. Ours is a token-classification model of two labels that reads the prompt as the
-policy does and is asked at the last token of the step; `whorl train --objective prm` makes one.
-Qwen2.5-Math-PRM (2501.07301) finds a special token behind every step and is asked there.
+Two kinds are known. Ours is a token-classification model of two labels. It is asked the question in
+the words of the house and read at the last token of the step; `whorl train --objective prm` makes
+one. Qwen2.5-Math-PRM (2501.07301) is asked in those of its model card, finds a special token behind
+every step and is read there.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,5 +1,6 @@
 """Who answers each role: engines by name, open from the first stage that asks them to the last."""
 
+import json
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from whorl.engines import open_engine
 from whorl.engines.judge import Judges
 from whorl.engines.model import engine_settings, find_model
 from whorl.engines.spec import Spec
+from whorl.engines.unpack import quantised
 from whorl.errors import UserError
 
 _JUDGE = "judge"  # a role and its engine: there is one kind
@@ -129,9 +131,15 @@ class Opened(AbstractContextManager["Opened"]):
 
 def trainable(spec: str) -> Path:
     """The folder of a policy's weights, under the chat template that its name chooses. Raises
-    `UserError` if its name does not say it."""
-    if spec and Spec.read(spec).scheme in _HERE:
-        return _folder(spec)
+    `UserError` if its name does not say it, or if its weights are rounded to fewer than 16 bits."""
+    if spec and (named := Spec.read(spec)).scheme in _HERE:
+        folder = _folder(spec)
+        if bits := _rounded(named, folder):
+            raise UserError(
+                f"{spec} has weights in {bits}, which cannot be trained; name the folder of those "
+                "that can: base=FOLDER"
+            )
+        return folder
     raise UserError(
         "only a policy of the form local:FOLDER can be trained, not "
         + (
@@ -140,6 +148,19 @@ def trainable(spec: str) -> Path:
             else "none: name one as engines.policy"
         )
     )
+
+
+def _rounded(named: Spec, folder: Path) -> str:
+    """How a model's weights are rounded; empty if they are not."""
+    if (kind := named.settings.get("weights", "f16")) != "f16":
+        return kind
+    if named.place.endswith(".gguf"):
+        return quantised(Path(named.place))
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""  # whoever reads it says what is wrong with it
+    return str((config.get("quantization_config") or {}).get("quant_method", ""))
 
 
 def _follows(old: str, spec: str) -> bool:

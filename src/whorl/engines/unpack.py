@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from collections import Counter
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,17 @@ def unpacked(file: Path) -> Path:
         _unpack(file, folder)
 
     return cached("gguf", digest, file.stem, make=make)
+
+
+def quantised(file: Path) -> str:
+    """The name of a type of fewer than 16 bits in which a GGUF file holds matrices, the one that
+    most have; empty if none has one."""
+    from gguf import GGUFReader
+
+    kinds = Counter(str(tensor.tensor_type.name) for tensor in GGUFReader(file).tensors)
+    for whole in ("F32", "F16", "BF16", "F64"):
+        kinds.pop(whole, None)
+    return kinds.most_common(1)[0][0] if kinds else ""
 
 
 @lru_cache(maxsize=64)  # a run asks for a model's folder several times

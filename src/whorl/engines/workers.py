@@ -4,6 +4,7 @@ beside each other."""
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,12 +15,12 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
-from typing import TypeAlias
+from typing import TextIO, TypeAlias, cast
 
 from whorl.ask import Ask, Engine, Failure, Lasting, Replies
 from whorl.engines.affinity import home, question
 from whorl.engines.spec import Spec
-from whorl.errors import UserError
+from whorl.errors import UserError, Visible
 
 LOG = logging.getLogger("whorl.engines")
 
@@ -264,6 +265,7 @@ def _send(worker: _Worker) -> None:
 def _serve(spec: str, pipe: Connection) -> None:
     """The child: answer until the pipe ends, which it does when the parent does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    sys.stderr = cast(TextIO, Visible(sys.stderr))  # libraries quote a model's files in warnings
     from whorl.engines import open_engine
 
     try:

@@ -7,10 +7,12 @@
 from whorl.evaluate.attempts import Attempt, Record, attempt_problems
 from whorl.evaluate.intervals import Rate, macro_rate, wilson
 from whorl.evaluate.measures import (
+    Repeats,
     Summary,
     pass_at,
     pass_rate,
     pass_rate_over,
+    repeated,
     sensible_ks,
     summarise,
 )
@@ -35,6 +37,7 @@ __all__ = [
     "Place",
     "Rate",
     "Record",
+    "Repeats",
     "Score",
     "Setup",
     "Summary",
@@ -48,6 +51,7 @@ __all__ = [
     "pass_rate_over",
     "read_records",
     "read_scores",
+    "repeated",
     "score_of",
     "sensible_ks",
     "summarise",

@@ -10,6 +10,7 @@ from typing import Literal
 
 from whorl import prompts
 from whorl.answer import extract, read, settled
+from whorl.answer.checks import ANSWER
 from whorl.ask import Ask, Asking, Engine, Replies
 from whorl.drive import drive
 from whorl.evaluate.setup import Setup
@@ -73,7 +74,7 @@ def attempt_problems(
 
 def _examined(problem: Problem, setup: Setup) -> Asking[tuple[Attempt, ...]]:
     texts = yield from solve_question(problem.question, setup)
-    return (yield from judge_texts(problem.answer, texts, setup))
+    return (yield from judge_texts(problem.answer, texts, setup, problem.check))
 
 
 def solve_question(question: str, setup: Setup) -> Asking[Replies]:
@@ -92,11 +93,13 @@ def solve_question(question: str, setup: Setup) -> Asking[Replies]:
     return replies
 
 
-def judge_texts(gold: str, replies: Replies, setup: Setup) -> Asking[tuple[Attempt, ...]]:
-    """A search that judges final texts."""
+def judge_texts(
+    gold: str, replies: Replies, setup: Setup, check: str = ANSWER
+) -> Asking[tuple[Attempt, ...]]:
+    """A search that judges final texts by a problem's check."""
     texts = [settled(reply.text) for reply in replies]
     answers = [read(text, guess=True) if setup.guess else extract(text) for text in texts]
-    found = yield from verdicts(gold, answers)
+    found = yield from verdicts(gold, answers, check)
     return tuple(
         Attempt(
             reply.text,

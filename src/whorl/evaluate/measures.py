@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import comb
-from statistics import fmean
+from statistics import fmean, stdev
 
 from whorl.answer import equal
 from whorl.errors import UserError
@@ -13,10 +13,25 @@ from whorl.evaluate.scores import Score
 
 
 @dataclass(frozen=True, slots=True)
+class Repeats:
+    """Accuracy of an evaluation that was repeated, as MCTS process supervision reports its own.
+
+    times: how often. mean: of the accuracies. error: standard error of that mean, the accuracies'
+        standard deviation over sqrt(times). It tells how much other samples would change, where the
+        interval of pass@1 tells how much other problems would.
+    """
+
+    times: int
+    mean: float
+    error: float
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """Figures of one evaluation.
 
     passed: k -> pass@k; pass@1 is also the mean over attempts, avg@n.
+    repeats: of the attempts, each as an evaluation of its own; None if there is one.
     majority: k -> accuracy of the majority vote of k attempts.
     levels, subjects: name -> (problems, pass@1).
     undecided, unanswered: attempts, among all `attempts`, that the judge did not decide, or that
@@ -27,6 +42,7 @@ class Summary:
     problems: int
     attempts: int
     passed: Mapping[int, Rate]
+    repeats: Repeats | None
     majority: Mapping[int, Rate]
     levels: Mapping[str, tuple[int, Rate]]
     subjects: Mapping[str, tuple[int, Rate]]
@@ -52,6 +68,7 @@ def summarise(scores: Sequence[Score], *, ks: Sequence[int] = (1,)) -> Summary:
         problems=len(scores),
         attempts=sum(len(score.right) for score in scores),
         passed={k: pass_rate(scores, k) for k in ks},
+        repeats=repeated(scores),
         majority=majority_rates(scores, [k for k in ks if k > 1]),
         levels=_by([score.level for score in scores], scores),
         subjects=_by([score.subject for score in scores], scores),
@@ -69,6 +86,19 @@ def _by(names: Sequence[str], scores: Sequence[Score]) -> dict[str, tuple[int, R
         groups.setdefault(name, []).append(score)
     order = sorted(groups, key=lambda name: (not name.isdecimal(), name.zfill(9), name))
     return {name: (len(groups[name]), pass_rate(groups[name], 1)) for name in order}
+
+
+def repeated(scores: Sequence[Score]) -> Repeats | None:
+    """The attempts of each problem as so many evaluations, the first ones of all problems the
+    first; None if there are not two. A problem that could not be attempted is right in none."""
+    times = min((len(score.right) for score in scores if not score.error), default=0)
+    if times < 2:
+        return None
+    rates = [
+        sum(not score.error and score.right[k] == 1.0 for score in scores) / len(scores)
+        for k in range(times)
+    ]
+    return Repeats(times, fmean(rates), stdev(rates) / times**0.5)
 
 
 def pass_rate(scores: Sequence[Score], k: int) -> Rate:

@@ -95,7 +95,9 @@ def record_line(record: Record) -> bytes:
         }
         for attempt in record.attempts
     ]
-    row = {name: value for name, value in asdict(record.problem).items() if value}
+    row: dict[str, object] = {
+        name: value for name, value in record.problem.record().items() if value
+    }
     row |= {"attempts": shown} | ({"error": record.error} if record.error else {})
     return json.dumps(row, separators=(",", ":")).encode() + b"\n"
 

@@ -29,6 +29,8 @@ def fit(
     """Train `net` from its last checkpoint in `partial` and save it there as `SAVED`.
 
     sizes: optimizer steps of each epoch.
+
+    Raises `UserError` if the training diverges.
     """
     config = cast(PretrainedConfig, net.config)
     use_cache = config.use_cache  # Trainer switches it off
@@ -42,6 +44,7 @@ def fit(
     )
     checkpoint = latest_checkpoint(partial)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    trainer.check()
     config.use_cache = use_cache
     with explain_full_disk(partial):
         trainer.save_model(str(partial / SAVED))

@@ -5,6 +5,7 @@ vocabulary, P pairs. Log-probabilities
 are in nats. `new` is the model in training, `reference` the one it must not leave too far behind.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -64,7 +65,10 @@ def k3(new_M: Tensor, reference_M: Tensor) -> Tensor:
     """Estimate of KL(new || reference) per token, never negative: exp(d) - d - 1 with d = log
     reference - log new.
 
-    http://joschu.net/blog/kl-approx.html; MARGE's penalty as we default it.
+    http://joschu.net/blog/kl-approx.html; MARGE's penalty as we default it. The estimate is
+    unbiased for tokens sampled from `new`. Of tokens sampled from the reference, as MARGE's and
+    GRPO's are once a step has been made, the mean is chi2(reference || new) - KL(reference || new):
+    also never negative, and the same to second order in the difference of the two.
     """
     d = reference_M - new_M
     return d.exp() - d - 1
@@ -112,6 +116,15 @@ def batch_loss(
     )
     loss_P = preference(new_P2, reference_P2, beta=objective.beta)
     return loss + loss_P.sum() * batch["pair"]
+
+
+def chance(objective: Objective, batch: Batch, vocabulary: int) -> float:
+    """Part of the step's loss that a batch would have under a model that guesses: log V nats for
+    every target, or pair, by its coefficient, and as much for the penalty."""
+    coefficients = float(batch["weights"].clamp(min=0).sum() + batch["kl"].sum())
+    if not isinstance(objective, Likelihood):
+        coefficients += batch["pair"] * batch["paths"] / 2
+    return math.log(vocabulary) * coefficients
 
 
 def path_sums(values_M: Tensor, batch: Batch) -> Tensor:

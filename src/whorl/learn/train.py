@@ -5,10 +5,8 @@ all of them, and the first process alone touches files.
 """
 
 import copy
-import json
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from random import Random
 
@@ -31,13 +29,13 @@ from whorl.learn.pack import Packing
 from whorl.learn.trainer import Task, check_trackers
 from whorl.learn.training import Training, TrainingWatch, TrainResult
 from whorl.learn.unfinished import (
-    RECORD,
     Identity,
     explain_full_disk,
     identify,
     open_partial,
     publish,
     read_finished,
+    write_record,
 )
 
 
@@ -103,7 +101,7 @@ def carry_out(
         if state.is_main_process:
             with explain_full_disk(partial):
                 chat.tokenizer.save_pretrained(folder)
-                (folder / RECORD).write_text(json.dumps(identity | {"result": asdict(result)}))
+                write_record(folder, identity, result)
                 card(folder, result)
                 if (tracked := partial / "runs").exists():  # TensorBoard's, as model hubs show it
                     tracked.rename(folder / "runs")

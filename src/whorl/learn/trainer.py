@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import (
     EarlyStoppingCallback,
+    PretrainedConfig,
     PrinterCallback,
     Trainer,
     TrainerCallback,
@@ -25,10 +26,17 @@ from whorl.errors import UserError
 from whorl.example import Objective
 from whorl.learn.batches import Steps
 from whorl.learn.layout import Batch
-from whorl.learn.losses import batch_loss
+from whorl.learn.losses import batch_loss, chance
 from whorl.learn.network import first_line, logits
 from whorl.learn.training import Training, TrainingWatch
 from whorl.learn.unfinished import explain_full_disk
+
+DIVERGED = 3.0
+"""Multiple of a guess's loss beyond which a training is said to diverge; a model that knows
+anything is below 1."""
+LEAST = 1024
+"""Entries of the vocabulary that are guessed among at least: with few, as the two labels of a
+process reward model, an honest error costs more than a guess."""
 
 
 @dataclass(slots=True)
@@ -129,6 +137,7 @@ class TreeTrainer(Trainer):
         )
         self.remove_callback(PrinterCallback)
         self._task = task
+        self._vocabulary = int(cast(PretrainedConfig, network.config).vocab_size)
         if task.reference is not None:
             task.reference.to(settings.device)
 
@@ -140,7 +149,8 @@ class TreeTrainer(Trainer):
     ) -> Tensor:
         """Compute every batch of the step; gradients go between processes once, after the last.
 
-        Raises `UserError` if the loss is not finite; the last checkpoint is as it was.
+        Raises `UserError` if the loss is not finite, or far beyond that of guessing, after a step;
+        the last checkpoint is as it was.
         """
         batches = cast(list[Batch], inputs)
         total = torch.zeros((), device=self.args.device)
@@ -155,7 +165,31 @@ class TreeTrainer(Trainer):
                     f"{_named(batch['origins'])}; try a lower lr, or look at these examples"
                 )
             total += loss
+        if self.state.global_step:
+            self._check(total.item(), batches)
         return total
+
+    def check(self) -> None:
+        """Raises `UserError` if the trained model's loss of the first step is beyond guessing."""
+        self.model_wrapped.train(False)
+        batches = self._task.steps[self.args.process_index]
+        with torch.no_grad(), self.compute_loss_context_manager():
+            losses = [
+                self.compute_loss(self.model_wrapped, self._prepare_inputs(cast(Any, batch)))
+                for batch in batches
+            ]
+        self._check(float(sum(losses)), batches)
+
+    def _check(self, loss: float, batches: Sequence[Batch]) -> None:
+        vocabulary = max(self._vocabulary, LEAST)
+        guess = sum(chance(self._task.objective, batch, vocabulary) for batch in batches)
+        loss /= int(self.args.world_size)
+        if guess and not loss <= DIVERGED * guess:
+            raise UserError(
+                f"the training diverges: the loss is {loss:,.0f} after step "
+                f"{self.state.global_step}, where guessing gives {guess:.1f}; try a lower lr than "
+                f"{self.args.learning_rate:g}"
+            )
 
     def compute_loss(
         self,

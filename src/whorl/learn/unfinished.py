@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -27,10 +27,8 @@ Identity: TypeAlias = dict[str, Any]
 def identify(model: Path, corpus: Corpus, objective: Objective, settings: Training) -> Identity:
     """Identity of a training: its model's files, examples, objective and settings."""
     weights = hashlib.blake2b(digest_size=16)
-    for pattern in ("config.json", "*.safetensors"):
-        for path in sorted(model.glob(pattern)):
-            with path.open("rb") as file:
-                weights.update(hashlib.file_digest(file, "blake2b").digest())
+    for path in _model_files(model):
+        weights.update(_digest(path))
     learned = hashlib.blake2b(digest_size=16)
     for group in corpus.groups:
         for example in group:
@@ -47,7 +45,7 @@ def identify(model: Path, corpus: Corpus, objective: Objective, settings: Traini
 
 def read_finished(out: Path, identity: Identity) -> TrainResult:
     """The result of the training that wrote `out`. Raises `UserError` if that was another
-    training."""
+    training, or if the model is no longer as it was written."""
     try:
         record = json.loads((out / RECORD).read_text())
         result = TrainResult(**record["result"])
@@ -55,9 +53,18 @@ def read_finished(out: Path, identity: Identity) -> TrainResult:
         raise UserError(f"{out} exists and was not written by training; choose another") from error
     if different := _differences(identity, record):
         raise UserError(f"{out} holds another training ({different}); choose another folder")
+    _check_files(out, record.get("files", {}))
     # of this training, if it was killed after it had published what it had made
     shutil.rmtree(out.with_name(f"{out.name}.partial"), ignore_errors=True)
     return result
+
+
+def write_record(folder: Path, identity: Identity, result: TrainResult) -> None:
+    """Write into a saved model's folder which training it is of, what came of that, and digests of
+    its files, by which `read_finished` knows them again."""
+    files = {path.name: _digest(path).hex() for path in _model_files(folder)}
+    record = identity | {"result": asdict(result), "files": files}
+    (folder / RECORD).write_text(json.dumps(record))
 
 
 def open_partial(partial: Path, identity: Identity) -> None:
@@ -120,6 +127,30 @@ def _differences(ours: Identity, theirs: Identity) -> str:
         if now.get(name) != before.get(name)
     ]
     return "; ".join(words)
+
+
+def _model_files(folder: Path) -> list[Path]:
+    """Configuration and weights of a model folder."""
+    return [path for kind in ("config.json", "*.safetensors") for path in sorted(folder.glob(kind))]
+
+
+def _digest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").digest()
+
+
+def _check_files(out: Path, digests: Mapping[str, str]) -> None:
+    """Raises `UserError` if a file of a finished model is missing or not as it was written: cut
+    short, of another model, or damaged."""
+    for name, digest in digests.items():
+        path = out / name
+        if path.is_file() and _digest(path).hex() == digest:
+            continue
+        fault = "is not as training wrote it" if path.exists() else "is missing"
+        raise UserError(
+            f"{path} {fault}; put a copy of it back, or delete {out} and give the same command "
+            "again, which trains it anew"
+        )
 
 
 def _checkpoints(partial: Path) -> list[Path]:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from whorl import __version__
 from whorl.ask import Asking, Engine
-from whorl.budget import SPENT, Budget, Purse
+from whorl.budget import SPENT, Budget
+from whorl.budget.purse import Purse
 from whorl.data.atomic import replacing
 from whorl.data.forest import Forest
 from whorl.drive import Finished, drive
@@ -42,7 +43,8 @@ class GrowPlan:
     @classmethod
     def of(cls, run: Run) -> "GrowPlan":
         """The plan of the first round of `run`."""
-        return cls(run.recipe, name_of(run.recipe), run.seed, run.width, Purse(run.budget))
+        purse = Purse(run.budget, samples_at_most=run.recipe.samples_at_most)
+        return cls(run.recipe, name_of(run.recipe), run.seed, run.width, purse)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +120,20 @@ def grow(
         journal = stack.enter_context(Journal(folder.journal))
         forest = stack.enter_context(Forest(folder.trees))
         before = stack.enter_context(Forest(plan.last)) if plan.last else None
-        plan.purse.count(folder.journal, journal.usage())
+        plan.purse.count(folder.journal, journal.usage(), len(forest))
         by_role, progress.meters = _wrapped(engines, journal, plan.purse)
         rest = _noted(problems, ids)
         searches = _searches(rest, plan, forest, before, progress)
-        for finished in drive(searches, by_role, width=plan.width, seed=plan.seed):
+        for finished in drive(
+            searches,
+            by_role,
+            width=plan.width,
+            seed=plan.seed,
+            lasts_for=plan.purse.lasts_for,
+        ):
             _record(finished, forest, progress, missed)
+            if finished.error != SPENT.error:
+                plan.purse.finish()
             progress.recalled = journal.recalled
         deque(rest, maxlen=0)  # at the end of a budget some problems are not read yet
         forest.finish((name, arm) for name in ids for arm in arms)
@@ -132,6 +142,8 @@ def grow(
     missed.write(folder.failures)
     if watch:
         watch.wrote(folder.trees, f"{trees:,} trees")
+        for line in plan.purse.lines():
+            watch.say(line)
     grown = Grown(trees, missed.failures, progress.tokens, progress.recalled)
     if not missed.suspended:
         return grown

@@ -11,8 +11,9 @@ from pathlib import Path
 from whorl.data.atomic import replacing
 from whorl.data.examples import write_examples
 from whorl.data.forest import key_of, read_trees
+from whorl.data.purpose import write_purpose
 from whorl.errors import UserError
-from whorl.example import Example
+from whorl.example import Example, Objective
 from whorl.loop.variety import Solutions, Variety
 from whorl.recipe import Harvest, Recipe, remarks_of
 from whorl.recipes import name_of
@@ -66,7 +67,8 @@ class Harvested:
 
 def harvest(trees: Path, recipe: Recipe, out: Path) -> Harvested:
     """Harvest a file of trees, in one pass, into a file of examples; equal examples are written
-    once. Beside it `NAME.dropped.jsonl` says what was left out of which tree, and why."""
+    once, unless the recipe's objective counts samples. Beside it stands the recipe's objective, and
+    `NAME.dropped.jsonl` says what was left out of which tree, and why."""
     dropped: Counter[str] = Counter()
     tally: Counter[str] = Counter()
     cost: Counter[str] = Counter()
@@ -91,7 +93,8 @@ def harvest(trees: Path, recipe: Recipe, out: Path) -> Harvested:
                 found += len(crop.examples)
                 yield from crop.examples
 
-    written = write_examples(out, distinct_examples(examples()))
+    write_purpose(out, name_of(recipe), recipe.objective)
+    written = write_examples(out, distinct_examples(examples(), recipe.objective))
     with replacing(out.with_suffix(".dropped.jsonl")) as file:
         file.writelines(lacking)
     if found > written:
@@ -135,8 +138,12 @@ def _harvested(recipe: Recipe, tree: Tree) -> tuple[Mapping[str, int], Harvest]:
     return counts, crop
 
 
-def distinct_examples(examples: Iterable[Example]) -> Iterator[Example]:
-    """The examples without repetitions; equal are those that teach the same, from whatever node."""
+def distinct_examples(examples: Iterable[Example], objective: Objective) -> Iterator[Example]:
+    """The examples without repetitions; equal are those that teach the same, from whatever node.
+    Where the objective counts samples, all of them."""
+    if objective.per_sample:
+        yield from examples
+        return
     seen: set[bytes] = set()
     for example in examples:
         text = repr(replace(example, origin=""))

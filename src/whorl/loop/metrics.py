@@ -20,8 +20,8 @@ class Round:
     scores: of that policy, empty if nothing was measured.
     watched: that policy's mean outcome in [0, 1] over solutions sampled for the held-out training
         problems; None if none are held out.
-    seconds: wall clock of the call in which the round ended; what a call that was interrupted
-        spent is not in it.
+    seconds: wall clock of all calls that worked on the round; one that was killed lasted until it
+        last wrote a file.
     """
 
     number: int

@@ -1,17 +1,17 @@
 """The loop: grow, harvest, train, evaluate, then again with the better model."""
 
 import json
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
-from whorl.budget import Budget, Purse
+from whorl.budget import Budget
+from whorl.budget.purse import Purse
 from whorl.data.atomic import replacing
 from whorl.data.examples import read_examples
+from whorl.data.forest import read_keys
 from whorl.data.problems import write_problems
 from whorl.data.taught import write_prompt
 from whorl.engines.journal import Journal
@@ -26,6 +26,7 @@ from whorl.loop.metrics import Round, best_model, metrics, stopped_rising
 from whorl.loop.plan import RoundPlan, plan_of
 from whorl.loop.run import Run
 from whorl.loop.split import held_out, problems_of, tell_bad
+from whorl.loop.took import Took
 from whorl.recipe import words_of
 from whorl.watch import Watch
 
@@ -38,22 +39,14 @@ more than 8 solutions for every twentieth problem."""
 
 
 class Unfinished(Exception):
-    """Raised when the budget ends while a round grows its trees in `folder`; `grown` counts
-    them."""
+    """Raised when a round has not grown the trees in `folder` that are to be learned from: the
+    budget ended first, or too many searches failed; `grown` counts them."""
 
     def __init__(self, folder: Path, grown: Grown) -> None:
-        super().__init__(f"the budget is spent: {grown.limit}")
+        failed = f"{len(grown.failures):,} searches failed"
+        super().__init__(f"the budget is spent: {grown.limit}" if grown.missing else failed)
         self.folder = folder
         self.grown = grown
-
-
-@dataclass(frozen=True, slots=True)
-class _Took:
-    seconds: float
-
-    @classmethod
-    def since(cls, start: float) -> "_Took":
-        return cls(time.monotonic() - start)
 
 
 def play_rounds(folder: RunFolder, run: Run, prepared: Ready, watch: Watch) -> list[Round]:
@@ -62,7 +55,8 @@ def play_rounds(folder: RunFolder, run: Run, prepared: Ready, watch: Watch) -> l
     Every round has a run folder of its own, `round-1` and so on. What a stage found is written
     last, so the same call skips stages that are complete and goes on in the one that is not.
     With `run.patience` it may end early. It then says why, and which model is the best; all of them
-    are kept. Raises `Unfinished` where the budget ends first.
+    are kept. Raises `Unfinished` where the budget ends first, or more searches of a round fail than
+    `run.may_fail` says: whatever made them fail would decide what is learned.
     """
     base = run.weights  # raises before anything is grown
     tell_bad(prepared.found, run, watch)
@@ -91,11 +85,13 @@ def play_rounds(folder: RunFolder, run: Run, prepared: Ready, watch: Watch) -> l
 
 def purse_of(run: Run) -> Purse:
     """The budget of a run, less the spending that journals of its rounds have on record."""
-    purse = Purse(run.budget)
+    purse = Purse(run.budget, samples_at_most=run.recipe.samples_at_most)
     if run.budget != Budget():  # opening a journal takes a while
         for path in sorted(run.folder.glob("round-*/journal.db")):
             with Journal(path) as journal:
-                purse.count(path, journal.usage())
+                file = path.with_name("trees.jsonl")
+                trees = sum(1 for _ in read_keys(file)) if file.exists() else 0
+                purse.count(path, journal.usage(), trees)
     return purse
 
 
@@ -129,11 +125,12 @@ def _play(
     inner: RunFolder, run: Run, plan: RoundPlan, prepared: Ready, purse: Purse, watch: Watch
 ) -> Round:
     """Play one round, from its trees to the scores of the model that it ends with."""
-    start = time.monotonic()
+    took = Took(inner.path)
 
     def grow_now() -> Grown:
         grown = grow_round(inner, run, plan, prepared, purse, watch)
-        if grown.missing:
+        failed = len(grown.failures)
+        if grown.missing or failed > run.may_fail * (grown.trees + failed):
             raise Unfinished(inner.path, grown)
         return grown
 
@@ -155,7 +152,7 @@ def _play(
         after.policy,
         _scores(run, after, prepared.opened, watch),
         _watched(run, after, prepared.opened, watch),
-        _once(inner.path / "seconds.json", _Took, partial(_Took.since, start)).seconds,
+        took.finish(),
     )
 
 
@@ -171,7 +168,7 @@ def _learn(run: Run, plan: RoundPlan, opened: Opened, watch: Watch) -> TrainResu
         opened.rest()
     trained = train(
         run.weights if first or plan.number == 1 else trainable(plan.policy),
-        distinct_examples(chain.from_iterable(map(read_examples, files))),
+        distinct_examples(chain.from_iterable(map(read_examples, files)), run.recipe.objective),
         checkpoint,
         settings=run.train,
         objective=run.recipe.objective,

@@ -31,6 +31,9 @@ class Run:
     width: searches in flight.
     limit: only the first so many problems.
     skip_bad: pass over bad lines of problems.
+    may_fail: share of a round's searches, in [0, 1], that may fail. If more did, nothing is learned
+        from the others, and the same command tries them again; 1 goes on whatever fails. A tenth is
+        our value: so much is lost now and then, more has a cause.
     budget: what growing may spend, over all rounds; measuring is not counted.
     """
 
@@ -48,6 +51,7 @@ class Run:
     width: int = 256
     limit: int | None = None
     skip_bad: bool = False
+    may_fail: float = 0.1
     train: Training = Training()  # noqa: RUF009 (frozen)
     evaluate: Decoding = Decoding()  # noqa: RUF009 (frozen)
     budget: Budget = Budget()  # noqa: RUF009 (frozen)
@@ -59,6 +63,8 @@ class Run:
                 raise UserError(f"{name} should be at least 1, not {value}")
         if self.patience < 0 or not 0 < self.holdout < 1:
             raise UserError("patience should be at least 0, and holdout above 0 and below 1")
+        if not 0 <= self.may_fail <= 1:
+            raise UserError(f"may_fail should be a share from 0 to 1, not {self.may_fail}")
 
     @property
     def weights(self) -> Path:

@@ -7,15 +7,17 @@ from hashlib import blake2b
 from itertools import chain
 from json import dumps
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 from whorl import __version__
 from whorl.ask import Engine, Role
-from whorl.budget import Budget, Purse
+from whorl.budget import Budget
+from whorl.budget.purse import Purse
 from whorl.data.contamination import ids_among
 from whorl.data.content import content
 from whorl.data.examples import read_examples
 from whorl.data.problems import read_problems, write_problems
+from whorl.data.purpose import read_purpose
 from whorl.engines import check
 from whorl.engines.model import model_content
 from whorl.engines.roles import Engines, Opened
@@ -73,7 +75,8 @@ def grow(  # noqa: PLR0913 (what the command takes)
         _opened(engines, processes) as by_role,
         RunFolder.open(Path(folder), said, version=__version__) as own,
     ):
-        plan = GrowPlan(recipe, name_of(recipe), seed, width, Purse(budget))
+        purse = Purse(budget, samples_at_most=recipe.samples_at_most)
+        plan = GrowPlan(recipe, name_of(recipe), seed, width, purse)
         expected = sum(1 for _ in known.read())
         with recorded(watch or Quiet(), own.events, named) as told:
             grown = grow_trees(own, known.read(), plan, by_role, watch=told, expected=expected)
@@ -106,27 +109,36 @@ def train(
     """Fine-tune the model folder `model` on examples, into the model folder `out`.
 
     examples: or the file that holds them.
-    objective: if not given, preference for pairs and plain likelihood for completions.
+    objective: if not given, that of the recipe that harvested the file, or where nothing says so
+        preference for pairs and plain likelihood for completions.
 
     The same call goes on after any interruption; see `learn.train.train` for what is raised.
     """
+    file = Path(examples) if isinstance(examples, Path | str) else None
+    rows = read_examples(file) if file else iter(cast(Iterable[Example], examples))
+    first = next(rows, None)
+    objective = objective or usual_objective(file, first)[0]
     from whorl.learn.train import train as fine_tune  # takes seconds
 
-    rows = read_examples(Path(examples)) if isinstance(examples, Path | str) else iter(examples)
-    first = next(rows, None)
     return fine_tune(
         Path(model),
         chain([first], rows) if first else rows,
         Path(out),
         settings=settings or Training(),
-        objective=objective or usual_objective(first),
+        objective=objective,
         watch=watch,
     )
 
 
-def usual_objective(example: Example | None) -> Objective:
-    """The objective for examples like `example` if none is given."""
-    return Preference() if isinstance(example, Pair) else Likelihood()
+def usual_objective(file: Path | None, first: Example | None) -> tuple[Objective, str]:
+    """The objective for examples if none is given, and what says so. file: that holds them; first:
+    of them."""
+    if file and (purpose := read_purpose(file)):
+        recipe, objective = purpose
+        return objective, f"of {recipe}, which harvested them"
+    if isinstance(first, Pair):
+        return Preference(), "as nothing says which recipe harvested these pairs"
+    return Likelihood(), "as nothing says which recipe harvested these completions"
 
 
 def measure(  # noqa: PLR0913 (what the command takes)

@@ -1,4 +1,4 @@
-"""Trains the two shipped models from nothing: `python -m whorl.models.pretrain --out DIR`."""
+"""Trains the shipped language models from nothing: `python -m whorl.models.pretrain --out DIR`."""
 
 import argparse
 import copy
@@ -22,16 +22,18 @@ from whorl.data.synthetic import generate
 from whorl.models import lessons
 from whorl.models.curriculum import Curriculum, Item
 from whorl.models.decode import Decoder
-from whorl.models.plans import ALL, POLICY_PLAN, TEACHER_PLAN, TrainingPlan, smoke
+from whorl.models.plans import ALL, POLICY_PLAN, SMALL_PLAN, TEACHER_PLAN, TrainingPlan, smoke
 from whorl.models.sampled import sample_situations
 from whorl.models.slips import Situation
 from whorl.models.tokenizer import train_tokenizer
 
+_FROM_NOTHING = {"policy": POLICY_PLAN, "small": SMALL_PLAN}
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="folder for both models")
-    parser.add_argument("--model", choices=("policy", "teacher", "both"), default="both")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the models")
+    parser.add_argument("--model", choices=(*_FROM_NOTHING, "teacher", "all"), default="all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--smoke", action="store_true", help="a run of seconds that learns nothing")
     options = parser.parse_args()
@@ -41,13 +43,14 @@ def main() -> None:
     stories = 100 if options.smoke else 2000
     corpus = lessons.corpus(Random(f"{options.seed}/tokenizer"), ALL, stories=stories)
     tokenizer = train_tokenizer(corpus)
-    policy = options.out / "policy"
-    if options.model != "teacher":
-        plan = adapt(POLICY_PLAN)
-        torch.manual_seed(options.seed)
-        model = new_model(plan, tokenizer)
-        pretrain(model, tokenizer, plan, policy, seed=options.seed)
-    if options.model != "policy":
+    for name, plan in _FROM_NOTHING.items():
+        if options.model in (name, "all"):
+            plan = adapt(plan)
+            torch.manual_seed(options.seed)
+            model = new_model(plan, tokenizer)
+            pretrain(model, tokenizer, plan, options.out / name, seed=options.seed)
+    if options.model in ("teacher", "all"):
+        policy = options.out / "policy"
         plan = adapt(TEACHER_PLAN)
         torch.manual_seed(options.seed)
         model = grown(load_model(policy), plan)

@@ -10,7 +10,6 @@ Differences from the paper
 2. 16 samples, the size of MARGE's first pool, and its temperature; the paper samples 64.
 3. The reward is 1 or 0 by the final answer; the paper trains a reward model.
 4. A solution that was cut off is wrong, and is never taught to end there.
-5. Equal samples are one example with the sum of their advantages.
 """
 
 from collections.abc import Mapping, Sequence

@@ -15,22 +15,24 @@ Differences from the paper
    state with right and wrong completions does.
 4. Where the pool holds no solution of the wanted kind the old guide is kept, and at the start one
    of the other kind is taken. The script drops such a question: `CODE`.
-5. The penalty is the k3 estimate of the KL divergence; the script's linear term, `CODE`, is no
-   penalty on its own.
+5. The penalty is the k3 estimate of the KL divergence. From the second step of an episode on the
+   completions are the reference's, no longer the trained model's, so it is biased to higher order
+   (`learn.losses.k3`). The script's linear term, `CODE`, is no penalty on its own.
 6. A completion that was cut off is wrong, and is never taught to end there; the script ends it.
 7. The script's states of equal length count a tokenizer's tokens; `Words` counts words. How many
    tokens a state leaves for its completions is estimated from the guide's by characters.
 8. Steps of a guide that has more than `states` are joined, so that the cost is bounded.
-9. Equal completions of one state are one example with the sum of their advantages.
-10. `advantage` counts the guide's outcome as the value after its last step. The script's other
-    ways to choose (`max_prob`, per-step advantages, the nearest to 0.5) are not here, nor is its
-    redrawing of pairs until the texts are short and end in a full stop.
+9. A state that is always right is sampled again in the next episode; the script passes it by while
+   its guide stays: `CODE`.
+10. `advantage` counts the guide's outcome as the value after its last step. What the script calls
+    `random` is `right` here, and its `max_prob` is `random`. Per-step advantages and the state
+    nearest to 0.5 are not here, nor is the redrawing of pairs until the texts are short and end in
+    a full stop.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from random import Random
 from statistics import fmean
 from typing import ClassVar, Literal
@@ -47,18 +49,23 @@ from whorl.credit import (
     shuffled,
     usability,
 )
-from whorl.errors import UserError
 from whorl.example import Example, Likelihood, Objective, Preference
 from whorl.problem import Problem
 from whorl.prompts.wording import WHORL, Wording
 from whorl.recipe import Harvest, Start
+from whorl.recipes.guide import (
+    Choice,
+    guide_nodes,
+    mastered,
+    read_episode,
+    states_of,
+    steepest,
+    wanted_reward,
+)
 from whorl.rollout import Sampling, complete
 from whorl.search import within_budget
 from whorl.steps import split_evenly
 from whorl.tree import ROOT, Node, Tree
-
-Choice = Literal["chosen", "fallback", "kept", "regrown", "none"]
-"""How an episode came by its guide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +77,12 @@ class Marge:
     samples: completions per state (n).
     states: per guide at most.
     lead: what every solution begins with, such as "Step 1:"; part of the first state.
-    rule: how a guide is chosen: by `preference`; a `random` right solution; by `advantage`,
-        regrown after the state where the old guide's value falls most; or `fixed` for good.
+    rule: how a guide is chosen: by `preference`; a `random` solution; a random `right` one; by
+        `advantage`, regrown after the state where the old guide's value falls most; or `fixed`.
     thresholds: a problem is easy if its value is above, in the first episode and later on.
     start: what to do if the first pool has no solution of the wanted kind.
     window: values strictly between which a state trains.
+    mastered: value from which on a state is not sampled again; above 1 all are.
     learn: by the group's advantage, or from one random right and wrong completion of each state.
     kl, penalty, beta: REINFORCE's and DPO's; see `Likelihood` and `Preference`.
     words: in which models are asked.
@@ -88,10 +96,11 @@ class Marge:
     samples: int = 8
     states: int = 16
     lead: str = ""
-    rule: Literal["preference", "random", "advantage", "fixed"] = "preference"
+    rule: Literal["preference", "random", "right", "advantage", "fixed"] = "preference"
     thresholds: tuple[float, float] = (0.5, 0.5)
     start: Literal["fall_back", "drop"] = "fall_back"
     window: tuple[float, float] = (0.0, 1.0)
+    mastered: float = 2.0
     learn: Literal["reinforce", "preference"] = "reinforce"
     kl: float = 0.01
     penalty: Literal["k3", "linear"] = "k3"
@@ -167,12 +176,14 @@ class Marge:
         _, choice = read_episode(tree)
         counts = Counter({f"guide {choice}": 1})
         if choice != "none":
-            end = tree.nodes[_guide_nodes(tree)[-1]]
+            end = tree.nodes[guide_nodes(tree)[-1]]
             counts["right guide" if end.reward == 1.0 else "wrong guide"] += 1
             if len(states_of(tree)) == 1:
                 counts["guides of a single state"] = 1
             for state in states_of(tree):
                 counts[f"states {usability(completions(tree, state), self.window)}"] += 1
+            if passed := sum(node.mark == "mastered" for node in tree.nodes):
+                counts["states mastered"] = passed
         return counts
 
     def remarks(self, tally: Mapping[str, int]) -> Sequence[str]:
@@ -195,8 +206,18 @@ class Marge:
         tree.provenance["guide"] = choice
         if end is not None:
             states = self._follow(tree, first, last or tree, end)
-            new = states[1:] if last is None else states
+            new = states[1:] if last is None else self._unmastered(tree, states, last)
             yield from together([complete(tree, s, self.samples, self.sampling) for s in new])
+
+    def _unmastered(self, tree: Tree, states: Sequence[int], last: Tree) -> list[int]:
+        """The states that are sampled again; the others are marked."""
+        known, new = mastered(last, self.mastered), []
+        for state in states:
+            if tree.text(state) in known:
+                tree.nodes[state].mark = "mastered"
+            else:
+                new.append(state)
+        return new
 
     def _first_guide(self, tree: Tree, first: int, rng: Random) -> tuple[int | None, Choice]:
         """The end of a solution of the first pool, and how it was chosen."""
@@ -212,22 +233,24 @@ class Marge:
         """The end of a solution in the tree of the episode before, and how it was chosen."""
         if read_episode(last)[1] == "none":
             return None, "none"
-        first, *_ = states = states_of(last)
+        first = guide_nodes(last)[0] if self.lead else ROOT
         if self.rule == "advantage":
-            worst = _steepest(last, states)
+            worst = steepest(last, states_of(last))
             if worst is not None:
                 return shuffled(completions(last, worst), 1.0, rng)[0].node, "regrown"
         elif self.rule != "fixed":
             newest = self._choose(completions(last, first), self.thresholds[1], rng)
             if newest is not None:
                 return newest, "chosen"
-        return _guide_nodes(last)[-1], "kept"
+        return guide_nodes(last)[-1], "kept"
 
     def _choose(self, pool: Sequence[Completion], threshold: float, rng: Random) -> int | None:
         """The end of a random solution with the wanted reward; None if the pool has none."""
         if not pool:
             return None
-        wanted = 1.0 if self.rule == "random" else wanted_reward(fmean(rewards(pool)), threshold)
+        wanted = {"random": None, "right": 1.0}.get(
+            self.rule, wanted_reward(fmean(rewards(pool)), threshold)
+        )
         return next((one.node for one in shuffled(pool, wanted, rng)), None)
 
     def _follow(self, tree: Tree, first: int, source: Tree, end: int) -> list[int]:
@@ -250,51 +273,7 @@ class Marge:
         return states
 
 
-CODE = Marge(thresholds=(0.55, 0.51), start="drop", window=(0.3, 0.7), penalty="linear")
+CODE = Marge(
+    thresholds=(0.55, 0.51), start="drop", window=(0.3, 0.7), mastered=0.99, penalty="linear"
+)
 """What the authors' released script does, as far as it differs from the paper's text."""
-
-
-def wanted_reward(value: float, threshold: float = 0.5) -> float:
-    """The reward of the guide that is wanted: 0.0 for an easy problem, 1.0 for a hard one."""
-    return 0.0 if value > threshold else 1.0
-
-
-def states_of(tree: Tree) -> list[int]:
-    """The guide's states, first to last: nodes on the guide's path that the policy completed."""
-    return [
-        i
-        for i in (ROOT, *_guide_nodes(tree))
-        if any(tree.nodes[child].author == "policy" for child in tree.nodes[i].children)
-    ]
-
-
-def read_episode(tree: Tree) -> tuple[int, Choice]:
-    """The episode that grew the tree, from 1, and how its guide was chosen. Raises `UserError` for
-    a tree that MARGE did not grow."""
-    said = tree.provenance
-    for choice in _CHOICES:
-        if said.get("guide") == choice and said.get("episode", "").isdecimal():
-            return int(said["episode"]), choice
-    raise UserError(
-        f"the tree of {tree.problem.id} has no guide; marge needs trees that marge has grown"
-    )
-
-
-_CHOICES: tuple[Choice, ...] = ("chosen", "fallback", "kept", "regrown", "none")
-
-
-def _guide_nodes(tree: Tree) -> list[int]:
-    return [i for i, node in enumerate(tree.nodes) if node.author == "guide"]
-
-
-def _steepest(tree: Tree, states: Sequence[int]) -> int | None:
-    """The state after which the guide's value falls most; None if it never falls."""
-    groups = {state: completions(tree, state) for state in states}
-    values = [(state, fmean(rewards(group))) for state, group in groups.items() if group]
-    outcome = float(tree.nodes[_guide_nodes(tree)[-1]].reward or 0.0)
-    falls = [
-        (before - after, state)
-        for (state, before), (_, after) in pairwise([*values, (ROOT, outcome)])
-    ]
-    fall, worst = max(falls, key=lambda one: one[0], default=(0.0, None))
-    return worst if fall > 0 else None

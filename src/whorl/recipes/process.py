@@ -8,15 +8,17 @@ under a KL penalty; the next round starts from the model that comes out.
 Differences from the paper
 1. The score's formula is in no public text. Ours compares a step with the mean outcome of all
    simulations from its prefix (`credit.relative_correctness`).
-2. Weights are clipped to [-1, 1], and negative ones count a quarter (`negatives`): likelihood has
-   no lower bound where the weight is negative.
+2. Weights are clipped to [-1, 1] (`clip`), and negative ones count a quarter (`negatives`):
+   likelihood has no lower bound where the weight is negative. With `alpha` = 1 nothing is clipped,
+   as no score exceeds 1.
 3. The KL penalty is that of the new model against the one the round starts from, exact at every
    token; its coefficient and all sizes of the search are ours.
 4. A next step that is sampled twice is one candidate. It has used up two of its parent's `children`
    expansions and is simulated twice.
 5. A rollout without an answer counts as wrong (`uct.dead_ends="leaf"`: not at all), one whose
-   answer cannot be judged is not counted. A step that was cut off, or ended without an answer,
-   counts among its siblings but is not learned from.
+   answer cannot be judged is not counted; a step behind which nothing was counted is no candidate.
+   A step that was cut off, or ended without an answer, counts among its siblings but is not learned
+   from.
 6. Simulations run in waves of `uct.parallel`, kept apart by virtual loss; 1 is the sequential
    search.
 """
@@ -57,6 +59,7 @@ class Process:
         each; `simulations` are per appended step; `depth` is the most steps appended.
     sampling: of steps and rollouts; a simulation's step and rollout share `solution_tokens`.
     alpha: multiplies the score.
+    clip: bound of a weight, either way; a large one clips nothing.
     negatives: `keep` a negative weight, `drop` the step, or `scale` the weight by a quarter.
     kl: coefficient of the penalty in training.
     words: in which models are asked.
@@ -74,13 +77,14 @@ class Process:
     )
     sampling: Sampling = Sampling(top_p=0.95)  # noqa: RUF009
     alpha: float = 1.0
+    clip: float = 1.0
     negatives: Literal["keep", "drop", "scale"] = "scale"
     kl: float = 0.05
     words: Wording = WHORL
 
     def __post_init__(self) -> None:
-        if self.alpha <= 0 or self.kl < 0:
-            raise ValueError("alpha must be above 0, and kl must not be negative")
+        if min(self.alpha, self.clip) <= 0 or self.kl < 0:
+            raise ValueError("alpha and clip must be above 0, and kl must not be negative")
 
     @property
     def samples_at_most(self) -> int:
@@ -196,23 +200,28 @@ class Process:
         backup_all(tree, ends, self.uct.dead_ends)
 
     def _choose(self, tree: Tree, root: int) -> int | None:
-        """The candidate of highest UCB, to be appended; None if all are dead ends. Marks it where
-        the most visited candidate is another."""
-        nodes = tree.nodes
-        chosen = select(tree, root, self.uct, {})
-        if chosen is None:
+        """The candidate of highest UCB, to be appended; None if all are dead ends, or nothing that
+        was sampled behind them was decided. Marks it where the most visited candidate is another.
+        """
+        nodes, uct = tree.nodes, self.uct
+        known = [c for c in _candidates(tree, root) if not nodes[c].pruned]
+        if not known:
             return None
-        most_visited = max(
-            (c for c in nodes[root].children if not nodes[c].pruned),
-            key=lambda c: (nodes[c].visits, nodes[c].mean),
-        )
+        log_visits = math.log(nodes[root].visits)
+
+        def ucb(step: int) -> float:
+            node = nodes[step]
+            return uct.q(node) + uct.constant * math.sqrt(log_visits / node.visits)
+
+        chosen = max(known, key=ucb)
+        most_visited = max(known, key=lambda c: (nodes[c].visits, nodes[c].mean))
         if chosen != most_visited:
             nodes[chosen].mark = "split"
         return chosen
 
     def _weight(self, score: float) -> float:
         """Weight of a step in training; 0 leaves the step out."""
-        weight = max(-1.0, min(1.0, self.alpha * score))
+        weight = max(-self.clip, min(self.clip, self.alpha * score))
         if weight >= 0 or self.negatives == "keep":
             return weight
         return NEGATIVE_SCALE * weight if self.negatives == "scale" else 0.0

@@ -18,9 +18,10 @@ Differences from the paper, of which only digests were at hand; no code is relea
    rank apart only solutions that part company.
 2. Two chains: the best goes on from the best step only, the worst from the worst. The paper may
    mean a binary tree.
-3. What makes the worst step plausible is ours. No candidate may be empty, be cut off, repeat an
-   earlier step, be in another script than the question, or end the solution without an answer; the
-   worst must score `floor` if any does, and differ from the best by more than blanks and case.
+3. The E steps that differ by more than blanks and case are sought in `draws` asks; there may be
+   fewer. What makes the worst step plausible is ours. No candidate may be empty, be cut off, repeat
+   an earlier step, be in another script than the question, or end the solution without an answer;
+   the worst must score `floor` if any does.
 4. Right and wrong are the verifier's, not the PRM's. If the best chain is wrong and the worst one
    right, they are paired the other way round, and counted.
 5. A chain that ends in no answer is neither right nor wrong: stage 2 follows where none is right
@@ -46,8 +47,10 @@ from whorl.ask import Asking, Role, together
 from whorl.errors import UserError
 from whorl.example import Objective, Pair, Preference
 from whorl.problem import Problem
+from whorl.prompts.reflection import STOPS, read_reflection
 from whorl.prompts.wording import WHORL, Wording
 from whorl.recipe import Harvest, Start
+from whorl.recipes.correction import CORRECTION, corrected_pairs
 from whorl.rollout import Sampling, Voice, estimate
 from whorl.search import cut_off, faults, other_script, repeats, too_deep
 from whorl.steps import same_words
@@ -56,7 +59,6 @@ from whorl.tree import ROOT, Author, Node, Tree
 Side: TypeAlias = Literal["max", "min"]
 
 BOTH: tuple[Side, ...] = ("max", "min")
-CORRECTION: tuple[Author, ...] = ("reflector", "corrector")
 POLICY: tuple[Author, ...] = ("policy", "rollout", "spine")
 SMALL: tuple[Author, ...] = ("small",)
 
@@ -66,7 +68,8 @@ class Sphere:
     """SPHERE's settings; the default is the paper, as far as it is known.
 
     sampling: of steps, rollouts and reflections.
-    candidates, depth: steps sampled per depth, and depths at most.
+    candidates, depth: distinct steps sought per depth, and depths at most.
+    draws: asks at most in which they are sought, each for those that are still missing.
     score: by the role `prm`, or by `rollouts` completions of the policy.
     floor: least score of a plausible worst step.
     tries: reflections on a wrong solution at most; 0 leaves stage 2 out.
@@ -80,6 +83,7 @@ class Sphere:
     starts: ClassVar[Start] = "last"  # as iterative DPO; the paper says nothing of rounds
     sampling: Sampling = Sampling(temperature=0.8)  # noqa: RUF009
     candidates: int = 5
+    draws: int = 3
     depth: int = 16
     score: Literal["prm", "rollouts"] = "prm"
     rollouts: int = 4
@@ -93,7 +97,7 @@ class Sphere:
     words: Wording = WHORL
 
     def __post_init__(self) -> None:
-        for name in ("candidates", "depth", "rollouts", "pairs", "length_ratio"):
+        for name in ("candidates", "draws", "depth", "rollouts", "pairs", "length_ratio"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if min(self.tries, self.small_candidates, self.floor) < 0:
@@ -111,7 +115,7 @@ class Sphere:
     def samples_at_most(self) -> int:
         """The samples if chains run to full depth; stages 2 and 3 exclude each other."""
         expansions = 2 * self.depth - 1
-        each = expansions * (1 + (1 if self.score == "prm" else self.rollouts))
+        each = expansions * (self.draws + (1 if self.score == "prm" else self.rollouts))
         own = each * self.candidates
         return own + max(self.tries * (1 + own), each * self.small_candidates)
 
@@ -142,9 +146,18 @@ class Sphere:
     def _search(self, tree: Tree, root: int, voice: Voice, candidates: int) -> Asking[None]:
         """Grow the best chain and the worst chain of `voice` below `root`."""
         fault = faults(cut_off, repeats, other_script, too_deep(self.depth, root))
-        propose = partial(
-            search.expand, tree, sampling=self.sampling, n=candidates, voice=voice, fault=fault
-        )
+        sample = partial(search.expand, tree, sampling=self.sampling, voice=voice, fault=fault)
+
+        def propose(at: int) -> Asking[list[int]]:
+            distinct: dict[str, int] = {}
+            for _ in range(self.draws):
+                if missing := candidates - len(distinct):
+                    for step in (yield from sample(at, n=missing)):
+                        node = tree.nodes[step]
+                        if distinct.setdefault(same_words(node.text), step) != step:
+                            credit.prune(node, "repeated")
+            return list(distinct.values())
+
         yield from self._go_on(tree, root, BOTH, propose)
 
     def _go_on(
@@ -181,13 +194,13 @@ class Sphere:
     def _correct(self, tree: Tree, missed: int) -> Asking[None]:
         """Reflect on the solution that ends at `missed` and solve again, until one is right."""
         prompt = prompts.reflect(tree.problem.question, tree.text(missed), self.words)
-        ask = replace(self.sampling.solution(prompt), stop=(prompts.CORRECTED,))
+        ask = replace(self.sampling.solution(prompt), stop=STOPS)
         for _ in range(self.tries):
             ((reply,),) = yield [ask]
-            text = reply.text.rstrip("\n *#")  # a heading's marks before `CORRECTED` go with it
+            text = read_reflection(reply.text, stopped=reply.finished == "stop")
             node = Node(ROOT, author="reflector", tokens=reply.tokens, logprob=reply.logprob)
             at = tree.add(node)
-            if reply.finished != "stop" or not text.strip():
+            if not text.strip():
                 node.note = reply.text
                 credit.prune(node, "unusable reflection")
                 continue
@@ -244,7 +257,7 @@ class Sphere:
             pairs = [credit.solution_pair(tree, plain, *ends) for ends in self.matched(tree)]
             return pairs, Counter({"same text": same})
         if wrong:
-            return _corrected(tree, wrong[0], self.words)
+            return corrected_pairs(tree, wrong[0], self.words)
         if right:
             slips = credit.solutions(tree, SMALL)[1]
             pairs = [credit.solution_pair(tree, plain, right[0], end) for end in slips[-1:]]
@@ -280,17 +293,3 @@ class Sphere:
         marks = Counter(node.mark for node in tree.nodes)
         counts.update({mark: marks[mark] for mark in ("no contrast", "unusable reflection")})
         return counts
-
-
-def _corrected(tree: Tree, wrong: int, words: Wording) -> tuple[list[Pair], Counter[str]]:
-    """Pairs of stage 2: the corrected solution over the wrong one after the plain question, and
-    over a wrong correction after the request to reflect, each with its reflection."""
-    corrected, missed = credit.solutions(tree, CORRECTION)
-    if not corrected:
-        return [], Counter({"no right solution": 1})
-    pairs = [credit.solution_pair(tree, prompts.plain(tree), corrected[0], wrong)]
-    same = [end for end in missed if tree.path(end)[0] == tree.path(corrected[0])[0]]
-    reflect = prompts.reflect(tree.problem.question, tree.text(wrong), words)
-    for end in (same or missed)[-1:]:
-        pairs.append(credit.solution_pair(tree, reflect, corrected[0], end, noted=True))
-    return pairs, Counter({"no wrong correction": int(not missed)})

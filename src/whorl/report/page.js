@@ -26,7 +26,7 @@ function filter() {
       (wanted !== "" && !tree.textContent.toLowerCase().includes(wanted));
     shown += tree.hidden ? 0 : 1;
   }
-  found.textContent = `${shown} of ${trees.length}`;
+  found.textContent = `${shown} of ${trees.length} on this page`;
 }
 
 if (words) {

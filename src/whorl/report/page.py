@@ -10,7 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from whorl.errors import UserError
+from whorl.errors import UserError, visible
 from whorl.report import text
 from whorl.report.content import Report
 from whorl.report.plots import accuracy_plot, curve_plot, level_plot
@@ -80,7 +80,7 @@ def _templates() -> Environment:
     own."""
     templates = Environment(
         autoescape=True,
-        finalize=lambda value: value if isinstance(value, Markup) else text.visible(str(value)),
+        finalize=lambda value: value if isinstance(value, Markup) else visible(str(value)),
         loader=FunctionLoader(_read),
         lstrip_blocks=True,
         trim_blocks=True,

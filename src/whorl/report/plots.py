@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree as Xml
 
+from whorl.errors import visible
 from whorl.report.content import Chart, Curve, Interval, Level, ResultRow
-from whorl.report.text import percent, visible
+from whorl.report.text import percent
 
 WIDTH = 870
 LEFT, RIGHT = 250, 780  # the axis; labels stand left of it, values right

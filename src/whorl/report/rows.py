@@ -38,10 +38,13 @@ def levels(before: Sequence[Score], after: Sequence[Score]) -> Iterator[Level]:
             yield Level(name, count, interval(rate), interval(now[name][1]))
 
 
+OUTCOMES = ("right to right", "right to wrong", "wrong to right", "wrong to wrong")
+"""Outcomes before and after refinement, as recipes count them."""
+
+
 def cells(tally: Mapping[str, int]) -> Cells | None:
     """Outcomes before and after refinement; None if nothing was refined."""
-    words = ("right to right", "right to wrong", "wrong to right", "wrong to wrong")
-    return Cells(*(tally.get(word, 0) for word in words)) if set(words) & set(tally) else None
+    return Cells(*(tally.get(word, 0) for word in OUTCOMES)) if set(OUTCOMES) & set(tally) else None
 
 
 def figures(counts: Mapping[str, int]) -> tuple[Figure, ...]:

@@ -1,7 +1,6 @@
 """Text of unknown origin made readable, nothing invisible, nothing endless; and numbers as text."""
 
 import math
-import unicodedata
 from typing import NamedTuple
 
 
@@ -16,14 +15,6 @@ def clip(text: str, limit: int) -> Excerpt:
     """At most `limit` characters of `text`, outer white space aside."""
     text = text.strip()
     return Excerpt(text[:limit], max(0, len(text) - limit))
-
-
-def visible(text: str) -> str:
-    """The text with characters that have no glyph, e.g. control and formatting (bidirectional,
-    zero-width) ones, written as `‹U+202E›`."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(f"‹U+{ord(c):04X}›" if _unseen(c) else c for c in text)
 
 
 def number(value: int | str | None) -> str:
@@ -63,10 +54,3 @@ def probability(p: float | None) -> str:
 
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-def _unseen(char: str) -> bool:
-    """Whether a character has no glyph: category C, which is controls, formats, surrogates, private
-    use, unassigned."""
-    category = unicodedata.category(char)
-    return char not in "\n\t" and (category[0] == "C" or category in ("Zl", "Zp"))

@@ -82,6 +82,13 @@ class View:
     tokens: int
 
 
+def outcomes(tree: Tree) -> tuple[TreeOutcome | None, TreeOutcome | None]:
+    """Outcomes of the policy's best path and of the chosen one; None without one."""
+    best = searched_path(tree)
+    before = _outcome(tree.nodes[best[-1]].reward) if best else None
+    return before, _outcome(tree.nodes[tree.tip].reward) if tree.tip != ROOT else None
+
+
 def view(tree: Tree) -> View:
     """The view of one tree."""
     best, revised, chosen = searched_path(tree), revised_path(tree), tree.path(tree.tip)
@@ -89,6 +96,7 @@ def view(tree: Tree) -> View:
     shown = _shown(tree, (*chosen, *best))
     steps, hidden = _below(tree, ROOT, shown, frozenset(best), frozenset(chosen))
     problem, leaves = tree.problem, list(tree.leaves())
+    before, after = outcomes(tree)
     tags = (
         problem.source,
         problem.level and f"level {problem.level}",
@@ -100,8 +108,8 @@ def view(tree: Tree) -> View:
         question=clip(problem.question, QUESTION),
         answer=clip(problem.answer, 200),
         tags=tuple(clip(tag, 40).text for tag in tags if tag),
-        before=_outcome(tree.nodes[best[-1]].reward) if best else None,
-        after=_outcome(tree.nodes[tree.tip].reward) if chosen else None,
+        before=before,
+        after=after,
         revised=bool(revised),
         accepted=bool(revised) and revised == chosen,
         comparisons=compare_paths(tree, best, revised) if criticised or revised else (),

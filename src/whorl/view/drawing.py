@@ -5,7 +5,8 @@ from xml.etree import ElementTree as Xml
 
 from markupsafe import Markup
 
-from whorl.report.text import clip, visible
+from whorl.errors import visible
+from whorl.report.text import clip
 from whorl.tree import NO_PARENT, ROOT, Node, Tree
 from whorl.view.facts import outcome
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from whorl.errors import visible
 from whorl.report.critiques import Note, read_note
-from whorl.report.text import clip, visible
+from whorl.report.text import clip
 from whorl.tree import ROOT, Node, Tree
 from whorl.view.index import Index
 from whorl.view.mathematics import text

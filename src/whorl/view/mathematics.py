@@ -8,7 +8,7 @@ from xml.etree import ElementTree as Xml
 from latex2mathml.converter import convert_to_element
 from markupsafe import Markup, escape
 
-from whorl.report.text import visible
+from whorl.errors import visible
 
 LONGEST = 2_000  # characters of a formula that is laid out
 DEPTH = 40  # elements within each other
@@ -101,7 +101,7 @@ def plain(source: str) -> Markup:
 def _part(found: "re.Match[str]", folded: bool) -> Markup:
     kind, said = str(found.lastgroup), str(found[str(found.lastgroup)])
     if kind == "code":
-        inner = said.removeprefix("```").removesuffix("```").lstrip("\n")
+        inner = re.sub(r"\A```[\w+-]*\n?|```\Z", "", said)
         return Markup("<pre><code>{}</code></pre>").format(visible(inner))
     if kind == "thought" and folded:
         return plain(said)

@@ -33,6 +33,10 @@ class Bars:
     def most(self) -> int:
         return max((count for _, count, _ in self.bars), default=0)
 
+    @property
+    def shares(self) -> bool:
+        return any(share is not None for _, _, share in self.bars)
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from whorl.errors import visible
 from whorl.report import text as words
 from whorl.report.plots import accuracy_plot, curve_plot
 from whorl.view.mathematics import text
@@ -28,7 +29,7 @@ def templates() -> Environment:
     """The templates, compiled when they are first asked for."""
     made = Environment(
         autoescape=True,
-        finalize=lambda value: value if isinstance(value, Markup) else words.visible(str(value)),
+        finalize=lambda value: value if isinstance(value, Markup) else visible(str(value)),
         loader=FunctionLoader(read),
         lstrip_blocks=True,
         trim_blocks=True,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from whorl.budget import Purse
+from whorl.budget.purse import Purse
 from whorl.engines.meter import Meter
 
 

@@ -335,6 +335,22 @@ RIGHT: dict[str, Pairs] = {
         (r"\frac13", "0.3333333"),
         ("0.577", r"\frac{\sqrt{3}}{3} \approx 0.577"),
     ],
+    "magnitudes": [
+        ("2500000", r"2.5\text{ million}"),
+        (r"2.5\text{ million dollars}", r"\$2500000"),
+        ("300000", "3 hundred thousand"),
+        ("50000", "5万"),
+        ("24", "2 dozen eggs"),
+        ("1.05 million", "1,050,000"),
+        ("-3000000", "-3 million"),
+    ],
+    "ratios": [
+        ("3:4", "6 : 8"),
+        (r"3\colon 4", "0.75"),
+        (r"\sqrt{2}:1", r"2:\sqrt{2}"),
+        ("1:2:3", "2:4:6"),
+        ("a:b", "2a:2b"),
+    ],
     "matrices": [
         (r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", r"\begin{bmatrix}1&2\\3&4\end{bmatrix}"),
         (r"\begin{pmatrix}1/2\\1\end{pmatrix}", r"\frac{1}{2}\begin{pmatrix}1\\2\end{pmatrix}"),
@@ -744,6 +760,24 @@ WRONG: dict[str, Pairs] = {
         ("True", "False"),
         ("12:00", "1:00"),
         ("5", "I take 4 of 5"),
+    ],
+    "magnitudes": [
+        ("3 million", "3 billion"),
+        ("3000", "3 thousandths"),
+        ("2", "2 dozen"),
+        ("5亿", "5万"),
+    ],
+    "ratios": [
+        ("3:4", "4:3"),
+        ("1:2:3", "1:2:4"),
+        ("2", "1:2"),
+        ("0:3", "0:4"),
+        ("5:30", "6:36"),
+        ("A: 5", "A/5"),
+        ("a:b", "b:a"),
+    ],
+    "sums without end": [
+        (r"\sum_{n=1}^\infty \frac{1}{n^2}", r"\sum_{n=1}^\infty \frac{1}{n^3}"),
     ],
     "matrices": [
         (r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", r"\begin{pmatrix}1&3\\2&4\end{pmatrix}"),

@@ -211,17 +211,37 @@ def test_no_text_kills_a_judge(judges: Judges, answer: str) -> None:
     assert "died" not in judgement.reason
 
 
-def test_a_judge_that_dies_of_an_answer_leaves_it_undecided() -> None:
+def killed(judges: Judges, times: int) -> int:
+    """Kill the judge that is at work, so many times; the id of the last one."""
+    process = 0
+    for turn in range(times):
+        while not (judges._workers and judges._workers[0].pair):
+            assert judges.poll(0.1) == []
+        process = judges._workers[0].process or 0
+        os.kill(process, signal.SIGKILL)
+        assert wait([judges._workers[0].connection], 10)
+        if turn < times - 1:
+            assert judges.poll(0.0) == []
+    return process
+
+
+def test_an_answer_that_three_judges_die_of_is_undecided() -> None:
     judges = Judges(deadline=30.0)
     judges.submit(0, ask(r"\sqrt{2}", ENDLESS))
-    while not (judges._workers and judges._workers[0].pair):
-        assert judges.poll(0.1) == []
-    process = judges._workers[0].process
-    assert process is not None
-    os.kill(process, signal.SIGKILL)
-    assert judges.poll(10.0) == [(0, (Reply("the judge died of it"),))]
+    process = killed(judges, 3)
+    assert judges.poll(10.0) == [(0, (Reply("3 judges died of it"),))]
     judges.close()
     assert not alive(process)
+
+
+def test_a_judge_that_was_killed_changes_no_verdict() -> None:
+    judges = Judges(deadline=2.0)
+    judges.submit(0, ask(r"\sqrt{2}", ENDLESS))
+    killed(judges, 2)
+    ((ticket, (reply,)),) = judges.poll(60.0)  # type: ignore[misc]
+    assert (ticket, reply.text) == (0, "took longer than 2 s")
+    assert not judges._deaths
+    judges.close()
 
 
 def test_judges_start_anew_after_the_process_that_forks_them_died(judges: Judges) -> None:

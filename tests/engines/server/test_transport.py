@@ -217,6 +217,32 @@ def test_one_request_is_not_repeated_for_as_long_as_each_try_may_take(
         assert 0.6 < time.monotonic() - start < 2
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_body_that_drips_has_the_time_of_one_request(
+    rig_server: Server, opened: Opened, rig: ModuleType, streamed: bool
+) -> None:
+    """Whole or as a stream: a byte now and then does not make it last."""
+    lacks = {"stop"} if streamed else set()
+    url = rig_server(tokenizer=str(POLICY), lacks=lacks)
+    engine = opened(url, timeout=0.5, patience=0.4)
+    assert bool(engine._answer.args[1].abilities.tells_stop) is not streamed
+    faults = {"slow": 1.0}
+    with rig.running(rig.Rig(tokenizer=str(POLICY), lacks=lacks, faults=faults, drip=60.0)) as slow:
+        engine._transport._endpoints[0].url = slow
+        start = time.monotonic()
+        (failure,) = answers(engine, [STEP])
+        assert isinstance(failure, Failure) and "(2 times)" in failure.error
+        assert 0.8 < time.monotonic() - start < 4
+
+
+def test_a_probe_has_the_time_of_one_request(opened: Opened, rig: ModuleType) -> None:
+    with rig.running(rig.Rig(tokenizer=str(POLICY), latency=30.0)) as slow:
+        start = time.monotonic()
+        with pytest.raises(UserError):
+            opened(slow, timeout=0.5)
+        assert time.monotonic() - start < 8
+
+
 def test_a_low_limit_of_open_files_is_raised_or_kept_to() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:

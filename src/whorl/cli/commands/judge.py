@@ -77,7 +77,7 @@ def judge(  # noqa: PLR0913 (each parameter is an option)
                 typer.echo(json.dumps(said))
             else:
                 answer = "-" if pair.answer is None else " ".join(pair.answer.split())
-                name = pair.id or str(pair.line)
+                name = " ".join(pair.id.split()) or str(pair.line)
                 typer.echo(f"{name}  {verdict:<9}  {answer[:SHOWN]:<{SHOWN}}  {reason}")
     finally:
         judges.close()

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "whorl problems --split pool -n 500 --out pool.jsonl",
+    "whorl problems --from countdown --level 4 --split test -n 200 --out countdown.jsonl",
     "whorl problems --from math --split train --against math500 --against gsm8k --out math.jsonl",
     "whorl problems --from mine.csv --map question=problem,answer=solution --out mine.jsonl",
     "whorl problems --from pool.jsonl --scores scores.jsonl --pass-rate 0.1:0.9 --out some.jsonl",
 )
 
-MADE_UP = 500
+USUAL = 500
+MADE_UP = ("", "countdown")
 ENDING = ".dropped.jsonl"
 
 
@@ -29,7 +31,8 @@ def problems(  # noqa: PLR0913 (each parameter is an option)
     source: Annotated[
         str,
         typer.Option(
-            "--from", help="Data set or file (.jsonl, .csv, .parquet). Without it: made up."
+            "--from",
+            help="Data set or file (.jsonl, .csv, .parquet), or countdown. Without it: made up.",
         ),
     ] = "",
     split: Annotated[
@@ -47,7 +50,8 @@ def problems(  # noqa: PLR0913 (each parameter is an option)
         list[str] | None,
         typer.Option(
             "--level",
-            help="Made up: 1 easy to 5 hard. Data sets: theirs. May be repeated; all if not given.",
+            help="Made up: 1 easy to 5 hard; countdown: 3 to 5 numbers. Data sets: theirs. May be "
+            "repeated; all if not given.",
         ),
     ] = None,
     seed: options.Seed = 0,
@@ -93,7 +97,8 @@ def problems(  # noqa: PLR0913 (each parameter is an option)
 
     Made up: arithmetic with known answers. The split pool is for growing
     trees, test and dev are for measuring, and splits never share a problem;
-    pretrain is what the shipped models were trained on.
+    pretrain is what the shipped models were trained on. With --from countdown:
+    make a number of given ones, an answer being any expression that does.
 
     Data sets: gsm8k, math, math500, collegemath, deepmind_mathematics,
     olympiadbench_math, theoremqa, aime, aime24, aime25, amc, amc23, svamp,
@@ -109,7 +114,8 @@ def problems(  # noqa: PLR0913 (each parameter is an option)
 
     display = Display()
     noted = Noted()
-    if source:
+    made_up = source in MADE_UP
+    if not made_up:
         found = _loaded(source, split, at, columns, skip_bad, noted)
         found = _of_levels(found, levels) if levels else found
     else:
@@ -117,11 +123,11 @@ def problems(  # noqa: PLR0913 (each parameter is an option)
             raise UserError(
                 "--map, --skip-bad and --at are for a file or a data set; name it with --from"
             )
-        found = _made_up(split or "pool", n or MADE_UP, levels, seed)
+        found = _made_up(source, split or "pool", n or USUAL, levels, seed)
     filters = filters_of(against or (), overlap, at, scores, pass_rate, near_duplicates, noted)
     for each in filters:
         found = each(found)
-    if source and n:
+    if n and not made_up:
         found = iter(random_problems(found, n, seed=seed))
     written = write_problems(out, _some(found, noted))
     for line in noted.lines():
@@ -176,17 +182,20 @@ def _of_levels(found: Iterator["Problem"], levels: Sequence[str]) -> Iterator["P
         raise UserError(f"no problems of level {', '.join(levels)}; levels: {there}")
 
 
-def _made_up(split: str, n: int, levels: Sequence[str] | None, seed: int) -> Iterator["Problem"]:
-    from whorl.data import synthetic
-    from whorl.data.families import LEVELS
+def _made_up(
+    kind: str, split: str, n: int, levels: Sequence[str] | None, seed: int
+) -> Iterator["Problem"]:
+    from whorl.data import countdown, families, synthetic
 
+    made = countdown.problems if kind else synthetic.problems
+    there = countdown.LEVELS if kind else families.LEVELS
     if split not in get_args(synthetic.Split):
         raise UserError(f"no split {split!r}; there are {', '.join(get_args(synthetic.Split))}")
     try:
-        chosen = [int(level) for level in levels] if levels else LEVELS
+        chosen = [int(level) for level in levels] if levels else there
     except ValueError:
-        raise UserError(f"levels are numbers from 1 to {LEVELS[-1]}") from None
-    return synthetic.problems(cast("synthetic.Split", split), n, seed=seed, levels=chosen)
+        raise UserError(f"levels are numbers from {there[0]} to {there[-1]}") from None
+    return made(cast("synthetic.Split", split), n, seed=seed, levels=chosen)
 
 
 def _some(found: Iterator["Problem"], noted: Noted) -> Iterator["Problem"]:

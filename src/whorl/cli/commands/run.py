@@ -63,12 +63,14 @@ def run(
     is. What is complete is not done again: after a crash or Ctrl-C the same
     command goes on where it stopped. A search that fails is left out and listed
     at the end; --retry grows its tree after all, and what was learned stays as
-    it is. Paths are relative to the folder in which the command is given.
+    it is. If more than one in ten of a round fail, the run stops before it
+    learns from the rest, and the same command tries them again; may_fail = 1
+    goes on all the same. Paths are relative to the folder in which the command is given.
     """
     from whorl import __version__, settings
     from whorl.cli.display import Display
     from whorl.cli.guard import this_command
-    from whorl.cli.plan import describe_run, downloads, tell_failures, tell_missing
+    from whorl.cli.plan import describe_run, downloads, tell_unfinished
     from whorl.cli.results import print_rounds
     from whorl.cli.retry import retry as try_again
     from whorl.cli.summary import summary
@@ -98,12 +100,7 @@ def run(
             with recorded(display, folder.events, folder.settings["engines"]) as watch:
                 rounds = play_rounds(folder, chosen, prepared, watch)
         except Unfinished as unfinished:
-            tell_failures(
-                unfinished.folder / "failures.jsonl",
-                unfinished.grown.failures,
-                "They will be tried again.",
-            )
-            return tell_missing(unfinished.grown)
+            tell_unfinished(unfinished.folder, unfinished.grown)
         display.wrote(folder.metrics, f"{len(rounds)} rounds")
         if retry:
             try_again(folder, chosen, prepared, rounds, display)

@@ -31,22 +31,21 @@ def show(
     """Show grown trees, or the attempts of an evaluation: a list of all, or those
     of one problem.
     """
-    from rich.console import Console
-
     from whorl.cli import drawing
+    from whorl.cli.terminal import console
     from whorl.data.forest import read_trees
     from whorl.errors import UserError
     from whorl.evaluate import Place, read_records
     from whorl.loop.folder import RunFolder
 
-    console = Console(highlight=False, soft_wrap=not problem)
+    terminal = console(soft_wrap=not problem)
     found = False
     attempts = where if where.name.endswith(".attempts.jsonl") else Place(where).attempts
     if attempts.is_file():
         for record in read_records(attempts):
             if not problem or record.problem.id == problem:
                 tell = drawing.attempts_text if problem else drawing.attempts_line
-                console.print(tell(record))
+                terminal.print(tell(record))
                 found = True
     else:
         attempts = RunFolder.read(where).trees if where.is_dir() else where
@@ -57,7 +56,7 @@ def show(
                 drawn = (
                     drawing.tree_drawing(tree, notes=notes) if problem else drawing.tree_line(tree)
                 )
-                console.print(drawn)
+                terminal.print(drawn)
                 found = True
     if not found:
         what = f"no tree of problem {problem!r}" if problem else "no trees"

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from whorl.cli.cells import csv_cell, latex_cell, markdown_cell, plain
+
 if TYPE_CHECKING:
     from whorl.evaluate import Rate, Score
 
@@ -212,12 +214,12 @@ def _markdown(cells: Sequence[_Cell], measure: str) -> str:
     def write(rate: "Rate", seen: bool) -> str:
         return f"{100 * rate.value:.1f}{'†' * seen} ({100 * rate.low:.1f} to {100 * rate.high:.1f})"
 
-    header, *rows = (
-        [text.replace("|", r"\|") for text in row] for row in _grid(cells, measure, write)
-    )
+    grid = _grid(cells, measure, write)
+    header, *rows = [list(map(markdown_cell, row)) for row in grid]
     lines = [f"| {' | '.join(header)} |", f"| --- |{' ---: |' * (len(header) - 1)}"]
     lines += [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join([*lines, "", *(f"{note}." for note in _notes(cells, measure))]) + "\n"
+    notes = (f"{markdown_cell(note)}." for note in _notes(cells, measure))
+    return "\n".join([*lines, "", *notes]) + "\n"
 
 
 def _latex(cells: Sequence[_Cell], measure: str) -> str:
@@ -231,10 +233,10 @@ def _latex(cells: Sequence[_Cell], measure: str) -> str:
         )
 
     grid = _grid(cells, measure, write)
-    header = [_escaped(name) for name in grid[0]]
-    rows = [[_escaped(row[0]), *row[1:]] for row in grid[1:]]
+    header = [latex_cell(name) for name in grid[0]]
+    rows = [[latex_cell(row[0]), *row[1:]] for row in grid[1:]]
     lines = [
-        *(f"% {note}" for note in _notes(cells, measure)),
+        *(f"% {plain(note)}" for note in _notes(cells, measure)),
         rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
         r"\toprule",
         *(" & ".join(row) + r" \\" for row in [header]),
@@ -244,11 +246,6 @@ def _latex(cells: Sequence[_Cell], measure: str) -> str:
         r"\end{tabular}",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _escaped(text: str) -> str:
-    named = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    return "".join(named.get(c, f"\\{c}" if c in "&%$#_{}" else c) for c in text)
 
 
 def _csv(cells: Sequence[_Cell], measure: str) -> str:
@@ -270,7 +267,13 @@ def _csv(cells: Sequence[_Cell], measure: str) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, rows[0], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    for row in rows:
+        writer.writerow(
+            {
+                key: csv_cell(value) if isinstance(value, str) else value
+                for key, value in row.items()
+            }
+        )
     return text.getvalue()
 
 

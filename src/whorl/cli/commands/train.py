@@ -38,9 +38,8 @@ def train(  # noqa: PLR0913 (each parameter is an option)
     recipe: Annotated[
         str,
         typer.Option(
-            help="Train towards this recipe's objective; your own is module:Class. Without it: "
-            "likelihood for completions, "
-            "preference for pairs."
+            help="Train towards this recipe's objective instead of that of the recipe that "
+            "harvested the examples; your own is module:Class."
         ),
     ] = "",
     run_file: Annotated[
@@ -70,7 +69,9 @@ def train(  # noqa: PLR0913 (each parameter is an option)
     """Fine-tune a model on examples, or make a process reward model of it.
 
     What examples share, the question and the first steps, is computed once.
-    After a crash or Ctrl-C the same command goes on from the last checkpoint.
+    The objective is that of the recipe that harvested the examples, which
+    `whorl harvest` writes beside them. After a crash or Ctrl-C the same
+    command goes on from the last checkpoint.
     Under torchrun or accelerate launch it trains on all devices.
 
     --set changes settings of the training (lr, epochs, batch, tokens,
@@ -89,6 +90,7 @@ def train(  # noqa: PLR0913 (each parameter is an option)
         return
     if enough is not None:
         raise UserError("--enough is for --objective prm")
+    from dataclasses import asdict
     from itertools import chain
 
     from whorl import settings
@@ -107,13 +109,16 @@ def train(  # noqa: PLR0913 (each parameter is an option)
     training = settings.read_settings(run.train if run else Training(), own)
     rows = read_examples(examples)
     first = next(rows, None)
-    objective = usual_objective(first)
     if recipe:
-        objective = settings.read_recipe({"name": recipe}).objective
+        objective, why = settings.read_recipe({"name": recipe}).objective, f"of {recipe}"
     elif run:
-        objective = run.recipe.objective
+        objective, why = run.recipe.objective, f"of {run_file}"
+    else:
+        objective, why = usual_objective(examples, first)
     objective = settings.read_objective(objective, changes)
     display = Display()
+    said = ", ".join(f"{key} {value}" for key, value in asdict(objective).items())
+    display.say(f"objective {why}: {type(objective).__name__.lower()}, {said}")
     from whorl.learn.train import train as fine_tune
 
     every = chain([first], rows) if first else rows

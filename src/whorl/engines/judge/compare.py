@@ -213,11 +213,15 @@ def _values(one: Term, other: Term, rules: Conventions) -> Verdict:
         places = _places(decimal)
         if places >= rules.places and rules.tolerance and _stands_for(decimal, value, rules):
             return Verdict(True, "within tolerance")
-    return same(one, other)
+    verdict = same(one, other)
+    if verdict.right is False and INFINITY.name in symbols(one) | symbols(other):
+        return Verdict(None, "a sum without end")  # of which parts are compared, not the limit
+    return verdict
 
 
 def _has_infinity(term: Term) -> bool:
-    """Infinity elsewhere than as the bound of a sum, which is sampled like any other bound."""
+    """Infinity elsewhere than as the bound of a sum, which is sampled like any other bound: sums
+    to any bound that are the same are so to infinity."""
     match term:
         case Apply("sum" | "prod", (_, low, high, inner)):
             return (

@@ -19,6 +19,7 @@ from whorl.answer import (
 from whorl.answer.units import measured_otherwise
 from whorl.engines.judge.compare import same_terms
 from whorl.engines.judge.lists import Judged, each, is_several, same_list, solutions_as_tuples
+from whorl.engines.judge.ratios import same_ratio
 from whorl.engines.judge.reader import read
 from whorl.engines.judge.statements import same_statement, with_commas
 from whorl.engines.judge.terms import Unreadable
@@ -55,6 +56,7 @@ def _judge(gold: str, answer: str, rules: Conventions) -> Verdict:
     return (
         _numerals(one.body, other.body)
         or _approximate(one, other, rules)
+        or same_ratio(one.body, other.body, rules)
         or same_statement(gold, answer, rules)
         or _values(with_commas(one), with_commas(other), rules)
     )
@@ -139,7 +141,8 @@ def _numerals(one: str, other: str) -> Verdict | None:
 
 
 def _letters(text: str) -> str:
-    return re.sub(r"[\s{}]", "", text).casefold()
+    letters = re.sub(r"[\s{}]", "", text).casefold()
+    return "doesnotexist" if letters == "dne" else letters
 
 
 def _are_words(one: str, other: str, raw: str) -> bool:

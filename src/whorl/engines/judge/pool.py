@@ -3,13 +3,14 @@
 One process forks the judges, so that a new one costs milliseconds. A judge reads pairs (gold,
 answer) from a socket and writes verdicts. No alarm runs inside: arithmetic on huge numbers holds
 the interpreter for as long as it takes, so only another process can end it. A verdict that does not
-come in time, or whose process dies, is "undecided", never "wrong".
+come in time is "undecided", never "wrong". Whose process dies is judged again, by another one: what
+ended it may be anything, such as a system without memory. Over what three die is undecided.
 """
 
 import json
 import math
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -21,6 +22,7 @@ from whorl.engines.judge.nursery import Nursery
 from whorl.errors import UserError
 
 _BLOATED = 1 << 30  # bytes a process has held at most; one that needed more is replaced
+_DEATHS = 3  # of processes over one pair, or before one has come up
 _START = 120.0  # seconds a process may take to start on a loaded machine
 _REMEMBERED = 20_000  # pairs
 
@@ -54,6 +56,8 @@ class Judges:
         self._tickets: dict[_Pair, list[tuple[int, int]]] = {}  # who waits for a pair, and n
         self._known: dict[_Pair, Judgement] = {}
         self._done: list[tuple[int, int, Judgement | Failure]] = []
+        self._deaths: Counter[_Pair] = Counter()
+        self._stillborn = 0  # processes in a row that did not come up
 
     def submit(self, ticket: int, ask: Ask) -> None:
         pair = ask.prompt.user, ask.prompt.prefix
@@ -126,7 +130,7 @@ class Judges:
                 if worker.connection in heard:
                     self._hear(worker)
                 elif time.monotonic() >= worker.due:
-                    self._lose(worker, f"took longer than {self._deadline:g} s")
+                    self._end_late(worker)
             if self._done or not busy or time.monotonic() >= until:
                 self._hand_out()
                 done, self._done = self._done, []
@@ -171,12 +175,13 @@ class Judges:
     def _hear(self, worker: "_Worker") -> None:
         try:
             said = json.loads(worker.connection.recv_bytes())
+            if worker.pair is None:
+                worker.connection.send_bytes(json.dumps(asdict(self._rules)).encode())
         except (EOFError, OSError):
-            self._lose(worker, "the judge died of it")
+            self._lose(worker)
             return
         if worker.pair is None:
-            worker.process = said
-            worker.connection.send_bytes(json.dumps(asdict(self._rules)).encode())
+            worker.process, self._stillborn = said, 0
         else:
             value, reason, seconds, memory = said
             self._settle(worker.pair, Judgement(value, reason, seconds))
@@ -184,13 +189,34 @@ class Judges:
                 self._end(worker)
         worker.pair, worker.busy = None, False
 
-    def _lose(self, worker: "_Worker", reason: str) -> None:
-        """A process is past its time or dead. One that never came up is no verdict but a fault."""
-        self._end(worker)
-        if worker.pair is not None:
-            seconds = self._deadline + time.monotonic() - worker.due
-            self._settle(worker.pair, Judgement(None, reason, seconds))
+    def _end_late(self, worker: "_Worker") -> None:
+        """A process is past its time."""
+        if worker.pair is None:
+            self._lose(worker)
             return
+        self._end(worker)
+        seconds = self._deadline + time.monotonic() - worker.due
+        reason = f"took longer than {self._deadline:g} s"
+        self._settle(worker.pair, Judgement(None, reason, seconds))
+
+    def _lose(self, worker: "_Worker") -> None:
+        """A process has died, or has not come up, which is no verdict."""
+        self._end(worker)
+        if worker.pair is None:
+            self._stillborn += 1
+            if self._stillborn == _DEATHS:
+                self._stillborn = 0
+                self._give_up()
+            return
+        self._deaths[worker.pair] += 1
+        if self._deaths[worker.pair] < _DEATHS:
+            self._queue.append(worker.pair)
+        else:
+            reason = f"{_DEATHS} judges died of it"
+            self._settle(worker.pair, Judgement(None, reason, self._deadline))
+
+    def _give_up(self) -> None:
+        """No process comes up: none of the pairs is judged."""
         assert self._nursery is not None
         code = self._nursery.process.poll()
         failure = Failure(f"a judge process did not start (exit code {code})")
@@ -207,6 +233,7 @@ class Judges:
     def _settle(self, pair: "_Pair", judgement: Judgement) -> None:
         for ticket, n in self._tickets.pop(pair):
             self._done.append((ticket, n, judgement))
+        del self._deaths[pair]
         self._known[pair] = judgement
         if len(self._known) > _REMEMBERED:
             del self._known[next(iter(self._known))]

@@ -71,8 +71,8 @@ class Local:
     """Answers asks with the model in `folder`, a Llama-family one with safetensors weights.
 
     Asks enter and leave a running batch of at most `max_rows` samples, by default as many as the
-    model's size suggests. What it samples for an ask depends on the ask alone: not on its
-    neighbours, nor on what is cached.
+    model's size suggests. In float32 what it samples for an ask depends on the ask alone: not on
+    its neighbours, nor on what is cached; in bfloat16, up to the rounding of sums.
     `cache_bytes` bounds the memory for the prompts' keys and values that are kept for later asks.
     Each `poll` does a slice of the work. Raises `UserError` if the tokenizer cannot be used.
     """
@@ -86,6 +86,7 @@ class Local:
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.chat = Chat.load(folder)
+        self.dtype = dtype
         with torch.inference_mode():
             self._model = Llama(folder, dtype=dtype)
             max_rows = max_rows or _rows(self._model)

@@ -1,11 +1,14 @@
 """Matrix products with the weight packed once, and what follows a product fused into it."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+Bend = Literal["swish", "gelu"]
+"""Activations that a product may end in: SiLU, and GELU by its tanh formula."""
 
 
 class Linear(Protocol):
@@ -15,15 +18,17 @@ class Linear(Protocol):
         *,
         add: Tensor | None = None,
         times: Tensor | None = None,
-        silu: bool = False,
+        bend: Bend | None = None,
     ) -> Tensor:
-        """`x W^T + b` for x `[rows, in]`; then one of: plus `add`, times `times`, or SiLU."""
+        """`x W^T + b` for x `[rows, in]`; then one of: plus `add`, times `times`, or bent."""
 
 
 def linear(weight: Tensor, bias: Tensor | None) -> Linear:
     """The fastest product for `weight` `[out, in]` on this machine."""
     packs = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    if packs and weight.dtype == torch.float32:
+    if weight.dtype == torch.bfloat16:
+        packs = packs and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    if packs and weight.dtype in (torch.float32, torch.bfloat16):
         return _Packed(torch.ops.mkldnn._reorder_linear_weight(weight, None), bias)
     return _Plain(weight, bias)
 
@@ -42,7 +47,7 @@ class _Packed:
         *,
         add: Tensor | None = None,
         times: Tensor | None = None,
-        silu: bool = False,
+        bend: Bend | None = None,
     ) -> Tensor:
         product = torch.ops.mkldnn._linear_pointwise
         if add is not None:
@@ -50,7 +55,8 @@ class _Packed:
         elif times is not None:
             result = product.binary(x, times, self.weight, self.bias, "mul")
         else:
-            result = product(x, self.weight, self.bias, "swish" if silu else "none", [], "")
+            algorithm = "tanh" if bend == "gelu" else ""
+            result = product(x, self.weight, self.bias, bend or "none", [], algorithm)
         return result
 
 
@@ -65,11 +71,13 @@ class _Plain:
         *,
         add: Tensor | None = None,
         times: Tensor | None = None,
-        silu: bool = False,
+        bend: Bend | None = None,
     ) -> Tensor:
         y = F.linear(x, self.weight, self.bias)
         if add is not None:
             y += add
         if times is not None:
             y *= times
-        return F.silu(y) if silu else y
+        if bend == "gelu":
+            return F.gelu(y, approximate="tanh")
+        return F.silu(y) if bend == "swish" else y

@@ -5,7 +5,6 @@ kernels whose rows do not depend on the number of rows, attention in blocks of f
 cache slots numbered by token position (docs/log.md has what was tried and measured).
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +15,18 @@ import torch.nn.functional as F
 from safetensors import safe_open
 from torch import Tensor
 
-from whorl.engines.local.linear import Linear, linear
+from whorl.engines.local.linear import Bend, Linear, linear
 from whorl.engines.local.rows import Rows
+from whorl.engines.weights import weight_files
 
-ARCHITECTURES = ("LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM")
+ARCHITECTURES = (
+    "LlamaForCausalLM",
+    "MistralForCausalLM",
+    "Qwen2ForCausalLM",
+    "Qwen3ForCausalLM",
+    "GemmaForCausalLM",
+)
+_BENDS: Mapping[str, Bend] = {"silu": "swish", "gelu_pytorch_tanh": "gelu"}
 
 _BLOCK = 192  # cache slots per attention block: MKL splits longer sums at a length-dependent point
 _WASTE = 1 << 16  # numbers read in vain, about what attention in one more range of rows costs
@@ -76,7 +83,10 @@ class _Laid:
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
+    """head_norm: for queries and keys `[heads + kv heads, D]`, where the model norms those."""
+
     attention_norm: Tensor
+    head_norm: Tensor | None
     qkv: Linear
     out: Linear
     mlp_norm: Tensor
@@ -90,8 +100,9 @@ def unsupported(config: Mapping[str, Any]) -> str | None:
     architecture = next(iter(config.get("architectures") or ()), "no architecture")
     if architecture not in ARCHITECTURES:
         return f"{architecture} is not one of {', '.join(ARCHITECTURES)}"
-    if config.get("hidden_act", "silu") != "silu":
-        return f"its activation is {config['hidden_act']}, not silu"
+    gemma = architecture == "GemmaForCausalLM"  # some of its files name another GELU than it has
+    if not gemma and config.get("hidden_act", "silu") not in _BENDS:
+        return f"its activation is {config['hidden_act']}, not one of {', '.join(_BENDS)}"
     sliding = config.get("use_sliding_window", architecture == "MistralForCausalLM")
     if sliding and config.get("sliding_window") is not None:
         return "it attends through a sliding window"
@@ -127,6 +138,11 @@ class Llama:
         self._cis = torch.empty(0, 1, self.head_dim // 2, dtype=torch.complex64)
 
         weights = {name: weight.to(dtype) for name, weight in read_weights(folder)}
+        gemma = config.model_type == "gemma"
+        if gemma:
+            weights |= {name: w + 1 for name, w in weights.items() if name.endswith("norm.weight")}
+        self._scale = config.hidden_size**0.5 if gemma else None  # of embeddings
+        self._bend: Bend = "gelu" if gemma else _BENDS[config.hidden_act]
         self._embedding = weights["model.embed_tokens.weight"]
         self._stack = [self._layer(weights, i) for i in range(self.layers)]
         self._norm = weights["model.norm.weight"]
@@ -149,13 +165,21 @@ class Llama:
         names = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
         query, key, value = (take(f"{name}.weight") for name in names)
         q_bias, k_bias, v_bias = bias(*names) or (None, None, None)
-        scale = self.head_dim**-0.5
+        scale, head_norm = self.head_dim**-0.5, None
+        if f"model.layers.{index}.self_attn.q_norm.weight" in weights:
+            # the norm undoes what scales its argument, so its own weight is scaled
+            own = self._paired(take("self_attn.q_norm.weight")) * scale
+            theirs = self._paired(take("self_attn.k_norm.weight"))
+            counts = torch.tensor([self.heads, self.kv_heads])
+            head_norm = torch.stack((own, theirs)).repeat_interleave(counts, dim=0)
+            scale = 1.0
         fused = torch.cat((self._paired(query) * scale, self._paired(key), value))
         fused_bias = None
         if q_bias is not None and k_bias is not None and v_bias is not None:
             fused_bias = torch.cat((self._paired(q_bias) * scale, self._paired(k_bias), v_bias))
         return _Layer(
             attention_norm=take("input_layernorm.weight"),
+            head_norm=head_norm,
             qkv=linear(fused, fused_bias),
             out=plain("self_attn.o_proj"),
             mlp_norm=take("post_attention_layernorm.weight"),
@@ -182,15 +206,19 @@ class Llama:
         rotation = self._rotations(end)[torch.cat([piece.positions for piece in laid])]
         filler = torch.zeros(rest, self.heads * self.head_dim, dtype=self.dtype)
         x = self._embedding[F.pad(torch.cat([piece.tokens for piece in laid]), (0, rest))]
+        if self._scale is not None:
+            x = x * self._scale
         for index, layer in enumerate(self._stack):
             normed = F.rms_norm(x, x.shape[-1:], layer.attention_norm, self._eps)
-            queries, keys, values = self._project(layer.qkv(normed)[:size], rotation)
+            queries, keys, values = self._project(
+                layer.qkv(normed)[:size], layer.head_norm, rotation
+            )
             rows.write(index, slots, keys, values)
             each = zip(torch.split(queries, counts), laid, strict=True)
             seen = [self._attend(q, rows, index, piece) for q, piece in each]
             x = layer.out(torch.cat([*seen, filler]), add=x)
             normed = F.rms_norm(x, x.shape[-1:], layer.mlp_norm, self._eps)
-            x = layer.down(layer.up(normed, times=layer.gate(normed, silu=True)), add=x)
+            x = layer.down(layer.up(normed, times=layer.gate(normed, bend=self._bend)), add=x)
         lengths = torch.cat([p.last for p in pieces]) + 1
         return self._scores(x[lengths.cumsum(0) - 1])
 
@@ -224,10 +252,14 @@ class Llama:
         normed = F.rms_norm(hidden, hidden.shape[-1:], self._norm, self._eps)
         return self._head(normed)[:count].float()
 
-    def _project(self, fused: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _project(
+        self, fused: Tensor, head_norm: Tensor | None, rotation: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Rotated queries and keys, and values, each `[A * L, its heads, D]`."""
         fused = fused.view(fused.shape[0], -1, self.head_dim)
         both, values = torch.split(fused, [self.heads + self.kv_heads, self.kv_heads], dim=1)
+        if head_norm is not None:
+            both = F.rms_norm(both, both.shape[-1:], None, self._eps) * head_norm
         pairs = torch.view_as_complex(both.float().reshape(*both.shape[:2], -1, 2))
         rotated = torch.view_as_real(pairs * rotation).flatten(-2).to(fused.dtype)
         queries, keys = torch.split(rotated, [self.heads, self.kv_heads], dim=1)
@@ -312,13 +344,3 @@ def read_weights(folder: Path) -> Iterator[tuple[str, Tensor]]:
         with safe_open(path, framework="pt") as file:
             for name in file.keys():  # noqa: SIM118  (not a mapping)
                 yield name, file.get_tensor(name)
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of a model folder; empty if it has none."""
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        names = json.loads(index.read_text())["weight_map"].values()
-        return [folder / name for name in sorted(set(names))]
-    single = folder / "model.safetensors"
-    return [single] if single.is_file() else []

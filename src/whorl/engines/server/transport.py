@@ -85,15 +85,17 @@ class Transport:
 
     async def once(self, url: str, path: str, body: Mapping[str, object] | None) -> Any:
         """The JSON that one endpoint gives, a GET if there is no body: for finding out what it can
-        do. Raises `RefusedError` if there is none after some tries, and `UserError` if the endpoint
-        cannot be reached or does not take the key."""
+        do. Raises `RefusedError` if there is none after some tries, which have the address's
+        time-out together, and `UserError` if the endpoint cannot be reached or does not take the
+        key."""
         data, trouble = None if body is None else dumps(body), ""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self.address.timeout
         for tried in range(1, _PROBES + 1):
             pause = 0.0
             try:
-                response = await self._client.send(
-                    url + path, data, timeout=self.address.timeout, most=_PROBED
-                )
+                left = max(0.001, end - loop.time())
+                response = await self._client.send(url + path, data, timeout=left, most=_PROBED)
                 if response.status == 200:
                     return read_json(response)
                 trouble = self._complaint(url, response)
@@ -110,6 +112,8 @@ class Transport:
                 ) from error
             except (BrokenError, ValueError) as error:
                 trouble = f"{url}{path} gave no JSON: {self._line(error)}"
+            if loop.time() >= end:
+                break
             await asyncio.sleep(pause + _backoff(tried))
         raise RefusedError(trouble)
 

@@ -1,16 +1,15 @@
 """Budgets and costs: tokens, requests, seconds and money, of a run and of each of its searches.
 
 A problem's budget is kept by `within_limits`, from the replies to its search alone, so that a
-search that is replayed ends where it ended. A run's is kept by a `Purse` between the journal and
-the engines, where nothing passes but what has to be paid.
+search that is replayed ends where it ended. A run's is kept by a `purse.Purse` between the journal
+and the engines, where nothing passes but what has to be paid.
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
 
-from whorl.ask import Ask, Asking, Engine, Failure, Replies, T, made
+from whorl.ask import Ask, Asking, Failure, Replies, T
 
 SPENT = Failure("the budget is spent")
 """The answer to an ask that was not passed on; `drive` suspends the search that gets it."""
@@ -132,34 +131,42 @@ class Usage:
     prompt: int = 0
     cached: int = 0
 
+    def times(self, factor: float) -> "Usage":
+        """The usage `factor` times, in whole asks and tokens."""
+        return Usage(*(round(factor * getattr(self, field.name)) for field in fields(Usage)))
+
 
 class Spent:
     """Cost of the asks that were answered, by role.
 
-    Counts are kept by role and priced when looked at, so that the money does not depend on the
+    Counts are kept `by_role` and priced when looked at, so that the money does not depend on the
     order in which replies come.
     """
 
     def __init__(self, prices: Prices) -> None:
         self._prices = prices
-        self._roles = {role.name: Usage() for role in fields(Prices)}
+        self.by_role = {role.name: Usage() for role in fields(Prices)}
 
     @property
     def requests(self) -> int:
-        return sum(usage.requests for usage in self._roles.values())
+        return sum(usage.requests for usage in self.by_role.values())
 
     @property
     def tokens(self) -> int:
-        return sum(usage.sampled for usage in self._roles.values())
+        return sum(usage.sampled for usage in self.by_role.values())
 
     @property
     def money(self) -> float:
-        prices: dict[str, Price] = {role: getattr(self._prices, role) for role in self._roles}
-        return sum(prices[role].of(usage) for role, usage in self._roles.items())
+        prices: dict[str, Price] = {role: getattr(self._prices, role) for role in self.by_role}
+        return sum(prices[role].of(usage) for role, usage in self.by_role.items())
+
+    def amounts(self) -> dict[str, float]:
+        """Amounts spent, by the name of the limit of `Limits` that they count for."""
+        return {"tokens": self.tokens, "requests": self.requests, "money": self.money}
 
     def pay(self, role: str, replies: Replies) -> None:
         """Count the replies to one ask of a model."""
-        usage = self._roles[role]
+        usage = self.by_role[role]
         usage.requests += 1
         for reply in replies:
             usage.sampled += reply.tokens
@@ -168,7 +175,7 @@ class Spent:
 
     def add(self, role: str, more: Usage) -> None:
         """Add usage that was paid for before."""
-        usage = self._roles[role]
+        usage = self.by_role[role]
         usage.requests += more.requests
         usage.sampled += more.sampled
         usage.prompt += more.prompt
@@ -185,14 +192,14 @@ def within_limits(moves: Asking[T], limits: Limits, prices: Prices) -> Asking[T]
     try:
         asks = next(moves)
         while True:
-            more = sum(_paid(ask) for ask in asks)
+            more = sum(is_paid(ask) for ask in asks)
             limit = limits.reached(spent, more, time.monotonic() - start) if more else ""
             if limit:
                 asks = moves.throw(OutOfBudget(f"budget.problem.{limit} is spent"))
                 continue
             answers = yield asks
             for ask, replies in zip(asks, answers, strict=True):
-                if _paid(ask):
+                if is_paid(ask):
                     spent.pay(ask.role, replies)
             asks = moves.send(answers)
     except StopIteration as stop:
@@ -202,105 +209,6 @@ def within_limits(moves: Asking[T], limits: Limits, prices: Prices) -> Asking[T]
         moves.close()
 
 
-class Purse:
-    """The budget of a run: counts what all its engines spend and ends the run's asks at a limit.
-
-    Put it inside the journal and outside what counts asks: `journal.wrap(purse.wrap(engine))`. Then
-    what the journal knows costs nothing. Seconds run from its making. Without a budget nothing is
-    counted.
-    """
-
-    def __init__(self, budget: Budget) -> None:
-        self.budget = budget
-        self.spent = Spent(budget.prices)
-        self._limits = budget.run
-        self._counted: set[Path] = set()
-        self._in_flight = 0
-        self._ended = ""
-        self._start = time.monotonic()
-        self._before: tuple[float, float, float] = (0, 0, 0.0)
-
-    def count(self, journal: Path, earlier: Iterable[tuple[str, Usage]]) -> None:
-        """Count the usage by role that a journal of the run has on record. Each journal once: what
-        is recorded later is paid from this purse."""
-        if self.budget == Budget() or journal in self._counted:
-            return  # it takes a while to look, and nothing depends on it
-        self._counted.add(journal)
-        then = self._now
-        for role, usage in earlier:
-            self.spent.add(role, usage)
-        tokens, requests, money = (
-            before + now - last
-            for before, now, last in zip(self._before, self._now, then, strict=True)
-        )
-        self._before = tokens, requests, money
-
-    def limit(self, moves: Asking[T]) -> Asking[T]:
-        """The search with a problem's budget around it; see `within_limits`."""
-        limits = self.budget.problem
-        return moves if limits == Limits() else within_limits(moves, limits, self.budget.prices)
-
-    @property
-    def ended(self) -> str:
-        """The limit that was reached, as a setting; empty as long as asks are passed on."""
-        passed = time.monotonic() - self._start
-        self._ended = self._ended or self._limits.reached(self.spent, self._in_flight + 1, passed)
-        return self._ended
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Estimated seconds until a limit is reached, at this call's rate of spending; None without
-        a limit."""
-        passed = time.monotonic() - self._start
-        limits = (self._limits.tokens, self._limits.requests, self._limits.money)
-        left = [] if self._limits.seconds is None else [self._limits.seconds - passed]
-        for limit, before, now in zip(limits, self._before, self._now, strict=True):
-            if limit is not None and now > before:
-                left.append((limit - now) * passed / (now - before))
-        return max(0.0, min(left)) if left else None
-
-    @property
-    def _now(self) -> tuple[float, float, float]:
-        return self.spent.tokens, self.spent.requests, self.spent.money
-
-    def wrap(self, engine: Engine) -> Engine:
-        """An engine whose asks are paid from this purse; once the purse is empty, asks of models
-        fail with `SPENT`."""
-        return engine if self.budget == Budget() else _Paid(self, engine)
-
-
-class _Paid:
-    """An engine seen through a purse."""
-
-    def __init__(self, purse: Purse, engine: Engine) -> None:
-        self._purse = purse
-        self._engine = engine
-        self._roles: dict[int, str] = {}  # of tickets in flight
-        self._refused: list[tuple[int, Replies | Failure]] = []
-
-    def submit(self, ticket: int, ask: Ask) -> None:
-        if _paid(ask):
-            if self._purse.ended:
-                self._refused.append((ticket, SPENT))
-                return
-            self._purse._in_flight += 1
-            self._roles[ticket] = ask.role
-        self._engine.submit(ticket, ask)
-
-    def poll(self, timeout: float) -> Sequence[tuple[int, Replies | Failure]]:
-        refused, self._refused = self._refused, []
-        answers = self._engine.poll(0.0 if refused else timeout)
-        for ticket, answer in answers:
-            role = self._roles.pop(ticket, None)
-            if role is not None:
-                self._purse._in_flight -= 1
-                if replies := made(answer):
-                    self._purse.spent.pay(role, replies)
-        return [*refused, *answers]
-
-    def close(self) -> None:
-        self._engine.close()
-
-
-def _paid(ask: Ask) -> bool:
+def is_paid(ask: Ask) -> bool:
+    """Whether an ask costs anything: judges do not."""
     return ask.role != "judge"

@@ -1,0 +1,28 @@
+"""Reflections: where what a policy says of its own wrong solution ends, and a new one begins."""
+
+import re
+
+from whorl.prompts.wording import CORRECTED
+
+STOPS = (CORRECTED, CORRECTED.title(), CORRECTED.upper(), CORRECTED.title().rstrip(":") + "\n")
+"""Texts at which a reflection is cut: no more than four, which is what servers take."""
+
+_WORDS = r"corrected\s+solution"
+_HEADING = re.compile(
+    rf"^[^\w\n]*{_WORDS}[^\w\n]*$"  # a line of its own, whatever marks stand round it
+    rf"|^[^\n]{{0,80}}?\b{_WORDS}[*_ \t]*:",  # or the end of a phrase, with a colon behind it
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
+def read_reflection(text: str, *, stopped: bool) -> str:
+    """The part of a reply that is about the wrong solution: before the line that begins a new one,
+    in any case and as a heading too; empty if it says nothing or begins none.
+
+    stopped: one of `STOPS` ended the reply.
+    """
+    found = _HEADING.search(text)
+    if found is None and not stopped:
+        return ""
+    said = text[: found.start()] if found else text
+    return said.rstrip("\n \t*#_>-")  # marks of a heading go with it

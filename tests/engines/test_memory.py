@@ -1,0 +1,60 @@
+"""What models take, and what is said where that is not there."""
+
+import logging
+
+import pytest
+from transformers import AutoModelForCausalLM
+
+from whorl.engines import memory, open_engine
+from whorl.engines.memory import check_fit, free_memory, need
+from whorl.engines.weights import weight_count
+from whorl.errors import UserError
+from whorl.models import POLICY
+
+
+def test_weights_are_counted_without_reading_them() -> None:
+    model = AutoModelForCausalLM.from_pretrained(POLICY)
+    assert weight_count(POLICY) == sum(p.numel() for p in model.parameters())
+
+
+def test_fewer_bits_need_less() -> None:
+    needs = [need(POLICY, kind, 0.0) for kind in ("f16", "float32", "int8", "int4")]
+    assert needs == sorted(needs, reverse=True)
+    assert need(POLICY, "float32") > need(POLICY, "float32", 0.0)
+
+
+def test_free_memory_is_some_of_what_there_is() -> None:
+    free = free_memory()
+    assert free is None or 0 <= free < 1 << 50
+
+
+def test_what_fits_is_said_if_it_is_large(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda: 9e9)
+    with caplog.at_level(logging.INFO, "whorl.engines"):
+        check_fit("local:large", 4e9, 2, {})
+        check_fit("local:small", 1e8, 1, {})
+    assert caplog.messages == ["local:large takes about 4.0 GB of memory in each of 2 processes"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "processes", "advice"),
+    [
+        (4e9, 1, r"and 3\.0 GB are free; what would fit: weights=int8 \(2\.0 GB\)$"),
+        (2.5e9, 2, r"what would fit: --processes 1, weights=int8 \(2\.0 GB\)$"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_what_would(
+    monkeypatch: pytest.MonkeyPatch, wanted: float, processes: int, advice: str
+) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda: 3e9)
+    with pytest.raises(UserError, match=advice):
+        check_fit("openvino:m", wanted, processes, {"weights=int8": 2e9, "weights=f16": 6e9})
+
+
+@pytest.mark.parametrize("spec", [f"local:{POLICY}", f"openvino:{POLICY}"])
+def test_engines_look_before_they_load(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda: 1e6)
+    with pytest.raises(UserError, match=r"GB of memory, and 0\.0 GB are free; take a smaller"):
+        open_engine(spec)
