@@ -37,25 +37,7 @@ from whorl.watch import Progress, Quiet
 from whorl.watch.events import recorded
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
-WORDS = tuple(
-    [
-        "the",
-        "sum",
-        "of",
-        "both",
-        "sides",
-        "is",
-        "then",
-        "divided",
-        "by",
-        "so",
-        "many",
-        "parts",
-        "that",
-        "are",
-        "over",
-    ]
-)
+WORDS = ("the sum", "of both sides", "is then divided", "by so many parts", "that are left")
 REPEATS = 5
 
 
@@ -69,7 +51,7 @@ def made_up(number: int, nodes: int, random: Random) -> Tree:
         if tree.nodes[parent].terminal or tree.depth(parent) > 12:
             parent = ROOT
         end = random.random() < 0.3
-        text = " ".join(random.choices(WORDS, k=20)) + f", so $x = \\frac{{{parent}}}{{2}}$.\n\n"
+        text = " ".join(random.choices(WORDS, k=7)) + f", so $x = \\frac{{{parent}}}{{2}}$.\n\n"
         reward = float(random.random() < 0.5) if end else None
         node = Node(parent, text, terminal=end, reward=reward, visits=2, total=1.0, tokens=40)
         tree.add(node)
