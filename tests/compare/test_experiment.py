@@ -43,7 +43,7 @@ def test_arms_share_searches_and_learn_from_as_many_examples(
         f"run = 'unused'\nproblems = '{tmp_path}/p.jsonl'\ntest = '{tmp_path}/t.jsonl'\n"
         f"engines = {{policy = 'local:{POLICY}', critic = 'local:{TEACHER}', "
         f"reviser = 'local:{TEACHER}'}}\n"
-        "[recipe]\nname = 'sigma'\nuct.simulations = 2\ntemperatures = [0.7]\n"
+        "[recipe]\nname = 'sigma'\npreset = 'tiny'\nuct.simulations = 2\ntemperatures = [0.7]\n"
         "critic_tokens = 48\nreviser_tokens = 32\nsampling.solution_tokens = 128\n"
         "[train]\nepochs = 1\nlr = 1e-3\nmax_length = 512\n"
     )

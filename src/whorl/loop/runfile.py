@@ -22,7 +22,7 @@ def read_run(path: Path, overrides: Sequence[str] = ()) -> Run:
 def check_engines(run: Run) -> None:
     """Raises `UserError` if an engine's name cannot be read, or the recipe asks a role that no
     engine answers."""
-    for spec in run.engines.named().values():
+    for spec in filter(None, (*run.engines.named().values(), run.engines.student)):
         engines.check(spec)
     if fault := unsound(run.recipe):
         raise UserError(f"{name_of(run.recipe)} is no recipe: {fault}")

@@ -70,7 +70,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     chosen = Run(
         folder=run,
         problems=problems,
-        engines=Engines(policy, critic, reviser, small, prm, processes),
+        engines=Engines(policy, critic, reviser, small, prm, processes=processes),
         recipe=settings.read_recipe({"name": recipe}, of_recipe),
         seed=seed,
         width=width,

@@ -10,6 +10,7 @@ from whorl.cli import options
 EXAMPLES = (
     "whorl harvest runs/a",
     "whorl harvest runs/a --set take=unrefined --out runs/a/unrefined.jsonl",
+    "whorl harvest runs/a --thoughts short --out runs/a/short.jsonl",
 )
 
 
@@ -27,6 +28,20 @@ def harvest(
             "now."
         ),
     ] = "",
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="Write the examples for a model that is asked by this protocol of evaluation, "
+            "such as dart, instead of as the policy was."
+        ),
+    ] = "whorl",
+    thoughts: Annotated[
+        str,
+        typer.Option(
+            help="What examples keep of a thought: whole, short (its first and last two "
+            "paragraphs), or none."
+        ),
+    ] = "whole",
 ) -> None:
     """Turn grown trees into examples to train on.
 
@@ -40,9 +55,12 @@ def harvest(
     """
     from whorl import settings
     from whorl.cli.display import Display
+    from whorl.errors import UserError
+    from whorl.evaluate import PRESETS
     from whorl.loop.folder import RunFolder
     from whorl.loop.harvest import harvest as harvest_file
     from whorl.loop.manifest import changed_settings, recipe_of
+    from whorl.loop.thoughts import Taught
 
     folder = RunFolder.read(run)
     changes = overrides or ()
@@ -54,7 +72,10 @@ def harvest(
     display = Display()
     for difference in changed_settings(chosen, folder):
         display.say(f"harvested with {difference}")
-    harvested = harvest_file(folder.trees, chosen, out)
+    if protocol not in PRESETS:
+        raise UserError(f"there is no protocol {protocol!r}; there are {', '.join(PRESETS)}")
+    how = settings.read_settings(Taught(), [f"thoughts={thoughts}"])
+    harvested = harvest_file(folder.trees, chosen, out, setup=PRESETS[protocol], how=how)
     if out == folder.examples:
         harvested.write(folder.path)
     for title, counts in (("search", harvested.tally), ("left out", harvested.dropped)):

@@ -40,8 +40,12 @@ def run(
         engines.reviser = "local:models/large"
         recipe.name = "sigma"
 
-    A recipe of your own is recipe.name = "module:Class", imported from the
-    current folder or installed, or "path/to/file.py:Class".
+    A recipe's name stands for its whole preset: search, training, rounds and
+    evaluation as its paper has them, and ours where the paper is silent.
+    recipe.preset = "code" is another one, and what the file says is changed
+    (docs/papers.md, "Presets", has them all, and whose each value is). A recipe
+    of your own is recipe.name = "module:Class", imported from the current folder
+    or installed, or "path/to/file.py:Class".
 
     Each of the `rounds` searches with the newest model. Training starts from
     it, as MARGE and MCTS process supervision do, or with start = "first" from
@@ -49,9 +53,16 @@ def run(
     for sigma and rft.
 
     patience = 2 stops after two rounds without a rise of accuracy on problems
-    that are held out for it, one in twenty; the run files of MARGE and MCTS
-    process supervision say so, as the papers stop when there is no more gain.
-    It is off unless it is said. The test file never decides.
+    that are held out for it, one in twenty. The presets `paper` of marge, grpo
+    and process say so: the papers of MARGE and of MCTS process supervision stop
+    when there is no more gain, that it takes two rounds is ours. The test file
+    never decides.
+
+    engines.student names a model that learns while the policy samples, where a
+    recipe can teach another model (not marge, grpo and process, which are
+    on-policy); the scores are its own. protocol says how it is asked, where it
+    learns and where it is measured: for sigma dart, that is Alpaca, as in the
+    evaluation that its paper follows.
 
     budget.tokens = 1000000 stops growing when so many tokens are sampled;
     there are requests, seconds and money as well, for all rounds together and,

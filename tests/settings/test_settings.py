@@ -13,10 +13,10 @@ from whorl.errors import UserError
 from whorl.loop.run import Run
 from whorl.loop.runfile import check_engines, read_run
 from whorl.prompts.wording import SETS, WHORL, Shot
-from whorl.recipe import Recipe, presets_of
+from whorl.recipe import Recipe
 from whorl.recipes import RECIPES, name_of
 from whorl.recipes.rft import Rft
-from whorl.recipes.sigma import CODE, Sigma
+from whorl.recipes.sigma import Sigma
 from whorl.recipes.sphere import Sphere
 from whorl.rollout import Sampling
 from whorl.search import Uct
@@ -24,9 +24,11 @@ from whorl.settings import (
     as_table,
     flat_items,
     read_budget,
+    read_preset,
     read_recipe,
     read_settings,
 )
+from whorl.settings.presets import PRESETS, presets_of
 from whorl.steps import BlankLine, Segmenter, StepMarker, Tokens, Words
 
 LEAST = """
@@ -45,13 +47,16 @@ def run_file(folder: Path, text: str) -> Path:
 
 def test_what_a_run_file_does_not_say_has_its_default(tmp_path: Path) -> None:
     run = read_run(run_file(tmp_path, LEAST))
-    assert run == Run(Path("runs/a"), Path("p.jsonl"), Engines("local:m"), Sigma())
+    paper = PRESETS[Sigma]["paper"]
+    expected = Run(Path("runs/a"), Path("p.jsonl"), Engines("local:m"), paper.recipe)
+    assert run == replace(expected, protocol="dart")
 
 
 def test_tables_inside_tables_change_only_what_they_name(tmp_path: Path) -> None:
     text = LEAST + "recipe.uct.simulations = 8\n[train]\nlr = 1\n[evaluate]\nn = 4\ntemperature=1.0"
     run = read_run(run_file(tmp_path, text), ["recipe.temperatures=[0.5, 1]", "limit=3"])
-    assert run.recipe == Sigma(uct=Uct(simulations=8), temperatures=(0.5, 1.0))
+    own = Sigma(uct=Uct(simulations=8), temperatures=(0.5, 1.0), show_q="none", words=SETS["prose"])
+    assert run.recipe == own
     assert (run.train.lr, run.train.epochs, run.evaluate.n, run.limit) == (1.0, 3, 4, 3)
 
 
@@ -69,13 +74,15 @@ def test_a_budget_is_read_from_a_run_file_and_from_overrides_alike(tmp_path: Pat
 
 
 def test_a_preset_is_where_settings_start_from() -> None:
-    assert read_recipe({"name": "sigma", "preset": "code"}) == CODE
-    assert read_recipe({"name": "sigma"}, ["preset=code", "retries=1"]) == replace(CODE, retries=1)
+    code = PRESETS[Sigma]["code"].recipe
+    assert read_recipe({"name": "sigma", "preset": "code"}) == code
+    assert read_recipe({"name": "sigma"}, ["preset=code", "retries=1"]) == replace(code, retries=1)  # type: ignore[call-arg, type-var]
 
 
 def test_bare_words_and_toml_both_do_as_values() -> None:
     for value in ("whole_path", '"whole_path"'):
-        assert read_recipe({"name": "sigma"}, [f"mode={value}"]) == Sigma(mode="whole_path")
+        recipe = read_recipe({"name": "sigma"}, [f"mode={value}"])
+        assert recipe == replace(PRESETS[Sigma]["paper"].recipe, mode="whole_path")  # type: ignore[call-arg, type-var]
     marked = read_recipe({"name": "rft"}, ["sampling.steps=step_marker"])
     assert marked == Rft(sampling=Sampling(steps=StepMarker()))
 
@@ -182,10 +189,12 @@ def test_what_is_said_can_be_read_again(recipe: Recipe) -> None:
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_preset_says_itself(name: str) -> None:
     presets = presets_of(RECIPES[name])
-    assert set(presets) == ({"paper", "code"} if name in ("sigma", "marge") else {"paper"})
-    for which, recipe in presets.items():
+    assert next(iter(presets)) == "paper" and list(presets)[-1] == "tiny"
+    for which, preset in presets.items():
+        recipe = preset.recipe
         assert name_of(recipe) == name
         assert read_recipe(as_table(recipe)) == recipe
+        assert read_preset({"name": name, "preset": which}) == preset
         assert read_recipe({"name": name, "preset": which}) == recipe
 
 
