@@ -1,9 +1,9 @@
-# make demo | test | test-real | test-vllm | test-llama | check | setup   Needs Python 3.11 or newer, git and make; the rest is set up here.
+# make demo | test | test-real | test-vllm | test-llama | check | setup | browser   Needs Python 3.11 or newer, git and make; the rest is set up here.
 PYTHON ?= python3.11
 export OMP_NUM_THREADS = 1
 export HF_HUB_OFFLINE = 1
 
-.PHONY: setup demo test test-real test-vllm test-llama check
+.PHONY: setup demo test test-real test-vllm test-llama check browser
 
 setup: .venv/.ready
 
@@ -35,6 +35,11 @@ test-llama: setup .venv-llama/.ready
 
 .venv-llama/.ready: scripts/llama-env
 	PYTHON=$(PYTHON) scripts/llama-env
+
+# Pages are tested in Debian's chromium; without it those tests are skipped.
+browser:
+	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
+		|| echo "chromium cannot be installed here: install it as your system does"
 
 check: setup
 	scripts/check

@@ -11,7 +11,18 @@ from whorl.recipes import RECIPES
 
 COMMANDS = [
     *("demo", "run", "compare", "grow", "adopt", "harvest", "export", "train", "evaluate"),
-    *("fetch", "table", "probe", "prompts", "judge", "problems", "show", "status", "report"),
+    *(
+        "fetch",
+        "table",
+        "probe",
+        "prompts",
+        "judge",
+        "problems",
+        "show",
+        "view",
+        "status",
+        "report",
+    ),
 ]
 
 MODULES = 550

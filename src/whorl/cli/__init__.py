@@ -23,6 +23,7 @@ from whorl.cli.commands import (
     status,
     table,
     train,
+    view,
 )
 from whorl.cli.guard import guarded
 from whorl.cli.log import show_log
@@ -72,6 +73,7 @@ _add(prompts.prompts, prompts.EXAMPLES)
 _add(judge.judge, judge.EXAMPLES)
 _add(problems.problems, problems.EXAMPLES)
 _add(show.show, show.EXAMPLES)
+_add(view.view, view.EXAMPLES)
 _add(status.status, status.EXAMPLES)
 _add(report.report, report.EXAMPLES)
 

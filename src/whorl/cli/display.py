@@ -11,6 +11,7 @@ from rich.text import Text
 
 from whorl.budget import Prices
 from whorl.cli.terminal import console
+from whorl.report.text import clock
 from whorl.watch import Progress
 from whorl.watch.pace import Pace, seconds_left
 
@@ -98,13 +99,6 @@ def status(progress: Progress, seconds: float, rate: float | None = None) -> str
     if progress.cached is not None:
         parts.append(f"{100 * progress.cached:.0f} % cached")
     return ", ".join(parts)
-
-
-def clock(seconds: float) -> str:
-    """`1:02:03`, or `2:03` below an hour."""
-    minutes, second = divmod(round(seconds), 60)
-    hour, minute = divmod(minutes, 60)
-    return f"{hour}:{minute:02}:{second:02}" if hour else f"{minute}:{second:02}"
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 from whorl import prompts
 from whorl.data.atomic import replacing
 from whorl.data.examples import write_examples
-from whorl.data.forest import read_trees
+from whorl.data.forest import key_of, read_trees
 from whorl.data.purpose import write_purpose
 from whorl.errors import UserError
 from whorl.evaluate import Setup
@@ -77,7 +77,8 @@ def harvest(
     how: Taught = AS_SAMPLED,
 ) -> Harvested:
     """Harvest a file of trees, in one pass, into a file of examples; equal examples are written
-    once, unless the recipe's objective counts samples. Beside it stands the recipe's objective.
+    once, unless the recipe's objective counts samples. Beside it stands the recipe's objective, and
+    `NAME.dropped.jsonl` says what was left out of which tree, and why.
 
     setup: how the model that is to learn from them is asked for a solution, if not as the policy
     was: examples after the plain question are then examples after its words, and others are left
@@ -89,6 +90,7 @@ def harvest(
     cost: Counter[str] = Counter()
     solutions = Solutions()
     grown = found = endless = 0
+    lacking: list[bytes] = []
 
     def examples() -> Iterator[Example]:
         nonlocal grown, found, endless
@@ -102,6 +104,8 @@ def harvest(
                 tally.update(counts)
                 cost.update(tree.cost)
                 dropped.update(crop.dropped)
+                if crop.dropped:
+                    lacking.append(_dropped_line(tree, crop.dropped))
                 asked = list(_asked(tree, crop.examples, setup or Setup()))
                 dropped["not after the plain question"] += len(crop.examples) - len(asked)
                 kept = [one for one in taught(asked, how) if one is not None]
@@ -111,6 +115,8 @@ def harvest(
 
     write_purpose(out, name_of(recipe), recipe.objective)
     written = write_examples(out, distinct_examples(examples(), recipe.objective))
+    with replacing(out.with_suffix(".dropped.jsonl")) as file:
+        file.writelines(lacking)
     dropped = +dropped  # without what counts nothing
     if found > written:
         dropped["equal to another example"] = found - written
@@ -129,6 +135,12 @@ def harvest(
         solutions.variety,
         tuple(remarks),
     )
+
+
+def _dropped_line(tree: Tree, dropped: Mapping[str, int]) -> bytes:
+    problem, arm = key_of(tree)
+    said = {"problem": problem, "arm": arm, "dropped": dict(dropped)}
+    return json.dumps(said, separators=(",", ":")).encode() + b"\n"
 
 
 def _harvested(recipe: Recipe, tree: Tree) -> tuple[Mapping[str, int], Harvest]:

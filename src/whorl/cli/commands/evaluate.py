@@ -37,8 +37,8 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
         str,
         typer.Option(
             help="Protocol: whorl; dart, which SIGMA follows; qwen, which MARGE follows; for "
-            "models that think qwen3, deepseek-r1, gpt-oss, magistral. Other options change it. Not "
-            "given: the one that the model was trained for, or whorl."
+            "models that think qwen3, deepseek-r1, gpt-oss, magistral. Other options change it. "
+            "Not given: the one that the model was trained for, or whorl."
         ),
     ] = "",
     samples: Annotated[
