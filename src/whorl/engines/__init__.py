@@ -12,7 +12,7 @@ from whorl.ask import Engine
 from whorl.engines.dress import read_value, template_names, unknown
 from whorl.engines.model import Model, find_model, read_config
 from whorl.engines.spec import HERE, Spec
-from whorl.errors import UserError
+from whorl.errors import UserError, need
 
 
 def open_engine(spec: str, *, processes: int = 1) -> Engine:
@@ -56,6 +56,7 @@ def check(spec: str) -> None:
 
 def _local(model: Model) -> Callable[[], Engine]:
     """Look at a model, without loading it; what is returned opens it."""
+    need("torch", "local")
     folder, config = model.folder, _look("local", model)
     architectures = config.get("architectures") or ()
     if any(name.endswith("ForTokenClassification") for name in architectures):
@@ -83,6 +84,7 @@ def _local(model: Model) -> Callable[[], Engine]:
 
 def _prm(model: Model) -> Callable[[], Engine]:
     """As `_local`, for a process reward model."""
+    need("torch", "local")
     from whorl.engines.prm import Prm, unsupported
 
     folder, config = model.folder, _look("prm", model)

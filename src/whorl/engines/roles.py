@@ -10,7 +10,7 @@ from whorl.engines import open_engine
 from whorl.engines.judge import Judges
 from whorl.engines.model import engine_settings, find_model
 from whorl.engines.spec import Spec
-from whorl.errors import UserError
+from whorl.errors import UserError, need
 
 _JUDGE = "judge"  # a role and its engine: there is one kind
 _HERE = ("local", "openvino", "vllm")  # engines for a folder whose model can be trained
@@ -129,7 +129,8 @@ class Opened(AbstractContextManager["Opened"]):
 
 def trainable(spec: str) -> Path:
     """The folder of a policy's weights, under the chat template that its name chooses. Raises
-    `UserError` if its name does not say it."""
+    `UserError` if its name does not say it, or if what training needs is not installed."""
+    need("accelerate", "train")
     if spec and Spec.read(spec).scheme in _HERE:
         return _folder(spec)
     raise UserError(

@@ -3,9 +3,9 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 
 from whorl.data.atomic import replacing
@@ -65,18 +65,19 @@ class Harvested:
             file.write(json.dumps(asdict(self), indent=2).encode() + b"\n")
 
 
-def harvest(trees: Path, recipe: Recipe, out: Path) -> Harvested:
-    """Harvest a file of trees, in one pass, into a file of examples; equal examples are written
+def harvest(trees: Path | Sequence[Path], recipe: Recipe, out: Path) -> Harvested:
+    """Harvest files of trees, in one pass, into a file of examples; equal examples are written
     once. Beside it stands the recipe's objective."""
     dropped: Counter[str] = Counter()
     tally: Counter[str] = Counter()
     cost: Counter[str] = Counter()
     solutions = Solutions()
+    every = chain.from_iterable(map(read_trees, [trees] if isinstance(trees, Path) else trees))
     grown = found = endless = 0
 
     def examples() -> Iterator[Example]:
         nonlocal grown, found, endless
-        for _, trees_of_problem in groupby(read_trees(trees), key=lambda tree: tree.problem.id):
+        for _, trees_of_problem in groupby(every, key=lambda tree: tree.problem.id):
             own = list(trees_of_problem)
             solutions.add(own)
             for tree in own:
