@@ -68,8 +68,10 @@ def export(  # noqa: PLR0913 (each parameter is an option)
     from whorl.data.examples import read_examples
     from whorl.data.export import export_examples
     from whorl.data.forest import read_trees
+    from whorl.data.purpose import read_purpose
     from whorl.data.stepwise import export_steps
     from whorl.errors import UserError
+    from whorl.example import Likelihood
     from whorl.loop.harvest import distinct_examples
 
     files = _files(source, out, round, trees=form == "prm")
@@ -83,7 +85,9 @@ def export(  # noqa: PLR0913 (each parameter is an option)
         if enough is not None or marker is not None:
             raise UserError(f"--enough and --marker are for prm, not for {form}")
         every = chain.from_iterable(map(read_examples, files))
-        rows = distinct_examples(every) if len(files) > 1 else every
+        purpose = read_purpose(files[0])
+        objective = purpose[1] if purpose else Likelihood()
+        rows = distinct_examples(every, objective) if len(files) > 1 else every
         exported = export_examples(rows, out, form, drop_weights=drop_weights, end_turns=end_turns)
     display = Display()
     for title, counts in (("changed", exported.changed), ("left out", exported.dropped)):
