@@ -121,21 +121,18 @@ def harvest(
     dropped = +dropped  # without what counts nothing
     if found > written:
         dropped["equal to another example"] = found - written
-    remarks = list(remarks_of(recipe, tally))
+    remarks = (*remarks_of(recipe, tally), *_of_endless(endless, grown))
+    return Harvested(
+        grown, written, dict(dropped), dict(tally), dict(cost), solutions.variety, remarks
+    )
+
+
+def _of_endless(endless: int, grown: int) -> Iterator[str]:
     if 2 * endless > grown:
-        remarks.append(
+        yield (
             f"{endless:,} of {grown:,} searches came to no end of a solution: the steps may be too "
             "many, or too long for their tokens, or the policy states no answer"
         )
-    return Harvested(
-        grown,
-        written,
-        {why: count for why, count in dropped.items() if count},
-        dict(tally),
-        dict(cost),
-        solutions.variety,
-        tuple(remarks),
-    )
 
 
 def _dropped_line(tree: Tree, dropped: Mapping[str, int]) -> bytes:
