@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Speech:
-    """What a command says. quiet: only errors and results; lines: said so far; wrote: files that
-    are complete, and what each holds."""
+    """Settings of what a command says. quiet: only errors and results; lines: said so far; wrote:
+    files that are complete, and what each holds."""
 
     quiet: bool = False
     lines: list[str] = field(default_factory=list)

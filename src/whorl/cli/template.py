@@ -48,7 +48,7 @@ def run_file(run: Run) -> str:
 
 
 def _picked(said: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """What a table says of a dotted key, as a table of that key alone."""
+    """The value of a dotted key in a table, as a table of that key alone."""
     value: Any = said
     for part in key.split("."):
         if not isinstance(value, Mapping) or part not in value:
