@@ -39,6 +39,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     os.chdir(before)
 
 
+@pytest.mark.timeout(900)
 def test_the_journey_from_a_table_to_a_table(whorl, home: Path) -> None:
     """Every command of it, interrupted in the middle, and what each says last."""
     columns = ("--map", "question=Aufgabe,answer=Ergebnis")
@@ -50,7 +51,8 @@ def test_the_journey_from_a_table_to_a_table(whorl, home: Path) -> None:
     assert last(begun) == "wrote run.toml: run file; look at it, then: whorl run run.toml --dry-run"
     changes = [part for line in QUICK.split("\n") if line for part in ("--set", line)]
     run = ("run", "run.toml", *changes)
-    assert last(whorl(*run, "--dry-run")) == "the engines open; nothing was written"
+    looked = whorl(*run, "--dry-run")
+    assert looked.stdout.splitlines()[-1] == "the engines open; nothing was written"
 
     with subprocess.Popen(
         [sys.executable, "-m", "whorl", *run],
@@ -59,11 +61,11 @@ def test_the_journey_from_a_table_to_a_table(whorl, home: Path) -> None:
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as child:
         assert child.stderr is not None
-        said = next(line for line in child.stderr if line.startswith("round 1 of 2"))
-        time.sleep(0.5)
+        said = child.stderr.readline()
+        time.sleep(1.0)
         child.send_signal(signal.SIGINT)
         rest = child.stderr.read().splitlines()
-    assert said == "round 1 of 2: the policy is policy\n" and child.returncode == 130
+    assert said == "opening policy (policy)\n" and child.returncode == 130
     assert rest[-1].startswith("stopped, and nothing finished is lost. To go on, repeat: whorl run")
 
     played = whorl(*run)

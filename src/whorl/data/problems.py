@@ -138,7 +138,8 @@ def _problem(row: Row, *, default_id: str) -> Problem:
     """The problem of one row. Raises `BadRow`."""
     question = cell(row, "question") or cell(row, "problem")
     if not question:
-        raise NoColumn(f'no question (field "question" or "problem"; there are {columns(row)})')
+        bad = BadRow if {"question", "problem"} & row.keys() else NoColumn
+        raise bad(f'no question (field "question" or "problem"; there are {columns(row)})')
     check = cell(row, "check") or ANSWER
     answer = comparable_answer(_answer(row)) if check == ANSWER else cell(row, "answer")
     if why := fault(check, answer):
