@@ -7,7 +7,8 @@ each time; processes of its engines and its judges are killed under it. Prints o
 kills: processes killed, of which workers and judges are counted apart; stages: when, by what the
     next life found to do.
 identical: every run ended with the files of an undisturbed one, byte for byte, and with no file
-    besides. Seconds, dates and what was asked again or recalled aside, as these differ.
+    besides. Seconds and dates, what was asked now or recalled, and log-probabilities in journals
+    differ.
 asked_twice: asks whose replies were in a journal and that reached an engine again.
 runs: that came to their end.
 """
@@ -171,14 +172,14 @@ def recorded(run: Path) -> set[str]:
 
 
 def made(run: Path) -> dict[str, object]:
-    """Files of a finished run: contents, of journals the answers in any order, and of those in
-    `TIMED` only that they are there."""
+    """Files of a finished run: contents, of journals the asks, as log-probabilities depend on what
+    else is in a batch, and of those in `TIMED` only that they are there."""
     found: dict[str, object] = {}
     for file in sorted(path for path in run.rglob("*") if path.is_file()):
         name = str(file.relative_to(run))
         if file.name.endswith("journal.db"):
             with closing(sqlite3.connect(file)) as database:
-                found[name] = sorted(database.execute("SELECT ask, replies FROM answer"))
+                found[name] = sorted(database.execute("SELECT ask FROM answer"))
         elif file.name in TIMED:
             found[name] = None
         else:

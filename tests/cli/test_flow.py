@@ -9,7 +9,7 @@ from whorl import Sampling, grow
 from whorl.ask import Ask, Prompt, Replies, Reply
 from whorl.budget import Budget, Price, Prices
 from whorl.budget.purse import Purse
-from whorl.cli.display import clock, status
+from whorl.cli.display import status
 from whorl.data.examples import read_examples, write_examples
 from whorl.engines.function import Function
 from whorl.engines.meter import Meter
@@ -18,6 +18,7 @@ from whorl.loop.harvest import Harvested
 from whorl.loop.runfile import read_run
 from whorl.models import POLICY
 from whorl.recipes import Rft
+from whorl.report.text import clock
 from whorl.watch import Progress
 
 MODEL = f"local:{POLICY}"

@@ -44,6 +44,18 @@ def figures(report: Report) -> dict[str, str | int]:
     return {figure.label: figure.value for figure in report.figures}
 
 
+def test_examples_that_were_harvested_again_are_counted_as_the_file_holds_them(
+    tmp_path: Path,
+) -> None:
+    with folder(tmp_path) as run:
+        plant_in(run, plant("a"), plant("b"))
+        gather(run)
+        lines = run.examples.read_bytes().splitlines(keepends=True)
+        run.examples.write_bytes(lines[0])
+        assert summary(run).lead == "2 trees taught 1 examples."
+        assert figures(summary(run))["examples"] == 1
+
+
 def test_examples_are_counted_as_they_were_written(tmp_path: Path) -> None:
     with folder(tmp_path) as run:
         for number in (1, 2):

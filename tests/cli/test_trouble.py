@@ -84,7 +84,7 @@ def test_a_model_folder_that_lacks_something(
         (["--set", "sample=1"], "unknown setting sample; did you mean samples?"),
         (["--set", "samples=many"], "samples should be a valid integer, not 'many'"),
         (["--recipe", "sigma", "--set", "retries=0"], "unknown setting samples"),
-        (["--set", "role=reviser"], "rft asks a reviser, and none is named; give --reviser "),
+        (["--recipe", "sphere"], "sphere asks a small and a prm, and none is named; give --small "),
         (["--recipe", "marge", "--policy", ""], "marge asks a policy, and none is named"),
         (["--policy", "locl:x"], "did you mean local"),
     ],
@@ -96,7 +96,7 @@ def test_bad_settings(whorl, tmp_path: Path, easy: Path, more: list[str], why: s
 
 @pytest.mark.parametrize(
     ("named", "lacks"),
-    [((), "prm"), (("prm",), "small"), (("small",), "prm")],
+    [(("prm",), "small"), (("small",), "prm")],
 )
 def test_sphere_says_whom_it_lacks(
     whorl, tmp_path: Path, easy: Path, named: tuple[str, ...], lacks: str

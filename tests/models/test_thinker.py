@@ -9,7 +9,6 @@ from whorl import Sampling, Setup, grow, harvest, measure, read_trees, train
 from whorl.answer.thoughts import CLOSE, OPEN, thinks, without_thoughts
 from whorl.data.examples import read_examples
 from whorl.data.synthetic import problems
-from whorl.errors import UserError
 from whorl.evaluate import Decoding
 from whorl.evaluate.scores import Place, read_records
 from whorl.learn.training import Training
@@ -116,12 +115,3 @@ def test_a_search_goes_inside_of_the_thought(
     assert kept.dropped.get("steps of a thought", 0) <= whole.examples
     for example in read_examples(tmp_path / "none.jsonl"):
         assert "think>" not in f"{example.prompt.prefix}{example.chosen}"  # type: ignore[union-attr]
-
-
-def test_entropy_needs_log_probabilities(thinker: Path, tmp_path: Path) -> None:
-    recipe = StepDpo(sampling=replace(THINKING, steps=Entropy()))
-    pytest.importorskip("openvino_genai")
-    easy = list(problems("pool", 1, seed=1, levels=(1,)))
-    with pytest.raises(UserError, match="log-probabilities"):
-        grow(easy, recipe, {"policy": f"openvino:{thinker}"}, tmp_path / "run", processes=0)
-    assert not (tmp_path / "run" / "journal.db").exists()

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whorl.budget import Budget, Purse
+from whorl.budget import Budget
+from whorl.budget.purse import Purse
 from whorl.watch import Progress, Quiet
 from whorl.watch import events as module
 from whorl.watch.events import events_of, recorded

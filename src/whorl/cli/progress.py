@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from whorl.cli.display import clock
 from whorl.errors import visible
+from whorl.report.text import clock
 from whorl.watch.status import Stage, Status
 
 SHOWN = 3  # errors, and lines, that are shown

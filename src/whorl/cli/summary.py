@@ -41,9 +41,9 @@ class _Counts:
     remarks: list[str] = field(default_factory=list)
 
     def add(self, found: Harvested) -> None:
-        """Add the counts of a harvest, without its cost."""
+        """Add the counts of a harvest, without its cost and its examples, which may have been
+        harvested again."""
         self.trees += found.trees
-        self.examples += found.examples
         self.tally.update(found.tally)
         self.dropped.update(found.dropped)
         self.remarks += found.remarks
@@ -51,8 +51,7 @@ class _Counts:
 
 def summary(folder: RunFolder) -> Report:
     """The report of a run folder, be it of one `grow` or of a whole run."""
-    rounds = sorted(folder.path.glob("round-*"), key=lambda path: int(path.name[6:]))
-    places = [path for path in rounds or [folder.path] if (path / "trees.jsonl").exists()]
+    places = [path for path in folder.parts() if (path / "trees.jsonl").exists()]
     counts = _counted(places)
     if not counts.trees + counts.unharvested:
         raise UserError(f"{folder.path} holds no trees; `whorl grow` writes them")
@@ -88,6 +87,7 @@ def _counted(places: Sequence[Path]) -> _Counts:
         late = sum(1 for _ in read_keys(trees))
         if found:
             counts.add(found)
+            counts.examples += _lines(place / "examples.jsonl", found.examples)
             late -= found.trees
         if late > 0:
             counts.unharvested += late
@@ -96,6 +96,14 @@ def _counted(places: Sequence[Path]) -> _Counts:
         elif found:
             counts.cost.update(found.cost)
     return counts
+
+
+def _lines(path: Path, otherwise: int) -> int:
+    """Examples that a file holds now; `otherwise` if there is none."""
+    if not path.exists():
+        return otherwise
+    with path.open("rb") as file:
+        return sum(not line.isspace() for line in file)
 
 
 def _shown(files: Iterable[Iterable[Tree]], tally: Mapping[str, int]) -> Iterator[Tree]:

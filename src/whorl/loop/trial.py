@@ -8,6 +8,7 @@ from whorl.recipe import Recipe
 from whorl.rollout import Sampling
 
 _ASKED = Ask(Prompt("", "1 + 1 = ?"), max_tokens=1)
+_TICKET = 1 << 62  # that no search's ask has
 
 
 def check_logprobs(recipe: Recipe, engines: Mapping[str, Engine]) -> None:
@@ -19,7 +20,7 @@ def check_logprobs(recipe: Recipe, engines: Mapping[str, Engine]) -> None:
     if not any(rule and rule.nats for rule in (sampling.steps, sampling.inside)):
         return
     engine = engines["policy"]
-    engine.submit(-1, _ASKED)
+    engine.submit(_TICKET, _ASKED)
     while not (found := engine.poll(1.0)):
         pass
     ((_, answer),) = found

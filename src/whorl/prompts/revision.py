@@ -4,6 +4,7 @@ repeat of the request."""
 import re
 from typing import Literal
 
+from whorl.prompts.unsaid import is_none
 from whorl.steps import unformatted
 
 
@@ -11,8 +12,10 @@ def read_step(text: str, original: str = "") -> str:
     """The step that a reviser's reply holds: the whole of it without a preamble ("Here is the
     rewritten step:"), labels ("Next step:", "Step 2:"), a fence round it, and what it repeats of
     the critique behind it. "Step k:" stays if the `original` begins so: that is how its author
-    writes."""
+    writes. Empty if the reply is a word for nothing."""
     text = _NEXT.sub("", _bare(text))
+    if is_none(text):
+        return ""
     if _NUMBERED.match(original):
         return text
     return _without(_NUMBERED, _without(_TITLE, text))

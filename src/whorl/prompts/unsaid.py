@@ -16,11 +16,16 @@ def without_form(entry: str) -> str:
     return _TAIL.sub("", _OUTCOME.sub("", entry))
 
 
+def is_none(text: str) -> bool:
+    """Whether a whole text is a word for nothing, such as "None." or "n/a"."""
+    return _NONE.fullmatch(text.strip(" .\"'*_`\n").lower()) is not None
+
+
 def says_nothing(entry: str, form: Collection[str]) -> bool:
     """Whether an entry says that there is nothing to say, in a word or in a sentence without a but,
     or repeats what the `form` has behind a label."""
     bare = entry.strip(" .\"'").lower()
-    if not bare or _NONE.fullmatch(bare) or bare in form:
+    if not bare or is_none(bare) or bare in form:
         return True
     if _DENIAL.fullmatch(bare) and not _BUT.search(bare):
         return True
@@ -35,7 +40,7 @@ _WORD = re.compile(r"\w+")
 _OUTCOME = re.compile(r"[ \t]*\[Q -?\d(?:\.\d)?\]\s*\Z")
 _TAIL = re.compile(r"(?:,? separated by semicolons(?:,? or none)?|, or none)\.?\s*\Z")
 _NONE = re.compile(
-    r"(?:none|n/a|null|nothing)"
+    r"(?:none|no|n/a|null|nothing)"
     r"(?: (?:is |are )?(?:needed|found|identified|noted|missing|required|to avoid))?"
 )
 _DENIAL = re.compile(

@@ -1,0 +1,88 @@
+"""Attempts at held-out problems, beside those of an earlier model, and their texts."""
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from whorl.errors import UserError
+from whorl.evaluate import Place, Record, Score, read_records
+from whorl.evaluate.scores import score_of
+
+SHOWN = 100  # problems on a page
+
+KINDS = {
+    "": "all problems",
+    "fixed": "fixed",
+    "broken": "broken",
+    "right": "right",
+    "wrong": "wrong",
+    "undecided": "undecided",
+    "failed": "failed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A problem of an evaluation. before: its score in the one that it is compared with."""
+
+    score: Score
+    question: str
+    before: Score | None
+
+    @property
+    def change(self) -> str:
+        """`fixed` or `broken`, by the first attempts; empty if neither."""
+        if self.before is None or not self.before.right or not self.score.right:
+            return ""
+        was, now = self.before.right[0] == 1.0, self.score.right[0] == 1.0
+        return "" if was == now else "fixed" if now else "broken"
+
+    def fits(self, kind: str) -> bool:
+        """Whether a filter of `KINDS` lets it through."""
+        if kind in ("fixed", "broken"):
+            return self.change == kind
+        if kind == "failed":
+            return bool(self.score.error)
+        first = self.score.right[:1]
+        wanted = {"right": (1.0,), "wrong": (0.0,), "undecided": (None,)}.get(kind)
+        return wanted is None or first == wanted
+
+
+class Evaluations:
+    """Evaluations that were read, by file; one that changed is read again."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, tuple[str, dict[str, tuple[Score, str]]]] = {}
+        self._lock = threading.Lock()
+
+    def lines(self, place: Place, before: Place | None) -> list[Line]:
+        """The problems of an evaluation, in its order."""
+        then = self._scores(before) if before else {}
+        return [
+            Line(score, question, then[id][0] if id in then else None)
+            for id, (score, question) in self._scores(place).items()
+        ]
+
+    def _scores(self, place: Place) -> dict[str, tuple[Score, str]]:
+        try:
+            stat = place.attempts.stat()
+        except OSError:
+            return {}
+        stamp = f"{stat.st_ino} {stat.st_size} {stat.st_mtime_ns}"
+        with self._lock:
+            known = self._known.get(place.attempts)
+            if known is None or known[0] != stamp:
+                found = {
+                    record.problem.id: (score_of(record), record.problem.question[:300])
+                    for record in read_records(place.attempts)
+                }
+                known = self._known[place.attempts] = (stamp, found)
+        return known[1]
+
+
+def record_of(place: Place, id: str) -> Record | None:
+    """The attempts at a problem; None if there are none."""
+    try:
+        return next((r for r in read_records(place.attempts) if r.problem.id == id), None)
+    except UserError:
+        return None

@@ -1,0 +1,100 @@
+"""Facts about a tree that a list of trees is searched, filtered and sorted by."""
+
+from dataclasses import dataclass
+
+from whorl.report.critiques import searched_path
+from whorl.tree import Node, Tree
+
+BINS = 10
+"""Bins of the values of a process reward model, of equal width, for their calibration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Facts about a tree, by the names of the columns that hold them.
+
+    before, after: outcome of the policy's best path, and of the chosen one: right, wrong,
+        undecided; empty without one.
+    nodes, depth: without the root. tokens: sampled for it. longest: characters of its longest step.
+    undecided: ends that the judge could not decide.
+    value: of a process reward model for the end that was chosen, or else for its best end.
+    disagree: ends which that model and the judge call differently.
+    mean: of all simulations.
+    """
+
+    problem: str
+    arm: str
+    question: str
+    answer: str
+    level: str
+    before: str
+    after: str
+    nodes: int
+    depth: int
+    solutions: int
+    right: int
+    undecided: int
+    tokens: int
+    longest: int
+    mean: float | None
+    value: float | None
+    disagree: int
+    refined: int
+    cut_short: str
+
+
+def facts_of(tree: Tree) -> Facts:
+    """The facts about a tree."""
+    nodes = tree.nodes
+    best = searched_path(tree)
+    ends = [nodes[i] for i in tree.leaves()]
+    depth = [0] * len(nodes)
+    for i, node in enumerate(nodes[1:], start=1):
+        depth[i] = depth[node.parent] + 1
+    values = [end.value for end in ends if end.value is not None]
+    chosen = nodes[tree.tip].value if tree.tip else None
+    return Facts(
+        problem=tree.problem.id,
+        arm=tree.provenance.get("arm", ""),
+        question=tree.problem.question,
+        answer=tree.problem.answer,
+        level=tree.problem.level,
+        before=outcome(nodes[best[-1]].reward) if best else "",
+        after=outcome(nodes[tree.tip].reward) if tree.tip else "",
+        nodes=len(nodes) - 1,
+        depth=max(depth),
+        solutions=len(ends),
+        right=sum(end.reward == 1.0 for end in ends),
+        undecided=sum(_undecided(end) for end in ends),
+        tokens=sum(tree.cost.values()),
+        longest=max((len(node.text) for node in nodes), default=0),
+        mean=nodes[0].mean if nodes[0].visits else None,
+        value=chosen if chosen is not None else max(values, default=None),
+        disagree=sum(
+            end.reward is not None and (end.value >= 0.5) != (end.reward == 1.0)
+            for end in ends
+            if end.value is not None
+        ),
+        refined=int(any(node.author == "reviser" for node in nodes)),
+        cut_short=tree.cut_short,
+    )
+
+
+def _undecided(end: Node) -> bool:
+    return end.mark == "undecided" or (end.reward is None and not end.pruned)
+
+
+def calibration(tree: Tree) -> list[tuple[int, int]]:
+    """Bin of the value, and whether the answer is right, of each end that has both."""
+    return [
+        (min(BINS - 1, int(BINS * max(0.0, node.value))), int(node.reward == 1.0))
+        for node in tree.nodes
+        if node.terminal and node.value is not None and node.reward is not None
+    ]
+
+
+def outcome(reward: float | None) -> str:
+    """A reward as a word."""
+    if reward is None:
+        return "undecided"
+    return "right" if reward == 1.0 else "wrong"

@@ -1,0 +1,55 @@
+"""Templates of the viewer's pages. Every expression is made visible, then escaped, unless it is
+markup of our own."""
+
+from functools import cache
+from importlib import resources
+from urllib.parse import quote
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+
+from whorl.errors import visible
+from whorl.report import text as words
+from whorl.report.plots import accuracy_plot, curve_plot
+from whorl.view.mathematics import text
+
+
+def read(name: str) -> str:
+    """A file of `view/pages`."""
+    return resources.files("whorl.view").joinpath("pages", name).read_text("utf-8")
+
+
+def quoted(value: object) -> str:
+    """A name as a part of an address."""
+    return quote(str(value), safe="")
+
+
+@cache
+def templates() -> Environment:
+    """The templates, compiled when they are first asked for."""
+    made = Environment(
+        autoescape=True,
+        finalize=lambda value: value if isinstance(value, Markup) else visible(str(value)),
+        loader=FunctionLoader(read),
+        lstrip_blocks=True,
+        trim_blocks=True,
+        undefined=StrictUndefined,
+    )
+    made.filters |= {
+        "number": words.number,
+        "percent": words.percent,
+        "points": words.points,
+        "probability": words.probability,
+        "mathematics": text,
+        "quoted": quoted,
+        "accuracy_plot": lambda rows: Markup(accuracy_plot(rows)),
+        "curve_plot": lambda chart: Markup(curve_plot(chart)),
+        "clock": words.clock,
+        "brief": lambda value, limit: words.clip(" ".join(str(value).split()), limit),
+    }
+    return made
+
+
+def page(name: str, **content: object) -> str:
+    """A page as HTML."""
+    return templates().get_template(name).render(**content)
