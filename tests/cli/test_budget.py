@@ -77,7 +77,7 @@ def test_a_run_stops_at_its_budget_and_says_what_failed(typed, tmp_path: Path) -
     file.write_text(
         f'run = "{run}"\nproblems = "{tmp_path / "p.jsonl"}"\nrounds = 2\nwidth = 1\n'
         f'engines.policy = "{MODEL}"\nengines.processes = 0\ntrain.epochs = 1\n'
-        '[recipe]\nname = "rft"\nsamples = 4\nsampling.solution_tokens = 120\n'
+        'may_fail = 1.0\n[recipe]\nname = "rft"\nsamples = 4\nsampling.solution_tokens = 120\n'
         "[budget]\nrequests = 5\n[budget.prices.policy]\nprompt = 1.0\nsampled = 2.0\n"
     )
     first = typed("run", file)

@@ -87,7 +87,7 @@ def test_trouble_is_one_line(whorl, run: Path, tmp_path: Path) -> None:
     assert "not a tree" in trouble("prm", run / "examples.jsonl", out)
     assert "is what is read" in trouble("trl", run, run / "examples.jsonl")
     assert "must end in" in trouble("trl", run, tmp_path / "x.csv")
-    assert "cannot be written" in trouble("prm", run, tmp_path / "none" / "x.jsonl")
+    assert "cannot be written" in trouble("prm", run, run / "trees.jsonl" / "x.jsonl")
     assert "are for prm, not for trl" in trouble("trl", run, out, "--enough", "0.5")
     assert "are not for prm" in trouble("prm", run, out, "--end-turns")
     assert "enough must be" in trouble("prm", run, out, "--enough", "1")

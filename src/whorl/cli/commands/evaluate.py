@@ -151,11 +151,13 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
 
 def _measured(engines: "Engines", exam: "Exam", out: Path, display: "Display") -> list["Score"]:
     """Scores of the policy; events of their making are kept beside them."""
+    from whorl.data.problems import read_problems
     from whorl.engines.roles import Opened
     from whorl.evaluate import Place
     from whorl.evaluate.exam import measure
     from whorl.watch.events import recorded
 
+    next(read_problems(exam.problems))  # before anything is written
     with (
         recorded(display, Place(out).events, {"policy": engines.policy}) as watch,
         Opened(engines) as opened,
