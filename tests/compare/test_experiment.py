@@ -14,7 +14,7 @@ from whorl.cli.display import Display
 from whorl.data.problems import write_problems
 from whorl.data.synthetic import problems
 from whorl.errors import UserError
-from whorl.loop.runfile import check_engines, read_run
+from whorl.loop.runfile import answered, read_run
 from whorl.models import POLICY, TEACHER
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +29,7 @@ def test_the_experiments_that_come_along_can_be_played(
     arms = tomllib.loads(file.read_text())["arms"]
     assert len(arms) > 1
     for run_file, *changes in arms.values():
-        check_engines(read_run(Path(run_file), changes))
+        answered(read_run(Path(run_file), changes))
 
 
 def test_arms_share_searches_and_learn_from_as_many_examples(

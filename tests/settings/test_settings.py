@@ -11,7 +11,7 @@ from whorl.budget import Budget, Limits, Price, Prices
 from whorl.engines.roles import Engines
 from whorl.errors import UserError
 from whorl.loop.run import Run
-from whorl.loop.runfile import check_engines, read_run
+from whorl.loop.runfile import answered, read_run
 from whorl.prompts.wording import SETS, WHORL, Shot
 from whorl.recipe import Recipe
 from whorl.recipes import RECIPES, name_of
@@ -286,19 +286,22 @@ def test_overrides_of_plain_settings() -> None:
 
 def test_every_role_that_is_asked_needs_an_engine() -> None:
     run = Run(Path("a"), Path("p"), Engines("local:m", "local:c"), Sigma())
-    with pytest.raises(UserError, match="sigma asks a reviser, and none is named"):
-        check_engines(run)
-    check_engines(replace(run, recipe=Rft()))
-    with pytest.raises(UserError, match="rft asks a reviser"):
-        check_engines(replace(run, recipe=Rft(role="reviser")))
+    assert answered(run).engines == Engines("local:m", "local:c", "local:m")
+    assert answered(replace(run, recipe=Rft())).engines == run.engines, "nobody else is asked"
+    assert answered(replace(run, recipe=Rft(role="reviser"))).engines.reviser == "local:m"
+    with pytest.raises(UserError, match="sigma asks a policy, and none is named; give --policy "):
+        answered(replace(run, engines=Engines(critic="local:c", reviser="local:c")))
     sphere = replace(run, recipe=Sphere())
-    with pytest.raises(UserError, match="sphere asks a prm, and none is named; give --prm "):
-        check_engines(sphere)
+    with pytest.raises(
+        UserError,
+        match=r"asks a small and a prm, .* --small MODEL and --prm M.* called policy, prm:prm\)",
+    ):
+        answered(sphere)
     with pytest.raises(UserError, match=r"asks a small, .* or engines\.small in a run file"):
-        check_engines(replace(sphere, engines=Engines("local:m", prm="prm:p")))
-    check_engines(replace(sphere, recipe=Sphere(score="rollouts", small_candidates=0)))
+        answered(replace(sphere, engines=Engines("local:m", prm="prm:p")))
+    answered(replace(sphere, recipe=Sphere(score="rollouts", small_candidates=0)))
     with pytest.raises(UserError, match="rft asks a verifier; the roles there are: policy, crit"):
-        check_engines(replace(run, recipe=Rft(role="verifier")))  # type: ignore[arg-type]
+        answered(replace(run, recipe=Rft(role="verifier")))  # type: ignore[arg-type]
 
 
 def test_a_rule_for_steps_takes_parameters() -> None:

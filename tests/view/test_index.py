@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from tests.view.folder import odd, small
+from tests.view.folder import odd, small, wide
 
 from whorl.data.forest import Forest
 from whorl.tree import Tree
@@ -136,5 +136,10 @@ def test_a_fork_has_the_siblings_of_a_step() -> None:
         fork = fork_of(tree, i, ())
         assert [one.index for one in fork.siblings] == tree.nodes[node.parent].children
         assert [one.index for one in fork.siblings if one.selected] == [i]
+    many = wide(300)
+    last = many.nodes[0].children[-1]
+    fork = fork_of(many, last, ())
+    assert last in [one.index for one in fork.siblings]
+    assert len(fork.siblings) + fork.hidden == len(many.nodes[0].children)
     whole = fork_of(tree, tree.nodes[0].children[0], ())
     assert sum(one.size for one in whole.siblings) == len(tree.nodes) - 1

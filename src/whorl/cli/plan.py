@@ -31,7 +31,7 @@ def describe_run(run: Run, part: Callable[[Run], Mapping[str, Any]]) -> None:
 
     part: the settings that the command takes, of a run, by the names that `--set` knows.
     """
-    for line in setting_lines(part(run), part(_with_defaults(run))):
+    for line in setting_lines(part(run), part(usual_run(run))):
         typer.echo(line)
     lacking = downloads(run)
     if lacking:
@@ -78,12 +78,20 @@ def setting_lines(said: Mapping[str, Any], defaults: Mapping[str, Any]) -> Itera
         )
 
 
-def _with_defaults(run: Run) -> Run:
+def usual_run(run: Run) -> Run:
     """A run of the same files by the default preset of its recipe, with all other settings at their
     defaults."""
     preset = default_of(run.recipe)
     said = {field.name: getattr(preset, field.name) for field in fields(preset)}
     return Run(run.folder, run.problems, Engines(), **said)
+
+
+def opening(run: Run) -> str:
+    """A line that says what is being opened, for the seconds that it takes."""
+    roles: dict[str, list[str]] = {}
+    for role, name in run.engines.named().items():
+        roles.setdefault(name, []).append(role)
+    return "opening " + ", ".join(f"{name} ({', '.join(who)})" for name, who in roles.items())
 
 
 def downloads(run: Run) -> list[str]:

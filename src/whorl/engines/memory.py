@@ -93,6 +93,8 @@ def free_memory() -> float | None:
     try:
         most = int((group / "memory.max").read_text(encoding="utf-8"))
         used = int((group / "memory.current").read_text(encoding="utf-8"))
+        kept = (group / "memory.stat").read_text(encoding="utf-8").splitlines()
+        used -= next((int(line.split()[1]) for line in kept if "inactive_file" in line), 0)
     except (OSError, ValueError):  # no such group, or one without a limit
         return free
     return min(free, max(0, most - used)) if free is not None else None

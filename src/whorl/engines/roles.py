@@ -12,7 +12,7 @@ from whorl.engines.judge import Judges
 from whorl.engines.model import engine_settings, find_model
 from whorl.engines.spec import Spec
 from whorl.engines.unpack import quantised
-from whorl.errors import UserError
+from whorl.errors import UserError, need
 
 _JUDGE = "judge"  # a role and its engine: there is one kind
 _HERE = ("local", "openvino", "vllm")  # engines for a folder whose model can be trained
@@ -148,7 +148,9 @@ class Opened(AbstractContextManager["Opened"]):
 
 def trainable(spec: str) -> Path:
     """The folder of a policy's weights, under the chat template that its name chooses. Raises
-    `UserError` if its name does not say it, or if its weights are rounded to fewer than 16 bits."""
+    `UserError` if its name does not say it, if its weights are rounded to fewer than 16 bits, or if
+    what training needs is not installed."""
+    need("accelerate", "train")
     if spec and (named := Spec.read(spec)).scheme in _HERE:
         folder = _folder(spec)
         if bits := _rounded(named, folder):

@@ -65,7 +65,7 @@ def train(
     identity = identify(model, corpus, objective, settings)
     if out.exists():
         return read_finished(out, identity)
-    check_trackers(settings.report_to)
+    check_trackers(settings.trackers)
 
     def play(partial: Path) -> tuple[Path, TrainResult]:
         training = _Training(model, corpus, objective, settings, partial)

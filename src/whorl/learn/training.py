@@ -55,7 +55,8 @@ class Training:
     packed: compute what examples share once. False pads each on its own, to compare.
     checkpointing: recompute activations in the backward pass: less memory, a third more work.
     bf16: compute in bfloat16 (the weights stay float32).
-    report_to: trackers that `transformers` knows, for example `tensorboard` or `wandb`.
+    report_to: a tracker that `transformers` knows, for example `tensorboard` or `wandb`, or a list
+        of them.
 
     The last five and `save_steps` change how the weights are computed, not which: an unfinished
     training goes on with other values of them.
@@ -78,7 +79,12 @@ class Training:
     packed: bool = True
     checkpointing: bool = False
     bf16: bool = False
-    report_to: tuple[str, ...] = ()
+    report_to: str | tuple[str, ...] = ()
+
+    @property
+    def trackers(self) -> tuple[str, ...]:
+        """The names in `report_to`."""
+        return (self.report_to,) if isinstance(self.report_to, str) else self.report_to
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "max_length", "patience", "tokens"):

@@ -3,9 +3,9 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 
 from whorl import prompts
@@ -69,14 +69,14 @@ class Harvested:
 
 
 def harvest(
-    trees: Path,
+    trees: Path | Sequence[Path],
     recipe: Recipe,
     out: Path,
     *,
     setup: Setup | None = None,
     how: Taught = AS_SAMPLED,
 ) -> Harvested:
-    """Harvest a file of trees, in one pass, into a file of examples; equal examples are written
+    """Harvest files of trees, in one pass, into a file of examples; equal examples are written
     once, unless the recipe's objective counts samples. Beside it stands the recipe's objective, and
     `NAME.dropped.jsonl` says what was left out of which tree, and why.
 
@@ -89,12 +89,13 @@ def harvest(
     tally: Counter[str] = Counter()
     cost: Counter[str] = Counter()
     solutions = Solutions()
+    every = chain.from_iterable(map(read_trees, [trees] if isinstance(trees, Path) else trees))
     grown = found = endless = 0
     lacking: list[bytes] = []
 
     def examples() -> Iterator[Example]:
         nonlocal grown, found, endless
-        for _, trees_of_problem in groupby(read_trees(trees), key=lambda tree: tree.problem.id):
+        for _, trees_of_problem in groupby(every, key=lambda tree: tree.problem.id):
             own = list(trees_of_problem)
             solutions.add(own)
             for tree in own:
@@ -120,21 +121,18 @@ def harvest(
     dropped = +dropped  # without what counts nothing
     if found > written:
         dropped["equal to another example"] = found - written
-    remarks = list(remarks_of(recipe, tally))
+    remarks = (*remarks_of(recipe, tally), *_of_endless(endless, grown))
+    return Harvested(
+        grown, written, dict(dropped), dict(tally), dict(cost), solutions.variety, remarks
+    )
+
+
+def _of_endless(endless: int, grown: int) -> Iterator[str]:
     if 2 * endless > grown:
-        remarks.append(
+        yield (
             f"{endless:,} of {grown:,} searches came to no end of a solution: the steps may be too "
             "many, or too long for their tokens, or the policy states no answer"
         )
-    return Harvested(
-        grown,
-        written,
-        {why: count for why, count in dropped.items() if count},
-        dict(tally),
-        dict(cost),
-        solutions.variety,
-        tuple(remarks),
-    )
 
 
 def _dropped_line(tree: Tree, dropped: Mapping[str, int]) -> bytes:

@@ -34,6 +34,7 @@ from whorl.loop.grow import grow as grow_trees
 from whorl.loop.harvest import Harvested
 from whorl.loop.harvest import harvest as harvest_trees
 from whorl.loop.manifest import bound_to, recipe_of
+from whorl.loop.runfile import BY_POLICY
 from whorl.loop.thoughts import AS_SAMPLED, Taught
 from whorl.problem import Problem
 from whorl.recipe import Recipe
@@ -59,13 +60,17 @@ def grow(  # noqa: PLR0913 (what the command takes)
 
     problems: or the file that holds them.
     engines: who answers each role: an engine, or the name of one, such as `local:models/small`,
-        which is open as long as this lasts, in `processes` processes of its own. A judge is there.
+        which is open as long as this lasts, in `processes` processes of its own. A judge is there,
+        and the policy criticises and revises if nobody else does.
     seed, width: of the run, and how many searches are in flight.
 
     Replies are on disk before they are used, as `whorl grow` keeps them, so the same call goes on
     after any interruption. Raises `UserError` if a role has no engine or one that cannot be opened,
     and if `folder` belongs to other settings.
     """
+    if "policy" in engines:  # as for the command
+        usual = {role: engines["policy"] for role in BY_POLICY if role in recipe.roles}
+        engines = {**usual, **engines}
     known = _Known(problems)
     budget = budget or Budget()
     named = {role: _identity(engine) for role, engine in engines.items()}

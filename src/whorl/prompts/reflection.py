@@ -11,7 +11,7 @@ _WORDS = r"corrected\s+solution"
 _ENDED = re.compile(r"^$|[.!?:;)\]}$]$")
 _HEADING = re.compile(
     rf"^[^\w\n]*{_WORDS}[^\w\n]*$"  # a line of its own, whatever marks stand round it
-    rf"|^[^\n]{{0,80}}?\b{_WORDS}(?: is)?[*_ \t]*:",  # or the end of a phrase, with a colon
+    rf"|^[^\n]{{0,80}}?\b{_WORDS}(?: is)?[*_ \t]*:",  # or the end of a phrase, and a colon
     re.IGNORECASE | re.MULTILINE,
 )
 

@@ -19,6 +19,7 @@ from whorl.view.mathematics import text
 
 STEP = 6_000  # characters of a step that are shown
 DIFFERING = 3_000  # characters of a step whose words are compared
+SIBLINGS = 40  # shown of many: the selected one, the chosen one, the most visited
 PREFIX = 20_000  # characters of the steps before
 
 
@@ -58,13 +59,15 @@ class Sibling:
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """The steps that follow the node `parent`. before: the solution so far. path: nodes to it."""
+    """The steps that follow the node `parent`. before: the solution so far. path: nodes to it.
+    hidden: siblings that are not shown."""
 
     parent: int
     selected: int
     before: Markup
     path: tuple[int, ...]
     siblings: tuple[Sibling, ...]
+    hidden: int
 
 
 def fork_of(tree: Tree, selected: int, taught: Sequence[Taught]) -> Fork:
@@ -74,12 +77,18 @@ def fork_of(tree: Tree, selected: int, taught: Sequence[Taught]) -> Fork:
     before = clip(tree.text(parent), PREFIX)
     children = tree.nodes[parent].children
     against = selected if selected in children else (children[0] if children else ROOT)
+
+    def rank(i: int) -> tuple[bool, bool, int]:
+        return i != against, i not in chosen, -tree.nodes[i].visits
+
+    shown = sorted(sorted(children, key=rank)[:SIBLINGS])
     return Fork(
         parent,
         selected,
         text(before.text),
         tuple(tree.path(parent)),
-        tuple(_sibling(tree, i, against, chosen, taught) for i in children),
+        tuple(_sibling(tree, i, against, chosen, taught) for i in shown),
+        len(children) - len(shown),
     )
 
 

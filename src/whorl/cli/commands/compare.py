@@ -16,11 +16,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "whorl compare --preset smoke",
-    "whorl compare --preset small --run runs/compare --json",
-    "whorl compare --preset small --run runs/compare --tokens 450000",
-    "whorl compare --problems train.jsonl --test test.jsonl --policy local:models/small "
-    "--critic local:models/large --reviser local:models/large --recipes sigma,rft,process "
-    "--tokens 20000000 --run runs/compare",
+    "whorl compare --preset smoke --recipes sigma,rft --run runs/compare --json",
 )
 
 
@@ -130,6 +126,7 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     chosen = replace(chosen, width=width, evaluate=read_settings(chosen.evaluate, attempts))
     said = {"preset": preset, "evaluate": attempts} if preset else _said(chosen)
     display = Display()
+    display.say(f"comparing {', '.join(method.name for method in chosen.methods)} in {run}")
     with RunFolder.open(run, said, version=__version__) as folder:
         if size:
             write_made_up(run, size)

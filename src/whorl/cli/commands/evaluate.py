@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from whorl.evaluate.exam import Exam
 
 EXAMPLES = (
-    "whorl evaluate --model models/small --problems test.jsonl --out before.jsonl",
-    "whorl evaluate --model local:runs/a/checkpoint --problems test.jsonl --out after.jsonl "
+    "whorl evaluate --model policy --problems test.jsonl --out before.jsonl",
+    "whorl evaluate --model runs/a/checkpoint --problems test.jsonl --out after.jsonl "
     "--against before.jsonl",
-    "whorl evaluate --model local:models/large --problems math500.jsonl --out at64.jsonl "
-    "--preset qwen --samples 64 --temperature 0.8 --top-p 0.95",
+    "whorl evaluate --model policy --problems problems.jsonl --out scores.jsonl --preset "
+    "qwen --samples 4 --temperature 0.8 --top-p 0.95",
 )
 
 

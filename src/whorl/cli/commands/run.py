@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "whorl run run.toml --dry-run",
-    "whorl run run.toml --set recipe.uct.simulations=8 --set train.epochs=1",
-    "whorl run run.toml --set budget.tokens=1000000 --set budget.problem.requests=200",
+    "whorl run run.toml",
+    "whorl run run.toml --set run=runs/quick --set recipe.samples=2 --set "
+    "budget.tokens=1000000 --set budget.problem.requests=200",
 )
 
 
@@ -81,7 +82,7 @@ def run(
     from whorl import __version__, settings
     from whorl.cli.display import Display
     from whorl.cli.guard import this_command
-    from whorl.cli.plan import describe_run, downloads, tell_unfinished
+    from whorl.cli.plan import describe_run, downloads, opening, tell_unfinished
     from whorl.cli.results import print_rounds
     from whorl.cli.retry import retry as try_again
     from whorl.cli.summary import summary
@@ -91,20 +92,22 @@ def run(
     from whorl.loop.manifest import learned_from
     from whorl.loop.metrics import metrics
     from whorl.loop.rounds import Unfinished, play_rounds
-    from whorl.loop.runfile import check_engines, read_run
+    from whorl.loop.runfile import answered, read_run
     from whorl.report import write_report
     from whorl.watch.events import recorded
 
-    chosen = read_run(file, overrides or ())
-    check_engines(chosen)
+    chosen = answered(read_run(file, overrides or ()))
     if not dry_run or not downloads(chosen):
         _ = chosen.weights  # what cannot be trained is not worth growing for
     if dry_run:
         return describe_run(chosen, settings.as_table)
     display = Display()
+    display.say(opening(chosen))
+    said = learned_from(chosen)
+    RunFolder.check(chosen.folder, said)
     with (
         ready(chosen) as prepared,  # before a folder is bound to what cannot work
-        RunFolder.open(chosen.folder, learned_from(chosen), version=__version__) as folder,
+        RunFolder.open(chosen.folder, said, version=__version__) as folder,
     ):
         display.say_all(mended(folder.path.rglob("*journal.db")) if repair else ())
         try:

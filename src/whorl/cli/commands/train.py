@@ -13,13 +13,11 @@ if TYPE_CHECKING:
     from whorl.learn.training import Training, TrainResult
 
 EXAMPLES = (
-    "whorl train --model models/small --examples runs/a/examples.jsonl --out runs/a/checkpoint",
-    "whorl train --model models/small --examples runs/b/examples.jsonl --out runs/b/checkpoint "
-    "--recipe process --set lr=5e-5 --set lora.rank=64 --set objective.kl=0.1",
-    "whorl train --objective prm --model models/small --examples runs/a/trees.jsonl "
-    "--out models/prm --set holdout=0.1",
-    "torchrun --nproc_per_node 8 -m whorl train --run-file run.toml --model models/large "
-    "--examples all.jsonl --out out --set bf16=true --set checkpointing=true --set tokens=16384",
+    "whorl train --model policy --examples runs/a/examples.jsonl --out runs/a/checkpoint",
+    "whorl train --model policy --examples unrefined.jsonl --out tuned --recipe process "
+    "--set lr=5e-5 --set epochs=1 --set objective.kl=0.2",
+    "whorl train --objective prm --model policy --examples runs/a/trees.jsonl --out graded "
+    "--set epochs=1 --set holdout=0.1",
 )
 
 
@@ -47,13 +45,15 @@ def train(  # noqa: PLR0913 (each parameter is an option)
         Path | None,
         typer.Option(
             "--run-file",
-            help="Run file whose [train] and [recipe] to train by; --set changes them.",
+            help="Run file whose train and recipe tables to train by; --set changes them.",
             show_default=False,
         ),
     ] = None,
     target: Annotated[
         Literal["", "prm"],
-        typer.Option("--objective", help="prm: a process reward model of the steps of trees."),
+        typer.Option(
+            "--objective", metavar="prm", help="prm: a process reward model of the steps of trees."
+        ),
     ] = "",
     enough: Annotated[
         float | None,
@@ -180,6 +180,7 @@ def _train_prm(
     start = trainable(model)
     training = settings.read_settings(Training(), overrides)
     display = Display()
+    display.say(f"loading {model}")
     from whorl.learn.prm import train_prm
 
     steps = (step for tree in read_trees(trees) for step in rated_steps(tree, enough=enough))
