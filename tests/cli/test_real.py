@@ -103,7 +103,7 @@ def once_round(say: Callable[..., str], engine: str, folder: Path, home: Path) -
     write_problems(held, HELD)
     clock = [time.monotonic()]
     with answering(engine, folder, home) as policy:
-        sampling = ("samples=4", "sampling.temperature=0.3", "sampling.solution_tokens=64")
+        sampling = ("samples=8", "sampling.temperature=0.3", "sampling.solution_tokens=64")
         grow = ("grow", "--recipe", "rft", "--problems", learn, "--policy", policy, "--run", run)
         said = say(*grow, *(x for each in sampling for x in ("--set", each)))
         assert f"wrote {run / 'trees.jsonl'}: 2 trees" in said
