@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -60,13 +61,16 @@ def made_up(number: int, nodes: int, random: Random) -> Tree:
 
 
 def write_run(folder: Path, trees: int) -> Path:
-    """A run folder with so many trees of 30 nodes and one of 2,000."""
+    """A run folder with so many trees of 30 nodes, of which 200 are different, and one of 2,000."""
     with RunFolder.open(folder, {"recipe": {"name": "sigma"}}, version="0"):
         pass
     random = Random(0)
+    kinds = [made_up(number, 30, random) for number in range(min(trees, 200))]
     with (folder / "trees.jsonl").open("w") as file:
         for number in range(trees):
-            file.write(made_up(number, 30, random).to_json() + "\n")
+            tree = kinds[number % len(kinds)]
+            tree.problem = replace(tree.problem, id=f"p:{number}")
+            file.write(tree.to_json() + "\n")
         file.write(made_up(trees, 2_000, random).to_json() + "\n")
     return folder
 
@@ -101,6 +105,7 @@ def pages(folder: Path, trees: int) -> dict[str, float]:
     with serving(folder) as (address, pid), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         page = browser.new_page()
+        page.set_default_timeout(120_000)
         page.goto(f"{address}/static/view.css")  # the server is up
 
         def seconds(path: str, selector: str) -> float:
