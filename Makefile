@@ -1,5 +1,6 @@
 # make demo | test | test-real | test-vllm | test-llama | check | setup | browser   Needs Python 3.11 or newer, git and make; the rest is set up here.
-PYTHON ?= python3.11
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 export OMP_NUM_THREADS = 1
 export HF_HUB_OFFLINE = 1
 
@@ -8,6 +9,7 @@ export HF_HUB_OFFLINE = 1
 setup: .venv/.ready
 
 .venv/.ready: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "whorl needs Python 3.11 or newer, and there is none; make PYTHON=/path/to/one takes yours" >&2; exit 1; }
 	@start=$$(date +%s); set -e; \
 	$(PYTHON) -m venv .venv; \
 	.venv/bin/python -m pip install -q -c constraints.txt torch; \

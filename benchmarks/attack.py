@@ -149,7 +149,7 @@ def _searched(url: str, form: str, count: int) -> int:
             prompt = Prompt("", f"{number}: 3 + 4?", prefix)
             ask = Ask(prompt, role, 1, ("\n\n",), 64)  # type: ignore[arg-type]
             ((reply,),) = yield [ask]
-            prefix += reply.text + reply.thought
+            prefix += reply.text
         return prefix
 
     searches = ((str(number), search(number)) for number in range(count))

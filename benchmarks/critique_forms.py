@@ -72,9 +72,12 @@ def refined(**settings: object) -> Form:
     return form
 
 
-def first(*, outcomes: bool = False, told: bool = False, gold: bool = False) -> Form:
+def first(
+    *, led: bool = True, outcomes: bool = False, told: bool = False, gold: bool = False
+) -> Form:
     """The first wrong step alone is named; what is behind it is written afresh.
 
+    led: the critic's reply is begun for him, so that he looks at the first step before he judges.
     outcomes: what siblings of each step ended in is shown. told: a critic is asked of wrong paths
     alone, and told that they are. gold: he is shown the reference answer.
     """
@@ -89,7 +92,7 @@ def first(*, outcomes: bool = False, told: bool = False, gold: bool = False) -> 
             user += f"\n\nIts answer, {concluded(own)}, is known to be wrong."
         if gold:
             user += f"\n\nThe reference answer is {tree.problem.answer}."
-        prompt = Prompt(_FIRST, f"{user}\n\nFind the first wrong step.")
+        prompt = Prompt(_FIRST, f"{user}\n\nFind the first wrong step.", "Step 1:" if led else "")
         ((reply,),) = yield [Ask(prompt, "critic", max_tokens=400, temperature=0.0)]
         at = first_named(reply.text, len(path))
         if told and at == 0:
@@ -103,10 +106,13 @@ def first(*, outcomes: bool = False, told: bool = False, gold: bool = False) -> 
     return form
 
 
-def choose(*, rival: bool) -> Form:
+def choose(*, rival: bool = False, led: bool = True) -> Form:
     """One question: solutions that end in different answers are compared, and the right one is
     taken; if none is said to be, the problem is solved afresh. With one answer alone there is
-    nothing to ask. rival: a fresh solution by the critic is among them."""
+    nothing to ask.
+
+    rival: a fresh solution by the critic is among them. led: the critic's reply is begun for him.
+    """
 
     def form(tree: Tree) -> Asking[Outcome]:
         best = best_own(tree)
@@ -124,7 +130,9 @@ def choose(*, rival: bool) -> Form:
             for letter, i in zip("ABC", order, strict=False)
         )
         prompt = Prompt(
-            _CHOOSE, f"Problem: {tree.problem.question}\n\n{shown}\n\nWhich solution is right?"
+            _CHOOSE,
+            f"Problem: {tree.problem.question}\n\n{shown}\n\nWhich solution is right?",
+            "I compute each step from the words of the problem.\n\n" if led else "",
         )
         ((reply,),) = yield [Ask(prompt, "critic", max_tokens=400, temperature=0.0)]
         at = "ABC".find(chosen(reply.text, len(texts)) or "-")
@@ -138,7 +146,7 @@ def choose(*, rival: bool) -> Form:
 
 FORMS: Mapping[str, Form] = {
     "solve": solve,
-    "choose": choose(rival=False),
+    "choose": choose(),
     "rival": choose(rival=True),
     "first, outcomes": first(outcomes=True),
     "first, told": first(outcomes=True, told=True),
@@ -152,6 +160,8 @@ FORMS: Mapping[str, Form] = {
     "six lines path, no Q": refined(mode="whole_path", show_q="none"),
     "six lines per depth": refined(),
     "prose per depth": refined(words=SETS["prose"]),
+    "choose, at once": choose(led=False),
+    "first, at once": first(led=False, outcomes=True),
 }
 """In the order in which they are recorded."""
 
@@ -220,15 +230,17 @@ def _new(texts: list[str], text: str) -> bool:
 
 _FIRST = (
     "You check a solution step by step. For each step in turn, compute again what it computes and "
-    "see whether it says what the problem says; one short line for each. Then end with the line "
-    '"First wrong step: k", where k is the number of the first step that is wrong, or 0 if all are '
-    "right."
+    "see whether it says what the problem says; one short line for each. Stop at the first step "
+    'that is wrong and say so: "First wrong step:" and its number. If all are right, write "First '
+    'wrong step: 0".'
 )
 _CHOOSE = (
     "You are shown solutions of a problem that end in different answers, so at most one is right. "
     "Find the first place where they part, and compute from the problem's own words which of them "
-    'is right there. Then end with the line "Right: X", where X is the letter of the right '
-    "solution, or none."
+    'is right there. When you have done that, write "Right:" and the letter of the right solution, '
+    "or none."
 )
 _NAMED = re.compile(r"(?i)first wrong step[*_: ]{1,6}(?:step )?(\d{1,2})")
-_RIGHT = re.compile(r"(?i:right)[*_: ]{1,6}(?i:solution )?([A-C]|none|None)\b")
+_RIGHT = re.compile(
+    r"(?:(?i:right)[*_: ]{1,6}|boxed\{(?:\\text\{)?)(?i:solution )?([A-C]|none|None)\b"
+)

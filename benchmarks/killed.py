@@ -7,7 +7,8 @@ each time; processes of its engines and its judges are killed under it. Prints o
 kills: processes killed, of which workers and judges are counted apart; stages: when, by what the
     next life found to do.
 identical: every run ended with the files of an undisturbed one, byte for byte, and with no file
-    besides. Seconds, dates and what was asked again or recalled aside, as these differ.
+    besides. Seconds and dates, what was asked now or recalled, and log-probabilities in journals
+    differ.
 asked_twice: asks whose replies were in a journal and that reached an engine again.
 runs: that came to their end.
 """
@@ -25,6 +26,7 @@ import time
 from collections import Counter
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -35,7 +37,9 @@ from whorl.ask import Ask, Engine, digest
 from whorl.cli import app
 from whorl.data.problems import write_problems
 from whorl.data.synthetic import problems
+from whorl.engines import roles
 from whorl.engines.journal import Journal
+from whorl.engines.judge import Judges
 from whorl.learn import train as _train  # noqa: F401
 from whorl.models import POLICY
 
@@ -60,9 +64,9 @@ critic = "local:{model}"
 reviser = "local:{model}"
 """
 LONGEST = 0.6  # of an undisturbed run that a life may last: with less it would not get on
-OTHERS = {"workers": 2, "judges": 5}
-"""Kills of one life's engines and judges, at most: an ask that three die over fails, and a judge is
-seldom at work."""
+OTHERS = {"workers": 2, "judges": 2}
+"""Kills of one life's engines and judges, at most: what three die over fails."""
+DEADLINE = 60.0  # seconds for a verdict: a busy machine is not what is attacked
 TIMED = {"grown.json", "seconds.json", "metrics.jsonl", "report.html", "manifest.json", "lock"}
 """Files that hold seconds, dates, or what was asked now and what was recalled."""
 
@@ -91,6 +95,7 @@ def born(file: Path, log: Path) -> int:
         os.dup2(said, 2)
         wrap = Journal.wrap
         Journal.wrap = lambda self, engine: wrap(self, Logged(engine, asked))  # type: ignore[method-assign]
+        roles.Judges = partial(Judges, deadline=DEADLINE)  # type: ignore[assignment, misc]
         sys.argv = ["whorl", "run", str(file)]
         os._exit(app(["run", str(file)], standalone_mode=False) or 0)
     except BaseException as error:
@@ -167,14 +172,14 @@ def recorded(run: Path) -> set[str]:
 
 
 def made(run: Path) -> dict[str, object]:
-    """Files of a finished run: contents, of journals the answers in any order, and of those in
-    `TIMED` only that they are there."""
+    """Files of a finished run: contents, of journals the asks, as log-probabilities depend on what
+    else is in a batch, and of those in `TIMED` only that they are there."""
     found: dict[str, object] = {}
     for file in sorted(path for path in run.rglob("*") if path.is_file()):
         name = str(file.relative_to(run))
         if file.name.endswith("journal.db"):
             with closing(sqlite3.connect(file)) as database:
-                found[name] = sorted(database.execute("SELECT ask, replies FROM answer"))
+                found[name] = sorted(database.execute("SELECT ask FROM answer"))
         elif file.name in TIMED:
             found[name] = None
         else:

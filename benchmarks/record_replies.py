@@ -6,8 +6,8 @@ and engines of a run, for tests/prompts/recorded_replies.jsonl.gz.
 FOLDER holds the folders `smollm2-135m`, `qwen-0.5b` and `qwen-1.5b`; TRAIN are files of training
 problems, GSM8K's and MATH's for the fixture. What critics are shown is qwen-0.5b's, every fourth
 time SmolLM2's. Even numbers are asked greedily, odd ones at 0.7. Replies that are there already are
-not asked for again. A row: [key, seed, model, kind, problem, temperature, finished, text, step
-(what a critic, a reviser or a reflector was shown)].
+not asked for again. A row: [key, seed, model, kind, problem, temperature, max_tokens,
+finished, text, step (what a critic, a reviser or a reflector was shown)].
 """
 
 import argparse
@@ -34,11 +34,11 @@ SOLVED = {"smollm2-135m": 14, "qwen-0.5b": 24, "qwen-1.5b": 8}
 """Solutions of each model; there are fourteen problems."""
 ASKED = {
     "smollm2-135m": {"step": 20, "step in prose": 12, "path": 6, "path in prose": 4, "reflect": 12},
-    "qwen-0.5b": {"step": 16, "step in prose": 10, "path": 5, "path in prose": 3, "reflect": 10},
-    "qwen-1.5b": {"step": 8, "step in prose": 5, "path": 2, "path in prose": 1, "reflect": 4},
+    "qwen-0.5b": {"step": 14, "step in prose": 8, "path": 4, "path in prose": 2, "reflect": 8},
+    "qwen-1.5b": {"step": 5, "step in prose": 3, "reflect": 3},
 }
 """Critiques, each with the revision that follows, and reflections of each model."""
-TOKENS = {"solve": 320, "critique": 256, "revise": 256, "path": 448, "reflect": 384}
+TOKENS = {"solve": 320, "critique": 176, "revise": 176, "path": 288, "reflect": 240}
 
 
 @dataclass(frozen=True)
@@ -132,16 +132,17 @@ def picked(problems: Sequence[Problem], rows: Sequence[Row], number: int, *, wro
 
 
 def of_problem(problem: Problem, rows: Sequence[Row], author: str) -> Shown | None:
-    """Its first solution by `author` and, as its sibling, the last by anyone."""
+    """Its first solution by `author` and, as its sibling, another one by the small models."""
     texts = {
         str(row["key"]): str(row["text"])
         for row in rows
-        if row["kind"] == "solve" and row["problem"] == problem.id
+        if row["kind"] == "solve" and row["problem"] == problem.id and row["model"] != MODELS[-1]
     }
-    own = [text for key, text in texts.items() if key.startswith(author) and text.strip()]
-    if not own:
+    first = min((key for key in texts if key.startswith(author)), default="")
+    if not texts.get(first, "").strip():
         return None
-    steps, others = (tuple(BlankLine().split(text)) for text in (own[0], list(texts.values())[-1]))
+    rest = [texts[key] for key in sorted(texts) if texts[key] != texts[first]]
+    steps, others = (tuple(BlankLine().split(text)) for text in (texts[first], *rest[:1], "")[:2])
     q, other_q = (outcome(problem, "".join(own)) for own in (steps, others))
     return Shown(problem, steps, others, q, other_q)
 
@@ -210,6 +211,7 @@ def row(kind: str, problem: Problem, ask: Ask, reply: Reply, *, step: str = "") 
         "kind": kind,
         "problem": problem.id,
         "temperature": ask.temperature,
+        "max_tokens": ask.max_tokens,
         "finished": reply.finished,
         "text": reply.text,
         **shown,

@@ -109,6 +109,7 @@ class Rig:
     retry_after: seconds that a 429 or 503 asks to wait; 0 says nothing.
     drip: seconds that a slow body takes.
     steps, right, answer: mean steps of a solution, the share of solutions that end in `answer`.
+    runs_on: what it says behind every solution, as a server that does not know the end of a turn.
     cache: report how much of a prompt was known from earlier ones.
     llama: speak as llama.cpp's server does. `n` may be as large as `slots`, and usage counts the
         first sample alone; log-probabilities are told if at least one alternative is asked for, in
@@ -132,6 +133,7 @@ class Rig:
     steps: float = 4.0
     right: float = 0.5
     answer: str = "42"
+    runs_on: str = ""
     cache: bool = False
     llama: bool = False
     lacks: Sequence[str] = ()
@@ -303,7 +305,7 @@ class Author:
         for number in range(MOST_STEPS):
             draw = noise[8 * number : 8 * number + 8]
             last = draw[0] < self._ends or number == MOST_STEPS - 1
-            text += self._step(draw, last=last) + ("" if last else "\n\n")
+            text += self._step(draw, last=last) + (self._rig.runs_on if last else "\n\n")
             found = [(text.index(stop), stop) for stop in stops if stop in text]
             if found:
                 start, stop = min(found)

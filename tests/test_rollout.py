@@ -6,12 +6,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whorl.ask import Ask, Asking, Replies, Reply
+from whorl.answer.thoughts import CLOSE, OPEN
+from whorl.ask import Ask, Asking, Prompt, Replies, Reply, T
 from whorl.drive import drive
 from whorl.engines.function import Function
+from whorl.errors import UserError
 from whorl.problem import Problem
-from whorl.rollout import Sampling, add_solution, complete, roll_out, sample, verdicts
-from whorl.steps import BlankLine
+from whorl.prompts.thinking import ENOUGH, STOP
+from whorl.rollout import (
+    Sampling,
+    add_solution,
+    complete,
+    next_steps,
+    roll_out,
+    sample,
+    step_node,
+    verdicts,
+)
+from whorl.steps import BlankLine, Entropy
 from whorl.tree import ROOT, Node, Tree
 
 SAMPLING = Sampling(steps=BlankLine(min_chars=0))
@@ -62,7 +74,7 @@ def test_sampled_solutions_share_the_steps_they_begin_with() -> None:
 @given(st.text(alphabet="ab\n.", max_size=60))
 def test_a_solution_added_as_steps_keeps_its_text(text: str) -> None:
     tree = Tree(PROBLEM)
-    end = add_solution(tree, ROOT, Reply(text), SAMPLING.steps, author="policy")
+    end = add_solution(tree, ROOT, Reply(text), SAMPLING, author="policy")
     assert tree.text(end) == text
 
 
@@ -90,3 +102,84 @@ def test_rolling_out_ends_at_a_step_that_ends_the_solution() -> None:
         1.0,
     )
     assert tree.nodes[ROOT].visits == 0
+
+
+THOUGHTFUL = Sampling(temperature=0.5, step_tokens=40, solution_tokens=60, thought_tokens=30)
+THOUGHT = OPEN + "Hm, 7 and then 5.\n\nThat is \\boxed{12}?" + CLOSE
+
+
+def asked_in_turn(search: Asking[T], *answers: Reply) -> tuple[list[Ask], T]:
+    """What a search asks, one ask at a time, and what it comes to."""
+    asks = [next(search)[0]]
+    for reply in answers:
+        try:
+            asks.append(search.send([(reply,)])[0])
+        except StopIteration as stop:
+            return asks, stop.value
+    raise AssertionError("it asks on")
+
+
+def test_a_thought_goes_with_the_first_step_and_is_no_step() -> None:
+    text = THOUGHT + "First, take 7 apples.\n\nThen add all 5 of them.\n\nThe answer is 12."
+    steps = THOUGHTFUL.split(text)
+    assert steps[0] == THOUGHT + "First, take 7 apples.\n\n" and len(steps) == 3
+    within = replace(THOUGHTFUL, inside=BlankLine(min_chars=5)).split(text)
+    assert "".join(within) == text
+    assert within[0] == OPEN + "Hm, 7 and then 5.\n\n" and len(within) == 4
+    assert within[1].endswith("First, take 7 apples.\n\n")
+    assert THOUGHTFUL.split(OPEN + "Hm\n\nand on") == [OPEN + "Hm\n\nand on"]
+
+
+def test_a_model_that_thinks_unasked_makes_no_step_of_it() -> None:
+    """Its thought is sampled on up to its end, whatever the rule for steps is."""
+    plain = replace(THOUGHTFUL, thought_tokens=None)
+    said = (
+        Reply("<think>\nHm, 7 and 5.", "stop", 6),
+        Reply("That is \\boxed{12}.\n", "stop", 5),
+        Reply("First, take the 7 apples.", "stop", 8),
+    )
+    asks, (reply,) = asked_in_turn(next_steps(plain, Prompt("", "7 + 5?"), 1), *said)
+    assert [ask.stop for ask in asks] == [("\n\n",), (STOP,), ("\n\n",)]
+    assert reply.text == (
+        "<think>\nHm, 7 and 5.\n\nThat is \\boxed{12}.\n</think>\n\nFirst, take the 7 apples."
+    )
+    node = step_node(Tree(PROBLEM), ROOT, reply, plain)
+    assert not node.terminal and not node.pruned  # the box in the thought is no answer
+    endless = Reply("<think>\nHm, so \\boxed{12}", "length", 40)
+    assert step_node(Tree(PROBLEM), ROOT, endless, plain).mark == "cut off"
+
+
+def test_steps_of_a_thought_end_by_their_own_rule_and_answer_nothing() -> None:
+    within = replace(THOUGHTFUL, inside=BlankLine(min_chars=5))
+    prompt = Prompt("", "7 + 5?")
+    asks, (first,) = asked_in_turn(
+        next_steps(within, prompt, 1), Reply("Hm, so it is \\boxed{12}.", "stop", 8)
+    )
+    assert asks[0].prompt.prefix == OPEN and asks[0].thought is None
+    tree = Tree(PROBLEM)
+    at = tree.add(step_node(tree, ROOT, first, within))
+    assert tree.text(at) == OPEN + "Hm, so it is \\boxed{12}.\n\n"
+    assert not tree.nodes[at].terminal
+    said = Reply("It is 12.\n</think>", "stop", 5), Reply("The answer is 12.", "eos", 6)
+    behind = replace(prompt, prefix=tree.text(at))
+    _, (second,) = asked_in_turn(next_steps(within, behind, 1), *said)
+    assert second.text == "It is 12.\n</think>\n\nThe answer is 12."
+    assert step_node(tree, at, second, within).terminal
+    long = replace(prompt, prefix=OPEN + "x" * 200)
+    (ask, *_), _ = asked_in_turn(next_steps(within, long, 1), Reply("The answer is 12.", "eos", 6))
+    assert ask.prompt.prefix.endswith(ENOUGH + CLOSE)
+
+
+def test_a_step_by_entropy_ends_behind_a_decision() -> None:
+    unsure = replace(THOUGHTFUL, thought_tokens=None, steps=Entropy(4, 0.5))
+    said = (
+        Reply("First we take", "length", 4, logprob=-0.4),
+        Reply(" the seven apples", "length", 4, logprob=-1.9),
+        Reply(" or the five", "length", 4, logprob=-2.0),
+    )
+    asks, (reply,) = asked_in_turn(next_steps(unsure, Prompt("", "7 + 5?"), 1), *said)
+    assert [ask.max_tokens for ask in asks] == [4, 4, 4]
+    assert (reply.text, reply.tokens) == ("First we take the seven apples or the five", 12)
+    assert reply.finished == "stop"
+    with pytest.raises(UserError, match="log-probabilities"):
+        asked_in_turn(next_steps(unsure, Prompt("", "x"), 1), Reply("First", "length", 4))

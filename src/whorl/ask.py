@@ -40,6 +40,9 @@ class Ask:
     temperature: 0 is greedy decoding.
     top_p: nucleus mass in (0, 1].
     seed: fixes the samples; `drive` sets it from (run seed, search key, ordinal of the ask).
+    thought: tokens that the model may think before the text, beside `max_tokens`; None: what it
+        thinks by itself is text like any other. No engine looks at this: `drive` makes several asks
+        of one (`prompts.thinking`).
     """
 
     prompt: Prompt
@@ -50,6 +53,7 @@ class Ask:
     temperature: float = 1.0
     top_p: float = 1.0
     seed: int = 0
+    thought: int | None = None
 
     def seeded(self, seed: int) -> "Ask":
         """The same ask with another seed; `dataclasses.replace` takes four times as long."""
@@ -62,6 +66,7 @@ class Ask:
             self.temperature,
             self.top_p,
             seed,
+            self.thought,
         )
 
 
@@ -70,6 +75,7 @@ class Reply:
     """A sample of a model, or a verdict of the judge.
 
     text: the sampled text, without prompt, stop string and end-of-sequence token; a judge's reason.
+        A thought stands in it as `<think>...</think>`, whatever the model's own marks are.
     finished: `stop` (a stop string), `eos` (the model ended its turn) or `length` (max_tokens).
     tokens: number of sampled tokens, the end-of-sequence token included.
     value: a score instead of text: the judge's 1.0 right, 0.0 wrong; None is undecided.
@@ -77,9 +83,8 @@ class Reply:
     prompt_tokens: tokens of the prompt that were read for it; where one reading served several
         samples, the first has them and the others 0. 0 as well where an engine does not say.
     cached_tokens: of those, the ones that the engine knew from earlier prompts.
-    thought: what the model thought before the text, where its engine keeps that apart.
 
-    Text and thought can be written as UTF-8, whatever they are made of, see `encodable`.
+    The text can be written as UTF-8, whatever it is made of, see `encodable`.
     """
 
     text: str = ""
@@ -89,12 +94,10 @@ class Reply:
     logprob: float | None = None
     prompt_tokens: int = 0
     cached_tokens: int = 0
-    thought: str = ""
 
     def __post_init__(self) -> None:
-        if not (self.text.isascii() and self.thought.isascii()):
-            for name in ("text", "thought"):
-                object.__setattr__(self, name, encodable(getattr(self, name)))
+        if not self.text.isascii():
+            object.__setattr__(self, "text", encodable(self.text))
 
 
 Replies = tuple[Reply, ...]
@@ -205,10 +208,11 @@ def digest(ask: Ask) -> str:
     """Name of an ask, 32 hex digits: equal asks, seed included, have equal names."""
     prompt, quoted = ask.prompt, encode_basestring
     stop = ", ".join(map(quoted, ask.stop))
+    thought = "" if ask.thought is None else f'"thought": {ask.thought}, '
     text = (  # JSON, written here because `json.dumps` takes four times as long
         f'{{"max_tokens": {ask.max_tokens}, "n": {ask.n}, "prompt": {{"prefix": '
         f'{quoted(prompt.prefix)}, "system": {quoted(prompt.system)}, "user": '
         f'{quoted(prompt.user)}}}, "role": {quoted(ask.role)}, "seed": {ask.seed}, "stop": '
-        f'[{stop}], "temperature": {ask.temperature!r}, "top_p": {ask.top_p!r}}}'
+        f'[{stop}], "temperature": {ask.temperature!r}, {thought}"top_p": {ask.top_p!r}}}'
     )
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from whorl.ask import Ask, Asking, Engine, Failure, Replies
 from whorl.budget import SPENT
+from whorl.prompts.thinking import thinking
 
 T = TypeVar("T")
 
@@ -59,7 +60,8 @@ def drive(
 
     `searches` is read lazily. What a search returns depends only on its key, `seed` and the replies
     to its own asks: not on `width`, nor on the order in which replies arrive. A failed ask or an
-    exception inside one search ends that search alone. An ask that is answered `SPENT` ends its
+    exception inside one search ends that search alone. An ask for a thought becomes several, see
+    `prompts.thinking`. An ask that is answered `SPENT` ends its
     search with that error, and no further search is started; those that need no more go on. Raises
     ValueError if `width` is below 1.
     """
@@ -97,7 +99,8 @@ def _drive(
             item = next(source, None)
             exhausted = item is None
             if item is not None:
-                search = _Open(*item)
+                key, moves = item
+                search = _Open(key, thinking(moves))
                 begun[id(search)] = search
                 ready.append(search)
 

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from importlib.util import find_spec
 from typing import Any, TextIO
 
 
@@ -49,3 +50,13 @@ def _unseen(char: str) -> bool:
     use, unassigned; and separators of lines and paragraphs."""
     category = unicodedata.category(char)
     return category[0] == "C" or category in ("Zl", "Zp")
+
+
+def need(module: str, extra: str) -> None:
+    """Look for an installed module. Raises `UserError` that names the extra which brings it."""
+    if find_spec(module) is None:
+        why = {
+            "local": "a model in this process needs it, one behind a server (server:URL) does not",
+            "train": "training needs it",
+        }[extra]
+        raise UserError(f"{module} is not installed: {why}; pip install 'whorl[{extra}]'")

@@ -1,7 +1,7 @@
 """The protocol of recipes: what a paper fulfils."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
 from whorl.ask import Asking, Role
@@ -69,15 +69,6 @@ class Armed(Protocol):
 
 
 @runtime_checkable
-class Preset(Protocol):
-    """A class of recipes that has named sets of settings."""
-
-    @classmethod
-    def presets(cls) -> Mapping[str, Recipe]:
-        """Recipes by preset name; the first is the default."""
-
-
-@runtime_checkable
 class Candid(Protocol):
     """A recipe that says where a run came out otherwise than its method means to."""
 
@@ -88,16 +79,6 @@ class Candid(Protocol):
 def arms_of(recipe: Recipe) -> Mapping[str, Recipe]:
     """The recipe of each arm, by name; `{"": recipe}` for a recipe without arms."""
     return recipe.arms() if isinstance(recipe, Armed) else {"": recipe}
-
-
-def presets_of(kind: type[Recipe]) -> Mapping[str, Recipe]:
-    """The presets of a class of recipes: without own ones its defaults as `paper`; none if a
-    setting has no default."""
-    if isinstance(kind, Preset):
-        return kind.presets()
-    settings = fields(kind)  # type: ignore[arg-type]
-    needed = [f for f in settings if f.default is MISSING and f.default_factory is MISSING]
-    return {} if needed else {"paper": kind()}
 
 
 def remarks_of(recipe: Recipe, tally: Mapping[str, int]) -> Sequence[str]:

@@ -4,14 +4,17 @@ The outcome of a finished solution is 1.0 (right) or 0.0 (wrong).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from whorl import prompts
 from whorl.answer import Verdict, concluded
 from whorl.answer.checks import ANSWER, CHECKS
+from whorl.answer.thoughts import CLOSE, OPEN, parted, thinks, without_thoughts
 from whorl.ask import Ask, Asking, Prompt, Replies, Reply, Role, together
 from whorl.credit import backup_all, prune, state_prompt
+from whorl.errors import UserError
+from whorl.prompts.thinking import STOP, closing, tokens
 from whorl.steps import BlankLine, Segmenter
 from whorl.tree import ROOT, Author, Node, Tree
 
@@ -24,8 +27,13 @@ class Sampling:
     """Settings of sampling: decoding, token limits, and where a step ends.
 
     temperature, top_p: as in `Ask`.
-    step_tokens, solution_tokens: sampled tokens at most, per step and per whole solution.
+    step_tokens, solution_tokens: sampled tokens at most, per step and per whole solution, a thought
+        before it aside.
     steps: where a step ends.
+    thought_tokens: sampled tokens of the thought before a solution, at most; then it is closed. 0
+        closes it at once. None: what a model thinks by itself has to fit into the other limits.
+    inside: where a step of the thought ends, to search in it too; None: the thought goes with the
+        first step of the solution, whatever its length, and is none itself.
     """
 
     temperature: float = 0.7
@@ -33,24 +41,32 @@ class Sampling:
     step_tokens: int = 256
     solution_tokens: int = 1024
     steps: Segmenter = BlankLine()  # noqa: RUF009 (frozen, so sharing it is safe)
+    thought_tokens: int | None = field(default=None, metadata={"quiet": True})
+    inside: Segmenter | None = field(default=None, metadata={"quiet": True})
 
     def __post_init__(self) -> None:
         if self.temperature < 0 or not 0 < self.top_p <= 1:
             raise ValueError("temperature must not be negative, and top_p must be in (0, 1]")
         if min(self.step_tokens, self.solution_tokens) < 1:
             raise ValueError("step_tokens and solution_tokens must be at least 1")
+        if self.thought_tokens is not None and self.thought_tokens < 0:
+            raise ValueError("thought_tokens must not be negative")
+        if self.thought_tokens == 0 and self.inside:
+            raise ValueError("there is nothing inside a thought of 0 tokens; leave inside out")
 
     def step(self, prompt: Prompt, n: int = 1, role: Role = "policy", *, spent: int = 0) -> Ask:
         """Ask for the next step after `prompt`, `n` times. `spent` tokens of it are there."""
-        most = min(self.step_tokens, self.steps.tokens or self.step_tokens)
+        rule = self.rule(prompt.prefix)
+        most = min(self.step_tokens - spent, rule.tokens or self.step_tokens)
         return Ask(
             prompt,
             role,
             n=n,
-            stop=self.steps.stop,
-            max_tokens=max(1, most - spent),
+            stop=rule.stop,
+            max_tokens=max(1, most),
             temperature=self.temperature,
             top_p=self.top_p,
+            thought=None if self.inside else self.thought_tokens,
         )
 
     def solution(self, prompt: Prompt, n: int = 1, role: Role = "policy", *, spent: int = 0) -> Ask:
@@ -63,7 +79,26 @@ class Sampling:
             max_tokens=max(1, self.solution_tokens - spent),
             temperature=self.temperature,
             top_p=self.top_p,
+            thought=self.thought_tokens,
         )
+
+    def rule(self, text: str) -> Segmenter:
+        """Where the step that follows `text` ends."""
+        return (self.inside or _TO_ITS_END) if thinks(text) else self.steps
+
+    def split(self, text: str) -> list[str]:
+        """Steps of a solution; its thought goes with the first one or, with `inside`, has steps of
+        its own, of which the last goes with the first of the solution."""
+        thought, rest = parted(text)
+        if not thought:
+            return self.steps.split(text)
+        before = self.inside.split(thought) if self.inside else [thought]
+        first, *others = self.steps.split(rest) or [""]
+        return [*before[:-1], before[-1] + first, *others]
+
+
+_TO_ITS_END = BlankLine(stop=(STOP,), glue=CLOSE.lstrip("\n"))
+"""A thought that is no step is sampled up to its end."""
 
 
 class Voice(NamedTuple):
@@ -88,35 +123,75 @@ def next_steps(
     sampling: Sampling, prompt: Prompt, n: int, role: Role = "policy"
 ) -> Asking[Replies]:
     """Sample the next step after `prompt` `n` times. A reply that its stop string cut where no step
-    ends goes on, within the tokens of a step: see `Segmenter.whole`."""
-    steps = sampling.steps
-    (begun,) = yield [sampling.step(prompt, n, role)]
-    replies = list(begun)
-    for _ in range(PIECES):
-        parts: dict[str, list[int]] = {}
-        for number, reply in enumerate(replies):
-            left = sampling.step_tokens > reply.tokens
-            if (
-                reply.finished == "stop"
-                and left
-                and reply.text.strip()
-                and not _whole(reply, steps)
-            ):
-                parts.setdefault(reply.text, []).append(number)
+    ends goes on, within the tokens of a step: see `Segmenter.whole`, and `Sampling.inside`."""
+    lead = OPEN if sampling.inside and not prompt.prefix.strip() else ""
+    replies = [Reply(lead, "stop", logprob=0.0)] * n
+    parts = {_within_budget(sampling, prompt.prefix, lead): list(range(n))}
+    for _ in range(PIECES + 1):
+        befores = [_after(prompt, text) for text in parts]
+        found = yield [
+            sampling.step(before, len(own), role, spent=spent(sampling, replies[own[0]]))
+            for before, own in zip(befores, parts.values(), strict=True)
+        ]
+        rules = [sampling.rule(before.prefix) for before in befores]
+        more: dict[str, list[int]] = {}
+        for (text, own), rule, pieces in zip(parts.items(), rules, found, strict=True):
+            for number, piece in zip(own, pieces, strict=True):
+                if rule.tokens and piece.finished == "length":
+                    piece = replace(piece, finished="stop")  # so many tokens are a step
+                reply = _joined(replies[number], text, piece) if text else piece
+                replies[number] = reply
+                if _goes_on(sampling, prompt.prefix, reply, piece, rule):
+                    so_far = _within_budget(sampling, prompt.prefix, reply.text + rule.glue)
+                    more.setdefault(so_far, []).append(number)
+        parts = more
         if not parts:
             break
-        more = yield [
-            sampling.step(
-                _after(prompt, text + steps.glue), len(own), role, spent=replies[own[0]].tokens
-            )
-            for text, own in parts.items()
-        ]
-        for own, continued in zip(parts.values(), more, strict=True):
-            for number, rest in zip(own, continued, strict=True):
-                replies[number] = _joined(replies[number], steps.glue, rest)
-    if steps.tokens:  # so many tokens are a step, and not one that was cut off
-        replies = [replace(r, finished="stop") if r.finished == "length" else r for r in replies]
     return tuple(replies)
+
+
+def _goes_on(sampling: Sampling, prefix: str, reply: Reply, piece: Reply, rule: Segmenter) -> bool:
+    """Whether a step goes on behind a reply, of which `piece` came last, by `rule`."""
+    if reply.finished != "stop" or not reply.text.strip():
+        return False
+    if spent(sampling, reply) >= sampling.step_tokens:
+        return False
+    if rule.nats:
+        if piece.logprob is None:
+            raise UserError(
+                "steps by entropy need log-probabilities, which this engine does not tell; take "
+                "blank_line or tokens, or another engine"
+            )
+        if -piece.logprob < rule.nats * piece.tokens:
+            return True
+    text = prefix + reply.text
+    if thinks(text):
+        return sampling.inside is None or not sampling.inside.whole(reply.text)
+    body = without_thoughts(reply.text)
+    return not (body.strip() and sampling.steps.whole(body)) and concluded(reply.text) is None
+
+
+def spent(sampling: Sampling, step: Reply | Node) -> int:
+    """Tokens of a step that count against the limits: without those of its thought, by characters,
+    unless that is searched in."""
+    if sampling.inside or "<" not in step.text:
+        return step.tokens
+    return step.tokens * len(without_thoughts(step.text)) // len(step.text)
+
+
+def solution_tokens(sampling: Sampling, tree: Tree, node: int) -> int:
+    """Tokens of the solution up to `node` that count against `Sampling.solution_tokens`: its
+    thought's do not."""
+    thoughtful = replace(sampling, inside=None)
+    return sum(spent(thoughtful, tree.nodes[i]) for i in tree.path(node))
+
+
+def _within_budget(sampling: Sampling, prefix: str, text: str) -> str:
+    """`text`, which follows `prefix`; a thought that has no tokens left is closed."""
+    most = sampling.thought_tokens
+    if not sampling.inside or most is None or not thinks(prefix + text):
+        return text
+    return text if tokens(prefix + text) < most else closing(text, cut=most > 0)
 
 
 def sample(
@@ -135,7 +210,7 @@ def sample(
     """
     voice = voice or Voice.of_policy(tree)
     (replies,) = yield [sampling.solution(voice.after(tree, at), n, voice.role)]
-    ends = [add_solution(tree, at, reply, sampling.steps, author=voice.author) for reply in replies]
+    ends = [add_solution(tree, at, reply, sampling, author=voice.author) for reply in replies]
     yield from judge_ends(tree, list(dict.fromkeys(ends)))
     return ends
 
@@ -148,8 +223,8 @@ def complete(tree: Tree, state: int, n: int, sampling: Sampling) -> Asking[None]
     tokens that the nodes along its path name. What reaches the bound is cut off, even if it holds
     an answer.
     """
-    spent = sum(tree.nodes[i].tokens for i in tree.path(state))
-    (replies,) = yield [sampling.solution(state_prompt(tree, state), n, spent=spent)]
+    used = solution_tokens(sampling, tree, state)
+    (replies,) = yield [sampling.solution(state_prompt(tree, state), n, spent=used)]
     added: dict[tuple[str, bool], int] = {}
     for reply in replies:
         name = reply.text, reply.finished == "length"
@@ -191,19 +266,19 @@ def estimate(tree: Tree, steps: Sequence[int], n: int, sampling: Sampling) -> As
 
 
 def add_solution(
-    tree: Tree, at: int, reply: Reply, steps: Segmenter, *, author: Author, share: bool = True
+    tree: Tree, at: int, reply: Reply, sampling: Sampling, *, author: Author, share: bool = True
 ) -> int:
     """Add a reply that runs to the end of a solution, one node per step; returns the last node.
 
     With `share`, steps that exist already below `at` are walked, not added again. The last node is
     terminal if the reply ended by itself or by giving an answer; `judge_ends` judges it.
     """
-    pieces = steps.split(reply.text) or [reply.text]
+    pieces = sampling.split(reply.text) or [reply.text]
     for number, piece in enumerate(pieces, start=1):
         last = number == len(pieces)
         node = Node(at, piece, author=author)
         if last:
-            node = step_node(at, reply, steps, text=piece, author=author)
+            node = step_node(tree, at, replace(reply, text=piece), sampling, author=author)
         twin = next(
             (c for c in tree.nodes[at].children if share and _alike(tree.nodes[c], node)), None
         )
@@ -216,16 +291,15 @@ def add_solution(
 
 
 def step_node(
-    parent: int,
-    reply: Reply,
-    steps: Segmenter,
-    *,
-    text: str | None = None,
-    author: Author = "policy",
+    tree: Tree, parent: int, reply: Reply, sampling: Sampling, *, author: Author = "policy"
 ) -> Node:
-    """The node that a reply adds below `parent`: terminal, pruned or to be continued."""
-    text = reply.text if text is None else text
-    answered = concluded(text) is not None
+    """The node that a reply adds below `parent`: terminal, pruned or to be continued. It is not in
+    the tree yet."""
+    text = reply.text
+    so_far = tree.text(parent) + text if sampling.inside else text  # else thoughts are whole
+    within = thinks(so_far)
+    answered = not within and concluded(text) is not None
+    endless = within and not (sampling.inside or reply.finished == "eos")
     node = Node(
         parent,
         text,
@@ -236,12 +310,12 @@ def step_node(
     )
     if reply.finished == "length" and answered:
         node.mark = "cut off"
-    elif reply.finished == "length":
+    elif reply.finished == "length" or endless:
         prune(node, "cut off")
     elif not text.strip():
         prune(node, "empty")
     elif not node.terminal:
-        node.text += steps.glue
+        node.text += sampling.rule(so_far).glue
     return node
 
 
@@ -278,17 +352,13 @@ def verdicts(
     return [known[answer] for answer in answers]
 
 
-def _whole(reply: Reply, steps: Segmenter) -> bool:
-    """Whether a reply is a step; what states an answer is one."""
-    return steps.whole(reply.text) or concluded(reply.text) is not None
-
-
-def _joined(first: Reply, glue: str, rest: Reply) -> Reply:
-    """A step in two pieces as one; nothing behind the first piece ends it as it stands."""
+def _joined(first: Reply, before: str, rest: Reply) -> Reply:
+    """A step in two pieces as one, of which the second followed the text `before`; nothing behind
+    the first piece ends it as it stands."""
     known = first.logprob is not None and rest.logprob is not None
     return replace(
         rest,
-        text=first.text + (glue + rest.text if rest.text.strip() else ""),
+        text=before + rest.text if rest.text.strip() else first.text,
         tokens=first.tokens + rest.tokens,
         logprob=first.logprob + rest.logprob if known else None,  # type: ignore[operator]
         prompt_tokens=first.prompt_tokens + rest.prompt_tokens,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias, TypeVar
 
+from whorl.answer.thoughts import shown, without_thoughts
 from whorl.ask import Ask, Asking, Prompt, Reply, together
 from whorl.budget import OutOfBudget
 from whorl.credit import DeadEnds, backup, backup_all, outcome, prune
@@ -208,7 +209,7 @@ def expand(
     known = {nodes[c].text: c for c in nodes[at].children if nodes[c].author == voice.author}
     drawn: dict[int, None] = {}
     for reply in replies:
-        node = step_node(at, reply, sampling.steps, author=voice.author)
+        node = step_node(tree, at, reply, sampling, author=voice.author)
         if node.text in known:
             nodes[known[node.text]].copies += 1
         else:
@@ -257,23 +258,24 @@ def cut_off(tree: Tree, at: int) -> Check:
 def repeats(tree: Tree, at: int) -> Check:
     """The rule that closes a step which repeats an earlier one on its path, blanks and case
     aside."""
-    earlier = {same_words(tree.nodes[i].text) for i in tree.path(at)}
-    return lambda node, reply: "repeated" if same_words(node.text) in earlier else ""
+    earlier = {same_words(shown(tree.nodes[i].text)) for i in tree.path(at)}
+    return lambda node, reply: "repeated" if same_words(shown(node.text)) in earlier else ""
 
 
 def other_script(tree: Tree, at: int) -> Check:
     """The rule that closes a step which is written in a script of other languages than the
     question."""
     known = _scripts(tree.problem.question)
-    return lambda node, reply: "other script" if _scripts(node.text) - known else ""
+    return lambda node, reply: "other script" if _scripts(shown(node.text)) - known else ""
 
 
 def score(tree: Tree, steps: Sequence[int]) -> Asking[None]:
     """Set the value in [0, 1] of each of `steps` by asking the role `prm`, which is shown the bare
-    question and the solution up to the step: the words of a reward model are its engine's. Raises
-    `UserError` if it says anything else."""
-    bare = Voice(Prompt("", tree.problem.question))
-    replies = yield [Ask(bare.after(tree, step), role="prm") for step in steps]
+    question and the solution up to the step: the words of a reward model are its engine's, and
+    thoughts are none of the solution. Raises `UserError` if it says anything else."""
+    question = tree.problem.question
+    solutions = [without_thoughts(tree.text(step)).lstrip("\n") for step in steps]
+    replies = yield [Ask(Prompt("", question, text), role="prm") for text in solutions]
     for step, (reply,) in zip(steps, replies, strict=True):
         if reply.value is None or not 0 <= reply.value <= 1:
             raise UserError(f"`prm` must give a value in [0, 1], not {reply.value}")

@@ -16,6 +16,8 @@ class Segmenter(Protocol):
     glue: what follows a step that ended at a stop string, so that prefix + next step reads as the
         model would have written it.
     tokens: sampled tokens after which a step ends at the latest; 0: not by their number.
+    nats: so uncertain, per sampled token, must the last piece of a step have been for the step to
+        end behind it; 0: it does not matter.
     """
 
     @property
@@ -26,6 +28,9 @@ class Segmenter(Protocol):
 
     @property
     def tokens(self) -> int: ...
+
+    @property
+    def nats(self) -> float: ...
 
     def whole(self, text: str) -> bool:
         """Whether a step may end behind `text`, which a stop string followed; else it goes on."""
@@ -48,6 +53,7 @@ class BlankLine:
     stop: tuple[str, ...] = ("\n\n",)
     glue: str = "\n\n"
     tokens: ClassVar[int] = 0
+    nats: ClassVar[float] = 0.0
 
     def whole(self, text: str) -> bool:
         bare = text.strip()
@@ -76,6 +82,7 @@ class StepMarker:
     stop: tuple[str, ...] = ("\nStep ", "\n**Step ", "\n### Step ", "\n## Step ")
     glue: str = "\n"
     tokens: ClassVar[int] = 0
+    nats: ClassVar[float] = 0.0
 
     def whole(self, text: str) -> bool:
         return True
@@ -95,6 +102,7 @@ class AfterMarker:
     stop: tuple[str, ...] = ()
     glue: str = ""
     tokens: ClassVar[int] = 0
+    nats: ClassVar[float] = 0.0
 
     def whole(self, text: str) -> bool:
         return True
@@ -112,6 +120,7 @@ class Words:
     stop: tuple[str, ...] = ()
     glue: str = ""
     tokens: ClassVar[int] = 0
+    nats: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
         if self.size < 1:
@@ -133,6 +142,7 @@ class Tokens:
     size: int = 64
     stop: tuple[str, ...] = ()
     glue: str = ""
+    nats: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
         if self.size < 1:
@@ -147,6 +157,38 @@ class Tokens:
 
     def split(self, text: str) -> list[str]:
         return re.findall(rf"(?s).{{1,{4 * self.size}}}\S*", text)
+
+
+@dataclass(frozen=True, slots=True)
+class Entropy:
+    """A step ends behind a decision: sampled in pieces of `size` tokens, it goes on until a piece
+    was uncertain, so siblings part where the model might say one thing or another.
+
+    nats: mean of -log p over the piece's tokens, at temperature 1, from which a piece is uncertain:
+        one sample's estimate of the entropy there (2506.11902 forks at tokens by the same -log p).
+
+    It needs an engine that tells log-probabilities. Text that is there already is cut as `Tokens`
+    cuts it.
+    """
+
+    size: int = 16
+    nats: float = 0.5
+    stop: tuple[str, ...] = ()
+    glue: str = ""
+
+    def __post_init__(self) -> None:
+        if self.size < 1 or self.nats <= 0:
+            raise ValueError("size must be at least 1, and nats above 0")
+
+    @property
+    def tokens(self) -> int:
+        return self.size
+
+    def whole(self, text: str) -> bool:
+        return True
+
+    def split(self, text: str) -> list[str]:
+        return Tokens(self.size).split(text)
 
 
 def going_on(text: str) -> bool:

@@ -49,6 +49,7 @@ Mark: TypeAlias = Literal[
     "unusable reflection",
     "critique cut off",
     "empty critique",
+    "critique repeats request",
     "critique in prose",
     "critique without verdict",
     "kept",
@@ -77,8 +78,8 @@ no contrast: it is the best and the worst of its siblings.
 mastered: a state that is passed by, because what followed it was right in the episode before.
 unusable reflection: no new solution followed what was said of the wrong one.
 
-What could not be read of the critique of a step: it was cut off, held nothing, was prose alone, or
-names no verdict.
+What could not be read of the critique of a step: it was cut off, held nothing, repeats what the
+critic was shown, was prose alone, or names no verdict.
 
 What became of a step that a reviser might rewrite:
 kept: the critic had nothing against it. unusable critique: the critique said nothing.

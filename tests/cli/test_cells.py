@@ -17,8 +17,9 @@ from whorl.evaluate import Score, write_scores
 HOSTILE = [
     "=cmd|' /C calc'!A0", "+1", "-1", "@SUM(1)", "\t=1", "＝1", "a|b", "`rm`", "<script>x</script>",
     "&lt;", "two\nlines", "\r\n=1", "\x1b[31mred", "turned\u202e", "**bold**", "_word_", "a_b",
-    "[x](http://y)", "![x](y)", "# title", "- item", "1. item", "$x$", "50 %", "{a}", "\\input{x}",
-    "[2em]", "*", "~", "^", "---", "https://example.com", "x\\", "'quoted'", '"quoted"',
+    "[x](http://y)", "![x](y)", "# title", "- item", "1. item", "$x$", "50 %",
+    "123) item", "2.", "62.5", "{a}", "\\input{x}", "[2em]",
+    "*", "~", "^", "---", "https://example.com", "x\\", "'quoted'", '"quoted"',
 ]  # fmt: skip
 
 

@@ -1,28 +1,24 @@
-"""Help answers at once, and teaches."""
+"""Help answers at once, teaches, and says what is written in it."""
 
+import json
+import os
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 
 import pytest
-from typer.testing import Result
+from typer.main import get_command
+from typer.testing import CliRunner
 
-from whorl.cli import app
+from whorl.cli import EXAMPLES, app
 from whorl.recipes import RECIPES
 
 COMMANDS = [
     *("demo", "run", "compare", "grow", "adopt", "harvest", "export", "train", "evaluate"),
-    *(
-        "fetch",
-        "table",
-        "probe",
-        "prompts",
-        "judge",
-        "problems",
-        "show",
-        "view",
-        "status",
-        "report",
-    ),
+    *("fetch", "table", "probe", "prompts", "judge", "problems", "init", "show"),
+    *("view", "status", "report"),
 ]
 
 MODULES = 550
@@ -35,6 +31,9 @@ app(sys.argv[1:], standalone_mode=False)
 heavy = {"torch", "transformers", "scipy", "numpy", "sympy", "pycurl"} & set(sys.modules)
 print(f"{len(sys.modules)} {sorted(heavy)}", file=sys.stderr)
 """
+
+ELSEWHERE = ("demo", "compare")
+"""Commands whose examples take minutes; `test_compare` and `tests/compare/test_demo` run them."""
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["grow", "--help"], ["run", "-h"]])
@@ -50,13 +49,38 @@ def test_help_is_quick_and_loads_nothing_heavy(arguments: list[str]) -> None:
 
 def test_every_command_is_covered_here() -> None:
     assert [command.callback.__name__ for command in app.registered_commands] == COMMANDS  # type: ignore[union-attr]
+    assert list(EXAMPLES) == COMMANDS
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_shows_an_example(command: str, whorl) -> None:
-    shown: Result = whorl(command, "--help")
-    assert shown.exit_code == 0
-    assert f"whorl {command}" in shown.stdout.partition("Examples:")[2]
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_says_every_word_that_is_written(name: str) -> None:
+    """Markup of the terminal's takes brackets for its own."""
+    command = get_command(app).commands[name]  # type: ignore[attr-defined]
+    shown = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "400"})
+    assert shown.exit_code == 0 and "<|" not in shown.stdout
+    text = " ".join(shown.stdout.replace("│", " ").split())
+    for parameter in command.params:
+        written = getattr(parameter, "help", None) or ""
+        assert " ".join(written.split()) in text, parameter.name
+    for example in EXAMPLES[name]:
+        assert example.startswith(f"whorl {name} ") and example in text
+    paragraphs = (command.help or "").replace("\\[", "[").split()
+    assert " ".join(paragraphs) in text
+
+
+@pytest.mark.timeout(900)
+def test_every_example_runs_as_it_stands(
+    load_benchmark: Callable[[str], ModuleType],
+    rig_server: Callable[..., str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WHORL_PROCESSES", "0")  # as quick as it can be
+    hour = load_benchmark("first_hour")
+    hour.bring_own_files(tmp_path)
+    count, refused = hour.run_examples(rig_server(), ELSEWHERE)
+    assert not refused and count > 40
 
 
 def test_the_recipes_are_named(whorl) -> None:
@@ -66,3 +90,30 @@ def test_the_recipes_are_named(whorl) -> None:
 
 def test_without_arguments_there_is_help(whorl) -> None:
     assert "Commands" in whorl().output
+
+
+def test_the_version_is_told(whorl) -> None:
+    assert whorl("--version").stdout.startswith("whorl 0.")
+
+
+def test_options_have_defaults_in_a_file_and_in_the_environment(
+    whorl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("whorl.toml").write_text('out = "a.jsonl"\n[problems]\nsplit = "test"\nn = 2\n')
+    done = whorl("problems", "--json")
+    assert json.loads(done.stdout)["wrote"] == {"a.jsonl": "2 problems of the split test"}
+    monkeypatch.setenv("WHORL_OUT", "b.jsonl")
+    assert whorl("problems", "-n", 3, "--quiet").stderr == ""
+    assert len(Path("b.jsonl").read_text().splitlines()) == 3
+    Path("whorl.toml").write_text('[problems]\nspilt = "test"\n')
+    wrong = whorl("problems")
+    assert wrong.exit_code == 2
+    assert "whorl.toml: problems has no option 'spilt'; did you mean split?" in wrong.stderr
+    os.remove("whorl.toml")
+
+
+def test_every_command_has_json_and_quiet() -> None:
+    for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert {"--json", "--quiet", "--verbose"} <= options, name

@@ -1,6 +1,7 @@
 """What a dry run says of a run."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -8,18 +9,18 @@ from whorl import settings
 from whorl.cli.plan import setting_lines
 from whorl.recipes import Sigma
 from whorl.search import Uct
+from whorl.settings.presets import PRESETS
 
 
 def test_what_differs_comes_first_and_can_be_set_again() -> None:
-    base = Sigma()
-    lines = list(
-        setting_lines(settings.as_table(Sigma(Uct(children=2), retries=0)), settings.as_table(base))
-    )
+    base = PRESETS[Sigma]["paper"].recipe
+    own = replace(base, uct=Uct(children=2), retries=0)  # type: ignore[call-arg, type-var]
+    lines = list(setting_lines(settings.as_table(own), settings.as_table(base)))
     first = lines[: lines.index("at their defaults:")]
     assert first == ['name = "sigma"', "uct.children = 2  # default 3", "retries = 0  # default 2"]
     overrides = [line.partition("  #")[0].replace(" = ", "=") for line in first[1:]]
     table = {"name": json.loads(first[0].removeprefix("name = "))}
-    assert settings.read_recipe(table, overrides) == Sigma(Uct(children=2), retries=0)
+    assert settings.read_recipe(table, overrides) == own
 
 
 @pytest.mark.parametrize("changed", [{}, {"width": 8, "limit": 3}])

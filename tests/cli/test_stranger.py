@@ -127,7 +127,7 @@ def test_one_grows_trees_by_the_path_of_its_file(
     grow = (*grow, "--processes", 0)
     refused = whorl(*grow, "--policy", MODEL)
     assert refused.exit_code == 2
-    assert "best_of_n.py:BestOfN asks a prm, and none is named; give --prm SCHEME:PATH" in (
+    assert "best_of_n.py:BestOfN asks a prm, and none is named; give --prm MODEL, or" in (
         refused.stderr
     )
     grown = whorl(

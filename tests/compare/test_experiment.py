@@ -14,7 +14,7 @@ from whorl.cli.display import Display
 from whorl.data.problems import write_problems
 from whorl.data.synthetic import problems
 from whorl.errors import UserError
-from whorl.loop.runfile import check_engines, read_run
+from whorl.loop.runfile import answered, read_run
 from whorl.models import POLICY, TEACHER
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +29,7 @@ def test_the_experiments_that_come_along_can_be_played(
     arms = tomllib.loads(file.read_text())["arms"]
     assert len(arms) > 1
     for run_file, *changes in arms.values():
-        check_engines(read_run(Path(run_file), changes))
+        answered(read_run(Path(run_file), changes))
 
 
 def test_arms_share_searches_and_learn_from_as_many_examples(
@@ -43,7 +43,7 @@ def test_arms_share_searches_and_learn_from_as_many_examples(
         f"run = 'unused'\nproblems = '{tmp_path}/p.jsonl'\ntest = '{tmp_path}/t.jsonl'\n"
         f"engines = {{policy = 'local:{POLICY}', critic = 'local:{TEACHER}', "
         f"reviser = 'local:{TEACHER}'}}\n"
-        "[recipe]\nname = 'sigma'\nuct.simulations = 2\ntemperatures = [0.7]\n"
+        "[recipe]\nname = 'sigma'\npreset = 'tiny'\nuct.simulations = 2\ntemperatures = [0.7]\n"
         "critic_tokens = 48\nreviser_tokens = 32\nsampling.solution_tokens = 128\n"
         "[train]\nepochs = 1\nlr = 1e-3\nmax_length = 512\n"
     )

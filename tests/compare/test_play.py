@@ -16,7 +16,7 @@ from tests.compare.watching import Heard
 from whorl import __version__
 from whorl.compare.comparison import Comparison, check_comparison
 from whorl.compare.findings import figures_of_seed, figures_over_seeds
-from whorl.compare.methods import PAPERS, TINY, select_methods, tiny_method, without_prm
+from whorl.compare.methods import methods, select_methods, without_prm
 from whorl.compare.play import play_comparison
 from whorl.data.forest import read_trees
 from whorl.data.problems import write_problems
@@ -28,6 +28,8 @@ from whorl.loop.folder import RunFolder
 from whorl.models import POLICY
 from whorl.recipes.rft import Rft
 from whorl.recipes.sphere import Sphere
+
+PAPERS, TINY = methods(), methods("tiny")
 
 
 def test_names_and_overrides() -> None:
@@ -59,7 +61,7 @@ def test_a_recipe_from_elsewhere_is_compared_as_its_objective_suggests(
 ) -> None:
     monkeypatch.chdir(Path(__file__).parents[2])
     name = "examples/tree_rpo.py:TreeRpo"
-    one, rft = select_methods(TINY, [name, "rft"], ["TreeRpo.recipe.children=2"], other=tiny_method)
+    one, rft = select_methods(TINY, [name, "rft"], ["TreeRpo.recipe.children=2"], which="tiny")
     assert (one.name, one.forest, one.shares, one.rounds) == ("TreeRpo", "TreeRpo", (1.0,), False)
     assert one.grow.children == 2 and one.grow.sampling.solution_tokens == 256  # type: ignore[attr-defined]
     assert one.train == TINY["grpo"].train and rft == TINY["rft"]
@@ -96,6 +98,12 @@ def comparison(tmp_path: Path) -> Comparison:
 def test_what_cannot_be_compared_is_refused(comparison: Comparison) -> None:
     with pytest.raises(UserError, match="black_box asks a reviser: name one, --reviser"):
         check_comparison(replace(comparison, engines=replace(comparison.engines, reviser="")))
+    engines = replace(comparison.engines, student="local:s")
+    marge = select_methods(TINY, ["marge"])
+    with pytest.raises(UserError, match="marge learns on-policy"):
+        check_comparison(replace(comparison, engines=engines, methods=marge))
+    with pytest.raises(UserError, match="no protocol 'alpaca'; there are whorl, dart, qwen"):
+        replace(comparison, protocol="alpaca")
     with pytest.raises(UserError, match="3 problems are both in"):
         check_comparison(replace(comparison, test=comparison.problems))
 

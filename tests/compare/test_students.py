@@ -1,6 +1,7 @@
 """Students at more and at fewer tokens: nothing is paid for twice, and what was done before in the
 folder changes no student."""
 
+import json
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
@@ -12,8 +13,9 @@ from tests.compare.watching import Heard
 
 from whorl.compare.comparison import Comparison
 from whorl.compare.findings import Student, read_student
-from whorl.compare.methods import TINY, select_methods
+from whorl.compare.methods import methods, select_methods
 from whorl.compare.students import Part, TooFew, play_part
+from whorl.data.examples import read_examples
 from whorl.data.problems import write_problems
 from whorl.data.synthetic import problems
 from whorl.engines.roles import Engines, Opened
@@ -32,7 +34,7 @@ def part(request: pytest.FixtureRequest, tmp_path: Path) -> Part:
         tmp_path / "p.jsonl",
         tmp_path / "t.jsonl",
         Engines(f"local:{POLICY}", processes=0),
-        select_methods(TINY, ["rft"], [f"rft.{own}" for own in sets]),
+        select_methods(methods("tiny"), ["rft"], [f"rft.{own}" for own in sets]),
         900,
         seeds=1,
         evaluate=Decoding(n=2, temperature=0.8, max_tokens=120),
@@ -84,6 +86,25 @@ def test_more_tokens_go_on_in_the_same_folder(part: Part) -> None:
     if not part.method.rounds:
         played(part, 1200)
     assert answers(part.path) == more, "fewer tokens ask for no tree"
+
+
+@pytest.mark.slow
+def test_a_student_of_its_own_learns_from_the_policys_trees(part: Part, tiny_model: Path) -> None:
+    engines = replace(part.comparison.engines, student=f"local:{tiny_model}")
+    comparison = replace(part.comparison, engines=engines, protocol="dart")
+    own = replace(part, comparison=comparison, path=part.path.with_name("taught"))
+    taught, _ = played(own, 900)
+    first, _ = played(part, 900)
+    assert taught[0].point.tokens == first[0].point.tokens, "the policy's trees are the same"
+    for home in own.homes():
+        config = json.loads((home / "checkpoint" / "config.json").read_text())
+        assert config["hidden_size"] == 32, "the student's"
+        made = json.loads((home / "greedy.setup.json").read_text())
+        assert made["prompt"]["prefix"].startswith("Below is an instruction")
+        for example in read_examples(home / "examples.jsonl"):
+            assert example.prompt.prefix.startswith("Below is an instruction")
+    for manifest in own.path.rglob("trees/**/manifest.json"):
+        assert json.loads(manifest.read_text())["settings"]["policy"] == f"local:{POLICY}"
 
 
 def test_too_few_tokens_for_a_tree_say_how_many_would_do(part: Part) -> None:

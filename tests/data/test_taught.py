@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from whorl.data.taught import FILE, read_prompt, write_prompt
+from whorl.data.taught import FILE, read_prompt, read_protocol, write_prompt
 from whorl.errors import UserError
 from whorl.prompts.wording import SETS, WHORL, Request, Shot, Wording
 
@@ -23,6 +23,14 @@ def test_the_words_of_the_house_need_no_file(tmp_path: Path) -> None:
     write_prompt(tmp_path, SETS["prose"])  # a solution is asked for as ever
     assert not (tmp_path / FILE).exists()
     assert read_prompt(tmp_path) == WHORL
+
+
+def test_a_protocol_with_words_of_its_own_is_said_by_its_name(tmp_path: Path) -> None:
+    assert read_protocol(tmp_path) == "whorl"
+    write_prompt(tmp_path, OWN, "dart")
+    assert (read_protocol(tmp_path), read_prompt(tmp_path)) == ("dart", WHORL)
+    write_prompt(tmp_path, OWN)
+    assert (read_protocol(tmp_path), read_prompt(tmp_path)) == ("whorl", OWN)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"solve": {"user": "hi"}, "examples": []}'])

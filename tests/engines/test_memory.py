@@ -6,7 +6,7 @@ import pytest
 from transformers import AutoModelForCausalLM
 
 from whorl.engines import memory, open_engine
-from whorl.engines.memory import check_fit, free_memory, need
+from whorl.engines.memory import Need, check_fit, free_memory, need
 from whorl.engines.weights import weight_count
 from whorl.errors import UserError
 from whorl.models import POLICY
@@ -18,9 +18,10 @@ def test_weights_are_counted_without_reading_them() -> None:
 
 
 def test_fewer_bits_need_less() -> None:
-    needs = [need(POLICY, kind, 0.0) for kind in ("f16", "float32", "int8", "int4")]
+    kinds = ("f16", "float32", "bfloat16", "int8", "int4")
+    needs = [need(POLICY, kind, 0.0).most for kind in kinds]
     assert needs == sorted(needs, reverse=True)
-    assert need(POLICY, "float32") > need(POLICY, "float32", 0.0)
+    assert need(POLICY, "float32").most > need(POLICY, "float32", 0.0).most
 
 
 def test_free_memory_is_some_of_what_there_is() -> None:
@@ -33,9 +34,14 @@ def test_what_fits_is_said_if_it_is_large(
 ) -> None:
     monkeypatch.setattr(memory, "free_memory", lambda: 9e9)
     with caplog.at_level(logging.INFO, "whorl.engines"):
-        check_fit("local:large", 4e9, 2, {})
-        check_fit("local:small", 1e8, 1, {})
-    assert caplog.messages == ["local:large takes about 4.0 GB of memory in each of 2 processes"]
+        check_fit("local:large", Need(3e9, 1e9), 2, {})
+        check_fit("local:small", Need(1e8, 1e9), 1, {})
+        check_fit("local:long", Need(3e9, 7e9), 1, {})
+    assert caplog.messages == [
+        "local:large takes about 4.0 GB of memory in each of 2 processes",
+        "local:long takes about 10.0 GB of memory, and 9.0 GB are free: it begins, and may run out "
+        "of it",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -50,7 +56,8 @@ def test_what_does_not_fit_is_refused_with_what_would(
 ) -> None:
     monkeypatch.setattr(memory, "free_memory", lambda: 3e9)
     with pytest.raises(UserError, match=advice):
-        check_fit("openvino:m", wanted, processes, {"weights=int8": 2e9, "weights=f16": 6e9})
+        others = {"weights=int8": Need(1e9, 1e9), "weights=f16": Need(5e9, 1e9)}
+        check_fit("openvino:m", Need(wanted, 0.0), processes, others)
 
 
 @pytest.mark.parametrize("spec", [f"local:{POLICY}", f"openvino:{POLICY}"])

@@ -97,6 +97,15 @@ def test_other_shapes(tokenizer, tmp_path: Path, shape: str) -> None:
     assert said(theirs) == said(ours)
 
 
+@pytest.mark.parametrize(("kind", "alike"), [("int8", 8), ("int4", 1)])
+def test_rounded_weights_say_about_the_same(engine: Engine, kind: str, alike: int) -> None:
+    asks = [Ask(prompts.solve(question), temperature=0.0) for question in QUESTIONS[:12]]
+    rounded = open_engine(f"openvino:{POLICY}?weights={kind}", processes=0)
+    pairs = list(zip(said(answer(engine, asks)), said(answer(rounded, asks)), strict=True))
+    assert sum(a == b for a, b in pairs) >= alike
+    assert all(text and finished == "eos" for _, (text, finished) in pairs[:alike])
+
+
 def test_samples_repeat_with_their_seed_in_any_company(engine: Engine) -> None:
     ask = Ask(prompts.solve(QUESTIONS[0]), n=8, temperature=3.0, max_tokens=64, seed=2**62 + 5)
     (alone,) = answer(engine, [ask])

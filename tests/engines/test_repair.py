@@ -20,9 +20,7 @@ ASKS = [Ask(Prompt("", str(number)), n=1 + number % 3) for number in range(120)]
 
 def answer(ask: Ask) -> Replies:
     return tuple(
-        Reply(
-            f"{ask.prompt.user}/{k} " * 20, "eos", 7 + k, None, -0.5 * k, 30, 10, thought="hm" * k
-        )
+        Reply(f"{ask.prompt.user}/{k} " * 20, "eos", 7 + k, None, -0.5 * k, 30, 10)
         for k in range(ask.n)
     )
 

@@ -40,6 +40,23 @@ def test_a_plan_holds_every_example_once_an_epoch(
     assert [[e.first for e in s] for s in planned[-1]] == [[e.first for e in s] for s in again[-1]]
 
 
+@given(GROUPS, st.integers(1, 9), st.integers(0, 9))
+def test_a_batch_of_states_holds_all_completions_of_each(
+    groups: list[list[list[int]]], size: int, seed: int
+) -> None:
+    encoded = encode(groups)  # the first id of each is its context
+    kept = {example.first: number for number, group in enumerate(encoded) for example in group}
+
+    def state(example: Encoded) -> tuple[int, int]:
+        return kept[example.first], int(example.paths[0].ids[0])
+
+    (steps,) = plan_steps(encoded, size=size, epochs=1, seed=seed, of="states")
+    assert sorted(e.first for step in steps for e in step) == sorted(kept)
+    held = [{state(example) for example in step} for step in steps]
+    assert all(1 <= len(states) <= size for states in held)
+    assert sum(map(len, held)) == len({state(e) for group in encoded for e in group})
+
+
 @given(GROUPS, st.integers(12, 20))
 def test_questions_stay_together_where_they_fit(groups: list[list[list[int]]], size: int) -> None:
     encoded = encode(groups)

@@ -13,6 +13,7 @@ from whorl.chat import Chat
 from whorl.errors import UserError
 from whorl.example import Example, Likelihood, Pair, Preference, Weighted
 from whorl.learn.corpus import Corpus, Encoded, encode
+from whorl.prompts import alpaca
 
 ONE = Weighted(Prompt("", "1+1?"), "\\boxed{2}", weight=0.5)
 TWO = Pair(Prompt("", "1+1?"), "\\boxed{2}", "\\boxed{3}.", rejected_ended=False)
@@ -138,3 +139,11 @@ def test_a_first_token_is_never_learnt(tiny_model: Path) -> None:
     )
     assert [(p.start, p.learnt) for e in ordered(corpus) for p in e.paths] == [(1, 2)]
     assert corpus.dropped == {"empty": 1}
+
+
+def test_texts_in_a_form_of_their_own_are_grouped_by_their_question(chat: Chat) -> None:
+    asked = [replace(alpaca(q), prefix=alpaca(q).prefix + steps) for q in ("1+1?", "2+2?")
+             for steps in ("", "Add.\n\n")]  # fmt: skip
+    examples = [Weighted(prompt, "\\boxed{2}") for prompt in asked]
+    corpus = encode(examples, chat, Likelihood(), max_length=999)
+    assert [len(group) for group in corpus.groups] == [2, 2]

@@ -2,11 +2,12 @@
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from whorl import prompts
 from whorl.ask import Asking
 from whorl.data.examples import read_examples
 from whorl.data.forest import Forest, read_trees
@@ -14,11 +15,14 @@ from whorl.drive import drive
 from whorl.engines import toy
 from whorl.engines.function import Function
 from whorl.errors import UserError
+from whorl.evaluate import PRESETS
+from whorl.example import Weighted
 from whorl.loop.folder import RunFolder
 from whorl.loop.grow import GrowPlan, grow
 from whorl.loop.harvest import Harvested, harvest
 from whorl.loop.variety import Solutions
 from whorl.problem import Problem
+from whorl.prompts import alpaca
 from whorl.recipe import Harvest
 from whorl.recipes.rft import Rft
 from whorl.recipes.sigma import Sigma
@@ -150,3 +154,38 @@ def test_growing_nothing_is_said_with_the_recipes_name(tmp_path: Path) -> None:
         grown = grow(run, toy.problems(2), GrowPlan(Nothing(), "nothing"), engines)
     assert grown.trees == 0
     assert all("generator that returns a Tree" in why for why in grown.failures.values())
+
+
+def test_examples_for_a_student_of_its_own_are_after_its_own_words(folder: Path) -> None:
+    plain, out = harvested(folder), folder / "asked.jsonl"
+    found = harvest(folder / "trees.jsonl", RECIPE, out, setup=PRESETS["dart"])
+    assert (found.examples, found.dropped) == (plain.examples, plain.dropped)
+    both = zip(read_examples(folder / "examples.jsonl"), read_examples(out), strict=True)
+    questions = {
+        tree.problem.id: tree.problem.question for tree in read_trees(folder / "trees.jsonl")
+    }
+    for example, own in both:
+        question = questions[example.origin.partition("#")[0]]
+        assert own == replace(example, prompt=alpaca(question))
+
+
+def test_steps_keep_their_prefix_and_other_requests_are_left_out(tmp_path: Path) -> None:
+    tree = Tree(Problem("a", "1+1?", "2"))
+    tree.add(Node(ROOT, "2"))
+    with Forest(tmp_path / "trees.jsonl") as forest:
+        forest.append(tree)
+        forest.finish([("a", "")])
+    out = tmp_path / "examples.jsonl"
+    found = harvest(tmp_path / "trees.jsonl", TwoRequests(), out, setup=PRESETS["dart"])
+    assert (found.examples, found.dropped) == (1, {"not after the plain question": 1})
+    (example,) = read_examples(out)
+    assert example.prompt == replace(alpaca("1+1?"), prefix=alpaca("1+1?").prefix + "Add.\n\n")
+
+
+@dataclass(frozen=True)
+class TwoRequests(Rft):
+    """Harvests a step and a solution after another request than the plain question."""
+
+    def harvest(self, tree: Tree) -> Harvest:
+        step = Weighted(replace(prompts.plain(tree), prefix="Add.\n\n"), "2")
+        return Harvest((step, Weighted(prompts.reflect("1+1?", "3"), "2")), {})

@@ -16,16 +16,22 @@ RUN = Run(Path("runs/a"), Path("p.jsonl"), Engines("local:m", critic="local:c"),
 
 
 def test_the_first_round_starts_from_what_the_run_names() -> None:
-    assert plan_of(RUN, 1) == RoundPlan(1, 7, "local:m", Path("runs/a/round-1"), None)
-    assert plan_of(RUN, 1).engines(RUN) == RUN.engines
+    assert plan_of(RUN, 1) == RoundPlan(1, 7, RUN.engines, Path("runs/a/round-1"), None)
 
 
 def test_a_later_one_starts_from_the_model_and_the_trees_of_the_round_before() -> None:
     third = plan_of(RUN, 3)
     assert (third.number, third.seed, third.folder) == (3, 9, Path("runs/a/round-3"))
-    assert third.policy == "local:runs/a/round-2/checkpoint"
     assert third.last == Path("runs/a/round-2/trees.jsonl")
-    assert third.engines(RUN) == replace(RUN.engines, policy=third.policy)
+    assert third.engines == replace(RUN.engines, policy="local:runs/a/round-2/checkpoint")
+
+
+def test_a_student_of_its_own_goes_on_and_the_policy_stays() -> None:
+    run = replace(RUN, engines=replace(RUN.engines, student="local:s"))
+    third = plan_of(run, 3)
+    assert third.engines == replace(run.engines, student="local:runs/a/round-2/checkpoint")
+    assert third.engines.measured().policy == third.engines.learner == third.engines.student
+    assert RUN.engines.measured() == RUN.engines
 
 
 @pytest.mark.parametrize(
@@ -36,7 +42,7 @@ def test_each_policy_follows_the_one_before(policy: str, number: int, seed: int)
     """Round by round comes to the same as straight from the run."""
     run = replace(RUN, seed=seed, engines=replace(RUN.engines, policy=policy))
     plan, after = plan_of(run, number), plan_of(run, number + 1)
-    assert after.policy == following(plan.policy, plan.folder / "checkpoint")
+    assert after.engines.policy == following(plan.engines.policy, plan.folder / "checkpoint")
     assert after.last == plan.folder / "trees.jsonl"
     assert after.seed == plan.seed + 1
-    assert "dtype=float32" in after.policy or not policy.startswith("vllm:")
+    assert "dtype=float32" in after.engines.policy or not policy.startswith("vllm:")

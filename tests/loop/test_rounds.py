@@ -17,8 +17,11 @@ from whorl.ask import Engine
 from whorl.data.examples import read_examples
 from whorl.data.problems import read_problems, write_problems
 from whorl.data.synthetic import problems
+from whorl.data.taught import read_protocol
 from whorl.engines import open_engine, roles
+from whorl.engines.journal import Journal
 from whorl.engines.roles import Engines
+from whorl.errors import UserError
 from whorl.evaluate import Decoding, read_scores
 from whorl.example import Example
 from whorl.learn.training import Training
@@ -29,7 +32,8 @@ from whorl.loop.metrics import Round, metrics, stopped_rising
 from whorl.loop.rounds import play_rounds
 from whorl.loop.run import Run
 from whorl.models import POLICY
-from whorl.recipes.rft import Rft
+from whorl.recipe import Recipe
+from whorl.recipes import Dpo, Grpo, Marge, Process, Rft, Sigma, Sphere, StepDpo, name_of
 from whorl.rollout import Sampling
 from whorl.tree import Tree
 from whorl.watch import Progress
@@ -104,6 +108,56 @@ def test_a_round_starts_from_the_model_of_the_one_before_and_nothing_is_done_twi
     third = Log()
     assert play(run, third) == rounds
     assert third.stages == []
+
+    # as a kill leaves it before the journal of complete scores is gone, or a problem that failed
+    whole = (run.folder / "scores-1.jsonl").read_bytes()
+    Journal(run.folder / "scores-1.journal.db").close()
+    (run.folder / "scores-1.jsonl").write_bytes(whole.splitlines(keepends=True)[0])
+    fourth = Log()
+    assert play(run, fourth) == rounds
+    assert fourth.stages == ["evaluate"]
+    assert (run.folder / "scores-1.jsonl").read_bytes() == whole
+    assert not (run.folder / "scores-1.journal.db").exists()
+
+
+def test_a_student_of_its_own_learns_for_two_rounds_while_the_policy_samples(
+    run: Run, tmp_path: Path, tiny_model: Path
+) -> None:
+    student = f"local:{tiny_model}"
+    engines = replace(run.engines, student=student)
+    own = replace(run, folder=tmp_path / "run", engines=engines, protocol="dart", start="last")
+    log = Log()
+    first, second = play(own, log)
+    assert log.stages == ["evaluate", *["grow", "train", "evaluate"] * 2]
+    assert (first.grown.tokens, second.grown.tokens) != (0, 0)
+    policies = {
+        json.loads((own.folder / f"round-{n}" / "manifest.json").read_text())["settings"]["engines"]
+        ["policy"] for n in (1, 2)
+    }  # fmt: skip
+    assert policies == {run.engines.policy}
+    assert first.model == f"local:{own.folder / 'round-1' / 'checkpoint'}"
+    assert second.model == f"local:{own.folder / 'round-2' / 'checkpoint'}"
+    config = json.loads((own.folder / "round-2" / "checkpoint" / "config.json").read_text())
+    assert config["hidden_size"] == 32  # the student's
+    assert trained_from(own.folder, 1) != trained_from(own.folder, 2)
+    before = json.loads((own.folder / "scores-0.setup.json").read_text())
+    assert before["about"]["model"] == student
+    for example in read_examples(own.folder / "round-2" / "examples.jsonl"):
+        assert (
+            example.prompt.prefix.startswith("Below is an instruction") and not example.prompt.user
+        )
+    assert read_protocol(own.folder / "round-2" / "checkpoint") == "dart"
+
+
+@pytest.mark.parametrize("recipe", [Marge(), Grpo(), Process(), Marge(kl=0.0)])
+def test_on_policy_methods_have_no_student_of_their_own(run: Run, recipe: Recipe) -> None:
+    engines = replace(run.engines, student="local:s")
+    with pytest.raises(UserError, match=f"{name_of(recipe)} learns on-policy"):
+        replace(run, engines=engines, recipe=recipe)
+    for other in (Sigma(), Sphere(), Rft(), StepDpo(), Dpo(), Marge(learn="preference")):
+        replace(run, engines=engines, recipe=other)
+    with pytest.raises(UserError, match="base is for a policy that learns"):
+        replace(run, engines=engines, base=Path("m"))
 
 
 def test_a_round_can_go_on_from_the_last_model_and_says_what_it_came_to(

@@ -36,6 +36,23 @@ def test_what_is_held_out_does_not_depend_on_the_seed_or_on_how_many_there_are(
         survey(replace(many, holdout=0.999))
 
 
+def test_each_round_draws_so_many_questions_of_its_own(run: Run, tmp_path: Path) -> None:
+    write_problems(tmp_path / "p.jsonl", problems("pool", 60, seed=0))
+    some = replace(run, problems=tmp_path / "p.jsonl", questions=20, patience=2)
+    order = [problem.id for problem in read_problems(some.problems)]
+    drawn = [[problem.id for problem in problems_of(some, number)] for number in (1, 1, 2, 3)]
+    assert drawn[0] == drawn[1] and all(len(own) == 20 for own in drawn)
+    assert len({tuple(own) for own in drawn}) == 3
+    assert all(own == sorted(own, key=order.index) for own in drawn)
+    assert not set(drawn[0]) & {problem.id for problem in held_out(some)}
+    assert list(problems_of(replace(some, seed=1))) != list(problems_of(some))
+    assert survey(some).problems == 20
+    many = replace(some, questions=1000)
+    assert list(problems_of(many)) == list(problems_of(replace(some, questions=None)))
+    with pytest.raises(UserError, match="questions should be at least 1"):
+        replace(run, questions=0)
+
+
 def test_a_survey_counts_what_is_used(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "p.jsonl"
     path.write_bytes(b"{\n" + run.problems.read_bytes())

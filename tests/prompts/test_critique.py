@@ -9,6 +9,7 @@ from whorl.prompts.critique import (
     Critique,
     read_critique,
     read_critiques,
+    repeats_request,
     write_critique,
     write_critiques,
 )
@@ -58,6 +59,33 @@ def test_only_a_reply_that_says_nothing_is_empty() -> None:
     assert read_critique(form).empty  # copied instead of filled in
     for text in ("What a beautiful step!", "Errors: none\nVerdict: edit", "Verdict: whatever"):
         assert not read_critique(text).empty
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "None needed.",
+        "There are no errors in the solution so far. [Q 0.0]",
+        "no alternatives have been tried, separated by semicolons",
+        "what the solution should establish, worked out by yourself before you judge it",
+        "one concrete change",
+    ],
+)
+def test_an_entry_says_nothing_by_denial_or_by_copying_the_form(entry: str) -> None:
+    assert read_critique(f"Errors: {entry}\nVerdict: keep") == Critique(verdict="keep")
+
+
+@pytest.mark.parametrize(
+    "entry", ["no errors, but 3 is missing", "no step = 4", "nothing adds up to 7", "two changes"]
+)
+def test_an_entry_that_says_more_is_kept(entry: str) -> None:
+    assert read_critique(f"Errors: {entry}").errors == (entry,)
+
+
+def test_a_reply_that_repeats_what_was_shown_is_told_from_prose() -> None:
+    assert repeats_request("3 + 4 = 7.\n\nAlternatives:\n- 3 + 4 = 8\n\nReview the next step.")
+    assert repeats_request("**Next step:** 3 + 4 = 7.")
+    assert not repeats_request("The next step: it is wrong. I review the next step here.")
 
 
 def test_a_step_left_out_by_the_critic_has_an_empty_critique() -> None:

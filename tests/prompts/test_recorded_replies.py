@@ -1,7 +1,10 @@
-"""Replies of real chat models as critics and revisers, and what is read of them.
+"""Replies of real chat models as solvers, critics, revisers and reflectors, and what is read of
+them.
 
-Recorded of SmolLM2-135M-Instruct and Qwen2.5-Coder-0.5B-Instruct on GSM8K training problems, steps
-and siblings by the latter; `cut` is what a person would take of a reviser's reply.
+Recorded of SmolLM2-135M-Instruct, Qwen2.5-Coder-0.5B-Instruct and 1.5B on GSM8K's and MATH's
+training problems by `benchmarks/record_replies.py`; those without a key are older. Written by hand:
+`cut`, what a person would take of a reviser's or a reflector's reply, and `said`, what a person
+would read in a critique.
 """
 
 import gzip
@@ -12,9 +15,16 @@ from typing import Any
 
 import pytest
 
-from whorl.prompts.critique import FORM, read_critique
-from whorl.prompts.revision import read_step
-from whorl.steps import BlankLine
+from whorl.prompts.critique import (
+    FORM,
+    Critique,
+    read_critique,
+    read_critiques,
+    repeats_request,
+)
+from whorl.prompts.reflection import STOPS, read_reflection
+from whorl.prompts.revision import read_solution, read_step
+from whorl.steps import BlankLine, cut
 
 ROWS: list[dict[str, Any]] = [
     json.loads(line)
@@ -22,45 +32,61 @@ ROWS: list[dict[str, Any]] = [
         (Path(__file__).parent / "recorded_replies.jsonl.gz").read_bytes()
     ).splitlines()
 ]
-LABELLED = [row for row in ROWS if "cut" in row]
 
 
-def of(*kinds: str) -> list[dict[str, Any]]:
-    return [row for row in ROWS if row["kind"] in kinds]
+def of(*kinds: str, label: str = "text") -> list[Any]:
+    """Rows of these kinds that have the label."""
+    rows = [row for row in ROWS if row["kind"] in kinds and label in row]
+    return [pytest.param(row, id=row.get("key", row["problem"])) for row in rows]
 
 
-def test_there_are_replies_of_every_kind_and_of_both_models() -> None:
-    assert {row["model"] for row in ROWS} == {"smollm2-135m", "qwen-0.5b"}
-    assert all(of(kind) for kind in ("critique", "critique-prose", "revise"))
+def told(critique: Critique) -> str:
+    """What a critique says, as it is written down by hand: the initials of its fields (r for
+    errors) and its verdict, "prose", or nothing."""
+    if critique.empty:
+        return ""
+    initials = zip(FORM, "ermas", strict=False)
+    fields = "".join(initial for name, initial in initials if getattr(critique, name))
+    return " ".join(filter(None, (fields, critique.verdict))) or "prose"
+
+
+def test_there_are_replies_of_every_kind_and_of_all_models() -> None:
+    found = Counter((row["model"], row["kind"]) for row in ROWS)
+    assert {model for model, _ in found} == {"smollm2-135m", "qwen-0.5b", "qwen-1.5b"}
+    kinds = {"solve", "critique", "critique-prose", "critique-path", "critique-path-prose"}
+    assert {kind for _, kind in found} == kinds | {"revise", "revise-path", "reflect"}
     assert {row["temperature"] for row in ROWS} == {0.0, 0.7}
 
 
-def test_only_a_critique_that_says_nothing_is_unusable() -> None:
-    """Nothing but a copy of the form, or "none" in all of its fields, is empty."""
-    said = {"none", *FORM.values(), *(what.removeprefix("what ") for what in FORM.values())}
-    for row in of("critique", "critique-prose"):
-        if read_critique(row["text"]).empty:
-            lines = [line.partition(":")[2] for line in row["text"].splitlines() if line.strip()]
-            assert {line.strip(" .*").lower() for line in lines} <= said | {""}, row["text"]
-
-
-def test_prose_that_was_asked_for_is_read_as_what_it_is() -> None:
-    assert not any(read_critique(row["text"]).empty for row in of("critique-prose") if row["text"])
-
-
-@pytest.mark.parametrize("row", LABELLED, ids=[str(n) for n, _ in enumerate(LABELLED)])
+@pytest.mark.parametrize("row", of("revise", label="cut"))
 def test_a_revised_step_is_what_a_person_would_cut_out(row: dict[str, Any]) -> None:
     assert read_step(row["text"], row["step"]) == row["cut"]
+
+
+@pytest.mark.parametrize("row", of("revise-path", label="cut"))
+def test_a_revised_solution_is_what_a_person_would_cut_out(row: dict[str, Any]) -> None:
+    assert read_solution(row["text"]) == row["cut"]
+
+
+@pytest.mark.parametrize("row", of("critique", "critique-prose", label="said"))
+def test_a_critique_says_what_a_person_would_read_in_it(row: dict[str, Any]) -> None:
+    repeated = repeats_request(row["text"])
+    assert ("repeats" if repeated else told(read_critique(row["text"]))) == row["said"]
+
+
+@pytest.mark.parametrize("row", of("critique-path", "critique-path-prose", label="said"))
+def test_a_critique_of_a_path_is_read_step_by_step(row: dict[str, Any]) -> None:
+    read = read_critiques(row["text"], len(BlankLine().split(row["step"])))
+    assert [told(critique) for critique in read] == row["said"]
+
+
+@pytest.mark.parametrize("row", of("reflect", label="cut"))
+def test_a_reflection_ends_where_the_new_solution_begins(row: dict[str, Any]) -> None:
+    assert read_reflection(row["text"], stopped=False) == row["cut"]
+    if cut_at := cut(row["text"], STOPS):
+        assert read_reflection(cut_at[0], stopped=True) == row["cut"]
 
 
 def test_steps_of_recorded_replies_join_to_the_reply() -> None:
     for row in ROWS:
         assert "".join(BlankLine().split(row["text"])) == row["text"]
-
-
-def test_forms_are_as_various_as_the_models() -> None:
-    forms = Counter(
-        "empty" if c.empty else "prose" if not (c.fields or c.verdict) else "fields"
-        for c in (read_critique(row["text"]) for row in of("critique"))
-    )
-    assert forms["fields"] and forms["prose"] and forms["empty"]

@@ -20,9 +20,10 @@ from whorl.example import Likelihood, Pair, Preference, Weighted
 from whorl.problem import Problem
 from whorl.recipes.grpo import Grpo
 from whorl.recipes.guide import read_episode, states_of, wanted_reward
-from whorl.recipes.marge import CODE, Marge
+from whorl.recipes.marge import Marge
 from whorl.recipes.rft import Rft
 from whorl.rollout import Sampling
+from whorl.settings.presets import PRESETS
 from whorl.steps import AfterMarker, BlankLine, Segmenter, Words, split_evenly
 from whorl.tree import ROOT, Tree
 
@@ -403,10 +404,13 @@ def test_the_pool_serves_the_baselines() -> None:
 
 def test_presets() -> None:
     assert Marge().objective == Likelihood(kl=0.01, penalty="k3", average="completion")
-    assert CODE.objective == Likelihood(kl=0.01, penalty="linear", average="completion")
+    code = PRESETS[Marge]["code"].recipe
+    assert isinstance(code, Marge)
+    assert code.objective == Likelihood(kl=0.01, penalty="linear", average="completion")
+    code = replace(code, lead="", sampling=MARGE.sampling)
     pool = [RIGHT] * 9 + [WRONG] * 7  # 9/16 is the first value above 0.55
-    assert guide(Script(pool).grow(CODE)) == WRONG
-    assert guide(Script([RIGHT] * 8 + [WRONG] * 8).grow(CODE)) == RIGHT
+    assert guide(Script(pool).grow(code)) == WRONG
+    assert guide(Script([RIGHT] * 8 + [WRONG] * 8).grow(code)) == RIGHT
 
 
 @pytest.mark.parametrize(

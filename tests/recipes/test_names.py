@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from whorl.errors import UserError
-from whorl.recipe import arms_of, lacks, presets_of, unsound
+from whorl.recipe import arms_of, lacks, unsound
 from whorl.recipes import RECIPES, Rft, Sigma, find_recipe, name_of
-from whorl.settings import as_table, flat_items, read_recipe
+from whorl.settings import as_table, flat_items, read_preset, read_recipe
+from whorl.settings.presets import presets_of
 
 MINE = """
 from dataclasses import dataclass
@@ -180,9 +181,7 @@ def test_settings_without_defaults_have_to_be_given(mine: str) -> None:
     assert read_recipe({"name": name, "samples": 3}).samples == 3  # type: ignore[attr-defined]
 
 
-def test_presets_and_arms_are_the_recipes_own() -> None:
-    assert list(presets_of(Sigma)) == ["paper", "code"]
-    assert presets_of(Rft) == {"paper": Rft()}
+def test_arms_are_the_recipes_own() -> None:
     assert list(arms_of(Sigma())) == ["T=0.4", "T=0.7"]
     own = {field.name for kind in RECIPES.values() for field in fields(kind)}  # type: ignore[arg-type]
     assert not own & {"roles", "objective", "starts"}
@@ -205,7 +204,10 @@ def test_members_that_no_run_can_use_are_refused(
         for line in text.splitlines(keepends=True)
     )
     (tmp_path / "odd.py").write_text(kept)
+    assert said in unsound(find_recipe("odd.py:Mine")())
     assert said in unsound(read_recipe({"name": "odd.py:Mine"}))
+    with pytest.raises(UserError, match=f"odd.py:Mine is no recipe: {said}"):
+        read_preset({"name": "odd.py:Mine"})
 
 
 def test_a_file_has_one_name_however_it_is_called(

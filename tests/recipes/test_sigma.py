@@ -13,12 +13,14 @@ from whorl.credit import siblings
 from whorl.drive import drive
 from whorl.engines import toy
 from whorl.engines.function import Function
+from whorl.example import Weighted
 from whorl.problem import Problem
 from whorl.prompts.critique import Critique, write_critique, write_critiques
-from whorl.recipes.refinement import best_own, ends_of_tries
-from whorl.recipes.sigma import CODE, Gate, Sigma
+from whorl.recipes.refinement import Refinement, best_own, ends_of_tries
+from whorl.recipes.sigma import Gate, Sigma
 from whorl.rollout import Sampling
 from whorl.search import Uct
+from whorl.settings.presets import PRESETS
 from whorl.steps import BlankLine, unformatted
 from whorl.tree import ROOT, Node, Tree
 
@@ -304,6 +306,50 @@ def test_the_best_path_is_right_before_it_is_promising() -> None:
     assert best_own(Tree(PROBLEM)) == ROOT
 
 
+def test_the_scripts_best_path_is_the_first_right_one_from_the_last_child_on() -> None:
+    tree = Tree(PROBLEM)
+    for mean in (1, 3):
+        tree.add(Node(ROOT, f"wrong {mean}", terminal=True, reward=0.0, visits=4, total=mean))
+    assert best_own(tree, "first") == 2  # none is right, so the highest Q
+    left, right = (tree.add(Node(ROOT, text, visits=4, total=2)) for text in ("left", "right"))
+    early = tree.add(Node(right, "early", terminal=True, reward=1.0, visits=4, total=1))
+    late = tree.add(Node(right, "late", terminal=True, reward=1.0, visits=1, total=1))
+    tree.add(Node(left, "newest", terminal=True, reward=1.0, visits=1, total=1))
+    assert best_own(tree, "first") == late != early
+    assert best_own(Tree(PROBLEM), "first") == ROOT
+
+
+def test_the_script_shows_of_a_sibling_where_its_best_solution_ends() -> None:
+    tree = Tree(PROBLEM)
+    own = tree.add(Node(ROOT, "own", visits=1))
+    inner = tree.add(Node(ROOT, "inner", visits=3))
+    for text, total in (("bad end", 0), ("good end", 1)):
+        tree.add(Node(inner, text, terminal=True, reward=1.0, visits=1, total=total))
+    barren = tree.add(Node(ROOT, "barren"))
+    tree.add(Node(barren, "cut", pruned=True))
+    tree.add(Node(ROOT, "leaf", terminal=True, reward=0.0))
+    tree.add(Node(ROOT, " \n", pruned=True, mark="empty"))
+
+    def shown(how: Literal["step", "end"]) -> list[str]:
+        recipe = replace(SIGMA, siblings=9, shown=how)
+        _, others = Refinement(recipe, tree, own)._shown(own)
+        return [candidate.text for candidate in others]
+
+    assert shown("step") == ["inner", "barren", "leaf"]  # what is empty says nothing
+    assert shown("end") == ["good end", "leaf"]
+
+
+def test_unchecked_revisions_are_learned_whatever_they_come_to() -> None:
+    unchecked = replace(ONE, mode="whole_path", check=False, retries=0)
+    script = Script(WRONG, ["- add again"], ["Step 1: 3+4=7\n\nStep 2: add 5"])
+    tree = script.grow(unchecked)
+    (example,) = unchecked.harvest(tree).examples
+    assert isinstance(example, Weighted) and example.ended
+    assert example.text == "Step 1: 3+4=7\n\nStep 2: add 5"
+    checked = replace(unchecked, check=True)
+    assert checked.harvest(Script(WRONG, ["- add again"], ["3+4=7"]).grow(checked)).dropped
+
+
 def test_refinement_beats_the_unrefined_paths_in_the_toy_world() -> None:
     for mode in ("per_depth", "whole_path"):
         recipe = replace(SIGMA, mode=mode, uct=Uct(simulations=2))
@@ -352,7 +398,7 @@ def test_temperatures_are_separate_searches() -> None:
 
 
 def test_the_code_preset_rewrites_the_whole_path_with_the_answer_in_sight() -> None:
-    recipe = replace(CODE, uct=SIGMA.uct, sampling=SIGMA.sampling)
+    recipe = replace(PRESETS[Sigma]["code"].recipe, uct=SIGMA.uct, sampling=SIGMA.sampling)  # type: ignore[call-arg, type-var]
     trees = grown(recipe, problems=10)
     assert all(len(ends_of_tries(tree)) <= 1 for tree in trees)
     assert all(tree.tip != ROOT for tree in trees if best_own(tree) is not None)

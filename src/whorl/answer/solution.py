@@ -3,6 +3,7 @@
 import re
 
 from whorl.answer.boxes import find_boxes
+from whorl.answer.thoughts import without_thoughts
 
 _CHAT_TOKEN = re.compile(
     r"<\|(?:im_start|im_end|endoftext|end_of_text|eot_id|start_header_id|end|user|system)\|>"
@@ -13,7 +14,6 @@ _NEXT_QUESTION = re.compile(
     r"(?:Question|Problem|Exercise|Instruction|Q|Human|User)(?:\*\*)?:",
     re.MULTILINE,
 )
-_THOUGHT = re.compile(r"<(/?)(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
 _STATED = re.compile(r"answer\s*(?:is\b|:)|^#+[ \t]*(?:final[ \t]+)?answer[ \t]*$", re.I | re.M)
 
 
@@ -25,7 +25,7 @@ def first_solution(text: str) -> str:
     """
     # Most texts are steps with nothing of the kind, so what a pattern needs is looked for first.
     if "<" in text or "[INST]" in text:
-        text = _without_thoughts(text)
+        text = without_thoughts(text)
         for token in _CHAT_TOKEN.finditer(text):
             if not text[: token.start()].isspace() and token.start():
                 text = text[: token.start()]
@@ -36,25 +36,3 @@ def first_solution(text: str) -> str:
     stated = [box.end for box in find_boxes(text)[:1]] + ([phrase.end()] if phrase else [])
     following = _NEXT_QUESTION.search(text, min(stated)) if stated else None
     return text[: following.start()] if following else text
-
-
-def _without_thoughts(text: str) -> str:
-    """What stands outside `<think>...</think>`. One that is not closed goes on to the end; one that
-    is closed and not opened, as where the template opened it, began with the text."""
-    tags = list(_THOUGHT.finditer(text))
-    if not tags:
-        return text
-    kept: list[str] = []
-    position, depth = 0, 0
-    for tag in tags:
-        if tag[1]:
-            if not depth:
-                kept.clear()
-            depth, position = 0, tag.end()
-        else:
-            if not depth:
-                kept.append(text[position : tag.start()])
-            depth = 1
-    if not depth:
-        kept.append(text[position:])
-    return "".join(kept)

@@ -1,7 +1,8 @@
 """Text to token ids: one renderer for sampling and for training, so both see the same ids.
 
 `template` is what renders, `renderer` has it do so within limits, `turns` finds out what a template
-does, `named` has templates for base models, `growing` tokenizes what grows.
+does, `thoughts` knows a model's marks, `named` has templates for base models, `growing` tokenizes
+what grows.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ class Chat:
     declared: end-of-sequence ids that the model's configuration names.
 
     `end` is what training puts behind a finished turn, as the template does. Sampling ends a turn
-    at any of the tokens `ends`, or where the text comes to one of `stops`.
+    at any of the tokens `ends`, or where the text comes to one of `stops`; `endings` are both as
+    texts, for who samples elsewhere. Thoughts in prompts and
+    in what `decode` gives stand between `<think>` and `</think>`; the model sees its own marks.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Chat:
             )
         from whorl.chat.renderer import renderer
         from whorl.chat.template import frozen
+        from whorl.chat.thoughts import find_thoughts
         from whorl.chat.turns import find_ends, find_turns
 
         self.tokenizer = tokenizer
@@ -72,6 +76,8 @@ class Chat:
         if found is None:
             raise UserError(f"{name} has no end-of-sequence token, and its template ends no turn")
         self.end, self.ends, self.stops = found.end, found.tokens, found.stops
+        self.endings = tuple(dict.fromkeys((*self.stops, *map(self._text, sorted(self.ends)))))
+        self.thoughts = find_thoughts(tokenizer, self.turns.opening)
         self._turns = lru_cache(maxsize=4096)(self._render)  # a search asks about one question
         self._growing = Growing(tokenizer.backend_tokenizer)
         begun = tokenizer("x")["input_ids"][0] == tokenizer.bos_token_id
@@ -90,7 +96,10 @@ class Chat:
         """
         if not prompt.system and not prompt.user:
             return self._opening + prompt.prefix
-        return self._turns(prompt.system, prompt.user) + prompt.prefix
+        return self._turns(prompt.system, prompt.user) + self.thoughts.own(prompt.prefix)
+
+    def _text(self, token: int) -> str:
+        return str(self.tokenizer.decode([token]))
 
     def _render(self, system: str, user: str) -> str:
         said = [("system", system)] if system else []
@@ -129,18 +138,24 @@ class Chat:
         The whole text is tokenized once. Where a token straddles the end of the context, it counts
         as completion: the model has to predict it.
         """
+        whole = self.render(replace(prompt, prefix=prompt.prefix + text))
         context = self.render(prompt)
-        encoded = self.tokenizer(
-            context + text, add_special_tokens=False, return_offsets_mapping=True
-        )
+        while not whole.startswith(context):  # a mark lies across the border
+            context = context[:-1]
+        encoded = self.tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
         ids: list[int] = list(encoded["input_ids"])
         ends = (end for _, end in encoded["offset_mapping"])
         start = next((i for i, end in enumerate(ends) if end > len(context)), len(ids))
         return ([*ids, *self.end] if ended else ids), start
 
     def decode(self, ids: list[int]) -> str:
-        """Text of sampled ids; special tokens are left out."""
-        return str(self.tokenizer.decode(ids, skip_special_tokens=True))
+        """Text of sampled ids; special tokens are left out, and the marks of a thought are ours."""
+        return self.thoughts.decode(self.tokenizer, ids)
+
+    def begun(self, prompt: Prompt) -> str:
+        """What a sample begins with before anything is sampled: the opening of a thought, where the
+        template writes that."""
+        return self.thoughts.begun(prompt.prefix) if prompt.system or prompt.user else ""
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:

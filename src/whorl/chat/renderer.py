@@ -35,10 +35,11 @@ _CHARACTERS = 1 << 20  # of a rendered text, besides four times the conversation
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Text of a conversation, or the reason why there is none."""
+    """Text of a conversation, or the reason why there is none; beyond: that is a limit."""
 
     text: str = ""
     error: str = ""
+    beyond: bool = False
 
 
 @lru_cache(maxsize=16)  # a model is opened more than once in a run
@@ -80,7 +81,7 @@ class Renderer:
                 child.end()
                 self._child = None
                 if child.late or child.process.returncode == -signal.SIGXCPU:
-                    return Outcome(error=f"it takes more than {SECONDS} seconds")
+                    return Outcome(error=f"it takes more than {SECONDS} seconds", beyond=True)
             return Outcome(error="it cannot be run")
 
     def _started(self) -> "_Child":
@@ -141,7 +142,7 @@ def _outcome(template: Template, asked: Any, most: int) -> Outcome:
         messages, opened = asked
         text = template.render(messages, opened=opened)
     except MemoryError:
-        return Outcome(error=f"it takes more than {_BYTES >> 20:,} MiB of memory")
+        return Outcome(error=f"it takes more than {_BYTES >> 20:,} MiB of memory", beyond=True)
     except Exception as error:  # whatever a template comes to
         return Outcome(error=_line(error))
     if len(text) > most:

@@ -51,20 +51,22 @@ def find_turns(renderer: Renderer) -> Turns:
     """Try a template out. Raises `UserError` with the reason, if it takes no conversation."""
     system, user = ("system", _SYSTEM), ("user", _USER)
     reply, following = ("assistant", _ASSISTANT), ("user", _NEXT)
-    tried = (
-        ((system, user), True),
-        ((user,), True),
-        ((user, reply), False),
-        ((user, reply, following), True),
-    )
     error = ""
     for parts in (False, True):
-        told, asked, finished, longer = (
-            renderer.render(_messages(said, parts=parts), opened=opened) for said, opened in tried
-        )
+        asked = renderer.render(_messages((user,), parts=parts), opened=True)
         if asked.error or _USER not in asked.text:
             error = error or asked.error or "it leaves out what the user says"
+            if asked.beyond:
+                break
             continue
+        told, finished, longer = (
+            renderer.render(_messages(said, parts=parts), opened=opened)
+            for said, opened in (
+                ((system, user), True),
+                ((user, reply), False),
+                ((user, reply, following), True),
+            )
+        )
         before, _, after = finished.text.rpartition(_ASSISTANT)
         return Turns(
             merged=_USER not in told.text,

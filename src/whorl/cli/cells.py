@@ -8,8 +8,9 @@ _MARKDOWN = re.compile(
     r"[\\`*\[\]<>|&~$#]"  # what has a meaning anywhere
     r"|(?<![^\W_])_|_(?![^\W_])"  # emphasis; within a word it is none
     r"|:(?=//)"  # a link
-    r"|^[-+=]|(?<=^\d)[.)]|(?<=^\d\d)[.)]"  # a list, a heading
+    r"|^[-+=]"  # a list, a heading
 )
+_NUMBERED = re.compile(r"^(\d{1,9})([.)])(?=\s|$)")
 _LATEX = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -32,7 +33,7 @@ def plain(text: str) -> str:
 
 def markdown_cell(text: str) -> str:
     """The text for Markdown, HTML included, in a table or a paragraph."""
-    return _MARKDOWN.sub(r"\\\g<0>", plain(text))
+    return _NUMBERED.sub(r"\1\\\2", _MARKDOWN.sub(r"\\\g<0>", plain(text)))
 
 
 def latex_cell(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from whorl.cli.terminal import console
-from whorl.compare.demo import SIGMA, TRAINING, Size, sampled_tokens
+from whorl.compare.demo import METHODS, SIGMA, Size, sampled_tokens
 from whorl.compare.findings import Findings, MethodResult, figures_of_seed
 from whorl.data.forest import read_trees
 from whorl.evaluate import Paired, Rate, Score, paired, summarise
@@ -129,7 +129,7 @@ def demo_report(findings: Findings, trees: Sequence[Tree], size: Size, seconds: 
         settings=(
             _settings("SIGMA", SIGMA),
             _settings("search", SIGMA.uct),
-            _settings("fine-tuning", TRAINING),
+            _settings("fine-tuning", METHODS[0].train),
         ),
     )
 

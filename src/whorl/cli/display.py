@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.text import Text
 
 from whorl.budget import Prices
+from whorl.cli.speech import SPEECH, Speech
 from whorl.cli.terminal import console
 from whorl.report.text import clock
 from whorl.watch import Progress
@@ -22,7 +23,8 @@ class Display:
     """Progress of a run on stderr, live on a terminal. Implements `watch.Watch`."""
 
     def __init__(self) -> None:
-        self._console = console(stderr=True)
+        self._speech = SPEECH.get(Speech())
+        self._console = console(stderr=True, quiet=self._speech.quiet)
         self._logged = 0.0
 
     @contextmanager
@@ -35,7 +37,7 @@ class Display:
             return Text(f"{title}: {status(progress, pace.seconds, pace.rate())}")
 
         try:
-            if self._console.is_terminal:
+            if self._console.is_terminal and not self._speech.quiet:
                 with Live(
                     get_renderable=line,
                     console=self._console,
@@ -61,6 +63,7 @@ class Display:
 
     def wrote(self, path: Path, what: str) -> None:
         """Name a file that is now complete."""
+        self._speech.wrote[str(path)] = what
         self.say(f"wrote {path}: {what}")
 
     def say_all(self, lines: Iterable[str]) -> None:
@@ -69,6 +72,8 @@ class Display:
             self.say(line)
 
     def say(self, line: str) -> None:
+        """Show a line of text."""
+        self._speech.lines.append(line)
         self._console.print(Text(line))
 
 

@@ -55,6 +55,8 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
                     raise
                 _end(*_told(error))
 
+    if hasattr(command, "__signature__"):
+        run.__signature__ = command.__signature__  # type: ignore[attr-defined]
     return run
 
 

@@ -38,3 +38,12 @@ Repair = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and estimate; write nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
+Round = Annotated[
+    int,
+    typer.Option(
+        "--round",
+        min=0,
+        help="Of a run of rounds only this one; all if not given.",
+        show_default=False,
+    ),
+]

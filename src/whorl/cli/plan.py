@@ -2,6 +2,7 @@
 budget."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
 from textwrap import wrap
 from typing import Any, NoReturn
@@ -16,7 +17,8 @@ from whorl.engines.spec import HERE, Spec
 from whorl.loop.grow import Grown, ready
 from whorl.loop.run import Run
 from whorl.loop.split import survey
-from whorl.recipe import arms_of, presets_of
+from whorl.recipe import arms_of
+from whorl.settings.presets import default_of
 
 SHOWN = 5  # failures that are listed
 WIDTH = 100  # characters in a line of settings
@@ -29,7 +31,7 @@ def describe_run(run: Run, part: Callable[[Run], Mapping[str, Any]]) -> None:
 
     part: the settings that the command takes, of a run, by the names that `--set` knows.
     """
-    for line in setting_lines(part(run), part(_with_defaults(run))):
+    for line in setting_lines(part(run), part(usual_run(run))):
         typer.echo(line)
     lacking = downloads(run)
     if lacking:
@@ -76,16 +78,26 @@ def setting_lines(said: Mapping[str, Any], defaults: Mapping[str, Any]) -> Itera
         )
 
 
-def _with_defaults(run: Run) -> Run:
-    """A run of the same recipe and files, with all other settings at their defaults."""
-    presets = presets_of(type(run.recipe))
-    recipe = next(iter(presets.values())) if presets else run.recipe
-    return Run(run.folder, run.problems, Engines(), recipe)
+def usual_run(run: Run) -> Run:
+    """A run of the same files by the default preset of its recipe, with all other settings at their
+    defaults."""
+    preset = default_of(run.recipe)
+    said = {field.name: getattr(preset, field.name) for field in fields(preset)}
+    return Run(run.folder, run.problems, Engines(), **said)
+
+
+def opening(run: Run) -> str:
+    """A line that says what is being opened, for the seconds that it takes."""
+    roles: dict[str, list[str]] = {}
+    for role, name in run.engines.named().items():
+        roles.setdefault(name, []).append(role)
+    return "opening " + ", ".join(f"{name} ({', '.join(who)})" for name, who in roles.items())
 
 
 def downloads(run: Run) -> list[str]:
     """Lines that say what a run would download before it begins."""
-    names = [*run.engines.named().values(), *([str(run.base)] if run.base else [])]
+    base = str(run.base) if run.base else ""
+    names = filter(None, (*run.engines.named().values(), run.engines.student, base))
     here = [name for name in dict.fromkeys(names) if Spec.read(name).scheme in HERE]
     return [line for name in here if (line := pending(name))]
 

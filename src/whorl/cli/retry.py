@@ -24,7 +24,7 @@ def retry(
     for played in rounds:
         plan = plan_of(run, played.number)
         if failed_searches(plan.folder, played):
-            watch.say(f"round {plan.number}: the policy is {plan.policy}")
+            watch.say(f"round {plan.number}: the policy is {plan.engines.policy}")
             with open_round(folder, plan) as inner:
                 tell_missing(grow_round(inner, run, plan, prepared, purse, watch))
 

@@ -51,8 +51,7 @@ class _Counts:
 
 def summary(folder: RunFolder) -> Report:
     """The report of a run folder, be it of one `grow` or of a whole run."""
-    rounds = sorted(folder.path.glob("round-*"), key=lambda path: int(path.name[6:]))
-    places = [path for path in rounds or [folder.path] if (path / "trees.jsonl").exists()]
+    places = [path for path in folder.parts() if (path / "trees.jsonl").exists()]
     counts = _counted(places)
     if not counts.trees + counts.unharvested:
         raise UserError(f"{folder.path} holds no trees; `whorl grow` writes them")

@@ -20,12 +20,14 @@ def shown_as_text() -> Iterator[None]:
         yield
 
 
-def console(*, stderr: bool = False, soft_wrap: bool = True, width: int | None = None) -> Console:
+def console(
+    *, stderr: bool = False, soft_wrap: bool = True, width: int | None = None, quiet: bool = False
+) -> Console:
     """A console whose colours pass, and whose texts are shown as `shown_as_text` has them."""
     stream = sys.stderr if stderr else sys.stdout
     if isinstance(stream, Visible):
         stream = stream.stream
-    made = Console(file=stream, highlight=False, soft_wrap=soft_wrap, width=width)
+    made = Console(file=stream, highlight=False, soft_wrap=soft_wrap, width=width, quiet=quiet)
     made.push_render_hook(_AsText())
     return made
 

@@ -8,8 +8,9 @@ from whorl.compare.methods import Method
 from whorl.data.contamination import check_apart
 from whorl.engines.roles import Engines
 from whorl.errors import UserError
-from whorl.evaluate import Decoding, Setup
+from whorl.evaluate import PRESETS, Decoding, Setup
 from whorl.evaluate.exam import Exam
+from whorl.loop.run import check_student
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,8 @@ class Comparison:
     """Settings of a comparison.
 
     tokens: sampled tokens that each method may spend, per seed.
+    protocol: how a student of its own is asked, where it learns and where it is measured; see
+        `loop.run.Run`.
     often: problems to attempt several times, for pass@k; None: those of `test`.
     seeds: how many; each draws other samples and another order of training.
     evaluate: the attempts for pass@k; accuracy is that of one greedy attempt.
@@ -30,6 +33,7 @@ class Comparison:
     tokens: int
     often: Path | None = None
     seeds: int = 3
+    protocol: str = "whorl"
     evaluate: Decoding = Decoding(n=8, temperature=0.8, top_p=0.95)  # noqa: RUF009 (frozen)
     width: int = 256
     jobs: int = 1
@@ -40,21 +44,31 @@ class Comparison:
                 raise UserError(f"{name} should be at least 1, not {getattr(self, name)}")
         if not self.methods:
             raise UserError("there is no recipe to compare")
+        if self.protocol not in PRESETS:
+            known = ", ".join(PRESETS)
+            raise UserError(f"there is no protocol {self.protocol!r}; there are {known}")
+
+    @property
+    def setup(self) -> Setup:
+        """The protocol by which every model that learns is asked."""
+        return PRESETS[self.protocol if self.engines.student else "whorl"]
 
     def exams(self) -> Mapping[str, Exam]:
         """The exams that every model takes: one greedy attempt per problem, then several sampled
         ones."""
         greedy = replace(self.evaluate, n=1, temperature=0.0, top_p=1.0)
         return {
-            "greedy": Exam(self.test, Setup(decoding=greedy)),
-            "sampled": Exam(self.often or self.test, Setup(decoding=self.evaluate)),
+            "greedy": Exam(self.test, replace(self.setup, decoding=greedy)),
+            "sampled": Exam(self.often or self.test, replace(self.setup, decoding=self.evaluate)),
         }
 
 
 def check_comparison(comparison: Comparison) -> None:
-    """Raises `UserError` unless every role that a method asks has an engine, and there are problems
-    to train on and others to measure on."""
+    """Raises `UserError` unless every role that a method asks has an engine, there are problems to
+    train on and others to measure on, and a student of its own can learn from every method."""
     for method in comparison.methods:
+        if comparison.engines.student:
+            check_student(method.harvest)
         for role in method.grow.roles:
             if not getattr(comparison.engines, role):
                 raise UserError(f"{method.name} asks a {role}: name one, --{role} local:FOLDER")

@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import cast
 
 from whorl import __version__
 from whorl.compare.budgeted import Clock
@@ -27,9 +28,8 @@ from whorl.compare.students import draw_examples, examine, train_student
 from whorl.data import synthetic
 from whorl.data.problems import write_problems
 from whorl.engines.roles import Engines, Opened, following
-from whorl.evaluate import Decoding, Setup
+from whorl.evaluate import Setup
 from whorl.evaluate.exam import Exam
-from whorl.learn.training import Training
 from whorl.loop.folder import RunFolder
 from whorl.loop.grow import GrowPlan, grow, ready
 from whorl.loop.harvest import Harvested, harvest
@@ -38,17 +38,11 @@ from whorl.loop.split import problems_of
 from whorl.models import POLICY, TEACHER
 from whorl.recipes.rft import Rft
 from whorl.recipes.sigma import Sigma
-from whorl.rollout import Sampling
-from whorl.search import Uct
-from whorl.steps import BlankLine
+from whorl.settings.presets import PRESETS
 from whorl.watch import Watch
 from whorl.watch.events import recorded
 
 MODELS = {"policy": f"local:{POLICY}", "critic": f"local:{TEACHER}", "reviser": f"local:{TEACHER}"}
-STEPS = BlankLine(min_chars=0)  # a step of the tiny models may be as short as "3*4=12."
-SAMPLING = Sampling(step_tokens=48, solution_tokens=256, steps=STEPS)
-GREEDY = Decoding(max_tokens=256)
-TRAINING = Training(epochs=3, lr=1e-3, batch=32, max_length=1024, warmup=0.05)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +57,16 @@ FULL = Size(problems=800, test=1000)
 SMOKE = Size(problems=40, test=100)
 
 
-SIGMA = Sigma(
-    uct=Uct(simulations=8),
-    sampling=SAMPLING,
-    critic_tokens=128,
-    reviser_tokens=64,
-    gates=("keep", "unusable", "formatting"),  # what the teacher was trained to be used with
-)
-RFT = Rft(replace(SAMPLING, temperature=1.0), samples=8)
-BLACK_BOX = Rft(replace(SAMPLING, temperature=0.7), samples=2, keep=2, role="reviser")
+_PRESET, _RFT = PRESETS[Sigma]["tiny"], PRESETS[Rft]["tiny"]
+SIGMA = cast(Sigma, _PRESET.recipe)
+_TEACHER = replace(cast(Rft, _RFT.recipe), samples=2, keep=2, role="reviser")
+_TEACHER = replace(_TEACHER, sampling=replace(_TEACHER.sampling, temperature=0.7))
 
 METHODS = (
-    Method("SIGMA", "sigma", SIGMA, SIGMA, TRAINING),
-    Method("unrefined paths", "sigma", SIGMA, replace(SIGMA, take="unrefined"), TRAINING),
-    Method("RFT", "rft", RFT, RFT, TRAINING),
-    Method("teacher solves", "black-box", BLACK_BOX, BLACK_BOX, TRAINING),
+    Method("SIGMA", "sigma", SIGMA, SIGMA, _PRESET.train),
+    Method("unrefined paths", "sigma", SIGMA, replace(SIGMA, take="unrefined"), _PRESET.train),
+    Method("RFT", "rft", _RFT.recipe, _RFT.recipe, _RFT.train),
+    Method("teacher solves", "black-box", _TEACHER, _TEACHER, _RFT.train),
 )
 
 
@@ -153,7 +142,7 @@ def _home(folder: Path, method: Method) -> Path:
 
 
 def _exams(test: Path) -> Mapping[str, Exam]:
-    return {"greedy": Exam(test, Setup(decoding=GREEDY))}
+    return {"greedy": Exam(test, Setup(decoding=_PRESET.evaluate))}
 
 
 def _cores() -> int:

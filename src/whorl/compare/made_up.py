@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from whorl.compare.comparison import Comparison
-from whorl.compare.methods import TINY, select_methods, tiny_method
+from whorl.compare.methods import methods, select_methods
 from whorl.data import synthetic
 from whorl.data.problems import write_problems
 from whorl.engines.roles import Engines
 from whorl.evaluate import Decoding
 from whorl.models import POLICY, SMALL, TEACHER
+from whorl.recipes import RECIPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ PRESETS = {
         ("sigma", "rft"), problems=40, test=100, often=20, tokens=12_000, seeds=1
     ),
     "small": ComparisonPreset(
-        tuple(TINY), problems=150, test=1000, often=200, tokens=100_000, seeds=3
+        tuple(RECIPES), problems=150, test=1000, often=200, tokens=100_000, seeds=3
     ),
 }
 
@@ -52,7 +53,7 @@ def made_up(folder: Path, preset: ComparisonPreset, overrides: Sequence[str] = (
         folder / "problems.jsonl",
         folder / "test.jsonl",
         Engines(policy, critic=teacher, reviser=teacher, small=f"local:{SMALL}", processes=0),
-        select_methods(TINY, preset.names, overrides, other=tiny_method),
+        select_methods(methods("tiny"), preset.names, overrides, which="tiny"),
         preset.tokens,
         often=folder / "often.jsonl",
         seeds=preset.seeds,

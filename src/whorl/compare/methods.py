@@ -1,20 +1,17 @@
 """The methods of `whorl compare`: which recipe grows, which harvests, and how the student is
 trained."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import cast
 
 from whorl.errors import UserError
-from whorl.example import Objective, Preference
-from whorl.learn.training import Lora, Training
+from whorl.learn.training import Training
 from whorl.recipe import Recipe
-from whorl.recipes import RECIPES, Marge, Process, Rft, Sigma, Sphere, name_of
-from whorl.rollout import Sampling
-from whorl.search import Uct
+from whorl.recipes import RECIPES, Rft, Sigma, Sphere, find_recipe
 from whorl.settings import read_recipe, read_settings
-from whorl.steps import BlankLine
+from whorl.settings.presets import Preset, presets_of, usual, usual_tiny
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,84 +44,32 @@ class Method:
             raise UserError(f"{self.name}: rounds need trees of their own")
 
 
-HALVES = (0.5, 1.0)
-QUARTERS = (0.25, *HALVES)
-
-# What the papers say of their training, and ours where they say nothing: docs/papers.md, "Training"
-_SFT = Training()
-_POLICY_GRADIENT = Training(epochs=1, lr=1e-6, batch=1024)
-_DPO = Training(epochs=1, lr=5e-7, batch=64, max_length=2048, warmup=0.1)
-_STEPS = Training(epochs=1, lr=1e-5, batch=64, lora=Lora(rank=64, alpha=128.0))
-
-# Of the shipped models; chosen on `dev` problems, see docs/results.md
-_TINY = Training(epochs=3, lr=1e-3, batch=32, max_length=1024, warmup=0.05)
-_GENTLE = replace(_TINY, lr=1e-4)  # where a likelihood may be lowered, 1e-3 breaks the model
-_TWICE = replace(_GENTLE, epochs=2)
-_SAMPLING = {"step_tokens": 48, "solution_tokens": 256, "steps": BlankLine(min_chars=0)}
+MEASURED: Mapping[str, tuple[float, ...]] = {"rft": (0.25, 0.5, 1.0)}
+"""Shares of the tokens at which students of recipes in one round are measured, if not at the end
+alone."""
 
 
-def method(recipe: Recipe) -> Method:
-    """The method of a recipe that has no entry of its own: trees of its own, one student, trained
-    as is usual for its objective."""
-    return _own(recipe, _fit(recipe.objective, _SFT, _POLICY_GRADIENT, _DPO))
+def method(name: str, preset: Preset) -> Method:
+    """The method that is a preset's: trees of its own, and a share of the tokens for each round."""
+    rounds = preset.rounds
+    even = tuple((number + 1) / rounds for number in range(rounds))
+    shares = even if rounds > 1 else MEASURED.get(name, even)
+    return Method(name, name, preset.recipe, preset.recipe, preset.train, shares, rounds > 1)
 
 
-def tiny_method(recipe: Recipe) -> Method:
-    """As `method`, for the shipped models; a recipe's setting `sampling` is cut to their size."""
-    sampling = getattr(recipe, "sampling", None)
-    if isinstance(sampling, Sampling):
-        recipe = replace(recipe, sampling=replace(sampling, **_SAMPLING))  # type: ignore[type-var, arg-type]
-    return _own(recipe, _fit(recipe.objective, _TINY, _TWICE, _GENTLE))
+def methods(which: str = "") -> Mapping[str, Method]:
+    """The method of each recipe of the package, by the preset called `which` or its default."""
+    return {name: method(name, _preset(name, which)) for name in RECIPES}
 
 
-def _fit(
-    objective: Objective, plain: Training, penalised: Training, preference: Training
-) -> Training:
-    """The usual training for an objective."""
-    if isinstance(objective, Preference):
-        return preference
-    return penalised if objective.kl else plain
-
-
-def _own(recipe: Recipe, train: Training) -> Method:
-    name = name_of(recipe).rpartition(":")[2]
-    return Method(name, name, recipe, recipe, train)
-
-
-def _all(of: Callable[[Recipe], Method], *special: Method) -> Mapping[str, Method]:
-    """A method for each recipe of the package: the given one, else `of` makes it."""
-    given = {entry.name: entry for entry in special}
-    return {name: given.get(name) or of(kind()) for name, kind in RECIPES.items()}
-
-
-def _in_rounds(entry: Method) -> Method:
-    return replace(entry, shares=HALVES, rounds=True)
-
-
-PAPERS = _all(
-    method,
-    _in_rounds(replace(method(Process()), train=_STEPS)),
-    _in_rounds(replace(method(Marge()), train=replace(_POLICY_GRADIENT, epochs=2))),
-    replace(method(Rft()), shares=QUARTERS),
-)
-"""With the papers' settings, for models of one's own."""
-
-TINY = _all(
-    tiny_method,
-    tiny_method(
-        Sigma(
-            uct=Uct(simulations=8),
-            critic_tokens=128,
-            reviser_tokens=64,
-            gates=("keep", "unusable", "formatting"),
-        )
-    ),
-    _in_rounds(tiny_method(Process())),
-    _in_rounds(tiny_method(Marge())),
-    replace(tiny_method(Sphere(score="rollouts")), train=replace(_GENTLE, batch=8)),
-    replace(tiny_method(Rft(Sampling(temperature=1.0))), shares=QUARTERS),
-)
-"""For the shipped models."""
+def _preset(name: str, which: str) -> Preset:
+    """The preset `which` of the recipe called `name`, or its default; if it has none, what is
+    usual."""
+    presets = presets_of(find_recipe(name))
+    if presets:
+        return presets.get(which) or next(iter(presets.values()))
+    recipe = read_recipe({"name": name})
+    return usual_tiny(recipe) if which == "tiny" else usual(recipe)
 
 
 def variants(entries: Mapping[str, Method]) -> Mapping[str, Method]:
@@ -162,18 +107,20 @@ def select_methods(
     names: Iterable[str],
     overrides: Sequence[str] = (),
     *,
-    other: Callable[[Recipe], Method] = method,
+    which: str = "",
 ) -> tuple[Method, ...]:
     """The methods and variants called `names`, with `NAME.recipe.KEY=VALUE`,
     `NAME.train.KEY=VALUE`, `NAME.shares=[...]` and `NAME.rounds=...` applied; a variant follows its
     original.
 
-    A name that is `module:Class` is a recipe from elsewhere, as `other` says it is compared; in
-    overrides it is called `Class`. Raises `UserError` for a name that is not there, for two methods
-    of one name, and for an override of none of them.
+    A name that is `module:Class` is a recipe from elsewhere, of which the preset `which` is
+    compared; in overrides it is called `Class`. Raises `UserError` for a name that is not there,
+    for two methods of one name, and for an override of none of them.
     """
     names = list(dict.fromkeys(names))
-    strangers = {name: other(read_recipe({"name": name})) for name in names if ":" in name}
+    strangers = {
+        name: method(name.rpartition(":")[2], _preset(name, which)) for name in names if ":" in name
+    }
     whole = dict(entries)
     for name, entry in strangers.items():
         if entry.name in whole or entry.name in variants(entries):

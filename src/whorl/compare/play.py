@@ -107,6 +107,7 @@ class _Job:
             if not self.parts:
                 base = self.path / "base"
                 base.mkdir(exist_ok=True)
+                opened.follow(self.comparison.engines.measured())
                 examine(base, self.comparison.exams(), opened, watch)
             for part in self.parts:
                 play_part(part, opened, watch, only_try=self.only_try)

@@ -14,7 +14,7 @@ from whorl.compare.findings import Point, has_student, write_point
 from whorl.compare.methods import Method
 from whorl.data.examples import read_examples, write_examples
 from whorl.data.problems import read_problems
-from whorl.engines.roles import Engines, Opened, following, trainable
+from whorl.engines.roles import Engines, Opened, trainable
 from whorl.errors import UserError
 from whorl.evaluate.exam import Exam, measure
 from whorl.loop.folder import RunFolder
@@ -124,11 +124,10 @@ def _make_student(
     opened.rest()
     trees, examples = home / "trees.jsonl", home / "examples.jsonl"
     write_counted(trees, grown.passes, start.forest)
-    harvested = harvest(trees, part.method.harvest, examples)
+    harvested = harvest(trees, part.method.harvest, examples, setup=part.comparison.setup)
     trees.unlink()
-    trained = train_student(home, examples, start.engines.policy, part.method, part.seed)
-    policy = following(start.engines.policy, trained.model)
-    opened.follow(replace(start.engines, policy=policy))
+    trained = train_student(home, examples, start.engines.learner, part.method, part.seed)
+    opened.follow(start.engines.taught(trained.model).measured())
     examine(home, part.comparison.exams(), opened, watch)
     wall, cpu = clock.read()
     point = Point(
@@ -159,7 +158,7 @@ def _next_round(home: Path, start: _Start, grown: Budgeted) -> _Start:
     if not last.exists():
         write_counted(last, grown.passes[:1], start.forest)
     if (home / "checkpoint").exists():
-        engines = replace(engines, policy=following(engines.policy, home / "checkpoint"))
+        engines = engines.taught(home / "checkpoint")
     spent = start.spent + grown.tokens
     return _Start(home / "trees", engines, start.seed + 1000, spent, last)
 
@@ -189,12 +188,12 @@ def draw_examples(examples: Path, learned: Path, count: int, seed: int) -> None:
     write_examples(learned, (found[i] for i in chosen))
 
 
-def train_student(home: Path, examples: Path, policy: str, method: Method, seed: int) -> Trained:
-    """Train the model of the engine `policy` on a file of examples, into `home/checkpoint`. From an
-    empty file nothing is learned: the student is the policy."""
+def train_student(home: Path, examples: Path, start: str, method: Method, seed: int) -> Trained:
+    """Train the model of the engine `start` on a file of examples, into `home/checkpoint`. From an
+    empty file nothing is learned: it stays as it is."""
     from whorl.learn.train import train  # takes seconds
 
-    base, model = trainable(policy), home / "checkpoint"
+    base, model = trainable(start), home / "checkpoint"
     if not examples.stat().st_size:
         return Trained(base)
     result = train(

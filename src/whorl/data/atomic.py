@@ -12,11 +12,13 @@ from whorl.errors import UserError
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Context that writes a file which appears at `path`, on disk, if the block ends without error.
+    Folders on the way to it are made.
 
     Until then an older file keeps its place. Raises `UserError` where the system refuses to write.
     """
     unfinished = path.with_name(path.name + ".partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with unfinished.open("wb") as file:
             yield file
             file.flush()

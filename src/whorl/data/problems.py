@@ -16,7 +16,7 @@ from typing import IO, TypeVar
 from whorl.answer import LONGEST, gold_in, parsable
 from whorl.answer.checks import ANSWER, fault
 from whorl.data.atomic import replacing
-from whorl.data.rows import BadRow, Row, cell, columns, read_rows
+from whorl.data.rows import BadRow, NoColumn, Row, cell, columns, read_rows
 from whorl.errors import UserError
 from whorl.problem import Problem
 
@@ -77,9 +77,13 @@ def collect(
                 raise BadRow(f"the id {problem.id!r} occurs twice")
         except BadRow as bad:
             if not skip_bad:
-                raise UserError(
-                    f"{where}, line {number}: {bad}; mend it or leave such lines out (--skip-bad)"
-                ) from None
+                advice = "mend it or leave such lines out (--skip-bad)"
+                if isinstance(bad, NoColumn):
+                    advice = (
+                        f"say which columns they are: whorl problems --from {where} "
+                        "--map question=COLUMN,answer=COLUMN --out problems.jsonl"
+                    )
+                raise UserError(f"{where}, line {number}: {bad}; {advice}") from None
             skipped, first = skipped + 1, first or f"line {number}: {bad}"
             if on_skip is not None:
                 on_skip(number, str(bad))
@@ -120,7 +124,7 @@ def _renamed(row: Row, fields: Mapping[str, str]) -> Row:
     renamed = dict(row)
     for field, column in fields.items():
         if column not in row:
-            raise BadRow(f"no column {column!r}; there are {columns(row)}")
+            raise NoColumn(f"no column {column!r}; there are {columns(row)}")
         renamed[field] = row[column]
     if "answer" in fields:
         text = cell(renamed, "answer")
@@ -134,7 +138,8 @@ def _problem(row: Row, *, default_id: str) -> Problem:
     """The problem of one row. Raises `BadRow`."""
     question = cell(row, "question") or cell(row, "problem")
     if not question:
-        raise BadRow(f'no question (field "question" or "problem"; there are {columns(row)})')
+        bad = BadRow if {"question", "problem"} & row.keys() else NoColumn
+        raise bad(f'no question (field "question" or "problem"; there are {columns(row)})')
     check = cell(row, "check") or ANSWER
     answer = comparable_answer(_answer(row)) if check == ANSWER else cell(row, "answer")
     if why := fault(check, answer):

@@ -28,6 +28,10 @@ class BadRow(Exception):
     """Raised for a row that is no problem; the message says why in a few words."""
 
 
+class NoColumn(BadRow):
+    """Raised where a row lacks a column that every problem needs."""
+
+
 def read_rows(path: Path) -> Iterator[tuple[int, Row | BadRow]]:
     """The rows of a file in its order, each with its number, or with the error in its place.
 

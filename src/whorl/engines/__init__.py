@@ -12,7 +12,7 @@ from whorl.ask import Engine
 from whorl.engines.dress import read_value, template_names, unknown
 from whorl.engines.model import Model, find_model, read_config
 from whorl.engines.spec import HERE, Spec
-from whorl.errors import UserError
+from whorl.errors import UserError, need
 
 
 def open_engine(spec: str, *, processes: int = 1) -> Engine:
@@ -68,6 +68,7 @@ def check(spec: str) -> None:
 def _local(model: Model) -> Callable[[], Engine]:
     """Look at a model, without loading it; what is returned opens it. Its one setting follows the
     model: `?dtype=bfloat16` computes in that, instead of float32."""
+    need("torch", "local")
     folder, config = model.folder, _look("local", model, "dtype")
     if (kind := model.settings.get("dtype", "float32")) not in ("float32", "bfloat16"):
         raise UserError(f"dtype should be float32 or bfloat16, not {kind!r}")
@@ -101,6 +102,7 @@ def _local(model: Model) -> Callable[[], Engine]:
 
 def _prm(model: Model) -> Callable[[], Engine]:
     """As `_local`, for a process reward model."""
+    need("torch", "local")
     from whorl.engines.prm import Prm, unsupported
 
     folder, config = model.folder, _look("prm", model)

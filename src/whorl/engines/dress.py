@@ -19,6 +19,7 @@ from whorl.chat.template import DAY, frozen, told
 from whorl.engines.cache import cached
 from whorl.engines.hub import called
 from whorl.errors import UserError
+from whorl.prompts.families import FAMILIES
 
 TEMPLATE = "chat_template.jinja"
 
@@ -27,15 +28,18 @@ def dressed(folder: Path, settings: Mapping[str, str]) -> tuple[Path, dict[str, 
     """The folder under the template that `settings` choose, and the settings that are not about it.
 
     template: `alpaca`, `qwen`, `plain` or a Jinja file; else the folder's own. date: what day the
-    template is told that it is, as 2026-11-28. And whatever the template itself looks at, such as
-    `enable_thinking`. Raises `UserError` if one of them cannot be used.
+    template is told that it is, as 2026-11-28. family: one of `FAMILIES`, whose switch for thoughts
+    is set. And whatever the template itself looks at, such as `enable_thinking`. Raises `UserError`
+    if one of them cannot be used.
     """
     if not settings:
         return folder, {}
     source = _source(folder, settings.get("template", ""))
     known = _variables(folder, source)
-    values = {name: read_value(text) for name, text in settings.items() if name in known}
-    own = {"template", "date", *values}
+    switch = _switch(settings.get("family", ""))
+    said = switch | {name: read_value(text) for name, text in settings.items()}
+    values = {name: value for name, value in said.items() if name in known}
+    own = {"template", "date", "family", *values}
     rest = {name: text for name, text in settings.items() if name not in own}
     if len(rest) == len(settings):
         return folder, rest
@@ -52,7 +56,7 @@ def dressed(folder: Path, settings: Mapping[str, str]) -> tuple[Path, dict[str, 
 
 def template_names(folder: Path) -> list[str]:
     """What may be settled of the folder's own template."""
-    return ["template", "date", *sorted(_variables(folder, _source(folder, "")))]
+    return ["template", "date", "family", *sorted(_variables(folder, _source(folder, "")))]
 
 
 def _variables(folder: Path, source: str) -> set[str]:
@@ -90,6 +94,13 @@ def own_template(folder: Path) -> str:
     if isinstance(found, list):  # several by name
         found = {each.get("name"): each.get("template", "") for each in found}.get("default", "")
     return str(found)
+
+
+def _switch(family: str) -> dict[str, object]:
+    """What a family's template is told for the model to think."""
+    if family and family not in FAMILIES:
+        raise UserError(f"family={family} is none of {', '.join(FAMILIES)}")
+    return dict(FAMILIES[family].switch) if family else {}
 
 
 def _source(folder: Path, chosen: str) -> str:

@@ -112,12 +112,14 @@ class Generate:
         """A row up to its end: the end-of-sequence token, the first stop, or all of it."""
         tokens: list[int] = ids.tolist()
         stops = (*ask.stop, *self.chat.stops)
+        begun = self.chat.begun(ask.prompt)
         for count in range(1, len(tokens) + 1):
             logprob = float(chances[:count].sum())
             if tokens[count - 1] in self.chat.ends:
-                return Reply(self.chat.decode(tokens[: count - 1]), "eos", count, logprob=logprob)
+                text = begun + self.chat.decode(tokens[: count - 1])
+                return Reply(text, "eos", count, logprob=logprob)
             text = self.chat.decode(tokens[:count]) if stops else ""
             if (found := cut(text, stops)) is not None:
                 finished: Literal["stop", "eos"] = "stop" if found[1] in ask.stop else "eos"
-                return Reply(found[0], finished, count, logprob=logprob)
-        return Reply(self.chat.decode(tokens), "length", len(tokens), logprob=logprob)
+                return Reply(begun + found[0], finished, count, logprob=logprob)
+        return Reply(begun + self.chat.decode(tokens), "length", len(tokens), logprob=logprob)

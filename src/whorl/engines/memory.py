@@ -4,6 +4,7 @@ loaded."""
 import json
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from whorl.engines.weights import weight_count
@@ -12,53 +13,72 @@ from whorl.errors import UserError
 LOG = logging.getLogger("whorl.engines")
 
 _GB = 1e9
-_PROCESS = 0.7e9  # Python, its libraries and scores of a batch
+_PROCESS = 0.5e9  # Python, its libraries and scores of a batch
 _ROWS = 128 * 512  # tokens whose keys and values the embedded engine and generate() hold, about
 _PREFIXES = 512 << 20  # what the embedded engine keeps of prompts
 
 BYTES: Mapping[str, float] = {
     "float32": 4.0,
     "bfloat16": 2.0,
-    "f16": 6.0,
-    "int8": 2.0,
-    "int4": 1.3,
+    "f16": 4.2,
+    "int8": 1.3,
+    "int4": 0.9,
 }
 """Bytes that a weight takes, by how matrices are kept: in the embedded engine once, as it computes;
-in OpenVINO as its file holds it, and as its products want it."""
+in OpenVINO as its products want it. The file it is mapped from is not counted: the system can drop
+that."""
 
 
-def need(folder: Path, kind: str, cache_bytes: float | None = None) -> float:
-    """Bytes that a process takes which runs the model. kind: of `BYTES`. cache_bytes: for keys and
-    values; None is what the embedded engine takes."""
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Bytes that a process takes which runs a model: at once, and in time for keys and values."""
+
+    least: float
+    cache: float
+
+    @property
+    def most(self) -> float:
+        return self.least + self.cache
+
+
+def need(folder: Path, kind: str, cache_bytes: float | None = None) -> Need:
+    """What the model of a folder takes. kind: of `BYTES`. cache_bytes: for keys and values; None is
+    what the embedded engine takes."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if cache_bytes is None:
         heads = config.get("num_attention_heads", 1)
         size = config.get("head_dim") or config.get("hidden_size", 0) // heads
         layers = config.get("num_hidden_layers", 0)
         width = 2 * layers * size * (config.get("num_key_value_heads") or heads)
-        token = width * BYTES[kind]
-        cache_bytes = _ROWS * token + _PREFIXES
-    return _PROCESS + cache_bytes + BYTES[kind] * weight_count(folder)
+        cache_bytes = _ROWS * width * BYTES[kind] + _PREFIXES
+    return Need(_PROCESS + BYTES[kind] * weight_count(folder), cache_bytes)
 
 
-def check_fit(name: str, wanted: float, processes: int, others: Mapping[str, float]) -> None:
+def check_fit(name: str, wanted: Need, processes: int, others: Mapping[str, Need]) -> None:
     """Say what a model takes, and look whether that is free.
 
-    wanted: bytes for each of `processes`. others: what each of other ways to open it takes, by
-    what is to be written. Raises `UserError` if it does not fit.
+    wanted: for each of `processes`. others: what other ways to open it take, by what is to be
+    written. Raises `UserError` if what is taken at once does not fit; where only keys and values
+    may not, in time, there is a warning.
     """
     free = free_memory()
     each = f" in each of {processes} processes" if processes > 1 else ""
-    said = f"{name} takes about {wanted / _GB:.1f} GB of memory{each}"
-    if free is None or wanted * processes <= free:
-        if wanted > _GB:
+    said = f"{name} takes about {wanted.most / _GB:.1f} GB of memory{each}"
+    if free is None or wanted.most * processes <= free:
+        if wanted.least > _GB:
             LOG.info("%s", said)
         return
-    fits = [f"{way} ({bytes_ / _GB:.1f} GB)" for way, bytes_ in others.items() if bytes_ <= free]
-    if processes > 1 and wanted <= free:
-        fits.insert(0, f"--processes {max(1, int(free // wanted))}")
+    short = f"{said}, and {free / _GB:.1f} GB are free"
+    if wanted.least * processes <= free:
+        LOG.warning("%s: it begins, and may run out of it", short)
+        return
+    fits = [
+        f"{way} ({each.most / _GB:.1f} GB)" for way, each in others.items() if each.most <= free
+    ]
+    if processes > 1 and wanted.most <= free:
+        fits.insert(0, f"--processes {max(1, int(free // wanted.most))}")
     advice = f"; what would fit: {', '.join(fits)}" if fits else "; take a smaller model"
-    raise UserError(f"{said}, and {free / _GB:.1f} GB are free{advice}")
+    raise UserError(short + advice)
 
 
 def free_memory() -> float | None:
@@ -73,6 +93,8 @@ def free_memory() -> float | None:
     try:
         most = int((group / "memory.max").read_text(encoding="utf-8"))
         used = int((group / "memory.current").read_text(encoding="utf-8"))
+        kept = (group / "memory.stat").read_text(encoding="utf-8").splitlines()
+        used -= next((int(line.split()[1]) for line in kept if "inactive_file" in line), 0)
     except (OSError, ValueError):  # no such group, or one without a limit
         return free
     return min(free, max(0, most - used)) if free is not None else None

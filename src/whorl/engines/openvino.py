@@ -119,7 +119,7 @@ class OpenVino:
         if found is not None:
             text, by = found
             finished = "stop" if by in ask.stop else "eos"
-        return Reply(text, finished, len(ids))
+        return Reply(self.chat.begun(ask.prompt) + text, finished, len(ids))
 
 
 def _start(folder: Path, kind: Kind, cache_gb: int) -> Any:

@@ -12,7 +12,7 @@ from whorl.engines.judge import Judges
 from whorl.engines.model import engine_settings, find_model
 from whorl.engines.spec import Spec
 from whorl.engines.unpack import quantised
-from whorl.errors import UserError
+from whorl.errors import UserError, need
 
 _JUDGE = "judge"  # a role and its engine: there is one kind
 _HERE = ("local", "openvino", "vllm")  # engines for a folder whose model can be trained
@@ -23,6 +23,8 @@ class Engines:
     """Who answers, e.g. `local:path/to/model`; roles that name the same engine share it.
 
     An empty name is for a role that the recipe does not ask.
+    student: the model that learns, where it is another one than the policy that samples. No search
+        asks it.
     processes: each model runs in so many of its own; 0 is inside this one.
     stay: engines stay open while a model is trained, where memory holds both. If not, those that
         can give their memory back do, and the others are closed.
@@ -33,6 +35,7 @@ class Engines:
     reviser: str = ""
     small: str = ""
     prm: str = ""
+    student: str = ""
     processes: int = 1
     stay: bool = False
 
@@ -40,8 +43,22 @@ class Engines:
         if self.processes < 0:
             raise UserError(f"processes should be at least 0, not {self.processes}")
 
+    @property
+    def learner(self) -> str:
+        """The engine of the model that learns: the student's, or the policy's."""
+        return self.student or self.policy
+
+    def measured(self) -> "Engines":
+        """The engines that answer while the model that learns is measured: it is the policy."""
+        return replace(self, policy=self.learner)
+
+    def taught(self, folder: Path) -> "Engines":
+        """The engines after what the model that learns has become lies in `folder`."""
+        role = "student" if self.student else "policy"
+        return replace(self, **{role: following(self.learner, folder)})  # type: ignore[arg-type]
+
     def named(self) -> dict[Role, str]:
-        """The engines that are named, by role."""
+        """The engines that are named and can be asked, by role."""
         roles: tuple[Role, ...] = ("policy", "critic", "reviser", "small", "prm")
         return {role: spec for role in roles if (spec := getattr(self, role))}
 
@@ -131,7 +148,9 @@ class Opened(AbstractContextManager["Opened"]):
 
 def trainable(spec: str) -> Path:
     """The folder of a policy's weights, under the chat template that its name chooses. Raises
-    `UserError` if its name does not say it, or if its weights are rounded to fewer than 16 bits."""
+    `UserError` if its name does not say it, if its weights are rounded to fewer than 16 bits, or if
+    what training needs is not installed."""
+    need("accelerate", "train")
     if spec and (named := Spec.read(spec)).scheme in _HERE:
         folder = _folder(spec)
         if bits := _rounded(named, folder):

@@ -8,6 +8,7 @@ from operator import attrgetter, itemgetter
 from typing import Any
 from zlib import crc32
 
+from whorl.answer.thoughts import thought_first
 from whorl.ask import Replies, Reply
 from whorl.engines.fast_json import dumps, loads
 
@@ -37,18 +38,16 @@ Row = tuple[int, bytes, str, bytes, int, int, int, int]
 """Its columns."""
 
 _NAMES = ("text", "finished", "tokens", "value", "logprob", "prompt_tokens", "cached_tokens")
-_FIELDS, _WITH_THOUGHT = attrgetter(*_NAMES), attrgetter(*_NAMES, "thought")
+_FIELDS = attrgetter(*_NAMES)
 _COUNTS = struct.Struct("<3q").pack
 _INFINITE = {float("inf"), float("-inf")}
 
 
 def write(number: int, answer: Answer) -> Row:
-    """The replies are JSON, a list for each: 1.0 does not come back as 1. A thought stands there
-    only where there is one."""
+    """The replies are JSON, a list for each: 1.0 does not come back as 1."""
     name, role, replies = answer
-    thought = any([reply.thought for reply in replies])
-    said = [*map(_WITH_THOUGHT if thought else _FIELDS, replies)]
-    _, _, tokens, values, logprobs, prompt, cached, *_ = zip(*said, strict=True)
+    said = [*map(_FIELDS, replies)]
+    _, _, tokens, values, logprobs, prompt, cached = zip(*said, strict=True)
     finite = _INFINITE.isdisjoint(values) and _INFINITE.isdisjoint(logprobs)
     encoded = dumps(said) if finite else json.dumps(said).encode()  # as no JSON has it
     counts = sum(tokens), sum(prompt), sum(cached)
@@ -57,7 +56,15 @@ def write(number: int, answer: Answer) -> Row:
 
 def read(replies: bytes) -> Replies:
     """Raises ValueError or TypeError if they are not as they were written."""
-    return tuple(Reply(*fields) for fields in loads(replies))
+    return tuple(_reply(*fields) for fields in loads(replies))
+
+
+def _reply(text: str, *fields: Any) -> Reply:
+    """A reply; some of earlier versions had their thought behind everything else."""
+    if len(fields) < len(_NAMES):
+        return Reply(text, *fields)
+    *fields, thought = fields  # type: ignore[assignment]
+    return Reply(thought_first(thought, text), *fields)
 
 
 def checksum(

@@ -1,17 +1,21 @@
 """A world without a model: adding numbers, with a policy that slips and a critic that may see it.
 
-Everything is answered from the ask alone, seed included, so a search over it can be repeated.
+Everything is answered from the ask alone, seed included, so a search over it can be repeated. A
+policy that is to think first adds in its thought too.
 For tests, benchmarks and first steps: `Function(answer)` is an engine for every role but `judge`.
 """
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from random import Random
 
+from whorl.answer.thoughts import CLOSE, inside, thinks, without_thoughts
 from whorl.ask import Ask, Replies, Reply
 from whorl.problem import Problem
 from whorl.prompts import CORRECTED
 from whorl.prompts.critique import Critique, write_critique, write_critiques
+from whorl.prompts.thinking import STOP
 
 SLIP = 0.25  # of the policy, per step
 SMALL_SLIP = 0.4  # of the small policy
@@ -30,6 +34,8 @@ def problems(count: int, *, terms: int = 4, seed: int = 0) -> Iterator[Problem]:
 def answer(ask: Ask) -> Replies:
     """Replies of the role asked. Raises ValueError for a prompt that is none of `prompts`."""
     samples = (Random(f"{ask.seed}/{sample}") for sample in range(ask.n))
+    if thinks(ask.prompt.prefix):
+        return tuple(_think(ask, rng) for rng in samples)
     if ask.role == "critic":
         return tuple(_reply(_criticise(ask.prompt.user, rng)) for rng in samples)
     if ask.prompt.user.endswith(("Rewrite the next step.", "Rewrite the solution.")):
@@ -44,7 +50,7 @@ def answer(ask: Ask) -> Replies:
 def _solve(ask: Ask, rng: Random) -> Reply:
     """Continue the solution by one step if asked to stop at one, else to its end."""
     numbers = _numbers(ask.prompt.user)
-    solution = ask.prompt.prefix.rpartition(CORRECTED)[2]
+    solution = without_thoughts(ask.prompt.prefix).rpartition(CORRECTED)[2]
     written = [step for step in solution.split("\n\n") if step]
     slip = SMALL_SLIP if ask.role == "small" else SLIP
     steps: list[str] = []
@@ -53,6 +59,40 @@ def _solve(ask: Ask, rng: Random) -> Reply:
         ended = "boxed" in steps[-1]
         if ended or ask.stop:
             return _reply("\n\n".join(steps), "eos" if ended else "stop")
+
+
+def _think(ask: Ask, rng: Random) -> Reply:
+    """Go on within a thought: a sum a paragraph, then its end, and the solution unless the ask
+    stops there."""
+    numbers = _numbers(ask.prompt.user)
+    *written, begun = ("\n\n" + inside(ask.prompt.prefix)).split("\n\n")
+    if begun.endswith("."):
+        written, begun = [*written, begun], ""
+    written = [paragraph for paragraph in written if paragraph]
+    parts: list[str] = []
+    while len(written) + len(parts) + 1 < len(numbers):
+        paragraph = f"Hm, {_next_step(numbers, written + parts, rng, SLIP)}"
+        parts.append(paragraph if parts else paragraph.removeprefix(begun))
+        if "\n\n" in ask.stop:
+            return _cut(ask, "\n\n".join(parts), "stop")
+    text = "\n\n".join(parts)
+    if STOP in ask.stop:
+        return _cut(ask, text, "stop")
+    if "\n\n" in ask.stop:
+        return _cut(ask, STOP, "stop")
+    solved = _solve(replace(ask, prompt=replace(ask.prompt, prefix="")), rng)
+    return _cut(ask, f"{text}{CLOSE}{solved.text}", solved.finished)
+
+
+def _cut(ask: Ask, text: str, finished: str) -> Reply:
+    """A reply, of so many words at most as the ask wants tokens; each is as unlikely as it is
+    long."""
+    words = re.findall(r"\s*\S+", text)
+    whole = len(words) <= ask.max_tokens
+    kept = "".join(words[: ask.max_tokens])
+    reply = _reply(text if whole else kept, finished)
+    logprob = -sum(len(word.strip()) for word in words[: ask.max_tokens]) / 10
+    return replace(reply, finished=reply.finished if whole else "length", logprob=logprob)
 
 
 def _criticise(user: str, rng: Random) -> str:

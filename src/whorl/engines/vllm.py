@@ -12,6 +12,7 @@ from whorl.ask import Ask, Failure, Replies, Reply, repeated
 from whorl.chat import Chat
 from whorl.engines.admission import admitted
 from whorl.errors import UserError
+from whorl.steps import cut
 
 LOG = logging.getLogger("whorl.engines")
 
@@ -124,11 +125,26 @@ class Vllm:
             top_p=ask.top_p,
             seed=seed % 2**63,
             stop=[*filter(None, ask.stop), *self.chat.stops],
-            stop_token_ids=sorted(self.chat.ends),
+            stop_token_ids=sorted({*self.chat.ends, *self._closing(ask)}),
             max_tokens=ask.max_tokens,
             logprobs=0,  # of the sampled token alone
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
+
+    def _closing(self, ask: Ask) -> list[int]:
+        """Tokens that complete a stop string and are no text to vLLM: the end of a thought."""
+        last = self.chat.thoughts.last.items()
+        return [token for token, mark in last if any(stop in mark for stop in ask.stop)]
+
+    def _read(self, ids: Sequence[int], ask: Ask) -> tuple[str, Literal["stop", "eos"] | None]:
+        """Text of sampled ids as far as the first stop string, and what that ended, if one is
+        there."""
+        ended = bool(ids) and ids[-1] in self.chat.ends
+        text = self.chat.decode(list(ids[:-1] if ended else ids))
+        found = cut(text, [*filter(None, ask.stop), *self.chat.stops])
+        if found is None:
+            return text, None
+        return found[0], "stop" if found[1] in ask.stop else "eos"
 
     def _take(self, output: Any) -> None:
         """One sample has ended."""
@@ -144,8 +160,13 @@ class Vllm:
         finished: Literal["stop", "eos", "length"] = "length"
         if made.finish_reason == "stop":
             finished = "stop" if made.stop_reason in job.ask.stop else "eos"
+        text = made.text
+        if self.chat.thoughts.ids:  # which vLLM leaves out with all special tokens
+            text, by = self._read(made.token_ids, job.ask)
+            finished = by or finished
+        text = self.chat.begun(job.ask.prompt) + text
         job.replies[sample] = Reply(
-            made.text, finished, len(made.token_ids), logprob=made.cumulative_logprob
+            text, finished, len(made.token_ids), logprob=made.cumulative_logprob
         )
         if sample == 0:
             job.cached_tokens = output.num_cached_tokens or 0

@@ -85,7 +85,7 @@ class Workers:
         self._workers = [_spawn(spec) for _ in range(processes)]
         deadline = time.monotonic() + _START_SECONDS
         for worker in self._workers:
-            error = _started(worker, max(0.0, deadline - time.monotonic()))
+            error = _first_word(spec, worker, deadline)
             if error is not None:
                 self.close()
                 raise UserError(f"{spec}: {error}")
@@ -213,6 +213,17 @@ def _one_thread() -> Iterator[None]:
             del os.environ["OMP_NUM_THREADS"]
         else:
             os.environ["OMP_NUM_THREADS"] = before
+
+
+def _first_word(spec: str, worker: _Worker, deadline: float) -> str | None:
+    """As `_started`; a process that something kills before its first word is started again."""
+    for _ in range(_DEATHS):
+        error = _started(worker, max(0.0, deadline - time.monotonic()))
+        if error is None or (worker.process.exitcode or 0) >= 0:
+            break
+        new = _spawn(spec)
+        worker.process, worker.pipe = new.process, new.pipe
+    return error
 
 
 def _started(worker: _Worker, seconds: float) -> str | None:

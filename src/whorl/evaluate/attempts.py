@@ -88,6 +88,7 @@ def solve_question(question: str, setup: Setup) -> Asking[Replies]:
             max_tokens=decoding.max_tokens,
             temperature=decoding.temperature,
             top_p=decoding.top_p,
+            thought=decoding.thought_tokens,
         )
     ]
     return replies

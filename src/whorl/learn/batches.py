@@ -4,6 +4,8 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
+from typing import Literal
 
 import torch
 from torch.utils.data import Dataset
@@ -18,31 +20,53 @@ SAMPLED = 64
 
 
 def plan_steps(
-    groups: Sequence[Sequence[Encoded]], *, size: int, epochs: int, seed: int
+    groups: Sequence[Sequence[Encoded]],
+    *,
+    size: int,
+    epochs: int,
+    seed: int,
+    of: Literal["examples", "states"] = "examples",
 ) -> list[list[list[Encoded]]]:
-    """The optimizer steps of each epoch: at most `size` examples each, groups kept together.
+    """The optimizer steps of each epoch: at most `size` examples or states each, groups kept
+    together.
 
     A group of more than `size` is cut along its tree. Every epoch holds every example once. A
     function of its arguments alone, so a training that was killed finds its place again by
     counting steps.
     """
     parts = [
-        ordered[i : i + size]
+        units[i : i + size]
         for group in groups
-        for ordered in [sorted(group, key=lambda example: example.paths[0].ids.tobytes())]
-        for i in range(0, len(ordered), size)
+        for units in [_units(group, of)]
+        for i in range(0, len(units), size)
     ]
     shuffle = random.Random(seed)
     planned = []
     for _ in range(epochs):
         shuffle.shuffle(parts)
         steps: list[list[Encoded]] = [[]]
+        held = 0
         for part in parts:
-            if len(steps[-1]) + len(part) > size:
+            if held + len(part) > size:
                 steps.append([])
-            steps[-1] += part
+                held = 0
+            held += len(part)
+            steps[-1] += chain.from_iterable(part)
         planned.append(steps)
     return planned
+
+
+def _units(group: Sequence[Encoded], of: Literal["examples", "states"]) -> list[list[Encoded]]:
+    """A group's examples in the order of their tree, each by itself or those of a state
+    together."""
+    ordered = sorted(group, key=lambda example: example.paths[0].ids.tobytes())
+    if of == "examples":
+        return [[example] for example in ordered]
+    states: dict[bytes, list[Encoded]] = {}
+    for example in ordered:
+        path = example.paths[0]
+        states.setdefault(path.ids[: path.start].tobytes(), []).append(example)
+    return list(states.values())
 
 
 class Steps(Dataset[list[Batch]]):

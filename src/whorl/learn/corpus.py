@@ -107,6 +107,8 @@ def encode(
         else:
             weight = example.weight if isinstance(example, Weighted) else 1.0
             key = (example.prompt.system, example.prompt.user)
+            if not any(key):  # a text in a form of its own: the question is somewhere in it
+                key = ("", min(questions(example.prompt), key=len))
             if key not in groups or not example.prompt.user:
                 corpus.questions.update(map(fingerprint, questions(example.prompt)))
             groups.setdefault(key, []).append(Encoded(paths, weight, corpus.paths, example.origin))

@@ -74,7 +74,7 @@ def train_prm(
     identity["settings"]["objective"] = "prm"
     if out.exists():
         return read_finished(out, identity)
-    check_trackers(settings.report_to)
+    check_trackers(settings.trackers)
 
     def play(partial: Path) -> tuple[Path, TrainResult]:
         return partial / SAVED, _train(model, corpus, partial, settings, watch)

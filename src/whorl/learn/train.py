@@ -65,7 +65,7 @@ def train(
     identity = identify(model, corpus, objective, settings)
     if out.exists():
         return read_finished(out, identity)
-    check_trackers(settings.report_to)
+    check_trackers(settings.trackers)
 
     def play(partial: Path) -> tuple[Path, TrainResult]:
         training = _Training(model, corpus, objective, settings, partial)
@@ -201,7 +201,13 @@ class _Training:
                 known = reference.reference_log_probs(
                     net, self._corpus.groups, packing, file, bf16=settings.bf16
                 )
-        epochs = plan_steps(groups, size=settings.batch, epochs=settings.epochs, seed=settings.seed)
+        epochs = plan_steps(
+            groups,
+            size=settings.batch,
+            epochs=settings.epochs,
+            seed=settings.seed,
+            of=settings.batch_of,
+        )
         processes = PartialState().num_processes
 
         def steps(planned: list[list[Encoded]]) -> Steps:

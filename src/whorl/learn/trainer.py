@@ -90,7 +90,7 @@ def arguments(
         restore_callback_states_from_checkpoint=True,  # patience is counted across a kill
         logging_steps=math.ceil(steps / 50),
         logging_nan_inf_filter=False,  # a loss that is not finite is an error, see `training_step`
-        report_to=list(settings.report_to) or "none",
+        report_to=list(settings.trackers) or "none",
         disable_tqdm=True,
         remove_unused_columns=False,
         dataloader_pin_memory=torch.cuda.is_available(),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from whorl.errors import UserError
 
@@ -11,8 +11,8 @@ from whorl.errors import UserError
 class Lora:
     """Low-rank adapters (LoRA, 2106.09685) on every linear layer but the head.
 
-    rank: of the updates; 0 is full fine-tuning. MCTS process supervision uses LoRA; 64 is our
-        default for it (docs/papers.md, "Training").
+    rank: of the updates; 0 is full fine-tuning. MCTS process supervision uses LoRA, of rank 64 in
+        its preset (docs/papers.md, "Presets").
     alpha: the update is scaled by alpha / rank.
     dropout: of the adapters' input, in [0, 1).
     merge: write a whole model; otherwise only the adapter, which names its base model.
@@ -32,17 +32,19 @@ class Lora:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """Settings of fine-tuning: AdamW, cosine decay after a warm-up. Defaults are SIGMA's
-    (2506.06470).
+    """Settings of fine-tuning: AdamW, cosine decay after a warm-up. The defaults are SIGMA's
+    (2506.06470); what other papers say is in their presets.
 
     epochs: passes over the examples.
     lr: peak learning rate.
     batch: examples per optimizer step, in all processes together. Those of one question stay in
         one step where they fit, so a step may hold some fewer.
+    batch_of: what `batch` counts: `examples`, or `states`, a state being a prompt with all its
+        completions, as MARGE's script counts.
     max_length: tokens of context + completion; a longer example is dropped and counted.
     warmup: share of the steps, in [0, 1].
-    weight_decay: of the matrices; the paper does not state it.
-    clip: largest norm of the gradient; the paper does not state it.
+    weight_decay: of the matrices; no paper states it.
+    clip: largest norm of the gradient; no paper states it.
     lora: low-rank adapters instead of all weights.
     holdout: share of the questions, in [0, 1), that is not trained on but measured whenever a
         checkpoint is written; the model with the lowest loss on it is the result.
@@ -53,15 +55,17 @@ class Training:
     packed: compute what examples share once. False pads each on its own, to compare.
     checkpointing: recompute activations in the backward pass: less memory, a third more work.
     bf16: compute in bfloat16 (the weights stay float32).
-    report_to: trackers that `transformers` knows, for example `tensorboard` or `wandb`.
+    report_to: a tracker that `transformers` knows, for example `tensorboard` or `wandb`, or a list
+        of them.
 
     The last five and `save_steps` change how the weights are computed, not which: an unfinished
     training goes on with other values of them.
     """
 
     epochs: int = 3
-    lr: float = 1e-5  # LLaMA3-8B; 5e-5 for DeepSeekMath-7B, 4e-6 for Mistral-7B
-    batch: int = 128  # 8 per device x 4 accumulated x 4 GPUs
+    lr: float = 1e-5  # SIGMA's for LLaMA3-8B
+    batch: int = 128  # SIGMA: 8 per device x 4 accumulated x 4 GPUs
+    batch_of: Literal["examples", "states"] = "examples"
     max_length: int = 4096
     warmup: float = 0.03
     weight_decay: float = 0.0
@@ -75,7 +79,12 @@ class Training:
     packed: bool = True
     checkpointing: bool = False
     bf16: bool = False
-    report_to: tuple[str, ...] = ()
+    report_to: str | tuple[str, ...] = ()
+
+    @property
+    def trackers(self) -> tuple[str, ...]:
+        """The names in `report_to`."""
+        return (self.report_to,) if isinstance(self.report_to, str) else self.report_to
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "max_length", "patience", "tokens"):

@@ -64,10 +64,34 @@ class RunFolder(AbstractContextManager["RunFolder"]):
         return folder
 
     @classmethod
+    def check(cls, path: Path, settings: Mapping[str, object]) -> None:
+        """Look at the folder as `open` does, before models are loaded; nothing is written. Raises
+        `UserError` if it belongs to other settings or is no run folder."""
+        if (path / "manifest.json").exists():
+            _compare(path, settings, _read_manifest(path)[0])
+        elif path.is_dir() and set(os.listdir(path)) - _OWN:
+            raise UserError(f"{path} is not empty and not a run folder; use another one")
+        elif path.exists() and not path.is_dir():
+            raise UserError(f"{path} is a file, not a run folder; use another name")
+
+    @classmethod
     def read(cls, path: Path) -> "RunFolder":
         """An existing run folder, to read from, though it may be in use. Raises `UserError` if
         there is none."""
         return cls(path, *_read_manifest(path))
+
+    def parts(self, round: int = 0) -> list[Path]:
+        """The folders that hold trees: those of the rounds, in order, if there are any, else this
+        one; or that of one `round`. Raises `UserError` if there is no such round."""
+        rounds = sorted(self.path.glob("round-*"), key=lambda path: int(path.name[6:]))
+        if not round:
+            return rounds or [self.path]
+        if (one := self.path / f"round-{round}") in rounds:
+            return [one]
+        there = (
+            f"there are {', '.join(path.name[6:] for path in rounds)}" if rounds else "it has none"
+        )
+        raise UserError(f"{self.path} has no round {round}; {there}")
 
     @property
     def journal(self) -> Path:

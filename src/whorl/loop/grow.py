@@ -21,6 +21,7 @@ from whorl.errors import UserError
 from whorl.loop.folder import RunFolder
 from whorl.loop.run import Run
 from whorl.loop.split import Survey, survey
+from whorl.loop.trial import check_logprobs
 from whorl.problem import Problem
 from whorl.recipe import Recipe, arms_of
 from whorl.recipes import name_of
@@ -107,9 +108,11 @@ def grow(
 
     Replies are journaled before they are used and trees are written as they end, so the same call
     goes on after any interruption. A search that fails is listed in `folder.failures` and left out.
-    What the journal holds counts as spent. The end of the run's budget is such an interruption, and
+    What the journal holds counts as spent. Raises `UserError` if steps are to end by entropy and
+    the policy tells no log-probabilities. The end of the run's budget is such an interruption, and
     what is in flight is awaited.
     """
+    check_logprobs(plan.recipe, engines)
     arms = arms_of(plan.recipe)
     progress = Progress(total=expected * len(arms), purse=plan.purse)
     missed = _Missed(progress.errors)

@@ -3,17 +3,20 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 
+from whorl import prompts
 from whorl.data.atomic import replacing
 from whorl.data.examples import write_examples
 from whorl.data.forest import key_of, read_trees
 from whorl.data.purpose import write_purpose
 from whorl.errors import UserError
+from whorl.evaluate import Setup
 from whorl.example import Example, Objective
+from whorl.loop.thoughts import AS_SAMPLED, Taught, taught
 from whorl.loop.variety import Solutions, Variety
 from whorl.recipe import Harvest, Recipe, remarks_of
 from whorl.recipes import name_of
@@ -65,20 +68,34 @@ class Harvested:
             file.write(json.dumps(asdict(self), indent=2).encode() + b"\n")
 
 
-def harvest(trees: Path, recipe: Recipe, out: Path) -> Harvested:
-    """Harvest a file of trees, in one pass, into a file of examples; equal examples are written
+def harvest(
+    trees: Path | Sequence[Path],
+    recipe: Recipe,
+    out: Path,
+    *,
+    setup: Setup | None = None,
+    how: Taught = AS_SAMPLED,
+) -> Harvested:
+    """Harvest files of trees, in one pass, into a file of examples; equal examples are written
     once, unless the recipe's objective counts samples. Beside it stands the recipe's objective, and
-    `NAME.dropped.jsonl` says what was left out of which tree, and why."""
+    `NAME.dropped.jsonl` says what was left out of which tree, and why.
+
+    setup: how the model that is to learn from them is asked for a solution, if not as the policy
+    was: examples after the plain question are then examples after its words, and others are left
+    out.
+    how: what examples keep of thoughts.
+    """
     dropped: Counter[str] = Counter()
     tally: Counter[str] = Counter()
     cost: Counter[str] = Counter()
     solutions = Solutions()
+    every = chain.from_iterable(map(read_trees, [trees] if isinstance(trees, Path) else trees))
     grown = found = endless = 0
     lacking: list[bytes] = []
 
     def examples() -> Iterator[Example]:
         nonlocal grown, found, endless
-        for _, trees_of_problem in groupby(read_trees(trees), key=lambda tree: tree.problem.id):
+        for _, trees_of_problem in groupby(every, key=lambda tree: tree.problem.id):
             own = list(trees_of_problem)
             solutions.add(own)
             for tree in own:
@@ -90,30 +107,32 @@ def harvest(trees: Path, recipe: Recipe, out: Path) -> Harvested:
                 dropped.update(crop.dropped)
                 if crop.dropped:
                     lacking.append(_dropped_line(tree, crop.dropped))
-                found += len(crop.examples)
-                yield from crop.examples
+                asked = list(_asked(tree, crop.examples, setup or Setup()))
+                dropped["not after the plain question"] += len(crop.examples) - len(asked)
+                kept = [one for one in taught(asked, how) if one is not None]
+                dropped["steps of a thought"] += len(asked) - len(kept)
+                found += len(kept)
+                yield from kept
 
     write_purpose(out, name_of(recipe), recipe.objective)
     written = write_examples(out, distinct_examples(examples(), recipe.objective))
     with replacing(out.with_suffix(".dropped.jsonl")) as file:
         file.writelines(lacking)
+    dropped = +dropped  # without what counts nothing
     if found > written:
         dropped["equal to another example"] = found - written
-    remarks = list(remarks_of(recipe, tally))
+    remarks = (*remarks_of(recipe, tally), *_of_endless(endless, grown))
+    return Harvested(
+        grown, written, dict(dropped), dict(tally), dict(cost), solutions.variety, remarks
+    )
+
+
+def _of_endless(endless: int, grown: int) -> Iterator[str]:
     if 2 * endless > grown:
-        remarks.append(
+        yield (
             f"{endless:,} of {grown:,} searches came to no end of a solution: the steps may be too "
             "many, or too long for their tokens, or the policy states no answer"
         )
-    return Harvested(
-        grown,
-        written,
-        dict(dropped),
-        dict(tally),
-        dict(cost),
-        solutions.variety,
-        tuple(remarks),
-    )
 
 
 def _dropped_line(tree: Tree, dropped: Mapping[str, int]) -> bytes:
@@ -136,6 +155,18 @@ def _harvested(recipe: Recipe, tree: Tree) -> tuple[Mapping[str, int], Harvest]:
         what = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(f"{name} fails at the tree of {tree.problem.id}: {what}") from error
     return counts, crop
+
+
+def _asked(tree: Tree, examples: Iterable[Example], setup: Setup) -> Iterator[Example]:
+    """Examples of a tree, as of a model that is asked by the template of `setup`."""
+    if setup.template == "whorl":  # as the policy was
+        yield from examples
+        return
+    plain, own = prompts.plain(tree), setup.ask(tree.problem.question)
+    for example in examples:
+        if replace(example.prompt, prefix="") == plain:
+            prompt = replace(own, prefix=own.prefix + example.prompt.prefix)
+            yield replace(example, prompt=prompt)
 
 
 def distinct_examples(examples: Iterable[Example], objective: Objective) -> Iterator[Example]:

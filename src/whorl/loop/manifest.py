@@ -11,6 +11,7 @@ from whorl.engines.model import find_model, model_content
 from whorl.errors import UserError
 from whorl.loop.folder import RunFolder
 from whorl.loop.run import Run
+from whorl.loop.thoughts import Taught
 from whorl.recipe import Recipe
 from whorl.recipes import find_recipe
 
@@ -48,10 +49,20 @@ def learned_from(run: Run) -> dict[str, Any]:
         "start": run.starts,
         "test": content(run.test) if run.test else None,
         **({"base": find_model(str(run.base)).identity()} if run.base else {}),
+        **_of_student(run),
         "train": settings.as_table(run.train),
         "evaluate": settings.as_table(run.evaluate),
     }
+    learned |= {"questions": run.questions} if run.questions else {}
+    if run.harvest != Taught():
+        learned["harvest"] = settings.as_table(run.harvest)
     return learned | ({"holdout": run.holdout} if run.patience else {})
+
+
+def _of_student(run: Run) -> dict[str, Any]:
+    """Settings that only the results of a run with a student of its own depend on."""
+    student = run.engines.student
+    return {"student": model_content(student), "protocol": run.protocol} if student else {}
 
 
 def recipe_of(folder: RunFolder, overrides: Sequence[str] = ()) -> Recipe:

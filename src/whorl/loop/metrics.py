@@ -16,10 +16,10 @@ class Round:
     """Results of one round.
 
     harvested: counts of this round's trees; their variety is that of the policy it began with.
-    model: the policy it ended with.
-    scores: of that policy, empty if nothing was measured.
-    watched: that policy's mean outcome in [0, 1] over solutions sampled for the held-out training
-        problems; None if none are held out.
+    model: the engine of the model it ended with.
+    scores: of that model, empty if nothing was measured.
+    watched: its mean outcome in [0, 1] over solutions sampled for the held-out training problems;
+        None if none are held out.
     seconds: wall clock of all calls that worked on the round; one that was killed lasted until it
         last wrote a file.
     """

@@ -1,9 +1,9 @@
-"""The plan of each round of a run: seed, policy, folder and trees of the round before."""
+"""The plan of each round of a run: seed, engines, folder and trees of the round before."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from whorl.engines.roles import Engines, following
+from whorl.engines.roles import Engines
 from whorl.loop.run import Run
 
 
@@ -12,21 +12,18 @@ class RoundPlan:
     """The plan of a round.
 
     number: 1 for the first.
-    seed: of its searches, and of the evaluation of `policy`.
-    policy: engine that searches: the one the run names, then the model of the round before.
+    seed: of its searches, and of the evaluation of the model that it starts from.
+    engines: of the round. The model that learns is the one the run names, then that of the round
+        before; it is the policy, unless the run names a student.
     folder: its own run folder, which will hold its trees, examples and checkpoint.
     last: trees of the round before; None for the first.
     """
 
     number: int
     seed: int
-    policy: str
+    engines: Engines
     folder: Path
     last: Path | None
-
-    def engines(self, run: Run) -> Engines:
-        """The engines of the run, with this round's policy."""
-        return replace(run.engines, policy=self.policy)
 
 
 def plan_of(run: Run, number: int) -> RoundPlan:
@@ -35,7 +32,7 @@ def plan_of(run: Run, number: int) -> RoundPlan:
     folder = run.folder / f"round-{number}"
     seed = run.seed + number - 1
     if number == 1:
-        return RoundPlan(1, seed, run.engines.policy, folder, None)
+        return RoundPlan(1, seed, run.engines, folder, None)
     before = run.folder / f"round-{number - 1}"
-    policy = following(run.engines.policy, before / "checkpoint")
-    return RoundPlan(number, seed, policy, folder, before / "trees.jsonl")
+    engines = run.engines.taught(before / "checkpoint")
+    return RoundPlan(number, seed, engines, folder, before / "trees.jsonl")

@@ -16,7 +16,7 @@ from whorl.data.problems import write_problems
 from whorl.data.taught import write_prompt
 from whorl.engines.journal import Journal
 from whorl.engines.roles import Engines, Opened, trainable
-from whorl.evaluate import Decoding, Score, Setup, pass_rate, read_scores
+from whorl.evaluate import Decoding, Place, Score, pass_rate, read_scores
 from whorl.evaluate.exam import Exam, measure
 from whorl.learn.training import TrainResult
 from whorl.loop.folder import RunFolder
@@ -50,7 +50,8 @@ class Unfinished(Exception):
 
 
 def play_rounds(folder: RunFolder, run: Run, prepared: Ready, watch: Watch) -> list[Round]:
-    """Play the rounds of a run: each searches with the newest policy and trains the next one.
+    """Play the rounds of a run: each searches and trains the next model, which is the next round's
+    policy unless the run has a student of its own.
 
     Every round has a run folder of its own, `round-1` and so on. What a stage found is written
     last, so the same call skips stages that are complete and goes on in the one that is not.
@@ -66,7 +67,9 @@ def play_rounds(folder: RunFolder, run: Run, prepared: Ready, watch: Watch) -> l
     watched = [_watched(run, plan_of(run, 1), prepared.opened, watch)]
     for number in range(1, run.rounds + 1):
         plan = plan_of(run, number)
-        watch.round(number, run.rounds, plan.policy)
+        watch.round(number, run.rounds, plan.engines.policy)
+        if plan.engines.student:
+            watch.say(f"the student is {plan.engines.student}")
         with open_round(folder, plan) as inner:
             played = _play(inner, run, plan, prepared, purse, watch)
         rounds.append(played)
@@ -102,7 +105,7 @@ def open_round(folder: RunFolder, plan: RoundPlan) -> RunFolder:
     said = {name: folder.settings[name] for name in names if name in folder.settings}
     said["seed"] = plan.seed
     if plan.number > 1:
-        said["engines"] = {**said["engines"], "policy": plan.policy}
+        said["engines"] = {**said["engines"], "policy": plan.engines.policy}
     return RunFolder.open(plan.folder, said, version=folder.version)
 
 
@@ -110,10 +113,10 @@ def grow_round(
     inner: RunFolder, run: Run, plan: RoundPlan, prepared: Ready, purse: Purse, watch: Watch
 ) -> Grown:
     """Grow the trees that a round lacks into `inner`, its folder, with its policy and seed."""
-    prepared.opened.follow(plan.engines(run))
+    prepared.opened.follow(plan.engines)
     return grow(
         inner,
-        problems_of(run),
+        problems_of(run, plan.number),
         replace(GrowPlan.of(run), seed=plan.seed, purse=purse, last=plan.last),
         prepared.opened.by_role(),
         watch=watch,
@@ -137,7 +140,9 @@ def _play(
     grown = _once(inner.path / "grown.json", Grown, grow_now)
     harvested = Harvested.read(inner.path)
     if harvested is None:
-        harvested = harvest(inner.trees, run.recipe, inner.examples)
+        harvested = harvest(
+            inner.trees, run.recipe, inner.examples, setup=run.setup, how=run.harvest
+        )
         harvested.write(inner.path)
     watch.wrote(inner.examples, f"{harvested.examples:,} examples")
     for remark in harvested.remarks:
@@ -149,7 +154,7 @@ def _play(
         grown,
         harvested,
         trained,
-        after.policy,
+        after.engines.learner,
         _scores(run, after, prepared.opened, watch),
         _watched(run, after, prepared.opened, watch),
         took.finish(),
@@ -167,52 +172,53 @@ def _learn(run: Run, plan: RoundPlan, opened: Opened, watch: Watch) -> TrainResu
     if not checkpoint.exists():
         opened.rest()
     trained = train(
-        run.weights if first or plan.number == 1 else trainable(plan.policy),
+        run.weights if first or plan.number == 1 else trainable(plan.engines.learner),
         distinct_examples(chain.from_iterable(map(read_examples, files)), run.recipe.objective),
         checkpoint,
         settings=run.train,
         objective=run.recipe.objective,
         watch=watch,
     )
-    write_prompt(checkpoint, words_of(run.recipe))
+    write_prompt(checkpoint, words_of(run.recipe), run.asked)
     watch.wrote(checkpoint, f"model after {trained.steps:,} steps, loss {trained.loss:.4f}")
     return trained
 
 
 def _scores(run: Run, plan: RoundPlan, opened: Opened, watch: Watch) -> Sequence[Score]:
-    """Scores of the policy that the round of `plan` starts from, on the test problems."""
+    """Scores of the model that the round of `plan` trains, before it, on the test problems."""
     if run.test is None:
         return ()
     path = run.folder / f"scores-{plan.number - 1}.jsonl"
-    setup = Setup(decoding=run.evaluate, words=words_of(run.recipe))
-    exam = Exam(run.test, setup, plan.seed)
-    return _measured(path, exam, plan.engines(run), opened, watch)
+    return _measured(path, Exam(run.test, run.setup, plan.seed), plan.engines, opened, watch)
 
 
 def _watched(run: Run, plan: RoundPlan, opened: Opened, watch: Watch) -> float | None:
-    """Mean outcome of the policy that the round of `plan` starts from, on the held-out training
-    problems."""
+    """Mean outcome of the model that the round of `plan` trains, before it, on the held-out
+    training problems."""
     if not run.patience:
         return None
     problems = run.folder / "held-out.jsonl"
     if not problems.exists():
         write_problems(problems, held_out(run))
     decoding = replace(WATCHED, max_tokens=run.evaluate.max_tokens)
-    setup = Setup(decoding=decoding, words=words_of(run.recipe))
-    exam = Exam(problems, setup, plan.seed)
+    exam = Exam(problems, replace(run.setup, decoding=decoding), plan.seed)
     path = run.folder / f"held-out-{plan.number - 1}.jsonl"
-    return pass_rate(_measured(path, exam, plan.engines(run), opened, watch), 1).value
+    return pass_rate(_measured(path, exam, plan.engines, opened, watch), 1).value
 
 
 def _measured(
     path: Path, exam: Exam, engines: Engines, opened: Opened, watch: Watch
 ) -> Sequence[Score]:
-    """Scores of the policy that `engines` name, measured unless they are at `path` already."""
-    if not path.exists():
-        opened.follow(engines)
-        scores = measure(opened, exam, watch, out=path)
-        watch.wrote(path, f"scores of {len(scores):,} problems")
-    return read_scores(path)
+    """Scores of the model that learns by `engines`, measured unless they are at `path` already, of
+    all problems: those that could not be attempted are tried again."""
+    if path.exists() and not Place(path).journal.exists():
+        return read_scores(path)
+    opened.follow(engines.measured())
+    scores = measure(opened, exam, watch, out=path)
+    watch.wrote(path, f"scores of {len(scores):,} problems")
+    if failed := sum(bool(score.error) for score in scores):
+        watch.say(f"{failed:,} problems failed; the same command tries them again")
+    return scores
 
 
 def _once(path: Path, kind: type[T], work: Callable[[], T]) -> T:

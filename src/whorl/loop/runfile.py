@@ -1,8 +1,9 @@
 """Run files: reading one, and checking that every role that is asked has an engine."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from whorl import engines
 from whorl.ask import Role
@@ -19,19 +20,42 @@ def read_run(path: Path, overrides: Sequence[str] = ()) -> Run:
     return read_table(path, Run, overrides)
 
 
-def check_engines(run: Run) -> None:
-    """Raises `UserError` if an engine's name cannot be read, or the recipe asks a role that no
-    engine answers."""
-    for spec in run.engines.named().values():
+BY_POLICY: tuple[Role, ...] = ("critic", "reviser")
+"""Roles that the policy plays where nobody else is named."""
+
+
+def answered(run: Run) -> Run:
+    """The run with an engine for every role that its recipe asks: the policy criticises and revises
+    unless others are named.
+
+    Raises `UserError` if an engine's name cannot be read, or if roles have no engine: all of them
+    at once.
+    """
+    for spec in filter(None, (*run.engines.named().values(), run.engines.student)):
         engines.check(spec)
     if fault := unsound(run.recipe):
         raise UserError(f"{name_of(run.recipe)} is no recipe: {fault}")
-    for role in run.recipe.roles:
+    roles = [role for role in run.recipe.roles if role != "judge"]
+    for role in roles:
         if role not in get_args(Role):
             known = ", ".join(get_args(Role))
             raise UserError(f"{name_of(run.recipe)} asks a {role}; the roles there are: {known}")
-        if role != "judge" and not getattr(run.engines, role, ""):
-            raise UserError(
-                f"{name_of(run.recipe)} asks a {role}, and none is named; give --{role} "
-                f"SCHEME:PATH, or engines.{role} in a run file"
-            )
+    named = run.engines.named()
+    policy = named.get("policy", "")
+    usual: dict[str, Any] = {
+        role: policy for role in BY_POLICY if policy and role in roles and role not in named
+    }
+    lacking = [role for role in roles if role not in named and role not in usual]
+    if lacking:
+        name, asked = name_of(run.recipe), " and a ".join(lacking)
+        give = " and ".join(f"--{role} MODEL" for role in lacking)
+        keys = " and ".join(f"engines.{role}" for role in lacking)
+        shipped = ", ".join(dict.fromkeys(_SHIPPED.get(role, "policy") for role in lacking))
+        raise UserError(
+            f"{name} asks a {asked}, and none is named; give {give}, or {keys} in a run file "
+            f"(whorl's own tiny ones are called {shipped})"
+        )
+    return replace(run, engines=replace(run.engines, **usual)) if usual else run
+
+
+_SHIPPED = {"prm": "prm:prm"}

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from heapq import nsmallest
 from itertools import islice
 
 from whorl.data.contamination import (
@@ -21,8 +22,8 @@ from whorl.watch import Watch
 
 @dataclass(slots=True)
 class Survey:
-    """Counts of a file of problems: those to grow trees for, those held out, and bad lines, the
-    first of which is described."""
+    """Counts of a file of problems: those to grow trees for in a round, those held out, and bad
+    lines, the first of which is described."""
 
     problems: int = 0
     held: int = 0
@@ -54,6 +55,7 @@ def survey(run: Run) -> Survey:
             f"holdout = {run.holdout} divides {found.held + found.problems:,} problems into "
             f"{found.problems:,} to learn from and {found.held:,} to watch; both need some"
         )
+    found.problems = min(found.problems, run.questions or found.problems)
     return found
 
 
@@ -63,9 +65,14 @@ def tell_bad(found: Survey, run: Run, watch: Watch) -> None:
         watch.say(f"passed over {found.bad:,} bad lines of {run.problems} ({found.first_bad})")
 
 
-def problems_of(run: Run, on_skip: Callable[[int, str], None] | None = None) -> Iterator[Problem]:
-    """The problems to grow trees for."""
-    return (problem for problem in _read(run, on_skip) if not _is_held_out(problem, run))
+def problems_of(run: Run, number: int = 1) -> Iterator[Problem]:
+    """The problems to grow trees for in a round, from 1, in the order of the file."""
+    some = (problem for problem in _read(run, None) if not _is_held_out(problem, run))
+    if run.questions is None:
+        return some
+    lots = ((_lot(f"{run.seed}/{number}/{p.id}"), p.id) for p in some)
+    drawn = {name for _, name in nsmallest(run.questions, lots)}
+    return (problem for problem in _read(run, None) if problem.id in drawn)
 
 
 def held_out(run: Run) -> Iterator[Problem]:
@@ -83,5 +90,10 @@ def _is_held_out(problem: Problem, run: Run) -> bool:
     move none."""
     if not run.patience:
         return False
-    lot = hashlib.blake2b(problem.id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(lot) < run.holdout * 2**64
+    return _lot(problem.id) < run.holdout * 2**64
+
+
+def _lot(text: str) -> int:
+    """A number below 2^64 that a text alone decides."""
+    lot = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(lot)

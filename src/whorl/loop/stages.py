@@ -34,9 +34,12 @@ from whorl.loop.grow import grow as grow_trees
 from whorl.loop.harvest import Harvested
 from whorl.loop.harvest import harvest as harvest_trees
 from whorl.loop.manifest import bound_to, recipe_of
+from whorl.loop.runfile import BY_POLICY
+from whorl.loop.thoughts import AS_SAMPLED, Taught
 from whorl.problem import Problem
 from whorl.recipe import Recipe
-from whorl.recipes import name_of
+from whorl.recipes import RECIPES, name_of
+from whorl.settings.presets import presets_of, usual_training
 from whorl.watch import Quiet, Watch
 from whorl.watch.events import recorded
 
@@ -57,13 +60,17 @@ def grow(  # noqa: PLR0913 (what the command takes)
 
     problems: or the file that holds them.
     engines: who answers each role: an engine, or the name of one, such as `local:models/small`,
-        which is open as long as this lasts, in `processes` processes of its own. A judge is there.
+        which is open as long as this lasts, in `processes` processes of its own. A judge is there,
+        and the policy criticises and revises if nobody else does.
     seed, width: of the run, and how many searches are in flight.
 
     Replies are on disk before they are used, as `whorl grow` keeps them, so the same call goes on
     after any interruption. Raises `UserError` if a role has no engine or one that cannot be opened,
     and if `folder` belongs to other settings.
     """
+    if "policy" in engines:  # as for the command
+        usual = {role: engines["policy"] for role in BY_POLICY if role in recipe.roles}
+        engines = {**usual, **engines}
     known = _Known(problems)
     budget = budget or Budget()
     named = {role: _identity(engine) for role, engine in engines.items()}
@@ -84,17 +91,22 @@ def grow(  # noqa: PLR0913 (what the command takes)
 
 
 def harvest(
-    folder: Path | str, recipe: Recipe | None = None, *, out: Path | str | None = None
+    folder: Path | str,
+    recipe: Recipe | None = None,
+    *,
+    out: Path | str | None = None,
+    how: Taught = AS_SAMPLED,
 ) -> Harvested:
     """Harvest the trees of the run folder `folder` into the file of examples `out`.
 
     recipe: the one that grew the trees, as it was set, if not given.
     out: `examples.jsonl` in the folder if not given.
+    how: what the examples keep of thoughts.
 
     Asks no model. Raises `UserError` if the folder holds no trees that the recipe can learn from.
     """
     own = RunFolder.read(Path(folder))
-    return harvest_trees(own.trees, recipe or recipe_of(own), Path(out or own.examples))
+    return harvest_trees(own.trees, recipe or recipe_of(own), Path(out or own.examples), how=how)
 
 
 def train(
@@ -111,6 +123,7 @@ def train(
     examples: or the file that holds them.
     objective: if not given, that of the recipe that harvested the file, or where nothing says so
         preference for pairs and plain likelihood for completions.
+    settings: if not given, those of that recipe, or those that are usual for the objective.
 
     The same call goes on after any interruption; see `learn.train.train` for what is raised.
     """
@@ -124,10 +137,19 @@ def train(
         Path(model),
         chain([first], rows) if first else rows,
         Path(out),
-        settings=settings or Training(),
+        settings=settings or usual_settings(file, objective),
         objective=objective,
         watch=watch,
     )
+
+
+def usual_settings(file: Path | None, objective: Objective) -> Training:
+    """The settings of a training if none are given: those of the recipe of whorl's own that
+    harvested the file, by its default preset; otherwise what is usual for the objective."""
+    name = purpose[0] if file and (purpose := read_purpose(file)) else ""
+    if name in RECIPES:
+        return next(iter(presets_of(RECIPES[name]).values())).train
+    return usual_training(objective)
 
 
 def usual_objective(file: Path | None, first: Example | None) -> tuple[Objective, str]:

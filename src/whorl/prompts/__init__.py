@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from whorl.answer.thoughts import shown
 from whorl.ask import Prompt
 from whorl.prompts.wording import CORRECTED, SETS, WHORL, Wording, filled, untold
 from whorl.tree import Tree
@@ -38,8 +39,8 @@ class Candidate(NamedTuple):
 def solve(question: str, words: Wording = WHORL) -> Prompt:
     """Ask for a solution, step by step, after the solved examples that there are."""
     system, user = words.solve.about(question=question)
-    shown = (f"{words.solve.about(question=e.question)[1]}\n\n{e.solution}" for e in words.examples)
-    return Prompt(system, "\n\n".join((*shown, user)))
+    shots = (f"{words.solve.about(question=e.question)[1]}\n\n{e.solution}" for e in words.examples)
+    return Prompt(system, "\n\n".join((*shots, user)))
 
 
 def alpaca(question: str) -> Prompt:
@@ -106,7 +107,7 @@ def critique_step(
     """Ask for a critique of `step` against its siblings. `gold` is shown only if given."""
     system, user = words.critique.about(
         question=question,
-        prefix=prefix.strip() or "none",
+        prefix=shown(prefix) or "none",
         step=_shown(step),
         alternatives=_alternatives(siblings, words),
         reference=_reference(gold, words),
@@ -127,8 +128,8 @@ def revise_step(  # noqa: PLR0913 (what a reviser sees)
     """Ask for the step rewritten after the critique; `missed` is an earlier try's wrong answer."""
     system, user = words.revise.about(
         question=question,
-        prefix=prefix.strip() or "none",
-        step=step.strip(),
+        prefix=shown(prefix) or "none",
+        step=shown(step),
         critique=critique.strip() or "none",
         reference=_reference(gold, words),
         mismatch=_mismatch(missed, words),
@@ -165,7 +166,7 @@ def revise_path(
     words: Wording = WHORL,
 ) -> Prompt:
     """Ask for the whole solution rewritten after the critique."""
-    numbered = (_numbered(k, step.strip(), words) for k, step in enumerate(steps, start=1))
+    numbered = (_numbered(k, shown(step), words) for k, step in enumerate(steps, start=1))
     system, user = words.revise_path.about(
         question=question,
         steps="\n".join(numbered),
@@ -179,16 +180,16 @@ def revise_path(
 def reflect(question: str, solution: str, words: Wording = WHORL) -> Prompt:
     """Ask for the first error of a wrong solution and, after the line `CORRECTED`, for a new
     solution (SPHERE, 2503.04813, stage 2; the words are ours)."""
-    return Prompt(*words.reflect.about(question=question, solution=solution.strip()))
+    return Prompt(*words.reflect.about(question=question, solution=shown(solution)))
 
 
-def _instructions(system: str, shown: Sequence[Candidate]) -> str:
+def _instructions(system: str, candidates: Sequence[Candidate]) -> str:
     """Instructions for a critic; they name outcomes only to a critic who is told some."""
-    return system if any(each.q is not None for each in shown) else untold(system)
+    return system if any(each.q is not None for each in candidates) else untold(system)
 
 
 def _shown(candidate: Candidate) -> str:
-    text = candidate.text.strip()
+    text = shown(candidate.text)
     return text if candidate.q is None else f"{text} [Q {candidate.q:.1f}]"
 
 

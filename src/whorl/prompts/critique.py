@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from whorl.prompts.unsaid import says_nothing, without_form
+
 Decision = Literal["keep", "edit", "replace"]
 
 FORM = {
@@ -88,6 +90,11 @@ def read_critique(text: str) -> Critique:
     return _critique({label: "\n".join(said) for label, said in lines.items()})
 
 
+def repeats_request(text: str) -> bool:
+    """Whether a critic's reply repeats what it was shown instead of speaking of it."""
+    return _REQUEST.search(text) is not None
+
+
 def field_of(line: str) -> tuple[str, str]:
     """The field that a line of a critique begins with, and what follows its name; no name and the
     whole line if it begins with none."""
@@ -120,18 +127,12 @@ _STEP = re.compile(
     r"(?m)^\W{0,8}(?:\d{1,2}[.)]\W{0,4})?Step (\d{1,4})\b[^\w\n]{0,8}", re.IGNORECASE
 )
 _INLINE = re.compile(r";[ \t]+(?=(?:Errors|Missing|Avoid|Suggestion|Verdict):)")
-_ITEM = re.compile(r"\s*(?:[-*+•]|\d{1,2}[.)])\s+")
-_NOTHING = frozenset(
-    (
-        "",
-        "none",
-        "n/a",
-        "null",
-        "nothing",
-        *FORM.values(),
-        *(t.removeprefix("what ") for t in FORM.values()),
-    )
+_REQUEST = re.compile(
+    r"\A\W{0,8}(?:Problem|Solution so far|Next step|Alternatives)[*_]{0,3}:"
+    r"|(?m:^[ \t*_#>]{0,8}Review (?:the next|every) step\.[ \t*_]*$)"
 )
+_ITEM = re.compile(r"\s*(?:[-*+•]|\d{1,2}[.)])\s+")
+_COPIES = frozenset((*FORM.values(), *(text.removeprefix("what ") for text in FORM.values())))
 _WORD = re.compile(
     r"\b(not |no |don't |cannot )?(?:be )?(keep|kept|edit|edited|replace|replaced)\b"
 )
@@ -176,7 +177,7 @@ def _listed(items: Sequence[str]) -> str:
 def _prose(text: str) -> str:
     """A field's text without the markup round it; empty if it says that there is nothing."""
     bare = re.sub(r"^[\s*_`]+|[\s*_`]+$", "", text)
-    return "" if bare.strip(" .\"'").lower() in _NOTHING else bare
+    return "" if says_nothing(bare, _COPIES) else bare
 
 
 def _items(text: str) -> tuple[str, ...]:
@@ -189,7 +190,7 @@ def _items(text: str) -> tuple[str, ...]:
         else:
             entries[-1].append(line)
     pieces = (piece for entry in entries for piece in "\n".join(entry).split(";"))
-    return tuple(item for piece in pieces if (item := _prose(piece)))
+    return tuple(item for piece in pieces if (item := _prose(without_form(piece))))
 
 
 def _name(label: str) -> str:

@@ -8,9 +8,10 @@ STOPS = (CORRECTED, CORRECTED.title(), CORRECTED.upper(), CORRECTED.title().rstr
 """Texts at which a reflection is cut: no more than four, which is what servers take."""
 
 _WORDS = r"corrected\s+solution"
+_ENDED = re.compile(r"^$|[.!?:;)\]}$]$")
 _HEADING = re.compile(
     rf"^[^\w\n]*{_WORDS}[^\w\n]*$"  # a line of its own, whatever marks stand round it
-    rf"|^[^\n]{{0,80}}?\b{_WORDS}[*_ \t]*:",  # or the end of a phrase, with a colon behind it
+    rf"|^[^\n]{{0,80}}?\b{_WORDS}(?: is)?[*_ \t]*:",  # or the end of a phrase, and a colon
     re.IGNORECASE | re.MULTILINE,
 )
 
@@ -21,8 +22,15 @@ def read_reflection(text: str, *, stopped: bool) -> str:
 
     stopped: one of `STOPS` ended the reply.
     """
-    found = _HEADING.search(text)
-    if found is None and not stopped:
+    headings = (text[: found.start()] for found in _HEADING.finditer(text))
+    said = next((said for said in headings if said.count("```") % 2 == 0), None)
+    if said is None and not stopped:
         return ""
-    said = text[: found.start()] if found else text
+    said = _whole_lines(text) if said is None else said
     return said.rstrip("\n \t*#_>-")  # marks of a heading go with it
+
+
+def _whole_lines(text: str) -> str:
+    """A text that was cut without the sentence that it was cut in, such as `Here is the`."""
+    before, _, last = text.rpartition("\n")
+    return text if _ENDED.search(last.rstrip(" \t*#_>-")) else before

@@ -4,6 +4,7 @@ repeat of the request."""
 import re
 from typing import Literal
 
+from whorl.prompts.unsaid import is_none
 from whorl.steps import unformatted
 
 
@@ -11,8 +12,10 @@ def read_step(text: str, original: str = "") -> str:
     """The step that a reviser's reply holds: the whole of it without a preamble ("Here is the
     rewritten step:"), labels ("Next step:", "Step 2:"), a fence round it, and what it repeats of
     the critique behind it. "Step k:" stays if the `original` begins so: that is how its author
-    writes."""
+    writes. Empty if the reply is a word for nothing."""
     text = _NEXT.sub("", _bare(text))
+    if is_none(text):
+        return ""
     if _NUMBERED.match(original):
         return text
     return _without(_NUMBERED, _without(_TITLE, text))
@@ -35,7 +38,7 @@ def became(
 def _bare(text: str) -> str:
     """A reply without the lines before what was asked for, and those that repeat the request
     behind it."""
-    text = text.strip()
+    text = _behind_request(text.strip())
     if (repeated := _REPEATED.search(text)) and text[: repeated.start()].strip():
         text = text[: repeated.start()].rstrip()
     text, start = _OUTCOME.sub("", text).rstrip(), 0
@@ -44,6 +47,12 @@ def _bare(text: str) -> str:
     text = text[start:]
     fence = _FENCE.fullmatch(text)
     return (fence[1] if fence else text).strip()
+
+
+def _behind_request(text: str) -> str:
+    """A reply that begins with the request itself, from the label on under which it answers."""
+    labels = _NEXT.finditer(text) if _REPEATED.match(text) else ()
+    return next((text[label.start() :] for label in labels if text[label.end() :].strip()), text)
 
 
 def _preamble(line: str) -> bool:
@@ -74,7 +83,13 @@ _TITLE = re.compile(
     rf"(?: next)? (?:step|solution|version)(?: \d{{1,3}})?{_ENDED}",
     re.IGNORECASE,
 )
-_YES = re.compile(r"(?:sure|certainly|of course|okay|ok|understood)\b[!.,: ]*", re.IGNORECASE)
+_YES = re.compile(
+    r"(?:sure|certainly|of course|okay|ok|understood)\b[!.,: ]*"
+    r"|you(?:['’]re| are) (?:absolutely |quite )?(?:right|correct)\b[!.,: ]*"
+    r"|(?:i apologi[sz]e|i['’]m sorry|(?:my )?apologies|sorry|thanks? (?:you )?for)\b.*"
+    r"|your (?:critique|edit|feedback|review|suggestion)s?\b.*",
+    re.IGNORECASE,
+)
 _OPENING = re.compile(
     r"(?:sure|certainly|of course|okay|ok|here|below|let's|let us|let me|i|i'll|i've|this is|to)\b",
     re.IGNORECASE,
@@ -86,6 +101,7 @@ _REWRITING = re.compile(
 )
 _REPEATED = re.compile(
     rf"(?m)^{_MARKUP}(?:(?:Critique|Errors|Missing|Avoid|Suggestion|Verdict|Alternatives)[*_]{{0,3}}:"
+    r"|(?:Problem|Solution so far)[*_]{0,3}:"
     r"|(?:Rewrite|Review) (?:the|every) (?:next step|step|solution)\.?[ \t]*$)",
 )
 _OUTCOME = re.compile(r"[ \t]*\[Q -?\d(?:\.\d)?\](?=\s|$)")

@@ -189,6 +189,27 @@ SETS: Mapping[str, Wording] = {
             "Please reason step by step, and put your final answer within \\boxed{}.", "{question}"
         )
     ),
+    "script": Wording(
+        critique_path=Request(
+            "You review a solution. You do not solve the problem; a reference answer only tells "
+            "you whether the solution is right. You see each step, and what was written in its "
+            f"place{_TOLD_Q}. Name errors in the logic, gaps and wrong conclusions, in code too; "
+            "name what the alternatives have that the solution lacks, and what is weak in them. "
+            "Answer with an outline alone: for every step one bullet with one short, definite "
+            "suggestion.",
+            WHORL.critique_path.user,
+        ),
+        revise_path=Request(
+            "You rewrite a solution as a careful mathematician would. Repair every fault that the "
+            "critique names and take over what it says is missing. The result has to be the "
+            'reference answer. Begin each step with "Step k:", and let it hold one idea, in prose '
+            "and without code. Leave out no link, and do not be shorter than the original. End "
+            'with the line "The final answer is $answer$." Answer with the rewritten solution and '
+            "nothing else.",
+            WHORL.revise_path.user,
+        ),
+    ),
 }
 """Words by name: the house's own, which its models are trained under; SIGMA's critique in prose, as
-its paper has it; a solution asked for as Qwen2.5-Math's evaluation does."""
+its paper has it; a solution asked for as Qwen2.5-Math's evaluation does; critique and revision of a
+whole path as SIGMA's script asks for them."""

@@ -11,19 +11,19 @@ Differences from the paper
    The authors' script trains after every 2048 questions.
 2. The first pool serves as the completions of the first state, which the policy would only have
    sampled once more after the same prompt.
-3. The window of state values that train is in the authors' script only: `CODE`. Otherwise every
-   state with right and wrong completions does.
+3. The window of state values that train is in the authors' script only: preset `code`. Otherwise
+   every state with right and wrong completions does.
 4. Where the pool holds no solution of the wanted kind the old guide is kept, and at the start one
-   of the other kind is taken. The script drops such a question: `CODE`.
+   of the other kind is taken. The script drops such a question: preset `code`.
 5. The penalty is the k3 estimate of the KL divergence. From the second step of an episode on the
    completions are the reference's, no longer the trained model's, so it is biased to higher order
-   (`learn.losses.k3`). The script's linear term, `CODE`, is no penalty on its own.
+   (`learn.losses.k3`). The script's linear term, preset `code`, is no penalty on its own.
 6. A completion that was cut off is wrong, and is never taught to end there; the script ends it.
 7. The script's states of equal length count a tokenizer's tokens; `Words` counts words. How many
    tokens a state leaves for its completions is estimated from the guide's by characters.
 8. Steps of a guide that has more than `states` are joined, so that the cost is bounded.
 9. A state that is always right is sampled again in the next episode; the script passes it by while
-   its guide stays: `CODE`.
+   its guide stays: preset `code`.
 10. `advantage` counts the guide's outcome as the value after its last step. What the script calls
     `random` is `right` here, and its `max_prob` is `random`. Per-step advantages and the state
     nearest to 0.5 are not here, nor is the redrawing of pairs until the texts are short and end in
@@ -70,7 +70,7 @@ from whorl.tree import ROOT, Node, Tree
 
 @dataclass(frozen=True, slots=True)
 class Marge:
-    """MARGE's settings. Presets: `Marge()` is the paper, `CODE` the authors' script.
+    """MARGE's settings. The paper and its authors' script are presets (docs/papers.md, "Presets").
 
     sampling: `solution_tokens` bounds a state and its completion together; `steps` cuts guides.
     pool: solutions per problem in the first episode, of which its guide is one (n1).
@@ -126,11 +126,6 @@ class Marge:
         if self.learn == "preference":
             return Preference(beta=self.beta)
         return Likelihood(kl=self.kl, penalty=self.penalty, average="completion")
-
-    @classmethod
-    def presets(cls) -> Mapping[str, "Marge"]:
-        """`paper`, and `code`, the authors' script."""
-        return {"paper": cls(), "code": CODE}
 
     def grow(self, problem: Problem, last: Tree | None = None) -> Asking[Tree]:
         """One episode: choose a guide, complete it from each of its states.
@@ -259,7 +254,7 @@ class Marge:
         line = source.path(end)[1 if self.lead else 0 :]  # what follows the first state
         whole = "".join(source.nodes[i].text for i in line)
         tokens = sum(source.nodes[i].tokens for i in line)
-        runs = split_evenly(self.sampling.steps.split(whole), self.states)
+        runs = split_evenly(self.sampling.split(whole), self.states)
         states, read, spent = [first], 0, 0
         for text in ["".join(run) for run in runs] or [whole]:
             read += len(text)
@@ -271,9 +266,3 @@ class Marge:
         last.terminal, last.pruned = given.terminal, given.pruned
         last.reward, last.mark = given.reward, given.mark
         return states
-
-
-CODE = Marge(
-    thresholds=(0.55, 0.51), start="drop", window=(0.3, 0.7), mastered=0.99, penalty="linear"
-)
-"""What the authors' released script does, as far as it differs from the paper's text."""

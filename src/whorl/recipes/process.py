@@ -44,7 +44,7 @@ from whorl.example import Likelihood, Objective, Weighted
 from whorl.problem import Problem
 from whorl.prompts.wording import WHORL, Wording
 from whorl.recipe import Harvest, Start
-from whorl.rollout import Sampling, roll_out
+from whorl.rollout import Sampling, roll_out, spent
 from whorl.search import Uct, Virtual, expand, select, waves, within_budget
 from whorl.tree import ROOT, Node, Tree
 
@@ -195,7 +195,7 @@ class Process:
 
     def _play_out(self, tree: Tree, step: int) -> Asking[None]:
         """Sample the solution behind `step` to its end, and back its outcome up."""
-        left = max(1, self.sampling.solution_tokens - tree.nodes[step].tokens)
+        left = max(1, self.sampling.solution_tokens - spent(self.sampling, tree.nodes[step]))
         ends = yield from roll_out(tree, step, 1, replace(self.sampling, solution_tokens=left))
         backup_all(tree, ends, self.uct.dead_ends)
 

@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from whorl import prompts
 from whorl.answer import concluded
-from whorl.ask import Ask, Asking, Reply
+from whorl.answer.thoughts import parted, without_thoughts
+from whorl.ask import Ask, Asking, Prompt, Reply, Role
 from whorl.credit import best_path, siblings
 from whorl.prompts import Candidate
-from whorl.prompts.critique import Critique, read_critique, read_critiques
+from whorl.prompts.critique import Critique, read_critique, read_critiques, repeats_request
 from whorl.prompts.revision import became, read_solution, read_step
 from whorl.prompts.wording import Wording
 from whorl.rollout import add_solution, judge_ends, sample, step_node
@@ -32,21 +33,27 @@ class _Told(TypedDict):
 HEARD: tuple[Mark, ...] = (
     "critique cut off",
     "empty critique",
+    "critique repeats request",
     "critique in prose",
     "critique without verdict",
 )
 """Marks of steps whose critique was not what the critic was asked for."""
 
 
-def best_own(tree: Tree) -> int:
-    """The end of the best path among the policy's own solutions; the root if there is none."""
-    return best_path(tree, (leaf for leaf in tree.leaves() if tree.first_hand(leaf)))
+def best_own(tree: Tree, how: Literal["mean", "first"] = "mean") -> int:
+    """The end of the best path among the policy's own solutions; the root if there is none. `first`
+    is the first right one that the authors' script finds, or else the one of highest Q."""
+    own = [leaf for leaf in tree.leaves() if tree.first_hand(leaf)]
+    if how == "mean" or not own:
+        return best_path(tree, own)
+    right = [leaf for leaf in own if tree.nodes[leaf].reward == 1.0]
+    # depth first from a stack: of two children the last one is looked at first
+    return max(right, key=tree.path) if right else max(own, key=lambda leaf: tree.nodes[leaf].mean)
 
 
-def unrevised_if_right(tree: Tree) -> int:
-    """The end of the best path if it is right, else the root."""
-    best = best_own(tree)
-    return best if tree.nodes[best].reward == 1.0 else ROOT
+def if_right(tree: Tree, end: int) -> int:
+    """The end of a path if it is right, else the root."""
+    return end if tree.nodes[end].reward == 1.0 else ROOT
 
 
 def ends_of_tries(tree: Tree) -> list[int]:
@@ -74,11 +81,11 @@ class Refinement:
             end = yield from attempt(missed, temperature)
             yield from judge_ends(tree, [end])
             if tree.nodes[end].reward == 1.0 or not recipe.check:
-                return end if tree.nodes[end].terminal else ROOT
+                return end
             if not any(tree.nodes[i].mark in ASKED for i in tree.path(end)):
                 break  # the reviser was never asked, so another try would be the same
             missed, temperature = concluded(tree.text(end)), recipe.retry_temperature
-        return unrevised_if_right(tree)
+        return if_right(tree, self.best)
 
     def _sweep(self, missed: str | None, temperature: float) -> Asking[int]:
         """Depth by depth: critique the step, revise it, go on behind the revised step."""
@@ -104,9 +111,7 @@ class Refinement:
                 others,
                 **self._told,
             )
-            ((reply,),) = yield [
-                Ask(prompt, "critic", max_tokens=self.recipe.critic_tokens, temperature=0.0)
-            ]
+            reply = yield from self._heard(prompt, "critic", self.recipe.critic_tokens)
             self._keep(step, reply, [read_critique(reply.text)])
             self.critiques[step, prefix] = reply.text
         return self.critiques[step, prefix]
@@ -116,7 +121,7 @@ class Refinement:
     ) -> Asking[int]:
         """Add the revised step below `at`; the mark of the new node says what the reviser did."""
         recipe, tree = self.recipe, self.tree
-        original = tree.nodes[step].text
+        thought, original = parted(tree.nodes[step].text)  # it stays the policy's
         reply = Reply(original.rstrip(), "eos" if tree.nodes[step].terminal else "stop")
         mark = self._spared([read_critique(critique)])
         if not mark:
@@ -129,8 +134,7 @@ class Refinement:
                 **self._told,
                 missed=missed,
             )
-            ask = Ask(prompt, "reviser", max_tokens=recipe.reviser_tokens, temperature=temperature)
-            ((revised,),) = yield [ask]
+            revised = yield from self._heard(prompt, "reviser", recipe.reviser_tokens, temperature)
             text = read_step(revised.text, original)
             mark = became(original, text)
             if self._taken(mark):
@@ -138,19 +142,21 @@ class Refinement:
                 # is cut off behind the step is no harm to it
                 lost = revised.finished == "length" and revised.text.rstrip().endswith(text)
                 reply = replace(revised, text=text, finished="length" if lost else "stop")
-        node = step_node(at, reply, recipe.sampling.steps, author="reviser")
+        reply = replace(reply, text=thought + reply.text)
+        node = step_node(tree, at, reply, recipe.sampling, author="reviser")
         node.mark = node.mark or mark
         return tree.add(node)
 
     def _rewrite(self, missed: str | None, temperature: float) -> Asking[int]:
         """One critique of the whole path, one rewriting of it."""
         recipe, tree, question = self.recipe, self.tree, self.tree.problem.question
-        path, original = tree.path(self.best), tree.text(self.best)
+        path = tree.path(self.best)
+        thought, original = parted(tree.text(self.best))
         if not self.critiques:
             steps, others = zip(*map(self._shown, path), strict=True)
             prompt = prompts.critique_path(question, steps, others, **self._told)
             tokens = 4 * recipe.critic_tokens
-            ((reply,),) = yield [Ask(prompt, "critic", max_tokens=tokens, temperature=0.0)]
+            reply = yield from self._heard(prompt, "critic", tokens)
             self._keep(self.best, reply, read_critiques(reply.text, len(path)))
             self.critiques[self.best, ""] = reply.text
         critique = self.critiques[self.best, ""]
@@ -160,21 +166,31 @@ class Refinement:
             texts = [tree.nodes[step].text for step in path]
             prompt = prompts.revise_path(question, texts, critique, **self._told, missed=missed)
             tokens = 4 * recipe.reviser_tokens
-            ((revised,),) = yield [
-                Ask(prompt, "reviser", max_tokens=tokens, temperature=temperature)
-            ]
+            revised = yield from self._heard(prompt, "reviser", tokens, temperature)
             text = read_solution(revised.text)
             mark = became(original, text)
             reply = replace(revised, text=text) if self._taken(mark) else reply
+        reply = replace(reply, text=thought + reply.text)
         first = len(tree.nodes)
-        end = add_solution(tree, ROOT, reply, recipe.sampling.steps, author="reviser", share=False)
+        end = add_solution(tree, ROOT, reply, recipe.sampling, author="reviser", share=False)
         tree.nodes[first].mark = tree.nodes[first].mark or mark
         return end
+
+    def _heard(
+        self, prompt: Prompt, role: Role, tokens: int, temperature: float = 0.0
+    ) -> Asking[Reply]:
+        """A helper's reply without what it thought before it."""
+        thought = self.recipe.helper_thought_tokens
+        ((reply,),) = yield [
+            Ask(prompt, role, max_tokens=tokens, temperature=temperature, thought=thought)
+        ]
+        return replace(reply, text=without_thoughts(reply.text).lstrip("\n"))
 
     def _shown(self, step: int) -> tuple[Candidate, list[Candidate]]:
         """A step and its siblings as the critic sees them."""
         nodes, recipe = self.tree.nodes, self.recipe
-        rivals = siblings(self.tree, step)[: recipe.siblings]
+        rivals = [rival for s in siblings(self.tree, step) if (rival := self._face(s)) is not None]
+        rivals = rivals[: recipe.siblings]
         told = {"none": (), "path": (step,), "all": (step, *rivals)}[recipe.show_q]
         own, *others = (
             Candidate(
@@ -183,6 +199,14 @@ class Refinement:
             for i in (step, *rivals)
         )
         return own, others
+
+    def _face(self, sibling: int) -> int | None:
+        """The step that stands for a sibling; None if no solution goes through it and one is to."""
+        tree = self.tree
+        if self.recipe.shown == "step" or not tree.nodes[sibling].children:
+            return sibling if tree.nodes[sibling].text.strip() else None
+        ends = (leaf for leaf in tree.leaves() if sibling in tree.path(leaf))
+        return max(ends, key=lambda leaf: tree.nodes[leaf].mean, default=None)
 
     def _keep(self, step: int, reply: Reply, critiques: Sequence[Critique]) -> None:
         """Note on a step what the critic said of it, and mark what could not be read of that."""
@@ -216,6 +240,8 @@ def _heard(reply: Reply, critiques: Sequence[Critique]) -> Mark:
     said = [critique for critique in critiques if not critique.empty]
     if not said:
         return "empty critique"
+    if repeats_request(reply.text):
+        return "critique repeats request"
     if not any(critique.fields or critique.verdict for critique in said):
         return "critique in prose"
     return "" if all(critique.verdict for critique in said) else "critique without verdict"

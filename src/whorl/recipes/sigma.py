@@ -5,25 +5,29 @@ siblings that were not taken; a reviser rewrites the step after that critique. T
 solutions are the student's fine-tuning data.
 
 Differences from the paper
-1. The critic is asked for fixed fields with a verdict (`critique.Critique`), the paper's for prose.
-   Whatever it says goes to the reviser as it is; `gates` leave steps as they are, none by default.
+1. The critic can be asked for fixed fields with a verdict (`critique.Critique`) instead of the
+   paper's prose, by `words`. Whatever it says goes to the reviser as it is; `gates` leave steps as
+   they are, none by default.
 2. A revised solution is verified. If wrong, the reviser tries again (`retries`) and is told which
    answer missed; if still wrong, a right unrevised path is kept, else the problem is dropped. The
-   authors' script stores whatever comes back: `check=False`.
+   authors' script stores whatever comes back, without an answer too: `check=False`.
 3. The gold answer is hidden from critic and reviser; the authors' script shows it: `show_gold`. The
    mean outcomes Q that the critic sees are its shadow: the script shows those of the path, the
    text names none; `show_q`. What no simulation went through has none.
 4. The best path is the right one with the highest mean Q along it, or the highest if none is
-   right. The paper says highest accumulated Q; a sum would favour long paths.
-5. Equal samples under one parent are one sibling.
+   right. The paper says highest accumulated Q; a sum would favour long paths. The script takes the
+   first right one that it finds: `best`.
+5. Equal samples under one parent are one sibling. Pruned ones are siblings too, if they say
+   anything. The script shows the last step of the best solution behind each: `shown`.
 6. Search constants the paper does not state are ours: 32 simulations, constant 2, rewards +1/-1.
 7. If every depth has been revised and there is still no answer, the policy completes the solution.
+   Simulations run in waves of `uct.parallel`, kept apart by virtual loss.
 8. A revised step is the reviser's whole reply without preamble and labels (`revision.read_step`).
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 from whorl import prompts
@@ -39,7 +43,7 @@ from whorl.recipes.refinement import (
     Refinement,
     best_own,
     ends_of_tries,
-    unrevised_if_right,
+    if_right,
 )
 from whorl.rollout import Sampling
 from whorl.search import Uct, mcts, within_budget
@@ -54,19 +58,24 @@ the formatting alone."""
 
 @dataclass(frozen=True, slots=True)
 class Sigma:
-    """SIGMA's settings. Presets: `Sigma()` is the paper, `CODE` the authors' script.
+    """SIGMA's settings. The paper and its authors' script are presets (docs/papers.md, "Presets").
 
     uct, sampling: the search.
     temperatures: one search per temperature; their harvests are pooled.
     mode: `per_depth` asks critic and reviser for every step (the paper), `whole_path` asks each
         of them once (the code).
+    best: the path to refine: the right one of highest `mean` Q, or the `first` right one that is
+        found depth first, the last child before the others (the code).
     siblings: shown per depth, best Q first; 0 is the ablation without them.
+    shown: of a sibling, its own `step`, or the step at the `end` of the best solution that goes
+        through it (the code).
     show_gold: critic and reviser see the reference answer.
     show_q: whose mean outcome the critic sees: of the chosen `path`, of siblings too, or of `none`.
     gates: which steps stay as they are; the paper revises all.
     check: verify revised solutions; without it whatever was revised is harvested.
     retries: further tries of the reviser after a wrong answer, at `retry_temperature`.
     critic_tokens, reviser_tokens: sampled tokens at most, per step and, times 4, per whole path.
+    helper_thought_tokens: as `sampling.thought_tokens`, of critic and reviser before each reply.
     take: harvest the `refined` solution or, for comparison, the `unrefined` best path if right.
     words: in which models are asked.
     """
@@ -79,7 +88,9 @@ class Sigma:
     sampling: Sampling = Sampling()  # noqa: RUF009
     temperatures: tuple[float, ...] = (0.4, 0.7)
     mode: Literal["per_depth", "whole_path"] = "per_depth"
+    best: Literal["mean", "first"] = "mean"
     siblings: int = 2
+    shown: Literal["step", "end"] = "step"
     show_gold: bool = False
     show_q: Literal["none", "path", "all"] = "all"
     gates: tuple[Gate, ...] = ()
@@ -88,12 +99,15 @@ class Sigma:
     retry_temperature: float = 0.7
     critic_tokens: int = 512
     reviser_tokens: int = 512
+    helper_thought_tokens: int | None = field(default=None, metadata={"quiet": True})
     take: Literal["refined", "unrefined"] = "refined"
     words: Wording = WHORL
 
     def __post_init__(self) -> None:
         if not self.temperatures or min(*self.temperatures, self.retry_temperature) < 0:
             raise ValueError("temperatures must hold at least one, and none may be negative")
+        if self.sampling.inside:
+            raise ValueError("steps of a solution are revised; leave sampling.inside out")
         if min(self.siblings, self.retries) < 0:
             raise ValueError("siblings and retries must not be negative")
         if min(self.critic_tokens, self.reviser_tokens) < 1:
@@ -106,11 +120,6 @@ class Sigma:
         searched = self.uct.simulations * self.uct.depth * self.uct.children
         return searched + (self.retries + 1) * (calls + 1)
 
-    @classmethod
-    def presets(cls) -> Mapping[str, "Sigma"]:
-        """`paper`, and `code`, the authors' script."""
-        return {"paper": cls(), "code": CODE}
-
     def arms(self) -> Mapping[str, "Sigma"]:
         """One search per temperature."""
         return {f"T={t:g}": replace(self, temperatures=(t,)) for t in self.temperatures}
@@ -121,31 +130,32 @@ class Sigma:
         sampling = replace(self.sampling, temperature=self.temperatures[0])
         with within_budget(tree):
             yield from mcts(tree, sampling, self.uct)
-            best = best_own(tree)
+            best = best_own(tree, self.best)
             if best != ROOT:
                 tree.tip = yield from Refinement(self, tree, best).run()
         if tree.cut_short:
-            tree.tip = unrevised_if_right(tree)
+            tree.tip = if_right(tree, best_own(tree, self.best))
         return tree
 
     def harvest(self, tree: Tree) -> Harvest:
         """The chosen solution, after nothing but the plain question."""
-        best = best_own(tree)
+        best = best_own(tree, self.best)
         if best == ROOT:
             return Harvest((), {"search found no solution": 1})
         tip = tree.tip
         if self.take == "unrefined":
-            tip = unrevised_if_right(tree) if self.check else best
+            tip = if_right(tree, best) if self.check else best
         if tip == ROOT:
             reason = "wrong after revision" if self.take == "refined" else "best path is wrong"
             return Harvest((), {reason: 1})
         prompt = prompts.plain(tree)
-        text, whole = tree.text(tip).rstrip(), ended(tree.nodes[tip])
+        text, end = tree.text(tip).rstrip(), tree.nodes[tip]
+        whole = ended(end) or end.mark == "no answer"  # where nothing is checked
         return Harvest((Weighted(prompt, text, ended=whole, origin=tree.origin(tip)),), {})
 
     def tally(self, tree: Tree) -> Mapping[str, int]:
         """Counts: outcome before and after refinement, tries, and how often each guard fired."""
-        best = best_own(tree)
+        best = best_own(tree, self.best)
         if best == ROOT:
             return {"no solution": 1}
         tries = ends_of_tries(tree)
@@ -182,18 +192,6 @@ class Sigma:
             f"sigma: {revised:,} of {revised + left:,} wrong paths were revised; of the steps the "
             f"reviser was asked for {asked:,}" + (f", others were left: {why}" if why else "")
         ]
-
-
-CODE = Sigma(
-    mode="whole_path",
-    show_gold=True,
-    show_q="path",
-    check=False,
-    retries=0,
-    critic_tokens=1000,
-    reviser_tokens=1000,
-)
-"""What the authors' released script does, as far as it differs from the paper's text."""
 
 
 def _word(tree: Tree, end: int) -> Literal["right", "wrong"]:

@@ -43,6 +43,7 @@ from functools import partial
 from typing import ClassVar, Literal, TypeAlias
 
 from whorl import credit, prompts, search
+from whorl.answer.thoughts import without_thoughts
 from whorl.ask import Asking, Role, together
 from whorl.errors import UserError
 from whorl.example import Objective, Pair, Preference
@@ -197,11 +198,12 @@ class Sphere:
         ask = replace(self.sampling.solution(prompt), stop=STOPS)
         for _ in range(self.tries):
             ((reply,),) = yield [ask]
-            text = read_reflection(reply.text, stopped=reply.finished == "stop")
+            said = without_thoughts(reply.text).lstrip("\n")
+            text = read_reflection(said, stopped=reply.finished == "stop")
             node = Node(ROOT, author="reflector", tokens=reply.tokens, logprob=reply.logprob)
             at = tree.add(node)
             if not text.strip():
-                node.note = reply.text
+                node.note = said
                 credit.prune(node, "unusable reflection")
                 continue
             node.note = f"{text}\n\n{prompts.CORRECTED}\n\n"

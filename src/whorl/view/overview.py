@@ -11,11 +11,11 @@ from typing import Any
 from whorl.errors import UserError
 from whorl.evaluate import Score, pass_rate, read_scores
 from whorl.loop.harvest import Harvested
-from whorl.recipe import presets_of
 from whorl.recipes import RECIPES, find_recipe
 from whorl.report import Cells, Chart, Curve, ResultRow
 from whorl.report.rows import cells, interval, reference, row
 from whorl.settings import as_table, flat_items
+from whorl.settings.presets import presets_of
 from whorl.view.facts import BINS
 from whorl.view.index import Index
 from whorl.view.shelf import Shown
@@ -195,7 +195,7 @@ def _settings(shown: Shown) -> Iterator[Setting]:
         presets = presets_of(find_recipe(str(recipe["name"])))
         default = next(iter(presets.values()), None)
         if default is not None:
-            usual = {f"recipe.{k}": v for k, v in flat_items(as_table(default))}
+            usual = {f"recipe.{k}": v for k, v in flat_items(as_table(default.recipe))}
     for name, value in flat_items(said):
         differs = name in usual and usual[name] != value
         yield Setting(name, value, usual[name] if differs else None)

@@ -256,6 +256,20 @@ def test_judges_start_anew_after_the_process_that_forks_them_died(judges: Judges
     assert verdicts(judges, [(r"\sqrt{32}", r"4\sqrt{2}")]) == [1.0]
 
 
+def test_a_nursery_that_is_killed_twice_before_it_has_a_judge_is_started_again() -> None:
+    judges = Judges()
+    judges.submit(0, ask(r"\sqrt{32}", r"4\sqrt{2}"))
+    for _ in range(2):
+        while judges._nursery is None or judges._nursery.dead:
+            assert judges.poll(0.01) == []
+        judges._nursery.process.kill()
+        assert wait([judges._nursery._control], 10)
+        assert judges._nursery.dead
+    ((_, (reply,)),) = judges.poll(60.0)  # type: ignore[misc]
+    assert reply.value == 1.0
+    judges.close()
+
+
 HOSTILE = [
     ENDLESS,
     "9^{9^{9^9}} + 1",

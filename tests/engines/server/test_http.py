@@ -204,6 +204,24 @@ def late(handler: BaseHTTPRequestHandler) -> None:
     time.sleep(2)
 
 
+def dripping(handler: BaseHTTPRequestHandler) -> None:
+    """A stream that says a little now and then, and comes to no end."""
+    handler.send_response(200)
+    handler.send_header("Content-Type", "text/event-stream")
+    handler.end_headers()
+    with suppress(OSError):
+        for _ in range(100):
+            handler.wfile.write(b"data: {}\n\n")
+            time.sleep(0.05)
+
+
+def test_a_stream_that_drips_has_the_time_of_one_request(served: Served) -> None:
+    begun = time.monotonic()
+    (error,) = sent(served(dripping), data=b"{}", timeout=0.5, enough=lambda piece: False)
+    assert isinstance(error, BrokenError)
+    assert time.monotonic() - begun < 3
+
+
 @pytest.mark.parametrize("handle", [cut, silent, rubbish, endless, late])
 def test_what_is_no_whole_response_is_broken(served: Served, handle: Handle) -> None:
     (error,) = sent(served(handle), data=b"{}", timeout=0.5)

@@ -47,15 +47,16 @@ def test_recorded_replies_are_read(recorded: ModuleType) -> None:
     assert second == Reply("Anna has 15.", "length", 1, None, -1.5)
     (whole,) = answered(recorded.CHAT)
     assert whole == Reply(
-        "The answer is \\boxed{4}.", "eos", 15, None, None, 20, thought="Two and two."
+        "<think>\nTwo and two.\n</think>\n\nThe answer is \\boxed{4}.", "eos", 15, None, None, 20
     )
     (parts,) = answered(recorded.PARTS)
-    assert (parts.text, parts.thought) == ("The answer is \\boxed{4}.", "maybe 5")
+    assert parts.text == "<think>\nmaybe 5\n</think>\n\nThe answer is \\boxed{4}."
     (llama,) = answered(recorded.LLAMA, asked(stop=["\n\n"]))
     assert (llama.finished, llama.tokens, llama.cached_tokens) == ("stop", 8, 29)
     body = "".join(f"data: {json.dumps(one)}\n\n" for one in recorded.STREAM).encode()
     (stream,) = WIRE.read(asked(streamed=True), Response(200, "text/event-stream", body, 0.0))
-    assert (stream.text, stream.thought, stream.finished) == ("The answer is 4.", "Two.", "eos")
+    assert stream.text == "<think>\nTwo.\n</think>\n\nThe answer is 4."
+    assert stream.finished == "eos"
     assert (stream.tokens, stream.prompt_tokens) == (9, 20)
 
 
@@ -200,7 +201,7 @@ def test_nothing_but_a_broken_answer_comes_of_a_damaged_reply(
         return
     assert len(replies) == (1 if streamed else request.n)
     for reply in replies:
-        (reply.text + reply.thought).encode()
+        reply.text.encode()
         assert (
             0 <= reply.tokens <= 10**8 and 0 <= reply.cached_tokens <= reply.prompt_tokens <= 10**8
         )

@@ -217,17 +217,12 @@ def test_one_request_is_not_repeated_for_as_long_as_each_try_may_take(
         assert 0.6 < time.monotonic() - start < 2
 
 
-@pytest.mark.parametrize("streamed", [False, True])
 def test_a_body_that_drips_has_the_time_of_one_request(
-    rig_server: Server, opened: Opened, rig: ModuleType, streamed: bool
+    rig_server: Server, opened: Opened, rig: ModuleType
 ) -> None:
-    """Whole or as a stream: a byte now and then does not make it last."""
-    lacks = {"stop"} if streamed else set()
-    url = rig_server(tokenizer=str(POLICY), lacks=lacks)
-    engine = opened(url, timeout=0.5, patience=0.4)
-    assert bool(engine._answer.args[1].abilities.tells_stop) is not streamed
-    faults = {"slow": 1.0}
-    with rig.running(rig.Rig(tokenizer=str(POLICY), lacks=lacks, faults=faults, drip=60.0)) as slow:
+    """A byte now and then does not make it last."""
+    engine = opened(rig_server(tokenizer=str(POLICY)), timeout=0.5, patience=0.4)
+    with rig.running(rig.Rig(tokenizer=str(POLICY), faults={"slow": 1.0}, drip=60.0)) as slow:
         engine._transport._endpoints[0].url = slow
         start = time.monotonic()
         (failure,) = answers(engine, [STEP])

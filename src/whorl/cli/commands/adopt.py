@@ -7,10 +7,7 @@ import typer
 
 from whorl.cli import options
 
-EXAMPLES = (
-    "whorl adopt openr.jsonl --run runs/openr",
-    "whorl adopt openr.jsonl --run runs/openr && whorl harvest runs/openr --recipe process",
-)
+EXAMPLES = ("whorl adopt openr.jsonl --run runs/openr",)
 
 
 def adopt(

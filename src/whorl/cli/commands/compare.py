@@ -16,11 +16,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "whorl compare --preset smoke",
-    "whorl compare --preset small --run runs/compare --json",
-    "whorl compare --preset small --run runs/compare --tokens 450000",
-    "whorl compare --problems train.jsonl --test test.jsonl --policy local:models/small "
-    "--critic local:models/large --reviser local:models/large --recipes sigma,rft,process "
-    "--tokens 20000000 --run runs/compare",
+    "whorl compare --preset smoke --recipes sigma,rft --run runs/compare --json",
 )
 
 
@@ -53,6 +49,9 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     prm: Annotated[
         str, typer.Option(help="Process reward model (SPHERE); else rollouts score steps.")
     ] = "",
+    student: Annotated[
+        str, typer.Option(help="Model that learns, as local:FOLDER; else the base model.")
+    ] = "",
     run: Annotated[Path, typer.Option(help="Run folder to write.")] = Path("runs/compare"),
     overrides: options.Overrides = None,
     jobs: Annotated[
@@ -79,11 +78,18 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     trees of their own. The tokens of before write the figures of before
     again, and a number between takes the first of the trees.
 
-    A recipe of your own is trained as its objective usually is, and called by
-    its class. --set NAME.recipe.KEY=VALUE and NAME.train.KEY=VALUE change a recipe,
-    NAME.shares=[0.5,1] when its students are trained and measured,
-    evaluate.n=16 the attempts for pass@k. The training settings are the
-    papers', or ours where a paper has none.
+    Each recipe searches, trains and plays rounds by its preset `paper`: what its
+    paper says, and ours where the paper is silent (docs/papers.md, "Presets").
+    A round has an equal share of the tokens. A recipe of your own is
+    trained as its objective usually is, and called by its class.
+    --set NAME.recipe.KEY=VALUE and NAME.train.KEY=VALUE change a recipe,
+    NAME.shares=[0.5,1] when its students are trained and measured, evaluate.n=16
+    the attempts for pass@k.
+
+    With --student the base model samples and another one learns, from the
+    recipes that can teach another: not from on-policy ones (marge, grpo,
+    process). --set protocol=dart asks it as SIGMA's evaluation does, where it
+    learns and where it is measured.
     """
     import json
     from dataclasses import replace
@@ -105,7 +111,7 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     attempts = [t.removeprefix("evaluate.") for t in changes if t.startswith("evaluate.")]
     size: ComparisonPreset | None = None
     if preset:
-        if problems or test or policy or critic or reviser or small or prm:
+        if problems or test or policy or critic or reviser or small or prm or student:
             raise UserError("a preset has its own models and problems; leave those options out")
         size = _sized(preset, names, seeds, tokens)
         chosen = made_up(run, size, own)
@@ -114,12 +120,13 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
         if not (problems and test and policy and tokens):
             needed = "--problems, --test, --policy and --tokens"
             raise UserError(f"name a --preset, or give {needed}")
-        engines = Engines(policy, critic, reviser, small or policy, prm, processes)
+        engines = Engines(policy, critic, reviser, small or policy, prm, student, processes)
         chosen = _of_files(problems, test, engines, names, own, tokens)
         chosen = replace(chosen, seeds=seeds or chosen.seeds, jobs=jobs or chosen.jobs)
     chosen = replace(chosen, width=width, evaluate=read_settings(chosen.evaluate, attempts))
     said = {"preset": preset, "evaluate": attempts} if preset else _said(chosen)
     display = Display()
+    display.say(f"comparing {', '.join(method.name for method in chosen.methods)} in {run}")
     with RunFolder.open(run, said, version=__version__) as folder:
         if size:
             write_made_up(run, size)
@@ -163,11 +170,20 @@ def _of_files(
 ) -> "Comparison":
     """A comparison of the user's own models and problems. Raises `UserError` if one is missing."""
     from whorl.compare.comparison import Comparison, check_comparison
-    from whorl.compare.methods import PAPERS, select_methods, without_prm
+    from whorl.compare.methods import methods, select_methods, without_prm
+    from whorl.loop.run import on_policy
 
-    known = PAPERS if engines.prm else without_prm(PAPERS)
+    known = methods() if engines.prm else without_prm(methods())
+    teach = [name for name, entry in known.items() if not on_policy(entry.harvest)]
+    protocols = [text for text in overrides if text.startswith("protocol=")]
+    own = [text for text in overrides if text not in protocols]
     chosen = Comparison(
-        problems, test, engines, select_methods(known, names or known, overrides), tokens
+        problems,
+        test,
+        engines,
+        select_methods(known, names or (teach if engines.student else known), own),
+        tokens,
+        protocol=protocols[-1].removeprefix("protocol=") if protocols else "whorl",
     )
     check_comparison(chosen)
     return chosen
@@ -179,9 +195,11 @@ def _said(chosen: "Comparison") -> dict[str, Any]:
     from whorl import settings
     from whorl.data.content import content
 
+    student = chosen.engines.student
     return {
         "problems": content(chosen.problems),
         "test": content(chosen.test),
         "engines": chosen.engines.named(),
+        **({"student": student, "protocol": chosen.protocol} if student else {}),
         "evaluate": settings.as_table(chosen.evaluate),
     }

@@ -7,7 +7,7 @@ import typer
 
 from whorl.cli import options
 
-EXAMPLES = ("whorl demo", "whorl demo --smoke --run runs/smoke --json")
+EXAMPLES = ("whorl demo --smoke --run runs/smoke --json",)
 
 
 def demo(
@@ -29,9 +29,12 @@ def demo(
 
     from whorl.cli.demonstration import demo_as_json, print_demo, write_demo
     from whorl.cli.display import Display
+
+    start, display = time.monotonic(), Display()
+    display.say(f"writing {run}: opening the models that come with whorl")
     from whorl.compare.demo import FULL, SMOKE, play_demo
 
-    start, display, size = time.monotonic(), Display(), SMOKE if smoke else FULL
+    size = SMOKE if smoke else FULL
     findings = play_demo(run, size, display, seed=seed)
     seconds = time.monotonic() - start
     page = write_demo(run, findings, size, seconds)

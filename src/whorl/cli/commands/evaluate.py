@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from whorl.evaluate.exam import Exam
 
 EXAMPLES = (
-    "whorl evaluate --model models/small --problems test.jsonl --out before.jsonl",
-    "whorl evaluate --model local:runs/a/checkpoint --problems test.jsonl --out after.jsonl "
+    "whorl evaluate --model policy --problems test.jsonl --out before.jsonl",
+    "whorl evaluate --model runs/a/checkpoint --problems test.jsonl --out after.jsonl "
     "--against before.jsonl",
-    "whorl evaluate --model local:models/large --problems math500.jsonl --out at64.jsonl "
-    "--preset qwen --samples 64 --temperature 0.8 --top-p 0.95",
+    "whorl evaluate --model policy --problems problems.jsonl --out scores.jsonl --preset "
+    "qwen --samples 4 --temperature 0.8 --top-p 0.95",
 )
 
 
@@ -36,10 +36,11 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     preset: Annotated[
         str,
         typer.Option(
-            help="Protocol: whorl; dart, which SIGMA follows; qwen, which MARGE and SPHERE follow. "
-            "Other options change it."
+            help="Protocol: whorl; dart, which SIGMA follows; qwen, which MARGE follows; for "
+            "models that think qwen3, deepseek-r1, gpt-oss, magistral. Other options change it. "
+            "Not given: the one that the model was trained for, or whorl."
         ),
-    ] = "whorl",
+    ] = "",
     samples: Annotated[
         int | None, typer.Option(min=1, help="Attempts at each problem.", show_default="1")
     ] = None,
@@ -51,6 +52,15 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     ] = None,
     max_tokens: Annotated[
         int | None, typer.Option(min=1, help="Tokens per attempt at most.", show_default="2048")
+    ] = None,
+    thought_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Tokens of the thought before an attempt at most, beside those of the attempt; 0 "
+            "closes it at once.",
+            show_default="no limit of its own",
+        ),
     ] = None,
     against: Annotated[
         Path | None,
@@ -94,7 +104,7 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     from whorl.cli.display import Display
     from whorl.cli.guard import FAILED
     from whorl.cli.results import print_summary, summary_as_json
-    from whorl.data.taught import read_prompt
+    from whorl.data.taught import read_prompt, read_protocol
     from whorl.engines import check
     from whorl.engines.model import model_folder
     from whorl.engines.repair import mended
@@ -105,6 +115,8 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     from whorl.prompts.wording import WHORL
 
     check(model)
+    folder = model_folder(model)
+    preset = preset or (read_protocol(folder) if folder else "whorl")
     if preset not in PRESETS:
         raise UserError(f"there is no preset {preset!r}; there are {', '.join(PRESETS)}")
     setup = PRESETS[preset]
@@ -114,8 +126,8 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
         own.temperature if temperature is None else temperature,
         own.top_p if top_p is None else top_p,
         own.max_tokens if max_tokens is None else max_tokens,
+        own.thought_tokens if thought_tokens is None else thought_tokens,
     )
-    folder = model_folder(model)
     setup = replace(setup, decoding=decoding, words=read_prompt(folder) if folder else WHORL)
     before = read_scores(against) if against else None
     seen, what_it_knows = _seen(model, problems, trained_on or [], allow_seen)
@@ -159,10 +171,12 @@ def _told(setup: "Setup", seed: int) -> list[str]:
     often = "1 sample" if decoding.n == 1 else f"{decoding.n:,} samples"
     how = "greedy" if decoding.temperature == 0 else f"temperature {decoding.temperature}"
     fallback = ", else the last formula or number" if setup.guess else ", no guess"
+    thought = decoding.thought_tokens
+    thinks = "" if thought is None else f", after a thought of at most {thought:,}"
     return [
         f"prompt    {setup.template}: {words}",
         f"decoding  {often}, {how}, top_p {decoding.top_p}, at most {decoding.max_tokens:,} "
-        f"tokens, seed {seed}",
+        f"tokens{thinks}, seed {seed}",
         f'answer    the last \\boxed{{}}, else after "answer is"{fallback}',
     ]
 

@@ -5,11 +5,12 @@ from typing import Annotated, Literal
 
 import typer
 
+from whorl.cli import options
 from whorl.data.stepwise import MARKER
 
 EXAMPLES = (
     "whorl export --format trl runs/a --out sft.jsonl",
-    "whorl export --format llama-factory runs/a/examples.jsonl --out LLaMA-Factory/data/mine.json",
+    "whorl export --format llama-factory runs/a/examples.jsonl --out data/mine.json",
     "whorl export --format prm runs/a --out steps.jsonl --enough 0.5",
 )
 
@@ -51,33 +52,43 @@ def export(  # noqa: PLR0913 (each parameter is an option)
         str | None,
         typer.Option(help="prm: what stands behind each step of input.", show_default=MARKER),
     ] = None,
+    round: options.Round = 0,
 ) -> None:
     """Write examples, or step labels, for another trainer.
 
     prm labels the steps of grown trees for a process reward model: TRL's
     columns prompt, completions and labels, OpenRLHF's input, and values for
     soft labels. The other formats are for fine-tuning and preferences. What a
-    format cannot say is left out, counted and shown.
+    format cannot say is left out, counted and shown. Of a run of rounds all
+    are written, or those of --round N.
     """
+    from itertools import chain
+
     from whorl.cli.display import Display
     from whorl.data.examples import read_examples
     from whorl.data.export import export_examples
     from whorl.data.forest import read_trees
+    from whorl.data.purpose import read_purpose
     from whorl.data.stepwise import export_steps
     from whorl.errors import UserError
+    from whorl.example import Likelihood
+    from whorl.loop.harvest import distinct_examples
 
-    source = _file(source, out, trees=form == "prm")
+    files = _files(source, out, round, trees=form == "prm")
     if form == "prm":
         if drop_weights or end_turns:
             raise UserError("--drop-weights and --end-turns are not for prm, which reads trees")
         marker = MARKER if marker is None else marker
-        exported = export_steps(read_trees(source), out, enough=enough or 0.0, marker=marker)
+        trees = chain.from_iterable(map(read_trees, files))
+        exported = export_steps(trees, out, enough=enough or 0.0, marker=marker)
     else:
         if enough is not None or marker is not None:
             raise UserError(f"--enough and --marker are for prm, not for {form}")
-        exported = export_examples(
-            read_examples(source), out, form, drop_weights=drop_weights, end_turns=end_turns
-        )
+        every = chain.from_iterable(map(read_examples, files))
+        purpose = read_purpose(files[0])
+        objective = purpose[1] if purpose else Likelihood()
+        rows = distinct_examples(every, objective) if len(files) > 1 else every
+        exported = export_examples(rows, out, form, drop_weights=drop_weights, end_turns=end_turns)
     display = Display()
     for title, counts in (("changed", exported.changed), ("left out", exported.dropped)):
         for what, count in sorted(counts.items()):
@@ -87,16 +98,21 @@ def export(  # noqa: PLR0913 (each parameter is an option)
         display.wrote(out.with_name("dataset_info.json"), f"data set {out.stem}")
 
 
-def _file(source: Path, out: Path, *, trees: bool) -> Path:
-    """The file to read: `source`, or the examples or trees of the run folder `source`."""
+def _files(source: Path, out: Path, round: int, *, trees: bool) -> list[Path]:
+    """The files to read: `source`, or the examples or trees of the run folder `source`."""
     from whorl.errors import UserError
     from whorl.loop.folder import RunFolder
 
+    files = [source]
     if source.is_dir():
         folder = RunFolder.read(source)
-        if not trees and not folder.examples.exists():
+        parts = folder.parts(round)
+        name = "trees.jsonl" if trees else "examples.jsonl"
+        if not trees and not round and folder.examples.exists():
+            parts = [folder.path]  # of all rounds, harvested together
+        files = [part / name for part in parts if trees or (part / name).exists()]
+        if not files:
             raise UserError(f"{source} has no examples yet; `whorl harvest {source}` writes them")
-        source = folder.trees if trees else folder.examples
-    if source.resolve() == out.resolve():
+    if out.resolve() in [file.resolve() for file in files]:
         raise UserError(f"{out} is what is read; export to another file")
-    return source
+    return files

@@ -8,9 +8,8 @@ import typer
 from whorl.cli import options
 
 EXAMPLES = (
-    "whorl fetch Qwen/Qwen2.5-Math-1.5B --dry-run",
-    "whorl fetch 'Qwen/Qwen2.5-Math-1.5B?template=qwen' --out models/base",
-    "whorl fetch models/small-q4.gguf --out models/small",
+    "whorl fetch policy --out models/policy",
+    "whorl fetch 'policy?template=plain' --out models/plain",
 )
 
 

@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from whorl.loop.run import Run
 
 EXAMPLES = (
-    "whorl grow --recipe sigma --problems problems.jsonl --policy local:models/small "
-    "--critic local:models/large --reviser local:models/large --run runs/a",
-    "whorl grow --recipe rft --problems problems.jsonl --policy local:models/small --run runs/b "
-    "--set samples=16 --set sampling.temperature=1.0",
+    "whorl grow --recipe rft --problems problems.jsonl --policy policy --run runs/a",
+    "whorl grow --problems problems.jsonl --policy policy --critic teacher --reviser "
+    "teacher --limit 5 --set uct.simulations=4 --run runs/b",
+    "whorl grow --recipe rft --problems problems.jsonl --policy policy --set samples=16 "
+    "--set sampling.temperature=1.0 --run runs/c --dry-run",
 )
 
 
@@ -26,8 +27,12 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
         str,
         typer.Option(help="Model that solves, as local:FOLDER or server:URL; see `whorl probe`."),
     ] = "",
-    critic: Annotated[str, typer.Option(help="Model that criticises steps.")] = "",
-    reviser: Annotated[str, typer.Option(help="Model that rewrites steps.")] = "",
+    critic: Annotated[
+        str, typer.Option(help="Model that criticises steps; the policy if not given.")
+    ] = "",
+    reviser: Annotated[
+        str, typer.Option(help="Model that rewrites steps; the policy if not given.")
+    ] = "",
     small: Annotated[str, typer.Option(help="Model that makes mistakes (SPHERE).")] = "",
     prm: Annotated[str, typer.Option(help="Process reward model (SPHERE).")] = "",
     overrides: options.Overrides = None,
@@ -54,7 +59,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     from whorl import __version__, settings
     from whorl.cli.display import Display
     from whorl.cli.guard import FAILED, this_command
-    from whorl.cli.plan import describe_run, tell_failures, tell_missing
+    from whorl.cli.plan import describe_run, opening, tell_failures, tell_missing
     from whorl.engines.repair import mended
     from whorl.engines.roles import Engines
     from whorl.loop.folder import RunFolder
@@ -62,7 +67,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     from whorl.loop.grow import grow as grow_trees
     from whorl.loop.manifest import grown_from
     from whorl.loop.run import Run
-    from whorl.loop.runfile import check_engines
+    from whorl.loop.runfile import answered
     from whorl.loop.split import problems_of, tell_bad
     from whorl.watch.events import recorded
 
@@ -70,7 +75,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     chosen = Run(
         folder=run,
         problems=problems,
-        engines=Engines(policy, critic, reviser, small, prm, processes),
+        engines=Engines(policy, critic, reviser, small, prm, processes=processes),
         recipe=settings.read_recipe({"name": recipe}, of_recipe),
         seed=seed,
         width=width,
@@ -78,13 +83,16 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
         skip_bad=skip_bad,
         budget=settings.read_budget(overrides or ()),
     )
-    check_engines(chosen)
+    chosen = answered(chosen)
     if dry_run:
         return describe_run(chosen, _settings)
     display = Display()
+    display.say(opening(chosen))
+    said = grown_from(chosen)
+    RunFolder.check(run, said)
     with (
         ready(chosen) as prepared,  # before a folder is bound to what cannot work
-        RunFolder.open(run, grown_from(chosen), version=__version__) as folder,
+        RunFolder.open(run, said, version=__version__) as folder,
     ):
         display.say_all(mended(folder.path.rglob("*journal.db")) if repair else ())
         tell_bad(prepared.found, chosen, display)

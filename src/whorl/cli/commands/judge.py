@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "whorl judge pairs.jsonl",
-    "whorl judge pairs.jsonl --json --set units=required --set tolerance=1e-3 > verdicts.jsonl",
-    "whorl judge outputs.jsonl --guess --workers 2",
+    "whorl judge pairs.jsonl --json --set units=required --set tolerance=1e-3",
+    "whorl judge pairs.jsonl --guess --workers 2",
 )
 VERDICTS = {1.0: "right", 0.0: "wrong", None: "undecided"}
 SHOWN = 40  # characters of an answer in a table

@@ -6,10 +6,9 @@ from typing import Annotated
 import typer
 
 EXAMPLES = (
-    'whorl probe "server:http://localhost:8000/v1"',
-    'whorl probe "server:http://localhost:8080/v1?tokenizer=models/small" --question "3+4?"',
-    "whorl probe models/small",
-    "whorl probe 'models/base?template=alpaca'",
+    "whorl probe policy",
+    "whorl probe 'policy?template=alpaca'",
+    "whorl probe 'server:http://localhost:8000/v1?tokenizer=policy' --question '3+4?'",
 )
 
 
@@ -33,11 +32,14 @@ def probe(
     """
     from whorl import prompts
     from whorl.ask import Ask, Failure
-    from whorl.engines import open_engine
+    from whorl.cli.display import Display
+    from whorl.engines import check, open_engine
     from whorl.engines.model import find_model
     from whorl.engines.spec import HERE, Spec
     from whorl.errors import UserError
 
+    check(model)
+    Display().say(f"opening {model}")
     engine = open_engine(model, processes=0)
     try:
         engine.submit(0, Ask(prompts.solve(question), max_tokens=512, temperature=0.0))

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from whorl.problem import Problem
 
 EXAMPLES = (
-    "whorl problems --split pool -n 500 --out pool.jsonl",
-    "whorl problems --from countdown --level 4 --split test -n 200 --out countdown.jsonl",
-    "whorl problems --from math --split train --against math500 --against gsm8k --out math.jsonl",
+    "whorl problems --split pool -n 12 --level 1 --out problems.jsonl",
+    "whorl problems --split test -n 12 --level 1 --out test.jsonl",
+    "whorl problems --from countdown --level 3 --split test -n 12 --out countdown.jsonl",
     "whorl problems --from mine.csv --map question=problem,answer=solution --out mine.jsonl",
-    "whorl problems --from pool.jsonl --scores scores.jsonl --pass-rate 0.1:0.9 --out some.jsonl",
+    "whorl problems --from problems.jsonl --scores scores.jsonl --pass-rate 0.1:0.9 --out "
+    "some.jsonl",
 )
 
 USUAL = 500

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "whorl prompts run.toml",
     "whorl prompts --recipe sigma --set words=prose",
-    "whorl prompts --recipe rft --model models/small",
+    "whorl prompts --recipe rft --model policy",
 )
 QUESTION = "Mia has 7 apples and buys 5 more. How many apples does she have now?"
 STEPS = ("She has 7 + 5 = 13 apples.\n\n", "The answer is \\boxed{13}.")
@@ -33,10 +33,10 @@ def prompts(
 ) -> None:
     """Show what each role is asked, on a made-up problem.
 
-    The words are the recipe's setting `words`, in a run file [prompts]: the
+    The words are the recipe's setting `words`, in a run file \\[prompts]: the
     name of a set (whorl, prose, qwen), or a table that starts from one:
 
-        [prompts]
+        \\[prompts]
         set = "prose"
         solve.user = "Question: {question}"
         examples = [{question = "1+1?", solution = "It is \\boxed{2}."}]

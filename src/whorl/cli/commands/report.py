@@ -7,7 +7,10 @@ import typer
 
 from whorl.cli import options
 
-EXAMPLES = ("whorl report runs/a", "whorl report runs/a --out a.html")
+EXAMPLES = (
+    "whorl report runs/a",
+    "whorl report runs/a --out a.html",
+)
 
 
 def report(

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "whorl run run.toml --dry-run",
-    "whorl run run.toml --set recipe.uct.simulations=8 --set train.epochs=1",
-    "whorl run run.toml --set budget.tokens=1000000 --set budget.problem.requests=200",
+    "whorl run run.toml",
+    "whorl run run.toml --set run=runs/quick --set recipe.samples=2 --set "
+    "budget.tokens=1000000 --set budget.problem.requests=200",
 )
 
 
@@ -40,8 +41,12 @@ def run(
         engines.reviser = "local:models/large"
         recipe.name = "sigma"
 
-    A recipe of your own is recipe.name = "module:Class", imported from the
-    current folder or installed, or "path/to/file.py:Class".
+    A recipe's name stands for its whole preset: search, training, rounds and
+    evaluation as its paper has them, and ours where the paper is silent.
+    recipe.preset = "code" is another one, and what the file says is changed
+    (docs/papers.md, "Presets", has them all, and whose each value is). A recipe
+    of your own is recipe.name = "module:Class", imported from the current folder
+    or installed, or "path/to/file.py:Class".
 
     Each of the `rounds` searches with the newest model. Training starts from
     it, as MARGE and MCTS process supervision do, or with start = "first" from
@@ -49,9 +54,16 @@ def run(
     for sigma and rft.
 
     patience = 2 stops after two rounds without a rise of accuracy on problems
-    that are held out for it, one in twenty; the run files of MARGE and MCTS
-    process supervision say so, as the papers stop when there is no more gain.
-    It is off unless it is said. The test file never decides.
+    that are held out for it, one in twenty. The presets `paper` of marge, grpo
+    and process say so: the papers of MARGE and of MCTS process supervision stop
+    when there is no more gain, that it takes two rounds is ours. The test file
+    never decides.
+
+    engines.student names a model that learns while the policy samples, where a
+    recipe can teach another model (not marge, grpo and process, which are
+    on-policy); the scores are its own. protocol says how it is asked, where it
+    learns and where it is measured: for sigma dart, that is Alpaca, as in the
+    evaluation that its paper follows.
 
     budget.tokens = 1000000 stops growing when so many tokens are sampled;
     there are requests, seconds and money as well, for all rounds together and,
@@ -70,7 +82,7 @@ def run(
     from whorl import __version__, settings
     from whorl.cli.display import Display
     from whorl.cli.guard import this_command
-    from whorl.cli.plan import describe_run, downloads, tell_unfinished
+    from whorl.cli.plan import describe_run, downloads, opening, tell_unfinished
     from whorl.cli.results import print_rounds
     from whorl.cli.retry import retry as try_again
     from whorl.cli.summary import summary
@@ -80,20 +92,22 @@ def run(
     from whorl.loop.manifest import learned_from
     from whorl.loop.metrics import metrics
     from whorl.loop.rounds import Unfinished, play_rounds
-    from whorl.loop.runfile import check_engines, read_run
+    from whorl.loop.runfile import answered, read_run
     from whorl.report import write_report
     from whorl.watch.events import recorded
 
-    chosen = read_run(file, overrides or ())
-    check_engines(chosen)
+    chosen = answered(read_run(file, overrides or ()))
     if not dry_run or not downloads(chosen):
         _ = chosen.weights  # what cannot be trained is not worth growing for
     if dry_run:
         return describe_run(chosen, settings.as_table)
     display = Display()
+    display.say(opening(chosen))
+    said = learned_from(chosen)
+    RunFolder.check(chosen.folder, said)
     with (
         ready(chosen) as prepared,  # before a folder is bound to what cannot work
-        RunFolder.open(chosen.folder, learned_from(chosen), version=__version__) as folder,
+        RunFolder.open(chosen.folder, said, version=__version__) as folder,
     ):
         display.say_all(mended(folder.path.rglob("*journal.db")) if repair else ())
         try:

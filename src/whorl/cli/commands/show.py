@@ -5,10 +5,12 @@ from typing import Annotated
 
 import typer
 
+from whorl.cli import options
+
 EXAMPLES = (
     "whorl show runs/a | head",
-    "whorl show runs/a pool:17 --notes",
-    "whorl show after.jsonl test:3",
+    "whorl show runs/a expression-f3dc7ee33d1e --notes",
+    "whorl show after.jsonl equation-3c920d86a030",
 )
 
 
@@ -27,6 +29,7 @@ def show(
     notes: Annotated[
         bool, typer.Option("--notes", help="With critiques and reasons for pruning.")
     ] = False,
+    round: options.Round = 0,
 ) -> None:
     """Show grown trees, or the attempts of an evaluation: a list of all, or those
     of one problem.
@@ -48,16 +51,21 @@ def show(
                 terminal.print(tell(record))
                 found = True
     else:
-        attempts = RunFolder.read(where).trees if where.is_dir() else where
-        if not attempts.exists() and (where / "round-1").exists():
-            raise UserError(f"the trees of {where} are in its rounds: whorl show {where}/round-1")
-        for tree in read_trees(attempts):
-            if not problem or tree.problem.id == problem:
-                drawn = (
-                    drawing.tree_drawing(tree, notes=notes) if problem else drawing.tree_line(tree)
-                )
-                terminal.print(drawn)
-                found = True
+        files = [where]
+        if where.is_dir():
+            files = [part / "trees.jsonl" for part in RunFolder.read(where).parts(round)]
+        for file in files:
+            if len(files) > 1 and file.exists():
+                terminal.print(f"{file.parent.name}:")
+            for tree in read_trees(file) if file.exists() or len(files) == 1 else ():
+                if not problem or tree.problem.id == problem:
+                    drawn = (
+                        drawing.tree_drawing(tree, notes=notes)
+                        if problem
+                        else drawing.tree_line(tree)
+                    )
+                    terminal.print(drawn)
+                    found = True
     if not found:
         what = f"no tree of problem {problem!r}" if problem else "no trees"
-        raise UserError(f"{attempts} holds {what}; `whorl show {where}` lists what there is")
+        raise UserError(f"{where} holds {what}; `whorl show {where}` lists what there is")

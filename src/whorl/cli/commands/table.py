@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from whorl.evaluate import Rate, Score
 
 EXAMPLES = (
-    "whorl table runs/*/after.jsonl",
-    "whorl table --measure maj@8 --format latex 'ours,MATH=a.jsonl' 'theirs,MATH=b.jsonl'",
-    "whorl table --format csv --out all.csv runs/*/*/scores.jsonl",
+    "whorl table before.jsonl after.jsonl",
+    "whorl table --measure maj@4 --format latex 'policy,pool=scores.jsonl'",
+    "whorl table --format csv --out all.csv before.jsonl after.jsonl",
 )
 
 
@@ -96,6 +96,8 @@ def _read(argument: str) -> _Cell:
     names, _, path = argument.rpartition("=")
     file = Path(path)
     said = Place(file).said()
+    if not file.is_file():
+        raise UserError(f"there is no file {file}; `whorl evaluate --out {file}` writes one")
     model, comma, benchmark = names.partition(",")
     if names and not (model and comma and benchmark):
         raise UserError(f"{argument!r}: MODEL,BENCHMARK=FILE is expected")

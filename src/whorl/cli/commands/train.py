@@ -9,16 +9,15 @@ from whorl.cli import options
 
 if TYPE_CHECKING:
     from whorl.cli.display import Display
-    from whorl.learn.training import TrainResult
+    from whorl.example import Example, Objective
+    from whorl.learn.training import Training, TrainResult
 
 EXAMPLES = (
-    "whorl train --model models/small --examples runs/a/examples.jsonl --out runs/a/checkpoint",
-    "whorl train --model models/small --examples runs/b/examples.jsonl --out runs/b/checkpoint "
-    "--recipe process --set lr=5e-5 --set lora.rank=64 --set objective.kl=0.1",
-    "whorl train --objective prm --model models/small --examples runs/a/trees.jsonl "
-    "--out models/prm --set holdout=0.1",
-    "torchrun --nproc_per_node 8 -m whorl train --run-file run.toml --model models/large "
-    "--examples all.jsonl --out out --set bf16=true --set checkpointing=true --set tokens=16384",
+    "whorl train --model policy --examples runs/a/examples.jsonl --out runs/a/checkpoint",
+    "whorl train --model policy --examples unrefined.jsonl --out tuned --recipe process "
+    "--set lr=5e-5 --set epochs=1 --set objective.kl=0.2",
+    "whorl train --objective prm --model policy --examples runs/a/trees.jsonl --out graded "
+    "--set epochs=1 --set holdout=0.1",
 )
 
 
@@ -38,21 +37,23 @@ def train(  # noqa: PLR0913 (each parameter is an option)
     recipe: Annotated[
         str,
         typer.Option(
-            help="Train towards this recipe's objective instead of that of the recipe that "
-            "harvested the examples; your own is module:Class."
+            help="Train by this recipe's preset, towards its objective, instead of by those of the "
+            "recipe that harvested the examples; your own is module:Class."
         ),
     ] = "",
     run_file: Annotated[
         Path | None,
         typer.Option(
             "--run-file",
-            help="Run file whose [train] and [recipe] to train by; --set changes them.",
+            help="Run file whose train and recipe tables to train by; --set changes them.",
             show_default=False,
         ),
     ] = None,
     target: Annotated[
         Literal["", "prm"],
-        typer.Option("--objective", help="prm: a process reward model of the steps of trees."),
+        typer.Option(
+            "--objective", metavar="prm", help="prm: a process reward model of the steps of trees."
+        ),
     ] = "",
     enough: Annotated[
         float | None,
@@ -74,6 +75,11 @@ def train(  # noqa: PLR0913 (each parameter is an option)
     command goes on from the last checkpoint.
     Under torchrun or accelerate launch it trains on all devices.
 
+    The settings are those of the same recipe's preset `paper`: what its paper
+    says, and ours where the paper is silent (docs/papers.md, "Presets");
+    --recipe NAME --set preset=NAME takes another one. Where no recipe is known,
+    completions are learned as in SIGMA's paper, and pairs by our values.
+
     --set changes settings of the training (lr, epochs, batch, tokens,
     max_length, holdout, lora.rank, bf16, ...) and of the objective
     (objective.kl, objective.penalty, objective.average for completions,
@@ -93,29 +99,15 @@ def train(  # noqa: PLR0913 (each parameter is an option)
     from dataclasses import asdict
     from itertools import chain
 
-    from whorl import settings
     from whorl.cli.display import Display
     from whorl.data.examples import read_examples
     from whorl.engines.roles import trainable
-    from whorl.learn.training import Training
-    from whorl.loop.runfile import read_run
-    from whorl.loop.stages import usual_objective
     from whorl.watch.events import recorded
 
     start = trainable(model)
-    changes = overrides or []
-    own = [change for change in changes if not change.startswith("objective.")]
-    run = read_run(run_file) if run_file else None
-    training = settings.read_settings(run.train if run else Training(), own)
     rows = read_examples(examples)
     first = next(rows, None)
-    if recipe:
-        objective, why = settings.read_recipe({"name": recipe}).objective, f"of {recipe}"
-    elif run:
-        objective, why = run.recipe.objective, f"of {run_file}"
-    else:
-        objective, why = usual_objective(examples, first)
-    objective = settings.read_objective(objective, changes)
+    training, objective, why = _settings(examples, first, recipe, run_file, overrides or [])
     display = Display()
     said = ", ".join(f"{key} {value}" for key, value in asdict(objective).items())
     display.say(f"objective {why}: {type(objective).__name__.lower()}, {said}")
@@ -127,6 +119,36 @@ def train(  # noqa: PLR0913 (each parameter is an option)
     _tell(result, display)
     done = f"model after {result.steps:,} steps on {result.examples:,} examples"
     display.wrote(out, f"{done}, loss {result.loss:.4f}")
+
+
+def _settings(
+    examples: Path,
+    first: "Example | None",
+    recipe: str,
+    run_file: Path | None,
+    changes: list[str],
+) -> "tuple[Training, Objective, str]":
+    """The settings and the objective of a training, and what says the latter. first: of the
+    examples."""
+    from whorl import settings
+    from whorl.loop.runfile import read_run
+    from whorl.loop.stages import usual_objective, usual_settings
+
+    run = read_run(run_file) if run_file else None
+    if run:
+        objective, why, usual = run.recipe.objective, f"of {run_file}", run.train
+    else:
+        objective, why = usual_objective(examples, first)
+        usual = usual_settings(examples, objective)
+    if recipe:
+        which = [change for change in changes if change.startswith("preset=")]
+        changes = [change for change in changes if change not in which]
+        preset = settings.read_preset({"name": recipe}, which)
+        objective, why = preset.recipe.objective, f"of {recipe}"
+        usual = usual if run else preset.train
+    own = [change for change in changes if not change.startswith("objective.")]
+    training = settings.read_settings(usual, own)
+    return training, settings.read_objective(objective, changes), why
 
 
 def _events(out: Path) -> Path:
@@ -158,6 +180,7 @@ def _train_prm(
     start = trainable(model)
     training = settings.read_settings(Training(), overrides)
     display = Display()
+    display.say(f"loading {model}")
     from whorl.learn.prm import train_prm
 
     steps = (step for tree in read_trees(trees) for step in rated_steps(tree, enough=enough))

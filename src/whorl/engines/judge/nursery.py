@@ -11,7 +11,7 @@ import struct
 import subprocess
 import sys
 import time
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from typing import NoReturn
 
 from whorl.answer import Conventions
@@ -42,6 +42,12 @@ class Nursery:
                 pass_fds=[there.fileno()],
                 process_group=0,
             )
+
+    @property
+    def dead(self) -> bool:
+        """Whether the process is gone. It says nothing to its parent: what can be read is an end,
+        which comes before the system calls the process ended."""
+        return bool(wait([self._control], 0)) or self.process.poll() is not None
 
     def bear(self) -> Connection:
         """The near end of a new judge's connection; should it not come up, that end is closed."""

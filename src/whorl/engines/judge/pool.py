@@ -163,7 +163,7 @@ class Judges:
         size = self._size + min(late, self._size)
         starting = sum(worker.busy and worker.pair is None for worker in self._workers)
         while len(self._workers) < size and len(self._queue) > starting:
-            if self._nursery is not None and self._nursery.process.poll() is not None:
+            if self._nursery is not None and self._nursery.dead:
                 self._nursery.close()
                 self._nursery = None
             self._nursery = self._nursery or Nursery()

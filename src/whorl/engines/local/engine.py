@@ -299,6 +299,7 @@ class Local:
             return False
         if finished == "stop":  # it is a step, which the next ask will continue
             self._prefixes.save((*job.ids, *ids[:-1]), self._kv.memory, row)
+        text = self.chat.begun(job.ask.prompt) + text
         reply = Reply(text, finished, count, logprob=float(state["logprob"]))
         if not sample:
             reply = replace(reply, prompt_tokens=len(job.ids), cached_tokens=job.cached)

@@ -48,6 +48,7 @@ class Stops:
         The match must touch the last token: earlier ends were looked at before.
         """
         window = max(len(string.encode()) for string in stop) + 4  # tokens
+        window += self._chat.thoughts.longest
         tail = self._chat.decode(list(ids[-window:]))
         if not any(string in tail for string in stop):
             return None
@@ -67,4 +68,6 @@ class Stops:
                     skip_special_tokens=True,
                 )
             ]
+            for token, mark in self._chat.thoughts.last.items():
+                self._texts[token] += mark
         return self._texts

@@ -88,8 +88,10 @@ async def probe(transport: Transport, url: str, model: Served, chat: Chat | None
         (request,) = Wire(model.name, able, chat).requests(ask)
         return await asked.post(request.path, **request.body)
 
-    for seeds, logprobs in product((True, False), (0, 1, None)):
-        abilities = replace(abilities, seeds=seeds, logprobs=logprobs)
+    for ends, seeds, logprobs in product(
+        (True, False) if chat else (False,), (True, False), (0, 1, None)
+    ):
+        abilities = replace(abilities, ends=ends, seeds=seeds, logprobs=logprobs)
         try:
             plain = await answer(greedy)
         except RefusedError as error:
@@ -160,6 +162,7 @@ def table(abilities: Abilities) -> list[tuple[str, str]]:
         ("samples", "yes" if abilities.samples else "no: it says the same at any temperature"),
         ("several at once", _many(abilities.several)),
         ("stop strings", _stops(abilities)),
+        ("ends of a turn", "sent" if abilities.ends else "not sent: looked for in the text"),
         ("why a sample ended", "told" if abilities.tells_end else "not told: by its tokens"),
         ("seeds", "yes" if abilities.seeds else "refused: samples cannot be repeated"),
         ("log-probabilities", "no" if abilities.logprobs is None else "yes"),
@@ -208,7 +211,7 @@ class _Asked:
 async def _completions(asked: _Asked, chat: Chat) -> Abilities | None:
     """How /completions takes a prompt; None if it takes none."""
     text, ids = chat.render(_PROMPT), chat.encode(_PROMPT)
-    for extra in ({**_EXACT, **_UNTOUCHED}, _EXACT, {}):
+    for extra in ({**_EXACT, **_UNTOUCHED, **_ending(chat)}, _EXACT, {}):
         try:
             by_ids = await asked.post("/completions", prompt=ids, **extra)
             if by_ids.read == len(ids):
@@ -231,6 +234,13 @@ async def _completions(asked: _Asked, chat: Chat) -> Abilities | None:
                 "its own, or tokenizer=FOLDER is not that of its model"
             )
     return None
+
+
+def _ending(chat: Chat) -> Mapping[str, object]:
+    """Fields by which vLLM and SGLang end a turn as the template does, and show the marks of a
+    thought that are special tokens."""
+    marks = {"skip_special_tokens": False} if chat.thoughts.ids else {}
+    return {"stop_token_ids": sorted(chat.ends), **marks}
 
 
 async def _verbose(

@@ -70,7 +70,7 @@ async def answer(transport: Transport, wire: Wire, ask: Ask) -> Replies | Failur
     home = question(ask.prompt)
 
     async def post(request: Request) -> Replies:
-        watch = partial(Watch, request.stop) if request.streamed else None
+        watch = partial(Watch, (*request.stop, *request.ends)) if request.streamed else None
         read = partial(wire.read, request)
         return await transport.post(
             request.path, request.body, read, home, most=request.most, watch=watch

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from whorl.chat import Chat
+from whorl.engines.model import SHIPPED, find_model
 from whorl.errors import UserError
 
 _FILES = ["config.json", "tokenizer*", "*.jinja", "special_tokens_map.json", "vocab*", "merges.txt"]
@@ -14,6 +15,8 @@ def load_chat(named: str, model: str) -> Chat | None:
     its name is one, or None: a folder may be called as a model is and be something else. Raises
     `UserError` if what was named cannot be had."""
     name = named or model
+    if named in SHIPPED and not Path(named).is_dir():
+        name = str(find_model(named).folder)
     if Path(name).is_dir():
         try:
             return Chat.load(Path(name))
@@ -33,5 +36,5 @@ def load_chat(named: str, model: str) -> Chat | None:
                     f"{str(error).splitlines()[0]}"
                 ) from error
     if named:
-        raise UserError(f"there is no tokenizer folder {named!r}; give tokenizer=FOLDER")
+        raise UserError(f"there is no tokenizer folder {named!r}; give tokenizer=FOLDER, or policy")
     return None

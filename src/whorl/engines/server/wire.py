@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
+from whorl.answer.thoughts import thought_first
 from whorl.ask import Ask, Failure, Prompt, Replies, Reply, encodable
 from whorl.chat import Chat
 from whorl.engines.admission import fitting
@@ -11,7 +12,7 @@ from whorl.engines.fast_json import loads
 from whorl.engines.server.http import Response
 from whorl.engines.server.reading import Part, Said, read_said
 from whorl.engines.server.transport import RefusedError, read_json
-from whorl.steps import first_stop
+from whorl.steps import cut, first_stop
 
 _Ended: TypeAlias = Literal["stop", "eos", "length"]
 
@@ -55,6 +56,7 @@ class Abilities:
     logprobs: so many alternatives it has to be asked for to tell the log-probabilities of what was
         sampled; None if it never does.
     context: tokens that prompt and sample may have together, None if it does not say.
+    ends: it takes what ends a turn as stop strings beside those of the ask.
     """
 
     route: Literal["ids", "text", "chat"]
@@ -69,13 +71,16 @@ class Abilities:
     logprobs: int | None = 0
     usage: bool = True
     context: int | None = None
+    ends: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """One request for `n` of an ask's samples.
 
+    stop: the ask's strings. ends: what ends the turn as well, and is none of its text.
     length: of the prompt in tokens; None if there is no tokenizer.
+    begun: what the samples begin with before anything is sampled.
     """
 
     path: str
@@ -85,6 +90,8 @@ class Request:
     max_tokens: int
     length: int | None
     streamed: bool
+    ends: tuple[str, ...] = ()
+    begun: str = ""
 
     def most(self, sent: int) -> int:
         """Bytes that a response may have at most, where the request has `sent`: a KiB for every
@@ -130,10 +137,12 @@ class Wire:
         }
         if can.route != "chat" or ask.prompt.prefix:
             body |= can.extra
+        ends, begun = self._turn(ask.prompt)
+        stops = [*map(self._own, ask.stop), *(ends if can.ends else ())]
         if streamed:
             body["stream"] = True
-        elif ask.stop:
-            body["stop"] = list(ask.stop)
+        elif stops:
+            body["stop"] = stops
         if can.logprobs is not None and not streamed:
             body["logprobs"] = True if can.route == "chat" else can.logprobs
         path = "/chat/completions" if can.route == "chat" else "/completions"
@@ -142,8 +151,26 @@ class Wire:
             n = min(each, wanted - start)
             own = body | ({"n": n} if n > 1 else {})
             own |= {"seed": (ask.seed + start) % 2**31} if can.seeds else {}
-            requests.append(Request(path, own, ask.stop, n, max_tokens, length, streamed))
+            requests.append(
+                Request(path, own, ask.stop, n, max_tokens, length, streamed, ends, begun)
+            )
         return requests
+
+    def _turn(self, prompt: Prompt) -> tuple[tuple[str, ...], str]:
+        """What ends the assistant's turn and what it begins with, as far as the template is
+        known."""
+        if self.chat is None:
+            return (), ""
+        return self.chat.endings, self.chat.begun(prompt)
+
+    def _own(self, stop: str) -> str:
+        return stop if self.chat is None else self.chat.thoughts.own_stop(stop)
+
+    def _ours(self, part: Part) -> Part:
+        """A part in which thoughts stand between our marks."""
+        if self.chat is None or not self.chat.thoughts.ids:
+            return part
+        return replace(part, text=self.chat.thoughts.ours(part.text))
 
     def read(self, request: Request, response: Response) -> Replies:
         """The samples of a response. Raises ValueError if it does not hold what was asked for, and
@@ -152,7 +179,7 @@ class Wire:
             said, pieces = _joined(request, response.body)
         else:
             said, pieces = read_said(read_json(response)), 0
-        parts = said.parts
+        parts = [self._ours(part) for part in said.parts]
         if len(parts) != request.n:
             raise ValueError(f"{len(parts) or 'no'} choices instead of {request.n}")
         read = request.length or 0 if said.read is None else said.read
@@ -193,8 +220,12 @@ class Wire:
     def _ended(self, part: Part, request: Request, tokens: int) -> _Ended | None:
         """How a sample ended; None if the server keeps it from us. Raises ValueError if it is not
         whole, whatever the server calls that."""
-        if first_stop(part.text, request.stop) is not None or part.stopped_by in request.stop:
+        if (found := cut(part.text, (*request.stop, *request.ends))) is not None:
+            return "stop" if found[1] in request.stop else "eos"
+        if part.stopped_by in [self._own(stop) for stop in request.stop]:
             return "stop"
+        if part.stopped_by in request.ends:
+            return "eos"
         if part.finish is None:
             if self.abilities.tells_end:
                 raise ValueError("it is not said why a sample ended")
@@ -226,12 +257,17 @@ class Wire:
 
 
 def _reply(part: Part, request: Request, tokens: int, ended: _Ended) -> Reply:
-    """Where a stop string is in the text, the text ends there, whatever the server did."""
+    """Where a stop string is in the text, the text ends there, whatever the server did; so it does
+    where the turn ends and the server went on."""
     known = part.logprobs
     # llama.cpp leaves out the stop string's tokens, and then the sum would not be the sample's
     logprob = sum(known) if known is not None and len(known) >= tokens else None
-    text = part.text[: first_stop(part.text, request.stop)]
-    return Reply(text, ended, tokens, None, logprob, thought=part.thought)
+    text = part.text
+    if (found := cut(text, (*request.stop, *request.ends))) is not None:
+        text = found[0]
+        logprob = logprob if found[1] in request.stop else None
+    text = thought_first(part.thought, text) if part.thought else request.begun + text
+    return Reply(text, ended, tokens, None, logprob)
 
 
 def _joined(request: Request, body: bytes) -> tuple[Said, int]:
@@ -244,9 +280,9 @@ def _joined(request: Request, body: bytes) -> tuple[Said, int]:
             thought += part.thought
             finish = part.finish or finish
             pieces += bool(part.text or part.thought)
-        if first_stop(text, request.stop) is not None:
+        if first_stop(text, (*request.stop, *request.ends)) is not None:
             break  # what follows may be half a line
-    if finish is None and first_stop(text, request.stop) is None:
+    if finish is None and first_stop(text, (*request.stop, *request.ends)) is None:
         raise ValueError("the stream ended before the sample did")
     return replace(told, parts=(Part(text, thought, finish),)), pieces
 

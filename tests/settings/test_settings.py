@@ -11,12 +11,12 @@ from whorl.budget import Budget, Limits, Price, Prices
 from whorl.engines.roles import Engines
 from whorl.errors import UserError
 from whorl.loop.run import Run
-from whorl.loop.runfile import check_engines, read_run
+from whorl.loop.runfile import answered, read_run
 from whorl.prompts.wording import SETS, WHORL, Shot
-from whorl.recipe import Recipe, presets_of
+from whorl.recipe import Recipe
 from whorl.recipes import RECIPES, name_of
 from whorl.recipes.rft import Rft
-from whorl.recipes.sigma import CODE, Sigma
+from whorl.recipes.sigma import Sigma
 from whorl.recipes.sphere import Sphere
 from whorl.rollout import Sampling
 from whorl.search import Uct
@@ -24,9 +24,11 @@ from whorl.settings import (
     as_table,
     flat_items,
     read_budget,
+    read_preset,
     read_recipe,
     read_settings,
 )
+from whorl.settings.presets import PRESETS, presets_of
 from whorl.steps import BlankLine, Segmenter, StepMarker, Tokens, Words
 
 LEAST = """
@@ -45,13 +47,16 @@ def run_file(folder: Path, text: str) -> Path:
 
 def test_what_a_run_file_does_not_say_has_its_default(tmp_path: Path) -> None:
     run = read_run(run_file(tmp_path, LEAST))
-    assert run == Run(Path("runs/a"), Path("p.jsonl"), Engines("local:m"), Sigma())
+    paper = PRESETS[Sigma]["paper"]
+    expected = Run(Path("runs/a"), Path("p.jsonl"), Engines("local:m"), paper.recipe)
+    assert run == replace(expected, protocol="dart")
 
 
 def test_tables_inside_tables_change_only_what_they_name(tmp_path: Path) -> None:
     text = LEAST + "recipe.uct.simulations = 8\n[train]\nlr = 1\n[evaluate]\nn = 4\ntemperature=1.0"
     run = read_run(run_file(tmp_path, text), ["recipe.temperatures=[0.5, 1]", "limit=3"])
-    assert run.recipe == Sigma(uct=Uct(simulations=8), temperatures=(0.5, 1.0))
+    own = Sigma(uct=Uct(simulations=8), temperatures=(0.5, 1.0), show_q="none", words=SETS["prose"])
+    assert run.recipe == own
     assert (run.train.lr, run.train.epochs, run.evaluate.n, run.limit) == (1.0, 3, 4, 3)
 
 
@@ -69,13 +74,15 @@ def test_a_budget_is_read_from_a_run_file_and_from_overrides_alike(tmp_path: Pat
 
 
 def test_a_preset_is_where_settings_start_from() -> None:
-    assert read_recipe({"name": "sigma", "preset": "code"}) == CODE
-    assert read_recipe({"name": "sigma"}, ["preset=code", "retries=1"]) == replace(CODE, retries=1)
+    code = PRESETS[Sigma]["code"].recipe
+    assert read_recipe({"name": "sigma", "preset": "code"}) == code
+    assert read_recipe({"name": "sigma"}, ["preset=code", "retries=1"]) == replace(code, retries=1)  # type: ignore[call-arg, type-var]
 
 
 def test_bare_words_and_toml_both_do_as_values() -> None:
     for value in ("whole_path", '"whole_path"'):
-        assert read_recipe({"name": "sigma"}, [f"mode={value}"]) == Sigma(mode="whole_path")
+        recipe = read_recipe({"name": "sigma"}, [f"mode={value}"])
+        assert recipe == replace(PRESETS[Sigma]["paper"].recipe, mode="whole_path")  # type: ignore[call-arg, type-var]
     marked = read_recipe({"name": "rft"}, ["sampling.steps=step_marker"])
     assert marked == Rft(sampling=Sampling(steps=StepMarker()))
 
@@ -182,10 +189,12 @@ def test_what_is_said_can_be_read_again(recipe: Recipe) -> None:
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_preset_says_itself(name: str) -> None:
     presets = presets_of(RECIPES[name])
-    assert set(presets) == ({"paper", "code"} if name in ("sigma", "marge") else {"paper"})
-    for which, recipe in presets.items():
+    assert next(iter(presets)) == "paper" and list(presets)[-1] == "tiny"
+    for which, preset in presets.items():
+        recipe = preset.recipe
         assert name_of(recipe) == name
         assert read_recipe(as_table(recipe)) == recipe
+        assert read_preset({"name": name, "preset": which}) == preset
         assert read_recipe({"name": name, "preset": which}) == recipe
 
 
@@ -277,19 +286,22 @@ def test_overrides_of_plain_settings() -> None:
 
 def test_every_role_that_is_asked_needs_an_engine() -> None:
     run = Run(Path("a"), Path("p"), Engines("local:m", "local:c"), Sigma())
-    with pytest.raises(UserError, match="sigma asks a reviser, and none is named"):
-        check_engines(run)
-    check_engines(replace(run, recipe=Rft()))
-    with pytest.raises(UserError, match="rft asks a reviser"):
-        check_engines(replace(run, recipe=Rft(role="reviser")))
+    assert answered(run).engines == Engines("local:m", "local:c", "local:m")
+    assert answered(replace(run, recipe=Rft())).engines == run.engines, "nobody else is asked"
+    assert answered(replace(run, recipe=Rft(role="reviser"))).engines.reviser == "local:m"
+    with pytest.raises(UserError, match="sigma asks a policy, and none is named; give --policy "):
+        answered(replace(run, engines=Engines(critic="local:c", reviser="local:c")))
     sphere = replace(run, recipe=Sphere())
-    with pytest.raises(UserError, match="sphere asks a prm, and none is named; give --prm "):
-        check_engines(sphere)
+    with pytest.raises(
+        UserError,
+        match=r"asks a small and a prm, .* --small MODEL and --prm M.* called policy, prm:prm\)",
+    ):
+        answered(sphere)
     with pytest.raises(UserError, match=r"asks a small, .* or engines\.small in a run file"):
-        check_engines(replace(sphere, engines=Engines("local:m", prm="prm:p")))
-    check_engines(replace(sphere, recipe=Sphere(score="rollouts", small_candidates=0)))
+        answered(replace(sphere, engines=Engines("local:m", prm="prm:p")))
+    answered(replace(sphere, recipe=Sphere(score="rollouts", small_candidates=0)))
     with pytest.raises(UserError, match="rft asks a verifier; the roles there are: policy, crit"):
-        check_engines(replace(run, recipe=Rft(role="verifier")))  # type: ignore[arg-type]
+        answered(replace(run, recipe=Rft(role="verifier")))  # type: ignore[arg-type]
 
 
 def test_a_rule_for_steps_takes_parameters() -> None:

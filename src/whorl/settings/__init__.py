@@ -13,10 +13,13 @@ from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from whorl.budget import Budget
 from whorl.errors import UserError
 from whorl.example import Objective
+from whorl.prompts.families import FAMILIES
 from whorl.prompts.wording import SETS, WHORL, Wording, changes
-from whorl.recipe import Recipe, lacks, presets_of
+from whorl.recipe import Recipe, lacks, words_of
 from whorl.recipes import RECIPES, find_recipe, name_of
-from whorl.steps import AfterMarker, BlankLine, Segmenter, StepMarker, Tokens, Words
+from whorl.rollout import Sampling
+from whorl.settings.presets import Preset, presets_of, usual
+from whorl.steps import AfterMarker, BlankLine, Entropy, Segmenter, StepMarker, Tokens, Words
 
 T = TypeVar("T")
 
@@ -28,9 +31,10 @@ STEPS: Mapping[str, Segmenter] = {
     "after_marker": AfterMarker(),
     "words": Words(),
     "tokens": Tokens(),
+    "entropy": Entropy(),
 }
-"""Where a step ends: the values of `sampling.steps`; a table with one of them as its `name`
-says what that rule can be told."""
+"""Where a step ends: the values of `sampling.steps` and `sampling.inside`; a table with one of them
+as its `name` says what that rule can be told."""
 
 
 def read_table(path: Path, kind: type[T], overrides: Sequence[str] = ()) -> T:
@@ -61,6 +65,11 @@ def _with_words(table: dict[str, Any]) -> Table:
 def read_recipe(table: Table, overrides: Sequence[str] = ()) -> Recipe:
     """The recipe of a table: its `name`, perhaps a `preset`, and any of its fields."""
     return _recipe(override(table, overrides), "")
+
+
+def read_preset(table: Table, overrides: Sequence[str] = ()) -> Preset:
+    """The preset of a recipe's table, that is, with its `name` and perhaps a `preset`."""
+    return _preset(override(table, overrides), "")
 
 
 def read_settings(defaults: T, overrides: Sequence[str]) -> T:
@@ -105,10 +114,11 @@ def as_table(value: object) -> Any:
     if isinstance(value, Wording):
         return next((n for n, words in SETS.items() if words == value), changed_words(value))
     if is_dataclass(value):
+        unsaid = _unsaid_words(type(value))
         said = {
             key: as_table(getattr(value, field.name))
             for key, field in _keys(value).items()
-            if getattr(value, field.name) != WHORL  # as folders of earlier versions have it
+            if not _unsaid(field, getattr(value, field.name), unsaid)
         }
         if not lacks(type(value)):
             return {"name": name_of(value), **said}  # type: ignore[arg-type]
@@ -121,6 +131,21 @@ def as_table(value: object) -> Any:
     if value is None or isinstance(value, str | int | float):
         return value
     raise UserError(f"a setting that is a {type(value).__name__} cannot be kept in a file")
+
+
+def _unsaid_words(kind: type) -> Wording | None:
+    """The words of a recipe that its table leaves out, since they are those of its default preset;
+    None for what is no recipe."""
+    if lacks(kind):
+        return None
+    preset = next(iter(presets_of(kind).values()), None)
+    return words_of(preset.recipe) if preset else WHORL
+
+
+def _unsaid(field: "Field[Any]", value: object, words: Wording | None) -> bool:
+    """Whether a setting is left out, as folders of versions before it have it: it is not set, or
+    these words."""
+    return (words is not None and value == words) or (value is None and "quiet" in field.metadata)
 
 
 def changed_words(words: Wording) -> Table:
@@ -156,6 +181,21 @@ def unset_keys(said: Table, prefix: str = "") -> Iterator[str]:
 
 
 def _recipe(table: Table, where: str) -> Recipe:
+    kind, base = _chosen(table, where)
+    rest = {key: value for key, value in table.items() if key not in ("name", "preset")}
+    if base is None and "preset" in table:
+        raise UserError(f"{where}preset: {table['name']} has none")
+    recipe = base.recipe if base else None
+    return _build(type(recipe) if recipe else kind, rest, where, recipe)
+
+
+def _preset(table: Table, where: str) -> Preset:
+    """The preset of a recipe's table; if its class has none, what is usual for the recipe."""
+    return _chosen(table, where)[1] or usual(_recipe(table, where))
+
+
+def _chosen(table: Table, where: str) -> tuple[type[Recipe], Preset | None]:
+    """The class of recipes that a table names, and which of its presets; None if it has none."""
     name = table.get("name")
     if not isinstance(name, str):
         missing = "is missing" if name is None else f"should be a valid string, not {name!r}"
@@ -167,10 +207,7 @@ def _recipe(table: Table, where: str) -> Recipe:
         raise UserError(f"{where}name: {error}") from error
     presets = presets_of(kind)
     preset = table.get("preset", next(iter(presets), None))
-    base = _choice(presets, preset, f"{where}preset", "preset") if presets else None
-    own = ("name", "preset") if presets else ("name",)
-    rest = {key: value for key, value in table.items() if key not in own}
-    return _build(type(base) if base else kind, rest, where, base)
+    return kind, _choice(presets, preset, f"{where}preset", "preset") if presets else None
 
 
 def _build(kind: type[T], table: Table, where: str = "", base: T | None = None) -> T:
@@ -182,17 +219,28 @@ def _build(kind: type[T], table: Table, where: str = "", base: T | None = None) 
     for key in table:
         if key not in known:
             raise _unknown(key, kind, where)
-    for name, field in known.items():
-        if name not in table and _default(field, base) is MISSING:
+    given = _said_by_preset(hints, table) if base is None else {}
+    defaults = {name: _default(field, base) for name, field in known.items()} | given
+    for name, default in defaults.items():
+        if name not in table and default is MISSING:
             raise UserError(f"{where}{name} is missing")
-    values = {
-        known[key].name: _value(hints[key], value, where + key, _default(known[key], base))
+    values = given | {
+        known[key].name: _value(hints[key], value, where + key, defaults[key])
         for key, value in table.items()
     }
     try:
         return kind(**values) if base is None else replace(base, **values)  # type: ignore[type-var]
     except (ValueError, UserError) as error:
         raise UserError(f"{where[:-1]}: {error}" if where else str(error)) from error
+
+
+def _said_by_preset(hints: Mapping[str, Any], table: Table) -> dict[str, Any]:
+    """Settings beside the recipe of a table, as the recipe's preset has them."""
+    if hints.get("recipe") is not Recipe or "recipe" not in table:
+        return {}
+    preset = _preset(_table(table["recipe"], "recipe"), "recipe.")
+    names = [field.name for field in fields(preset) if field.name != "recipe"]
+    return {name: getattr(preset, name) for name in names if name in hints}
 
 
 def _value(hint: Any, value: object, where: str, default: Any) -> Any:
@@ -203,15 +251,12 @@ def _value(hint: Any, value: object, where: str, default: Any) -> Any:
         return _choice(SETS, value, where, "set of words")
     if hint is Wording:
         value = dict(_table(value, where))
-        name = value.pop("set", next(iter(SETS)))
-        default = _choice(SETS, name, f"{where}.set", "set of words")
-    if hint is Segmenter and not isinstance(value, dict):
-        return _choice(STEPS, value, where, "rule for steps")
-    if hint is Segmenter:
-        rest = dict(_table(value, where))
-        if "name" in rest:
-            default = _choice(STEPS, rest.pop("name"), f"{where}.name", "rule for steps")
-        hint, value = type(default if is_dataclass(default) else BlankLine()), rest
+        if "set" in value:
+            default = _choice(SETS, value.pop("set"), f"{where}.set", "set of words")
+    if hint is Sampling:
+        value, default = _of_family(_table(value, where), where, default)
+    if hint in (Segmenter, Segmenter | None):
+        return _steps(value, where, default)
     if is_dataclass(hint):
         base = None if default is MISSING else default
         return _build(hint, _table(value, where), f"{where}.", base)  # type: ignore[arg-type]
@@ -223,6 +268,31 @@ def _value(hint: Any, value: object, where: str, default: Any) -> Any:
     except ValidationError as error:
         what = error.errors()[0]["msg"].removeprefix("Input ").replace("array", "list")
         raise UserError(f"{where} {what[0].lower()}{what[1:]}, not {value!r}") from error
+
+
+def _steps(value: object, where: str, default: Any) -> Segmenter | None:
+    """A rule for steps: none, its name, or a table that changes one."""
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        return _choice(STEPS, value, where, "rule for steps")
+    rest = dict(value)
+    if "name" in rest:
+        default = _choice(STEPS, rest.pop("name"), f"{where}.name", "rule for steps")
+    base: Segmenter = BlankLine() if default in (None, MISSING) else default
+    return _build(type(base), rest, f"{where}.", base)
+
+
+def _of_family(table: Table, where: str, default: Any) -> tuple[Table, Any]:
+    """Settings of sampling without their `family`, and what they change: with it, as the makers of
+    models of that family sample."""
+    if "family" not in table:
+        return table, default
+    family = _choice(FAMILIES, table["family"], f"{where}.family", "family")
+    base = Sampling() if default is MISSING else default
+    sampled = {name: getattr(family, name) for name in ("temperature", "top_p", "thought_tokens")}
+    rest = {key: value for key, value in table.items() if key != "family"}
+    return rest, replace(base, **sampled)
 
 
 def _keys(settings: Any) -> "dict[str, Field[Any]]":

@@ -1,0 +1,72 @@
+"""`whorl init`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from whorl.cli import options
+
+EXAMPLES = (
+    "whorl init --recipe rft --problems problems.jsonl --test test.jsonl --policy policy "
+    "--rounds 1",
+    "whorl init --problems problems.jsonl --policy policy --critic teacher --out sigma.toml",
+)
+
+
+def init(  # noqa: PLR0913 (each parameter is an option)
+    problems: options.Problems,
+    policy: Annotated[
+        str, typer.Option(help="Model that solves and is trained.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(help="Run file to write.")] = Path("run.toml"),
+    recipe: options.Recipe = "sigma",
+    test: Annotated[
+        Path | None,
+        typer.Option(
+            help="Problems to measure on; none is measured if not given.", show_default=False
+        ),
+    ] = None,
+    run: Annotated[Path, typer.Option(help="Run folder that the file names.")] = Path("runs/first"),
+    critic: Annotated[str, typer.Option(help="Model that criticises; the policy if none.")] = "",
+    reviser: Annotated[str, typer.Option(help="Model that rewrites; the policy if none.")] = "",
+    small: Annotated[str, typer.Option(help="Model that makes mistakes (SPHERE).")] = "",
+    prm: Annotated[str, typer.Option(help="Process reward model (SPHERE).")] = "",
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of search and training.")] = 2,
+    overrides: options.Overrides = None,
+) -> None:
+    """Write a run file for a model and a data set, with every setting explained.
+
+    What the options say stands in it, and each other setting as a comment with
+    its default and what it means. Nothing is asked or loaded; files and names
+    are looked at. Then: whorl run run.toml --dry-run.
+    """
+    from whorl import settings
+    from whorl.cli.display import Display
+    from whorl.cli.template import run_file
+    from whorl.data.atomic import replacing
+    from whorl.engines.roles import Engines
+    from whorl.errors import UserError
+    from whorl.loop.run import Run
+    from whorl.loop.runfile import answered, read_run
+
+    for file in (problems, test):
+        if file is not None and not file.is_file():
+            raise UserError(f"there is no file {file}; `whorl problems` writes one")
+    if out.exists():
+        raise UserError(f"{out} exists; choose another --out")
+    chosen = answered(
+        Run(
+            folder=run,
+            problems=problems,
+            test=test,
+            engines=Engines(policy, critic, reviser, small, prm),
+            recipe=settings.read_recipe({"name": recipe}, overrides or ()),
+            rounds=rounds,
+        )
+    )
+    text = run_file(chosen)
+    with replacing(out) as written:
+        written.write(text.encode())
+    read_run(out)
+    Display().wrote(out, f"run file; look at it, then: whorl run {out} --dry-run")

@@ -1,0 +1,193 @@
+"""Presets: what each paper says of a whole run, its search, training, rounds and evaluation.
+
+`run`, `train`, `grow` and `compare` start from these, and a run file changes what it names. Where a
+value comes from, and where a paper is silent so that it is ours, is in docs/papers.md, "Presets".
+"""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields, replace
+from typing import Protocol, runtime_checkable
+
+from whorl.errors import UserError
+from whorl.evaluate.setup import Decoding
+from whorl.example import Objective, Preference
+from whorl.learn.training import Lora, Training
+from whorl.prompts.wording import SETS
+from whorl.recipe import Recipe, unsound
+from whorl.recipes import Dpo, Grpo, Marge, Process, Rft, Sigma, Sphere, StepDpo, name_of
+from whorl.rollout import Sampling
+from whorl.search import Uct
+from whorl.steps import AfterMarker, BlankLine, Words
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A whole run as a paper describes it: the recipe, and every other setting of a run that the
+    paper has a say in.
+
+    train, rounds, patience, questions, evaluate, protocol: see `loop.run.Run`.
+    """
+
+    recipe: Recipe
+    train: Training = Training()  # noqa: RUF009 (frozen)
+    rounds: int = 1
+    patience: int = 0
+    questions: int | None = None
+    evaluate: Decoding = Decoding()  # noqa: RUF009 (frozen)
+    protocol: str = "whorl"
+
+
+@runtime_checkable
+class WithPresets(Protocol):
+    """A class of recipes from elsewhere that has presets of its own."""
+
+    @classmethod
+    def presets(cls) -> Mapping[str, Preset]:
+        """Presets by name; the first is the default."""
+
+
+def presets_of(kind: type[Recipe]) -> Mapping[str, Preset]:
+    """The presets of a class of recipes, the default first; none for a class from elsewhere that
+    has none of its own."""
+    if kind in PRESETS:
+        return PRESETS[kind]
+    return kind.presets() if isinstance(kind, WithPresets) else {}
+
+
+def default_of(recipe: Recipe) -> Preset:
+    """The default preset of a recipe's class; without presets, what is usual for its defaults, or
+    for the recipe itself where a setting has no default."""
+    kind = type(recipe)
+    settings = fields(kind)  # type: ignore[arg-type]
+    needed = any(f.default is MISSING and f.default_factory is MISSING for f in settings)
+    return next(iter(presets_of(kind).values()), None) or usual(recipe if needed else kind())
+
+
+def usual(recipe: Recipe) -> Preset:
+    """The preset of a recipe that says nothing of training: one round, trained as is usual for its
+    objective. Raises `UserError` if it has none."""
+    if fault := unsound(recipe):
+        raise UserError(f"{name_of(recipe)} is no recipe: {fault}")
+    return Preset(recipe, usual_training(recipe.objective))
+
+
+def usual_training(objective: Objective) -> Training:
+    """The training that is usual for an objective: SIGMA's for plain likelihood, MARGE's for
+    likelihood under a penalty, ours for preferences."""
+    return _fit(objective, SFT, POLICY_GRADIENT, DPO)
+
+
+def usual_tiny(recipe: Recipe) -> Preset:
+    """As `usual`, for the shipped models; a recipe's setting `sampling` is cut to their size."""
+    sampling = getattr(recipe, "sampling", None)
+    if isinstance(sampling, Sampling):
+        cut = replace(sampling, step_tokens=48, solution_tokens=256, steps=TINY_STEPS)
+        recipe = replace(recipe, sampling=cut)  # type: ignore[type-var]
+    train = _fit(recipe.objective, TINY, replace(GENTLE, epochs=2), GENTLE)
+    return Preset(recipe, train, evaluate=Decoding(max_tokens=256))
+
+
+def _fit(
+    objective: Objective, plain: Training, penalised: Training, preference: Training
+) -> Training:
+    if isinstance(objective, Preference):
+        return preference
+    return penalised if objective.kl else plain
+
+
+SFT = Training(epochs=3, lr=1e-5, batch=128, max_length=4096, warmup=0.03)
+POLICY_GRADIENT = Training(
+    epochs=2, lr=1e-6, batch=1024, batch_of="states", max_length=2048, warmup=0.1
+)
+DPO = Training(epochs=1, lr=5e-7, batch=64, max_length=2048, warmup=0.1)
+STEPS = Training(epochs=1, lr=1e-5, batch=64, lora=Lora(rank=64, alpha=128.0))
+
+# Of the shipped models; chosen on `dev` problems, see docs/results.md
+TINY = Training(epochs=3, lr=1e-3, batch=32, max_length=1024, warmup=0.05)
+GENTLE = replace(TINY, lr=1e-4)  # where a likelihood may be lowered, 1e-3 breaks the model
+TINY_STEPS = BlankLine(min_chars=0)  # a step of the shipped models may be as short as "3*4=12."
+
+_SIGMA = Preset(Sigma(show_q="none", words=SETS["prose"]), SFT, protocol="dart")
+_SIGMA_CODE = Sigma(
+    mode="whole_path",
+    best="first",
+    shown="end",
+    show_gold=True,
+    show_q="path",
+    check=False,
+    retries=0,
+    critic_tokens=1000,
+    reviser_tokens=1000,
+    words=SETS["script"],
+)
+_SIGMA_TINY = Sigma(
+    uct=Uct(simulations=8),
+    critic_tokens=128,
+    reviser_tokens=64,
+    gates=("keep", "unusable", "formatting"),  # what the teacher was trained to be used with
+)
+_MARGE_CODE = Marge(
+    Sampling(temperature=0.8, top_p=0.95, solution_tokens=2048, steps=AfterMarker()),
+    lead="Step 1:",
+    thresholds=(0.55, 0.51),
+    start="drop",
+    window=(0.3, 0.7),
+    mastered=0.99,
+    penalty="linear",
+)
+_MARGE_LLAMA = replace(
+    _MARGE_CODE,
+    sampling=replace(_MARGE_CODE.sampling, steps=Words()),
+    lead="",
+    states=5,
+    pool=24,
+    window=(0.1, 1.1),
+)
+_MARGE_QWEN25 = replace(
+    _MARGE_CODE,
+    sampling=replace(_MARGE_CODE.sampling, temperature=1.0, top_p=1.0),
+    rule="fixed",
+)
+
+PRESETS: Mapping[type[Recipe], Mapping[str, Preset]] = {
+    Sigma: {
+        "paper": _SIGMA,
+        "paper_deepseek": replace(_SIGMA, train=replace(SFT, lr=5e-5)),
+        "paper_mistral": replace(_SIGMA, train=replace(SFT, lr=4e-6)),
+        "code": replace(_SIGMA, recipe=_SIGMA_CODE),
+        "tiny": usual_tiny(_SIGMA_TINY),
+    },
+    Process: {
+        "paper": Preset(Process(), STEPS, rounds=4, patience=2, questions=1000),
+        "tiny": replace(usual_tiny(Process()), rounds=2),
+    },
+    Marge: {
+        "paper": Preset(Marge(), POLICY_GRADIENT, rounds=10, patience=2),
+        "code": Preset(_MARGE_CODE, POLICY_GRADIENT, rounds=12),
+        "code_llama": Preset(
+            _MARGE_LLAMA, replace(POLICY_GRADIENT, epochs=4, batch=2048), rounds=12
+        ),
+        "code_qwen25": Preset(_MARGE_QWEN25, replace(POLICY_GRADIENT, batch=512), rounds=12),
+        "tiny": replace(usual_tiny(Marge()), rounds=2),
+    },
+    Sphere: {
+        "paper": Preset(Sphere(), DPO),
+        "tiny": replace(usual_tiny(Sphere(score="rollouts")), train=replace(GENTLE, batch=8)),
+    },
+    Rft: {
+        "paper": Preset(Rft(), SFT),
+        "tiny": usual_tiny(Rft(Sampling(temperature=1.0))),
+    },
+    StepDpo: {"paper": Preset(StepDpo(), DPO), "tiny": usual_tiny(StepDpo())},
+    Dpo: {"paper": Preset(Dpo(), DPO), "tiny": usual_tiny(Dpo())},
+    Grpo: {
+        "paper": Preset(
+            Grpo(),
+            replace(POLICY_GRADIENT, epochs=1, batch_of="examples"),
+            rounds=10,
+            patience=2,
+        ),
+        "tiny": usual_tiny(Grpo()),
+    },
+}
+"""The presets of whorl's own recipes, the default first."""

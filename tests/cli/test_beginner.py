@@ -1,0 +1,153 @@
+"""The first hour of a beginner: the whole journey, and twenty things that go wrong on it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from whorl.data.problems import write_problems
+from whorl.data.synthetic import problems
+
+QUICK = """
+rounds = 2
+limit = 6
+engines.processes = 0
+train.epochs = 1
+evaluate.max_tokens = 60
+recipe.samples = 2
+recipe.sampling.solution_tokens = 60
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A fresh folder with tables of one's own, which is the current one."""
+    folder = tmp_path_factory.mktemp("home")
+    before = Path.cwd()
+    os.chdir(folder)
+    for name, split in (("mine.csv", "pool"), ("exam.csv", "test")):
+        rows = [
+            f'"{each.question}",{each.answer}' for each in problems(split, 6, seed=0, levels=[1])
+        ]
+        Path(name).write_text("\n".join(["Aufgabe,Ergebnis", *rows]) + "\n")
+    yield folder
+    os.chdir(before)
+
+
+@pytest.mark.timeout(900)
+def test_the_journey_from_a_table_to_a_table(whorl, home: Path) -> None:
+    """Every command of it, interrupted in the middle, and what each says last."""
+    columns = ("--map", "question=Aufgabe,answer=Ergebnis")
+    for table, out in (("mine.csv", "problems.jsonl"), ("exam.csv", "test.jsonl")):
+        made = whorl("problems", "--from", table, *columns, "--out", out)
+        assert last(made) == f"wrote {out}: 6 problems of {table}"
+    files = ("--problems", "problems.jsonl", "--test", "test.jsonl")
+    begun = whorl("init", "--recipe", "rft", *files, "--policy", "policy")
+    assert last(begun) == "wrote run.toml: run file; look at it, then: whorl run run.toml --dry-run"
+    changes = [part for line in QUICK.split("\n") if line for part in ("--set", line)]
+    run = ("run", "run.toml", *changes)
+    looked = whorl(*run, "--dry-run")
+    assert looked.stdout.splitlines()[-1] == "the engines open; nothing was written"
+
+    with subprocess.Popen(
+        [sys.executable, "-m", "whorl", *run],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as child:
+        assert child.stderr is not None
+        said = child.stderr.readline()
+        time.sleep(1.0)
+        child.send_signal(signal.SIGINT)
+        rest = child.stderr.read().splitlines()
+    assert said == "opening policy (policy)\n" and child.returncode == 130
+    assert rest[-1].startswith("stopped, and nothing finished is lost. To go on, repeat: whorl run")
+
+    played = whorl(*run)
+    assert played.exit_code == 0, played.output
+    assert "wrote runs/first/report.html: report" in played.stderr
+    assert "round-1:" in whorl("show", "runs/first").stdout
+    assert last(whorl("report", "runs/first")) == "wrote runs/first/report.html: report"
+    harvested = whorl("harvest", "runs/first")
+    assert last(harvested).startswith("wrote runs/first/examples.jsonl: "), harvested.output
+    assert "of 12 trees" in last(harvested)
+    assert last(
+        whorl("export", "--format", "trl", "runs/first", "--out", "out/sft.jsonl")
+    ).endswith(" examples")
+    one = whorl("export", "--format", "trl", "runs/first", "--round", 2, "--out", "out/2.jsonl")
+    assert last(one).startswith("wrote out/2.jsonl: ")
+    common = ("--problems", "test.jsonl", "--max-tokens", 60, "--processes", 0)
+    assert whorl("evaluate", "--model", "policy", *common, "--out", "before.jsonl").exit_code == 0
+    newest = "runs/first/round-2/checkpoint"
+    after = whorl("evaluate", "--model", newest, *common, "--out", "after.jsonl")
+    assert last(after) == "wrote after.attempts.jsonl: what was written, and the verdicts"
+    assert "after" in whorl("table", "before.jsonl", "after.jsonl").stdout
+
+
+def last(result) -> str:
+    assert result.exit_code == 0, result.output
+    return result.stderr.splitlines()[-1]
+
+
+GROW = "grow --recipe rft --problems good.jsonl --policy policy --run new"
+WRONG = {
+    "grow": "Missing option '--problems'",
+    "gorw --problems good.jsonl": "No such command 'gorw'",
+    GROW.replace("good", "gone"): "gone.jsonl: there is no such file",
+    GROW.replace(
+        "good.jsonl", "odd.csv"
+    ): "--map question=COLUMN,answer=COLUMN --out problems.jsonl",
+    GROW.replace("good.jsonl", "empty.jsonl"): "holds no problem (it is empty)",
+    GROW.replace("good.jsonl", "prose.txt"): "prose.txt, line 1: broken JSON at column 1",
+    GROW.replace(
+        "--policy policy", "--policy Qwen"
+    ): "there is no model folder 'Qwen'; write local:",
+    GROW.replace(
+        " --policy policy", ""
+    ): "rft asks a policy, and none is named; give --policy MODEL",
+    GROW.replace("rft", "sgima"): "did you mean sigma?",
+    GROW.replace("rft", "sphere"): "give --prm MODEL and --small MODEL",
+    GROW + " --set sample=2": "unknown setting sample; did you mean samples?",
+    GROW + " --set samples": "--set needs KEY=VALUE, for example seed=1, not 'samples'",
+    GROW + " --set budget.tokens=-1": "tokens must be above 0, not -1",
+    GROW.replace("--run new", "--run full"): "full is not empty and not a run folder; use another",
+    GROW.replace("--run new", "--run good.jsonl"): "good.jsonl is a file, not a run folder",
+    "run gone.toml": "the run file gone.toml cannot be read: No such file or directory",
+    "run good.jsonl": "good.jsonl is not TOML",
+    "harvest gone": "gone is not a run folder",
+    "harvest full --round 3": "full is not a run folder",
+    "train --model policy --examples good.jsonl --out new": "good.jsonl:1: unknown column 'answer'",
+    "train --model nobody --examples good.jsonl --out new": "there is no model folder 'nobody'",
+    "evaluate --model policy --problems gone.jsonl --out e.jsonl": "gone.jsonl: there is no such",
+    "evaluate --model policy --problems good.jsonl --preset gpt --out e": "there is no preset",
+    "show gone": "gone cannot be read",
+    "table gone.jsonl": "there is no file gone.jsonl; `whorl evaluate --out gone.jsonl` writes one",
+    "export --format csv full --out e": "Invalid value for '--format'",
+    "init --problems gone.jsonl --policy policy": "there is no file gone.jsonl; `whorl pro",
+}
+
+
+@pytest.mark.parametrize(("typed", "told"), WRONG.items())
+def test_a_wrong_input_is_one_line_that_says_what_to_do(
+    whorl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str, told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_problems("good.jsonl", problems("pool", 2, seed=0, levels=[1]))
+    Path("odd.csv").write_text("task,result\n1+1?,2\n")
+    Path("empty.jsonl").touch()
+    Path("prose.txt").write_text("What is 1+1?\n")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "photo.jpg").touch()
+    before = sorted(tmp_path.rglob("*"))
+    result = whorl(*typed.split())
+    assert result.exit_code == 2, result.output
+    text = " ".join(result.stderr.replace("│", " ").split())
+    assert told in text and "Traceback" not in text
+    if text.startswith("error:"):
+        assert result.stderr.count("error:") == 1 and len(result.stderr.splitlines()) <= 3
+    assert sorted(tmp_path.rglob("*")) == before, "nothing was written"

@@ -1,0 +1,47 @@
+"""Abilities of engines that a run needs: what is refused before anything is grown."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from whorl import Sampling, grow
+from whorl.ask import Ask, Replies
+from whorl.engines import toy
+from whorl.engines.function import Function
+from whorl.errors import UserError
+from whorl.recipes import Rft
+from whorl.steps import BlankLine, Entropy
+
+
+def told(ask: Ask) -> Replies:
+    """The toy world's replies, each with a log-probability."""
+    return tuple(replace(reply, logprob=-1.0) for reply in toy.answer(ask))
+
+
+@pytest.mark.parametrize(
+    "rules", [{"steps": Entropy()}, {"thought_tokens": 40, "inside": Entropy()}]
+)
+def test_steps_by_entropy_need_log_probabilities(rules: dict[str, object], tmp_path: Path) -> None:
+    problems = list(toy.problems(1))
+    recipe = Rft(Sampling(**rules), samples=2)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="log-probabilities"):
+        grow(problems, recipe, {"policy": Function(dumb)}, tmp_path / "dumb")
+    assert not (tmp_path / "dumb" / "journal.db").exists()
+
+
+def dumb(ask: Ask) -> Replies:
+    """The toy world's replies, and nothing of how likely they were."""
+    return tuple(replace(reply, logprob=None) for reply in toy.answer(ask))
+
+
+def test_they_are_not_asked_for_where_nothing_depends_on_them(tmp_path: Path) -> None:
+    recipe = Rft(Sampling(steps=BlankLine()), samples=2)
+    done = grow(list(toy.problems(1)), recipe, {"policy": Function(dumb)}, tmp_path / "run")
+    assert done.trees == 1
+
+
+def test_an_engine_that_tells_them_is_taken(tmp_path: Path) -> None:
+    recipe = Rft(Sampling(steps=Entropy()), samples=2)
+    done = grow(list(toy.problems(1)), recipe, {"policy": Function(told)}, tmp_path / "run")
+    assert (done.trees, done.failures) == (1, {})
