@@ -154,7 +154,7 @@ def events_cost(folder: Path, problems: int) -> float:
     """Share of the throughput of searches that events take, pair by pair."""
     recipe = Sigma()
     engines = dict.fromkeys(recipe.roles, Function(toy.answer))
-    found = toy.problems(problems)
+    found = list(toy.problems(problems))
 
     def took(name: str, *, kept: bool) -> float:
         start = time.process_time()
@@ -205,6 +205,7 @@ def main() -> None:
         Index(folder / "trees.jsonl").refresh()
         figures = {"index_s": time.perf_counter() - start}
         figures |= pages(folder, told.trees)
+        print(figures, file=sys.stderr, flush=True)  # what follows takes a while
         figures["report_100_mb"] = report_mb(place)
         figures["events_cost"] = events_cost(place, told.problems)
     print(json.dumps({name: round(value, 3) for name, value in figures.items()}))
