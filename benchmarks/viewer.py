@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -60,13 +61,16 @@ def made_up(number: int, nodes: int, random: Random) -> Tree:
 
 
 def write_run(folder: Path, trees: int) -> Path:
-    """A run folder with so many trees of 30 nodes and one of 2,000."""
+    """A run folder with so many trees of 30 nodes, of which 200 are different, and one of 2,000."""
     with RunFolder.open(folder, {"recipe": {"name": "sigma"}}, version="0"):
         pass
     random = Random(0)
+    kinds = [made_up(number, 30, random) for number in range(min(trees, 200))]
     with (folder / "trees.jsonl").open("w") as file:
         for number in range(trees):
-            file.write(made_up(number, 30, random).to_json() + "\n")
+            tree = kinds[number % len(kinds)]
+            tree.problem = replace(tree.problem, id=f"p:{number}")
+            file.write(tree.to_json() + "\n")
         file.write(made_up(trees, 2_000, random).to_json() + "\n")
     return folder
 
@@ -101,6 +105,7 @@ def pages(folder: Path, trees: int) -> dict[str, float]:
     with serving(folder) as (address, pid), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         page = browser.new_page()
+        page.set_default_timeout(120_000)
         page.goto(f"{address}/static/view.css")  # the server is up
 
         def seconds(path: str, selector: str) -> float:
@@ -149,7 +154,7 @@ def events_cost(folder: Path, problems: int) -> float:
     """Share of the throughput of searches that events take, pair by pair."""
     recipe = Sigma()
     engines = dict.fromkeys(recipe.roles, Function(toy.answer))
-    found = toy.problems(problems)
+    found = list(toy.problems(problems))
 
     def took(name: str, *, kept: bool) -> float:
         start = time.process_time()
@@ -200,6 +205,7 @@ def main() -> None:
         Index(folder / "trees.jsonl").refresh()
         figures = {"index_s": time.perf_counter() - start}
         figures |= pages(folder, told.trees)
+        print(figures, file=sys.stderr, flush=True)  # what follows takes a while
         figures["report_100_mb"] = report_mb(place)
         figures["events_cost"] = events_cost(place, told.problems)
     print(json.dumps({name: round(value, 3) for name, value in figures.items()}))

@@ -32,8 +32,9 @@ heavy = {"torch", "transformers", "scipy", "numpy", "sympy", "pycurl"} & set(sys
 print(f"{len(sys.modules)} {sorted(heavy)}", file=sys.stderr)
 """
 
-ELSEWHERE = ("demo", "compare")
-"""Commands whose examples take minutes; `test_compare` and `tests/compare/test_demo` run them."""
+ELSEWHERE = ("demo", "compare", "view")
+"""Commands whose examples take minutes, or serve pages until they are stopped; `test_compare`,
+`tests/compare/test_demo` and `tests/view` run them."""
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["grow", "--help"], ["run", "-h"]])
