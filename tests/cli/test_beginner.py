@@ -86,7 +86,7 @@ def test_the_journey_from_a_table_to_a_table(whorl, home: Path) -> None:
     newest = "runs/first/round-2/checkpoint"
     after = whorl("evaluate", "--model", newest, *common, "--out", "after.jsonl")
     assert last(after) == "wrote after.attempts.jsonl: what was written, and the verdicts"
-    assert "after" in whorl("table", "before.jsonl", "after.jsonl").stdout
+    assert "| checkpoint |" in whorl("table", "before.jsonl", "after.jsonl").stdout
 
 
 def last(result) -> str:
