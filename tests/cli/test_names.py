@@ -112,7 +112,8 @@ def test_nobody_is_asked_whether_code_may_run(tmp_path: Path) -> None:
         text=True,
     )
     assert done.returncode == 2 and not ran.exists()
-    assert "needs code of its own" in done.stderr and done.stderr.count("\n") == 1
+    opening, trouble = done.stderr.splitlines()
+    assert opening.startswith("opening ") and "needs code of its own" in trouble
 
 
 def test_fetch_makes_a_folder(whorl, tmp_path: Path) -> None:
