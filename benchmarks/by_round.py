@@ -32,7 +32,7 @@ from whorl.loop.manifest import learned_from
 from whorl.loop.metrics import Round
 from whorl.loop.rounds import play_rounds
 from whorl.loop.run import Run
-from whorl.loop.runfile import check_engines, read_run
+from whorl.loop.runfile import answered, read_run
 from whorl.tree import Tree
 from whorl.watch import Watch
 
@@ -69,9 +69,9 @@ def play(
     folder: Path, arms: Mapping[str, Sequence[str]], rounds: int, seeds: int, watch: Watch
 ) -> dict[str, Any]:
     """Play every arm under every seed, or go on with it; what was found."""
-    runs = {name: read_run(Path(file), changes) for name, (file, *changes) in arms.items()}
-    for run in runs.values():
-        check_engines(run)
+    runs = {
+        name: answered(read_run(Path(file), changes)) for name, (file, *changes) in arms.items()
+    }
     every = [Arm(name) for name in runs]
     for seed in range(seeds):  # seed by seed, so that a call that is ended leaves whole ones
         for arm in every:

@@ -64,7 +64,7 @@ from whorl.learn.train import train
 from whorl.loop.folder import RunFolder
 from whorl.loop.harvest import Harvested, harvest
 from whorl.loop.run import Run
-from whorl.loop.runfile import check_engines, read_run
+from whorl.loop.runfile import answered, read_run
 from whorl.loop.split import problems_of
 from whorl.recipe import arms_of
 from whorl.tree import Tree
@@ -120,11 +120,9 @@ def play(folder: Path, experiment: Experiment, watch: Watch) -> dict[str, Any]:
     """Grow, train and measure every arm under every seed, or go on with it; what was found."""
     start = time.process_time()
     arms = [
-        Arm(name, read_run(Path(file), changes), experiment.without.get(name, ""))
+        Arm(name, answered(read_run(Path(file), changes)), experiment.without.get(name, ""))
         for name, (file, *changes) in experiment.arms.items()
     ]
-    for arm in arms:
-        check_engines(arm.run)
     first = arms[0].run
     tests = [Path(test) for test in experiment.tests or [str(first.test)]]
     for seed in range(experiment.seeds):

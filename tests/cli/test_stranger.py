@@ -85,7 +85,9 @@ def test_what_changed_since_is_told(
     """The file lost one setting and gained another."""
     shutil.copytree(run, tmp_path / "run")
     text = (EXAMPLES / "tree_rpo.py").read_text()
-    (tmp_path / "my_tree_rpo.py").write_text(text.replace("kl: float", "penalty: float"))
+    (tmp_path / "my_tree_rpo.py").write_text(
+        text.replace("kl: float", "penalty: float").replace("self.kl", "self.penalty")
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.delitem(__import__("sys").modules, "my_tree_rpo")
     refused = whorl("harvest", "run/round-1")

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from whorl.ask import Prompt
 from whorl.cli.guard import guarded
+from whorl.data.examples import write_examples
+from whorl.example import Weighted
 from whorl.models import POLICY
 
 GOOD = '{"id": "a", "question": "1+1?", "answer": "2"}\n'
@@ -85,7 +88,6 @@ def test_a_model_folder_that_lacks_something(
         (["--set", "sample=1"], "unknown setting sample; did you mean samples?"),
         (["--set", "samples=many"], "samples should be a valid integer, not 'many'"),
         (["--recipe", "sigma", "--set", "retries=0"], "unknown setting samples"),
-        (["--recipe", "sphere"], "sphere asks a small and a prm, and none is named; give --small "),
         (["--recipe", "marge", "--policy", ""], "marge asks a policy, and none is named"),
         (["--policy", "locl:x"], "did you mean local"),
     ],
@@ -196,7 +198,14 @@ def test_files_of_other_commands(whorl, tmp_path: Path) -> None:
     assert "cannot be read" in told(whorl("run", missing))
     train = ("train", "--model", POLICY, "--out", tmp_path / "out", "--examples", missing)
     assert "cannot be read" in told(whorl(*train))
+    write_examples(missing, [Weighted(Prompt("", "1+1?"), "2")])
     assert "did you mean epochs?" in told(whorl(*train, "--set", "epoch=1"))
+
+
+def test_roles_that_nobody_answers_are_named_together(whorl, tmp_path: Path, easy: Path) -> None:
+    asked = ("grow", "--recipe", "sphere", "--problems", easy, "--policy", f"local:{POLICY}")
+    line = told(whorl(*asked, "--run", tmp_path / "run"))
+    assert "sphere asks a prm and a small, and none is named; give --prm MODEL and --small" in line
 
 
 def test_usage_errors_have_their_code(whorl) -> None:

@@ -13,7 +13,8 @@ FEWEST, MOST = 3, 40
 def without_form(entry: str) -> str:
     """An entry without what a small model copies behind it: ", separated by semicolons, or none"
     and an outcome as "[Q -1.0]"."""
-    return _TAIL.sub("", _OUTCOME.sub("", entry))
+    told = _OUTCOME.search(entry)
+    return _TAIL.sub("", entry[: told.start()].rstrip(" \t") if told else entry)
 
 
 def is_none(text: str) -> bool:
@@ -37,7 +38,7 @@ def says_nothing(entry: str, form: Collection[str]) -> bool:
 
 
 _WORD = re.compile(r"\w+")
-_OUTCOME = re.compile(r"[ \t]*\[Q -?\d(?:\.\d)?\]\s*\Z")
+_OUTCOME = re.compile(r"\[Q -?\d(?:\.\d)?\]\s*\Z")
 _TAIL = re.compile(r"(?:,? separated by semicolons(?:,? or none)?|, or none)\.?\s*\Z")
 _NONE = re.compile(
     r"(?:none|no|n/a|null|nothing)"

@@ -34,11 +34,11 @@ def status(
     import json
     import time
 
-    from rich.console import Console
     from rich.live import Live
     from rich.text import Text
 
     from whorl.cli.progress import as_object, status_lines
+    from whorl.cli.terminal import console
     from whorl.errors import UserError
     from whorl.watch.events import events_of
     from whorl.watch.status import Reader, Status
@@ -57,12 +57,12 @@ def status(
     def lines() -> Text:
         return Text("\n".join(status_lines(str(where), look(), time.time())))
 
-    console = Console(highlight=False, soft_wrap=True)
+    terminal = console()
     if watch and not found.end:
-        with Live(lines(), console=console, auto_refresh=False, transient=True) as live:
+        with Live(lines(), console=terminal, auto_refresh=False, transient=True) as live:
             while look().life(time.time()) in ("running", "silent"):
                 live.update(lines(), refresh=True)
                 time.sleep(1.0)
-    console.print(lines())
+    terminal.print(lines())
     if as_json:
         typer.echo(json.dumps(as_object(found, time.time())))
