@@ -194,7 +194,7 @@ def test_a_file_is_replaced_when_it_is_complete(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["scores.json"]
 
 
-@pytest.mark.parametrize("place", ["nowhere/scores.json", "file/scores.json"])
+@pytest.mark.parametrize("place", ["file/scores.json", "file/deeper/scores.json"])
 def test_a_place_where_nothing_can_be_written_is_a_user_error(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").touch()
     with (

@@ -121,7 +121,10 @@ def test_two_processes_come_to_what_one_comes_to(
     assert apart(two, alone) < ROUNDING < 1e-3 * apart(two, tiny_model)
     assert losses(two) == pytest.approx(losses(alone), abs=1e-6)
     assert sorted(p.name for p in two.iterdir()) == sorted(p.name for p in alone.iterdir())
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["alone", "examples.jsonl", "two"]
+    events = ["alone.events.jsonl", "two.events.jsonl"]
+    assert {p.name for p in tmp_path.iterdir()} == {"alone", "two", "examples.jsonl", *events}
+    begun = (tmp_path / "two.events.jsonl").read_text().count('"event":"begin"')
+    assert begun == 1  # the first process alone tells
 
 
 @pytest.mark.parametrize("task", ["likelihood", "preference"])

@@ -14,6 +14,7 @@ rewritten. A line is an object that says what happened (`event`) and when (`at`,
 """
 
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -40,8 +41,12 @@ def recorded(watch: Watch, path: Path, models: Mapping[Role, str]) -> Iterator[W
     """Pass on to `watch` what the block says, and append it to the file of events `path`.
 
     models: who answers each role, by content where that is known. A disk that cannot be written to
-        ends the record and not the work.
+        ends the record and not the work. Of the processes of a distributed training the first alone
+        keeps one.
     """
+    if os.environ.get("RANK", "0") != "0":
+        yield watch
+        return
     events = Events(watch, path)
     events.write("begin", command=command(), process=myself(), versions=versions(), models=models)
     try:
