@@ -160,6 +160,8 @@ def test_every_row_of_sphere_says_what_stood_in() -> None:
 
 def test_every_figure_of_the_readme_is_in_a_document() -> None:
     """Those outside the section above too, such as how many times as fast something is."""
-    plain = re.sub(r"Python 3\.\d+|\d{4}\.\d{5}", "", README)  # no figures: versions, papers
+    plain = re.sub(
+        r"Python (?:from )?3\.\d+|\d{4}\.\d{5}", "", README
+    )  # no figures: versions, papers
     known = figures(" ".join(path.read_text() for path in (ROOT / "docs").glob("*.md")))
     assert sorted(figures(plain) - known) == []

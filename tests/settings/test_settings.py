@@ -294,7 +294,7 @@ def test_every_role_that_is_asked_needs_an_engine() -> None:
     sphere = replace(run, recipe=Sphere())
     with pytest.raises(
         UserError,
-        match=r"asks a small and a prm, .* --small MODEL and --prm M.* called policy, prm:prm\)",
+        match=r"asks a prm and a small, .* --prm MODEL and --small M.* called prm:prm, small\)",
     ):
         answered(sphere)
     with pytest.raises(UserError, match=r"asks a small, .* or engines\.small in a run file"):
