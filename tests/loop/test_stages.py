@@ -40,8 +40,8 @@ def test_a_function_grows_trees_that_are_harvested(tmp_path: Path) -> None:
 
 def test_roles_are_checked_before_there_is_a_folder(tmp_path: Path) -> None:
     world = Function(toy.answer)
-    with pytest.raises(UserError, match="sigma asks a critic, and `engines` names none"):
-        grow(toy.problems(2), Sigma(), {"policy": world}, tmp_path / "run")
+    with pytest.raises(UserError, match="sigma asks a policy, and `engines` names none"):
+        grow(toy.problems(2), Sigma(), {"critic": world}, tmp_path / "run")
     with pytest.raises(UserError, match="no role 'polcy'; there are policy, critic"):
         grow(toy.problems(2), RFT, {"policy": world, "polcy": world}, tmp_path / "run")  # type: ignore[dict-item]
     with pytest.raises(UserError, match="'lcal' is no kind of engine"):
