@@ -7,13 +7,12 @@ from hashlib import sha256
 from importlib import resources
 from pathlib import Path
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from whorl.errors import UserError, visible
-from whorl.report import text
+from whorl.errors import UserError
 from whorl.report.content import Report
 from whorl.report.plots import accuracy_plot, curve_plot, level_plot
+from whorl.report.templates import environment
 from whorl.report.trees import view
 
 TREES = 20  # that are shown
@@ -58,7 +57,7 @@ def render(report: Report) -> str:
     """The page; only style and script named by their hash in its policy can take effect."""
     style, script = _read("page.css"), _read("page.js")
     return (
-        _templates()
+        environment(_read)
         .get_template("page.html")
         .render(
             report=report,
@@ -73,26 +72,6 @@ def render(report: Report) -> str:
             "base-uri 'none'; form-action 'none'",
         )
     )
-
-
-def _templates() -> Environment:
-    """The templates. Every expression is made visible, then escaped, unless it is markup of our
-    own."""
-    templates = Environment(
-        autoescape=True,
-        finalize=lambda value: value if isinstance(value, Markup) else visible(str(value)),
-        loader=FunctionLoader(_read),
-        lstrip_blocks=True,
-        trim_blocks=True,
-        undefined=StrictUndefined,
-    )
-    templates.filters |= {
-        "number": text.number,
-        "percent": text.percent,
-        "points": text.points,
-        "probability": text.probability,
-    }
-    return templates
 
 
 def _read(name: str) -> str:

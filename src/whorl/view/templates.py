@@ -1,16 +1,15 @@
-"""Templates of the viewer's pages. Every expression is made visible, then escaped, unless it is
-markup of our own."""
+"""Templates of the viewer's pages, and what their expressions may call."""
 
 from functools import cache
 from importlib import resources
 from urllib.parse import quote
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
-from whorl.errors import visible
 from whorl.report import text as words
 from whorl.report.plots import accuracy_plot, curve_plot
+from whorl.report.templates import environment
 from whorl.view.mathematics import text
 
 
@@ -27,19 +26,8 @@ def quoted(value: object) -> str:
 @cache
 def templates() -> Environment:
     """The templates, compiled when they are first asked for."""
-    made = Environment(
-        autoescape=True,
-        finalize=lambda value: value if isinstance(value, Markup) else visible(str(value)),
-        loader=FunctionLoader(read),
-        lstrip_blocks=True,
-        trim_blocks=True,
-        undefined=StrictUndefined,
-    )
+    made = environment(read)
     made.filters |= {
-        "number": words.number,
-        "percent": words.percent,
-        "points": words.points,
-        "probability": words.probability,
         "mathematics": text,
         "quoted": quoted,
         "accuracy_plot": lambda rows: Markup(accuracy_plot(rows)),
