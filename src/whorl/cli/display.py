@@ -1,8 +1,7 @@
 """Progress for people, on stderr: live on a terminal, elsewhere a plain line now and then."""
 
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from whorl.cli.terminal import console
 from whorl.report.text import clock
 from whorl.watch import Progress
 from whorl.watch.pace import Pace, seconds_left
+from whorl.watch.repeating import repeating
 
 EVERY = 10.0  # seconds between plain lines
 
@@ -46,7 +46,7 @@ class Display:
                 ):
                     yield
             else:
-                with _repeated(lambda: self.say(line().plain)):
+                with repeating(lambda: self.say(line().plain), EVERY):
                     yield
         finally:
             self.say(f"{title}: {status(progress, pace.seconds)}")
@@ -104,21 +104,3 @@ def status(progress: Progress, seconds: float, rate: float | None = None) -> str
     if progress.cached is not None:
         parts.append(f"{100 * progress.cached:.0f} % cached")
     return ", ".join(parts)
-
-
-@contextmanager
-def _repeated(say: Callable[[], None]) -> Iterator[None]:
-    """Call `say` every `EVERY` seconds from a thread."""
-    ended = threading.Event()
-
-    def repeat() -> None:
-        while not ended.wait(EVERY):
-            say()
-
-    thread = threading.Thread(target=repeat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()

@@ -28,6 +28,7 @@ from whorl.budget import Prices
 from whorl.watch import Progress, Watch
 from whorl.watch.pace import Pace, seconds_left
 from whorl.watch.process import command, myself, versions
+from whorl.watch.repeating import repeating
 
 NAME = "events.jsonl"
 EVERY = 1.0  # seconds between lines about the same stage
@@ -50,7 +51,7 @@ def recorded(watch: Watch, path: Path, models: Mapping[Role, str]) -> Iterator[W
     events = Events(watch, path)
     events.write("begin", command=command(), process=myself(), versions=versions(), models=models)
     try:
-        with events.beating():
+        with repeating(events.beat, EVERY):  # what moved
             yield events
     except BaseException as error:
         how = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
@@ -109,24 +110,8 @@ class Events:
                 self._file.close()
                 self._file = None
 
-    @contextmanager
-    def beating(self) -> Iterator[None]:
-        """Write every second, from a thread, what moved."""
-        ended = threading.Event()
-
-        def beat() -> None:
-            while not ended.wait(EVERY):
-                self._beat()
-
-        thread = threading.Thread(target=beat, name="events", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
-
-    def _beat(self) -> None:
+    def beat(self) -> None:
+        """Append what moved."""
         stage = self._stage
         if stage is not None and stage.moved():
             self._tell(stage, "progress")
