@@ -28,6 +28,7 @@ from pathlib import Path
 
 from whorl.ask import Ask, Failure, Replies, digest
 from whorl.engines import toy
+from whorl.engines.crew import Here
 from whorl.loop.folder import RunFolder
 from whorl.loop.grow import GrowPlan, grow
 from whorl.recipes.sigma import Sigma
@@ -68,7 +69,7 @@ def live(path: Path, log: Path, problems: int) -> None:
             folder,
             toy.problems(problems),
             GrowPlan(Sigma(), "sigma", width=16),
-            dict.fromkeys(roles, engine),
+            Here(dict.fromkeys(roles, engine)),
         )
 
 

@@ -38,6 +38,7 @@ from whorl.ask import Ask, Asking, Replies, Reply
 from whorl.data.forest import read_trees
 from whorl.drive import drive
 from whorl.engines import toy
+from whorl.engines.crew import Here
 from whorl.engines.function import Function
 from whorl.loop.folder import RunFolder
 from whorl.loop.grow import GrowPlan, grow
@@ -226,7 +227,7 @@ def grow_run(problems: int) -> dict[str, float]:
         with RunFolder.open(path, {}, version="benchmark") as folder:
             roles = ("policy", "critic", "reviser")
             engines = dict.fromkeys(roles, timed.engine)
-            grow(folder, toy.problems(problems), GrowPlan(SMALL, "sigma"), engines)
+            grow(folder, toy.problems(problems), GrowPlan(SMALL, "sigma"), Here(engines))
         seconds = time.process_time() - start - timed.seconds
         peak = _memory("VmHWM") / 2**20
         nodes = sum(len(tree.nodes) for tree in read_trees(folder.trees))

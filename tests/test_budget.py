@@ -26,12 +26,14 @@ from whorl.budget import (
     Prices,
     Spent,
     Usage,
+    limited,
     within_limits,
 )
 from whorl.budget.purse import Purse
 from whorl.data.forest import read_trees
 from whorl.drive import Finished, drive
 from whorl.engines import toy
+from whorl.engines.crew import Here
 from whorl.engines.function import Function
 from whorl.engines.journal import Journal
 from whorl.errors import UserError
@@ -124,7 +126,7 @@ def grown(
             folder,
             toy.problems(problems),
             GrowPlan(recipe, "test", width=8, purse=purse),
-            dict.fromkeys(ROLES, engine),
+            Here(dict.fromkeys(ROLES, engine)),
         )
     return found, purse
 
@@ -511,8 +513,8 @@ def test_an_ask_that_is_refused_suspends_its_search_and_stops_new_ones() -> None
 
 def test_without_a_budget_engines_and_searches_are_left_alone() -> None:
     purse, engine, moves = Purse(Budget()), Function(answer), search("k", 1)
-    assert purse.wrap(engine) is engine and purse.limit(moves) is moves
-    assert Purse(Budget(requests=3)).limit(moves) is moves
+    assert purse.wrap(engine) is engine and limited(moves, purse.budget) is moves
+    assert limited(moves, Budget(requests=3)) is moves
 
 
 @pytest.mark.parametrize("name", ["sigma", "marge"])
@@ -526,7 +528,7 @@ def test_the_budget_of_a_problem_cuts_the_same_trees_whatever_the_order(
             engines = dict.fromkeys(ROLES, Logged(share))
             plan = GrowPlan(SMALL[name], name, width=4, purse=purse)
             watch = Counted()
-            found = grow(run, toy.problems(9), plan, engines, watch=watch, expected=9)
+            found = grow(run, toy.problems(9), plan, Here(engines), watch=watch, expected=9)
         assert (found.trees, found.missing, found.failures) == (9, 0, {})
         progress = watch.progress
         assert 0 < progress.short <= progress.done == progress.total == 9
@@ -547,6 +549,7 @@ from whorl.ask import digest
 from whorl.budget import Budget
 from whorl.budget.purse import Purse
 from whorl.engines import toy
+from whorl.engines.crew import Here
 from whorl.engines.function import Function
 from whorl.loop.folder import RunFolder
 from whorl.recipes.sigma import Sigma
@@ -564,7 +567,7 @@ with RunFolder.open(path, {}, version="test") as folder:
     plan = GrowPlan(Sigma(temperatures=(0.7,)), "sigma", width=4, purse=purse)
     engines = dict.fromkeys(("policy", "critic", "reviser"), Function(answer))
     print("ready", flush=True)
-    print(grow(folder, toy.problems(30), plan, engines).missing)
+    print(grow(folder, toy.problems(30), plan, Here(engines)).missing)
 """
 
 

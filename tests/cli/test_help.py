@@ -16,7 +16,7 @@ from whorl.cli import EXAMPLES, app
 from whorl.recipes import RECIPES
 
 COMMANDS = [
-    *("demo", "run", "compare", "grow", "adopt", "harvest", "export", "train", "evaluate"),
+    *("demo", "run", "compare", "grow", "merge", "adopt", "harvest", "export", "train", "evaluate"),
     *("fetch", "table", "probe", "prompts", "judge", "problems", "init", "show"),
     *("view", "status", "report"),
 ]

@@ -117,7 +117,7 @@ def test_a_finished_run_can_be_read_without_its_settings(tmp_path: Path) -> None
 
 def test_two_at_once_are_refused(tmp_path: Path) -> None:
     with start(tmp_path):
-        with pytest.raises(UserError, match=f"in use by process {os.getpid()};"):
+        with pytest.raises(UserError, match=f"in use by process {os.getpid()} on "):
             start(tmp_path)
         with pytest.raises(UserError, match="in use"):
             start(tmp_path, {})
@@ -139,7 +139,7 @@ def test_a_killed_process_lets_go_of_the_folder(tmp_path: Path) -> None:
     command = [sys.executable, "-c", HOLDER, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None and child.stdout.readline() == "ready\n"
-        with pytest.raises(UserError, match=f"in use by process {child.pid};"):
+        with pytest.raises(UserError, match=f"in use by process {child.pid} on "):
             start(tmp_path, {})
         os.kill(child.pid, signal.SIGKILL)
     start(tmp_path, {}).close()

@@ -13,6 +13,7 @@ from whorl.data.examples import read_examples
 from whorl.data.forest import Forest, read_trees
 from whorl.drive import drive
 from whorl.engines import toy
+from whorl.engines.crew import Here
 from whorl.engines.function import Function
 from whorl.errors import UserError
 from whorl.evaluate import PRESETS
@@ -151,7 +152,7 @@ def test_growing_nothing_is_said_with_the_recipes_name(tmp_path: Path) -> None:
 
     with RunFolder.open(tmp_path / "run", {}, version="test") as run:
         engines = {"policy": Function(toy.answer)}
-        grown = grow(run, toy.problems(2), GrowPlan(Nothing(), "nothing"), engines)
+        grown = grow(run, toy.problems(2), GrowPlan(Nothing(), "nothing"), Here(engines))
     assert grown.trees == 0
     assert all("generator that returns a Tree" in why for why in grown.failures.values())
 

@@ -209,6 +209,12 @@ def within_limits(moves: Asking[T], limits: Limits, prices: Prices) -> Asking[T]
         moves.close()
 
 
+def limited(moves: Asking[T], budget: "Budget") -> Asking[T]:
+    """The search with the budget of a problem around it; see `within_limits`."""
+    limits = budget.problem
+    return moves if limits == Limits() else within_limits(moves, limits, budget.prices)
+
+
 def is_paid(ask: Ask) -> bool:
     """Whether an ask costs anything: judges do not."""
     return ask.role != "judge"

@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from whorl.ask import Ask, Asking, Engine, Failure, Replies, T, made
-from whorl.budget import SPENT, Budget, Limits, Spent, Usage, is_paid, within_limits
+from whorl.ask import Ask, Engine, Failure, Replies, made
+from whorl.budget import SPENT, Budget, Spent, Usage, is_paid
 
 ALL = sys.maxsize
 WORTH = 0.5
@@ -53,11 +53,6 @@ class Purse:
         self._before |= {name: self._before[name] + now[name] - then[name] for name in _PAID}
         self._ended += searches
         self._ended_before += searches
-
-    def limit(self, moves: Asking[T]) -> Asking[T]:
-        """The search with a problem's budget around it; see `within_limits`."""
-        limits = self.budget.problem
-        return moves if limits == Limits() else within_limits(moves, limits, self.budget.prices)
 
     def finish(self) -> None:
         """Count a search that came to its end."""

@@ -36,6 +36,14 @@ Repair = Annotated[
     bool,
     typer.Option("--repair", help="Ask again for what a damaged journal has lost."),
 ]
+Shard = Annotated[
+    str,
+    typer.Option(
+        metavar="3/16",
+        help="Only the third of sixteen parts, for jobs that share a folder; see `whorl merge`.",
+        show_default=False,
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and estimate; write nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 Round = Annotated[

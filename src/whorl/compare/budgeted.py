@@ -12,6 +12,7 @@ from whorl import __version__, settings
 from whorl.ask import Engine
 from whorl.data.atomic import replacing
 from whorl.data.forest import read_trees
+from whorl.engines.crew import Here
 from whorl.engines.roles import Opened
 from whorl.errors import UserError
 from whorl.loop.folder import RunFolder
@@ -121,7 +122,7 @@ def grow_pass(
             more = min(more, int(0.8 * (budget - sum(costs)) * started / sum(costs)))
         started = min(len(problems), started + max(1, more))
         now = problems[:started]
-        grown = grow(folder, now, replace(plan, last=last), engines)
+        grown = grow(folder, now, replace(plan, last=last), Here(engines))
         failed = len(grown.failures)
         ids = {problem.id for problem in now}
         trees = read_trees(folder.trees)

@@ -124,7 +124,7 @@ def _grow(folder: Path, train: Path, method: Method, watch: Watch, seed: int) ->
             own,
             problems_of(run),
             GrowPlan.of(run),
-            prepared.engines,
+            prepared.crew,
             watch=watch,
             expected=prepared.found.problems,
         )

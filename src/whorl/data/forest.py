@@ -92,13 +92,14 @@ class Forest(AbstractContextManager["Forest"]):
                 end += len(line)
         return end
 
-    def _key(self, line: bytes, number: int) -> Key:
+    def _key(self, line: bytes, number: int, path: Path | None = None) -> Key:
+        """The key of a line of a file, read whole; of this one if none is given."""
         try:
             return key_of(Tree.from_json(line.decode()))
         except (ValueError, AttributeError) as error:
             raise UserError(
-                f"{self.path}:{number}: {error}; delete that line, and the tree is grown again "
-                "from the journal"
+                f"{path or self.path}:{number}: {error}; delete that line, and the tree is grown "
+                "again from the journal"
             ) from error
 
     def __contains__(self, key: Key) -> bool:
@@ -127,7 +128,18 @@ class Forest(AbstractContextManager["Forest"]):
         key = key_of(tree)
         if key in self:
             raise ValueError(f"there is a tree of {_name(key)} already")
-        line = memoryview(tree.to_json().encode() + b"\n")
+        self._write(key, tree.to_json().encode() + b"\n")
+
+    def take(self, path: Path) -> None:
+        """Append the lines of those trees of another file that the forest lacks. Raises `UserError`
+        at a line that is no tree, a last one that breaks off aside."""
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if line.endswith(b"\n") and (key := self._key(line, number, path)) not in self:
+                    self._write(key, line)
+
+    def _write(self, key: Key, whole: bytes) -> None:
+        line = memoryview(whole)
         written = 0
         try:
             while written < len(line):

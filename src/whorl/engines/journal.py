@@ -5,7 +5,7 @@ comes to where it was.
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from pathlib import Path
@@ -41,6 +41,7 @@ SELECT ask, role, text, finished, tokens, value, logprob, {prompt} FROM reply OR
 """
 _PROMPT = {1: "0, 0", 2: "prompt_tokens, cached_tokens"}
 
+_TOGETHER = 1000  # rows of another journal that are recorded at once
 _SHOWN = 3  # damaged rows that are named
 _LONGEST = 100  # characters of what SQLite says
 _DAMAGE = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -74,22 +75,25 @@ class Journal(AbstractContextManager["Journal"]):
 
     asked: asks passed on to an engine by this process.
     recalled: asks answered without one, from the record or by an equal ask in flight.
+    earlier: journals whose record answers too; they are not written to.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open `path`, or create it. Raises `UserError` if it is not a journal we can use, and
-        `DamagedError` if it was one."""
+    def __init__(self, path: Path, *, writes: bool = True, earlier: Sequence["Journal"] = ()):
+        """Open `path`, or create it; not if it is only read, when nobody may write to it either.
+        Raises `UserError` if it is not a journal we can use, and `DamagedError` if it was one."""
         self.path = path
         self.asked = 0
         self.recalled = 0
+        self.earlier = earlier
         try:
-            self._database = sqlite3.connect(path)
+            self._database = sqlite3.connect(path) if writes else _connect_to_read(path)
         except sqlite3.Error as error:
             raise UserError(f"the journal {path} cannot be opened: {error}") from error
         try:
-            self._prepare()
+            if writes:
+                self._prepare()
             self._rows: dict[bytes, int] = {}
-            self._last = self._look()
+            self._last = self._learned = self._look()
         except UnicodeDecodeError as error:  # in what SQLite says of a damaged table
             self.close()
             raise DamagedError(path, "its table is not as it was made") from error
@@ -173,8 +177,13 @@ class Journal(AbstractContextManager["Journal"]):
     def recall(self, name: bytes) -> Replies:
         """The replies recorded under an ask's digest, in order; empty if there are none."""
         number = self._rows.get(name)
+        earlier = max((each.recall(name) for each in self.earlier), key=len, default=())
         if number is None:
-            return ()
+            return earlier
+        return max(self._read(number), earlier, key=len)
+
+    def _read(self, number: int) -> Replies:
+        """The replies in a row."""
         try:
             (replies,) = self._database.execute(_SELECT, (number,)).fetchone()
             return row.read(replies)
@@ -182,6 +191,35 @@ class Journal(AbstractContextManager["Journal"]):
             if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) in _DAMAGE:
                 raise DamagedError(self.path, f"row {number}") from error
             raise UserError(f"the journal {self.path} cannot be read: {error}") from error
+
+    def answers(self) -> Iterator[row.Answer]:
+        """All that is on record in this journal, in the order in which it was recorded."""
+        for _, name, role, replies, *_ in self._database.execute(f"{row.SELECT} ORDER BY rowid"):
+            yield name, role.decode(), row.read(replies)
+
+    def learn(self) -> None:
+        """Learn the names of what was recorded since the journal was opened, so that it is recalled
+        as well. That is for asks that are asked again by another process than the one that died."""
+        query = f"SELECT ask, rowid FROM answer WHERE rowid > {self._learned}"
+        self._rows.update(self._database.execute(query))
+        self._learned = self._last
+
+    def absorb(self, answers: Iterable[row.Answer]) -> None:
+        """Record those of `answers` that the journal has not, or of which it has fewer replies; in
+        an order that depends on both alone."""
+        self.learn()
+        batch: dict[bytes, row.Answer] = {}
+        for answer in answers:
+            name, _, replies = answer
+            known = batch[name][2] if name in batch else self.recall(name)
+            if len(replies) > len(known):
+                batch[name] = answer
+            if len(batch) == _TOGETHER:
+                self.record([*batch.values()])
+                self.learn()
+                batch.clear()
+        if batch:
+            self.record([*batch.values()])
 
     def usage(self) -> Iterator[tuple[str, Usage]]:
         """What the models on record were asked and have answered, by role; judges are left out.
@@ -214,6 +252,11 @@ class Journal(AbstractContextManager["Journal"]):
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _connect_to_read(path: Path) -> sqlite3.Connection:
+    """A connection that needs no locks, which network file systems may lack."""
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
 
 
 def _columns(database: sqlite3.Connection) -> list[tuple[object, ...]]:

@@ -1,8 +1,21 @@
 """What an engine is asked and what it generates, counted."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from whorl.ask import Ask, Engine, Failure, Replies, made
+
+
+class Counts(Protocol):
+    """Counts of an engine, or of many: see `Meter`."""
+
+    tokens: int
+    prompt_tokens: int
+    cached_tokens: int
+
+    @property
+    def in_flight(self) -> int:
+        """Asks that wait for an answer now."""
 
 
 class Meter:

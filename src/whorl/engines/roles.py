@@ -4,10 +4,12 @@ import json
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import urlencode
 
 from whorl.ask import Engine, Lasting, Role
 from whorl.engines import open_engine
+from whorl.engines.crew import Crew, Here
 from whorl.engines.judge import Judges
 from whorl.engines.model import engine_settings, find_model
 from whorl.engines.spec import Spec
@@ -63,6 +65,24 @@ class Engines:
         return {role: spec for role in roles if (spec := getattr(self, role))}
 
 
+class Crews(Protocol):
+    """Whoever answers in a run, from stage to stage: `Opened` in this process, or a cluster."""
+
+    @property
+    def engines(self) -> Engines:
+        """Who answers now."""
+
+    def follow(self, engines: Engines) -> None:
+        """Let `engines` answer from now on."""
+
+    def crew(self, *roles: Role) -> Crew:
+        """A crew with the engines of `roles`, or of all that are named, and the judge. Raises
+        `UserError` if one cannot be opened."""
+
+    def rest(self) -> None:
+        """Give back memory, as a model is about to be trained."""
+
+
 @dataclass(slots=True)
 class _Open:
     engine: Engine
@@ -109,6 +129,10 @@ class Opened(AbstractContextManager["Opened"]):
             if spec not in self._open:
                 self._open[spec] = _Open(self._new(spec))
         return {role: self._open[spec].engine for role, spec in wanted.items()}
+
+    def crew(self, *roles: Role) -> Here:
+        """This process as a crew, with the engines of `roles`; see `by_role`."""
+        return Here(self.by_role(*roles))
 
     def rest(self) -> None:
         """A model is about to be trained, which takes memory."""

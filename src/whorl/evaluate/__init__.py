@@ -4,7 +4,7 @@
 `measures` sums up, `pairing` compares, `seen` tells what a model was trained on.
 """
 
-from whorl.evaluate.attempts import Attempt, Record, attempt_problems
+from whorl.evaluate.attempts import Attempt, Record, attempt_problems, attempted
 from whorl.evaluate.intervals import Rate, macro_rate, wilson
 from whorl.evaluate.measures import (
     Repeats,
@@ -42,6 +42,7 @@ __all__ = [
     "Setup",
     "Summary",
     "attempt_problems",
+    "attempted",
     "in_order",
     "macro_rate",
     "paired",

@@ -4,15 +4,16 @@
 given texts that are final and asks no model, only the judge.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from whorl import prompts
 from whorl.answer import extract, read, settled
 from whorl.answer.checks import ANSWER
 from whorl.ask import Ask, Asking, Engine, Replies
-from whorl.drive import drive
+from whorl.drive import Finished, drive
 from whorl.evaluate.setup import Setup
 from whorl.problem import Problem
 from whorl.rollout import verdicts
@@ -47,6 +48,10 @@ class Record:
     error: str = ""
 
 
+Attempting = tuple[str, Callable[[], Asking[tuple[Attempt, ...]]]]
+"""A search that attempts a problem: its key, and what begins it."""
+
+
 def attempt_problems(
     problems: Iterable[Problem],
     engines: Mapping[str, Engine],
@@ -59,16 +64,30 @@ def attempt_problems(
 
     `engines` answer the roles `policy` and `judge`. A problem whose ask fails has `Record.error`.
     """
-    attempted: dict[str, Problem] = {}
 
-    def searches() -> Iterator[tuple[str, Asking[tuple[Attempt, ...]]]]:
+    def run(searches: Iterable[Attempting]) -> Iterator[Finished[tuple[Attempt, ...]]]:
+        begun = ((key, begin()) for key, begin in searches)
+        return drive(begun, engines, width=width, seed=seed)
+
+    return attempted(problems, setup, run)
+
+
+def attempted(
+    problems: Iterable[Problem],
+    setup: Setup,
+    run: Callable[[Iterable[Attempting]], Iterator[Finished[tuple[Attempt, ...]]]],
+) -> Iterator[Record]:
+    """As `attempt_problems`. run: runs searches, and yields each as it ends."""
+    waiting: dict[str, Problem] = {}
+
+    def searches() -> Iterator[Attempting]:
         for problem in problems:
             key = f"{problem.id}#evaluate"
-            attempted[key] = problem
-            yield key, _examined(problem, setup)
+            waiting[key] = problem
+            yield key, partial(_examined, problem, setup)
 
-    for finished in drive(searches(), engines, width=width, seed=seed):
-        problem = attempted.pop(finished.key)
+    for finished in run(searches()):
+        problem = waiting.pop(finished.key)
         yield Record(problem, finished.result or (), error=finished.error or "")
 
 

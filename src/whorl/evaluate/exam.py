@@ -1,24 +1,27 @@
 """Exams: measuring a model on problems, resumable because what it wrote is kept."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from whorl import __version__
 from whorl.data.contamination import check_examples, ids_among
 from whorl.data.content import content
 from whorl.data.problems import read_problems
+from whorl.data.shard import Shard
+from whorl.drive import Finished
+from whorl.engines.crew import Begun
 from whorl.engines.journal import Journal
-from whorl.engines.meter import Meter
 from whorl.engines.model import model_content
-from whorl.engines.roles import Opened
+from whorl.engines.roles import Crews
 from whorl.evaluate import (
     Place,
     Record,
     Score,
     Setup,
-    attempt_problems,
+    attempted,
     in_order,
     read_scores,
     write_records,
@@ -26,6 +29,8 @@ from whorl.evaluate import (
 from whorl.evaluate.seen import trained_on
 from whorl.problem import Problem
 from whorl.watch import Progress, Watch
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +46,22 @@ class Exam:
     seen: Sequence[str] | None = None
 
 
-def measure(opened: Opened, exam: Exam, watch: Watch, *, out: Path) -> list[Score]:
-    """Attempt the problems of `exam` with the `opened` policy; returns scores sorted by id.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Part of an exam: a shard of its problems, less those that others have done; replies in the
+    journals of others serve."""
+
+    shard: Shard = Shard(1, 1)  # noqa: RUF009 (frozen)
+    done: Set[str] = frozenset()
+    journals: Sequence[Journal] = ()
+
+
+ALL = Part()
+
+
+def measure(opened: Crews, exam: Exam, watch: Watch, *, out: Path, part: Part = ALL) -> list[Score]:
+    """Attempt the problems of `exam`, or a part of them, with the `opened` policy; returns scores
+    sorted by id.
 
     The problems are read once, into memory. Scores are kept in `out`, and every text beside it: see
     `Place`. The same call goes on after any interruption and asks nothing that was answered; if
@@ -54,16 +73,20 @@ def measure(opened: Opened, exam: Exam, watch: Watch, *, out: Path) -> list[Scor
     place = Place(out)
     if place.begin(_identity(opened.engines.policy, exam, problems)):
         return read_scores(place.scores)
+    problems = [one for _, one in part.shard.part(problems) if one.id not in part.done]
     progress = Progress(total=len(problems))
     with ExitStack() as stack:
-        by_role = opened.by_role("policy")
-        journal = stack.enter_context(Journal(place.journal))
-        progress.meters = [Meter(engine) for engine in by_role.values()]
-        asked = dict(zip(by_role, map(journal.wrap, progress.meters), strict=True))
+        crew = opened.crew("policy")
+        journal = stack.enter_context(Journal(place.journal, earlier=part.journals))
         stack.enter_context(watch.stage("evaluate", progress))
 
-        def attempted() -> Iterator[Record]:
-            for record in attempt_problems(problems, asked, setup=exam.setup, seed=exam.seed):
+        def run(searches: Iterable[Begun[T]]) -> Iterator[Finished[T]]:
+            ended = crew.drive(searches, journal, seed=exam.seed)
+            progress.meters = crew.meters
+            return ended
+
+        def told() -> Iterator[Record]:
+            for record in attempted(problems, exam.setup, run):
                 if record.error:
                     progress.errors[record.problem.id] = record.error
                 else:
@@ -72,7 +95,7 @@ def measure(opened: Opened, exam: Exam, watch: Watch, *, out: Path) -> list[Scor
                 yield record
 
         scores = write_records(
-            place.attempts, in_order(attempted(), [problem.id for problem in problems])
+            place.attempts, in_order(told(), [problem.id for problem in problems])
         )
     place.end(scores)
     return read_scores(place.scores)

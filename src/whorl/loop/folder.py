@@ -4,8 +4,10 @@ uses it."""
 import fcntl
 import json
 import os
+import platform
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from io import FileIO
@@ -17,6 +19,10 @@ from whorl.errors import UserError
 
 _OWN = {"lock", "manifest.json", "manifest.json.partial"}
 _SHOWN = 3  # differences named before "and so on"
+
+
+class InUseError(UserError):
+    """A run folder that another process has locked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,34 @@ class RunFolder(AbstractContextManager["RunFolder"]):
             lock.close()
             raise
         return folder
+
+    @classmethod
+    def join(
+        cls, path: Path, settings: Mapping[str, object], *, version: str, patience: float = 5.0
+    ) -> "RunFolder":
+        """Open the folder as `open` does, for a process that shares it with others like it and
+        writes into a folder of its own inside.
+
+        patience: seconds for others that open it at the same time to write the manifest.
+        Raises `InUseError` if a process has it alone.
+        """
+        end = time.monotonic() + patience
+        while True:
+            if not (path / "manifest.json").exists():
+                with suppress(InUseError):
+                    cls.open(path, settings, version=version).close()
+            else:
+                lock = (path / "lock").open("a+b", buffering=0)
+                try:
+                    _take(lock, path, fcntl.LOCK_SH)
+                    folder = cls(path, *_read_manifest(path), lock)
+                    _compare(path, settings, folder.settings)
+                    return folder
+                except BaseException as error:
+                    lock.close()
+                    if not isinstance(error, InUseError) or time.monotonic() > end:
+                        raise
+            time.sleep(0.02)
 
     @classmethod
     def check(cls, path: Path, settings: Mapping[str, object]) -> None:
@@ -126,18 +160,23 @@ class RunFolder(AbstractContextManager["RunFolder"]):
         self.close()
 
 
-def _take(lock: FileIO, path: Path) -> None:
-    """Lock the folder for this process; the system releases the lock however the process ends."""
+def _take(lock: FileIO, path: Path, how: int = fcntl.LOCK_EX) -> None:
+    """Lock the folder for this process; the system releases the lock however the process ends.
+
+    how: `LOCK_EX` for it alone, `LOCK_SH` for it and others that lock it so.
+    """
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, how | fcntl.LOCK_NB)
     except BlockingIOError as error:
         lock.seek(0)
-        owner = lock.read().decode("ascii", "replace").strip() or "another one"
-        raise UserError(
-            f"{path} is in use by process {owner}; wait for it or use another run folder"
+        owner = lock.read().decode("ascii", "replace").strip()
+        who = f"process {owner}" if owner else "other processes"
+        raise InUseError(
+            f"{path} is in use by {who}; wait for it or use another run folder"
         ) from error
     lock.truncate(0)
-    lock.write(f"{os.getpid()}\n".encode())
+    if how == fcntl.LOCK_EX:
+        lock.write(f"{os.getpid()} on {platform.node()}\n".encode())
 
 
 def _write_manifest(path: Path, settings: Mapping[str, object], version: str) -> None:

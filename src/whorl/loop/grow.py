@@ -2,21 +2,22 @@
 
 import json
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from whorl import __version__
-from whorl.ask import Asking, Engine
-from whorl.budget import SPENT, Budget
+from whorl.ask import Asking
+from whorl.budget import SPENT, Budget, limited
 from whorl.budget.purse import Purse
 from whorl.data.atomic import replacing
-from whorl.data.forest import Forest
-from whorl.drive import Finished, drive
+from whorl.data.forest import Forest, Key
+from whorl.drive import Finished
+from whorl.engines.crew import Begun, Crew
 from whorl.engines.journal import Journal
-from whorl.engines.meter import Meter
-from whorl.engines.roles import Opened
+from whorl.engines.roles import Crews, Engines, Opened
 from whorl.errors import UserError
 from whorl.loop.folder import RunFolder
 from whorl.loop.run import Run
@@ -30,9 +31,19 @@ from whorl.watch import Progress, Watch
 
 
 @dataclass(frozen=True, slots=True)
+class Others:
+    """Work of other processes on the same run: the keys of trees that need not be grown, and
+    journals whose replies serve."""
+
+    trees: Set[Key] = frozenset()
+    journals: Sequence[Journal] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class GrowPlan:
     """Plan of growing: the recipe and its name, the seed, the number of searches in flight, the
-    purse that pays for them, and the trees of the round before, if there are any."""
+    purse that pays for them, the trees of the round before, if there are any, and what others have
+    done of the same run."""
 
     recipe: Recipe
     name: str
@@ -40,6 +51,7 @@ class GrowPlan:
     width: int = 256
     purse: Purse = field(default_factory=lambda: Purse(Budget()))
     last: Path | None = None
+    others: Others = Others()
 
     @classmethod
     def of(cls, run: Run) -> "GrowPlan":
@@ -70,32 +82,35 @@ class Grown:
 class Ready:
     """A run that can start: counts of its file of problems, and its engines, open.
 
-    engines: who answers each role, until a model is trained or the policy is another one.
+    crew: who runs its searches, until a model is trained or the policy is another one.
     """
 
     found: Survey
-    opened: Opened
-    engines: Mapping[str, Engine]
+    opened: Crews
+    crew: Crew
 
 
 @contextmanager
-def ready(run: Run) -> Iterator[Ready]:
+def ready(
+    run: Run, place: Callable[[Engines], AbstractContextManager[Crews]] = Opened
+) -> Iterator[Ready]:
     """Read the problems of a run and open its engines; the engines are closed at the end of the
     `with`.
 
+    place: where they are opened; in this process if not given.
     Raises `UserError` if the problems cannot be read or are among those to measure on, or if the
     engines cannot be opened.
     """
     found = survey(run)
-    with Opened(run.engines) as opened:
-        yield Ready(found, opened, opened.by_role())
+    with place(run.engines) as opened:
+        yield Ready(found, opened, opened.crew())
 
 
 def grow(
     folder: RunFolder,
     problems: Iterable[Problem],
     plan: GrowPlan,
-    engines: Mapping[str, Engine],
+    crew: Crew,
     *,
     watch: Watch | None = None,
     expected: int = 0,
@@ -112,7 +127,7 @@ def grow(
     the policy tells no log-probabilities. The end of the run's budget is such an interruption, and
     what is in flight is awaited.
     """
-    check_logprobs(plan.recipe, engines)
+    check_logprobs(plan.recipe, crew.engines)
     arms = arms_of(plan.recipe)
     progress = Progress(total=expected * len(arms), purse=plan.purse)
     missed = _Missed(progress.errors)
@@ -120,20 +135,15 @@ def grow(
     with ExitStack() as stack:
         if watch:
             stack.enter_context(watch.stage("grow", progress))
-        journal = stack.enter_context(Journal(folder.journal))
+        journal = stack.enter_context(Journal(folder.journal, earlier=plan.others.journals))
         forest = stack.enter_context(Forest(folder.trees))
         before = stack.enter_context(Forest(plan.last)) if plan.last else None
         plan.purse.count(folder.journal, journal.usage(), len(forest))
-        by_role, progress.meters = _wrapped(engines, journal, plan.purse)
         rest = _noted(problems, ids)
         searches = _searches(rest, plan, forest, before, progress)
-        for finished in drive(
-            searches,
-            by_role,
-            width=plan.width,
-            seed=plan.seed,
-            lasts_for=plan.purse.lasts_for,
-        ):
+        ended = crew.drive(searches, journal, seed=plan.seed, width=plan.width, purse=plan.purse)
+        progress.meters = crew.meters
+        for finished in ended:
             _record(finished, forest, progress, missed)
             if finished.error != SPENT.error:
                 plan.purse.finish()
@@ -141,7 +151,10 @@ def grow(
         deque(rest, maxlen=0)  # at the end of a budget some problems are not read yet
         forest.finish((name, arm) for name in ids for arm in arms)
         trees = len(forest)
-        lacking = sum((name, arm) not in forest for name in ids for arm in arms)
+        there = (forest, plan.others.trees)
+        lacking = sum(
+            all((name, arm) not in each for each in there) for name in ids for arm in arms
+        )
     missed.write(folder.failures)
     if watch:
         watch.wrote(folder.trees, f"{trees:,} trees")
@@ -161,35 +174,36 @@ def _noted(problems: Iterable[Problem], ids: list[str]) -> Iterator[Problem]:
         yield problem
 
 
-def _wrapped(
-    engines: Mapping[str, Engine], journal: Journal, purse: Purse
-) -> tuple[dict[str, Engine], list[Meter]]:
-    """The engines by role as searches ask them, and the meter of asks that reach an engine. Roles
-    that share an engine still do."""
-    meters = {id(engine): Meter(engine) for engine in engines.values()}
-    recorded = {key: journal.wrap(purse.wrap(meter)) for key, meter in meters.items()}
-    by_role = {role: recorded[id(engine)] for role, engine in engines.items()}
-    return by_role, list(meters.values())
-
-
 def _searches(
     problems: Iterable[Problem],
     plan: GrowPlan,
     forest: Forest,
     before: Forest | None,
     progress: Progress,
-) -> Iterator[tuple[str, Asking[Tree]]]:
-    """The searches whose trees `forest` lacks, by key. before: the trees of the round before."""
+) -> Iterator[Begun[Tree]]:
+    """The searches whose trees are not there, by key. before: the trees of the round before."""
     arms = arms_of(plan.recipe)
     for problem in problems:
         for arm, armed in arms.items():
-            if (problem.id, arm) in forest:
+            key = (problem.id, arm)
+            if key in forest or key in plan.others.trees:
                 progress.found += 1
                 continue
             labels = {"recipe": plan.name, "arm": arm, "seed": str(plan.seed)}
-            past = before.get((problem.id, arm)) if before else None
-            moves = _labelled(armed, problem, past, labels)
-            yield f"{problem.id}#{arm}", plan.purse.limit(moves)
+            past = before.get(key) if before else None
+            begin = partial(_limited, plan.purse.budget, armed, problem, past, labels)
+            yield f"{problem.id}#{arm}", begin
+
+
+def _limited(
+    budget: Budget,
+    recipe: Recipe,
+    problem: Problem,
+    last: Tree | None,
+    labels: Mapping[str, str],
+) -> Asking[Tree]:
+    """Search of a problem by a recipe, within a problem's budget."""
+    return limited(_labelled(recipe, problem, last, labels), budget)
 
 
 def _labelled(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from whorl.budget import Budget
 from whorl.budget.purse import Purse
@@ -15,7 +15,7 @@ from whorl.data.forest import read_keys
 from whorl.data.problems import write_problems
 from whorl.data.taught import write_prompt
 from whorl.engines.journal import Journal
-from whorl.engines.roles import Engines, Opened, trainable
+from whorl.engines.roles import Crews, Engines, trainable
 from whorl.evaluate import Decoding, Place, Score, pass_rate, read_scores
 from whorl.evaluate.exam import Exam, measure
 from whorl.learn.training import TrainResult
@@ -25,6 +25,7 @@ from whorl.loop.harvest import Harvested, distinct_examples, harvest
 from whorl.loop.metrics import Round, best_model, metrics, stopped_rising
 from whorl.loop.plan import RoundPlan, plan_of
 from whorl.loop.run import Run
+from whorl.loop.shards import refuse_parts
 from whorl.loop.split import held_out, problems_of, tell_bad
 from whorl.loop.took import Took
 from whorl.recipe import words_of
@@ -100,13 +101,19 @@ def purse_of(run: Run) -> Purse:
 
 def open_round(folder: RunFolder, plan: RoundPlan) -> RunFolder:
     """Open the folder of a round, bound to the settings that its trees depend on, as for `whorl
-    grow`."""
+    grow`. Raises `UserError` if it has shards that are not merged."""
+    refuse_parts(plan.folder, folder.path)
+    return RunFolder.open(plan.folder, round_settings(folder, plan), version=folder.version)
+
+
+def round_settings(folder: RunFolder, plan: RoundPlan) -> dict[str, Any]:
+    """The settings that the trees of a round depend on. folder: of the run."""
     names = ("recipe", "problems", "engines", "budget")
     said = {name: folder.settings[name] for name in names if name in folder.settings}
     said["seed"] = plan.seed
     if plan.number > 1:
         said["engines"] = {**said["engines"], "policy": plan.engines.policy}
-    return RunFolder.open(plan.folder, said, version=folder.version)
+    return said
 
 
 def grow_round(
@@ -118,7 +125,7 @@ def grow_round(
         inner,
         problems_of(run, plan.number),
         replace(GrowPlan.of(run), seed=plan.seed, purse=purse, last=plan.last),
-        prepared.opened.by_role(),
+        prepared.opened.crew(),
         watch=watch,
         expected=prepared.found.problems,
     )
@@ -161,7 +168,7 @@ def _play(
     )
 
 
-def _learn(run: Run, plan: RoundPlan, opened: Opened, watch: Watch) -> TrainResult:
+def _learn(run: Run, plan: RoundPlan, opened: Crews, watch: Watch) -> TrainResult:
     """Train the model of a round, from the newest one or from the first."""
     from whorl.learn.train import train  # takes seconds, and growing does not need it
 
@@ -184,7 +191,7 @@ def _learn(run: Run, plan: RoundPlan, opened: Opened, watch: Watch) -> TrainResu
     return trained
 
 
-def _scores(run: Run, plan: RoundPlan, opened: Opened, watch: Watch) -> Sequence[Score]:
+def _scores(run: Run, plan: RoundPlan, opened: Crews, watch: Watch) -> Sequence[Score]:
     """Scores of the model that the round of `plan` trains, before it, on the test problems."""
     if run.test is None:
         return ()
@@ -192,7 +199,7 @@ def _scores(run: Run, plan: RoundPlan, opened: Opened, watch: Watch) -> Sequence
     return _measured(path, Exam(run.test, run.setup, plan.seed), plan.engines, opened, watch)
 
 
-def _watched(run: Run, plan: RoundPlan, opened: Opened, watch: Watch) -> float | None:
+def _watched(run: Run, plan: RoundPlan, opened: Crews, watch: Watch) -> float | None:
     """Mean outcome of the model that the round of `plan` trains, before it, on the held-out
     training problems."""
     if not run.patience:
@@ -207,7 +214,7 @@ def _watched(run: Run, plan: RoundPlan, opened: Opened, watch: Watch) -> float |
 
 
 def _measured(
-    path: Path, exam: Exam, engines: Engines, opened: Opened, watch: Watch
+    path: Path, exam: Exam, engines: Engines, opened: Crews, watch: Watch
 ) -> Sequence[Score]:
     """Scores of the model that learns by `engines`, measured unless they are at `path` already, of
     all problems: those that could not be attempted are tried again."""

@@ -19,6 +19,7 @@ from whorl.data.examples import read_examples
 from whorl.data.problems import read_problems, write_problems
 from whorl.data.purpose import read_purpose
 from whorl.engines import check
+from whorl.engines.crew import Here
 from whorl.engines.model import model_content
 from whorl.engines.roles import Engines, Opened
 from whorl.errors import UserError
@@ -86,7 +87,9 @@ def grow(  # noqa: PLR0913 (what the command takes)
         plan = GrowPlan(recipe, name_of(recipe), seed, width, purse)
         expected = sum(1 for _ in known.read())
         with recorded(watch or Quiet(), own.events, named) as told:
-            grown = grow_trees(own, known.read(), plan, by_role, watch=told, expected=expected)
+            grown = grow_trees(
+                own, known.read(), plan, Here(by_role), watch=told, expected=expected
+            )
     return grown
 
 

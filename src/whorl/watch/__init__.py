@@ -1,12 +1,13 @@
 """Watching a long stage: counts that the stage keeps up to date, and the protocol of displays."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from whorl.budget.purse import Purse
-from whorl.engines.meter import Meter
+from whorl.engines.meter import Counts
 
 
 @dataclass(slots=True)
@@ -24,7 +25,7 @@ class Progress:
     short: int = 0
     found: int = 0
     recalled: int = 0
-    meters: list[Meter] = field(default_factory=list)
+    meters: Sequence[Counts] = ()
     purse: Purse | None = None
 
     @property

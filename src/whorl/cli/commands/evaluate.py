@@ -78,6 +78,7 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     ] = False,
     seed: options.Seed = 0,
     processes: options.Processes = 1,
+    shard: options.Shard = "",
     repair: options.Repair = False,
     as_json: options.Json = False,
 ) -> None:
@@ -97,6 +98,9 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
 
     A model is not measured on questions it was trained on. A folder that whorl
     trained says which these are; for others name them with --trained-on.
+
+    --shard 3/16 attempts the third of sixteen equal parts, in a folder beside OUT
+    that other machines share; after all of them `whorl merge OUT` writes the scores.
     """
     import json
     from dataclasses import replace
@@ -134,6 +138,8 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     for line in (f"model     {model}", f"problems  {problems}", *_told(setup, seed), what_it_knows):
         typer.echo(line)
     display, exam = Display(), Exam(problems, setup, seed, seen)
+    if shard:
+        return _attempt_shard(Engines(model, processes=processes), exam, (out, shard), display)
     display.say_all(mended([Place(out).journal]) if repair else ())
     scores = _measured(Engines(model, processes=processes), exam, out, display)
     summary = summarise(scores, ks=sensible_ks(setup.decoding.n))
@@ -163,6 +169,33 @@ def _measured(engines: "Engines", exam: "Exam", out: Path, display: "Display") -
         Opened(engines) as opened,
     ):
         return measure(opened, exam, watch, out=out)
+
+
+def _attempt_shard(
+    engines: "Engines", exam: "Exam", part: tuple[Path, str], display: "Display"
+) -> None:
+    """Attempt a shard of the problems, and say what comes next. part: the file of all scores, and
+    the shard as written."""
+    from whorl.cli.guard import FAILED
+    from whorl.data.shard import Shard
+    from whorl.engines.roles import Opened
+    from whorl.evaluate import Place
+    from whorl.evaluate.exam import measure
+    from whorl.loop.exam_shards import open_exam_part
+    from whorl.watch.events import recorded
+
+    out, share = part[0], Shard.read(part[1])
+    with (
+        open_exam_part(out, share) as (own, what),
+        recorded(display, Place(own).events, {"policy": engines.policy}) as watch,
+        Opened(engines) as opened,
+    ):
+        scores = measure(opened, exam, watch, out=own, part=what)
+    failed = sum(bool(score.error) for score in scores)
+    display.say(f"shard {share} has come to its end; after all of them: whorl merge {out}")
+    if failed:
+        display.say(f"{failed:,} problems failed; the same command tries them again")
+        raise typer.Exit(FAILED)
 
 
 def _told(setup: "Setup", seed: int) -> list[str]:

@@ -16,6 +16,7 @@ EXAMPLES = (
     "teacher --limit 5 --set uct.simulations=4 --run runs/b",
     "whorl grow --recipe rft --problems problems.jsonl --policy policy --set samples=16 "
     "--set sampling.temperature=1.0 --run runs/c --dry-run",
+    "whorl grow --recipe rft --problems problems.jsonl --policy policy --run runs/d --shard 1/2",
 )
 
 
@@ -41,6 +42,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     skip_bad: options.SkipBad = False,
     width: options.Width = 256,
     processes: options.Processes = 1,
+    shard: options.Shard = "",
     repair: options.Repair = False,
     dry_run: options.DryRun = False,
 ) -> None:
@@ -55,7 +57,15 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     paper. --set budget.tokens=100000 stops after so many sampled tokens; there
     are requests, seconds and money as well, for all of it and, as in
     budget.problem.tokens, for each search. --dry-run lists every setting.
+
+    --shard 3/16 grows the third of sixteen equal parts, in a folder of its own in
+    the run folder, which other machines share: give the sixteen commands, then
+    `whorl merge`. What is left may be divided anew, into any other number. The
+    trees are those of one machine.
     """
+    from dataclasses import replace
+    from functools import partial
+
     from whorl import __version__, settings
     from whorl.cli.display import Display
     from whorl.cli.guard import FAILED, this_command
@@ -68,6 +78,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     from whorl.loop.manifest import grown_from
     from whorl.loop.run import Run
     from whorl.loop.runfile import answered
+    from whorl.loop.shards import open_part, shard_of
     from whorl.loop.split import problems_of, tell_bad
     from whorl.watch.events import recorded
 
@@ -88,18 +99,23 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
         return describe_run(chosen, _settings)
     display = Display()
     display.say(opening(chosen))
-    said = grown_from(chosen)
+    said, share = grown_from(chosen), shard_of(chosen, shard)
     RunFolder.check(run, said)
+    read = partial(problems_of, chosen)
     with (
         ready(chosen) as prepared,  # before a folder is bound to what cannot work
-        RunFolder.open(run, said, version=__version__) as folder,
+        open_part(run, said, share, read, version=__version__) as part,
     ):
+        folder = part.folder
         display.say_all(mended(folder.path.rglob("*journal.db")) if repair else ())
         tell_bad(prepared.found, chosen, display)
-        plan, expected = GrowPlan.of(chosen), prepared.found.problems
-        found, by_role = problems_of(chosen), prepared.engines
+        plan = replace(GrowPlan.of(chosen), others=part.others)
+        expected = prepared.found.problems if part.problems is None else part.problems
+        found, crew = part.of(read()), prepared.crew
         with recorded(display, folder.events, folder.settings["engines"]) as watch:
-            grown = grow_trees(folder, found, plan, by_role, watch=watch, expected=expected)
+            grown = grow_trees(folder, found, plan, crew, watch=watch, expected=expected)
+    if share:
+        display.say(f"shard {share} has come to its end; after all of them: whorl merge {run}")
     tell_failures(folder.failures, grown.failures, f"To try them again, repeat: {this_command()}")
     tell_missing(grown)
     if grown.failures:

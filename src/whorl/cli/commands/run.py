@@ -9,6 +9,7 @@ import typer
 from whorl.cli import options
 
 if TYPE_CHECKING:
+    from whorl.cli.display import Display
     from whorl.loop.metrics import Round
     from whorl.loop.run import Run
 
@@ -26,6 +27,7 @@ def run(
     retry: Annotated[
         bool, typer.Option("--retry", help="Try searches that failed again, in every round.")
     ] = False,
+    shard: options.Shard = "",
     repair: options.Repair = False,
     dry_run: options.DryRun = False,
 ) -> None:
@@ -71,6 +73,12 @@ def run(
     million tokens, such as budget.prices.critic.sampled = 0.4. The same
     command with a larger budget goes on.
 
+    --shard 3/16 grows the third of sixteen equal parts of the trees of the round
+    that is under way, in a folder of its own in the run folder, which other
+    machines share, and ends. After all of them `whorl merge`, and the same command
+    without --shard learns from the trees; with --set rounds=1 it stops after the
+    first round, so that the next one can be grown in shards too.
+
     metrics.jsonl gets a line per round. --dry-run lists every setting there
     is. What is complete is not done again: after a crash or Ctrl-C the same
     command goes on where it stopped. A search that fails is left out and listed
@@ -102,6 +110,8 @@ def run(
     if dry_run:
         return describe_run(chosen, settings.as_table)
     display = Display()
+    if shard:
+        return _grow_shard(chosen, shard, display, repair=repair)
     display.say(opening(chosen))
     said = learned_from(chosen)
     RunFolder.check(chosen.folder, said)
@@ -123,6 +133,30 @@ def run(
     display.wrote(page, "report")
     print_rounds([metrics(played) for played in rounds])
     _tell_left_out(chosen, rounds, this_command() if retry else f"{this_command()} --retry")
+
+
+def _grow_shard(chosen: "Run", text: str, display: "Display", *, repair: bool) -> None:
+    """Grow a shard of the round of a run that is under way, and say what comes next."""
+    from whorl.cli.guard import FAILED, this_command
+    from whorl.cli.plan import opening, tell_failures
+    from whorl.engines.repair import mended
+    from whorl.loop.round_shards import begun_round, grow_shard
+    from whorl.loop.shards import shard_of
+
+    share = shard_of(chosen, text)
+    assert share is not None
+    plan = begun_round(chosen)
+    display.say(f"round {plan.number} of {chosen.rounds}, shard {share}")
+    display.say(opening(chosen))
+    own = plan.folder / "shards" / share.name
+    display.say_all(mended(own.glob("journal.db")) if repair else ())
+    grown = grow_shard(chosen, plan, share, display)
+    tell_failures(own / "failures.jsonl", grown.failures, f"Again: {this_command()}")
+    display.say(
+        f"shard {share} has come to its end; after all of them: whorl merge {chosen.folder}"
+    )
+    if grown.failures:
+        raise typer.Exit(FAILED)
 
 
 def _tell_left_out(chosen: "Run", rounds: Sequence["Round"], again: str) -> None:

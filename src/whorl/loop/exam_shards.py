@@ -1,0 +1,129 @@
+"""Shards of an evaluation on a shared folder, and merging them into one file of scores."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from whorl import __version__
+from whorl.data.atomic import replacing
+from whorl.data.problems import read_problems
+from whorl.data.shard import Shard
+from whorl.engines.journal import Journal
+from whorl.errors import UserError
+from whorl.evaluate import Place, Record, Score, read_records, score_of
+from whorl.evaluate.exam import Part
+from whorl.evaluate.scores import record_line
+from whorl.loop.folder import RunFolder
+from whorl.loop.merge import absorb, opened, remove
+from whorl.loop.shards import parts_of, shares
+
+
+@dataclass(frozen=True, slots=True)
+class MergedExam:
+    """Result of `merge_exam`: the scores, if all problems have theirs, and how many have none;
+    unfinished: the shards that did not end, by name."""
+
+    scores: Sequence[Score]
+    missing: int
+    unfinished: tuple[str, ...]
+
+
+def home_of(out: Path) -> Path:
+    """The folder of an evaluation's shards, beside its file of scores."""
+    return out.with_name(f"{out.name.removesuffix('.jsonl')}.shards")
+
+
+@contextmanager
+def open_exam_part(out: Path, shard: Shard) -> Iterator[tuple[Path, Part]]:
+    """The file of scores of a shard of the evaluation that goes to `out`, and the part of the exam
+    that is left for it.
+
+    An evaluation may be divided anew as a run may (`loop.shards`). Raises `UserError` if another
+    process has this shard, or one of another division.
+    """
+    if out.exists():
+        raise UserError(f"{out} is there already; choose another --out, or delete it")
+    home = home_of(out)
+    with shares(home, home, _bound(out), shard, version=__version__) as (own, others):
+        done: set[str] = set()
+        journals: list[Journal] = []
+        try:
+            for place in (_place(other.path) for other in others):
+                if place.scores.exists():
+                    done |= {one.problem.id for one in _whole(place)}
+                if place.journal.exists():
+                    journals.append(Journal(place.journal, writes=False))
+            yield _place(own.path).scores, Part(shard, done, journals)
+        finally:
+            for journal in journals:
+                journal.close()
+
+
+def merge_exam(out: Path) -> MergedExam:
+    """Merge the shards of an evaluation into the file of scores `out` and those beside it, and
+    remove the shards; as long as problems are missing, nothing is written and none is removed.
+
+    Raises `UserError` if there are no shards, or a process still has one.
+    """
+    home = home_of(out)
+    if not parts_of(home):
+        raise UserError(f"{out} has no shards; whorl evaluate --shard makes them")
+    with RunFolder.open(home, _bound(out), version=__version__) as whole:
+        with opened(home, whole) as parts:
+            merged = _merged(out, [_place(part.path) for part in parts])
+        if not merged.missing:
+            remove(home)
+            with suppress(OSError):  # as where files that are open cannot go
+                for name in ("lock", "manifest.json"):
+                    (home / name).unlink()
+                home.rmdir()
+    return merged
+
+
+def _merged(out: Path, parts: Sequence[Place]) -> MergedExam:
+    begun = [part for part in parts if part.setup.exists()]
+    if not begun:
+        raise UserError(f"no shard of {out} has begun")
+    place, said = Place(out), begun[0].said()
+    order = [problem.id for problem in read_problems(Path(said["about"]["problems"]))]
+    found: dict[str, Record] = {}
+    for part in begun:
+        if _binding(part.said()) != _binding(said):
+            raise UserError(f"{part.scores} is of another evaluation than {begun[0].scores}")
+        if part.scores.exists():
+            for record in read_records(part.attempts):
+                if record.problem.id not in found or not record.error:
+                    found[record.problem.id] = record
+    missing = sum(name not in found for name in order)
+    unfinished = tuple(part.scores.parent.name for part in parts if not part.scores.exists())
+    if missing:
+        return MergedExam((), missing, unfinished)
+    place.begin(said)
+    if any(record.error for record in found.values()):  # they are asked again from the journal
+        absorb(place.journal, (part.journal for part in begun))
+    with replacing(place.attempts) as file:
+        for name in order:
+            file.write(record_line(found[name]))
+    scores = [score_of(found[name]) for name in order]
+    place.end(scores)
+    return MergedExam(scores, 0, ())
+
+
+def _bound(out: Path) -> dict[str, object]:
+    return {"shards of": out.name}
+
+
+def _binding(said: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of an evaluation that make a difference."""
+    return {name: value for name, value in said.items() if name != "about"}
+
+
+def _place(folder: Path) -> Place:
+    return Place(folder / "scores.jsonl")
+
+
+def _whole(place: Place) -> Iterator[Record]:
+    """Records of problems that need not be attempted again."""
+    return (record for record in read_records(place.attempts) if not record.error)
