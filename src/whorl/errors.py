@@ -58,5 +58,6 @@ def need(module: str, extra: str) -> None:
         why = {
             "local": "a model in this process needs it, one behind a server (server:URL) does not",
             "train": "training needs it",
+            "cluster": "many machines need it, --shard does without",
         }[extra]
         raise UserError(f"{module} is not installed: {why}; pip install 'whorl[{extra}]'")

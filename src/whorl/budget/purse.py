@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from whorl.ask import Ask, Engine, Failure, Replies, made
+from whorl.ask import Ask, Engine, Failure, Replies, Role, made
 from whorl.budget import SPENT, Budget, Spent, Usage, is_paid
 
 ALL = sys.maxsize
@@ -53,6 +53,12 @@ class Purse:
         self._before |= {name: self._before[name] + now[name] - then[name] for name in _PAID}
         self._ended += searches
         self._ended_before += searches
+
+    def pay(self, role: Role, replies: Replies) -> None:
+        """Count replies of an engine that this purse does not wrap, as it is in another process."""
+        if self.budget != Budget() and role != "judge":
+            self.spent.pay(role, replies)
+            self._samples += len(replies)
 
     def finish(self) -> None:
         """Count a search that came to its end."""

@@ -44,6 +44,14 @@ Shard = Annotated[
         show_default=False,
     ),
 ]
+Cluster = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|HOST:PORT|local:N",
+        help="Search on a Ray cluster: this machine's, another one's, or N workers here.",
+        show_default=False,
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and estimate; write nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 Round = Annotated[

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from whorl.ask import Ask, Engine, Failure, Replies, digest, made
 from whorl.budget import Usage
@@ -172,7 +173,7 @@ class Journal(AbstractContextManager["Journal"]):
 
     def wrap(self, engine: Engine) -> Engine:
         """An engine that answers from the record what it can, and records the rest."""
-        return _Recorded(self, engine)
+        return Recorded(self, engine)
 
     def recall(self, name: bytes) -> Replies:
         """The replies recorded under an ask's digest, in order; empty if there are none."""
@@ -263,10 +264,24 @@ def _columns(database: sqlite3.Connection) -> list[tuple[object, ...]]:
     return database.execute("PRAGMA table_info(answer)").fetchall()
 
 
-class _Recorded:
-    """An engine seen through a journal."""
+class Record(Protocol):
+    """What replies are recalled from and recorded in: a journal, or what stands for one."""
 
-    def __init__(self, journal: Journal, engine: Engine) -> None:
+    asked: int
+    recalled: int
+
+    def recall(self, name: bytes) -> Replies:
+        """The replies recorded under an ask's digest."""
+
+    def record(self, answers: Sequence[row.Answer]) -> None:
+        """Keep `answers`."""
+
+
+class Recorded:
+    """An engine seen through a journal, or another record: answers from it what it can, and records
+    the rest."""
+
+    def __init__(self, journal: Record, engine: Engine) -> None:
         self._journal = journal
         self._engine = engine
         self._known: list[tuple[int, Replies]] = []

@@ -9,9 +9,17 @@ from whorl.ask import Ask, Engine, Failure, Replies, made
 class Counts(Protocol):
     """Counts of an engine, or of many: see `Meter`."""
 
-    tokens: int
-    prompt_tokens: int
-    cached_tokens: int
+    @property
+    def tokens(self) -> int:
+        """Sampled tokens."""
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens of prompts that were read."""
+
+    @property
+    def cached_tokens(self) -> int:
+        """Those of them that engines knew from before."""
 
     @property
     def in_flight(self) -> int:

@@ -9,7 +9,7 @@ from whorl.cli import options
 
 if TYPE_CHECKING:
     from whorl.cli.display import Display
-    from whorl.engines.roles import Engines
+    from whorl.engines.roles import Crews, Engines
     from whorl.evaluate import Score, Setup
     from whorl.evaluate.exam import Exam
 
@@ -78,6 +78,7 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     ] = False,
     seed: options.Seed = 0,
     processes: options.Processes = 1,
+    cluster: options.Cluster = "",
     shard: options.Shard = "",
     repair: options.Repair = False,
     as_json: options.Json = False,
@@ -101,12 +102,14 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
 
     --shard 3/16 attempts the third of sixteen equal parts, in a folder beside OUT
     that other machines share; after all of them `whorl merge OUT` writes the scores.
+    --cluster auto attempts them on a Ray cluster (docs/cluster.md).
     """
     import json
     from dataclasses import replace
 
     from whorl.cli.display import Display
     from whorl.cli.guard import FAILED
+    from whorl.cli.machines import place
     from whorl.cli.results import print_summary, summary_as_json
     from whorl.data.taught import read_prompt, read_protocol
     from whorl.engines import check
@@ -119,6 +122,7 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     from whorl.prompts.wording import WHORL
 
     check(model)
+    where = place(cluster, out.absolute().parent, shard=shard)
     folder = model_folder(model)
     preset = preset or (read_protocol(folder) if folder else "whorl")
     if preset not in PRESETS:
@@ -141,7 +145,8 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     if shard:
         return _attempt_shard(Engines(model, processes=processes), exam, (out, shard), display)
     display.say_all(mended([Place(out).journal]) if repair else ())
-    scores = _measured(Engines(model, processes=processes), exam, out, display)
+    with where(Engines(model, processes=processes)) as opened:
+        scores = _measured(opened, exam, out, display)
     summary = summarise(scores, ks=sensible_ks(setup.decoding.n))
     comparison = paired(before, scores) if before else None
     print_summary(summary, comparison)
@@ -155,19 +160,15 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
         raise typer.Exit(FAILED)
 
 
-def _measured(engines: "Engines", exam: "Exam", out: Path, display: "Display") -> list["Score"]:
+def _measured(opened: "Crews", exam: "Exam", out: Path, display: "Display") -> list["Score"]:
     """Scores of the policy; events of their making are kept beside them."""
     from whorl.data.problems import read_problems
-    from whorl.engines.roles import Opened
     from whorl.evaluate import Place
     from whorl.evaluate.exam import measure
     from whorl.watch.events import recorded
 
     next(read_problems(exam.problems))  # before anything is written
-    with (
-        recorded(display, Place(out).events, {"policy": engines.policy}) as watch,
-        Opened(engines) as opened,
-    ):
+    with recorded(display, Place(out).events, {"policy": opened.engines.policy}) as watch:
         return measure(opened, exam, watch, out=out)
 
 

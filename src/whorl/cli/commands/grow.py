@@ -42,6 +42,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     skip_bad: options.SkipBad = False,
     width: options.Width = 256,
     processes: options.Processes = 1,
+    cluster: options.Cluster = "",
     shard: options.Shard = "",
     repair: options.Repair = False,
     dry_run: options.DryRun = False,
@@ -62,6 +63,11 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     the run folder, which other machines share: give the sixteen commands, then
     `whorl merge`. What is left may be divided anew, into any other number. The
     trees are those of one machine.
+
+    --cluster auto does the same on the Ray cluster that this machine belongs to:
+    workers take problems, open engines of their own, and come and go while the
+    run goes on; --width is theirs. --cluster 'auto?cpus=2&gpus=1' says what a
+    worker takes. docs/cluster.md has the rest.
     """
     from dataclasses import replace
     from functools import partial
@@ -69,6 +75,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     from whorl import __version__, settings
     from whorl.cli.display import Display
     from whorl.cli.guard import FAILED, this_command
+    from whorl.cli.machines import place
     from whorl.cli.plan import describe_run, opening, tell_failures, tell_missing
     from whorl.engines.repair import mended
     from whorl.engines.roles import Engines
@@ -95,6 +102,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
         budget=settings.read_budget(overrides or ()),
     )
     chosen = answered(chosen)
+    where = place(cluster, run.parent, shard=shard)
     if dry_run:
         return describe_run(chosen, _settings)
     display = Display()
@@ -103,7 +111,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     RunFolder.check(run, said)
     read = partial(problems_of, chosen)
     with (
-        ready(chosen) as prepared,  # before a folder is bound to what cannot work
+        ready(chosen, where) as prepared,  # before a folder is bound to what cannot work
         open_part(run, said, share, read, version=__version__) as part,
     ):
         folder = part.folder

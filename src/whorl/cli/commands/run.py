@@ -21,12 +21,13 @@ EXAMPLES = (
 )
 
 
-def run(
+def run(  # noqa: PLR0913 (each parameter is an option)
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Run file.", show_default=False)],
     overrides: options.Overrides = None,
     retry: Annotated[
         bool, typer.Option("--retry", help="Try searches that failed again, in every round.")
     ] = False,
+    cluster: options.Cluster = "",
     shard: options.Shard = "",
     repair: options.Repair = False,
     dry_run: options.DryRun = False,
@@ -79,6 +80,9 @@ def run(
     without --shard learns from the trees; with --set rounds=1 it stops after the
     first round, so that the next one can be grown in shards too.
 
+    --cluster auto grows and evaluates on the Ray cluster that this machine belongs
+    to, and trains here: docs/cluster.md.
+
     metrics.jsonl gets a line per round. --dry-run lists every setting there
     is. What is complete is not done again: after a crash or Ctrl-C the same
     command goes on where it stopped. A search that fails is left out and listed
@@ -90,6 +94,7 @@ def run(
     from whorl import __version__, settings
     from whorl.cli.display import Display
     from whorl.cli.guard import this_command
+    from whorl.cli.machines import place
     from whorl.cli.plan import describe_run, downloads, opening, tell_unfinished
     from whorl.cli.results import print_rounds
     from whorl.cli.retry import retry as try_again
@@ -105,6 +110,7 @@ def run(
     from whorl.watch.events import recorded
 
     chosen = answered(read_run(file, overrides or ()))
+    where = place(cluster, chosen.folder.parent, shard=shard)
     if not dry_run or not downloads(chosen):
         _ = chosen.weights  # what cannot be trained is not worth growing for
     if dry_run:
@@ -116,7 +122,7 @@ def run(
     said = learned_from(chosen)
     RunFolder.check(chosen.folder, said)
     with (
-        ready(chosen) as prepared,  # before a folder is bound to what cannot work
+        ready(chosen, where) as prepared,  # before a folder is bound to what cannot work
         RunFolder.open(chosen.folder, said, version=__version__) as folder,
     ):
         display.say_all(mended(folder.path.rglob("*journal.db")) if repair else ())

@@ -1,0 +1,188 @@
+"""Searches on a real Ray cluster of several raylets on this machine."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'whorl[cluster]'")
+
+from whorl import settings  # noqa: E402
+from whorl.data.problems import write_problems  # noqa: E402
+from whorl.data.synthetic import problems  # noqa: E402
+from whorl.engines.cluster import Address, crew  # noqa: E402
+from whorl.engines.cluster.crew import on_cluster  # noqa: E402
+from whorl.engines.cluster.worker import Setup  # noqa: E402
+from whorl.engines.crew import Crew  # noqa: E402
+from whorl.engines.roles import Engines  # noqa: E402
+from whorl.errors import UserError  # noqa: E402
+from whorl.loop.folder import RunFolder  # noqa: E402
+from whorl.loop.grow import Grown, GrowPlan, grow, ready  # noqa: E402
+from whorl.loop.run import Run  # noqa: E402
+from whorl.loop.split import problems_of  # noqa: E402
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore"),  # Ray's own
+    pytest.mark.timeout(600),
+]
+
+DEADLY = """
+import os, signal
+from dataclasses import dataclass
+from pathlib import Path
+from whorl.recipes.rft import Rft
+
+@dataclass(frozen=True)
+class Deadly(Rft):
+    victim: str = ""
+
+    def grow(self, problem, last=None):
+        tree = yield from super().grow(problem, last)
+        if problem.id == self.victim:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return tree
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A head without room for workers, and one machine with room for two."""
+    from ray.cluster_utils import Cluster
+
+    store = 80 << 20
+    made = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 0, "object_store_memory": store, "include_dashboard": False},
+    )
+    made.add_node(num_cpus=2, object_store_memory=store)
+    yield made
+    ray.shutdown()
+    made.shutdown()
+
+
+@pytest.fixture(scope="module")
+def url(rig: Any) -> Iterator[str]:
+    with rig.running(rig.Rig(latency=0.02, slots=32)) as found:
+        yield found
+
+
+@pytest.fixture
+def run(tmp_path: Path, url: str) -> Callable[..., Run]:
+    write_problems(tmp_path / "p.jsonl", problems("pool", 40, seed=0, levels=[1]))
+
+    def made(name: str, recipe: str = "rft", **changed: Any) -> Run:
+        said = settings.read_recipe({"name": recipe, "samples": 4, **changed})
+        folder, file = tmp_path / name, tmp_path / "p.jsonl"
+        return Run(folder, file, Engines(f"server:{url}"), said, width=4)
+
+    return made
+
+
+def grown(run: Run, cluster: Any = None, during: Callable[[Crew], None] | None = None) -> Grown:
+    """Grow the trees of a run, here or on a cluster."""
+    place = {}
+    if cluster:
+        address = Address.read(f"{cluster.address}?tries=2")
+        place = {"place": lambda engines: on_cluster(address, run.folder.parent, engines)}
+    with ready(run, **place) as prepared, RunFolder.open(run.folder, {}, version="t") as folder:
+        thread = threading.Thread(target=during, args=(prepared.crew,)) if during else None
+        if thread:
+            thread.start()
+        found = grow(folder, problems_of(run), GrowPlan.of(run), prepared.crew)
+        if thread:
+            thread.join()
+    return found
+
+
+def test_trees_are_those_of_one_machine_whoever_dies_joins_and_leaves(
+    cluster: Any, run: Callable[..., Run]
+) -> None:
+    alone, many = run("alone"), run("many")
+    assert grown(alone).trees == 40
+    killed: list[int] = []
+
+    def trouble(crew: Any) -> None:
+        node = cluster.add_node(num_cpus=1, object_store_memory=80 << 20)
+        journal = many.folder / "trees.jsonl"
+        while not (journal.exists() and journal.read_bytes().count(b"\n") >= 5):
+            time.sleep(0.02)
+        killed.append(int(crew.hands[0].said["pid"]))
+        os.kill(killed[0], signal.SIGKILL)
+        cluster.remove_node(node)
+
+    found = grown(many, cluster, trouble)
+    assert killed
+    assert (found.trees, found.failures) == (40, {})
+    assert (many.folder / "trees.jsonl").read_bytes() == (alone.folder / "trees.jsonl").read_bytes()
+
+
+def test_what_kills_workers_is_set_aside_and_the_rest_is_grown(
+    cluster: Any, run: Callable[..., Run], tmp_path: Path
+) -> None:
+    (tmp_path / "deadly.py").write_text(DEADLY)
+    victim = next(problems_of(run("x"))).id
+    found = grown(run("deadly", f"{tmp_path}/deadly.py:Deadly", victim=victim), cluster)
+    assert found.trees == 39
+    ((key, why),) = found.failures.items()
+    assert key.startswith(victim) and "set aside: workers died over it" in why
+
+
+def test_a_run_goes_on_with_other_workers_in_the_middle_of_its_trees(
+    cluster: Any, run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone, many = run("alone"), run("many")
+    grown(alone)
+
+    class Stop(Exception):
+        pass
+
+    kept = crew._Stage.keep
+    batches = 0
+
+    def broken(self: Any, *args: Any) -> Any:
+        nonlocal batches
+        yield from kept(self, *args)
+        batches += 1
+        if batches == 3:
+            raise Stop
+
+    with monkeypatch.context() as patch, pytest.raises(Stop):
+        patch.setattr(crew._Stage, "keep", broken)
+        grown(many, cluster)
+    found = grown(many)  # on one machine
+    assert found.recalled > 0
+    assert (many.folder / "trees.jsonl").read_bytes() == (alone.folder / "trees.jsonl").read_bytes()
+
+
+def test_what_makes_a_machine_unfit_is_said_with_its_name(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, node = Address.read(cluster.address), os.uname().nodename
+
+    def refused(engines: Engines) -> str:
+        with (
+            pytest.raises(UserError) as error,
+            on_cluster(address, tmp_path, engines) as crews,
+        ):
+            crews.crew("policy")
+        return str(error.value)
+
+    lacking = refused(Engines(f"local:{tmp_path}/nothing"))
+    assert lacking.startswith(f"{node} (process ") and "nothing" in lacking
+    server = Engines("server:http://127.0.0.1:9/v1")
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "whorl.engines.cluster.actors.sources", lambda: {"whorl": "0.0.9", "python": "3.10"}
+        )
+        other = refused(server)
+    assert "has whorl 0." in other and "and this machine has 0.0.9" in other
+    shared = Setup(server, ("policy",), str(tmp_path), ("/nowhere/.probe", "1"))
+    with pytest.raises(UserError, match="does not see /nowhere: .* storage that all machines"):
+        ray.init(cluster.address, ignore_reinit_error=True, log_to_driver=False)
+        crew._Crew(address, shared).gather()
+    ray.shutdown()
