@@ -16,7 +16,19 @@ from whorl.cli import EXAMPLES, app
 from whorl.recipes import RECIPES
 
 COMMANDS = [
-    *("demo", "run", "compare", "grow", "merge", "adopt", "harvest", "export", "train", "evaluate"),
+    *(
+        "demo",
+        "plan",
+        "run",
+        "compare",
+        "grow",
+        "merge",
+        "adopt",
+        "harvest",
+        "export",
+        "train",
+        "evaluate",
+    ),
     *("fetch", "table", "probe", "prompts", "judge", "problems", "init", "show"),
     *("view", "status", "report"),
 ]

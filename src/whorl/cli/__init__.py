@@ -19,6 +19,7 @@ from whorl.cli.commands import (
     init,
     judge,
     merge,
+    plan,
     probe,
     problems,
     prompts,
@@ -97,6 +98,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {}
 
 for _module in (
     demo,
+    plan,
     run,
     compare,
     grow,

@@ -70,7 +70,7 @@ def problems_of(run: Run, number: int = 1) -> Iterator[Problem]:
     some = (problem for problem in _read(run, None) if not _is_held_out(problem, run))
     if run.questions is None:
         return some
-    lots = ((_lot(f"{run.seed}/{number}/{p.id}"), p.id) for p in some)
+    lots = ((lot(f"{run.seed}/{number}/{p.id}"), p.id) for p in some)
     drawn = {name for _, name in nsmallest(run.questions, lots)}
     return (problem for problem in _read(run, None) if problem.id in drawn)
 
@@ -90,10 +90,10 @@ def _is_held_out(problem: Problem, run: Run) -> bool:
     move none."""
     if not run.patience:
         return False
-    return _lot(problem.id) < run.holdout * 2**64
+    return lot(problem.id) < run.holdout * 2**64
 
 
-def _lot(text: str) -> int:
+def lot(text: str) -> int:
     """A number below 2^64 that a text alone decides."""
     lot = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(lot)

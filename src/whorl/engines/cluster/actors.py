@@ -17,6 +17,9 @@ STORE = 100 << 20
 """Bytes of the object store of a cluster of this machine alone: a batch is small, and gone when it
 is written."""
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+_STARTS = 3
+"""Times that a cluster of this machine is started: a part of Ray that is 15 s late, as on a busy
+machine, ends all of it."""
 _CLOSING = 10.0  # seconds for workers to close their engines
 
 
@@ -35,18 +38,22 @@ def connected(address: Address) -> Iterator[None]:
         cpus = max(1, round(address.here * address.cpus))
         said = {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": STORE}
     already = ray.is_initialized()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            ray.init(
-                **said,
-                ignore_reinit_error=True,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        what = " ".join(str(error).split())
-        raise UserError(f"no cluster can be used at {address.place}: {what}") from error
+    for left in range(_STARTS, 0, -1):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                ray.init(
+                    **said,
+                    ignore_reinit_error=True,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
+            break
+        except Exception as error:  # Ray says most of what goes wrong with a bare one
+            what = " ".join(str(error).split()) or type(error).__name__
+            if not (address.here and left > 1 and "timed out during startup" in what):
+                raise UserError(f"no cluster can be used at {address.place}: {what}") from error
+            ray.shutdown()
     try:
         yield
     finally:
