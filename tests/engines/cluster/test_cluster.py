@@ -2,8 +2,6 @@
 
 import os
 import signal
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +17,6 @@ from whorl.data.synthetic import problems  # noqa: E402
 from whorl.engines.cluster import Address, crew  # noqa: E402
 from whorl.engines.cluster.crew import on_cluster  # noqa: E402
 from whorl.engines.cluster.worker import Setup  # noqa: E402
-from whorl.engines.crew import Crew  # noqa: E402
 from whorl.engines.roles import Engines  # noqa: E402
 from whorl.errors import UserError  # noqa: E402
 from whorl.loop.folder import RunFolder  # noqa: E402
@@ -93,27 +90,34 @@ def run(tmp_path: Path, url: str) -> Callable[..., Run]:
     write_problems(tmp_path / "p.jsonl", problems("pool", 40, seed=0, levels=[1]))
 
     def made(name: str, recipe: str = "rft", **changed: Any) -> Run:
-        said = settings.read_recipe({"name": recipe, "samples": 4, **changed})
+        own = {"uct": {"simulations": 1}} if recipe == "sigma" else {"samples": 4}
+        said = settings.read_recipe({"name": recipe, **own, **changed})
         folder, file = tmp_path / name, tmp_path / "p.jsonl"
-        return Run(folder, file, Engines(f"server:{url}"), said, width=4)
+        return Run(folder, file, Engines(*[f"server:{url}"] * 3), said, width=4)
 
     return made
 
 
-def grown(run: Run, cluster: Any = None, during: Callable[[Crew], None] | None = None) -> Grown:
-    """Grow the trees of a run, here or on a cluster."""
+Act = Callable[[Any, int], None]
+
+
+def grown(run: Run, cluster: Any = None, act: Act = lambda crew, ended: None) -> Grown:
+    """Grow the trees of a run, here or on a cluster. act: called with the crew and how many have
+    ended, whenever one has."""
     place = {}
     if cluster:
         address = Address.read(f"{cluster.address}?tries=2")
         place = {"place": lambda engines: on_cluster(address, run.folder.parent, engines)}
     with ready(run, **place) as prepared, RunFolder.open(run.folder, {}, version="t") as folder:
-        thread = threading.Thread(target=during, args=(prepared.crew,)) if during else None
-        if thread:
-            thread.start()
-        found = grow(folder, problems_of(run), GrowPlan.of(run), prepared.crew)
-        if thread:
-            thread.join()
-    return found
+        drive = prepared.crew.drive
+
+        def watched(*args: Any, **kwargs: Any) -> Iterator[Any]:
+            for ended, finished in enumerate(drive(*args, **kwargs), 1):
+                yield finished
+                act(prepared.crew, ended)
+
+        prepared.crew.drive = watched  # type: ignore[method-assign]
+        return grow(folder, problems_of(run), GrowPlan.of(run), prepared.crew)
 
 
 def test_trees_are_those_of_one_machine_whoever_dies_joins_and_leaves(
@@ -121,19 +125,17 @@ def test_trees_are_those_of_one_machine_whoever_dies_joins_and_leaves(
 ) -> None:
     alone, many = run("alone"), run("many")
     assert grown(alone).trees == 40
-    killed: list[int] = []
+    nodes: list[Any] = []
 
-    def trouble(crew: Any) -> None:
-        node = started(cluster.add_node, 1)
-        journal = many.folder / "trees.jsonl"
-        while not (journal.exists() and journal.read_bytes().count(b"\n") >= 5):
-            time.sleep(0.02)
-        killed.append(int(crew.hands[0].said["pid"]))
-        os.kill(killed[0], signal.SIGKILL)
-        cluster.remove_node(node)
+    def trouble(crew: Any, ended: int) -> None:
+        if ended == 5:
+            os.kill(int(crew.hands[0].said["pid"]), signal.SIGKILL)
+            nodes.append(started(cluster.add_node, 1))
+        elif ended == 20:
+            cluster.remove_node(nodes[0])
 
     found = grown(many, cluster, trouble)
-    assert killed
+    assert nodes
     assert (found.trees, found.failures) == (40, {})
     assert (many.folder / "trees.jsonl").read_bytes() == (alone.folder / "trees.jsonl").read_bytes()
 
@@ -150,28 +152,23 @@ def test_what_kills_workers_is_set_aside_and_the_rest_is_grown(
 
 
 def test_a_run_goes_on_with_other_workers_in_the_middle_of_its_trees(
-    cluster: Any, run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+    cluster: Any, run: Callable[..., Run]
 ) -> None:
-    alone, many = run("alone"), run("many")
-    grown(alone)
+    alone, many = run("alone", "sigma"), run("many", "sigma")
+    assert grown(alone).trees == 80
 
     class Stop(Exception):
         pass
 
-    kept = crew._Stage.keep
-    batches = 0
-
-    def broken(self: Any, *args: Any) -> Any:
-        nonlocal batches
-        yield from kept(self, *args)
-        batches += 1
-        if batches == 3:
+    def stop(crew: Any, ended: int) -> None:
+        if ended == 10:
             raise Stop
 
-    with monkeypatch.context() as patch, pytest.raises(Stop):
-        patch.setattr(crew._Stage, "keep", broken)
-        grown(many, cluster)
+    with pytest.raises(Stop):
+        grown(many, cluster, stop)
+    before = (many.folder / "trees.jsonl").read_bytes().count(b"\n")
     found = grown(many)  # on one machine
+    assert found.trees == 80 > before >= 10
     assert found.recalled > 0
     assert (many.folder / "trees.jsonl").read_bytes() == (alone.folder / "trees.jsonl").read_bytes()
 
