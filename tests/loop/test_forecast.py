@@ -19,10 +19,11 @@ SAMPLE = Sample(
     seconds=60.0,
     train_seconds=6.0,
     epochs=2,
+    model=500,
     exam_seconds=3.0,
     exam_tokens=50.0,
 )
-SCALE = Scale(300, 2, 2, exams=3, test=10, weights=500)
+SCALE = Scale(300, 2, 2, exams=3, test=10)
 
 
 def test_a_run_is_its_sample_as_often_as_it_is_larger() -> None:

@@ -47,8 +47,6 @@ def mean(values: Sequence[float]) -> Amount:
 class Scale:
     """Size of a run: problems of a round, searches of a problem, rounds, times that the model is
     measured and problems that it is measured on; whether a round learns from all examples so far.
-
-    weights: bytes of the model folder, one more of which is kept after each round.
     """
 
     problems: int
@@ -57,7 +55,6 @@ class Scale:
     exams: int = 0
     test: int = 0
     cumulative: bool = False
-    weights: int = 0
 
     @property
     def harvests(self) -> int:
@@ -74,6 +71,7 @@ class Sample:
     seconds: of growing.
     train_seconds: of one epoch over its examples, without loading; None if nothing was trained.
     epochs: that the run trains.
+    model: bytes of a model folder as training leaves it, one of which is kept of each round.
     exam_seconds, exam_tokens: for each test problem that was attempted; None if none was.
     """
 
@@ -85,6 +83,7 @@ class Sample:
     seconds: float
     train_seconds: float | None = None
     epochs: int = 1
+    model: int = 0
     exam_seconds: float | None = None
     exam_tokens: float = 0.0
 
@@ -116,7 +115,7 @@ class Forecast:
             "prompt_tokens": like(sample.prompt_tokens),
             "requests": like(sample.requests),
             "money": like(sample.money),
-            "bytes": like(sample.bytes).plus(scale.rounds * scale.weights),
+            "bytes": like(sample.bytes).plus(scale.rounds * sample.model),
             "grow": like(sample.seconds),
         }
         if sample.exam_seconds is not None:

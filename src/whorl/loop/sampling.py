@@ -40,7 +40,6 @@ def folder_of(run: Run) -> Path:
 def scale_of(run: Run, problems: int) -> Scale:
     """The size of a run. problems: of a round."""
     test = sum(1 for _ in read_problems(run.test)) if run.test else 0
-    weights = sum(file.stat().st_size for file in run.weights.glob("*") if file.is_file())
     return Scale(
         problems,
         len(arms_of(run.recipe)),
@@ -48,7 +47,6 @@ def scale_of(run: Run, problems: int) -> Scale:
         exams=run.rounds + 1 if test else 0,
         test=test,
         cumulative=run.starts == "first",
-        weights=weights,
     )
 
 
@@ -78,10 +76,11 @@ def sample(run: Run, prepared: Ready, count: int, watch: Watch) -> Sample:
             for role, usage in journal.usage():
                 spent.add(role, usage)  # type: ignore[arg-type]
         examples = _harvested(folder, run)
-        files = (folder.trees, folder.journal, folder.examples)
-        size = sum(file.stat().st_size for file in files if file.exists())
+        size = sum(map(_bytes, (folder.trees, folder.journal, folder.examples)))
         exam = _attempted(run, prepared, path)
-        trained = _trained(run, prepared, folder) if examples else None
+        trained, model = _trained(run, prepared, folder) if examples else (None, run.weights)
+        weights = _bytes(model)
+        shutil.rmtree(folder.path / "checkpoint", ignore_errors=True)
     usages = spent.by_role.values()
     return Sample(
         [*tokens.values()],
@@ -92,6 +91,7 @@ def sample(run: Run, prepared: Ready, count: int, watch: Watch) -> Sample:
         seconds,
         train_seconds=trained,
         epochs=run.train.epochs,
+        model=weights,
         exam_seconds=exam[0] if exam else None,
         exam_tokens=exam[1] if exam else 0.0,
     )
@@ -135,9 +135,15 @@ class _Stopwatch(Quiet):
         self.steps.append(time.monotonic())
 
 
-def _trained(run: Run, prepared: Ready, folder: RunFolder) -> float | None:
-    """Seconds of one epoch over the examples of the sample: those between the first and the last
-    of several steps, for all of them. None if there are too few."""
+def _bytes(path: Path) -> int:
+    """Size of a file, or of all files in a folder; 0 if there is none."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def _trained(run: Run, prepared: Ready, folder: RunFolder) -> tuple[float | None, Path]:
+    """Seconds of one epoch over the examples of the sample, and the folder of the model: those
+    between the first and the last of several steps, for all of them. None if there are too few."""
     from whorl.learn.train import train  # takes seconds
 
     examples = [*distinct_examples(read_examples(folder.examples), run.recipe.objective)]
@@ -152,7 +158,6 @@ def _trained(run: Run, prepared: Ready, folder: RunFolder) -> float | None:
         objective=run.recipe.objective,
         watch=clock,
     )
-    shutil.rmtree(out, ignore_errors=True)
     if len(clock.steps) < 2:
-        return None
-    return (clock.steps[-1] - clock.steps[0]) / (len(clock.steps) - 1) * result.steps
+        return None, out
+    return (clock.steps[-1] - clock.steps[0]) / (len(clock.steps) - 1) * result.steps, out
