@@ -17,6 +17,7 @@ EXAMPLES = (
     "whorl grow --recipe rft --problems problems.jsonl --policy policy --set samples=16 "
     "--set sampling.temperature=1.0 --run runs/c --dry-run",
     "whorl grow --recipe rft --problems problems.jsonl --policy policy --run runs/d --shard 1/2",
+    "whorl grow --recipe rft --problems problems.jsonl --policy policy --run runs/d --shard 2/2",
 )
 
 

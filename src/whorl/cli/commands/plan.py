@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from whorl.loop.run import Run
 
 EXAMPLES = (
-    "whorl plan run.toml --sample 4 --machines 4",
-    "whorl plan run.toml --sample 4 --set rounds=2 --hour 2.5",
+    "whorl plan run.toml --sample 4 --machines 4 --hour 2.5",
+    "whorl plan run.toml --check",
 )
 
 
