@@ -44,7 +44,8 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
         typer.Option(
             help=f"Comma-separated: {', '.join(RECIPES)} (all of them if not given), your own as "
             "module:Class, or variants: sigma_unrefined, sigma_no_siblings, "
-            "sigma_whole_path, sigma_show_gold, black_box, process_once."
+            "sigma_whole_path, sigma_show_gold, black_box, process_once; or their "
+            "controls: NAME_random, NAME_flipped, NAME_unfiltered, NAME_perturbed."
         ),
     ] = "",
     seeds: Annotated[
@@ -106,6 +107,12 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     --set NAME.recipe.KEY=VALUE and NAME.train.KEY=VALUE change a recipe,
     NAME.shares=[0.5,1] when its students are trained and measured, evaluate.n=16
     the attempts for pass@k.
+
+    A control harvests the trees of its recipe, at no tokens, with something
+    spoilt: verdicts drawn at random, as often right as there are; a fifth of
+    them flipped (--set NAME_flipped.control.rate=0.4); all of them right; or
+    other numbers in the answers. What it gains is no gain by the verdicts. The
+    search itself saw the true ones.
 
     With --student the base model samples and another one learns, from the
     recipes that can teach another: not from on-policy ones (marge, grpo,
