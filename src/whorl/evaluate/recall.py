@@ -18,7 +18,7 @@ from whorl.rollout import verdicts
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """What a model wrote after the first words of a question.
+    """Continuation of a question by a model that saw its first words.
 
     rest: the words of the question that it was not shown. text: what it wrote.
     exact: whether it wrote the rest, blank space aside, before anything else.
