@@ -1,17 +1,13 @@
 """Machines that a command runs its searches on: this one, or those of a cluster."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
-from whorl.engines.roles import Crews, Engines, Opened
+from whorl.engines.roles import Opened, Opener
 from whorl.errors import UserError
 
 
-def place(
-    cluster: str, folder: Path, *, shard: str = ""
-) -> Callable[[Engines], AbstractContextManager[Crews]]:
+def place(cluster: str, folder: Path, *, shard: str = "") -> Opener:
     """Where engines are opened. cluster: as the option says it; empty for this process. folder: on
     storage that all machines of a cluster share. Raises `UserError` if it cannot be read, or shards
     are wanted too."""

@@ -2,8 +2,8 @@
 
 import json
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from whorl.data.forest import Forest, Key
 from whorl.drive import Finished
 from whorl.engines.crew import Begun, Crew
 from whorl.engines.journal import Journal
-from whorl.engines.roles import Crews, Engines, Opened
+from whorl.engines.roles import Crews, Opened, Opener
 from whorl.errors import UserError
 from whorl.loop.folder import RunFolder
 from whorl.loop.run import Run
@@ -91,9 +91,7 @@ class Ready:
 
 
 @contextmanager
-def ready(
-    run: Run, place: Callable[[Engines], AbstractContextManager[Crews]] = Opened
-) -> Iterator[Ready]:
+def ready(run: Run, place: Opener = Opened) -> Iterator[Ready]:
     """Read the problems of a run and open its engines; the engines are closed at the end of the
     `with`.
 

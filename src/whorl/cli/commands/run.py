@@ -9,7 +9,7 @@ import typer
 from whorl.cli import options
 
 if TYPE_CHECKING:
-    from whorl.cli.display import Display
+    from whorl.engines.roles import Opener
     from whorl.loop.metrics import Round
     from whorl.loop.run import Run
 
@@ -91,23 +91,10 @@ def run(  # noqa: PLR0913 (each parameter is an option)
     learns from the rest, and the same command tries them again; may_fail = 1
     goes on all the same. Paths are relative to the folder in which the command is given.
     """
-    from whorl import __version__, settings
-    from whorl.cli.display import Display
-    from whorl.cli.guard import this_command
+    from whorl import settings
     from whorl.cli.machines import place
-    from whorl.cli.plan import describe_run, downloads, opening, tell_unfinished
-    from whorl.cli.results import print_rounds
-    from whorl.cli.retry import retry as try_again
-    from whorl.cli.summary import summary
-    from whorl.engines.repair import mended
-    from whorl.loop.folder import RunFolder
-    from whorl.loop.grow import ready
-    from whorl.loop.manifest import learned_from
-    from whorl.loop.metrics import metrics
-    from whorl.loop.rounds import Unfinished, play_rounds
+    from whorl.cli.plan import describe_run, downloads
     from whorl.loop.runfile import answered, read_run
-    from whorl.report import write_report
-    from whorl.watch.events import recorded
 
     chosen = answered(read_run(file, overrides or ()))
     where = place(cluster, chosen.folder.parent, shard=shard)
@@ -115,14 +102,40 @@ def run(  # noqa: PLR0913 (each parameter is an option)
         _ = chosen.weights  # what cannot be trained is not worth growing for
     if dry_run:
         return describe_run(chosen, settings.as_table)
-    display = Display()
     if shard:
-        return _grow_shard(chosen, shard, display, repair=repair)
+        return _grow_shard(chosen, shard, repair=repair)
+    play(chosen, retry=retry, repair=repair, where=where)
+
+
+def play(
+    chosen: "Run", *, retry: bool = False, repair: bool = False, where: "Opener | None" = None
+) -> None:
+    """Play a run, tell how it goes, write its report, and leave with the code for its end. where:
+    opens its engines; this process if not given."""
+    from whorl import __version__
+    from whorl.cli.display import Display
+    from whorl.cli.guard import this_command
+    from whorl.cli.plan import opening, tell_unfinished
+    from whorl.cli.results import print_rounds
+    from whorl.cli.retry import retry as try_again
+    from whorl.cli.summary import summary
+    from whorl.engines.repair import mended
+    from whorl.engines.roles import Opened
+    from whorl.evaluate import read_scores
+    from whorl.loop.folder import RunFolder
+    from whorl.loop.grow import ready
+    from whorl.loop.manifest import learned_from
+    from whorl.loop.metrics import metrics
+    from whorl.loop.rounds import Unfinished, play_rounds
+    from whorl.report import write_report
+    from whorl.watch.events import recorded
+
+    display = Display()
     display.say(opening(chosen))
     said = learned_from(chosen)
     RunFolder.check(chosen.folder, said)
     with (
-        ready(chosen, where) as prepared,  # before a folder is bound to what cannot work
+        ready(chosen, where or Opened) as prepared,  # before a folder is bound to what cannot work
         RunFolder.open(chosen.folder, said, version=__version__) as folder,
     ):
         display.say_all(mended(folder.path.rglob("*journal.db")) if repair else ())
@@ -137,12 +150,15 @@ def run(  # noqa: PLR0913 (each parameter is an option)
     page = folder.path / "report.html"
     write_report(page, summary(folder))
     display.wrote(page, "report")
-    print_rounds([metrics(played) for played in rounds])
+    first = chosen.folder / "scores-0.jsonl"
+    before = read_scores(first) if chosen.test and first.exists() else []
+    print_rounds([metrics(played) for played in rounds], before, rounds[-1].scores)
     _tell_left_out(chosen, rounds, this_command() if retry else f"{this_command()} --retry")
 
 
-def _grow_shard(chosen: "Run", text: str, display: "Display", *, repair: bool) -> None:
+def _grow_shard(chosen: "Run", text: str, *, repair: bool) -> None:
     """Grow a shard of the round of a run that is under way, and say what comes next."""
+    from whorl.cli.display import Display
     from whorl.cli.guard import FAILED, this_command
     from whorl.cli.plan import opening, tell_failures
     from whorl.engines.repair import mended
@@ -151,7 +167,7 @@ def _grow_shard(chosen: "Run", text: str, display: "Display", *, repair: bool) -
 
     share = shard_of(chosen, text)
     assert share is not None
-    plan = begun_round(chosen)
+    display, plan = Display(), begun_round(chosen)
     display.say(f"round {plan.number} of {chosen.rounds}, shard {share}")
     display.say(opening(chosen))
     own = plan.folder / "shards" / share.name
