@@ -198,5 +198,5 @@ def test_what_makes_a_machine_unfit_is_said_with_its_name(
     shared = Setup(server, ("policy",), str(tmp_path), ("/nowhere/.probe", "1"))
     with pytest.raises(UserError, match=r"does not see /nowhere: .* storage that all machines"):
         ray.init(cluster.address, ignore_reinit_error=True, log_to_driver=False)
-        crew._Crew(address, shared).gather()
+        crew._Crew(address).open(shared)
     ray.shutdown()

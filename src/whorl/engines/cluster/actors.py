@@ -84,7 +84,7 @@ class Hand:
     """
 
     actor: Any
-    opening: Any
+    opening: Any = None
     said: Mapping[str, str] | None = None
     stream: Any = None
 
@@ -109,6 +109,11 @@ class Hand:
         """Whether it is ready and can work."""
         return self.said is not None and not self.fault
 
+    def open(self, setup: Setup) -> None:
+        """Let it open engines."""
+        self.said, self.stream = None, None
+        self.opening = self.actor.ready.remote(setup)
+
     def begin(self, stage: int, seed: int, width: int) -> None:
         """Begin a stage."""
         self.stream = self.actor.work.remote(stage, seed, width)
@@ -121,8 +126,9 @@ def hired(setup: Setup, address: Address) -> Hand:
     kind = ray.remote(
         num_cpus=address.cpus, num_gpus=address.gpus, max_concurrency=4, max_restarts=0
     )(Worker)
-    actor = kind.remote(setup)
-    return Hand(actor, actor.ready.remote())
+    hand = Hand(kind.remote())
+    hand.open(setup)
+    return hand
 
 
 def dismiss(hands: Sequence[Hand]) -> None:

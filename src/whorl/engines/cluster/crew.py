@@ -5,7 +5,6 @@ import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,8 +17,8 @@ from whorl.engines.cluster import actors
 from whorl.engines.cluster.actors import Hand
 from whorl.engines.cluster.address import Address
 from whorl.engines.cluster.leases import Leases
-from whorl.engines.cluster.replay import replayed
-from whorl.engines.cluster.worker import Batch, Lease, Setup
+from whorl.engines.cluster.stage import Sent, Stage
+from whorl.engines.cluster.worker import Batch, Setup
 from whorl.engines.crew import Begun
 from whorl.engines.journal import Journal
 from whorl.engines.meter import Counts
@@ -31,6 +30,7 @@ T = TypeVar("T")
 
 LOOK = 1.0  # seconds between looks at the machines
 FIRST = 60.0  # seconds for the other workers to open, once one has
+STILLBORN = 5  # workers that may die one after the other as they open, before no more are hired
 NOBODY = 600.0  # seconds without any worker after which a run gives up
 
 _LOG = logging.getLogger(__name__)
@@ -56,17 +56,16 @@ class OnCluster:
         self._engines = engines
 
     def crew(self, *roles: Role) -> "_Crew":
-        """Workers with the engines of `roles`; see `roles.Crews`. Those that are there stay, if
-        they have what is wanted."""
+        """Workers with the engines of `roles`; see `roles.Crews`. Those that are there stay, and
+        their engines too, if these are still wanted."""
         setup = Setup(self._engines, roles, str(Path.cwd()), self._shared())
-        if self._crew is None or self._crew.setup != setup:
+        if self._crew is None:
+            self._crew = _Crew(self._address)
+        try:
+            self._crew.open(setup)
+        except BaseException:
             self.rest()
-            self._crew = _Crew(self._address, setup)
-            try:
-                self._crew.gather()
-            except BaseException:
-                self.rest()
-                raise
+            raise
         return self._crew
 
     def rest(self) -> None:
@@ -111,73 +110,43 @@ def on_cluster(address: Address, folder: Path, engines: Engines) -> Iterator[OnC
             crews.close()
 
 
-@dataclass(slots=True)
-class Sent:
-    """Counts of what workers were asked in a stage, added up; see `meter.Counts`."""
-
-    by_hand: dict[Hand, Mapping[str, int]] = field(default_factory=dict)
-    gone: dict[str, int] = field(default_factory=dict)
-
-    def _sum(self, name: str) -> int:
-        return self.gone.get(name, 0) + sum(said[name] for said in self.by_hand.values())
-
-    def lose(self, hand: Hand) -> None:
-        """A worker died; what it has sampled is sampled."""
-        for name, count in self.by_hand.pop(hand, {}).items():
-            if name != "in_flight":
-                self.gone[name] = self.gone.get(name, 0) + count
-
-    @property
-    def tokens(self) -> int:
-        return self._sum("tokens")
-
-    @property
-    def prompt_tokens(self) -> int:
-        return self._sum("prompt_tokens")
-
-    @property
-    def cached_tokens(self) -> int:
-        return self._sum("cached_tokens")
-
-    @property
-    def in_flight(self) -> int:
-        return self._sum("in_flight")
-
-    @property
-    def recalled(self) -> int:
-        return self._sum("recalled")
-
-
 class _Crew:
     """The workers that are there."""
 
     engines: Mapping[str, Engine] = {}  # none here
 
-    def __init__(self, address: Address, setup: Setup) -> None:
-        self.setup = setup
+    def __init__(self, address: Address) -> None:
         self.meters: Sequence[Counts] = ()
         self.hands: list[Hand] = []
         self._address = address
+        self._setup: Setup | None = None
+        self._stillborn = 0  # workers that died as they opened, since one did not
         self._stages = 0
         self._looked = 0.0
         self._turned_away: set[str] = set()
 
-    def gather(self) -> None:
-        """Hire as many workers as there is room for, and wait until they have opened their engines,
-        or one has and the others are late. Raises `UserError` if one cannot, or none comes."""
+    def open(self, setup: Setup) -> None:
+        """See that workers have opened the engines of a setup: as many as there is room for, or one
+        where others are late. Raises `UserError` if one cannot, or none comes."""
+        if setup != self._setup:
+            self._setup = setup
+            for hand in self.hands:
+                hand.open(setup)
         began = time.monotonic()
         while True:
             self._hire()
-            opening = [hand for hand in self.hands if hand.said is None]
-            ready, dead = actors.opened(opening, LOOK)
-            self._bury(dead)
-            for hand in ready:
+            for hand in self._opened(LOOK):
                 if hand.fault:
                     raise UserError(hand.fault)
             there = sum(hand.said is not None for hand in self.hands)
             took = time.monotonic() - began
             if there and (there == len(self.hands) or took > FIRST):
                 return
+            if self._stillborn >= STILLBORN and not there:
+                raise UserError(
+                    f"{self._stillborn} workers died on the cluster {self._address.place} as they "
+                    "opened their engines; is there memory for them?"
+                )
             if took > NOBODY:
                 raise UserError(
                     f"no worker has begun on the cluster {self._address.place} in {NOBODY:.0f} s; "
@@ -186,11 +155,20 @@ class _Crew:
 
     def _hire(self) -> None:
         """Hire workers for the room that there is, looked for now and then."""
-        if time.monotonic() - self._looked < LOOK:
+        if time.monotonic() - self._looked < LOOK or self._stillborn >= STILLBORN:
             return
+        assert self._setup is not None
         self._looked = time.monotonic()
         for _ in range(actors.room_for(self._address) - len(self.hands)):
-            self.hands.append(actors.hired(self.setup, self._address))
+            self.hands.append(actors.hired(self._setup, self._address))
+
+    def _opened(self, timeout: float) -> list[Hand]:
+        """Workers that have said whether they opened their engines since the last call."""
+        opening = [hand for hand in self.hands if hand.said is None]
+        ready, dead = actors.opened(opening, timeout)
+        self._bury(dead)
+        self._stillborn = 0 if ready else self._stillborn + len(dead)
+        return ready
 
     def _bury(self, dead: Iterable[Hand]) -> None:
         for hand in dead:
@@ -201,10 +179,7 @@ class _Crew:
         """Workers that became ready since the last call; those that cannot work are told of, once
         for each machine."""
         self._hire()
-        opening = [hand for hand in self.hands if hand.said is None]
-        ready, dead = actors.opened(opening, 0.0)
-        self._bury(dead)
-        for hand in ready:
+        for hand in self._opened(0.0):
             if not hand.fault:
                 yield hand
                 continue
@@ -227,11 +202,11 @@ class _Crew:
         self.meters = [sent]
         self._stages += 1
         leases = Leases(width, self._address.tries)
-        stage = _Stage(self._stages, journal, sent, seed, leases)
+        stage = Stage(self._stages, journal, sent, seed, leases)
         return self._lend(iter(searches), stage, width, purse or Purse(Budget()))
 
     def _lend(
-        self, source: Iterator[Begun[Any]], stage: "_Stage", width: int, purse: Purse
+        self, source: Iterator[Begun[Any]], stage: Stage, width: int, purse: Purse
     ) -> Iterator[Finished[Any]]:
         """The loop of the driver: lend, take what comes, bury the dead."""
         for hand in filter(attrgetter("fit"), self.hands):
@@ -275,71 +250,3 @@ class _Crew:
                     hand.stream = None
                 if isinstance(what, str):
                     self._bury([hand])
-
-
-class _Stage:
-    """Searches of a stage that are lent, and where what they bring goes."""
-
-    def __init__(
-        self, number: int, journal: Journal, sent: Sent, seed: int, leases: Leases
-    ) -> None:
-        self.number = number
-        self.seed = seed
-        self.leases = leases
-        self._journal = journal
-        self._sent = sent
-        self._resumed = len(journal) > 0 or bool(journal.earlier)
-        self._begins: dict[str, Any] = {}
-
-    def lend(self, hands: Sequence[Hand], source: Iterator[Begun[Any]], purse: Purse) -> bool:
-        """Lend workers what they have room for, as evenly as can be, those searches that must go
-        alone or with few others first; returns whether `source` has come to its end."""
-        lent = {hand: [self._lease(key, True) for key in self.leases.again(hand)] for hand in hands}
-        ended = False
-        while not purse.ended and len(self.leases) < purse.lasts_for(len(self.leases)):
-            free = [hand for hand in hands if self.leases.has_room(hand)]
-            item = next(source, None) if free else None
-            ended = bool(free) and item is None
-            if item is None:
-                break
-            key, begin = item
-            hand = min(free, key=lambda each: len(self.leases.of(each)))
-            self.leases.lend(hand, key)
-            self._begins[key] = begin
-            lent[hand].append(self._lease(key, self._resumed))
-        for hand, leases in lent.items():
-            if leases:
-                hand.actor.lend.remote(self.number, leases)
-        return ended
-
-    def _lease(self, key: str, begun: bool) -> Lease:
-        """A lease of a search; if it was begun before, with the replies that came home."""
-        from ray import cloudpickle
-
-        begin = self._begins[key]
-        known = replayed(key, begin, self._journal, self.seed) if begun else ()
-        return Lease(key, cloudpickle.dumps(begin), known)
-
-    def keep(self, hand: Hand, batch: Batch, purse: Purse) -> Iterator[Finished[Any]]:
-        """Record what a worker sent, then yield the searches that ended."""
-        rows = {name: (name, role, replies) for name, role, replies in batch.rows}
-        if rows:
-            self._journal.record([*rows.values()])
-        for _, role, replies in rows.values():
-            purse.pay(role, replies)  # type: ignore[arg-type]
-        self._sent.by_hand[hand] = batch.counts
-        self._journal.recalled = self._sent.recalled
-        for finished in batch.ended:
-            if self.leases.end(hand, finished.key):
-                del self._begins[finished.key]
-                yield finished
-
-    def lose(self, hand: Hand, why: str) -> Iterator[Finished[Any]]:
-        """Take back what a dead worker had; yields, as failed, what has killed too many."""
-        _LOG.info("a worker died, its searches go to others: %s: %s", hand.name, why)
-        self._sent.lose(hand)
-        self._journal.learn()
-        for key in self.leases.die(hand):
-            del self._begins[key]
-            told = f"set aside: workers died over it, the last time alone: {why}"
-            yield Finished(key, None, told, {})

@@ -120,29 +120,29 @@ class _Stage:
 
 
 class Worker:
-    """A worker, as an actor of Ray: `ready` once, then for each stage `work` and, beside it, `lend`
-    until `finish`. These run in threads of their own, so they come in any order."""
+    """A worker, as an actor of Ray: `ready` whenever other engines are wanted, then for each stage
+    `work` and, beside it, `lend` until `finish`. These run in threads of their own, so they come in
+    any order."""
 
-    def __init__(self, setup: Setup) -> None:
-        self._setup = setup
+    def __init__(self) -> None:
+        self._roles: tuple[Role, ...] = ()
         self._opened: Opened | None = None
         self._stages: defaultdict[int, _Stage] = defaultdict(_Stage)
         self._lock = threading.Lock()
 
-    def ready(self) -> dict[str, str]:
-        """Open the engines; returns what this worker is. `error` is why it cannot work, if it
-        cannot."""
+    def ready(self, setup: Setup) -> dict[str, str]:
+        """Open engines, or let those that are open go on as these; returns what this worker is.
+        `error` is why it cannot work, if it cannot."""
         said = {"node": platform.node(), "pid": str(os.getpid()), **sources(), "error": ""}
         try:
-            self._open()
+            self._open(setup)
         except UserError as error:
             said["error"] = str(error)
         except Exception as error:
             said["error"] = f"{type(error).__name__}: {error}"
         return said
 
-    def _open(self) -> None:
-        setup = self._setup
+    def _open(self, setup: Setup) -> None:
         if Path(setup.folder).is_dir():
             os.chdir(setup.folder)
         if setup.probe:
@@ -156,7 +156,9 @@ class Worker:
                     f"it does not see {Path(path).parent}: models that a run trains have to lie on "
                     "storage that all machines of the cluster share"
                 )
-        self._opened = Opened(setup.engines)
+        self._roles = setup.roles
+        self._opened = self._opened or Opened(setup.engines)
+        self._opened.follow(setup.engines)
         self._opened.by_role(*setup.roles)
 
     def lend(self, stage: int, leases: Sequence[Lease]) -> None:
@@ -184,7 +186,7 @@ class Worker:
         out: queue.SimpleQueue[Sequence[row.Answer] | Finished[Any] | BaseException | None]
         out = queue.SimpleQueue()
         relay = Relay(out.put)
-        engines = self._opened.by_role(*self._setup.roles)
+        engines = self._opened.by_role(*self._roles)
         meters = {id(engine): Meter(engine) for engine in engines.values()}
         wrapped = {key: Recorded(relay, _Gate(each, own.spent)) for key, each in meters.items()}
         by_role = {role: wrapped[id(engine)] for role, engine in engines.items()}
