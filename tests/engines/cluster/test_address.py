@@ -1,8 +1,15 @@
-"""Addresses of clusters."""
+"""Addresses of clusters, and what happens without one."""
+
+import ast
+from pathlib import Path
 
 import pytest
 
+import whorl
+from whorl.cli.machines import place
 from whorl.engines.cluster import Address
+from whorl.engines.cluster.actors import connected
+from whorl.engines.roles import Opened
 from whorl.errors import UserError
 
 
@@ -35,3 +42,31 @@ def test_what_is_no_address_is_refused(text: str, why: str) -> None:
 def test_an_address_where_nobody_listens_is_named() -> None:
     with pytest.raises(UserError, match=r"there is no cluster at 127\.0\.0\.1:9 "):
         Address.read("127.0.0.1:9").check()
+
+
+def test_ray_is_imported_by_who_joins_a_cluster_and_no_one_else() -> None:
+    importing = set()
+    for path in Path(whorl.__file__).parent.rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            names = [name.name for name in node.names] if isinstance(node, ast.Import) else []
+            names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+            if any(name.partition(".")[0] == "ray" for name in names):
+                assert node not in tree.body, path
+                importing.add(path.name)
+    assert importing == {"actors.py", "stage.py"}
+
+
+def test_without_a_cluster_engines_are_opened_here(tmp_path: Path) -> None:
+    assert place("", tmp_path) is Opened
+    with pytest.raises(UserError, match="leave out --shard"):
+        place("auto", tmp_path, shard="1/2")
+
+
+def test_ray_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("whorl.errors.find_spec", lambda name: None)
+    with (
+        pytest.raises(UserError, match=r"ray is not installed: .* pip install 'whorl\[cluster\]'"),
+        connected(Address.read("local:1")),
+    ):
+        pass
