@@ -7,7 +7,7 @@ from whorl.engines.roles import Opened, Opener
 from whorl.errors import UserError
 
 
-def place(cluster: str, folder: Path, *, shard: str = "") -> Opener:
+def opener(cluster: str, folder: Path, *, shard: str = "") -> Opener:
     """Where engines are opened. cluster: as the option says it; empty for this process. folder: on
     storage that all machines of a cluster share. Raises `UserError` if it cannot be read, or shards
     are wanted too."""

@@ -74,7 +74,7 @@ def sample(run: Run, prepared: Ready, count: int, watch: Watch) -> Sample:
         spent = Spent(run.budget.prices)
         with Journal(folder.journal) as journal:
             for role, usage in journal.usage():
-                spent.add(role, usage)  # type: ignore[arg-type]
+                spent.add(role, usage)
         examples = _harvested(folder, run)
         size = sum(map(_bytes, (folder.trees, folder.journal, folder.examples)))
         exam = _attempted(run, prepared, path)

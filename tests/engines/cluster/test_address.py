@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import whorl
-from whorl.cli.machines import place
+from whorl.cli.machines import opener
 from whorl.engines.cluster import Address
 from whorl.engines.cluster.actors import connected
 from whorl.engines.roles import Opened
@@ -58,9 +58,9 @@ def test_ray_is_imported_by_who_joins_a_cluster_and_no_one_else() -> None:
 
 
 def test_without_a_cluster_engines_are_opened_here(tmp_path: Path) -> None:
-    assert place("", tmp_path) is Opened
+    assert opener("", tmp_path) is Opened
     with pytest.raises(UserError, match="leave out --shard"):
-        place("auto", tmp_path, shard="1/2")
+        opener("auto", tmp_path, shard="1/2")
 
 
 def test_ray_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

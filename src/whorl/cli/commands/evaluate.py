@@ -109,7 +109,7 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
 
     from whorl.cli.display import Display
     from whorl.cli.guard import FAILED
-    from whorl.cli.machines import place
+    from whorl.cli.machines import opener
     from whorl.cli.results import print_summary, summary_as_json
     from whorl.data.taught import read_prompt, read_protocol
     from whorl.engines import check
@@ -122,7 +122,7 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     from whorl.prompts.wording import WHORL
 
     check(model)
-    where = place(cluster, out.absolute().parent, shard=shard)
+    where = opener(cluster, out.absolute().parent, shard=shard)
     folder = model_folder(model)
     preset = preset or (read_protocol(folder) if folder else "whorl")
     if preset not in PRESETS:

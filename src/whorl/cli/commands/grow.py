@@ -76,7 +76,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     from whorl import __version__, settings
     from whorl.cli.display import Display
     from whorl.cli.guard import FAILED, this_command
-    from whorl.cli.machines import place
+    from whorl.cli.machines import opener
     from whorl.cli.plan import describe_run, opening, tell_failures, tell_missing
     from whorl.engines.repair import mended
     from whorl.engines.roles import Engines
@@ -103,7 +103,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
         budget=settings.read_budget(overrides or ()),
     )
     chosen = answered(chosen)
-    where = place(cluster, run.parent, shard=shard)
+    where = opener(cluster, run.parent, shard=shard)
     if dry_run:
         return describe_run(chosen, _settings)
     display = Display()

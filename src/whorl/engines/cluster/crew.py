@@ -212,18 +212,20 @@ class _Crew:
         for hand in filter(attrgetter("fit"), self.hands):
             hand.begin(stage.number, stage.seed, width)
         working: list[Hand] = []
+        told: set[Hand] = set()  # that the budget has ended
         exhausted, seen = False, time.monotonic()
         while not exhausted or len(stage.leases):
             for hand in self._welcome():
                 hand.begin(stage.number, stage.seed, width)
             working = [hand for hand in self.hands if hand.stream is not None]
             exhausted = stage.lend(working, source, purse) or exhausted
-            if purse.ended and not exhausted:
-                exhausted = True
-                for hand in working:
+            if purse.ended:
+                for hand in set(working) - told:
                     hand.actor.spend.remote(stage.number)
-                if item := next(source, None):  # what a budget ended before
+                told.update(working)
+                if not exhausted and (item := next(source, None)):  # what a budget ended before
                     yield Finished(item[0], None, SPENT.error, {})
+                exhausted = True
             for hand, what in actors.arrived(working, LOOK):
                 if isinstance(what, Batch):
                     yield from stage.keep(hand, what, purse)
