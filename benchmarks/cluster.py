@@ -145,7 +145,7 @@ class Trouble:
         """SIGKILL of a raylet; another machine joins."""
         self._cluster.remove_node(self._nodes.pop(), allow_graceful=False)
         self.done["raylets"] += 1
-        self._nodes.append(started(self._cluster.add_node))
+        self._nodes.append(started(self._cluster.add_node, num_cpus=2))
 
     def server(self) -> None:
         """SIGKILL of a server replica, which comes back after 3 s."""
@@ -196,7 +196,7 @@ class Replicas:
 
 def started(start: Any, **more: Any) -> Any:
     """Start a machine; a raylet gives up on the agents beside it after 15 s."""
-    said = {"num_cpus": 2, "object_store_memory": STORE, "include_log_monitor": False, **more}
+    said = {"num_cpus": 8, "object_store_memory": STORE, "include_log_monitor": False, **more}
     for _ in range(5):
         with suppress(Exception):
             return start(**said)
@@ -217,7 +217,7 @@ def faults(base: Path, count: int, latency: float, slots: int, seed: int) -> dic
             return Cluster(initialize_head=True, head_node_args={**said, "num_cpus": 0})
 
         cluster = started(head, include_dashboard=False, no_monitor=True)
-        nodes = [started(cluster.add_node) for _ in range(2)]
+        nodes = [started(cluster.add_node, num_cpus=2) for _ in range(2)]
         told = {}
         for name in ("calm", "troubled"):
             trouble = Trouble(cluster, nodes, replicas, seed)

@@ -25,7 +25,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from ray.cluster_utils import Cluster
+
 import rig
+from cluster import started
 from whorl.data.problems import read_problems, write_problems
 from whorl.data.synthetic import problems
 from whorl.problem import Problem
@@ -81,14 +84,14 @@ def _wait(child: "subprocess.Popen[str]", written: Callable[[], int], count: flo
         time.sleep(0.1)
 
 
-def by_whorl(base: Path, file: Path, count: int, own: rig.Rig) -> dict[str, Any]:
+def by_whorl(base: Path, file: Path, address: str, count: int, own: rig.Rig) -> dict[str, Any]:
     """Best of one sample of each problem, by leases."""
     run = base / "run"
     trees = run / "trees.jsonl"
 
     def command(urls: Sequence[str]) -> list[str]:
         policy = "server:" + ",".join(urls)
-        words = f"grow --recipe rft --set samples=1 --width 8 --cluster local:4 --policy {policy}"
+        words = f"grow --recipe rft --set samples=1 --width 8 --policy {policy}"
         return [
             sys.executable,
             "-c",
@@ -104,12 +107,12 @@ def by_whorl(base: Path, file: Path, count: int, own: rig.Rig) -> dict[str, Any]
     return found | {"lost": count - _lines(trees)}
 
 
-def by_ray_data(base: Path, file: Path, count: int, own: rig.Rig) -> dict[str, Any]:
+def by_ray_data(base: Path, file: Path, address: str, count: int, own: rig.Rig) -> dict[str, Any]:
     """A row for each problem, by the HTTP stage."""
     out = base / "rows"
 
     def command(urls: Sequence[str]) -> list[str]:
-        return [sys.executable, __file__, "--pipeline", str(file), str(out), *urls]
+        return [sys.executable, __file__, "--pipeline", address, str(file), str(out), *urls]
 
     found = race(command, lambda: len(answered(out)), count, own)
     return found | {"lost": count - len(answered(out))}
@@ -131,7 +134,7 @@ def answered(out: Path) -> set[str]:
     return found
 
 
-def pipeline(file: Path, out: Path, urls: Sequence[str]) -> None:
+def pipeline(address: str, file: Path, out: Path, urls: Sequence[str]) -> None:
     """The other side's program."""
     import aiohttp
     import ray
@@ -149,7 +152,7 @@ def pipeline(file: Path, out: Path, urls: Sequence[str]) -> None:
 
         return Round()
 
-    ray.init(num_cpus=8, include_dashboard=False, object_store_memory=200 << 20)
+    ray.init(address)
     done = answered(out)
     rows = [
         {"id": each.id, "question": each.question}
@@ -179,7 +182,8 @@ def pipeline(file: Path, out: Path, urls: Sequence[str]) -> None:
 
 def main() -> None:
     if sys.argv[1:2] == ["--pipeline"]:
-        return pipeline(Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4:])
+        _, _, address, file, out, *urls = sys.argv
+        return pipeline(address, Path(file), Path(out), urls)
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--problems", type=int, default=400)
     parser.add_argument("--latency", type=float, default=0.5)
@@ -189,11 +193,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         base, found = Path(name), {}
         file = prepare(base, given.problems)
+        cluster = started(lambda **said: Cluster(initialize_head=True, head_node_args=said))
         for side in (by_whorl, by_ray_data):
-            said = side(base, file, given.problems, own)
+            said = side(base, file, cluster.address, given.problems, own)
             said["repeated"] = said.pop("asks") - given.problems
             found[side.__name__] = said
             print(side.__name__, said, file=sys.stderr, flush=True)
+        cluster.shutdown()
     print(json.dumps({"simulated": True, "problems": given.problems, **found}))
 
 
