@@ -64,7 +64,7 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What was measured of a run.
+    """Measurements of some problems of a run.
 
     tokens: sampled ones, for each problem of the sample.
     requests, prompt_tokens, money, bytes: of all of it; bytes of trees, journal and examples.
@@ -90,9 +90,9 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What a run is likely to take, by name: `tokens`, `prompt_tokens`, `requests`, `money`,
-    `bytes`, and seconds of one machine for `grow`, `evaluate` and `train`; scale and sample are
-    what it follows from."""
+    """Amounts that a run is likely to take, by name: `tokens`, `prompt_tokens`, `requests`,
+    `money`, `bytes`, and seconds of one machine for `grow`, `evaluate` and `train`; scale and
+    sample are what it follows from."""
 
     amounts: Mapping[str, Amount]
     scale: Scale
@@ -160,8 +160,8 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What a run took, beside its forecast: by name, the amount that was expected and the one that
-    it was. rounds: that were played, as against those that were planned."""
+    """A run beside its forecast: by name, the amount that was expected and the one that it took.
+    rounds: that were played, as against those that were planned."""
 
     amounts: Mapping[str, tuple[Amount, float]]
     rounds: int

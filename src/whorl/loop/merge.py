@@ -124,8 +124,8 @@ def _merged(run: RunFolder, parts: Sequence[RunFolder]) -> Merged:
 
 
 def _shares(folders: Iterable[RunFolder]) -> dict[Path, Share]:
-    """What shards say of the list of problems. One that was killed as it began has not come to say
-    anything."""
+    """Shares of the list of problems, by folder. A shard that was killed as it began has not come
+    to say its own."""
     paths = (folder.path for folder in folders)
     return {path: Share.read(path) for path in paths if (path / "share.json").exists()}
 

@@ -36,7 +36,7 @@ class Part:
     others: Others = Others()  # noqa: RUF009 (frozen)
 
     def of(self, problems: Iterable[Problem]) -> Iterator[Problem]:
-        """Those of the run's problems that are in this part."""
+        """Problems of the run that are in this part."""
         return (problem for _, problem in self.shard.part(problems))
 
 
@@ -132,8 +132,8 @@ def refuse_parts(folder: Path, run: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What a shard says of the list of problems: how many the run has, and the place in it of each
-    problem of the shard, by id."""
+    """Share of a shard in the list of problems: how many the run has, and the place in the list of
+    each problem of the shard, by id."""
 
     problems: int
     places: Mapping[str, int]

@@ -1,7 +1,8 @@
 """`whorl evaluate`."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -117,7 +118,7 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     from whorl.engines.repair import mended
     from whorl.engines.roles import Engines
     from whorl.errors import UserError
-    from whorl.evaluate import PRESETS, Decoding, Place, paired, read_scores, sensible_ks, summarise
+    from whorl.evaluate import PRESETS, Place, paired, read_scores, sensible_ks, summarise
     from whorl.evaluate.exam import Exam
     from whorl.prompts.wording import WHORL
 
@@ -127,16 +128,9 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     preset = preset or (read_protocol(folder) if folder else "whorl")
     if preset not in PRESETS:
         raise UserError(f"there is no preset {preset!r}; there are {', '.join(PRESETS)}")
-    setup = PRESETS[preset]
-    own = setup.decoding
-    decoding = Decoding(
-        own.n if samples is None else samples,
-        own.temperature if temperature is None else temperature,
-        own.top_p if top_p is None else top_p,
-        own.max_tokens if max_tokens is None else max_tokens,
-        own.thought_tokens if thought_tokens is None else thought_tokens,
-    )
-    setup = replace(setup, decoding=decoding, words=read_prompt(folder) if folder else WHORL)
+    said = (samples, temperature, top_p, max_tokens, thought_tokens)
+    setup = replace(PRESETS[preset], words=read_prompt(folder) if folder else WHORL)
+    setup = _decoding(setup, dict(zip(DECODING, said, strict=True)))
     before = read_scores(against) if against else None
     seen, what_it_knows = _seen(model, problems, trained_on or [], allow_seen)
     for line in (f"model     {model}", f"problems  {problems}", *_told(setup, seed), what_it_knows):
@@ -170,6 +164,17 @@ def _measured(opened: "Crews", exam: "Exam", out: Path, display: "Display") -> l
     next(read_problems(exam.problems))  # before anything is written
     with recorded(display, Place(out).events, {"policy": opened.engines.policy}) as watch:
         return measure(opened, exam, watch, out=out)
+
+
+DECODING = ("n", "temperature", "top_p", "max_tokens", "thought_tokens")
+
+
+def _decoding(setup: "Setup", said: Mapping[str, float | None]) -> "Setup":
+    """The setup with what the command says of its decoding, by the names of `DECODING`."""
+    from dataclasses import replace
+
+    own: Any = {name: value for name, value in said.items() if value is not None}
+    return replace(setup, decoding=replace(setup.decoding, **own))
 
 
 def _attempt_shard(

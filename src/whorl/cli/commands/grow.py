@@ -8,6 +8,7 @@ import typer
 from whorl.cli import options
 
 if TYPE_CHECKING:
+    from whorl.engines.roles import Opener
     from whorl.loop.run import Run
 
 EXAMPLES = (
@@ -70,25 +71,12 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     run goes on; --width is theirs. --cluster 'auto?cpus=2&gpus=1' says what a
     worker takes. docs/cluster.md has the rest.
     """
-    from dataclasses import replace
-    from functools import partial
-
-    from whorl import __version__, settings
-    from whorl.cli.display import Display
-    from whorl.cli.guard import FAILED, this_command
+    from whorl import settings
     from whorl.cli.machines import opener
-    from whorl.cli.plan import describe_run, opening, tell_failures, tell_missing
-    from whorl.engines.repair import mended
+    from whorl.cli.plan import describe_run
     from whorl.engines.roles import Engines
-    from whorl.loop.folder import RunFolder
-    from whorl.loop.grow import GrowPlan, ready
-    from whorl.loop.grow import grow as grow_trees
-    from whorl.loop.manifest import grown_from
     from whorl.loop.run import Run
     from whorl.loop.runfile import answered
-    from whorl.loop.shards import open_part, shard_of
-    from whorl.loop.split import problems_of, tell_bad
-    from whorl.watch.events import recorded
 
     of_recipe = [change for change in overrides or () if not change.startswith("budget.")]
     chosen = Run(
@@ -106,14 +94,35 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     where = opener(cluster, run.parent, shard=shard)
     if dry_run:
         return describe_run(chosen, _settings)
+    _grow(chosen, where, shard, repair=repair)
+
+
+def _grow(chosen: "Run", where: "Opener", shard: str, *, repair: bool) -> None:
+    """Grow the trees of a run, or of a shard of it, and tell how it goes. where: opens engines."""
+    from dataclasses import replace
+    from functools import partial
+
+    from whorl import __version__
+    from whorl.cli.display import Display
+    from whorl.cli.guard import FAILED, this_command
+    from whorl.cli.plan import opening, tell_failures, tell_missing
+    from whorl.engines.repair import mended
+    from whorl.loop.folder import RunFolder
+    from whorl.loop.grow import GrowPlan, ready
+    from whorl.loop.grow import grow as grow_trees
+    from whorl.loop.manifest import grown_from
+    from whorl.loop.shards import open_part, shard_of
+    from whorl.loop.split import problems_of, tell_bad
+    from whorl.watch.events import recorded
+
     display = Display()
     display.say(opening(chosen))
     said, share = grown_from(chosen), shard_of(chosen, shard)
-    RunFolder.check(run, said)
+    RunFolder.check(chosen.folder, said)
     read = partial(problems_of, chosen)
     with (
         ready(chosen, where) as prepared,  # before a folder is bound to what cannot work
-        open_part(run, said, share, read, version=__version__) as part,
+        open_part(chosen.folder, said, share, read, version=__version__) as part,
     ):
         folder = part.folder
         display.say_all(mended(folder.path.rglob("*journal.db")) if repair else ())
@@ -124,7 +133,9 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
         with recorded(display, folder.events, folder.settings["engines"]) as watch:
             grown = grow_trees(folder, found, plan, crew, watch=watch, expected=expected)
     if share:
-        display.say(f"shard {share} has come to its end; after all of them: whorl merge {run}")
+        display.say(
+            f"shard {share} has come to its end; after all of them: whorl merge {chosen.folder}"
+        )
     tell_failures(folder.failures, grown.failures, f"To try them again, repeat: {this_command()}")
     tell_missing(grown)
     if grown.failures:

@@ -136,7 +136,7 @@ def _until(seconds: float) -> str:
 
 
 def _assumptions(plan: "Forecast") -> list[str]:
-    """What the figures take for granted."""
+    """Assumptions behind the figures, in words."""
     lines = [
         "assumed: problems are like those measured, and later rounds like the first; intervals",
         "  are of which problems were drawn, not of what differs from round to round; requests,",
