@@ -27,13 +27,14 @@ from statistics import median
 
 from whorl import Function, toy
 from whorl.budget import Budget
-from whorl.cli.summary import summary
 from whorl.loop.folder import RunFolder
 from whorl.problem import Problem
 from whorl.recipes import Sigma
-from whorl.report import write_report
 from whorl.tree import ROOT, Node, Tree
 from whorl.view.index import Index
+from whorl.view.report import write_report
+from whorl.view.shelf import Shown
+from whorl.view.summary import summary
 from whorl.watch import Progress, Quiet
 from whorl.watch.events import recorded
 
@@ -119,7 +120,7 @@ def pages(folder: Path, trees: int) -> dict[str, float]:
 
         opened = seconds(f"trees/{name}/", ".trees tbody tr")
         filtered = seconds(f"trees/{name}/?words=which+long&sort=tokens", ".trees tbody tr")
-        drawn = seconds(f"trees/{name}/t/p:{trees}%23a", "#canvas.moved")
+        drawn = seconds(f"trees/{name}/t/p:{trees}%23a", ".canvas.moved")
         lag = live_lag(page, f"{address}/r/{name}/", folder)
         browser.close()
         return {
@@ -188,7 +189,7 @@ def grow_trees(place, problems, recipe, engines, watch) -> None:  # type: ignore
 
 def report_mb(folder: Path) -> float:
     """Size of the report of 100 trees."""
-    write_report(folder / "report.html", summary(RunFolder.read(write_run(folder / "r", 100))))
+    write_report(folder / "report.html", summary(Shown(write_run(folder / "r", 100), "r")))
     return (folder / "report.html").stat().st_size / 1e6
 
 

@@ -11,7 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.report.conftest import sample_report
 from tests.view.folder import run_folder
+
+from whorl.report import Report
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 FLAGS = (
@@ -23,6 +26,11 @@ FLAGS = (
 @pytest.fixture(scope="session")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run_folder(tmp_path_factory.mktemp("view") / "first")
+
+
+@pytest.fixture
+def report() -> Report:
+    return sample_report()
 
 
 @contextmanager

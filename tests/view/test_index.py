@@ -6,8 +6,9 @@ from pathlib import Path
 from tests.view.folder import odd, small, wide
 
 from whorl.data.forest import Forest
-from whorl.tree import Tree
-from whorl.view.facts import facts_of
+from whorl.problem import Problem
+from whorl.tree import Node, Tree
+from whorl.view.facts import calibration, facts_of
 from whorl.view.fork import fork_of
 from whorl.view.index import Index
 from whorl.view.listing import OUTCOMES, SORTS, Query, listing, neighbours
@@ -33,6 +34,21 @@ def test_an_index_tells_what_the_trees_tell(tmp_path: Path) -> None:
         facts = facts_of(tree)
         assert all(row[name] == getattr(facts, name) for name in facts.__slots__)
         assert index.tree(row["start"]).to_json() == tree.to_json()
+
+
+def test_values_are_compared_with_what_came_of_them() -> None:
+    tree = Tree(Problem("p", "?", "1"))
+    step = tree.add(Node(0, "a", visits=4, total=3.0, value=0.61))
+    tree.add(Node(step, "b", terminal=True, reward=1.0, value=0.95, visits=1, total=1.0))
+    tree.add(Node(step, "c", terminal=True, reward=0.0, visits=1))
+    tree.add(Node(step, "d", terminal=True))  # undecided
+    found = sorted(calibration(tree))
+    assert found == [
+        ("end", 9, 1.0),
+        ("search", 6, 1.0),  # (3 - 1) / (4 - 1)
+        ("search", 9, 0.0),  # 3 / 3, the last bin
+        ("step", 6, 0.75),
+    ]
 
 
 def test_what_is_appended_is_added_and_a_torn_line_waits(tmp_path: Path) -> None:

@@ -1,27 +1,33 @@
-"""The report of a run or a comparison, as one self-contained HTML page that needs no network."""
+"""Parts of pages about runs: their content, plots of it, and steps side by side."""
 
 from whorl.report.content import (
+    Bars,
     Cells,
+    Changed,
     Chart,
     Curve,
     Figure,
     FigureTable,
+    Grown,
     Interval,
     Level,
     Report,
     ResultRow,
+    Taught,
 )
-from whorl.report.page import write_report
 
 __all__ = [
+    "Bars",
     "Cells",
+    "Changed",
     "Chart",
     "Curve",
     "Figure",
     "FigureTable",
+    "Grown",
     "Interval",
     "Level",
     "Report",
     "ResultRow",
-    "write_report",
+    "Taught",
 ]

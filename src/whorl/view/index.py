@@ -18,7 +18,7 @@ from typing import Any
 from whorl.tree import Tree
 from whorl.view.facts import Facts, calibration, facts_of
 
-VERSION = "1"
+VERSION = "2"
 BATCH = 200  # trees in a transaction
 
 _COLUMNS = [field.name for field in fields(Facts)]
@@ -26,7 +26,8 @@ _SCHEMA = f"""
 CREATE TABLE about(name TEXT PRIMARY KEY, value TEXT);
 CREATE TABLE trees(number INTEGER PRIMARY KEY, start INTEGER, {", ".join(_COLUMNS)});
 CREATE INDEX by_problem ON trees(problem, arm);
-CREATE TABLE calibration(bin INTEGER, right INTEGER);
+CREATE TABLE cost(role, tokens INTEGER);
+CREATE TABLE calibration(kind, bin INTEGER, came REAL);
 CREATE TABLE examples(problem, arm, node INTEGER, rejected INTEGER, weight REAL, start INTEGER);
 CREATE INDEX by_origin ON examples(problem, arm);
 CREATE TABLE dropped(problem, arm, reason, count INTEGER);
@@ -117,7 +118,8 @@ class Index:
             with db:
                 for start, tree in batch.trees:
                     db.execute(insert, (start, *astuple(facts_of(tree))))
-                    db.executemany("INSERT INTO calibration VALUES(?,?)", calibration(tree))
+                    db.executemany("INSERT INTO cost VALUES(?,?)", tree.cost.items())
+                    db.executemany("INSERT INTO calibration VALUES(?,?,?)", calibration(tree))
                 _say(db, "end", str(batch.end))
 
     def _take(

@@ -85,7 +85,6 @@ def run(
     from whorl.cli.plan import describe_run, downloads, opening, tell_unfinished
     from whorl.cli.results import print_rounds
     from whorl.cli.retry import retry as try_again
-    from whorl.cli.summary import summary
     from whorl.engines.repair import mended
     from whorl.loop.folder import RunFolder
     from whorl.loop.grow import ready
@@ -93,7 +92,9 @@ def run(
     from whorl.loop.metrics import metrics
     from whorl.loop.rounds import Unfinished, play_rounds
     from whorl.loop.runfile import answered, read_run
-    from whorl.report import write_report
+    from whorl.view.report import write_report
+    from whorl.view.shelf import Shown
+    from whorl.view.summary import summary
     from whorl.watch.events import recorded
 
     chosen = answered(read_run(file, overrides or ()))
@@ -119,7 +120,7 @@ def run(
         if retry:
             try_again(folder, chosen, prepared, rounds, display)
     page = folder.path / "report.html"
-    write_report(page, summary(folder))
+    write_report(page, summary(Shown(folder.path, folder.path.name)))
     display.wrote(page, "report")
     print_rounds([metrics(played) for played in rounds])
     _tell_left_out(chosen, rounds, this_command() if retry else f"{this_command()} --retry")
