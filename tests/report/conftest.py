@@ -11,10 +11,10 @@ from whorl.report import (
     Cells,
     Figure,
     FigureTable,
-    Grown,
     Interval,
     Level,
     Report,
+    ReportTree,
     ResultRow,
 )
 from whorl.tree import ROOT, Node, Tree
@@ -206,7 +206,7 @@ def sample_report() -> Report:
             ),
         ),
         trees=tuple(
-            Grown(refined(k, whole_path=k == 1, accept=k != 2) if k % 4 != 3 else searched(k))
+            ReportTree(refined(k, whole_path=k == 1, accept=k != 2) if k % 4 != 3 else searched(k))
             for k in range(8)
         ),
         settings=(

@@ -14,10 +14,10 @@ from whorl.report import (
     Cells,
     Figure,
     FigureTable,
-    Grown,
     Interval,
     Level,
     Report,
+    ReportTree,
     ResultRow,
 )
 from whorl.tree import ROOT, Node, Tree
@@ -91,7 +91,7 @@ def hostile_report(text: str) -> Report:
         levels=(Level(text, 10, share, share),),
         cells=Cells(1, 2, 3, 4),
         counters=(FigureTable(text, figures, text),),
-        trees=(Grown(tree),),
+        trees=(ReportTree(tree),),
         settings=(FigureTable(text, figures, text),),
     )
 
@@ -183,7 +183,7 @@ def test_parts_may_be_missing(tmp_path: Path) -> None:
         ),
         levels=(Level("1", 0, nothing, nothing),),
         counters=(FigureTable("none dropped", ()),),
-        trees=(Grown(Tree(Problem("p", "", ""))),),
+        trees=(ReportTree(Tree(Problem("p", "", ""))),),
     )
     text = Page(written(tmp_path, report)).text
     assert "nan" not in text
@@ -200,7 +200,7 @@ def test_page_of_huge_trees_is_bounded_and_says_what_it_leaves_out(tmp_path: Pat
     for i in range(5_000):
         tree.add(Node(i if i % 50 else ROOT, f"{i} " + "x" * 2_000, visits=1, note="y" * 5_000))
     tree.nodes[7].text = "z" * 1_000_000
-    write_report(tmp_path / "r.html", Report("t", "l", trees=(Grown(tree),) * 40))
+    write_report(tmp_path / "r.html", Report("t", "l", trees=(ReportTree(tree),) * 40))
     html = (tmp_path / "r.html").read_text("utf-8")
     assert len(html) < 1.5 * LARGEST
     assert re.search(r"\d+ more trees not shown", html)

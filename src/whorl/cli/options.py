@@ -37,6 +37,15 @@ Repair = Annotated[
     typer.Option("--repair", help="Ask again for what a damaged journal has lost."),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and estimate; write nothing.")]
+ReportTo = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--report-to",
+        metavar="TRACKER",
+        help="Tell a tracker the figures too: tensorboard, wandb, trackio, mlflow; may be "
+        "repeated.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 Round = Annotated[
     int,

@@ -8,10 +8,10 @@ from whorl.report.content import (
     Curve,
     Figure,
     FigureTable,
-    Grown,
     Interval,
     Level,
     Report,
+    ReportTree,
     ResultRow,
     Taught,
 )
@@ -24,10 +24,10 @@ __all__ = [
     "Curve",
     "Figure",
     "FigureTable",
-    "Grown",
     "Interval",
     "Level",
     "Report",
+    "ReportTree",
     "ResultRow",
     "Taught",
 ]

@@ -129,7 +129,7 @@ class Taught:
 
 
 @dataclass(frozen=True, slots=True)
-class Grown:
+class ReportTree:
     """A tree, the examples that came of it, and reasons why others were left out, with counts."""
 
     tree: Tree
@@ -168,5 +168,5 @@ class Report:
     bars: tuple[Bars, ...] = ()
     counters: tuple[FigureTable, ...] = ()
     attempts: tuple[Changed, ...] = ()
-    trees: tuple[Grown, ...] = ()
+    trees: tuple[ReportTree, ...] = ()
     settings: tuple[FigureTable, ...] = ()

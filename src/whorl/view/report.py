@@ -9,7 +9,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from whorl.errors import UserError
-from whorl.report import Grown, Report
+from whorl.report import Report, ReportTree
 from whorl.view import templates
 from whorl.view.address import Files
 from whorl.view.treepage import brief, opened
@@ -79,7 +79,7 @@ def render(report: Report) -> str:
     )
 
 
-def _card(grown: Grown, number: int, *, full: bool) -> Markup:
+def _card(grown: ReportTree, number: int, *, full: bool) -> Markup:
     """A tree, folded away but for the first. full: with its drawing and steps side by side, unless
     it has too many nodes for that."""
     to = Files(prefix=f"t{number}", examples=False)

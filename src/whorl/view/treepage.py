@@ -7,7 +7,7 @@ from sqlite3 import Row
 
 from markupsafe import Markup
 
-from whorl.report import Grown
+from whorl.report import ReportTree
 from whorl.report.critiques import StepPair, compare_paths, revised_path, searched_path
 from whorl.tree import ROOT, Tree
 from whorl.view.address import Addresses
@@ -25,7 +25,7 @@ class TreePage:
     revised, accepted: a reviser wrote something; what it wrote was chosen.
     """
 
-    grown: Grown
+    grown: ReportTree
     facts: Facts
     to: Addresses
     selected: int
@@ -55,17 +55,17 @@ class TreePage:
         return self.revised and revised_path(self.tree) == self.tree.path(self.tree.tip)
 
 
-def grown_at(index: Index, row: Row) -> Grown:
+def grown_at(index: Index, row: Row) -> ReportTree:
     """The tree of a row of the index, and what became of it."""
     tree = index.tree(row["start"])
     dropped = index.read(
         "SELECT reason, count FROM dropped WHERE problem=? AND arm=?", row["problem"], row["arm"]
     )
     reasons = tuple((reason, count) for reason, count in dropped)
-    return Grown(tree, tuple(taught_by(index, tree)), reasons)
+    return ReportTree(tree, tuple(taught_by(index, tree)), reasons)
 
 
-def opened(grown: Grown, to: Addresses, selected: int) -> TreePage:
+def opened(grown: ReportTree, to: Addresses, selected: int) -> TreePage:
     """A tree with the fork of one step. selected: the step; one that the tree lacks is the first of
     the main path."""
     tree = grown.tree
@@ -73,13 +73,13 @@ def opened(grown: Grown, to: Addresses, selected: int) -> TreePage:
     return TreePage(grown, facts_of(tree), to, step, [fork_of(tree, step, grown.taught)])
 
 
-def whole(grown: Grown, to: Addresses) -> TreePage:
+def whole(grown: ReportTree, to: Addresses) -> TreePage:
     """A tree with the forks of all its steps."""
     parents = [i for i, node in enumerate(grown.tree.nodes) if node.children]
     return _with(grown, to, parents)
 
 
-def brief(grown: Grown, to: Addresses) -> TreePage:
+def brief(grown: ReportTree, to: Addresses) -> TreePage:
     """A tree with the forks of its main path."""
     return _with(grown, to, [ROOT, *main_path(grown.tree)])
 
@@ -89,7 +89,7 @@ def main_path(tree: Tree) -> list[int]:
     return tree.path(tree.tip) or searched_path(tree)
 
 
-def _with(grown: Grown, to: Addresses, parents: Sequence[int]) -> TreePage:
+def _with(grown: ReportTree, to: Addresses, parents: Sequence[int]) -> TreePage:
     tree = grown.tree
     forks = forks_of(tree, parents, grown.taught)
     return TreePage(grown, facts_of(tree), to, (main_path(tree) or [ROOT])[0], forks)

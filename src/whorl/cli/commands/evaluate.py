@@ -1,5 +1,6 @@
 """`whorl evaluate`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,6 +77,7 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     allow_seen: Annotated[
         bool, typer.Option("--allow-seen", help="Measure on questions it was trained on too.")
     ] = False,
+    report_to: options.ReportTo = None,
     seed: options.Seed = 0,
     processes: options.Processes = 1,
     repair: options.Repair = False,
@@ -135,7 +137,8 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
         typer.echo(line)
     display, exam = Display(), Exam(problems, setup, seed, seen)
     display.say_all(mended([Place(out).journal]) if repair else ())
-    scores = _measured(Engines(model, processes=processes), exam, out, display)
+    engines = Engines(model, processes=processes)
+    scores = _measured(engines, exam, out, display, report_to or ())
     summary = summarise(scores, ks=sensible_ks(setup.decoding.n))
     comparison = paired(before, scores) if before else None
     print_summary(summary, comparison)
@@ -149,17 +152,23 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
         raise typer.Exit(FAILED)
 
 
-def _measured(engines: "Engines", exam: "Exam", out: Path, display: "Display") -> list["Score"]:
-    """Scores of the policy; events of their making are kept beside them."""
+def _measured(
+    engines: "Engines", exam: "Exam", out: Path, display: "Display", report_to: Sequence[str]
+) -> list["Score"]:
+    """Scores of the policy; events of their making are kept beside them, and the trackers
+    `report_to` are told them."""
+    from whorl.ask import Role
     from whorl.data.problems import read_problems
+    from whorl.engines.model import model_content
     from whorl.engines.roles import Opened
     from whorl.evaluate import Place
     from whorl.evaluate.exam import measure
     from whorl.watch.events import recorded
 
     next(read_problems(exam.problems))  # before anything is written
+    models: dict[Role, str] = {"policy": model_content(engines.policy)}
     with (
-        recorded(display, Place(out).events, {"policy": engines.policy}) as watch,
+        recorded(display, Place(out).events, models, report_to) as watch,
         Opened(engines) as opened,
     ):
         return measure(opened, exam, watch, out=out)

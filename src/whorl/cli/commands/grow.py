@@ -42,6 +42,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     width: options.Width = 256,
     processes: options.Processes = 1,
     repair: options.Repair = False,
+    report_to: options.ReportTo = None,
     dry_run: options.DryRun = False,
 ) -> None:
     """Grow a search tree for every problem.
@@ -81,6 +82,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
         width=width,
         limit=limit,
         skip_bad=skip_bad,
+        report_to=tuple(report_to or ()),
         budget=settings.read_budget(overrides or ()),
     )
     chosen = answered(chosen)
@@ -98,7 +100,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
         tell_bad(prepared.found, chosen, display)
         plan, expected = GrowPlan.of(chosen), prepared.found.problems
         found, by_role = problems_of(chosen), prepared.engines
-        with recorded(display, folder.events, folder.settings["engines"]) as watch:
+        with recorded(display, folder.events, folder.settings["engines"], chosen.trackers) as watch:
             grown = grow_trees(folder, found, plan, by_role, watch=watch, expected=expected)
     tell_failures(folder.failures, grown.failures, f"To try them again, repeat: {this_command()}")
     tell_missing(grown)

@@ -112,7 +112,9 @@ def run(
     ):
         display.say_all(mended(folder.path.rglob("*journal.db")) if repair else ())
         try:
-            with recorded(display, folder.events, folder.settings["engines"]) as watch:
+            with recorded(
+                display, folder.events, folder.settings["engines"], chosen.trackers
+            ) as watch:
                 rounds = play_rounds(folder, chosen, prepared, watch)
         except Unfinished as unfinished:
             tell_unfinished(unfinished.folder, unfinished.grown)
