@@ -177,6 +177,19 @@ def test_formulas_are_laid_out_and_broken_ones_stand(opened, picture) -> None:
     picture(page, "scripts")
 
 
+def test_attempts_are_listed_with_what_was_fixed_and_broken(opened, picture) -> None:
+    page = opened("/r/first/attempts/scores-1/")
+    assert page.locator("tbody .good").count() == 4 and page.locator("tbody .bad").count() == 1
+    page.get_by_label("which").select_option("broken")
+    page.wait_for_url("**kind=broken**")
+    assert page.locator("tbody tr").count() == 1
+    page.locator(".trees a").first.click()
+    assert page.locator(".sides .mark.right").count() == 1
+    assert page.locator(".sides .mark.wrong").count() == 1
+    other = opened("/r/first/attempts/scores-1/p/test:4?against=first/scores-0")
+    picture(other, "attempts")
+
+
 def test_what_an_enemy_writes_runs_nothing_and_fetches_nothing(opened, picture) -> None:
     page = opened("/r/first/trees/round-1/?words=enemy")
     page.locator(".trees a").first.click()

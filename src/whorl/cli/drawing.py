@@ -55,7 +55,7 @@ def tree_drawing(tree: Tree, *, notes: bool, compact: bool = False) -> Renderabl
 
 
 def _below(tree: Tree, index: int) -> str:
-    """What lies below a node, in words; nothing if nothing does."""
+    """Steps and ends below a node, in words; nothing if there are none."""
     found, stack = list[Node](), list(tree.nodes[index].children)
     while stack:
         found.append(tree.nodes[stack.pop()])

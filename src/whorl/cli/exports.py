@@ -78,7 +78,7 @@ def _to_trackio(trees: Iterator[Tree], project: str) -> Exported:
         ]
         trackio.log({"tree": trackio.Trace(messages=messages, metadata=_flat(about(tree)))})
         count += 1
-    trackio.finish()
+    trackio.finish()  # type: ignore[no-untyped-call]
     if not count:
         raise UserError("nothing to export: there are no trees")
     return Exported(count, {}, {})

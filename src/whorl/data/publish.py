@@ -17,7 +17,7 @@ SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What the card of a data set says of it, beside the rows.
+    """Content of the card of a data set, beside the rows.
 
     made: who made it, of which trees; settings: of the search, and of the harvest, flat.
     counts: tables by title, such as what was left out.

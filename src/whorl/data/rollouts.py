@@ -128,7 +128,7 @@ def export_traces(trees: Iterable[Tree], out: Path) -> Exported:
 
 
 def about(tree: Tree) -> ExportRow:
-    """What a session's first line says of a tree; the id is a digest of problem and arm."""
+    """First line of a session: what it says of a tree; the id is a digest of problem and arm."""
     problem, arm = key_of(tree)
     return {
         "id": blake2b(f"{problem}#{arm}".encode(), digest_size=8).hexdigest(),

@@ -22,6 +22,7 @@ class Run:
     folder: the run folder; settings call it `run`.
     problems: file to grow trees for.
     test: file to measure on; without it nothing is measured.
+    seed: of everything that is drawn by lot.
     base: model with the policy's weights, where it is behind a server; what is trained from them is
         searched with on this machine. None: the folder of `engines.policy`, or of
         `engines.student`, which learns from the policy's searches and never searches itself.

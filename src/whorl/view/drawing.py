@@ -96,7 +96,7 @@ def _node(
     link = Xml.Element(
         "a",
         {
-            "class": " ".join(kinds),
+            "class": visible(" ".join(kinds)),
             "data-node": str(i),
             "data-parent": str(node.parent),
             "data-prm": "" if node.value is None else _tenth(node.value),
@@ -140,7 +140,7 @@ def shade(node: Node) -> str:
 def _said(i: int, node: Node) -> str:
     """Tooltip of a node."""
     excerpt = clip(" ".join(node.text.split()), 120)
-    facts = [f"node {i}", node.author or "the question"]
+    facts = [f"node {i}", visible(node.author) or "the question"]
     if node.visits:
         facts.append(f"{node.visits} visits, mean {node.mean:.2f}")
     if node.value is not None:

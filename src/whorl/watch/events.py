@@ -57,8 +57,10 @@ def recorded(
     if os.environ.get("RANK", "0") != "0":
         yield watch
         return
-    about = {"command": command(), **models, **versions()}
-    trackers = Trackers(report_to, path.with_name("trackers"), about) if report_to else None
+    about = {"command": command(), **{str(role): name for role, name in models.items()}}
+    trackers = (
+        Trackers(report_to, path.with_name("trackers"), about | versions()) if report_to else None
+    )
     events = Events(watch, path, trackers)
     events.write("begin", command=command(), process=myself(), versions=versions(), models=models)
     try:
