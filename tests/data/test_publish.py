@@ -35,7 +35,7 @@ def test_a_data_set_is_read_as_it_says(tmp_path: Path) -> None:
     found = datasets.load_dataset(
         str(tmp_path / "set"), split="train", cache_dir=str(tmp_path / "cache")
     )
-    assert found["weight"] == [0.5, None]
+    assert found["weight"] == [0.5, 1.0]
     assert found[0]["prompt"][-1]["content"] == solve("1+1?").user
 
 
@@ -70,7 +70,7 @@ class StandIn(BaseHTTPRequestHandler):
         said: dict[str, object] = {}
         if self.path == "/api/repos/create":
             told = json.loads(body)
-            said = {"url": f"http://hub/datasets/{told['name']}", "private": told["private"]}
+            said = {"url": f"http://hub/datasets/{told['organization']}/{told['name']}"}
         elif self.path.endswith("/preupload/main"):
             files = json.loads(body)["files"]
             said = {"files": [f | {"uploadMode": "regular", "shouldIgnore": False} for f in files]}

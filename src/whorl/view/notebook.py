@@ -17,4 +17,4 @@ def tree_html(tree: Tree) -> Markup:
         '<iframe sandbox="allow-scripts" srcdoc="{}" width="100%" height="{}" '
         'frameborder="0" title="search tree"></iframe>'
     )
-    return Markup(frame).format(page, HIGH)
+    return Markup(frame).format(str(page), HIGH)  # plain text, so that it is escaped

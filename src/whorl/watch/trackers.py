@@ -62,6 +62,7 @@ class Trackers:
 
 def _opened(name: str, folder: Path) -> Any:
     try:
+        from accelerate import PartialState
         from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
     except ImportError as error:
         raise UserError("report_to needs accelerate: pip install 'whorl[train]'") from error
@@ -70,6 +71,7 @@ def _opened(name: str, folder: Path) -> Any:
         raise UserError(f"report_to = {name}: there are {', '.join(LOGGER_TYPE_TO_CLASS)}")
     if name not in {getattr(one, "value", one) for one in get_available_trackers()}:
         raise UserError(f"report_to = {name} is not installed: pip install {name}")
+    PartialState()  # without which its trackers cannot so much as log
     place = [str(folder)] if kind.requires_logging_directory else []
     try:
         tracker = kind("whorl", *place)
