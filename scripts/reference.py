@@ -187,7 +187,7 @@ def python() -> str:
 
 
 def _described(name: str, found: Any) -> Iterator[str]:
-    yield f"### {name}"
+    yield f"### `{name}`"
     if not callable(found):
         own = inspect.getdoc(found) if inspect.ismodule(found) else f"`{found!r}`"
         yield f"`whorl.{name}`. {(own or '').splitlines()[0] if own else ''}"

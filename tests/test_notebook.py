@@ -34,7 +34,7 @@ def test_a_tree_shows_itself_in_a_frame_of_its_own() -> None:
     assert shown.startswith('<iframe sandbox="allow-scripts" srcdoc="')
     assert shown.count("<") == 2  # the frame alone; the page in it is an attribute
     page = html.unescape(shown)
-    assert "default-src 'none'" in page and "<script>alert" not in page
+    assert "default-src &#39;none&#39;" in page and "<script>alert" not in page
     assert "Before" in page and "Critique" in page
 
 

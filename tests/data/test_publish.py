@@ -67,10 +67,11 @@ class StandIn(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         self.asked.append(self.path)
+        own = f"http://{self.headers['host']}"
         said: dict[str, object] = {}
         if self.path == "/api/repos/create":
             told = json.loads(body)
-            said = {"url": f"http://hub/datasets/{told['organization']}/{told['name']}"}
+            said = {"url": f"{own}/datasets/{told['organization']}/{told['name']}"}
         elif self.path.endswith("/preupload/main"):
             files = json.loads(body)["files"]
             said = {"files": [f | {"uploadMode": "regular", "shouldIgnore": False} for f in files]}
@@ -79,7 +80,8 @@ class StandIn(BaseHTTPRequestHandler):
                 row = json.loads(line)
                 if row["key"] == "file":
                     self.kept[row["value"]["path"]] = base64.b64decode(row["value"]["content"])
-            said = {"commitUrl": "http://hub/commit/1", "commitOid": "1", "success": True}
+            url = f"{own}/datasets/me/mine/commit/1"
+            said = {"commitUrl": url, "commitOid": "1", "success": True}
         answer = json.dumps(said).encode()
         self.send_response(200)
         self.send_header("content-type", "application/json")
@@ -127,7 +129,8 @@ def test_a_data_set_is_pushed(hub: tuple[str, type[StandIn]], tmp_path: Path) ->
         text=True,
         timeout=200,
     )
-    assert done.stdout.strip() == "http://hub/commit/1", (done.stderr, stand_in.asked)
+    url = f"{address}/datasets/me/mine/commit/1"
+    assert done.stdout.strip() == url, (done.stderr, stand_in.asked)
     for name in ("README.md", ROWS):
         assert stand_in.kept[name] == (tmp_path / "set" / name).read_bytes()
 

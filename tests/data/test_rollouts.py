@@ -12,12 +12,10 @@ from pathlib import Path
 import pytest
 from tests.report.conftest import refined, searched
 
-from whorl.data.export import export_examples
 from whorl.data.rollouts import export_groups, export_problems, export_traces, session
 from whorl.errors import UserError
-from whorl.example import Weighted
 from whorl.problem import Problem
-from whorl.prompts import plain, solve
+from whorl.prompts import plain
 from whorl.tree import ROOT, Node, Tree
 
 
@@ -89,13 +87,6 @@ def test_a_tree_is_a_session_as_the_hub_shows_it(tmp_path: Path) -> None:
     assert said["reasoningContent"].strip() == "hm" and said["content"] == "It is \\boxed{2}"
     with pytest.raises(UserError, match="is not empty"):
         export_traces([tree], tmp_path / "out")
-
-
-def test_messages_end_with_the_answer(tmp_path: Path) -> None:
-    export_examples([Weighted(solve("1+1?"), "2")], tmp_path / "a.jsonl", "messages")
-    (row,) = read(tmp_path / "a.jsonl")
-    assert set(row) == {"messages"}
-    assert row["messages"][-1] == {"role": "assistant", "content": "2"}
 
 
 SCRIPT = """

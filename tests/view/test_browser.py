@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.view.conftest import viewing
-from tests.view.folder import small
+from tests.view.folder import ENEMY, small
 
 from whorl.errors import UserError
 from whorl.view.bundle import bundle
@@ -345,6 +345,23 @@ def test_a_site_of_files_is_walked(opened_file, picture, pages: Path) -> None:
     page.get_by_role("link", name="scores-1").click()
     page.get_by_text("What is 4/1?").click()
     assert page.locator(".sides .sibling").count() == 2
+
+
+def test_a_tree_in_a_notebook_is_alive_and_shut_in(browser) -> None:
+    tree = small(1)
+    tree.nodes[1].text = ENEMY
+    context = browser.new_context()
+    page, asked, faults = context.new_page(), [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.set_content(f"<title>mine</title>{tree._repr_html_()}")
+    frame = page.frame_locator("iframe")
+    frame.locator(".canvas.moved").wait_for()
+    frame.locator('.node[data-node="1"]').dispatch_event("click")
+    assert frame.locator(".sibling.selected:visible").get_attribute("data-node") == "1"
+    assert page.title() == "mine" and not faults
+    assert not [url for url in asked if url.startswith("http")]
+    context.close()
 
 
 def test_a_site_of_files_is_never_written_over(shown: Path, tmp_path: Path) -> None:

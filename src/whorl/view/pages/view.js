@@ -175,6 +175,13 @@ function treePage(root) {
       root.querySelector(".fork").replaceWith(part(await answer.text()).getElementById("fork"));
     }
   }
+  function name(address) {
+    try {
+      history.replaceState(null, "", address);
+    } catch {
+      // the frame of a notebook has no address
+    }
+  }
   function only(held, i) {
     for (const fork of forks) fork.hidden = fork !== held;
     for (const one of held.querySelectorAll(".sibling")) {
@@ -211,7 +218,7 @@ function treePage(root) {
     event.preventDefault();
     const i = Number(link.dataset.node);
     if (moved) return;
-    if (!asks) history.replaceState(null, "", link.href.baseVal ?? link.href);
+    if (!asks) name(link.href.baseVal ?? link.href);
     select(i);
     show(i);
   });
