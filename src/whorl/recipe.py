@@ -76,6 +76,23 @@ class Candid(Protocol):
         """Lines that the owner of a run has to know, by the `tally` of all its trees."""
 
 
+@runtime_checkable
+class Choosing(Protocol):
+    """A recipe that harvests what it chose by the verdicts in the tree."""
+
+    def choose(self, tree: Tree) -> int:
+        """Pure: the tip of a tree that it grew."""
+
+
+@runtime_checkable
+class Checked(Protocol):
+    """A recipe that can harvest without looking at any verdict."""
+
+    @property
+    def verified(self) -> bool:
+        """Whether what is harvested depends on verdicts."""
+
+
 def arms_of(recipe: Recipe) -> Mapping[str, Recipe]:
     """The recipe of each arm, by name; `{"": recipe}` for a recipe without arms."""
     return recipe.arms() if isinstance(recipe, Armed) else {"": recipe}
@@ -84,6 +101,16 @@ def arms_of(recipe: Recipe) -> Mapping[str, Recipe]:
 def remarks_of(recipe: Recipe, tally: Mapping[str, int]) -> Sequence[str]:
     """Remarks of a recipe on a run, by the `tally` of all its trees."""
     return recipe.remarks(tally) if isinstance(recipe, Candid) else ()
+
+
+def chosen_of(recipe: Recipe, tree: Tree) -> int:
+    """The tip that a recipe chooses by the verdicts in a tree; else the one it has."""
+    return recipe.choose(tree) if isinstance(recipe, Choosing) else tree.tip
+
+
+def heeds_verdicts(recipe: Recipe) -> bool:
+    """Whether what a recipe harvests depends on verdicts; it does, unless the recipe says not."""
+    return recipe.verified if isinstance(recipe, Checked) else True
 
 
 def words_of(recipe: Recipe) -> Wording:

@@ -12,7 +12,7 @@ import typer
 from whorl import settings
 from whorl.cli.guard import FAILED, SPENT, this_command
 from whorl.engines.model import pending
-from whorl.engines.roles import Engines
+from whorl.engines.roles import Engines, rounded_by
 from whorl.engines.spec import HERE, Spec
 from whorl.loop.grow import Grown, ready
 from whorl.loop.run import Run
@@ -91,7 +91,10 @@ def opening(run: Run) -> str:
     roles: dict[str, list[str]] = {}
     for role, name in run.engines.named().items():
         roles.setdefault(name, []).append(role)
-    return "opening " + ", ".join(f"{name} ({', '.join(who)})" for name, who in roles.items())
+    said = "opening " + ", ".join(f"{name} ({', '.join(who)})" for name, who in roles.items())
+    if bits := rounded_by(run.engines.policy):
+        said += f"; the policy answers with weights in {bits}, and is trained from all their bits"
+    return said
 
 
 def downloads(run: Run) -> list[str]:

@@ -153,13 +153,14 @@ class Opened(AbstractContextManager["Opened"]):
 
 
 def trainable(spec: str) -> Path:
-    """The folder of a policy's weights, under the chat template that its name chooses. Raises
-    `UserError` if its name does not say it, if its weights are rounded to fewer than 16 bits, or if
-    what training needs is not installed."""
+    """The folder of a policy's weights, under the chat template that its name chooses; with all
+    their bits, where the engine rounds them (`?weights=int8`). Raises `UserError` if its name does
+    not say it, if the weights of the folder itself are rounded to fewer than 16 bits, or if what
+    training needs is not installed."""
     need("accelerate", "train")
     if spec and (named := Spec.read(spec)).scheme in _HERE:
         folder = _folder(spec)
-        if bits := _rounded(named, folder):
+        if bits := _rounded(named.place, folder):
             raise UserError(
                 f"{spec} has weights in {bits}, which cannot be trained; name the folder of those "
                 "that can: base=FOLDER"
@@ -175,12 +176,16 @@ def trainable(spec: str) -> Path:
     )
 
 
-def _rounded(named: Spec, folder: Path) -> str:
-    """How a model's weights are rounded; empty if they are not."""
-    if (kind := named.settings.get("weights", "f16")) != "f16":
-        return kind
-    if named.place.endswith(".gguf"):
-        return quantised(Path(named.place))
+def rounded_by(spec: str) -> str:
+    """How an engine rounds the weights of its model's folder; empty if it does not."""
+    kind = Spec.read(spec).settings.get("weights", "f16")
+    return "" if kind == "f16" else kind
+
+
+def _rounded(place: str, folder: Path) -> str:
+    """How the weights of a model are rounded where they lie; empty if they are not."""
+    if place.endswith(".gguf"):
+        return quantised(Path(place))
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

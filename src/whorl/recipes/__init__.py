@@ -148,7 +148,7 @@ def _check(kind: object, name: str) -> None:
         raise UserError(f"{name} is no dataclass; a recipe is one, @dataclass(frozen=True)")
     if lacking := lacks(kind):
         raise UserError(f"{name} is no recipe: it lacks {', '.join(lacking)}")
-    if taken := {"arms", "presets", "remarks"} & {field.name for field in fields(kind)}:
+    if taken := {"arms", "choose", "presets", "remarks"} & {field.name for field in fields(kind)}:
         raise UserError(f"{name}: {taken.pop()} is no name for a setting, it is a recipe's method")
     try:
         get_type_hints(kind)

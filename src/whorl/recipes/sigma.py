@@ -138,6 +138,18 @@ class Sigma:
             tree.tip = if_right(tree, best_own(tree, self.best))
         return tree
 
+    def choose(self, tree: Tree) -> int:
+        """The first revised solution that is right, else the best path if that is."""
+        if not self.check:
+            return tree.tip
+        right = [end for end in ends_of_tries(tree) if tree.nodes[end].reward == 1.0]
+        return right[0] if right else if_right(tree, best_own(tree, self.best))
+
+    @property
+    def verified(self) -> bool:
+        """Revised solutions that are not checked are harvested whatever they are."""
+        return self.check or self.take == "unrefined"
+
     def harvest(self, tree: Tree) -> Harvest:
         """The chosen solution, after nothing but the plain question."""
         best = best_own(tree, self.best)
