@@ -1,6 +1,7 @@
 """The index beside a file of trees: as the file is, whatever became of it."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.view.folder import odd, small, wide
@@ -78,6 +79,17 @@ def test_a_file_that_was_sorted_is_read_anew(tmp_path: Path) -> None:
     assert ids(index) == ["pool:1", "pool:2", "pool:3"]
     row = index.read("SELECT * FROM trees WHERE problem='pool:3'")[0]
     assert index.tree(row["start"]).problem.id == "pool:3"
+
+
+def test_two_that_index_at_once_take_each_tree_in_once(tmp_path: Path) -> None:
+    path = tmp_path / "trees.jsonl"
+    line = small(1).to_json() + "\n"
+    path.write_text(line * 500)
+    several = [Index(path) for _ in range(3)]
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(Index.refresh, several))
+    rows = several[0].read("SELECT count(*), count(DISTINCT start) FROM trees")
+    assert tuple(rows[0]) == (500, 500)
 
 
 def test_a_damaged_index_is_made_anew(tmp_path: Path) -> None:
