@@ -27,6 +27,7 @@ from whorl.view.mathematics import formula
 
 SOURCE = re.compile(r"^\{\{ source (\S+) \}\}$", re.MULTILINE)
 FORMULA = re.compile(r"\$\$(?P<block>[^$]+)\$\$|\$(?P<inline>[^\s$][^$\n]*)\$")
+NOTHING = '""'  # an empty text, as a run file says it
 CODE = re.compile(r"(```.*?```|`[^`\n]*`|^    .*$)", re.DOTALL | re.MULTILINE)
 
 
@@ -112,7 +113,7 @@ def all_settings() -> str:
         "# Settings",
         "What a run file may say (`whorl init` writes one with all of them), and, without its "
         "table's name, what `--set` takes. The defaults of a run are those of its recipe's preset "
-        "(`docs/papers.md`); the ones below are for scripts.",
+        "([presets](papers.md#presets)); the ones below are for scripts.",
         "## The run",
         _table(run, skip=("engines", "recipe", "train", "evaluate", "budget")),
     ]
@@ -133,7 +134,7 @@ def _table(value: Any, skip: tuple[str, ...] = ()) -> str:
         default = said.get(key, "")
         rows.append(
             f"| `{key}` | {_cell(meaning)} | {_cell(_kind(value, key))} | "
-            f"{f'`{default}`' if default else ''} |"
+            f"{f'`{default}`' if default not in ('', NOTHING) else ''} |"
         )
     return "\n".join(rows)
 

@@ -66,6 +66,10 @@ class Display:
         self._speech.wrote[str(path)] = what
         self.say(f"wrote {path}: {what}")
 
+    def then(self, *commands: object) -> None:
+        """Show what may be done next: commands, of which the first goes on with the work."""
+        self.say(f"then: whorl {'; or whorl '.join(map(str, commands))}")
+
     def say_all(self, lines: Iterable[str]) -> None:
         """Show lines as they come."""
         for line in lines:

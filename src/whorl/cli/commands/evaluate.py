@@ -141,11 +141,11 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     summary = summarise(scores, ks=sensible_ks(setup.decoding.n))
     comparison = paired(before, scores) if before else None
     print_summary(summary, comparison)
-    place = Place(out)
     display.wrote(out, f"scores of {len(scores):,} problems")
-    display.wrote(place.attempts, "what was written, and the verdicts")
+    display.wrote(Place(out).attempts, "what was written, and the verdicts")
+    display.then(f"view {' '.join(map(str, (*([against] if against else []), out)))}")
     if as_json:
-        typer.echo(json.dumps(summary_as_json(summary, comparison) | {"made": place.said()}))
+        typer.echo(json.dumps(summary_as_json(summary, comparison) | {"made": Place(out).said()}))
     if summary.failed:
         display.say(f"{summary.failed:,} problems failed; the same command tries them again")
         raise typer.Exit(FAILED)

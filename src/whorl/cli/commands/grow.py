@@ -73,7 +73,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     from whorl.watch.events import recorded
 
     of_recipe = [change for change in overrides or () if not change.startswith("budget.")]
-    chosen = Run(
+    given = Run(
         folder=run,
         problems=problems,
         engines=Engines(policy, critic, reviser, small, prm, processes=processes),
@@ -85,13 +85,12 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
         report_to=tuple(report_to or ()),
         budget=settings.read_budget(overrides or ()),
     )
-    chosen = answered(chosen)
+    chosen = answered(given)
     if dry_run:
         return describe_run(chosen, _settings)
     display = Display()
     display.say(opening(chosen))
-    said = grown_from(chosen)
-    RunFolder.check(run, said)
+    RunFolder.check(run, said := grown_from(chosen))
     with (
         ready(chosen) as prepared,  # before a folder is bound to what cannot work
         RunFolder.open(run, said, version=__version__) as folder,
@@ -106,6 +105,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     tell_missing(grown)
     if grown.failures:
         raise typer.Exit(FAILED)
+    display.then(f"harvest {run}", f"view {run}")
 
 
 def _settings(run: "Run") -> dict[str, Any]:

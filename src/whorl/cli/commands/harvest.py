@@ -89,3 +89,4 @@ def harvest(  # noqa: PLR0913 (each parameter is an option)
     display.wrote(out, f"{harvested.examples:,} examples of {harvested.trees:,} trees")
     for remark in harvested.remarks:
         display.say(remark)
+    display.then(f"train --model MODEL --examples {out} --out CHECKPOINT", f"view {run}")

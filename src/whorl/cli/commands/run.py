@@ -133,6 +133,7 @@ def play(chosen: "Run", *, retry: bool = False, repair: bool = False) -> None:
     page = folder.path / "report.html"
     write_report(page, summary(Shown(folder.path, folder.path.name)))
     display.wrote(page, "report")
+    display.then(f"view {chosen.folder}")
     first = chosen.folder / "scores-0.jsonl"
     before = read_scores(first) if chosen.test and first.exists() else []
     print_rounds([metrics(played) for played in rounds], before, rounds[-1].scores)

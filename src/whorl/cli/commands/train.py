@@ -119,6 +119,7 @@ def train(  # noqa: PLR0913 (each parameter is an option)
     _tell(result, display)
     done = f"model after {result.steps:,} steps on {result.examples:,} examples"
     display.wrote(out, f"{done}, loss {result.loss:.4f}")
+    display.then(f"evaluate --model {out} --problems PROBLEMS --out SCORES")
 
 
 def _settings(
