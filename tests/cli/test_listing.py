@@ -64,7 +64,7 @@ def test_a_table_in_a_pipe_is_not_cut(
         **{"solutions": 1.0, "entropy": 1.0, "usable": 0.5},
         "passed": {k: (0.5, 0.25, 0.75) for k in (1, 2, 4, 8)},
     }
-    print_rounds([line])
+    print_rounds([line], (), ())
     said = capsys.readouterr().out.splitlines()
     assert "…" not in said[0] and said[0].endswith("seconds")
     assert max(map(len, said)) > 100

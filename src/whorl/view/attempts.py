@@ -1,6 +1,7 @@
 """Attempts at held-out problems, beside those of an earlier model, and their texts."""
 
 import threading
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,6 +90,15 @@ def record_of(place: Place, id: str) -> Record | None:
         return next((r for r in read_records(place.attempts) if r.problem.id == id), None)
     except UserError:
         return None
+
+
+def records_of(place: Place, ids: Collection[str]) -> dict[str, Record]:
+    """The attempts at these problems, in one pass over the file; those that there are."""
+    try:
+        found = (record for record in read_records(place.attempts) if record.problem.id in ids)
+        return {record.problem.id: record for record in found}
+    except UserError:
+        return {}
 
 
 def usual_against(shown: Shown, name: str) -> str:

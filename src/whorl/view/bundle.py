@@ -7,7 +7,7 @@ from pathlib import Path
 from whorl.errors import UserError
 from whorl.view import templates
 from whorl.view.address import Files
-from whorl.view.attempts import Evaluations, record_of, usual_against
+from whorl.view.attempts import Evaluations, records_of, usual_against
 from whorl.view.fork import example_at
 from whorl.view.index import Index
 from whorl.view.listing import Query, listing, neighbours
@@ -91,12 +91,14 @@ def _evaluation(shown: Shown, name: str) -> Iterator[tuple[str, str]]:
     lines = Evaluations().lines(place, before)
     told = {"evaluation": name, "against": against, "lines": lines, "page": 1, "pages": 1}
     yield f"attempts/{name}/index.html", _page("attempts.html", shown, 2, **told)
+    ids = {line.score.id for line in lines}
+    after, then = records_of(place, ids), records_of(before, ids) if before else {}
     for line in lines:
-        record = record_of(place, line.score.id)
-        then = record_of(before, line.score.id) if before else None
-        if record:
-            sides = [*([(against, then)] if then else []), (f"{shown.name}/{name}", record)]
-            page = _page("attempt.html", shown, 2, evaluation=name, record=record, sides=sides)
+        id = line.score.id
+        if id in after:
+            own = (f"{shown.name}/{name}", after[id])
+            sides = [(against, then[id]), own] if id in then else [own]
+            page = _page("attempt.html", shown, 2, evaluation=name, record=own[1], sides=sides)
             yield f"attempts/{name}/{line.number}.html", page
 
 

@@ -4,7 +4,7 @@ said of them, and what was learned from them."""
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
 
@@ -61,11 +61,12 @@ class Fork:
     hidden: int
 
 
-def fork_of(tree: Tree, selected: int, taught: Sequence[Taught]) -> Fork:
+def fork_of(
+    tree: Tree, selected: int, taught: Sequence[Taught], *, with_before: bool = True
+) -> Fork:
     """The fork of the step `selected`; for the root that of the first steps."""
     parent = max(ROOT, tree.nodes[selected].parent)
     chosen = set(tree.path(tree.tip))
-    before = clip(tree.text(parent), PREFIX)
     children = tree.nodes[parent].children
     against = selected if selected in children else (children[0] if children else ROOT)
 
@@ -76,7 +77,7 @@ def fork_of(tree: Tree, selected: int, taught: Sequence[Taught]) -> Fork:
     return Fork(
         parent,
         selected,
-        text(before.text),
+        text(clip(tree.text(parent), PREFIX).text) if with_before else None,
         tuple(tree.path(parent)),
         tuple(_sibling(tree, i, against, chosen, taught) for i in shown),
         len(children) - len(shown),
@@ -91,7 +92,7 @@ def forks_of(tree: Tree, parents: Sequence[int], taught: Sequence[Taught]) -> li
         children = tree.nodes[parent].children
         first = max(children, key=lambda i: (i in chosen, tree.nodes[i].visits, -i), default=None)
         if first is not None:
-            found.append(replace(fork_of(tree, first, taught), before=None))
+            found.append(fork_of(tree, first, taught, with_before=False))
     return found
 
 

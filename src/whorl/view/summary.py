@@ -9,8 +9,9 @@ from itertools import islice
 from sqlite3 import Row
 
 from whorl.errors import UserError
+from whorl.evaluate import Record
 from whorl.report import Changed, Report
-from whorl.view.attempts import Evaluations, record_of
+from whorl.view.attempts import Evaluations, records_of
 from whorl.view.index import Index
 from whorl.view.overview import overview
 from whorl.view.shelf import Shown
@@ -56,9 +57,20 @@ def _changed(shown: Shown) -> Iterator[Changed]:
     names = [name for name in shown.evaluations if name.startswith("scores-")]
     if len(names) < 2:
         return
-    places = [(name, shown.evaluations[name]) for name in (names[0], names[-1])]
-    lines = Evaluations().lines(places[1][1], places[0][1])
-    for kind in ("broken", "fixed"):
-        for line in islice((line for line in lines if line.change == kind), ATTEMPTS):
-            found = [(name, record_of(place, line.score.id)) for name, place in places]
-            yield Changed(kind, tuple((name, record) for name, record in found if record))
+    places = {name: shown.evaluations[name] for name in (names[0], names[-1])}
+    lines = Evaluations().lines(places[names[-1]], places[names[0]])
+    found = [
+        (kind, line.score.id)
+        for kind in ("broken", "fixed")
+        for line in islice((line for line in lines if line.change == kind), ATTEMPTS)
+    ]
+    ids = {id for _, id in found}
+    records = {name: records_of(place, ids) for name, place in places.items()}
+    for kind, id in found:
+        sides = ((name, records[name][id]) for name in places if id in records[name])
+        yield Changed(kind, tuple((name, _first(record)) for name, record in sides))
+
+
+def _first(record: Record) -> Record:
+    """A record with its first attempt alone, by which problems are fixed or broken."""
+    return replace(record, attempts=record.attempts[:1])
