@@ -52,6 +52,9 @@ def test_the_summary_counts_what_the_files_hold(
     assert said[1:4] == ["14 tokens (policy 14)", "taught 2 examples", ""]
     assert len(said) == 5 and "not solved" in said[4]
     assert not print_trees([tmp_path / "trees.jsonl"], Wanted(problem="q"))
+    (tmp_path / "trees.jsonl").write_text(lines[0])
+    assert print_trees([tmp_path / "trees.jsonl"], Wanted(solved=False)), "none is no error"
+    assert capsys.readouterr().out.startswith("1 tree of 1 problem: 1 solved (100.0 %), 0 not")
 
 
 def test_a_table_in_a_pipe_is_not_cut(

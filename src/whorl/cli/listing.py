@@ -85,8 +85,9 @@ class Wanted:
 
 
 def print_trees(files: Sequence[Path], wanted: Wanted) -> bool:
-    """Print the trees of these files; false if there are none such. Files that are missing are
-    passed over, unless all are."""
+    """Print the trees of these files, of all problems a summary and those that are wanted; false if
+    there are none, or none of the problem. Files that are missing are passed over, unless all
+    are."""
     counted, lines = Counted(), list[RenderableType]()
     terminal = console(soft_wrap=not wanted.problem)
     found = False
@@ -96,9 +97,9 @@ def print_trees(files: Sequence[Path], wanted: Wanted) -> bool:
         head = [f"{file.parent.name}:"] if len(files) > 1 else []
         for tree in read_trees(file):
             counted.add(tree)
+            found = found or wanted.problem in ("", tree.problem.id)
             if not wanted.fits(tree.problem.id, drawing.solved(tree)):
                 continue
-            found = True
             if wanted.problem:
                 terminal.print(
                     drawing.tree_drawing(tree, notes=wanted.notes, compact=wanted.compact)
@@ -106,22 +107,22 @@ def print_trees(files: Sequence[Path], wanted: Wanted) -> bool:
             else:
                 lines += [*head, drawing.tree_line(tree)]
                 head = []
-    for line in (*counted.lines(), "", *lines) if lines else ():
+    for line in () if wanted.problem else (*counted.lines(), *([""] if lines else []), *lines):
         terminal.print(line)
     return found
 
 
 def print_attempts(file: Path, wanted: Wanted) -> bool:
-    """Print the attempts of an evaluation; false if there are none such."""
+    """Print the attempts of an evaluation, as `print_trees` does trees."""
     terminal = console(soft_wrap=not wanted.problem)
     found = False
     if not wanted.problem:
         terminal.print(f"{attempts_summary(read_records(file))}\n")
     for record in read_records(file):
+        found = found or wanted.problem in ("", record.problem.id)
         if wanted.fits(record.problem.id, solved(record)):
             tell = drawing.attempts_text if wanted.problem else drawing.attempts_line
             terminal.print(tell(record))
-            found = True
     return found
 
 

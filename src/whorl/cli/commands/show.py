@@ -61,6 +61,5 @@ def show(
         parts = RunFolder.read(where).parts(round) if where.is_dir() else []
         found = print_trees([part / "trees.jsonl" for part in parts] or [where], wanted)
     if not found:
-        kind = {None: "", True: "solved ", False: "unsolved "}[solved]
-        what = f"no {kind}tree of problem {problem!r}" if problem else f"no {kind}trees"
+        what = f"no tree of problem {problem!r}" if problem else "no trees"
         raise UserError(f"{where} holds {what}; `whorl show {where}` lists what there is")
