@@ -8,7 +8,7 @@ import gguf
 import numpy as np
 import pytest
 from tests.cli.test_trouble import told
-from tests.engines.test_hub import cache, server, served  # noqa: F401
+from tests.engines.test_hub import cache, served, server  # noqa: F401
 
 from whorl.models import POLICY
 
@@ -35,18 +35,14 @@ def refused(whorl, model: object, problems: Path, folder: Path) -> str:
         '{"prompt": [{"role": "user", "content": "1+1?"}],'
         ' "completion": [{"role": "assistant", "content": "2"}]}\n'
     )
-    lines = {
-        told(whorl(*words))
-        for words in (
-            ("evaluate", "--model", model, "--problems", problems, "--out", folder / "s.jsonl"),
-            *(
-                ("grow", "--recipe", "rft", "--problems", problems, "--policy", f"{scheme}{model}")
-                + ("--run", folder / "run")
-                for scheme in ("", "openvino:")
-            ),
-            ("train", "--model", model, "--examples", examples, "--out", folder / "tuned"),
-        )
-    }
+    grow = ("grow", "--recipe", "rft", "--problems", problems, "--run", folder / "run", "--policy")
+    commands: list[tuple[object, ...]] = [
+        ("evaluate", "--model", model, "--problems", problems, "--out", folder / "s.jsonl"),
+        (*grow, model),
+        (*grow, f"openvino:{model}"),
+        ("train", "--model", model, "--examples", examples, "--out", folder / "tuned"),
+    ]
+    lines = {told(whorl(*command)) for command in commands}
     assert sorted(folder.iterdir()) == before
     (line,) = lines
     return line

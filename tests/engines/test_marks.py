@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+from benchmarks.tiny import save_llama
 from tests.engines.test_run_on import replies
 from tokenizers import AddedToken
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from whorl.answer.thoughts import CLOSE, OPEN
 from whorl.ask import Ask, Engine, Prompt
@@ -37,20 +38,7 @@ def thinker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         [AddedToken(mark, special=True, normalized=False) for mark in MARKS[request.param]]
     )
     tokenizer.chat_template = PLAIN
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=64,
-        intermediate_size=96,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-        tie_word_embeddings=True,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    LlamaForCausalLM(config).save_pretrained(root / "start")
-    tokenizer.save_pretrained(root / "start")
+    save_llama(root / "start", tokenizer)
     learned = Weighted(ASKED, OPEN + "7, 12." + CLOSE + "It is 12.")
     train(root / "start", [learned], root / "model", settings=Training(epochs=100, lr=0.01))
     return root / "model"

@@ -129,7 +129,7 @@ def harvest(
 
 
 def _ending(tree: Tree) -> str:
-    """How far a search came: to the end of a solution, or only into a thought that nobody closed."""
+    """How far a search came: to the end of a solution, or only into a thought, which is open."""
     if tree.cut_short or any(tree.leaves()):
         return "solution"
     ends = (i for i, node in enumerate(tree.nodes) if i and not node.children)

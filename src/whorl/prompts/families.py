@@ -5,9 +5,9 @@ qwen3: "Best Practices" of the model cards of Qwen3 in its thinking mode, and of
     temperature 0.6, top_p 0.95, top_k 20, never greedy, 32,768 tokens of output for most questions
     (38,912 for hard ones, 81,920 of Thinking-2507). Qwen3's template opens no thought,
     Thinking-2507's does.
-deepseek-r1: README of deepseek-ai/DeepSeek-R1, "Usage Recommendations" and "DeepSeek-R1-Evaluation":
-    temperature 0.6, top_p 0.95, at most 32,768 tokens, no system turn, every answer to begin with
-    "<think>" and a new line. The distills' templates open it.
+deepseek-r1: README of deepseek-ai/DeepSeek-R1, "Usage Recommendations" and
+    "DeepSeek-R1-Evaluation": temperature 0.6, top_p 0.95, at most 32,768 tokens, no system turn,
+    every answer to begin with "<think>" and a new line. The distills' templates open it.
 gpt-oss: README of openai/gpt-oss, "Recommended Sampling Parameters": temperature and top_p 1. The
     README names no length; 32,768 tokens is what its `gpt_oss/evals` allows. Marks are Harmony's.
 magistral: model card of mistralai/Magistral-Small-2506, "Sampling parameters": temperature 0.7,
