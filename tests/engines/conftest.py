@@ -10,6 +10,8 @@ from benchmarks.tiny import save_llama
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from whorl.ask import Ask, Engine, Reply
+
 Folder = Callable[..., Path]
 
 TEMPLATE = (
@@ -65,3 +67,15 @@ def llama(tokenizer: PreTrainedTokenizerFast, tmp_path_factory: pytest.TempPathF
         return save_llama(tmp_path_factory.mktemp("llama"), tokenizer, **own)
 
     return make
+
+
+def replies(engine: Engine, ask: Ask) -> tuple[Reply, ...]:
+    """What an engine says to one ask, before it is closed."""
+    engine.submit(0, ask)
+    found = engine.poll(1.0)
+    while not found:
+        found = engine.poll(1.0)
+    engine.close()
+    ((_, said),) = found
+    assert isinstance(said, tuple)
+    return said

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 from benchmarks.tiny import save_llama
+from tests.engines.conftest import replies
 from tokenizers import AddedToken
 from transformers import PreTrainedTokenizerFast
 
-from whorl.ask import Ask, Engine, Prompt, Reply
+from whorl.ask import Ask, Engine, Prompt
 from whorl.chat.named import ALPACA, QWEN
 from whorl.engines.generate import Generate
 from whorl.engines.local import Local
@@ -49,17 +50,6 @@ def talker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     learned = Weighted(Prompt("", "7 + 5?"), ANSWER + AFTER[kind], ended=False)
     train(root / "start", [learned], root / "model", settings=Training(epochs=100, lr=0.01))
     return root / "model"
-
-
-def replies(engine: Engine, ask: Ask) -> tuple[Reply, ...]:
-    engine.submit(0, ask)
-    found = engine.poll(1.0)
-    while not found:
-        found = engine.poll(1.0)
-    engine.close()
-    ((_, said),) = found
-    assert isinstance(said, tuple)
-    return said
 
 
 @pytest.mark.parametrize("kind", [Local, Generate, OpenVino])
