@@ -214,6 +214,22 @@ def test_a_rule_for_steps_can_be_told_more(said: str, steps: Segmenter) -> None:
     assert read_recipe(as_table(recipe)) == recipe
 
 
+def test_a_family_says_how_its_makers_sample() -> None:
+    def sampled(**said: object) -> Sampling:
+        recipe = read_recipe({"name": "rft", "sampling": said})
+        assert isinstance(recipe, Rft)
+        return recipe.sampling
+
+    as_made = replace(Rft().sampling, temperature=0.6, top_p=0.95, thought_tokens=32768)
+    assert sampled(family="qwen3") == sampled(family="deepseek-r1") == as_made
+    assert sampled(family="magistral", top_p=0.9, thought_tokens=2048) == replace(
+        as_made, temperature=0.7, top_p=0.9, thought_tokens=2048
+    )
+    assert (sampled(family="gpt-oss").temperature, sampled(family="gpt-oss").top_p) == (1.0, 1.0)
+    with pytest.raises(UserError, match="no family 'qwen'; did you mean qwen3"):
+        sampled(family="qwen")
+
+
 def test_a_rule_for_steps_that_is_wrong_is_said_in_one_line() -> None:
     with pytest.raises(
         UserError, match=r"steps.name: no rule for steps 'word'; did you mean words"

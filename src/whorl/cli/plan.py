@@ -105,15 +105,17 @@ def downloads(run: Run) -> list[str]:
     return [line for name in here if (line := pending(name))]
 
 
-def tell_failures(path: Path, failures: Mapping[str, str], again: str) -> None:
-    """List searches that failed, and say how to try them `again`."""
+def tell_failures(
+    path: Path, failures: Mapping[str, str], again: str, *, what: str = "searches"
+) -> None:
+    """List `what` failed, with the reason of each, and say how to try it `again`."""
     if not failures:
         return
     for key, error in list(failures.items())[:SHOWN]:
         typer.echo(" ".join(f"failed: {key}: {error}".split()), err=True)
     more = len(failures) - SHOWN
     rest = f"; {more:,} more are listed in {path}" if more > 0 else ""
-    typer.echo(f"{len(failures):,} searches failed{rest}. {again}", err=True)
+    typer.echo(f"{len(failures):,} {what} failed{rest}. {again}", err=True)
 
 
 def tell_unfinished(folder: Path, grown: Grown) -> NoReturn:

@@ -103,19 +103,21 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
 
     from whorl.cli.display import Display
     from whorl.cli.guard import FAILED
+    from whorl.cli.plan import tell_failures
     from whorl.cli.results import print_summary, summary_as_json
     from whorl.data.taught import read_prompt, read_protocol
     from whorl.engines import check
-    from whorl.engines.model import model_folder
+    from whorl.engines.model import find_model
     from whorl.engines.repair import mended
     from whorl.engines.roles import Engines
+    from whorl.engines.spec import HERE, Spec
     from whorl.errors import UserError
     from whorl.evaluate import PRESETS, Decoding, Place, paired, read_scores, sensible_ks, summarise
     from whorl.evaluate.exam import Exam
     from whorl.prompts.wording import WHORL
 
     check(model)
-    folder = model_folder(model)
+    folder = find_model(model).folder if Spec.read(model).scheme in HERE else None
     preset = preset or (read_protocol(folder) if folder else "whorl")
     if preset not in PRESETS:
         raise UserError(f"there is no preset {preset!r}; there are {', '.join(PRESETS)}")
@@ -144,8 +146,9 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     display.wrote(place.attempts, "what was written, and the verdicts")
     if as_json:
         typer.echo(json.dumps(summary_as_json(summary, comparison) | {"made": place.said()}))
-    if summary.failed:
-        display.say(f"{summary.failed:,} problems failed; the same command tries them again")
+    if failures := {score.id: score.error for score in scores if score.error}:
+        again = "The same command tries them again."
+        tell_failures(place.attempts, failures, again, what="problems")
         raise typer.Exit(FAILED)
 
 
