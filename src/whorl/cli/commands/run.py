@@ -28,6 +28,7 @@ def run(
     ] = False,
     repair: options.Repair = False,
     dry_run: options.DryRun = False,
+    tries: options.Try = 0,
 ) -> None:
     """Play the whole loop of a run file: grow, harvest, train, evaluate.
 
@@ -81,7 +82,7 @@ def run(
     """
     from whorl import __version__, settings
     from whorl.cli.display import Display
-    from whorl.cli.guard import this_command
+    from whorl.cli.guard import this_command, whorl
     from whorl.cli.plan import describe_run, downloads, opening, tell_unfinished
     from whorl.cli.results import print_rounds
     from whorl.cli.retry import retry as try_again
@@ -97,10 +98,10 @@ def run(
     from whorl.watch.events import recorded
 
     chosen = answered(read_run(file, overrides or ()))
-    if not dry_run or not downloads(chosen):
+    if not (dry_run or tries) or not downloads(chosen):
         _ = chosen.weights  # what cannot be trained is not worth growing for
-    if dry_run:
-        return describe_run(chosen, settings.as_table)
+    if dry_run or tries:
+        return describe_run(chosen, settings.as_table, tries)
     display = Display()
     display.say(opening(chosen))
     said = learned_from(chosen)
@@ -120,9 +121,10 @@ def run(
             try_again(folder, chosen, prepared, rounds, display)
     page = folder.path / "report.html"
     write_report(page, summary(folder))
-    display.wrote(page, "report")
+    display.wrote(page, "report; open it in a browser")
     print_rounds([metrics(played) for played in rounds])
     _tell_left_out(chosen, rounds, this_command() if retry else f"{this_command()} --retry")
+    display.next(whorl("view", chosen.folder), whorl("show", chosen.folder))
 
 
 def _tell_left_out(chosen: "Run", rounds: Sequence["Round"], again: str) -> None:
