@@ -56,8 +56,9 @@ def describe_run(run: Run, part: Callable[[Run], Mapping[str, Any]], tries: int 
         typer.echo(line)
     tell_failures(Path("failures"), tried.failures if tried else {}, "They were tried only.")
     opened = "no engine was opened" if lacking else "the engines open"
-    more = "" if tries else "; --try 3 searches three problems and says what all will take"
-    typer.echo(f"{opened}; nothing was written{more}")
+    if not tries:
+        typer.echo("what it will really take: --try 3 searches three problems to see")
+    typer.echo(f"{opened}; nothing was written")
 
 
 def setting_lines(said: Mapping[str, Any], defaults: Mapping[str, Any]) -> Iterator[str]:

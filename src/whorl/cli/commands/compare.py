@@ -152,8 +152,8 @@ def _describe(chosen: "Comparison") -> None:
     students = len(chosen.methods) * chosen.seeds
     typer.echo(f"recipes: {names}")
     typer.echo(
-        f"growing: {chosen.tokens:,} tokens for each of {len(chosen.methods):,} recipes and "
-        f"{chosen.seeds:,} seeds, {chosen.tokens * students:,} in all"
+        f"growing: {chosen.tokens:,} tokens for each recipe and seed, "
+        f"{chosen.tokens * students:,} in all"
     )
     typer.echo(f"training: {students:,} students at least, more where a recipe plays rounds")
     for exam in chosen.exams().values():
