@@ -1,7 +1,7 @@
 """The protocol of recipes: what a paper fulfils."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
 from whorl.ask import Asking, Role
@@ -91,6 +91,36 @@ class Checked(Protocol):
     @property
     def verified(self) -> bool:
         """Whether what is harvested depends on verdicts."""
+
+
+@runtime_checkable
+class Bounded(Protocol):
+    """A recipe that knows a tighter bound of tokens than that of its longest sample."""
+
+    @property
+    def tokens_at_most(self) -> int:
+        """Sampled tokens that one search may cost; an upper bound for planning, seldom reached."""
+
+
+def tokens_at_most(recipe: Recipe) -> int:
+    """Sampled tokens that one search of a recipe may cost: its own bound, or all samples as long as
+    the settings named `..._tokens` let the longest one be. 0: no setting says."""
+    if isinstance(recipe, Bounded):
+        return recipe.tokens_at_most
+    limits = dict(_token_limits(recipe))
+    thought = limits.pop("thought_tokens", 0)
+    return recipe.samples_at_most * (thought + max(limits.values())) if limits else 0
+
+
+def _token_limits(settings: object) -> Iterator[tuple[str, int]]:
+    """Settings named `..._tokens`, those of inner settings included."""
+    if not is_dataclass(settings):
+        return
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        if field.name.endswith("_tokens") and isinstance(value, int):
+            yield field.name, value
+        yield from _token_limits(value)
 
 
 def arms_of(recipe: Recipe) -> Mapping[str, Recipe]:

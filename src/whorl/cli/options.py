@@ -37,6 +37,16 @@ Repair = Annotated[
     typer.Option("--repair", help="Ask again for what a damaged journal has lost."),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and estimate; write nothing.")]
+Try = Annotated[
+    int,
+    typer.Option(
+        "--try",
+        min=0,
+        metavar="N",
+        help="As --dry-run, and search N problems to say what all will cost.",
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 Round = Annotated[
     int,

@@ -61,7 +61,7 @@ def train(
     objective = objective or Likelihood()
     read_config(model)
     chat = Chat.load(model)
-    corpus = _corpus(model, examples, chat, objective, settings)
+    corpus = read_corpus(model, examples, chat, objective, settings)
     identity = identify(model, corpus, objective, settings)
     if out.exists():
         return read_finished(out, identity)
@@ -111,7 +111,7 @@ def carry_out(
     return result
 
 
-def _corpus(
+def read_corpus(
     model: Path, examples: Iterable[Example], chat: Chat, objective: Objective, settings: Training
 ) -> Corpus:
     """Encode the examples. Raises `UserError` if this model cannot learn from them in this way."""

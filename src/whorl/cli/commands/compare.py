@@ -79,6 +79,7 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     ] = None,
     width: options.Width = 256,
     processes: options.Processes = 0,
+    dry_run: options.DryRun = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON list as the last line.")
     ] = False,
@@ -154,6 +155,8 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
         chosen = _of_files(files, engines, names, own, tokens, preset)
         chosen = replace(chosen, seeds=seeds or chosen.seeds, jobs=jobs or chosen.jobs)
     chosen = replace(chosen, width=width, evaluate=read_settings(chosen.evaluate, attempts))
+    if dry_run:
+        return _describe(chosen)
     said = {"preset": preset, "evaluate": attempts} if size else _said(chosen)
     display = Display()
     display.say(f"comparing {', '.join(method.name for method in chosen.methods)} in {run}")
@@ -168,6 +171,26 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
         display.wrote(run / name, f"{len(chosen.methods)} recipes, {chosen.seeds} seeds")
     if as_json:
         typer.echo(json.dumps(as_list(findings)))
+
+
+def _describe(chosen: "Comparison") -> None:
+    """Say what a comparison would do and take at most."""
+    from whorl.cli.estimate import evaluation_at_most
+    from whorl.data.problems import read_problems
+
+    names = ", ".join(method.name for method in chosen.methods)
+    students = len(chosen.methods) * chosen.seeds
+    typer.echo(f"recipes: {names}")
+    typer.echo(
+        f"growing: {chosen.tokens:,} tokens for each recipe and seed, "
+        f"{chosen.tokens * students:,} in all"
+    )
+    typer.echo(f"training: {students:,} students at least, more where a recipe plays rounds")
+    for exam in chosen.exams().values():
+        if exam.problems.exists():
+            count = sum(1 for _ in read_problems(exam.problems))
+            typer.echo(f"{evaluation_at_most(exam.setup.decoding, count)}, for each student")
+    typer.echo("nothing was written")
 
 
 def _sized(

@@ -10,7 +10,7 @@ from whorl.cli import options
 if TYPE_CHECKING:
     from whorl.cli.display import Display
     from whorl.engines.roles import Engines
-    from whorl.evaluate import Score, Setup
+    from whorl.evaluate import Decoding, Score, Setup
     from whorl.evaluate.exam import Exam
 
 EXAMPLES = (
@@ -79,6 +79,7 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     seed: options.Seed = 0,
     processes: options.Processes = 1,
     repair: options.Repair = False,
+    dry_run: options.DryRun = False,
     as_json: options.Json = False,
 ) -> None:
     """Measure a model on held-out problems.
@@ -102,7 +103,7 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     from dataclasses import replace
 
     from whorl.cli.display import Display
-    from whorl.cli.guard import FAILED
+    from whorl.cli.guard import FAILED, whorl
     from whorl.cli.plan import tell_failures
     from whorl.cli.results import print_summary, summary_as_json
     from whorl.data.taught import read_prompt, read_protocol
@@ -135,9 +136,12 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     seen, what_it_knows = _seen(model, problems, trained_on or [], allow_seen)
     for line in (f"model     {model}", f"problems  {problems}", *_told(setup, seed), what_it_knows):
         typer.echo(line)
+    engines = Engines(model, processes=processes)
+    if dry_run:
+        return _describe(engines, problems, decoding)
     display, exam = Display(), Exam(problems, setup, seed, seen)
     display.say_all(mended([Place(out).journal]) if repair else ())
-    scores = _measured(Engines(model, processes=processes), exam, out, display)
+    scores = _measured(engines, exam, out, display)
     summary = summarise(scores, ks=sensible_ks(setup.decoding.n))
     comparison = paired(before, scores) if before else None
     print_summary(summary, comparison)
@@ -150,6 +154,24 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
         again = "The same command tries them again."
         tell_failures(place.attempts, failures, again, what="problems")
         raise typer.Exit(FAILED)
+    display.next(whorl("show", out), whorl("table", *(() if against is None else (against,)), out))
+
+
+def _describe(engines: "Engines", problems: Path, decoding: "Decoding") -> None:
+    """Say what an evaluation may take at most, and whether the model can be opened."""
+    from whorl.cli.estimate import evaluation_at_most
+    from whorl.data.problems import read_problems
+    from whorl.engines.model import pending
+    from whorl.engines.roles import Opened
+    from whorl.engines.spec import HERE, Spec
+
+    typer.echo(evaluation_at_most(decoding, sum(1 for _ in read_problems(problems))))
+    here = Spec.read(engines.policy).scheme in HERE
+    lacking = pending(engines.policy) if here else ""
+    if not lacking:
+        with Opened(engines) as opened:
+            opened.by_role("policy")
+    typer.echo(f"{lacking or 'the model opens'}; nothing was written")
 
 
 def _measured(engines: "Engines", exam: "Exam", out: Path, display: "Display") -> list["Score"]:

@@ -65,16 +65,19 @@ def export(  # noqa: PLR0913 (each parameter is an option)
     from itertools import chain
 
     from whorl.cli.display import Display
+    from whorl.cli.guard import whorl
     from whorl.data.examples import read_examples
     from whorl.data.export import export_examples
     from whorl.data.forest import read_trees
     from whorl.data.purpose import read_purpose
     from whorl.data.stepwise import export_steps
     from whorl.errors import UserError
-    from whorl.example import Likelihood
+    from whorl.example import Likelihood, Preference
     from whorl.loop.harvest import distinct_examples
 
     files = _files(source, out, round, trees=form == "prm")
+    purpose = read_purpose(files[0])
+    objective = purpose[1] if purpose else Likelihood()
     if form == "prm":
         if drop_weights or end_turns:
             raise UserError("--drop-weights and --end-turns are not for prm, which reads trees")
@@ -85,8 +88,6 @@ def export(  # noqa: PLR0913 (each parameter is an option)
         if enough is not None or marker is not None:
             raise UserError(f"--enough and --marker are for prm, not for {form}")
         every = chain.from_iterable(map(read_examples, files))
-        purpose = read_purpose(files[0])
-        objective = purpose[1] if purpose else Likelihood()
         rows = distinct_examples(every, objective) if len(files) > 1 else every
         exported = export_examples(rows, out, form, drop_weights=drop_weights, end_turns=end_turns)
     display = Display()
@@ -94,6 +95,11 @@ def export(  # noqa: PLR0913 (each parameter is an option)
         for what, count in sorted(counts.items()):
             display.say(f"{title}: {what}: {count:,}")
     display.wrote(out, f"{exported.rows:,} {'solutions' if form == 'prm' else 'examples'}")
+    if form != "prm" and not isinstance(objective, Preference) and objective != Likelihood():
+        learned = source / "checkpoint" if source.is_dir() else Path("checkpoint")
+        own = whorl("train", "--model", "MODEL", "--examples", files[0], "--out", learned)
+        name = purpose[0] if purpose else "the recipe"
+        display.say(f"{form} knows no weights and no penalty, as {name} has them; {own} reads both")
     if form == "llama-factory":
         display.wrote(out.with_name("dataset_info.json"), f"data set {out.stem}")
 

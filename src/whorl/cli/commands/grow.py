@@ -43,6 +43,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     processes: options.Processes = 1,
     repair: options.Repair = False,
     dry_run: options.DryRun = False,
+    tries: options.Try = 0,
 ) -> None:
     """Grow a search tree for every problem.
 
@@ -58,7 +59,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     """
     from whorl import __version__, settings
     from whorl.cli.display import Display
-    from whorl.cli.guard import FAILED, this_command
+    from whorl.cli.guard import FAILED, this_command, whorl
     from whorl.cli.plan import describe_run, opening, tell_failures, tell_missing
     from whorl.engines.repair import mended
     from whorl.engines.roles import Engines
@@ -84,8 +85,8 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
         budget=settings.read_budget(overrides or ()),
     )
     chosen = answered(chosen)
-    if dry_run:
-        return describe_run(chosen, _settings)
+    if dry_run or tries:
+        return describe_run(chosen, _settings, tries)
     display = Display()
     display.say(opening(chosen))
     said = grown_from(chosen)
@@ -100,10 +101,12 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
         found, by_role = problems_of(chosen), prepared.engines
         with recorded(display, folder.events, folder.settings["engines"]) as watch:
             grown = grow_trees(folder, found, plan, by_role, watch=watch, expected=expected)
+    display.say(f"solved {grown.solved:,} of {expected:,} problems")
     tell_failures(folder.failures, grown.failures, f"To try them again, repeat: {this_command()}")
     tell_missing(grown)
     if grown.failures:
         raise typer.Exit(FAILED)
+    display.next(whorl("harvest", run), whorl("show", run), whorl("view", run))
 
 
 def _settings(run: "Run") -> dict[str, Any]:

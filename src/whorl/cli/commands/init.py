@@ -43,6 +43,7 @@ def init(  # noqa: PLR0913 (each parameter is an option)
     """
     from whorl import settings
     from whorl.cli.display import Display
+    from whorl.cli.guard import whorl
     from whorl.cli.template import run_file
     from whorl.data.atomic import replacing
     from whorl.engines.roles import Engines
@@ -69,4 +70,6 @@ def init(  # noqa: PLR0913 (each parameter is an option)
     with replacing(out) as written:
         written.write(text.encode())
     read_run(out)
-    Display().wrote(out, f"run file; look at it, then: whorl run {out} --dry-run")
+    display = Display()
+    display.wrote(out, "run file, every setting explained")
+    display.next(whorl("run", out, "--dry-run"), whorl("run", out))

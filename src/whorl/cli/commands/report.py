@@ -28,4 +28,4 @@ def report(
 
     page = out or run / "report.html"
     write_report(page, summary(RunFolder.read(run)))
-    Display().wrote(page, "report")
+    Display().wrote(page, "report; open it in a browser")
