@@ -69,7 +69,7 @@ OTHERS = {"workers": 2, "judges": 2}
 DEADLINE = 60.0  # seconds for a verdict: a busy machine is not what is attacked
 TIMED = {
     *("grown.json", "seconds.json", "metrics.jsonl", "report.html", "manifest.json", "lock"),
-    "events.jsonl",
+    *("events.jsonl", "trees.index.db"),
 }
 """Files that hold seconds, dates, or what was asked now and what was recalled."""
 

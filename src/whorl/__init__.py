@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from whorl.data import synthetic
     from whorl.data.examples import read_examples, write_examples
     from whorl.data.forest import read_trees
+    from whorl.data.nodes import trees_to_dataset
     from whorl.data.problems import read_problems, write_problems
     from whorl.engines import open_engine, toy
     from whorl.engines.function import Function
@@ -158,6 +159,7 @@ __all__ = [
     "too_deep",
     "toy",
     "train",
+    "trees_to_dataset",
     "usability",
     "waves",
     "within_budget",
@@ -174,6 +176,7 @@ _LATER = {
     "whorl.cli.display": ("Display",),
     "whorl.data.examples": ("read_examples", "write_examples"),
     "whorl.data.forest": ("read_trees",),
+    "whorl.data.nodes": ("trees_to_dataset",),
     "whorl.data.problems": ("read_problems", "write_problems"),
     "whorl.engines": ("open_engine",),
     "whorl.engines.function": ("Function",),

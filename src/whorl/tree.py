@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import MISSING, asdict, dataclass, field, fields
+from importlib import import_module
 from typing import Any, Literal, TypeAlias, get_args
 
 from whorl.ask import Prompt
@@ -11,6 +12,7 @@ from whorl.problem import Problem
 
 ROOT = 0
 NO_PARENT = -1
+SHORT = 60  # characters of a step in its repr
 
 Author: TypeAlias = Literal[
     "", "policy", "rollout", "spine", "guide", "reviser", "small", "reflector", "corrector"
@@ -130,6 +132,18 @@ class Node:
         """Mean outcome in [0, 1] of the simulations through this node; 0 if there were none."""
         return self.total / self.visits if self.visits else 0.0
 
+    def __repr__(self) -> str:
+        said = " ".join(self.text.split())
+        text = said if len(said) <= SHORT else f"{said[:SHORT]}…"
+        end = {1.0: "right", 0.0: "wrong", None: "undecided"}.get(self.reward, f"{self.reward}")
+        facts = [
+            *([f"{self.author}"] if self.author else []),
+            *([f"{self.visits} visits, mean {self.mean:.2f}"] if self.visits else []),
+            *([end] if self.terminal else []),
+            *([self.mark or "pruned"] if self.pruned or self.mark else []),
+        ]
+        return f"<Node {text!r}{', ' if facts else ''}{', '.join(facts)}>"
+
 
 @dataclass(slots=True)
 class Tree:
@@ -151,6 +165,19 @@ class Tree:
     provenance: dict[str, str] = field(default_factory=dict)
     cut_short: str = ""
     asked: Prompt | None = None
+
+    def __repr__(self) -> str:
+        ends = list(self.leaves())
+        right = sum(self.nodes[i].reward == 1.0 for i in ends)
+        chosen = "solved" if self.nodes[self.tip].reward == 1.0 else "not solved"
+        arm = self.provenance.get("arm", "")
+        steps = f"{len(self.nodes) - 1} steps, {right} of {len(ends)} solutions right, {chosen}"
+        return f"<Tree {self.problem.id}{f' {arm}' if arm else ''}: {steps}>"
+
+    def _repr_html_(self) -> str:
+        """The tree as a notebook shows it. What draws it lies above the floor of trees, so it is
+        imported by name, when it is asked for."""
+        return str(import_module("whorl.view.notebook").tree_html(self))
 
     def add(self, node: Node) -> int:
         """Append `node` under its parent; returns its index."""

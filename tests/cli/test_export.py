@@ -108,3 +108,24 @@ def test_trouble_is_one_line(whorl, run: Path, tmp_path: Path) -> None:
     assert f"`whorl harvest {run}`" in trouble("trl", run, out)
     assert not out.exists()
     assert whorl("export", "--format", "csv", run, "--out", out).exit_code == 2
+
+
+def test_trees_are_written_for_others_and_a_set_with_its_card(
+    whorl, run: Path, tmp_path: Path
+) -> None:
+    for form, name, count in (
+        ("art", "a.jsonl", "1 groups"),
+        ("verl", "v.jsonl", "1 problems"),
+        ("traces", "sessions", "1 sessions"),
+        ("dataset", "set", "3 examples"),
+    ):
+        done = whorl("export", "--format", form, run, "--out", tmp_path / name)
+        assert done.exit_code == 0, done.output
+        assert done.stderr.splitlines()[-1] == f"wrote {tmp_path / name}: {count}"
+    assert "## Columns" in (tmp_path / "set" / "README.md").read_text()
+    again = whorl("export", "--format", "dataset", run, "--out", tmp_path / "set")
+    assert "is not empty" in told(again)
+    wrong = whorl("export", "--format", "art", run, "--out", tmp_path / "b.jsonl", "--push", "a/b")
+    assert "--push and --public are for dataset, not for art" in told(wrong)
+    wrong = whorl("export", "--format", "verl", run, "--out", tmp_path / "b.jsonl", "--end-turns")
+    assert "are not for verl, which reads trees" in told(wrong)

@@ -46,9 +46,14 @@ def run(whorl, easy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_trees_are_shown(whorl, run: Path) -> None:
-    listed = whorl("show", run).stdout.splitlines()
-    assert len(listed) == 8
-    problem = listed[0].split(":")[0]
+    summary, _, listed = whorl("show", run).stdout.partition("\n\n")
+    assert summary.startswith("8 trees of 8 problems: ") and " tokens (policy " in summary
+    assert len(listed.splitlines()) == 8
+    solved = int(summary.split(": ")[1].split()[0])
+    kept = whorl("show", run, "--solved").stdout.partition("\n\n")[2]
+    assert len(kept.splitlines()) == solved > 0
+    assert all(": solved" in line for line in kept.splitlines())
+    problem = listed.split(":")[0]
     drawn = whorl("show", run, problem, "--notes").stdout
     assert "[answer: " in drawn and "visits, mean" in drawn
     missing = whorl("show", run, "none")

@@ -47,6 +47,15 @@ Try = Annotated[
         show_default=False,
     ),
 ]
+ReportTo = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--report-to",
+        metavar="TRACKER",
+        help="Tell a tracker the figures too: tensorboard, wandb, trackio, mlflow; may be "
+        "repeated.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 Round = Annotated[
     int,

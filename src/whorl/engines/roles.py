@@ -23,6 +23,12 @@ class Engines:
     """Who answers, e.g. `local:path/to/model`; roles that name the same engine share it.
 
     An empty name is for a role that the recipe does not ask.
+
+    policy: the model that solves.
+    critic: the model that criticises steps.
+    reviser: the model that rewrites steps.
+    small: a weaker model, whose mistakes SPHERE learns from.
+    prm: a process reward model, which says how good a step is.
     student: the model that learns, where it is another one than the policy that samples. No search
         asks it.
     processes: each model runs in so many of its own; 0 is inside this one.

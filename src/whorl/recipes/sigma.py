@@ -73,7 +73,8 @@ class Sigma:
     show_q: whose mean outcome the critic sees: of the chosen `path`, of siblings too, or of `none`.
     gates: which steps stay as they are; the paper revises all.
     check: verify revised solutions; without it whatever was revised is harvested.
-    retries: further tries of the reviser after a wrong answer, at `retry_temperature`.
+    retries: further tries of the reviser after a wrong answer.
+    retry_temperature: of those tries.
     critic_tokens, reviser_tokens: sampled tokens at most, per step and, times 4, per whole path.
     helper_thought_tokens: as `sampling.thought_tokens`, of critic and reviser before each reply.
     take: harvest the `refined` solution or, for comparison, the `unrefined` best path if right.

@@ -42,6 +42,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     width: options.Width = 256,
     processes: options.Processes = 1,
     repair: options.Repair = False,
+    report_to: options.ReportTo = None,
     dry_run: options.DryRun = False,
     tries: options.Try = 0,
 ) -> None:
@@ -73,7 +74,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     from whorl.watch.events import recorded
 
     of_recipe = [change for change in overrides or () if not change.startswith("budget.")]
-    chosen = Run(
+    given = Run(
         folder=run,
         problems=problems,
         engines=Engines(policy, critic, reviser, small, prm, processes=processes),
@@ -82,15 +83,15 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
         width=width,
         limit=limit,
         skip_bad=skip_bad,
+        report_to=tuple(report_to or ()),
         budget=settings.read_budget(overrides or ()),
     )
-    chosen = answered(chosen)
+    chosen = answered(given)
     if dry_run or tries:
         return describe_run(chosen, _settings, tries)
     display = Display()
     display.say(opening(chosen))
-    said = grown_from(chosen)
-    RunFolder.check(run, said)
+    RunFolder.check(run, said := grown_from(chosen))
     with (
         ready(chosen) as prepared,  # before a folder is bound to what cannot work
         RunFolder.open(run, said, version=__version__) as folder,
@@ -99,7 +100,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
         tell_bad(prepared.found, chosen, display)
         plan, expected = GrowPlan.of(chosen), prepared.found.problems
         found, by_role = problems_of(chosen), prepared.engines
-        with recorded(display, folder.events, folder.settings["engines"]) as watch:
+        with recorded(display, folder.events, folder.settings["engines"], chosen.trackers) as watch:
             grown = grow_trees(folder, found, plan, by_role, watch=watch, expected=expected)
     display.say(f"solved {grown.solved:,} of {expected:,} problems")
     tell_failures(folder.failures, grown.failures, f"To try them again, repeat: {this_command()}")

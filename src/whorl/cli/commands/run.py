@@ -100,7 +100,6 @@ def play(chosen: "Run", *, retry: bool = False, repair: bool = False) -> None:
     from whorl.cli.plan import opening, tell_unfinished
     from whorl.cli.results import print_rounds
     from whorl.cli.retry import retry as try_again
-    from whorl.cli.summary import summary
     from whorl.engines.repair import mended
     from whorl.evaluate import read_scores
     from whorl.loop.folder import RunFolder
@@ -108,7 +107,9 @@ def play(chosen: "Run", *, retry: bool = False, repair: bool = False) -> None:
     from whorl.loop.manifest import learned_from
     from whorl.loop.metrics import metrics
     from whorl.loop.rounds import Unfinished, play_rounds
-    from whorl.report import write_report
+    from whorl.view.report import write_report
+    from whorl.view.shelf import Shown
+    from whorl.view.summary import summary
     from whorl.watch.events import recorded
 
     display = Display()
@@ -121,7 +122,9 @@ def play(chosen: "Run", *, retry: bool = False, repair: bool = False) -> None:
     ):
         display.say_all(mended(folder.path.rglob("*journal.db")) if repair else ())
         try:
-            with recorded(display, folder.events, folder.settings["engines"]) as watch:
+            with recorded(
+                display, folder.events, folder.settings["engines"], chosen.trackers
+            ) as watch:
                 rounds = play_rounds(folder, chosen, prepared, watch)
         except Unfinished as unfinished:
             tell_unfinished(unfinished.folder, unfinished.grown)
@@ -129,7 +132,7 @@ def play(chosen: "Run", *, retry: bool = False, repair: bool = False) -> None:
         if retry:
             try_again(folder, chosen, prepared, rounds, display)
     page = folder.path / "report.html"
-    write_report(page, summary(folder))
+    write_report(page, summary(Shown(folder.path, folder.path.name)))
     display.wrote(page, "report; open it in a browser")
     first = chosen.folder / "scores-0.jsonl"
     before = read_scores(first) if chosen.test and first.exists() else []
