@@ -22,7 +22,7 @@ from whorl.tree import Tree
 NOTES = {
     "unrefined paths": "the same trees without critique and revision",
     "RFT": "right ones of 8 whole solutions by the policy",
-    "teacher solves": "black box: its own solutions",
+    "teacher solves": "distillation: its own solutions",
 }
 REMARKS = (
     "The teacher that criticises and revises has seen more training than the policy, worked "

@@ -14,9 +14,11 @@ from typing import Any, get_type_hints
 
 from whorl.errors import UserError
 from whorl.recipe import Recipe, lacks
+from whorl.recipes.distill import Distill
 from whorl.recipes.dpo import Dpo
 from whorl.recipes.grpo import Grpo
 from whorl.recipes.marge import Marge
+from whorl.recipes.on_policy_distill import OnPolicyDistill
 from whorl.recipes.process import Process
 from whorl.recipes.rft import Rft
 from whorl.recipes.sigma import Sigma
@@ -25,9 +27,11 @@ from whorl.recipes.step_dpo import StepDpo
 
 __all__ = [
     "RECIPES",
+    "Distill",
     "Dpo",
     "Grpo",
     "Marge",
+    "OnPolicyDistill",
     "Process",
     "Rft",
     "Sigma",
@@ -46,6 +50,8 @@ RECIPES: Mapping[str, type[Recipe]] = {
     "step_dpo": StepDpo,
     "dpo": Dpo,
     "grpo": Grpo,
+    "distill": Distill,
+    "on_policy_distill": OnPolicyDistill,
 }
 """The recipes that have a name of their own. Any other is called `module:Class` or, if it lies in a
 file that is no module, `path/to/file.py:Class`."""
