@@ -24,6 +24,10 @@ from whorl.recipes.rft import Rft
 from whorl.recipes.sigma import Sigma
 from whorl.recipes.sphere import Sphere
 from whorl.recipes.step_dpo import StepDpo
+from whorl.recipes.tree_grpo import TreeGrpo
+from whorl.recipes.tree_po import TreePo
+from whorl.recipes.tree_rl import TreeRl
+from whorl.recipes.tree_rpo import TreeRpo
 
 __all__ = [
     "RECIPES",
@@ -37,6 +41,10 @@ __all__ = [
     "Sigma",
     "Sphere",
     "StepDpo",
+    "TreeGrpo",
+    "TreePo",
+    "TreeRl",
+    "TreeRpo",
     "find_recipe",
     "name_of",
 ]
@@ -52,6 +60,10 @@ RECIPES: Mapping[str, type[Recipe]] = {
     "grpo": Grpo,
     "distill": Distill,
     "on_policy_distill": OnPolicyDistill,
+    "tree_rpo": TreeRpo,
+    "tree_grpo": TreeGrpo,
+    "tree_rl": TreeRl,
+    "tree_po": TreePo,
 }
 """The recipes that have a name of their own. Any other is called `module:Class` or, if it lies in a
 file that is no module, `path/to/file.py:Class`."""

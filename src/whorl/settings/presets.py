@@ -25,6 +25,10 @@ from whorl.recipes import (
     Sigma,
     Sphere,
     StepDpo,
+    TreeGrpo,
+    TreePo,
+    TreeRl,
+    TreeRpo,
     name_of,
 )
 from whorl.rollout import Sampling
@@ -112,6 +116,7 @@ POLICY_GRADIENT = Training(
     epochs=2, lr=1e-6, batch=1024, batch_of="states", max_length=2048, warmup=0.1
 )
 DPO = Training(epochs=1, lr=5e-7, batch=64, max_length=2048, warmup=0.1)
+ONCE = replace(POLICY_GRADIENT, epochs=1, batch_of="examples")
 READ = Training(epochs=1, lr=1e-6, batch=1024, max_length=2048, warmup=0.1)
 STEPS = Training(epochs=1, lr=1e-5, batch=64, lora=Lora(rank=64, alpha=128.0))
 
@@ -210,6 +215,22 @@ PRESETS: Mapping[type[Recipe], Mapping[str, Preset]] = {
         "tiny": replace(
             usual_tiny(OnPolicyDistill()), train=replace(TINY, epochs=1, lr=3e-4), rounds=4
         ),
+    },
+    TreeRpo: {
+        "paper": Preset(TreeRpo(), ONCE, rounds=10),
+        "tiny": usual_tiny(TreeRpo(children=3)),
+    },
+    TreeGrpo: {
+        "paper": Preset(TreeGrpo(), ONCE, rounds=10),
+        "tiny": usual_tiny(TreeGrpo(chains=4)),
+    },
+    TreeRl: {
+        "paper": Preset(TreeRl(), replace(ONCE, lr=1.5e-6, max_length=10240), rounds=10),
+        "tiny": usual_tiny(TreeRl(Sampling(temperature=1.0), depth=16)),
+    },
+    TreePo: {
+        "paper": Preset(TreePo(), replace(ONCE, max_length=8192), rounds=10),
+        "tiny": usual_tiny(TreePo(paths=8)),
     },
 }
 """The presets of whorl's own recipes, the default first."""
