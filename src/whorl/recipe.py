@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
 from whorl.ask import Asking, Role
-from whorl.example import Example, Likelihood, Objective, Preference
+from whorl.example import Distillation, Example, Likelihood, Objective, Preference
 from whorl.problem import Problem
 from whorl.prompts.wording import WHORL, Wording
 from whorl.tree import Tree
@@ -164,6 +164,6 @@ def unsound(recipe: Recipe) -> str:
         return " ".join(f"{type(error).__name__}: {error}".split())
     if starts not in get_args(Start):
         return f"starts should be one of {', '.join(get_args(Start))}, not {starts!r}"
-    if not isinstance(objective, Likelihood | Preference):
-        return f"objective should be a Likelihood or a Preference, not {objective!r}"
+    if not isinstance(objective, Likelihood | Preference | Distillation):
+        return f"objective should be a Likelihood, Preference or Distillation, not {objective!r}"
     return ""

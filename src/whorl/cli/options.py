@@ -23,6 +23,7 @@ Recipe = Annotated[
         help=f"Method: {', '.join(RECIPES)}; or your own: module:Class, path/to/file.py:Class."
     ),
 ]
+Teacher = Annotated[str, typer.Option(help="Model that is learned from (distill).")]
 Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn by lot.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Pass over bad lines of problems.")]
 Limit = Annotated[

@@ -87,6 +87,11 @@ def export_examples(
                     "`whorl train` reads weights; --drop-weights takes those above 0 as 1 and "
                     "leaves the others out"
                 )
+            if not isinstance(example, Pair) and example.taught:
+                raise UserError(
+                    f"example {number} is the model's own sample, to be taught by what a teacher "
+                    f"says of its tokens, which {form} cannot say"
+                )
             plain = _plain(example, end_turns, dropped, changed)
             if plain is not None:
                 yield _COLUMNS[form](plain)

@@ -21,7 +21,7 @@ from whorl.errors import UserError
 from whorl.loop.folder import RunFolder
 from whorl.loop.run import Run
 from whorl.loop.split import Survey, survey
-from whorl.loop.trial import check_logprobs
+from whorl.loop.trial import check_abilities, check_teacher
 from whorl.problem import Problem
 from whorl.recipe import Recipe, arms_of
 from whorl.recipes import name_of
@@ -94,9 +94,10 @@ def ready(run: Run) -> Iterator[Ready]:
     `with`.
 
     Raises `UserError` if the problems cannot be read or are among those to measure on, or if the
-    engines cannot be opened.
+    engines cannot be opened, or if the teacher is to read tokens that are not its own.
     """
     found = survey(run)
+    check_teacher(run.recipe, run.engines.policy, run.engines.teacher)
     with Opened(run.engines) as opened:
         yield Ready(found, opened, opened.by_role())
 
@@ -122,7 +123,7 @@ def grow(
     the policy tells no log-probabilities. The end of the run's budget is such an interruption, and
     what is in flight is awaited.
     """
-    check_logprobs(plan.recipe, engines)
+    check_abilities(plan.recipe, engines)
     arms = arms_of(plan.recipe)
     progress = Progress(total=expected * len(arms), purse=plan.purse)
     missed = _Missed(progress.errors)

@@ -44,7 +44,7 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
         typer.Option(
             help=f"Comma-separated: {', '.join(RECIPES)} (all of them if not given), your own as "
             "module:Class, or variants: sigma_unrefined, sigma_no_siblings, "
-            "sigma_whole_path, sigma_show_gold, black_box, process_once; or their "
+            "sigma_whole_path, sigma_show_gold, process_once; or their "
             "controls: NAME_random, NAME_flipped, NAME_unfiltered, NAME_perturbed."
         ),
     ] = "",
@@ -63,6 +63,7 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     policy: Annotated[str, typer.Option(help="Base model, as local:FOLDER.")] = "",
     critic: Annotated[str, typer.Option(help="Model that criticises steps (SIGMA).")] = "",
     reviser: Annotated[str, typer.Option(help="Model that rewrites steps (SIGMA).")] = "",
+    teacher: options.Teacher = "",
     small: Annotated[
         str, typer.Option(help="Model that makes mistakes (SPHERE); else the base model.")
     ] = "",
@@ -140,7 +141,7 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     attempts = [t.removeprefix("evaluate.") for t in changes if t.startswith("evaluate.")]
     size: ComparisonPreset | None = None
     if preset in PRESETS:
-        if problems or test or often or policy or critic or reviser or small or prm or student:
+        if any((problems, test, often, policy, critic, reviser, teacher, small, prm, student)):
             raise UserError("a preset has its own models and problems; leave those options out")
         size = _sized(PRESETS[preset], names, seeds, tokens)
         chosen = made_up(run, size, own)
@@ -151,7 +152,11 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
             needed = "--problems, --test, --policy and --tokens"
             raise UserError(f"name a --preset of the shipped models, or give {needed}")
         files = problems, test, often
-        engines = Engines(policy, critic, reviser, small or policy, prm, student, processes)
+        engines = Engines(
+            *(policy, critic, reviser, small or policy, prm, student),
+            processes=processes,
+            teacher=teacher,
+        )
         chosen = _of_files(files, engines, names, own, tokens, preset)
         chosen = replace(chosen, seeds=seeds or chosen.seeds, jobs=jobs or chosen.jobs)
     chosen = replace(chosen, width=width, evaluate=read_settings(chosen.evaluate, attempts))

@@ -33,6 +33,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     reviser: Annotated[
         str, typer.Option(help="Model that rewrites steps; the policy if not given.")
     ] = "",
+    teacher: options.Teacher = "",
     small: Annotated[str, typer.Option(help="Model that makes mistakes (SPHERE).")] = "",
     prm: Annotated[str, typer.Option(help="Process reward model (SPHERE).")] = "",
     overrides: options.Overrides = None,
@@ -77,7 +78,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     given = Run(
         folder=run,
         problems=problems,
-        engines=Engines(policy, critic, reviser, small, prm, processes=processes),
+        engines=Engines(policy, critic, reviser, small, prm, processes=processes, teacher=teacher),
         recipe=settings.read_recipe({"name": recipe}, of_recipe),
         seed=seed,
         width=width,
