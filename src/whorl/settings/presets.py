@@ -287,7 +287,12 @@ PRESETS: Mapping[type[Recipe], Mapping[str, Preset]] = {
         "gpu": gpu(_GRPO),
         "tiny": usual_tiny(Grpo()),
     },
-    Distill: {"paper": Preset(Distill(), SFT), "tiny": usual_tiny(Distill())},
+    Distill: {
+        "paper": Preset(Distill(), SFT),
+        "laptop": laptop(Distill()),
+        "gpu": gpu(Preset(Distill(), SFT)),
+        "tiny": usual_tiny(Distill()),
+    },
     OnPolicyDistill: {
         "paper": Preset(
             OnPolicyDistill(Sampling(temperature=1.0, solution_tokens=2048)), READ, rounds=10

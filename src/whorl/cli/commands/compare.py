@@ -121,19 +121,12 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     process). --set protocol=dart asks it as SIGMA's evaluation does, where it
     learns and where it is measured.
     """
-    import json
     from dataclasses import replace
 
-    from whorl import __version__
-    from whorl.cli.comparison import FILES, as_list, print_comparison, write_comparison
-    from whorl.cli.display import Display
-    from whorl.compare.made_up import PRESETS, made_up, write_made_up
-    from whorl.compare.play import play_comparison
+    from whorl.compare.made_up import PRESETS, made_up
     from whorl.engines.roles import Engines
     from whorl.errors import UserError
-    from whorl.loop.folder import RunFolder
     from whorl.settings import read_settings
-    from whorl.watch.events import recorded
 
     names = [name.strip() for name in recipes.split(",") if name.strip()]
     changes = overrides or ()
@@ -145,24 +138,46 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
             raise UserError("a preset has its own models and problems; leave those options out")
         size = _sized(PRESETS[preset], names, seeds, tokens)
         chosen = made_up(run, size, own)
-        chosen = replace(chosen, jobs=jobs or chosen.jobs)
     else:
         preset = _known(preset)
         if not (problems and test and policy and tokens):
             needed = "--problems, --test, --policy and --tokens"
             raise UserError(f"name a --preset of the shipped models, or give {needed}")
-        files = problems, test, often
         engines = Engines(
             *(policy, critic, reviser, small or policy, prm, student),
             processes=processes,
             teacher=teacher,
         )
-        chosen = _of_files(files, engines, names, own, tokens, preset)
-        chosen = replace(chosen, seeds=seeds or chosen.seeds, jobs=jobs or chosen.jobs)
-    chosen = replace(chosen, width=width, evaluate=read_settings(chosen.evaluate, attempts))
+        chosen = _of_files((problems, test, often), engines, names, own, tokens, preset)
+        chosen = replace(chosen, seeds=seeds or chosen.seeds)
+    evaluate = read_settings(chosen.evaluate, attempts)
+    chosen = replace(chosen, jobs=jobs or chosen.jobs, width=width, evaluate=evaluate)
     if dry_run:
         return _describe(chosen)
     said = {"preset": preset, "evaluate": attempts} if size else _said(chosen)
+    _play(run, chosen, said, size, as_json=as_json)
+
+
+def _play(
+    run: Path,
+    chosen: "Comparison",
+    said: dict[str, Any],
+    size: "ComparisonPreset | None",
+    *,
+    as_json: bool,
+) -> None:
+    """Play a comparison in a folder that is bound to what is `said`, and write its results. size:
+    of made-up problems, which are written first."""
+    import json
+
+    from whorl import __version__
+    from whorl.cli.comparison import FILES, as_list, print_comparison, write_comparison
+    from whorl.cli.display import Display
+    from whorl.compare.made_up import write_made_up
+    from whorl.compare.play import play_comparison
+    from whorl.loop.folder import RunFolder
+    from whorl.watch.events import recorded
+
     display = Display()
     display.say(f"comparing {', '.join(method.name for method in chosen.methods)} in {run}")
     with RunFolder.open(run, said, version=__version__) as folder:
