@@ -1,12 +1,15 @@
 """Run files and overrides: read strictly, said back faithfully, refused in one line."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from whorl.ask import Role
 from whorl.budget import Budget, Limits, Price, Prices
 from whorl.engines.roles import Engines
 from whorl.errors import UserError
@@ -300,6 +303,13 @@ def test_overrides_of_plain_settings() -> None:
         read_settings(Uct(), ["dept=4"])
 
 
+@dataclass(frozen=True, slots=True)
+class AsksAVerifier(Rft):
+    """RFT that asks a role which there is not."""
+
+    roles: ClassVar[Sequence[Role]] = ("policy", "verifier")  # type: ignore[assignment]
+
+
 def test_every_role_that_is_asked_needs_an_engine() -> None:
     run = Run(Path("a"), Path("p"), Engines("local:m", "local:c"), Sigma())
     assert answered(run).engines == Engines("local:m", "local:c", "local:m")
@@ -315,8 +325,8 @@ def test_every_role_that_is_asked_needs_an_engine() -> None:
     with pytest.raises(UserError, match=r"asks a small, .* or engines\.small in a run file"):
         answered(replace(sphere, engines=Engines("local:m", prm="prm:p")))
     answered(replace(sphere, recipe=Sphere(score="rollouts", small_candidates=0)))
-    with pytest.raises(UserError, match="rft asks a verifier; the roles there are: policy, crit"):
-        answered(replace(run, recipe=Rft(role="verifier")))  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="asks a verifier; the roles there are: policy, crit"):
+        answered(replace(run, recipe=AsksAVerifier()))
 
 
 def test_a_rule_for_steps_takes_parameters() -> None:
