@@ -27,7 +27,7 @@ test-real: setup
 	.venv/bin/python -m pytest -m real -rs -s --show-capture=no tests/cli/test_real.py
 
 test-vllm: .venv-vllm/.ready
-	.venv-vllm/bin/python -m pytest -m vllm -s --show-capture=no tests/engines/test_vllm.py tests/engines/server/test_vllm.py
+	.venv-vllm/bin/python -m pytest -m vllm -s --show-capture=no tests/engines/test_vllm.py tests/engines/server/test_vllm.py tests/engines/test_marks.py
 
 .venv-vllm/.ready: scripts/vllm-env
 	PYTHON=$(PYTHON) scripts/vllm-env

@@ -35,7 +35,7 @@ SOLVED = {"smollm2-135m": 14, "qwen-0.5b": 24, "qwen-1.5b": 8}
 ASKED = {
     "smollm2-135m": {"step": 20, "step in prose": 12, "path": 6, "path in prose": 4, "reflect": 12},
     "qwen-0.5b": {"step": 14, "step in prose": 8, "path": 4, "path in prose": 2, "reflect": 8},
-    "qwen-1.5b": {"step": 5, "step in prose": 3, "reflect": 3},
+    "qwen-1.5b": {"step": 10, "step in prose": 6, "path": 2, "path in prose": 2, "reflect": 6},
 }
 """Critiques, each with the revision that follows, and reflections of each model."""
 TOKENS = {"solve": 320, "critique": 176, "revise": 176, "path": 288, "reflect": 240}
@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--problems", type=Path, nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--models", nargs="+", default=MODELS)
-    parser.add_argument("--dtype", default="bfloat16")
+    parser.add_argument("--engine", default="openvino:{}?weights=int8", help="{} is the folder")
     given = parser.parse_args()
     problems = [problem for path in given.problems for problem in chosen(path)]
     for ask in (solving, remarking):
@@ -68,7 +68,7 @@ def main() -> None:
             wanted = [(k, s) for k, s in ask(model, problems, rows) if k not in done]
             if not wanted:
                 continue
-            engine = open_engine(f"local:{given.folder / model}?dtype={given.dtype}", processes=0)
+            engine = open_engine(given.engine.format(given.folder / model), processes=0)
             roles = dict.fromkeys(("policy", "critic", "reviser"), engine)
             with given.out.open("a", encoding="utf-8") as out:
                 for ended in drive(wanted, roles, seed=0):

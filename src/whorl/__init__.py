@@ -59,6 +59,7 @@ from whorl.tree import ROOT, Author, Mark, Node, Tree
 
 if TYPE_CHECKING:
     from whorl import models
+    from whorl.cli.display import Display
     from whorl.data import synthetic
     from whorl.data.examples import read_examples, write_examples
     from whorl.data.forest import read_trees
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from whorl.engines.function import Function
     from whorl.engines.judge import Judges
     from whorl.evaluate import Decoding, Setup, pass_rate, read_scores
+    from whorl.evaluate.table import table
     from whorl.learn.training import Lora, Training
     from whorl.loop.stages import grow, harvest, measure, train
 
@@ -82,6 +84,7 @@ __all__ = [
     "Budget",
     "Completion",
     "Decoding",
+    "Display",
     "Engine",
     "Example",
     "Failure",
@@ -151,6 +154,7 @@ __all__ = [
     "solutions",
     "step_node",
     "synthetic",
+    "table",
     "together",
     "too_deep",
     "toy",
@@ -169,6 +173,7 @@ _MODULES = {
     "toy": "whorl.engines.toy",
 }
 _LATER = {
+    "whorl.cli.display": ("Display",),
     "whorl.data.examples": ("read_examples", "write_examples"),
     "whorl.data.forest": ("read_trees",),
     "whorl.data.nodes": ("trees_to_dataset",),
@@ -177,6 +182,7 @@ _LATER = {
     "whorl.engines.function": ("Function",),
     "whorl.engines.judge": ("Judges",),
     "whorl.evaluate": ("Decoding", "Setup", "pass_rate", "read_scores"),
+    "whorl.evaluate.table": ("table",),
     "whorl.learn.training": ("Lora", "Training"),
     "whorl.loop.stages": ("grow", "harvest", "measure", "train"),
 }

@@ -15,7 +15,16 @@ NO_PARENT = -1
 SHORT = 60  # characters of a step in its repr
 
 Author: TypeAlias = Literal[
-    "", "policy", "rollout", "spine", "guide", "reviser", "small", "reflector", "corrector"
+    "",
+    "policy",
+    "rollout",
+    "spine",
+    "guide",
+    "reviser",
+    "teacher",
+    "small",
+    "reflector",
+    "corrector",
 ]
 """Who wrote a step, and as what; the root has no author.
 
@@ -25,12 +34,13 @@ spine: the policy, a copy of a chosen step, from which the next search starts wi
     counts; selection passes it by.
 guide: the policy in an earlier search, a step of the solution that MARGE explores.
 reviser: the model that rewrites steps after a critique.
+teacher: the model that is learned from, which solves the problem itself.
 small: the model that makes mistakes (SPHERE).
 reflector, corrector: the policy, told that a solution is wrong; what it says of it, and the steps
     of the new solution.
 """
 
-HELPERS: frozenset[Author] = frozenset(("reviser", "small", "reflector", "corrector"))
+HELPERS: frozenset[Author] = frozenset(("reviser", "teacher", "small", "reflector", "corrector"))
 """Authors of steps that the policy did not write in answer to the question alone."""
 
 Mark: TypeAlias = Literal[
@@ -108,6 +118,8 @@ class Node:
     copies: how many samples had exactly this text.
     tokens: sampled tokens of one copy.
     logprob: their summed log-probability in nats, None if the engine does not say.
+    taught: log-probabilities in nats that a teacher gives the tokens of the text, and of the end of
+        the turn if the step ended it; empty if none was asked.
     children: indices, in order of creation.
     """
 
@@ -125,6 +137,7 @@ class Node:
     copies: int = 1
     tokens: int = 0
     logprob: float | None = None
+    taught: tuple[float, ...] = ()
     children: list[int] = field(default_factory=list)
 
     @property
@@ -251,6 +264,7 @@ class Tree:
                 raise ValueError(f"the tip {tree.tip} is not a node")
             _read_notes(tree)
             for index, node in enumerate(tree.nodes):
+                node.taught = tuple(node.taught)
                 if node.author not in _AUTHORS or node.mark not in _MARKS:
                     raise ValueError(
                         f"node {index} has author {node.author!r} and mark {node.mark!r}"

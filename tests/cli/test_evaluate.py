@@ -162,7 +162,8 @@ def test_what_fails_is_told_and_tried_again(whorl, easy: Path, tmp_path: Path) -
     command = ("evaluate", "--model", MODEL, "--problems", test, *SAMPLED, "--out", out)
     done = whorl(*command)
     assert done.exit_code == 1 and "failed: 1, counted as not right" in done.stdout
-    assert "1 problems failed; the same command tries them again" in done.stderr
+    assert "\nfailed: l: policy: prompt has " in done.stderr
+    assert "1 problems failed. The same command tries them again." in done.stderr
     assert "the model takes" in whorl("show", out).stdout
     test.write_text(test.read_text() + "\n")
     assert whorl(*command).exit_code == 2  # other problems

@@ -7,7 +7,8 @@ import pytest
 
 from whorl.ask import Prompt
 from whorl.data.examples import write_examples
-from whorl.example import Weighted
+from whorl.data.purpose import write_purpose
+from whorl.example import Likelihood, Weighted
 from whorl.loop.folder import RunFolder
 from whorl.problem import Problem
 from whorl.tree import ROOT, Node, Tree
@@ -56,6 +57,18 @@ def test_a_run_or_its_file_is_exported_and_nothing_is_lost_in_silence(
             f"wrote {out}: 1 examples",
         ]
         assert json.loads(out.read_text())["completion"][0]["content"] == "2"
+
+
+def test_it_says_who_reads_weights_and_penalty(whorl, run: Path, tmp_path: Path) -> None:
+    write_purpose(run / "examples.jsonl", "process", Likelihood(kl=0.2, penalty="exact"))
+    out = tmp_path / "mine.jsonl"
+    refused = told(whorl("export", "--format", "trl", run, "--out", out))
+    assert "which trl cannot say: `whorl train` reads weights" in refused
+    done = whorl("export", "--format", "trl", run, "--out", out, "--drop-weights")
+    assert done.stderr.splitlines()[-1] == (
+        "trl knows no weights and no penalty, as process has them; whorl train --model MODEL "
+        f"--examples {run / 'examples.jsonl'} --out {run / 'checkpoint'} reads both"
+    )
 
 
 def test_llama_factory_gets_its_list_of_data_sets(whorl, run: Path, tmp_path: Path) -> None:

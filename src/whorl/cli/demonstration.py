@@ -23,7 +23,7 @@ from whorl.view.report import write_report
 NOTES = {
     "unrefined paths": "the same trees without critique and revision",
     "RFT": "right ones of 8 whole solutions by the policy",
-    "teacher solves": "black box: its own solutions",
+    "teacher solves": "distillation: its own solutions",
 }
 REMARKS = (
     "The teacher that criticises and revises has seen more training than the policy, worked "

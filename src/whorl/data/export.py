@@ -83,8 +83,14 @@ def export_examples(
                 raise UserError(f"{form} has no columns for pairs; llama-factory and sharegpt do")
             if not isinstance(example, Pair) and example.weight != 1 and not drop_weights:
                 raise UserError(
-                    f"example {number} has the weight {example.weight:g}, which {form} cannot say; "
-                    "--drop-weights takes weights above 0 as 1 and leaves the others out"
+                    f"example {number} has the weight {example.weight:g}, which {form} cannot say: "
+                    "`whorl train` reads weights; --drop-weights takes those above 0 as 1 and "
+                    "leaves the others out"
+                )
+            if not isinstance(example, Pair) and example.taught:
+                raise UserError(
+                    f"example {number} is the model's own sample, to be taught by what a teacher "
+                    f"says of its tokens, which {form} cannot say"
                 )
             plain = _plain(example, end_turns, dropped, changed)
             if plain is not None:

@@ -7,7 +7,7 @@ from whorl.budget import Budget
 from whorl.engines.roles import Engines, trainable
 from whorl.errors import UserError
 from whorl.evaluate import PRESETS, Decoding, Setup
-from whorl.example import Likelihood
+from whorl.example import Distillation, Likelihood
 from whorl.learn.training import Training
 from whorl.loop.thoughts import Taught
 from whorl.recipe import Recipe, Start, words_of
@@ -129,6 +129,7 @@ def check_student(recipe: Recipe) -> None:
 
 
 def on_policy(recipe: Recipe) -> bool:
-    """Whether a recipe weighs what the policy sampled for that policy: any likelihood but the
-    plain one."""
-    return isinstance(recipe.objective, Likelihood) and recipe.objective != Likelihood()
+    """Whether a recipe weighs what the policy sampled for that policy: distillation, and any
+    likelihood but the plain one."""
+    plain = recipe.objective == Likelihood()
+    return isinstance(recipe.objective, Likelihood | Distillation) and not plain

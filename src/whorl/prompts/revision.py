@@ -11,12 +11,12 @@ from whorl.steps import unformatted
 def read_step(text: str, original: str = "") -> str:
     """The step that a reviser's reply holds: the whole of it without a preamble ("Here is the
     rewritten step:"), labels ("Next step:", "Step 2:"), a fence round it, and what it repeats of
-    the critique behind it. "Step k:" stays if the `original` begins so: that is how its author
-    writes. Empty if the reply is a word for nothing."""
+    the critique behind it. "Step k:" stays if the `original` begins so, for that is how its author
+    writes, or if it is one of several. Empty if the reply is a word for nothing."""
     text = _NEXT.sub("", _bare(text))
     if is_none(text):
         return ""
-    if _NUMBERED.match(original):
+    if _NUMBERED.match(original) or len(_NUMBERED_LINE.findall(text)) > 1:
         return text
     return _without(_NUMBERED, _without(_TITLE, text))
 
@@ -41,7 +41,7 @@ def _bare(text: str) -> str:
     text = _behind_request(text.strip())
     if (repeated := _REPEATED.search(text)) and text[: repeated.start()].strip():
         text = text[: repeated.start()].rstrip()
-    text, start = _OUTCOME.sub("", text).rstrip(), 0
+    text, start = _without_torn_request(_OUTCOME.sub("", text).rstrip()), 0
     while (end := text.find("\n", start)) >= 0 and _preamble(text[start:end]):
         start = end + 1
     text = text[start:]
@@ -53,6 +53,13 @@ def _behind_request(text: str) -> str:
     """A reply that begins with the request itself, from the label on under which it answers."""
     labels = _NEXT.finditer(text) if _REPEATED.match(text) else ()
     return next((text[label.start() :] for label in labels if text[label.end() :].strip()), text)
+
+
+def _without_torn_request(text: str) -> str:
+    """A reply without a repetition of the request that was cut off at the end of its tokens."""
+    rest, _, last = text.rpartition("\n\n")
+    torn = rest and last and any(request.startswith(last) for request in _REQUESTS)
+    return rest.rstrip() if torn else text
 
 
 def _preamble(line: str) -> bool:
@@ -78,6 +85,7 @@ _MARKUP = r"[ \t*_#>`]{0,8}"
 _ENDED = r"(?:[*_]{0,3}:[*_]{0,3}|[*_]{0,3}(?=\n))\s*"
 _NEXT = re.compile(rf"(?m)^{_MARKUP}Next step:[*_]{{0,3}}[ \t]*\n?", re.IGNORECASE)
 _NUMBERED = re.compile(rf"{_MARKUP}Step \d{{1,3}}{_ENDED}", re.IGNORECASE)
+_NUMBERED_LINE = re.compile(rf"(?m)^{_NUMBERED.pattern}", re.IGNORECASE)
 _TITLE = re.compile(
     rf"{_MARKUP}(?:the |my |a )?(?:rewritten|revised|corrected|updated|improved|new|final)"
     rf"(?: next)? (?:step|solution|version)(?: \d{{1,3}})?{_ENDED}",
@@ -87,7 +95,8 @@ _YES = re.compile(
     r"(?:sure|certainly|of course|okay|ok|understood)\b[!.,: ]*"
     r"|you(?:['’]re| are) (?:absolutely |quite )?(?:right|correct)\b[!.,: ]*"
     r"|(?:i apologi[sz]e|i['’]m sorry|(?:my )?apologies|sorry|thanks? (?:you )?for)\b.*"
-    r"|your (?:critique|edit|feedback|review|suggestion)s?\b.*",
+    r"|your (?:critique|edit|feedback|review|suggestion)s?\b.*"
+    r"|the (?:solution|step)s?\b[^.]*\b(?:re-?written|revised|rephrased)\b[^.]*\.?",
     re.IGNORECASE,
 )
 _OPENING = re.compile(
@@ -102,8 +111,9 @@ _REWRITING = re.compile(
 _REPEATED = re.compile(
     rf"(?m)^{_MARKUP}(?:(?:Critique|Errors|Missing|Avoid|Suggestion|Verdict|Alternatives)[*_]{{0,3}}:"
     r"|(?:Problem|Solution so far)[*_]{0,3}:"
-    r"|(?:Rewrite|Review) (?:the|every) (?:next step|step|solution)\.?[ \t]*$)",
+    r"|(?:Rewrite|Review) (?:the|every) (?:(?:next |previous )?step|solution)\.?[ \t]*$)",
 )
+_REQUESTS = ("Rewrite the next step.", "Rewrite the previous step.", "Rewrite the solution.")
 _OUTCOME = re.compile(r"[ \t]*\[Q -?\d(?:\.\d)?\](?=\s|$)")
 _FENCE = re.compile(
     r"```(?:text|txt|plaintext|markdown|md|latex|tex)?[ \t]*\n(.*?)\n?```\s*", re.DOTALL

@@ -121,6 +121,18 @@ class Sigma:
         searched = self.uct.simulations * self.uct.depth * self.uct.children
         return searched + (self.retries + 1) * (calls + 1)
 
+    @property
+    def tokens_at_most(self) -> int:
+        """The tokens of so many samples: steps, a critique and a revision of each step or, four
+        times as long, of the path, and a solution to its end."""
+        searched = self.uct.simulations * self.uct.depth * self.uct.children
+        step = self.sampling.step_tokens + (self.sampling.thought_tokens or 0)
+        calls, length = (self.uct.depth, 1) if self.mode == "per_depth" else (1, 4)
+        helped = length * (self.critic_tokens + self.reviser_tokens)
+        helped += 2 * (self.helper_thought_tokens or 0)
+        ended = self.sampling.solution_tokens + (self.sampling.thought_tokens or 0)
+        return searched * step + (self.retries + 1) * (calls * helped + ended)
+
     def arms(self) -> Mapping[str, "Sigma"]:
         """One search per temperature."""
         return {f"T={t:g}": replace(self, temperatures=(t,)) for t in self.temperatures}

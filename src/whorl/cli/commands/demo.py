@@ -70,7 +70,7 @@ def demo(  # noqa: PLR0913 (each parameter is an option)
     findings = play_demo(run, size, display, seed=seed)
     seconds = time.monotonic() - start
     page = write_demo(run, findings, size, seconds)
-    display.wrote(page, "report")
+    display.wrote(page, "report; open it in a browser")
     print_demo(findings)
     if as_json:
         said = demo_as_json(findings) | {"seconds": round(seconds, 1), "report": str(page)}

@@ -1,12 +1,15 @@
 """`whorl export`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from whorl.cli import options
 from whorl.data.stepwise import MARKER
+
+if TYPE_CHECKING:
+    from whorl.cli.display import Display
 
 EXAMPLES = (
     "whorl export --format trl runs/a --out sft.jsonl",
@@ -121,8 +124,24 @@ def export(  # noqa: PLR0913 (each parameter is an option)
         for what, count in sorted(counts.items()):
             display.say(f"{title}: {what}: {count:,}")
     display.wrote(out, f"{exported.rows:,} {UNITS.get(form, 'examples')}")
+    if form not in TREES:
+        _tell_what_is_lost(source, files[0], form, display)
     if form == "llama-factory":
         display.wrote(out.with_name("dataset_info.json"), f"data set {out.stem}")
+
+
+def _tell_what_is_lost(source: Path, examples: Path, form: str, display: "Display") -> None:
+    """Say that a format knows nothing of the weights that the examples' recipe has given them."""
+    from whorl.cli.guard import whorl
+    from whorl.data.purpose import read_purpose
+    from whorl.example import Likelihood, Preference
+
+    name, objective = read_purpose(examples) or ("the recipe", Likelihood())
+    if isinstance(objective, Preference) or objective == Likelihood():
+        return
+    learned = source / "checkpoint" if source.is_dir() else Path("checkpoint")
+    own = whorl("train", "--model", "MODEL", "--examples", examples, "--out", learned)
+    display.say(f"{form} knows no weights and no penalty, as {name} has them; {own} reads both")
 
 
 def _files(source: Path, out: Path, round: int, *, trees: bool) -> list[Path]:

@@ -33,6 +33,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     reviser: Annotated[
         str, typer.Option(help="Model that rewrites steps; the policy if not given.")
     ] = "",
+    teacher: options.Teacher = "",
     small: Annotated[str, typer.Option(help="Model that makes mistakes (SPHERE).")] = "",
     prm: Annotated[str, typer.Option(help="Process reward model (SPHERE).")] = "",
     overrides: options.Overrides = None,
@@ -44,6 +45,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     repair: options.Repair = False,
     report_to: options.ReportTo = None,
     dry_run: options.DryRun = False,
+    tries: options.Try = 0,
 ) -> None:
     """Grow a search tree for every problem.
 
@@ -59,7 +61,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     """
     from whorl import __version__, settings
     from whorl.cli.display import Display
-    from whorl.cli.guard import FAILED, this_command
+    from whorl.cli.guard import FAILED, this_command, whorl
     from whorl.cli.plan import describe_run, opening, tell_failures, tell_missing
     from whorl.engines.repair import mended
     from whorl.engines.roles import Engines
@@ -76,7 +78,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     given = Run(
         folder=run,
         problems=problems,
-        engines=Engines(policy, critic, reviser, small, prm, processes=processes),
+        engines=Engines(policy, critic, reviser, small, prm, processes=processes, teacher=teacher),
         recipe=settings.read_recipe({"name": recipe}, of_recipe),
         seed=seed,
         width=width,
@@ -86,8 +88,8 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
         budget=settings.read_budget(overrides or ()),
     )
     chosen = answered(given)
-    if dry_run:
-        return describe_run(chosen, _settings)
+    if dry_run or tries:
+        return describe_run(chosen, _settings, tries)
     display = Display()
     display.say(opening(chosen))
     RunFolder.check(run, said := grown_from(chosen))
@@ -101,11 +103,12 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
         found, by_role = problems_of(chosen), prepared.engines
         with recorded(display, folder.events, folder.settings["engines"], chosen.trackers) as watch:
             grown = grow_trees(folder, found, plan, by_role, watch=watch, expected=expected)
+    display.say(f"solved {grown.solved:,} of {expected:,} problems")
     tell_failures(folder.failures, grown.failures, f"To try them again, repeat: {this_command()}")
     tell_missing(grown)
     if grown.failures:
         raise typer.Exit(FAILED)
-    display.then(f"harvest {run}", f"view {run}")
+    display.next(whorl("harvest", run), whorl("show", run), whorl("view", run))
 
 
 def _settings(run: "Run") -> dict[str, Any]:

@@ -29,4 +29,4 @@ def report(
 
     page = out or run / "report.html"
     write_report(page, summary(Shown(RunFolder.read(run).path, run.resolve().name)))
-    Display().wrote(page, "report")
+    Display().wrote(page, "report; open it in a browser")

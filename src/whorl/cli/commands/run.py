@@ -28,6 +28,7 @@ def run(
     ] = False,
     repair: options.Repair = False,
     dry_run: options.DryRun = False,
+    tries: options.Try = 0,
 ) -> None:
     """Play the whole loop of a run file: grow, harvest, train, evaluate.
 
@@ -84,10 +85,10 @@ def run(
     from whorl.loop.runfile import answered, read_run
 
     chosen = answered(read_run(file, overrides or ()))
-    if not dry_run or not downloads(chosen):
+    if not (dry_run or tries) or not downloads(chosen):
         _ = chosen.weights  # what cannot be trained is not worth growing for
-    if dry_run:
-        return describe_run(chosen, settings.as_table)
+    if dry_run or tries:
+        return describe_run(chosen, settings.as_table, tries)
     play(chosen, retry=retry, repair=repair)
 
 
@@ -95,7 +96,7 @@ def play(chosen: "Run", *, retry: bool = False, repair: bool = False) -> None:
     """Play a run, tell how it goes, write its report, and leave with the code for its end."""
     from whorl import __version__
     from whorl.cli.display import Display
-    from whorl.cli.guard import this_command
+    from whorl.cli.guard import this_command, whorl
     from whorl.cli.plan import opening, tell_unfinished
     from whorl.cli.results import print_rounds
     from whorl.cli.retry import retry as try_again
@@ -132,12 +133,12 @@ def play(chosen: "Run", *, retry: bool = False, repair: bool = False) -> None:
             try_again(folder, chosen, prepared, rounds, display)
     page = folder.path / "report.html"
     write_report(page, summary(Shown(folder.path, folder.path.name)))
-    display.wrote(page, "report")
-    display.then(f"view {chosen.folder}")
+    display.wrote(page, "report; open it in a browser")
     first = chosen.folder / "scores-0.jsonl"
     before = read_scores(first) if chosen.test and first.exists() else []
     print_rounds([metrics(played) for played in rounds], before, rounds[-1].scores)
     _tell_left_out(chosen, rounds, this_command() if retry else f"{this_command()} --retry")
+    display.next(whorl("view", chosen.folder), whorl("show", chosen.folder))
 
 
 def _tell_left_out(chosen: "Run", rounds: Sequence["Round"], again: str) -> None:
