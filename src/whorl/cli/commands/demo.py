@@ -49,7 +49,7 @@ def demo(  # noqa: PLR0913 (each parameter is an option)
     `laptop`: grow, refine, harvest, train low-rank adapters, measure before and
     after. A model of half a billion parameters takes half an hour on two cores.
     The weights are read in eight bits where OpenVINO can take the model
-    (pip install 'whorl[openvino]'), else in bfloat16; a name such as
+    (pip install 'whorl\\[cpu]'), else in bfloat16; a name such as
     openvino:FOLDER?weights=int4 is taken as it stands.
     """
     if model:
