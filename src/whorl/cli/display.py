@@ -57,7 +57,7 @@ class Display:
             self.say(f"{title}: {status(progress, pace.seconds)}")
 
     def _left(self, own: float | None) -> str:
-        """What is left of a run of rounds, behind a stage's own line."""
+        """Time that is left of a run of rounds, behind a stage's own line."""
         left = self._course.left(own, time.time())
         if left is None:
             return ""

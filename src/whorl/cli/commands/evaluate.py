@@ -105,8 +105,6 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     from dataclasses import replace
 
     from whorl.cli.display import Display
-    from whorl.cli.guard import FAILED, whorl
-    from whorl.cli.plan import tell_failures
     from whorl.cli.results import print_summary, summary_as_json
     from whorl.data.taught import read_prompt, read_protocol
     from whorl.engines import check
@@ -151,6 +149,17 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     display.wrote(Place(out).attempts, "what was written, and the verdicts")
     if as_json:
         typer.echo(json.dumps(summary_as_json(summary, comparison) | {"made": Place(out).said()}))
+    _tell_end(scores, out, against, display)
+
+
+def _tell_end(
+    scores: Sequence["Score"], out: Path, against: Path | None, display: "Display"
+) -> None:
+    """List the problems that failed, and leave with the code for it; else say what may be next."""
+    from whorl.cli.guard import FAILED, whorl
+    from whorl.cli.plan import tell_failures
+    from whorl.evaluate import Place
+
     if failures := {score.id: score.error for score in scores if score.error}:
         again = "The same command tries them again."
         tell_failures(Place(out).attempts, failures, again, what="problems")

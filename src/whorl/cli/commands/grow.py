@@ -99,11 +99,10 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     ):
         display.say_all(mended(folder.path.rglob("*journal.db")) if repair else ())
         tell_bad(prepared.found, chosen, display)
-        plan, expected = GrowPlan.of(chosen), prepared.found.problems
-        found, by_role = problems_of(chosen), prepared.engines
-        with recorded(display, folder.events, folder.settings["engines"], chosen.trackers) as watch:
-            grown = grow_trees(folder, found, plan, by_role, watch=watch, expected=expected)
-    display.say(f"solved {grown.solved:,} of {expected:,} problems")
+        plan, roles, count = GrowPlan.of(chosen), prepared.engines, prepared.found.problems
+        with recorded(display, folder.events, folder.settings["engines"], chosen.trackers) as told:
+            grown = grow_trees(folder, problems_of(chosen), plan, roles, watch=told, expected=count)
+    display.say(f"solved {grown.solved:,} of {count:,} problems")
     tell_failures(folder.failures, grown.failures, f"To try them again, repeat: {this_command()}")
     tell_missing(grown)
     if grown.failures:
