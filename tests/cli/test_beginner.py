@@ -92,7 +92,7 @@ def test_the_journey_from_a_table_to_a_table(whorl, home: Path) -> None:
     assert whorl("evaluate", "--model", "policy", *common, "--out", "before.jsonl").exit_code == 0
     newest = "runs/first/round-2/checkpoint"
     after = whorl("evaluate", "--model", newest, *common, "--out", "after.jsonl")
-    assert last(after) == "next: whorl show after.jsonl, or whorl table after.jsonl"
+    assert last(after).startswith("next: whorl show after.jsonl, or whorl table after.jsonl")
     assert "| checkpoint |" in whorl("table", "before.jsonl", "after.jsonl").stdout
 
 

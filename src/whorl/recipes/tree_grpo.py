@@ -38,8 +38,9 @@ from whorl.tree import ROOT, Tree
 class TreeGrpo:
     """Tree-GRPO's settings.
 
-    chains: solutions to begin with. forks: steps of each tree, drawn with replacement, that are
-        rolled to the end again, per round. rounds: of forking.
+    chains: solutions to begin with.
+    forks: steps of each tree, drawn with replacement, that are rolled to the end again, per round.
+    rounds: of forking.
     kl: coefficient of the penalty.
     words: in which models are asked.
     """

@@ -44,8 +44,9 @@ code)."""
 class TreePo:
     """TreePO's settings.
 
-    paths: that a question may have, finished and alive. branch: ways on from a segment, as far as
-        the paths last. depth: segments of a path at most.
+    paths: that a question may have, finished and alive.
+    branch: ways on from a segment, as far as the paths last.
+    depth: segments of a path at most.
     kl: coefficient of the penalty.
     words: in which models are asked.
     """

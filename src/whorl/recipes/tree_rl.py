@@ -52,8 +52,10 @@ from whorl.tree import ROOT, Tree
 class TreeRl:
     """TreeRL's settings.
 
-    chains: solutions to begin with. forks: steps of each chain's tree that are sampled again, per
-        round. rounds: of forking. again: continuations from each fork.
+    chains: solutions to begin with.
+    forks: steps of each chain's tree that are sampled again, per round.
+    rounds: of forking.
+    again: continuations from each fork.
     traces: ends that are trained on, drawn at random, a right one among them if there is one.
     depth: steps of a solution at most.
     kl: coefficient of the penalty.

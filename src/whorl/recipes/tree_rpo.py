@@ -40,7 +40,8 @@ from whorl.tree import ROOT, Tree
 class TreeRpo:
     """TreeRPO's settings.
 
-    children: next steps sampled after a prefix. depth: of the tree.
+    children: next steps sampled after a prefix.
+    depth: of the tree.
     scale: what advantages are divided by: `coin`, sqrt(mean (1 - mean)) of the group's rewards;
         `std`, their population standard deviation; `none`.
     kl: coefficient of the penalty.
