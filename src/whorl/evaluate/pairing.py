@@ -104,7 +104,7 @@ def _fair(heads: int, tosses: int) -> float:
     for k in range(min(heads, tosses - heads)):
         ways = ways * (tosses - k) // (k + 1)
         tail += ways
-    return min(1.0, 2 * tail / 2**tosses)
+    return min(1.0, float(2 * tail / (1 << tosses)))
 
 
 def _firsts(scores: Sequence[Score]) -> dict[str, bool]:
