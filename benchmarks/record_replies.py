@@ -7,7 +7,8 @@ FOLDER holds the folders `smollm2-135m`, `qwen-0.5b` and `qwen-1.5b`; TRAIN are 
 problems, GSM8K's and MATH's for the fixture. What critics are shown is qwen-0.5b's, every fourth
 time SmolLM2's. Even numbers are asked greedily, odd ones at 0.7. Replies that are there already are
 not asked for again. A row: [key, seed, model, kind, problem, temperature, max_tokens,
-finished, text, step (what a critic, a reviser or a reflector was shown)].
+finished, text, step (what a critic, a reviser or a reflector was shown), prefix (a reviser, before
+the step)].
 """
 
 import argparse
@@ -168,7 +169,7 @@ def of_step(shown: Shown, number: int, kind: str) -> Asking[list[Row]]:
     critique = "critique-prose" if "prose" in kind else "critique"
     return [
         row(critique, problem, ask, said, step=step),
-        row("revise", problem, again, revised, step=step),
+        row("revise", problem, again, revised, step=step) | {"prefix": prefix},
     ]
 
 
