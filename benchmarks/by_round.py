@@ -45,8 +45,12 @@ class Arm:
     played: list[tuple[Run, list[Round]]] = field(default_factory=list)
 
     def scores(self, number: int) -> list[list[Score]]:
-        """Scores by seed, of the model after so many rounds."""
-        return [read_scores(run.folder / f"scores-{number}.jsonl") for run, _ in self.played]
+        """Scores by seed, of the model after so many rounds: the last one there is, where a run
+        ended before, with nothing more to learn from."""
+        return [
+            read_scores(run.folder / f"scores-{min(number, len(played))}.jsonl")
+            for run, played in self.played
+        ]
 
 
 def main() -> None:
@@ -107,8 +111,12 @@ def play_arm(
 
 def rows_of(arm: Arm, first: Arm, rounds: int) -> list[dict[str, Any]]:
     """The figures of an arm after each round, over the seeds; tokens and responses add up."""
-    costs = [[sum(r.harvested.cost.values()) for r in played] for _, played in arm.played]
-    asked = [[responses(run, number) for number in range(1, rounds + 1)] for run, _ in arm.played]
+    costs = [
+        padded([sum(r.harvested.cost.values()) for r in played], rounds) for _, played in arm.played
+    ]
+    asked = [
+        padded([responses(run, r.number) for r in played], rounds) for run, played in arm.played
+    ]
     tokens, answers = over_seeds(costs), over_seeds(asked)
     base = first.scores(0)
     rows = []
@@ -120,7 +128,10 @@ def rows_of(arm: Arm, first: Arm, rounds: int) -> list[dict[str, Any]]:
                 "round": number,
                 "responses": answers[number - 1],
                 "tokens": tokens[number - 1],
-                "examples": fmean(p[number - 1].harvested.examples for _, p in arm.played),
+                "examples": fmean(
+                    padded([r.harvested.examples for r in played], rounds)[number - 1]
+                    for _, played in arm.played
+                ),
                 "accuracy": 100 * pass_rate_over(scores, 1).value,
                 "gain": change(base, scores),
                 "by_seed": [
@@ -130,6 +141,11 @@ def rows_of(arm: Arm, first: Arm, rounds: int) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def padded(counts: Sequence[float], rounds: int) -> list[float]:
+    """Counts of rounds, with nought for those that a run did not come to."""
+    return [*counts, *[0.0] * (rounds - len(counts))]
 
 
 def over_seeds(counts: Sequence[Sequence[float]]) -> list[float]:

@@ -144,11 +144,68 @@ def choose(*, rival: bool = False, led: bool = True) -> Form:
     return form
 
 
+def answers() -> Form:
+    """Nothing but the answers in which other solutions ended is shown to who solves the problem
+    anew, before he does."""
+
+    def form(tree: Tree) -> Asking[Outcome]:
+        best = best_own(tree)
+        found = [concluded(text) for text in _distinct(tree, best)]
+        ends = list(dict.fromkeys(answer for answer in found if answer))[:4]
+        prompt = prompts.solve(tree.problem.question)
+        noted = f"{prompt.user}\n\nOthers found {' or '.join(ends)}; some of it is wrong, or all."
+        if not ends:
+            noted = prompt.user
+        most = MOST.solution_tokens
+        ((end,),) = yield [
+            Ask(Prompt(prompt.system, noted), "critic", max_tokens=most, temperature=0.0)
+        ]
+        return Outcome([end.text], [], None, len(tree.path(best)))
+
+    return form
+
+
+def hint(*, told: bool = False) -> Form:
+    """The critic compares the path with other solutions and their answers, and says in a few words
+    what has to be minded; who writes the solution anew sees those words, and no solution.
+
+    told: of a wrong path, he is told that its answer is wrong; a right one is left as it is.
+    """
+
+    def form(tree: Tree) -> Asking[Outcome]:
+        best = best_own(tree)
+        own, steps = tree.text(best), len(tree.path(best))
+        if told and tree.nodes[best].reward == 1.0:
+            return Outcome([own], [], 0, steps)
+        shown = "\n\n".join(
+            f"Solution {letter}:\n{text.strip()}"
+            for letter, text in zip("ABC", _distinct(tree, best)[:SHOWN], strict=False)
+        )
+        user = f"Problem: {tree.problem.question}\n\n{shown}"
+        if told:
+            user += f"\n\nThe answer of solution A, {concluded(own)}, is known to be wrong."
+        ((reply,),) = yield [Ask(Prompt(_HINT, user), "critic", max_tokens=200, temperature=0.0)]
+        prompt = prompts.solve(tree.problem.question)
+        noted = (
+            f"{prompt.user}\n\nNote of somebody who has seen attempts at it: {reply.text.strip()}"
+        )
+        most = MOST.solution_tokens
+        ((end,),) = yield [
+            Ask(Prompt(prompt.system, noted), "critic", max_tokens=most, temperature=0.0)
+        ]
+        return Outcome([end.text], [reply.text], steps, steps)
+
+    return form
+
+
 FORMS: Mapping[str, Form] = {
     "solve": solve,
     "choose": choose(),
     "rival": choose(rival=True),
     "first, outcomes": first(outcomes=True),
+    "answers": answers(),
+    "hint": hint(),
+    "hint, told": hint(told=True),
     "first, told": first(outcomes=True, told=True),
     "prose path": refined(mode="whole_path", words=SETS["prose"]),
     "six lines path": refined(mode="whole_path"),
@@ -239,6 +296,12 @@ _CHOOSE = (
     "Find the first place where they part, and compute from the problem's own words which of them "
     'is right there. When you have done that, write "Right:" and the letter of the right solution, '
     "or none."
+)
+_HINT = (
+    "You are shown attempts at a problem, some of which may be wrong. Write a note of at most 60 "
+    "words for somebody who will solve it without seeing them: which words of the problem are "
+    "easily misread, what has to be computed and in which order. Do not judge the attempts, do not "
+    "solve it and give no numbers that are not in the problem."
 )
 _NAMED = re.compile(r"(?i)first wrong step[*_: ]{1,6}(?:step )?(\d{1,2})")
 _RIGHT = re.compile(

@@ -1,4 +1,4 @@
-"""Examples that training eats, and objectives that training makes of them: two kinds of each."""
+"""Examples that training eats, two kinds, and objectives that training makes of them, three."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -15,6 +15,8 @@ class Weighted:
     weight: multiplies its tokens' negative log-likelihood; 1 is plain supervised fine-tuning, a
         negative one makes the completion less likely.
     origin: `problem id` + `#` + arm + `/` + node index: where it came from.
+    taught: log-probabilities in nats that a teacher gives the completion's tokens, the end of the
+        turn among them if `ended`; empty without a teacher.
     """
 
     prompt: Prompt
@@ -22,6 +24,7 @@ class Weighted:
     weight: float = 1.0
     ended: bool = True
     origin: str = ""
+    taught: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,4 +136,36 @@ class Preference:
         return True
 
 
-Objective: TypeAlias = Likelihood | Preference
+@dataclass(frozen=True, slots=True)
+class Distillation:
+    """Objective of `Weighted` examples whose tokens a teacher has scored: reverse KL divergence
+    from the teacher at every token, on what the model itself has sampled.
+
+    A token costs (log new - log teacher)^2 / 2. In the mean over tokens sampled from the model in
+    training its gradient is that of KL(new || teacher) of the next token (k2 in
+    http://joschu.net/blog/kl-approx.html), without what the token does to later ones: on-policy
+    distillation with discount 0 (docs/papers.md, "On-policy distillation"). An example's weight
+    multiplies the cost of its tokens.
+
+    average: as for `Likelihood`.
+    """
+
+    average: Literal["token", "completion"] = "token"
+
+    @property
+    def per_sample(self) -> bool:
+        """As for `Likelihood`: the examples are samples."""
+        return True
+
+    @property
+    def compares_distributions(self) -> bool:
+        """As for `Likelihood`."""
+        return False
+
+    @property
+    def compares_tokens(self) -> bool:
+        """As for `Likelihood`; what the teacher says is in the examples."""
+        return False
+
+
+Objective: TypeAlias = Likelihood | Preference | Distillation

@@ -6,12 +6,17 @@ import pytest
 
 from whorl.models import POLICY
 
+RUNS = Path(__file__).parents[2] / "runs"
+
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "name a --preset, or give --problems, --test, --policy and --tokens"),
-        (("--preset", "huge"), "no preset 'huge'; there are smoke, small"),
+        (
+            (),
+            "name a --preset of the shipped models, or give --problems, --test, --policy",
+        ),
+        (("--preset", "huge"), "no preset 'huge'; there are smoke, small, paper"),
         (("--preset", "smoke", "--recipes", "rft,simga"), "did you mean sigma?"),
         (("--preset", "smoke", "--policy", "local:x"), "a preset has its own models"),
         (("--preset", "smoke", "--set", "rft.recipe.smaples=2"), "did you mean samples?"),
@@ -28,6 +33,15 @@ def test_mistakes_are_named(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_plan_says_what_it_takes_and_writes_nothing(whorl, tmp_path: Path) -> None:
+    planned = whorl("compare", "--preset", "smoke", "--run", tmp_path / "run", "--dry-run")
+    assert planned.exit_code == 0, planned.output
+    first, second, *_, last = planned.stdout.splitlines()
+    assert first == "recipes: sigma, rft"
+    assert second == "growing: 12,000 tokens for each recipe and seed, 24,000 in all"
+    assert last == "nothing was written" and not (tmp_path / "run").exists()
+
+
 def test_a_missing_role_is_named_with_its_flag(whorl, easy: Path, tmp_path: Path) -> None:
     refused = whorl(
         *("compare", "--problems", easy, "--test", easy, "--policy", f"local:{POLICY}"),
@@ -41,3 +55,26 @@ def test_a_missing_role_is_named_with_its_flag(whorl, easy: Path, tmp_path: Path
     )
     assert "8 problems are both in" in both.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_a_file_of_options_is_read_and_the_command_line_comes_first(whorl, tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text('preset = "huge"\nrun = "elsewhere"\nset = ["evaluate.m=2"]\n')
+    refused = whorl("compare", file)
+    assert refused.exit_code == 2
+    assert "no preset 'huge'" in refused.stderr and "laptop" in refused.stderr
+    refused = whorl("compare", file, "--preset", "smoke", "--run", tmp_path / "run")
+    assert "unknown setting m" in refused.stderr
+    file.write_text('presett = "smoke"\n')
+    refused = whorl("compare", file)
+    assert refused.exit_code == 2
+    assert "compare has no option 'presett'; did you mean preset?" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+    assert "cannot be read" in whorl("compare", tmp_path / "none.toml").stderr
+
+
+def test_the_file_that_comes_along_is_read(whorl, tmp_path: Path) -> None:
+    """What is refused is that its problems have not been fetched."""
+    refused = whorl("compare", RUNS / "real-gsm8k.toml", "--run", tmp_path / "run")
+    assert refused.exit_code == 2
+    assert "runs/gsm8k/" in refused.stderr and "there is no such file" in refused.stderr

@@ -60,7 +60,8 @@ def test_killed_it_goes_on_and_asks_nothing_again(whorl, tmp_path: Path) -> None
     assert again.stdout == on.stdout
     records = list(read_records(place.attempts))
     assert sorted(map(score_of, records), key=lambda each: each.id) == read_scores(out)
-    listed = whorl("show", out).stdout.splitlines()
+    summary, *listed = whorl("show", out).stdout.replace("\n\n", "\n").splitlines()
+    assert summary.startswith(f"{len(records)} problems: ")
     assert [line.split(":")[0] for line in listed] == [r.problem.id for r in records]
     shown = whorl("show", out, records[0].problem.id).stdout
     assert "4. " in shown and records[0].attempts[0].text.splitlines()[0] in shown

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from whorl.loop.metrics import Round, metrics, stopped_rising
 from whorl.loop.rounds import play_rounds
 from whorl.loop.run import Run
 from whorl.models import POLICY
-from whorl.recipe import Recipe
+from whorl.recipe import Harvest, Recipe, Start
 from whorl.recipes import Dpo, Grpo, Marge, Process, Rft, Sigma, Sphere, StepDpo, name_of
 from whorl.rollout import Sampling
 from whorl.tree import Tree
@@ -274,3 +274,27 @@ def test_patience(values: list[int], patience: int) -> None:
     found = stopped_rising(values, patience)
     since = len(values) - 1 - values.index(max(values))  # rounds since the best was reached
     assert found == (0 < patience <= since)
+
+
+@dataclass(frozen=True, slots=True)
+class FirstRoundOnly(Rft):
+    """RFT that finds nothing in the trees of later rounds."""
+
+    def harvest(self, tree: Tree) -> Harvest:
+        later = tree.provenance["seed"] != "0"
+        return Harvest((), {}) if later else Rft.harvest(self, tree)
+
+
+@pytest.mark.parametrize("start", ["first", "last"])
+def test_a_run_ends_where_a_later_round_finds_nothing_to_learn_from(
+    run: Run, tmp_path: Path, start: Start
+) -> None:
+    recipe = FirstRoundOnly(Sampling(solution_tokens=100), samples=2)
+    own = replace(run, folder=tmp_path / "run", recipe=recipe, rounds=4, start=start)
+    log = Log()
+    (first,) = play(own, log)
+    assert first.harvested.examples
+    assert log.said[-1] == "stopped: round 2 found nothing to learn from"
+    assert log.stages.count("train") == 1
+    again = Log()
+    assert play(own, again) == [first] and again.stages == []

@@ -30,7 +30,7 @@ from whorl.cli.commands import (
     view,
 )
 from whorl.cli.common import common
-from whorl.cli.defaults import defaults
+from whorl.cli.defaults import defaults, named
 from whorl.cli.guard import guarded
 from whorl.cli.log import show_log
 
@@ -75,12 +75,7 @@ def whorl(
 
 def _set_defaults(context: typer.Context) -> None:
     options = {
-        name: {
-            option.removeprefix("--").replace("-", "_"): str(parameter.name)
-            for parameter in command.params
-            for option in parameter.opts
-            if option.startswith("--") and option != "--help"
-        }
+        name: {option: str(parameter.name) for option, parameter in named(command.params)}
         for name, command in getattr(context.command, "commands", {}).items()
     }
     context.default_map = defaults(options)

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from whorl.cli.terminal import console
-from whorl.evaluate import Paired, Rate, Summary
+from whorl.evaluate import Paired, Rate, Score, Summary, paired, pass_rate
 
 SCORES = {
     "held out": ("held_out", ".1%"),
@@ -57,11 +57,7 @@ def print_summary(summary: Summary, comparison: Paired | None) -> None:
     if summary.cut:
         terminal.print(f"cut off at the token limit: {summary.cut:,}")
     if comparison:
-        terminal.print(
-            f"difference {100 * comparison.difference.value:+.1f} points "
-            f"({_interval(comparison.difference)}): {comparison.fixed:,} fixed, "
-            f"{comparison.broken:,} broken, p = {comparison.p_value:.2g} (McNemar, exact)"
-        )
+        _print_difference(comparison)
         attempts = ", over all attempts" if samples > 1 else ""
         terminal.print(
             f"bootstrap of the difference{attempts}: {100 * comparison.mean.value:+.1f} points "
@@ -69,17 +65,21 @@ def print_summary(summary: Summary, comparison: Paired | None) -> None:
         )
 
 
-def print_rounds(lines: Sequence[Mapping[str, Any]]) -> None:
-    """Print a table of the rounds of a run: scores, then counts of what each learned from."""
+def print_rounds(
+    lines: Sequence[Mapping[str, Any]], before: Sequence[Score], after: Sequence[Score]
+) -> None:
+    """Print a table of the rounds of a run: scores, then counts of what each learned from; then
+    what the last model has over the first, if they were measured."""
     ks = sorted(lines[0]["passed"]) if "passed" in lines[0] else []
     rates = [name for k in ks for name in (f"pass@{k}", "95 %")]
     scores = Table("round", *rates, *SCORES, box=None, pad_edge=False)
     data = Table("round", *DATA, box=None, pad_edge=False)
+    if before:
+        scores.add_row("0", *_rates([pass_rate(before, int(k)) for k in ks]))
     for line in lines:
         number = str(line["round"])
-        own = [Rate(*line["passed"][k]) for k in ks]
-        cells = [cell for rate in own for cell in (f"{100 * rate.value:.1f}", _interval(rate))]
-        scores.add_row(number, *cells, *_cells(line, SCORES))
+        own = _rates([Rate(*line["passed"][k]) for k in ks])
+        scores.add_row(number, *own, *_cells(line, SCORES))
         data.add_row(number, *_cells(line, DATA))
     terminal = console()
     terminal.print(scores)
@@ -88,6 +88,16 @@ def print_rounds(lines: Sequence[Mapping[str, Any]]) -> None:
     terminal.print(
         "solutions, different right ones, and entropy of their answers (nats): per problem, "
         "sampled by the policy of the round before"
+    )
+    if before and after:
+        _print_difference(paired(before, after), "the last model against the first: ")
+
+
+def _print_difference(comparison: Paired, what: str = "difference ") -> None:
+    console().print(
+        f"{what}{100 * comparison.difference.value:+.1f} points "
+        f"({_interval(comparison.difference)}): {comparison.fixed:,} fixed, "
+        f"{comparison.broken:,} broken, p = {comparison.p_value:.2g} (McNemar, exact)"
     )
 
 
@@ -99,6 +109,10 @@ def summary_as_json(summary: Summary, comparison: Paired | None) -> dict[str, An
 
 def _cells(line: Mapping[str, Any], columns: Mapping[str, tuple[str, str]]) -> list[str]:
     return [format(line[key], form) if key in line else "" for key, form in columns.values()]
+
+
+def _rates(rates: Sequence[Rate]) -> list[str]:
+    return [cell for rate in rates for cell in (f"{100 * rate.value:.1f}", _interval(rate))]
 
 
 def _interval(rate: Rate) -> str:

@@ -3,7 +3,7 @@ much."""
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import accumulate, islice
 from pathlib import Path
@@ -139,13 +139,14 @@ def _read(record: Path) -> Budgeted:
     return Budgeted(**json.loads(record.read_text()))
 
 
-def write_counted(file: Path, passes: Sequence[int], path: Path) -> None:
-    """Concatenate the trees under `path` that are within the budget, of all passes, into `file`."""
+def write_counted(file: Path, trees: Iterable[Tree]) -> None:
+    """Write trees that are within the budget into `file`."""
     with replacing(file) as out:
-        for tree in _counted(path, passes):
+        for tree in trees:
             out.write(tree.to_json().encode() + b"\n")
 
 
-def _counted(path: Path, passes: Sequence[int]) -> Iterator[Tree]:
+def counted(path: Path, passes: Sequence[int]) -> Iterator[Tree]:
+    """The trees under `path` that are within the budget, of all passes."""
     for number, count in enumerate(passes, start=1):
         yield from islice(read_trees(path / f"{number}" / "trees.jsonl"), count)

@@ -2,14 +2,15 @@
 trained."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import cast
 
+from whorl.compare.controls import KINDS, Control, Spoilt
 from whorl.errors import UserError
 from whorl.learn.training import Training
-from whorl.recipe import Recipe
-from whorl.recipes import RECIPES, Rft, Sigma, Sphere, find_recipe
+from whorl.recipe import Recipe, heeds_verdicts
+from whorl.recipes import RECIPES, Sigma, Sphere, find_recipe
 from whorl.settings import read_recipe, read_settings
 from whorl.settings.presets import Preset, presets_of, usual, usual_tiny
 
@@ -26,6 +27,7 @@ class Method:
     shares: of the tokens, rising, the last one 1: at each a student is trained and measured.
     rounds: each share is a round: the policy is the last student, which is trained further on that
         round's examples. Otherwise every student is the base model, trained on all there is so far.
+    control: what is spoilt in the trees before they are harvested; None: nothing.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Method:
     train: Training
     shares: tuple[float, ...] = (1.0,)
     rounds: bool = False
+    control: Control | None = field(default=None, metadata={"quiet": True})
 
     def __post_init__(self) -> None:
         rising = list(self.shares) == sorted(set(self.shares))
@@ -42,6 +45,8 @@ class Method:
             raise UserError(f"{self.name}: shares should rise from above 0 to 1")
         if self.rounds and self.forest != self.name:
             raise UserError(f"{self.name}: rounds need trees of their own")
+        if self.control and self.control.spoils_verdicts and not heeds_verdicts(self.harvest):
+            raise UserError(f"{self.name}: this recipe uses no verdict, so there is none to spoil")
 
 
 MEASURED: Mapping[str, tuple[float, ...]] = {"rft": (0.25, 0.5, 1.0)}
@@ -73,19 +78,14 @@ def _preset(name: str, which: str) -> Preset:
 
 
 def variants(entries: Mapping[str, Method]) -> Mapping[str, Method]:
-    """Variants of SIGMA (ablations, black box), and process supervision in a single round."""
-    sigma, process, rft = entries["sigma"], entries["process"], entries["rft"]
+    """Variants of SIGMA, ablations, and process supervision in a single round."""
+    sigma, process = entries["sigma"], entries["process"]
     search = cast(Sigma, sigma.grow)
     made = (
         replace(sigma, name="sigma_unrefined", harvest=replace(search, take="unrefined")),
         _grown(sigma, "sigma_no_siblings", replace(search, siblings=0)),
         _grown(sigma, "sigma_whole_path", replace(search, mode="whole_path")),
         _grown(sigma, "sigma_show_gold", replace(search, show_gold=True)),
-        _grown(
-            replace(rft, shares=(1.0,)),
-            "black_box",
-            replace(cast(Rft, rft.grow), sampling=search.sampling, role="reviser"),
-        ),
         _grown(replace(process, shares=(1.0,), rounds=False), "process_once", process.grow),
     )
     return {entry.name: entry for entry in made}
@@ -93,6 +93,14 @@ def variants(entries: Mapping[str, Method]) -> Mapping[str, Method]:
 
 def _grown(entry: Method, name: str, recipe: Recipe) -> Method:
     return replace(entry, name=name, forest=name, grow=recipe, harvest=recipe)
+
+
+def controlled(entry: Method, kind: Spoilt) -> Method:
+    """The control of a method that spoils `kind`: the same trees, unless it plays rounds, in which
+    each student grows those of the next round. Raises `UserError` if it uses no verdict."""
+    name = f"{entry.name}_{kind}"
+    forest = name if entry.rounds else entry.forest
+    return replace(entry, name=name, forest=forest, control=Control(kind))
 
 
 def without_prm(entries: Mapping[str, Method]) -> Mapping[str, Method]:
@@ -111,33 +119,48 @@ def select_methods(
 ) -> tuple[Method, ...]:
     """The methods and variants called `names`, with `NAME.recipe.KEY=VALUE`,
     `NAME.train.KEY=VALUE`, `NAME.shares=[...]` and `NAME.rounds=...` applied; a variant follows its
-    original.
+    original, and so does a control, `NAME_random` and the others of `controls.KINDS`.
 
     A name that is `module:Class` is a recipe from elsewhere, of which the preset `which` is
     compared; in overrides it is called `Class`. Raises `UserError` for a name that is not there,
-    for two methods of one name, and for an override of none of them.
+    for two methods of one name, for an override of none of them, and for a control of a recipe that
+    uses no verdict.
     """
     names = list(dict.fromkeys(names))
-    strangers = {
-        name: method(name.rpartition(":")[2], _preset(name, which)) for name in names if ":" in name
-    }
+    known = _known(entries, names, overrides, which)
+    for override in overrides:
+        _entry(known, override.partition(".")[0], overrides)
+    return tuple(_entry(known, name.rpartition(":")[2], overrides) for name in names)
+
+
+def _known(
+    entries: Mapping[str, Method], names: Sequence[str], overrides: Sequence[str], which: str
+) -> Mapping[str, Method]:
+    """All methods and variants with overrides applied, those from elsewhere in `names` too."""
+    places = dict.fromkeys(_original(name) for name in names if ":" in name)
+    strangers = {name: method(name.rpartition(":")[2], _preset(name, which)) for name in places}
     whole = dict(entries)
     for name, entry in strangers.items():
         if entry.name in whole or entry.name in variants(entries):
             raise UserError(f"{name}: another recipe is called {entry.name} too; rename the class")
         whole[entry.name] = entry
     changed = {name: _changed(entry, overrides) for name, entry in whole.items()}
-    known = changed | {
-        name: _changed(entry, overrides) for name, entry in variants(changed).items()
-    }
-    for override in overrides:
-        _entry(known, override.partition(".")[0])
-    return tuple(_entry(known, strangers[n].name if n in strangers else n) for n in names)
+    return changed | {name: _changed(entry, overrides) for name, entry in variants(changed).items()}
 
 
-def _entry(known: Mapping[str, Method], name: str) -> Method:
+def _original(name: str) -> str:
+    """The name of the method that a control's name is of; any other name as it is."""
+    base, _, kind = name.rpartition("_")
+    return base if kind in KINDS else name
+
+
+def _entry(known: Mapping[str, Method], name: str, overrides: Sequence[str]) -> Method:
     if name in known:
         return known[name]
+    base = _original(name)
+    if base != name:
+        entry = controlled(_entry(known, base, overrides), cast(Spoilt, name[len(base) + 1 :]))
+        return _changed(entry, overrides)
     near = get_close_matches(name, known, 1, 0.5)
     hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
     raise UserError(f"no recipe {name!r}; {hint}, or module:Class for one of your own")
@@ -154,5 +177,9 @@ def _changed(entry: Method, overrides: Sequence[str]) -> Method:
         harvest = read_settings(entry.harvest, recipe)
         entry = replace(entry, harvest=harvest, grow=entry.grow if shared else harvest)
     train = read_settings(entry.train, about("train."))
-    rest = [o for o in own if not o.startswith(("recipe.", "train."))]
+    if spoilt := about("control."):
+        if entry.control is None:
+            raise UserError(f"{entry.name} is no control; {entry.name}_flipped is one")
+        entry = replace(entry, control=read_settings(entry.control, spoilt))
+    rest = [o for o in own if not o.startswith(("recipe.", "train.", "control."))]
     return read_settings(replace(entry, train=train), rest)

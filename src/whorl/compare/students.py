@@ -3,13 +3,15 @@ examine."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from math import ceil
 from pathlib import Path
 from random import Random
 
 from whorl import __version__, settings
-from whorl.compare.budgeted import Budgeted, Clock, grow_within, write_counted
+from whorl.compare.budgeted import Budgeted, Clock, counted, grow_within, write_counted
 from whorl.compare.comparison import Comparison
+from whorl.compare.controls import spoilt
 from whorl.compare.findings import Point, has_student, write_point
 from whorl.compare.methods import Method
 from whorl.data.examples import read_examples, write_examples
@@ -20,6 +22,7 @@ from whorl.evaluate.exam import Exam, measure
 from whorl.loop.folder import RunFolder
 from whorl.loop.grow import GrowPlan
 from whorl.loop.harvest import harvest
+from whorl.tree import Tree
 from whorl.watch import Watch
 
 
@@ -123,7 +126,7 @@ def _make_student(
     clock = Clock()
     opened.rest()
     trees, examples = home / "trees.jsonl", home / "examples.jsonl"
-    write_counted(trees, grown.passes, start.forest)
+    write_counted(trees, _as_read(part, start, grown))
     harvested = harvest(trees, part.method.harvest, examples, setup=part.comparison.setup)
     trees.unlink()
     trained = train_student(home, examples, start.engines.learner, part.method, part.seed)
@@ -152,11 +155,19 @@ def _make_student(
     return point
 
 
+def _as_read(part: Part, start: _Start, grown: Budgeted) -> Iterator[Tree]:
+    """The trees of a student as its method reads them: as they are, or as its control has them."""
+    method, trees = part.method, partial(counted, start.forest, grown.passes)
+    if method.control is None:
+        return trees()
+    return spoilt(trees, method.control, method.harvest, start.seed)
+
+
 def _next_round(home: Path, start: _Start, grown: Budgeted) -> _Start:
     """The start of the next round: this round's student, if it has learned anything."""
     last, engines = home / "last.jsonl", start.engines
     if not last.exists():
-        write_counted(last, grown.passes[:1], start.forest)
+        write_counted(last, counted(start.forest, grown.passes[:1]))
     if (home / "checkpoint").exists():
         engines = engines.taught(home / "checkpoint")
     spent = start.spent + grown.tokens

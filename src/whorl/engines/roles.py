@@ -23,8 +23,15 @@ class Engines:
     """Who answers, e.g. `local:path/to/model`; roles that name the same engine share it.
 
     An empty name is for a role that the recipe does not ask.
+
+    policy: the model that solves.
+    critic: the model that criticises steps.
+    reviser: the model that rewrites steps.
+    small: a weaker model, whose mistakes SPHERE learns from.
+    prm: a process reward model, which says how good a step is.
     student: the model that learns, where it is another one than the policy that samples. No search
         asks it.
+    teacher: the model that is learned from, by its solutions or by what it says of the policy's.
     processes: each model runs in so many of its own; 0 is inside this one.
     stay: engines stay open while a model is trained, where memory holds both. If not, those that
         can give their memory back do, and the others are closed.
@@ -38,6 +45,7 @@ class Engines:
     student: str = ""
     processes: int = 1
     stay: bool = False
+    teacher: str = ""
 
     def __post_init__(self) -> None:
         if self.processes < 0:
@@ -59,7 +67,7 @@ class Engines:
 
     def named(self) -> dict[Role, str]:
         """The engines that are named and can be asked, by role."""
-        roles: tuple[Role, ...] = ("policy", "critic", "reviser", "small", "prm")
+        roles: tuple[Role, ...] = ("policy", "critic", "reviser", "teacher", "small", "prm")
         return {role: spec for role in roles if (spec := getattr(self, role))}
 
 
@@ -147,13 +155,14 @@ class Opened(AbstractContextManager["Opened"]):
 
 
 def trainable(spec: str) -> Path:
-    """The folder of a policy's weights, under the chat template that its name chooses. Raises
-    `UserError` if its name does not say it, if its weights are rounded to fewer than 16 bits, or if
-    what training needs is not installed."""
+    """The folder of a policy's weights, under the chat template that its name chooses; with all
+    their bits, where the engine rounds them (`?weights=int8`). Raises `UserError` if its name does
+    not say it, if the weights of the folder itself are rounded to fewer than 16 bits, or if what
+    training needs is not installed."""
     need("accelerate", "train")
     if spec and (named := Spec.read(spec)).scheme in _HERE:
         folder = _folder(spec)
-        if bits := _rounded(named, folder):
+        if bits := _rounded(named.place, folder):
             raise UserError(
                 f"{spec} has weights in {bits}, which cannot be trained; name the folder of those "
                 "that can: base=FOLDER"
@@ -169,12 +178,16 @@ def trainable(spec: str) -> Path:
     )
 
 
-def _rounded(named: Spec, folder: Path) -> str:
-    """How a model's weights are rounded; empty if they are not."""
-    if (kind := named.settings.get("weights", "f16")) != "f16":
-        return kind
-    if named.place.endswith(".gguf"):
-        return quantised(Path(named.place))
+def rounded_by(spec: str) -> str:
+    """How an engine rounds the weights of its model's folder; empty if it does not."""
+    kind = Spec.read(spec).settings.get("weights", "f16")
+    return "" if kind == "f16" else kind
+
+
+def _rounded(place: str, folder: Path) -> str:
+    """How the weights of a model are rounded where they lie; empty if they are not."""
+    if place.endswith(".gguf"):
+        return quantised(Path(place))
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

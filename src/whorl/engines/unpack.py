@@ -58,7 +58,7 @@ def _examine(file: Path) -> None:
     except Exception as error:  # it looks behind the file's end, or at what makes no sense
         raise UserError(f"{file} is damaged, or was not downloaded to its end") from error
     try:
-        load_gguf_checkpoint(file)
+        load_gguf_checkpoint(file)  # type: ignore[no-untyped-call]
     except Exception as error:
         raise _unusable(file, error) from error
 

@@ -13,12 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from whorl.example import Likelihood, Objective
+from whorl.example import Likelihood, Objective, Preference
 from whorl.learn.corpus import Encoded, TokenPath
 from whorl.learn.pack import Packing, PrefixTree, block_runs, cut_blocks, prefix_tree
 
 LogProbs: TypeAlias = Sequence[NDArray[np.float32]]
-"""The reference model's log-probability of every completion token, by path of the corpus."""
+"""Another model's log-probability of every completion token, by path of the corpus: the reference
+model's, or the teacher's."""
 
 
 class Batch(TypedDict, total=False):
@@ -32,9 +33,11 @@ class Batch(TypedDict, total=False):
     keep: positions within a row at which logits are needed in any row.
     at: `[M]` where a target is predicted among the kept logits, row by row.
     tokens: `[M]` targets: the token ids to be predicted.
-    weights: `[M]` coefficients of the targets' negative log-likelihood.
+    weights: `[M]` coefficients of the targets' negative log-likelihood; of their distance from the
+        teacher, where there is one.
     kl: `[M]` coefficients of the penalty at the targets.
-    reference: `[M]` log-probabilities under the reference model; absent if not needed.
+    reference: `[M]` log-probabilities under the reference model or the teacher; absent if not
+        needed.
     members, sides: `[L]` the targets of each path, one path after the other, and the number of the
         path, which is 2 p for the chosen one of pair p and 2 p + 1 for the rejected one.
     pair: coefficient of each pair's loss.
@@ -133,14 +136,15 @@ def _coefficients(
 ) -> tuple[float, float]:
     """Coefficients of a completion's tokens: of their negative log-likelihood, and of their
     penalty."""
-    if not isinstance(objective, Likelihood):
+    if isinstance(objective, Preference):
         return (objective.nll / share.tokens if side == 0 else 0.0), 0.0
     part = {
         "token": 1 / share.tokens,
         "completion": 1 / (share.examples * path.learnt),
         "sum": 1 / share.examples,
     }[objective.average]
-    return example.weight * part, objective.kl * part
+    penalty = objective.kl if isinstance(objective, Likelihood) else 0.0
+    return example.weight * part, penalty * part
 
 
 def _tokens(

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 from torch.utils.checkpoint import checkpoint
 
-from whorl.example import Likelihood, Objective
+from whorl.example import Distillation, Likelihood, Objective
 from whorl.learn.layout import Batch
 
 CHUNK = 1024
@@ -61,6 +61,15 @@ def k1(new_M: Tensor, reference_M: Tensor) -> Tensor:
     return new_M - reference_M
 
 
+def k2(new_M: Tensor, teacher_M: Tensor) -> Tensor:
+    """Half the squared difference of log-probabilities, (log new - log teacher)^2 / 2, per token:
+    in the mean over tokens sampled from `new` its gradient is that of KL(new || teacher).
+
+    http://joschu.net/blog/kl-approx.html; its value is the divergence to second order only.
+    """
+    return (new_M - teacher_M).square() / 2
+
+
 def k3(new_M: Tensor, reference_M: Tensor) -> Tensor:
     """Estimate of KL(new || reference) per token, never negative: exp(d) - d - 1 with d = log
     reference - log new.
@@ -98,6 +107,8 @@ def batch_loss(
     """
     logits_KV = logits.flatten(0, 1)
     log_probs_M = log_probs(logits_KV, batch["tokens"], batch["at"])
+    if isinstance(objective, Distillation):
+        return (k2(log_probs_M, batch["reference"]) * batch["weights"]).sum()
     loss = likelihood(log_probs_M, batch["weights"])
     if isinstance(objective, Likelihood):
         if not objective.kl:
@@ -122,6 +133,8 @@ def chance(objective: Objective, batch: Batch, vocabulary: int) -> float:
     """Part of the step's loss that a batch would have under a model that guesses: log V nats for
     every target, or pair, by its coefficient, and as much for the penalty."""
     coefficients = float(batch["weights"].clamp(min=0).sum() + batch["kl"].sum())
+    if isinstance(objective, Distillation):
+        return math.log(vocabulary) ** 2 / 2 * coefficients
     if not isinstance(objective, Likelihood):
         coefficients += batch["pair"] * batch["paths"] / 2
     return math.log(vocabulary) * coefficients

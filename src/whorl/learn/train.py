@@ -25,6 +25,7 @@ from whorl.learn.card import write_card
 from whorl.learn.corpus import Corpus, Encoded, encode
 from whorl.learn.fit import SAVED, fit, last_epoch, quiet_transformers
 from whorl.learn.folder import write_questions
+from whorl.learn.layout import LogProbs
 from whorl.learn.pack import Packing
 from whorl.learn.trainer import Task, check_trackers
 from whorl.learn.training import Training, TrainingWatch, TrainResult
@@ -61,7 +62,7 @@ def train(
     objective = objective or Likelihood()
     read_config(model)
     chat = Chat.load(model)
-    corpus = _corpus(model, examples, chat, objective, settings)
+    corpus = read_corpus(model, examples, chat, objective, settings)
     identity = identify(model, corpus, objective, settings)
     if out.exists():
         return read_finished(out, identity)
@@ -111,7 +112,7 @@ def carry_out(
     return result
 
 
-def _corpus(
+def read_corpus(
     model: Path, examples: Iterable[Example], chat: Chat, objective: Objective, settings: Training
 ) -> Corpus:
     """Encode the examples. Raises `UserError` if this model cannot learn from them in this way."""
@@ -194,7 +195,7 @@ class _Training:
     ) -> tuple[Task, list[list[list[Encoded]]]]:
         """The task for the trainer, and the steps of each epoch."""
         settings, objective = self._settings, self._objective
-        known = None
+        known: LogProbs | None = self._corpus.taught or None
         if objective.compares_tokens:
             file = self._partial / "reference.npy"
             with explain_full_disk(self._partial):

@@ -130,6 +130,14 @@ class TrainResult:
     auc: float | None = None
     accuracy: float | None = None
 
+    def __str__(self) -> str:
+        left_out = "".join(f"; left out: {why}: {n:,}" for why, n in sorted(self.dropped.items()))
+        held = "" if self.held_out is None else f", {self.held_out:.4f} on what was held out"
+        return (
+            f"{self.steps:,} steps on {self.examples:,} examples, {self.tokens:,} tokens, loss "
+            f"{self.loss:.4f}{held}{left_out}"
+        )
+
 
 class TrainingWatch(Protocol):
     """Protocol of displays of a training."""

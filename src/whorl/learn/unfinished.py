@@ -35,6 +35,8 @@ def identify(model: Path, corpus: Corpus, objective: Objective, settings: Traini
             for taught in example.paths:
                 learned.update(f"{len(taught)} {taught.start} {example.weight!r} ".encode())
                 learned.update(taught.ids.tobytes())
+    for said_by_teacher in corpus.taught:
+        learned.update(said_by_teacher.tobytes())
     said = {name: value for name, value in asdict(settings).items() if name not in EXECUTION}
     return {
         "model": weights.hexdigest(),

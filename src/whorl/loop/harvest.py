@@ -42,6 +42,10 @@ class Harvested:
     variety: Variety
     remarks: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        left_out = "".join(f"; left out: {why}: {n:,}" for why, n in sorted(self.dropped.items()))
+        return f"{self.examples:,} examples of {self.trees:,} trees{left_out}"
+
     @classmethod
     def read(cls, folder: Path) -> "Harvested | None":
         """Read the counts in a run folder; None if its trees were not harvested. Raises `UserError`

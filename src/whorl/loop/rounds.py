@@ -55,9 +55,10 @@ def play_rounds(folder: RunFolder, run: Run, prepared: Ready, watch: Watch) -> l
 
     Every round has a run folder of its own, `round-1` and so on. What a stage found is written
     last, so the same call skips stages that are complete and goes on in the one that is not.
-    With `run.patience` it may end early. It then says why, and which model is the best; all of them
-    are kept. Raises `Unfinished` where the budget ends first, or more searches of a round fail than
-    `run.may_fail` says: whatever made them fail would decide what is learned.
+    It ends early after a round, the first aside, that finds nothing to learn from, and with
+    `run.patience` where there is no rise; it then says why, and which model is the best. All of
+    them are kept. Raises `Unfinished` where the budget ends first, or more searches of a round fail
+    than `run.may_fail` says: whatever made them fail would decide what is learned.
     """
     base = run.weights  # raises before anything is grown
     tell_bad(prepared.found, run, watch)
@@ -72,6 +73,9 @@ def play_rounds(folder: RunFolder, run: Run, prepared: Ready, watch: Watch) -> l
             watch.say(f"the student is {plan.engines.student}")
         with open_round(folder, plan) as inner:
             played = _play(inner, run, plan, prepared, purse, watch)
+        if played is None:
+            watch.say(f"stopped: round {number} found nothing to learn from")
+            break
         rounds.append(played)
         watched.append(played.watched)
         with replacing(folder.metrics) as file:
@@ -126,8 +130,9 @@ def grow_round(
 
 def _play(
     inner: RunFolder, run: Run, plan: RoundPlan, prepared: Ready, purse: Purse, watch: Watch
-) -> Round:
-    """Play one round, from its trees to the scores of the model that it ends with."""
+) -> Round | None:
+    """Play one round, from its trees to the scores of the model that it ends with; None where a
+    later round adds no example to those of before."""
     took = Took(inner.path)
 
     def grow_now() -> Grown:
@@ -147,6 +152,8 @@ def _play(
     watch.wrote(inner.examples, f"{harvested.examples:,} examples")
     for remark in harvested.remarks:
         watch.say(remark)
+    if plan.number > 1 and not harvested.examples:
+        return None
     trained = _learn(run, plan, prepared.opened, watch)
     after = plan_of(run, plan.number + 1)
     return Round(

@@ -73,7 +73,8 @@ class Sigma:
     show_q: whose mean outcome the critic sees: of the chosen `path`, of siblings too, or of `none`.
     gates: which steps stay as they are; the paper revises all.
     check: verify revised solutions; without it whatever was revised is harvested.
-    retries: further tries of the reviser after a wrong answer, at `retry_temperature`.
+    retries: further tries of the reviser after a wrong answer.
+    retry_temperature: of those tries.
     critic_tokens, reviser_tokens: sampled tokens at most, per step and, times 4, per whole path.
     helper_thought_tokens: as `sampling.thought_tokens`, of critic and reviser before each reply.
     take: harvest the `refined` solution or, for comparison, the `unrefined` best path if right.
@@ -120,6 +121,18 @@ class Sigma:
         searched = self.uct.simulations * self.uct.depth * self.uct.children
         return searched + (self.retries + 1) * (calls + 1)
 
+    @property
+    def tokens_at_most(self) -> int:
+        """The tokens of so many samples: steps, a critique and a revision of each step or, four
+        times as long, of the path, and a solution to its end."""
+        searched = self.uct.simulations * self.uct.depth * self.uct.children
+        step = self.sampling.step_tokens + (self.sampling.thought_tokens or 0)
+        calls, length = (self.uct.depth, 1) if self.mode == "per_depth" else (1, 4)
+        helped = length * (self.critic_tokens + self.reviser_tokens)
+        helped += 2 * (self.helper_thought_tokens or 0)
+        ended = self.sampling.solution_tokens + (self.sampling.thought_tokens or 0)
+        return searched * step + (self.retries + 1) * (calls * helped + ended)
+
     def arms(self) -> Mapping[str, "Sigma"]:
         """One search per temperature."""
         return {f"T={t:g}": replace(self, temperatures=(t,)) for t in self.temperatures}
@@ -136,6 +149,18 @@ class Sigma:
         if tree.cut_short:
             tree.tip = if_right(tree, best_own(tree, self.best))
         return tree
+
+    def choose(self, tree: Tree) -> int:
+        """The first revised solution that is right, else the best path if that is."""
+        if not self.check:
+            return tree.tip
+        right = [end for end in ends_of_tries(tree) if tree.nodes[end].reward == 1.0]
+        return right[0] if right else if_right(tree, best_own(tree, self.best))
+
+    @property
+    def verified(self) -> bool:
+        """Revised solutions that are not checked are harvested whatever they are."""
+        return self.check or self.take == "unrefined"
 
     def harvest(self, tree: Tree) -> Harvest:
         """The chosen solution, after nothing but the plain question."""

@@ -63,8 +63,12 @@ class StepDpo:
         tree = prompts.planted(Tree(problem), self.words)
         with within_budget(tree):
             yield from mcts(tree, self.sampling, self.uct)
-        tree.tip = best_visited(tree)
+        tree.tip = self.choose(tree)
         return tree
+
+    def choose(self, tree: Tree) -> int:
+        """The end of the best path among the visited solutions."""
+        return best_visited(tree)
 
     def harvest(self, tree: Tree) -> Harvest:
         """At most one pair per prefix of the best path.

@@ -4,13 +4,14 @@ said of them, and what was learned from them."""
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from pathlib import Path
 
 from markupsafe import Markup
 
 from whorl.errors import visible
+from whorl.report import Taught
 from whorl.report.critiques import Note, read_note
 from whorl.report.text import clip
 from whorl.tree import ROOT, Node, Tree
@@ -21,16 +22,6 @@ STEP = 6_000  # characters of a step that are shown
 DIFFERING = 3_000  # characters of a step whose words are compared
 SIBLINGS = 40  # shown of many: the selected one, the chosen one, the most visited
 PREFIX = 20_000  # characters of the steps before
-
-
-@dataclass(frozen=True, slots=True)
-class Taught:
-    """A training example: the node it came from, the rejected one, its weight, its place."""
-
-    node: int
-    rejected: int | None
-    weight: float | None
-    start: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +50,12 @@ class Sibling:
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """The steps that follow the node `parent`. before: the solution so far. path: nodes to it.
-    hidden: siblings that are not shown."""
+    """The steps that follow the node `parent`. before: the solution so far; None where it stands
+    elsewhere on the page. path: nodes to it. hidden: siblings that are not shown."""
 
     parent: int
     selected: int
-    before: Markup
+    before: Markup | None
     path: tuple[int, ...]
     siblings: tuple[Sibling, ...]
     hidden: int
@@ -90,6 +81,18 @@ def fork_of(tree: Tree, selected: int, taught: Sequence[Taught]) -> Fork:
         tuple(_sibling(tree, i, against, chosen, taught) for i in shown),
         len(children) - len(shown),
     )
+
+
+def forks_of(tree: Tree, parents: Sequence[int], taught: Sequence[Taught]) -> list[Fork]:
+    """The forks below these nodes, each compared with its chosen step or else the most visited."""
+    chosen = set(tree.path(tree.tip))
+    found = []
+    for parent in parents:
+        children = tree.nodes[parent].children
+        first = max(children, key=lambda i: (i in chosen, tree.nodes[i].visits, -i), default=None)
+        if first is not None:
+            found.append(replace(fork_of(tree, first, taught), before=None))
+    return found
 
 
 def taught_by(index: Index, tree: Tree) -> list[Taught]:

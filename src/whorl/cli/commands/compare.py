@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from whorl.cli import options
+from whorl.cli.defaults import options_from
 from whorl.recipes import RECIPES
 
 if TYPE_CHECKING:
@@ -21,15 +22,30 @@ EXAMPLES = (
 
 
 def compare(  # noqa: PLR0913 (each parameter is an option)
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            help="File of these options, as in runs/real-gsm8k.toml; those given besides are "
+            "taken instead of the file's.",
+            callback=options_from,
+            is_eager=True,
+            show_default=False,
+        ),
+    ] = None,
     preset: Annotated[
-        str, typer.Option(help="smoke or small: the shipped models on made-up problems.")
+        str,
+        typer.Option(
+            help="smoke or small: the shipped models on made-up problems. For your own: the preset "
+            "of every recipe that has it, paper (if not given), laptop or gpu."
+        ),
     ] = "",
     recipes: Annotated[
         str,
         typer.Option(
             help=f"Comma-separated: {', '.join(RECIPES)} (all of them if not given), your own as "
             "module:Class, or variants: sigma_unrefined, sigma_no_siblings, "
-            "sigma_whole_path, sigma_show_gold, black_box, process_once."
+            "sigma_whole_path, sigma_show_gold, process_once; or their "
+            "controls: NAME_random, NAME_flipped, NAME_unfiltered, NAME_perturbed."
         ),
     ] = "",
     seeds: Annotated[
@@ -40,9 +56,14 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     ] = None,
     problems: Annotated[Path | None, typer.Option(help="File of problems to train on.")] = None,
     test: Annotated[Path | None, typer.Option(help="File of problems to measure on.")] = None,
+    often: Annotated[
+        Path | None,
+        typer.Option(help="File of problems to attempt several times, for pass@k; else --test's."),
+    ] = None,
     policy: Annotated[str, typer.Option(help="Base model, as local:FOLDER.")] = "",
     critic: Annotated[str, typer.Option(help="Model that criticises steps (SIGMA).")] = "",
     reviser: Annotated[str, typer.Option(help="Model that rewrites steps (SIGMA).")] = "",
+    teacher: options.Teacher = "",
     small: Annotated[
         str, typer.Option(help="Model that makes mistakes (SPHERE); else the base model.")
     ] = "",
@@ -59,6 +80,7 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     ] = None,
     width: options.Width = 256,
     processes: options.Processes = 0,
+    dry_run: options.DryRun = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON list as the last line.")
     ] = False,
@@ -79,52 +101,83 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     again, and a number between takes the first of the trees.
 
     Each recipe searches, trains and plays rounds by its preset `paper`: what its
-    paper says, and ours where the paper is silent (docs/papers.md, "Presets").
+    paper says, and ours where the paper is silent (docs/papers.md, "Presets");
+    --preset laptop fits half a billion parameters on a few cores, gpu seven
+    billion on one GPU.
     A round has an equal share of the tokens. A recipe of your own is
     trained as its objective usually is, and called by its class.
     --set NAME.recipe.KEY=VALUE and NAME.train.KEY=VALUE change a recipe,
     NAME.shares=[0.5,1] when its students are trained and measured, evaluate.n=16
     the attempts for pass@k.
 
+    A control harvests the trees of its recipe, at no tokens, with something
+    spoilt: verdicts drawn at random, as often right as there are; a fifth of
+    them flipped (--set NAME_flipped.control.rate=0.4); all of them right; or
+    other numbers in the answers. What it gains is no gain by the verdicts. The
+    search itself saw the true ones.
+
     With --student the base model samples and another one learns, from the
     recipes that can teach another: not from on-policy ones (marge, grpo,
     process). --set protocol=dart asks it as SIGMA's evaluation does, where it
     learns and where it is measured.
     """
-    import json
     from dataclasses import replace
 
-    from whorl import __version__
-    from whorl.cli.comparison import FILES, as_list, print_comparison, write_comparison
-    from whorl.cli.display import Display
-    from whorl.compare.made_up import made_up, write_made_up
-    from whorl.compare.play import play_comparison
+    from whorl.compare.made_up import PRESETS, made_up
     from whorl.engines.roles import Engines
     from whorl.errors import UserError
-    from whorl.loop.folder import RunFolder
     from whorl.settings import read_settings
-    from whorl.watch.events import recorded
 
     names = [name.strip() for name in recipes.split(",") if name.strip()]
     changes = overrides or ()
     own = [text for text in changes if not text.startswith("evaluate.")]
     attempts = [t.removeprefix("evaluate.") for t in changes if t.startswith("evaluate.")]
     size: ComparisonPreset | None = None
-    if preset:
-        if problems or test or policy or critic or reviser or small or prm or student:
+    if preset in PRESETS:
+        if any((problems, test, often, policy, critic, reviser, teacher, small, prm, student)):
             raise UserError("a preset has its own models and problems; leave those options out")
-        size = _sized(preset, names, seeds, tokens)
+        size = _sized(PRESETS[preset], names, seeds, tokens)
         chosen = made_up(run, size, own)
-        chosen = replace(chosen, jobs=jobs or chosen.jobs)
     else:
+        preset = _known(preset)
         if not (problems and test and policy and tokens):
             needed = "--problems, --test, --policy and --tokens"
-            raise UserError(f"name a --preset, or give {needed}")
-        engines = Engines(policy, critic, reviser, small or policy, prm, student, processes)
-        chosen = _of_files(problems, test, engines, names, own, tokens)
-        chosen = replace(chosen, seeds=seeds or chosen.seeds, jobs=jobs or chosen.jobs)
-    chosen = replace(chosen, width=width, evaluate=read_settings(chosen.evaluate, attempts))
-    said = {"preset": preset, "evaluate": attempts} if preset else _said(chosen)
+            raise UserError(f"name a --preset of the shipped models, or give {needed}")
+        engines = Engines(
+            *(policy, critic, reviser, small or policy, prm, student),
+            processes=processes,
+            teacher=teacher,
+        )
+        chosen = _of_files((problems, test, often), engines, names, own, tokens, preset)
+        chosen = replace(chosen, seeds=seeds or chosen.seeds)
+    evaluate = read_settings(chosen.evaluate, attempts)
+    chosen = replace(chosen, jobs=jobs or chosen.jobs, width=width, evaluate=evaluate)
+    if dry_run:
+        return _describe(chosen)
+    said = {"preset": preset, "evaluate": attempts} if size else _said(chosen)
+    _play(run, chosen, said, size, as_json=as_json)
+
+
+def _play(
+    run: Path,
+    chosen: "Comparison",
+    said: dict[str, Any],
+    size: "ComparisonPreset | None",
+    *,
+    as_json: bool,
+) -> None:
+    """Play a comparison in a folder that is bound to what is `said`, and write its results. size:
+    of made-up problems, which are written first."""
+    import json
+
+    from whorl import __version__
+    from whorl.cli.comparison import FILES, as_list, print_comparison, write_comparison
+    from whorl.cli.display import Display
+    from whorl.compare.made_up import write_made_up
+    from whorl.compare.play import play_comparison
+    from whorl.loop.folder import RunFolder
+    from whorl.watch.events import recorded
+
     display = Display()
     display.say(f"comparing {', '.join(method.name for method in chosen.methods)} in {run}")
     with RunFolder.open(run, said, version=__version__) as folder:
@@ -140,18 +193,32 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
         typer.echo(json.dumps(as_list(findings)))
 
 
+def _describe(chosen: "Comparison") -> None:
+    """Say what a comparison would do and take at most."""
+    from whorl.cli.estimate import evaluation_at_most
+    from whorl.data.problems import read_problems
+
+    names = ", ".join(method.name for method in chosen.methods)
+    students = len(chosen.methods) * chosen.seeds
+    typer.echo(f"recipes: {names}")
+    typer.echo(
+        f"growing: {chosen.tokens:,} tokens for each recipe and seed, "
+        f"{chosen.tokens * students:,} in all"
+    )
+    typer.echo(f"training: {students:,} students at least, more where a recipe plays rounds")
+    for exam in chosen.exams().values():
+        if exam.problems.exists():
+            count = sum(1 for _ in read_problems(exam.problems))
+            typer.echo(f"{evaluation_at_most(exam.setup.decoding, count)}, for each student")
+    typer.echo("nothing was written")
+
+
 def _sized(
-    name: str, names: Sequence[str], seeds: int | None, tokens: int | None
+    preset: "ComparisonPreset", names: Sequence[str], seeds: int | None, tokens: int | None
 ) -> "ComparisonPreset":
-    """The preset called `name`, with the methods, seeds and tokens that options name."""
+    """A preset with the methods, seeds and tokens that options name."""
     from dataclasses import replace
 
-    from whorl.compare.made_up import PRESETS
-    from whorl.errors import UserError
-
-    if name not in PRESETS:
-        raise UserError(f"no preset {name!r}; there are {', '.join(PRESETS)}")
-    preset = PRESETS[name]
     return replace(
         preset,
         names=tuple(names) or preset.names,
@@ -160,20 +227,34 @@ def _sized(
     )
 
 
+def _known(preset: str) -> str:
+    """The name of a preset that recipes have. Raises `UserError` if none has it."""
+    from whorl.compare.made_up import PRESETS
+    from whorl.errors import UserError
+    from whorl.settings.presets import presets_of
+
+    known = dict.fromkeys(which for kind in RECIPES.values() for which in presets_of(kind))
+    if preset and preset not in known:
+        raise UserError(f"no preset {preset!r}; there are {', '.join([*PRESETS, *known])}")
+    return preset
+
+
 def _of_files(
-    problems: Path,
-    test: Path,
+    files: tuple[Path, Path, Path | None],
     engines: "Engines",
     names: Sequence[str],
     overrides: Sequence[str],
     tokens: int,
+    preset: str,
 ) -> "Comparison":
-    """A comparison of the user's own models and problems. Raises `UserError` if one is missing."""
+    """A comparison of the user's own models and problems. files: to learn from, to measure on, and
+    to attempt several times. Raises `UserError` if one is missing."""
     from whorl.compare.comparison import Comparison, check_comparison
     from whorl.compare.methods import methods, select_methods, without_prm
     from whorl.loop.run import on_policy
 
-    known = methods() if engines.prm else without_prm(methods())
+    problems, test, often = files
+    known = methods(preset) if engines.prm else without_prm(methods(preset))
     teach = [name for name, entry in known.items() if not on_policy(entry.harvest)]
     protocols = [text for text in overrides if text.startswith("protocol=")]
     own = [text for text in overrides if text not in protocols]
@@ -181,8 +262,9 @@ def _of_files(
         problems,
         test,
         engines,
-        select_methods(known, names or (teach if engines.student else known), own),
+        select_methods(known, names or (teach if engines.student else known), own, which=preset),
         tokens,
+        often,
         protocol=protocols[-1].removeprefix("protocol=") if protocols else "whorl",
     )
     check_comparison(chosen)
@@ -199,6 +281,7 @@ def _said(chosen: "Comparison") -> dict[str, Any]:
     return {
         "problems": content(chosen.problems),
         "test": content(chosen.test),
+        **({"often": content(chosen.often)} if chosen.often else {}),
         "engines": chosen.engines.named(),
         **({"student": student, "protocol": chosen.protocol} if student else {}),
         "evaluate": settings.as_table(chosen.evaluate),

@@ -6,24 +6,56 @@ from typing import Annotated
 import typer
 
 from whorl.cli import options
+from whorl.errors import UserError
 
-EXAMPLES = ("whorl demo --smoke --run runs/smoke --json",)
+EXAMPLES = (
+    "whorl demo --smoke --run runs/smoke --json",
+    "whorl demo --model local:policy --run runs/own --problems problems.jsonl --test test.jsonl",
+)
 
 
-def demo(
+def demo(  # noqa: PLR0913 (each parameter is an option)
     run: Annotated[Path, typer.Option(help="Run folder to write.")] = Path("runs/demo"),
     smoke: Annotated[bool, typer.Option("--smoke", help="A small one, to see that it works.")] = (
         False
     ),
+    model: Annotated[
+        str,
+        typer.Option(
+            help="A model of your own instead: a folder, a name on the hub or a .gguf file.",
+            show_default=False,
+        ),
+    ] = "",
+    critic: Annotated[
+        str, typer.Option(help="Model that criticises and rewrites it; itself if none is named.")
+    ] = "",
+    problems: Annotated[
+        Path | None,
+        typer.Option(help="With --model: problems to learn from, the first 24; else made up."),
+    ] = None,
+    test: Annotated[
+        Path | None, typer.Option(help="With --model: problems to measure on; else 200 made up.")
+    ] = None,
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
-    """Play the whole loop with the tiny models that come with whorl.
+    """Play the whole loop with the tiny models that come with whorl, or with one of yours.
 
     Grows trees for made-up problems, harvests, trains students by SIGMA and
     by the methods it is compared with, and measures all on held-out problems.
     Needs no network. Writes report.html into the run folder.
+
+    With --model it plays one round of SIGMA for that model, by the preset
+    `laptop`: grow, refine, harvest, train low-rank adapters, measure before and
+    after. A model of half a billion parameters takes half an hour on two cores.
+    The weights are read in eight bits where OpenVINO can take the model
+    (pip install 'whorl[openvino]'), else in bfloat16; a name such as
+    openvino:FOLDER?weights=int4 is taken as it stands.
     """
+    if model:
+        return _with_model(model, critic, run, problems, test, seed)
+    if critic or problems or test:
+        raise UserError("--critic, --problems and --test go with --model")
     import json
     import time
 
@@ -38,8 +70,20 @@ def demo(
     findings = play_demo(run, size, display, seed=seed)
     seconds = time.monotonic() - start
     page = write_demo(run, findings, size, seconds)
-    display.wrote(page, "report")
+    display.wrote(page, "report; open it in a browser")
     print_demo(findings)
     if as_json:
         said = demo_as_json(findings) | {"seconds": round(seconds, 1), "report": str(page)}
         typer.echo(json.dumps(said))
+
+
+def _with_model(
+    model: str, critic: str, folder: Path, problems: Path | None, test: Path | None, seed: int
+) -> None:
+    """Play one round of SIGMA with a model of the user's."""
+    from whorl.cli.commands.run import play
+    from whorl.cli.display import Display
+    from whorl.compare.real_demo import real_demo
+
+    Display().say(f"writing {folder}: opening {model}")
+    play(real_demo(folder, model, critic=critic, problems=problems, test=test, seed=seed))

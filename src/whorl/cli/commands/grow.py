@@ -33,6 +33,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     reviser: Annotated[
         str, typer.Option(help="Model that rewrites steps; the policy if not given.")
     ] = "",
+    teacher: options.Teacher = "",
     small: Annotated[str, typer.Option(help="Model that makes mistakes (SPHERE).")] = "",
     prm: Annotated[str, typer.Option(help="Process reward model (SPHERE).")] = "",
     overrides: options.Overrides = None,
@@ -42,7 +43,9 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     width: options.Width = 256,
     processes: options.Processes = 1,
     repair: options.Repair = False,
+    report_to: options.ReportTo = None,
     dry_run: options.DryRun = False,
+    tries: options.Try = 0,
 ) -> None:
     """Grow a search tree for every problem.
 
@@ -58,7 +61,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     """
     from whorl import __version__, settings
     from whorl.cli.display import Display
-    from whorl.cli.guard import FAILED, this_command
+    from whorl.cli.guard import FAILED, this_command, whorl
     from whorl.cli.plan import describe_run, opening, tell_failures, tell_missing
     from whorl.engines.repair import mended
     from whorl.engines.roles import Engines
@@ -72,24 +75,24 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     from whorl.watch.events import recorded
 
     of_recipe = [change for change in overrides or () if not change.startswith("budget.")]
-    chosen = Run(
+    given = Run(
         folder=run,
         problems=problems,
-        engines=Engines(policy, critic, reviser, small, prm, processes=processes),
+        engines=Engines(policy, critic, reviser, small, prm, processes=processes, teacher=teacher),
         recipe=settings.read_recipe({"name": recipe}, of_recipe),
         seed=seed,
         width=width,
         limit=limit,
         skip_bad=skip_bad,
+        report_to=tuple(report_to or ()),
         budget=settings.read_budget(overrides or ()),
     )
-    chosen = answered(chosen)
-    if dry_run:
-        return describe_run(chosen, _settings)
+    chosen = answered(given)
+    if dry_run or tries:
+        return describe_run(chosen, _settings, tries)
     display = Display()
     display.say(opening(chosen))
-    said = grown_from(chosen)
-    RunFolder.check(run, said)
+    RunFolder.check(run, said := grown_from(chosen))
     with (
         ready(chosen) as prepared,  # before a folder is bound to what cannot work
         RunFolder.open(run, said, version=__version__) as folder,
@@ -98,12 +101,14 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
         tell_bad(prepared.found, chosen, display)
         plan, expected = GrowPlan.of(chosen), prepared.found.problems
         found, by_role = problems_of(chosen), prepared.engines
-        with recorded(display, folder.events, folder.settings["engines"]) as watch:
+        with recorded(display, folder.events, folder.settings["engines"], chosen.trackers) as watch:
             grown = grow_trees(folder, found, plan, by_role, watch=watch, expected=expected)
+    display.say(f"solved {grown.solved:,} of {expected:,} problems")
     tell_failures(folder.failures, grown.failures, f"To try them again, repeat: {this_command()}")
     tell_missing(grown)
     if grown.failures:
         raise typer.Exit(FAILED)
+    display.next(whorl("harvest", run), whorl("show", run), whorl("view", run))
 
 
 def _settings(run: "Run") -> dict[str, Any]:

@@ -28,6 +28,7 @@ def run(
     ] = False,
     repair: options.Repair = False,
     dry_run: options.DryRun = False,
+    tries: options.Try = 0,
 ) -> None:
     """Play the whole loop of a run file: grow, harvest, train, evaluate.
 
@@ -79,28 +80,38 @@ def run(
     learns from the rest, and the same command tries them again; may_fail = 1
     goes on all the same. Paths are relative to the folder in which the command is given.
     """
-    from whorl import __version__, settings
+    from whorl import settings
+    from whorl.cli.plan import describe_run, downloads
+    from whorl.loop.runfile import answered, read_run
+
+    chosen = answered(read_run(file, overrides or ()))
+    if not (dry_run or tries) or not downloads(chosen):
+        _ = chosen.weights  # what cannot be trained is not worth growing for
+    if dry_run or tries:
+        return describe_run(chosen, settings.as_table, tries)
+    play(chosen, retry=retry, repair=repair)
+
+
+def play(chosen: "Run", *, retry: bool = False, repair: bool = False) -> None:
+    """Play a run, tell how it goes, write its report, and leave with the code for its end."""
+    from whorl import __version__
     from whorl.cli.display import Display
-    from whorl.cli.guard import this_command
-    from whorl.cli.plan import describe_run, downloads, opening, tell_unfinished
+    from whorl.cli.guard import this_command, whorl
+    from whorl.cli.plan import opening, tell_unfinished
     from whorl.cli.results import print_rounds
     from whorl.cli.retry import retry as try_again
-    from whorl.cli.summary import summary
     from whorl.engines.repair import mended
+    from whorl.evaluate import read_scores
     from whorl.loop.folder import RunFolder
     from whorl.loop.grow import ready
     from whorl.loop.manifest import learned_from
     from whorl.loop.metrics import metrics
     from whorl.loop.rounds import Unfinished, play_rounds
-    from whorl.loop.runfile import answered, read_run
-    from whorl.report import write_report
+    from whorl.view.report import write_report
+    from whorl.view.shelf import Shown
+    from whorl.view.summary import summary
     from whorl.watch.events import recorded
 
-    chosen = answered(read_run(file, overrides or ()))
-    if not dry_run or not downloads(chosen):
-        _ = chosen.weights  # what cannot be trained is not worth growing for
-    if dry_run:
-        return describe_run(chosen, settings.as_table)
     display = Display()
     display.say(opening(chosen))
     said = learned_from(chosen)
@@ -111,7 +122,9 @@ def run(
     ):
         display.say_all(mended(folder.path.rglob("*journal.db")) if repair else ())
         try:
-            with recorded(display, folder.events, folder.settings["engines"]) as watch:
+            with recorded(
+                display, folder.events, folder.settings["engines"], chosen.trackers
+            ) as watch:
                 rounds = play_rounds(folder, chosen, prepared, watch)
         except Unfinished as unfinished:
             tell_unfinished(unfinished.folder, unfinished.grown)
@@ -119,10 +132,13 @@ def run(
         if retry:
             try_again(folder, chosen, prepared, rounds, display)
     page = folder.path / "report.html"
-    write_report(page, summary(folder))
-    display.wrote(page, "report")
-    print_rounds([metrics(played) for played in rounds])
+    write_report(page, summary(Shown(folder.path, folder.path.name)))
+    display.wrote(page, "report; open it in a browser")
+    first = chosen.folder / "scores-0.jsonl"
+    before = read_scores(first) if chosen.test and first.exists() else []
+    print_rounds([metrics(played) for played in rounds], before, rounds[-1].scores)
     _tell_left_out(chosen, rounds, this_command() if retry else f"{this_command()} --retry")
+    display.next(whorl("view", chosen.folder), whorl("show", chosen.folder))
 
 
 def _tell_left_out(chosen: "Run", rounds: Sequence["Round"], again: str) -> None:

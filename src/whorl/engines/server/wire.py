@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 from whorl.answer.thoughts import thought_first
 from whorl.ask import Ask, Failure, Prompt, Replies, Reply, encodable
 from whorl.chat import Chat
-from whorl.engines.admission import fitting
+from whorl.engines.admission import NO_SCORES, fitting
 from whorl.engines.fast_json import loads
 from whorl.engines.server.http import Response
 from whorl.engines.server.reading import Part, Said, read_said
@@ -114,6 +114,8 @@ class Wire:
         Raises `RefusedError` for what the server cannot do, and for a prompt that is too long.
         """
         can = self.abilities
+        if ask.given is not None:
+            raise RefusedError(NO_SCORES)
         if ask.temperature > 0 and not can.samples:
             raise RefusedError(
                 "this server says the same at any temperature, so there is nothing to search; "
