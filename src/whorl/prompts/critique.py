@@ -91,9 +91,13 @@ def read_critique(text: str) -> Critique:
     return _critique({label: "\n".join(said) for label, said in lines.items()})
 
 
-def repeats_request(text: str) -> bool:
-    """Whether a critic's reply repeats what it was shown instead of speaking of it."""
-    return _REQUEST.search(text) is not None
+def repeats_request(text: str, step: str = "") -> bool:
+    """Whether a critic's reply repeats what it was shown instead of speaking of it: from the start
+    on, or the solution so far and then, under its label, the `step`."""
+    if _REQUEST.search(text):
+        return True
+    begins = step.strip()[:_ALIKE]
+    return any(begins and text[label.end() :].startswith(begins) for label in _LABEL.finditer(text))
 
 
 def field_of(line: str) -> tuple[str, str]:
@@ -141,8 +145,11 @@ _POINT = re.compile(r"(?m)^[*_#> ]{0,4}(\d{1,3})[.)]\s")
 _INLINE = re.compile(r";[ \t]+(?=(?:Errors|Missing|Avoid|Suggestion|Verdict):)")
 _REQUEST = re.compile(
     r"\A\W{0,8}(?:Problem|Solution so far|Next step|Alternatives)[*_]{0,3}:"
+    r"|(?m:^[ \t*_#>]{0,8}Next step: Problem:)"
     r"|(?m:^[ \t*_#>]{0,8}Review (?:the next|every) step\.[ \t*_]*$)"
 )
+_LABEL = re.compile(r"(?m)^[*_#> ]{0,8}Next step[*_]{0,3}:[*_]{0,3}\s{0,3}", re.IGNORECASE)
+_ALIKE = 40  # characters at the beginning of a step by which a copy of it is known
 _ITEM = re.compile(r"\s*(?:[-*+•]|\d{1,2}[.)])\s+")
 _COPIES = frozenset((*FORM.values(), *(text.removeprefix("what ") for text in FORM.values())))
 _WORD = re.compile(

@@ -8,12 +8,13 @@ from whorl.prompts.unsaid import is_none
 from whorl.steps import unformatted
 
 
-def read_step(text: str, original: str = "") -> str:
+def read_step(text: str, original: str = "", prefix: str = "") -> str:
     """The step that a reviser's reply holds: the whole of it without a preamble ("Here is the
     rewritten step:"), labels ("Next step:", "Step 2:"), a fence round it, and what it repeats of
-    the critique behind it. "Step k:" stays if the `original` begins so, for that is how its author
-    writes, or if it is one of several. Empty if the reply is a word for nothing."""
-    text = _NEXT.sub("", _bare(text))
+    the solution so far, `prefix`, before it, and of the critique behind it. "Step k:" stays if the
+    `original` begins so, for that is how its author writes, or if it is one of several. Empty if
+    the reply is a word for nothing."""
+    text = _NEXT.sub("", _behind_prefix(prefix, _bare(text)))
     if is_none(text):
         return ""
     if _NUMBERED.match(original) or len(_NUMBERED_LINE.findall(text)) > 1:
@@ -55,6 +56,34 @@ def _behind_request(text: str) -> str:
     return next((text[label.start() :] for label in labels if text[label.end() :].strip()), text)
 
 
+def _behind_prefix(prefix: str, text: str) -> str:
+    """What follows in a reply behind a repetition of the solution so far: behind the label of the
+    next step or, without one, behind paragraphs that repeat most of that solution. Empty if the
+    whole reply repeats it."""
+    if not prefix:
+        return text
+    for label in _NEXT.finditer(text):
+        if _repeats(prefix, text[: label.start()]):
+            return text[label.end() :]
+    start = behind = 0
+    for end, after in (*(gap.span() for gap in _GAP.finditer(text)), (len(text), len(text))):
+        known = _repeats(prefix, text[:end]) and _repeats(prefix, text[start:end], least=0)
+        if known and (10 * end >= 7 * len(prefix.strip()) or after == len(text)):
+            behind = after
+        elif behind:
+            break
+        start = after
+    return text[behind:]
+
+
+def _repeats(prefix: str, text: str, *, least: int = 40) -> bool:
+    """Whether seven tenths of a text, of so many characters at `least`, are lines and sentences of
+    `prefix`."""
+    pieces = [piece.strip() for piece in _SENTENCE.split(text)]
+    whole, known = sum(map(len, pieces)), sum(len(piece) for piece in pieces if piece in prefix)
+    return whole >= least and 10 * known >= 7 * whole
+
+
 def _without_torn_request(text: str) -> str:
     """A reply without a repetition of the request that was cut off at the end of its tokens."""
     rest, _, last = text.rpartition("\n\n")
@@ -81,6 +110,8 @@ def _without(label: re.Pattern[str], text: str) -> str:
     return text[found.end() :] if found and text[found.end() :].strip() else text
 
 
+_GAP = re.compile(r"\n[ \t]*\n\s*")
+_SENTENCE = re.compile(r"(?<=[.:;])\s+|\n")
 _MARKUP = r"[ \t*_#>`]{0,8}"
 _ENDED = r"(?:[*_]{0,3}:[*_]{0,3}|[*_]{0,3}(?=\n))\s*"
 _NEXT = re.compile(rf"(?m)^{_MARKUP}Next step:[*_]{{0,3}}[ \t]*\n?", re.IGNORECASE)
@@ -105,12 +136,13 @@ _OPENING = re.compile(
 )
 _REWRITING = re.compile(
     r"\b(?:re-?writ\w+|revis(?:e|ed|ing|ion)|rephras\w+|solution so far|the critique"
-    r"|(?:corrected|updated|improved|refined|modified|next) (?:step|solution|version))\b",
+    r"|(?:corrected|updated|improved|refined|modified) (?:step|solution|version)"
+    r"|next (?:step|solution|version)(?! is\b))\b",
     re.IGNORECASE,
 )
 _REPEATED = re.compile(
     rf"(?m)^{_MARKUP}(?:(?:Critique|Errors|Missing|Avoid|Suggestion|Verdict|Alternatives)[*_]{{0,3}}:"
-    r"|(?:Problem|Solution so far)[*_]{0,3}:"
+    r"|(?:Next step: ?)?(?:Problem|Solution so far)[*_]{0,3}:"
     r"|(?:Rewrite|Review) (?:the|every) (?:(?:next |previous )?step|solution)\.?[ \t]*$)",
 )
 _REQUESTS = ("Rewrite the next step.", "Rewrite the previous step.", "Rewrite the solution.")
