@@ -15,6 +15,7 @@ from whorl.loop.runfile import answered, read_run
 from whorl.prompts.wording import SETS, WHORL, Shot
 from whorl.recipe import Recipe
 from whorl.recipes import RECIPES, name_of
+from whorl.recipes.distill import Distill
 from whorl.recipes.rft import Rft
 from whorl.recipes.sigma import Sigma
 from whorl.recipes.sphere import Sphere
@@ -178,7 +179,7 @@ sigmas = st.builds(
 )
 
 
-@given(sigmas | st.builds(Rft, samples=st.integers(1, 99), role=st.sampled_from(["policy"])))
+@given(sigmas | st.builds(Rft, samples=st.integers(1, 99), keep=st.integers(1, 9)))
 def test_what_is_said_can_be_read_again(recipe: Recipe) -> None:
     said = as_table(recipe)
     assert read_recipe(said) == recipe
@@ -284,11 +285,18 @@ def test_overrides_of_plain_settings() -> None:
         read_settings(Uct(), ["dept=4"])
 
 
+class _Asking(Rft):
+    """A recipe that asks a role which there is not."""
+
+    roles = ("verifier",)  # type: ignore[assignment]
+
+
 def test_every_role_that_is_asked_needs_an_engine() -> None:
     run = Run(Path("a"), Path("p"), Engines("local:m", "local:c"), Sigma())
     assert answered(run).engines == Engines("local:m", "local:c", "local:m")
     assert answered(replace(run, recipe=Rft())).engines == run.engines, "nobody else is asked"
-    assert answered(replace(run, recipe=Rft(role="reviser"))).engines.reviser == "local:m"
+    with pytest.raises(UserError, match=r"asks a teacher, .* tiny ones are called teacher\)"):
+        answered(replace(run, recipe=Distill()))
     with pytest.raises(UserError, match="sigma asks a policy, and none is named; give --policy "):
         answered(replace(run, engines=Engines(critic="local:c", reviser="local:c")))
     sphere = replace(run, recipe=Sphere())
@@ -300,8 +308,8 @@ def test_every_role_that_is_asked_needs_an_engine() -> None:
     with pytest.raises(UserError, match=r"asks a small, .* or engines\.small in a run file"):
         answered(replace(sphere, engines=Engines("local:m", prm="prm:p")))
     answered(replace(sphere, recipe=Sphere(score="rollouts", small_candidates=0)))
-    with pytest.raises(UserError, match="rft asks a verifier; the roles there are: policy, crit"):
-        answered(replace(run, recipe=Rft(role="verifier")))  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="asks a verifier; the roles there are: policy, crit"):
+        answered(replace(run, recipe=_Asking()))
 
 
 def test_a_rule_for_steps_takes_parameters() -> None:

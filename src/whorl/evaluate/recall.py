@@ -18,7 +18,7 @@ from whorl.rollout import verdicts
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """What a model wrote after the first words of a question.
+    """Result of a question: the words that a model wrote after the first ones of it.
 
     rest: the words of the question that it was not shown. text: what it wrote.
     exact: whether it wrote the rest, blank space aside, before anything else.

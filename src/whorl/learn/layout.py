@@ -103,9 +103,7 @@ def lay_out(
     nodes = [row * shape[1] + path for row, tree in enumerate(trees) for path in tree.paths]
     learnt = [at[path.start :] for at, path in zip(nodes, paths, strict=True)]
 
-    weights, falls, kl, known, before = (
-        np.zeros(shape[0] * shape[1], np.float32) for _ in range(5)
-    )
+    weights, falls, kl = (np.zeros(shape[0] * shape[1], np.float32) for _ in range(3))
     target = np.zeros(shape[0] * shape[1], bool)
     first = 0  # number of the example's first path in this batch
     for example in examples:
@@ -116,10 +114,6 @@ def lay_out(
             weights[at] += weight
             falls[at] += min(weight, 0.0)
             kl[at] += penalty
-            if reference is not None:
-                known[at] = reference[example.first + side]
-            if start is not None:
-                before[at] = start[example.first + side]
         first += len(example.paths)
 
     batch = _tokens(trees, shape, target)
@@ -137,12 +131,22 @@ def lay_out(
         origins=tuple(example.origin for example in examples),
     )
     if reference is not None:
-        batch["reference"] = torch.from_numpy(known[chosen])
+        batch["reference"] = _known(reference, examples, learnt, len(target))[chosen]
     if start is not None:
-        batch |= Batch(
-            start=torch.from_numpy(before[chosen]), falls=torch.from_numpy(falls[chosen])
-        )
+        batch["start"] = _known(start, examples, learnt, len(target))[chosen]
+        batch["falls"] = torch.from_numpy(falls[chosen])
     return batch
+
+
+def _known(
+    told: LogProbs, examples: Sequence[Encoded], learnt: Sequence[NDArray[np.int64]], size: int
+) -> Tensor:
+    """Log-probabilities `[size]` of another model where the tokens of paths stand in a batch."""
+    values = np.zeros(size, np.float32)
+    numbers = (e.first + side for e in examples for side in range(len(e.paths)))
+    for at, number in zip(learnt, numbers, strict=True):
+        values[at] = told[number]
+    return torch.from_numpy(values)
 
 
 def _coefficients(

@@ -232,7 +232,8 @@ class _Training:
         return task, epochs
 
     def _log_probs(self, model: nn.Module, packing: Packing, name: str) -> LogProbs:
-        """What a model says of every completion token, kept in the working folder as `name`."""
+        """Log-probabilities that a model gives every completion token, kept in the working folder
+        as `name`."""
         with explain_full_disk(self._partial):
             return reference.reference_log_probs(
                 model,

@@ -77,7 +77,7 @@ def check_logprobs(recipe: Recipe, engines: Mapping[str, Engine]) -> None:
 
 
 def _answer(engine: Engine, ask: Ask) -> Replies | Failure:
-    """What an engine answers while it has nothing else to do."""
+    """The answer of an engine that has nothing else to do."""
     engine.submit(_TICKET, ask)
     while not (found := engine.poll(1.0)):
         pass

@@ -93,7 +93,7 @@ class OnPolicyDistill:
         return tree
 
     def harvest(self, tree: Tree) -> Harvest:
-        """What the policy wrote, with the teacher's log-probabilities, one example for each sample.
+        """Samples of the policy with the teacher's log-probabilities, an example for each.
 
         Raises `UserError` for a tree that no teacher has read.
         """

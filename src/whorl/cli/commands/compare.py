@@ -128,11 +128,8 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
         if not (problems and test and policy and tokens):
             needed = "--problems, --test, --policy and --tokens"
             raise UserError(f"name a --preset, or give {needed}")
-        engines = Engines(
-            *(policy, critic, reviser, small or policy, prm, student),
-            processes=processes,
-            teacher=teacher,
-        )
+        models = (policy, critic, reviser, small or policy, prm, student)
+        engines = Engines(*models, processes, teacher=teacher)
         chosen = _of_files(problems, test, engines, names, own, tokens)
         chosen = replace(chosen, seeds=seeds or chosen.seeds, jobs=jobs or chosen.jobs)
     chosen = replace(chosen, width=width, evaluate=read_settings(chosen.evaluate, attempts))
