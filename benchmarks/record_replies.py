@@ -34,7 +34,13 @@ MODELS = ("smollm2-135m", "qwen-0.5b", "qwen-1.5b")
 SOLVED = {"smollm2-135m": 14, "qwen-0.5b": 24, "qwen-1.5b": 8}
 """Solutions of each model; there are fourteen problems."""
 ASKED = {
-    "smollm2-135m": {"step": 20, "step in prose": 16, "path": 10, "path in prose": 6, "reflect": 12},
+    "smollm2-135m": {
+        "step": 20,
+        "step in prose": 16,
+        "path": 10,
+        "path in prose": 6,
+        "reflect": 12,
+    },
     "qwen-0.5b": {"step": 18, "step in prose": 12, "path": 6, "path in prose": 2, "reflect": 8},
     "qwen-1.5b": {"step": 2, "step in prose": 1},
 }

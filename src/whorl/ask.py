@@ -226,12 +226,17 @@ class Lasting(Protocol):
         closed."""
 
 
+def _named(given: Given) -> str:
+    ended = "true" if given.ended else "false"
+    return f'"given": {{"ended": {ended}, "text": {encode_basestring(given.text)}}}, '
+
+
 def digest(ask: Ask) -> str:
     """Name of an ask, 32 hex digits: equal asks, seed included, have equal names."""
     prompt, quoted = ask.prompt, encode_basestring
     stop = ", ".join(map(quoted, ask.stop))
     thought = "" if ask.thought is None else f'"thought": {ask.thought}, '
-    given = "" if ask.given is None else f'"given": [{quoted(ask.given.text)}, {ask.given.ended}], '
+    given = "" if ask.given is None else _named(ask.given)
     text = (  # JSON, written here because `json.dumps` takes four times as long
         f'{{{given}"max_tokens": {ask.max_tokens}, "n": {ask.n}, "prompt": {{"prefix": '
         f'{quoted(prompt.prefix)}, "system": {quoted(prompt.system)}, "user": '

@@ -67,7 +67,8 @@ class Likelihood:
     """Objective of `Weighted` examples: weighted negative log-likelihood, and a penalty for leaving
     the reference model.
 
-    kl: coefficient of the penalty; the reference model is the one that training starts from.
+    kl: coefficient of the penalty; the reference model is the one that training starts from, or
+        that a run's `anchor` names.
     penalty: `exact` is KL(new || reference) over the whole vocabulary at every completion token;
         `k3` is its estimate exp(d) - d - 1 at the token that stands there, d = log reference -
         log new (Schulman 2020), unbiased only for tokens sampled from the new model; `linear` is d
@@ -75,15 +76,25 @@ class Likelihood:
     average: `token` divides the sum over tokens by the step's completion tokens; `completion` is
         the mean over completions of each one's mean over its tokens; `sum` is the mean over
         completions of each one's sum.
+    clip: how far the ratio of a token's probability, new to when training started, may leave 1
+        before its gradient ends (PPO, 1707.06347, eq. 7): the weight multiplies the ratio in place
+        of the log-likelihood, which is the same where training starts. None: no ratio.
+    clip_above: another bound above 1 (DAPO, 2503.14476); None: `clip` too.
     """
 
     kl: float = 0.0
     penalty: Literal["exact", "k3", "linear"] = "exact"
     average: Literal["token", "completion", "sum"] = "token"
+    clip: float | None = None
+    clip_above: float | None = None
 
     def __post_init__(self) -> None:
         if self.kl < 0:
             raise ValueError(f"kl must not be negative, not {self.kl}")
+        if self.clip is not None and not 0 < self.clip < 1:
+            raise ValueError(f"clip should be above 0 and below 1, not {self.clip}")
+        if self.clip_above is not None and (self.clip is None or self.clip_above <= 0):
+            raise ValueError("clip_above should be above 0, and beside clip")
 
     @property
     def per_sample(self) -> bool:
@@ -101,6 +112,11 @@ class Likelihood:
         """Whether the loss needs the reference model's log-probability of every completion
         token."""
         return self.kl > 0 and self.penalty != "exact"
+
+    @property
+    def compares_start(self) -> bool:
+        """Whether the loss needs what the model said of every token when training started."""
+        return self.clip is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +151,11 @@ class Preference:
         """As for `Likelihood`."""
         return True
 
+    @property
+    def compares_start(self) -> bool:
+        """As for `Likelihood`."""
+        return False
+
 
 @dataclass(frozen=True, slots=True)
 class Distillation:
@@ -165,6 +186,11 @@ class Distillation:
     @property
     def compares_tokens(self) -> bool:
         """As for `Likelihood`; what the teacher says is in the examples."""
+        return False
+
+    @property
+    def compares_start(self) -> bool:
+        """As for `Likelihood`."""
         return False
 
 

@@ -37,7 +37,7 @@ PLAIN = prompts.solve(PROBLEM.question)
 
 
 def run(
-    recipe: Sphere | Rft | Sigma,
+    recipe: Sphere | Rft | Sigma | Distill,
     problems: Sequence[Problem],
     answer: Callable[[Ask], Replies] = toy.answer,
     *,

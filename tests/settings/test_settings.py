@@ -18,6 +18,7 @@ from whorl.loop.runfile import answered, read_run
 from whorl.prompts.wording import SETS, WHORL, Shot
 from whorl.recipe import Recipe
 from whorl.recipes import RECIPES, name_of
+from whorl.recipes.distill import Distill
 from whorl.recipes.rft import Rft
 from whorl.recipes.sigma import Sigma
 from whorl.recipes.sphere import Sphere
@@ -181,7 +182,7 @@ sigmas = st.builds(
 )
 
 
-@given(sigmas | st.builds(Rft, samples=st.integers(1, 99)))
+@given(sigmas | st.builds(Rft, samples=st.integers(1, 99), keep=st.integers(1, 9)))
 def test_what_is_said_can_be_read_again(recipe: Recipe) -> None:
     said = as_table(recipe)
     assert read_recipe(said) == recipe
@@ -314,6 +315,8 @@ def test_every_role_that_is_asked_needs_an_engine() -> None:
     run = Run(Path("a"), Path("p"), Engines("local:m", "local:c"), Sigma())
     assert answered(run).engines == Engines("local:m", "local:c", "local:m")
     assert answered(replace(run, recipe=Rft())).engines == run.engines, "nobody else is asked"
+    with pytest.raises(UserError, match=r"asks a teacher, .* tiny ones are called teacher\)"):
+        answered(replace(run, recipe=Distill()))
     with pytest.raises(UserError, match="sigma asks a policy, and none is named; give --policy "):
         answered(replace(run, engines=Engines(critic="local:c", reviser="local:c")))
     sphere = replace(run, recipe=Sphere())

@@ -88,6 +88,27 @@ def likelihood(log_probs_M: Tensor, weights_M: Tensor) -> Tensor:
     return -(log_probs_M * weights_M).sum()
 
 
+def clipped(
+    new_M: Tensor,
+    start_M: Tensor,
+    weights_M: Tensor,
+    falls_M: Tensor,
+    *,
+    below: float,
+    above: float,
+) -> Tensor:
+    """PPO's clipped surrogate (1707.06347, eq. 7), negated and summed; a scalar.
+
+    weights_M: sums of the weights of the samples that go through a token; falls_M: of the negative
+        ones. A positive weight has no gradient where the ratio is over 1 + above, a negative one
+        where it is under 1 - below.
+    """
+    ratio_M = (new_M - start_M).exp()
+    rises_M = weights_M - falls_M
+    gain_M = rises_M * ratio_M.clamp(max=1 + above) + falls_M * ratio_M.clamp(min=1 - below)
+    return -gain_M.sum()
+
+
 def preference(new_P2: Tensor, reference_P2: Tensor, *, beta: float) -> Tensor:
     """DPO's loss of each pair, `[P]` (2305.18290, eq. 7).
 
@@ -109,7 +130,12 @@ def batch_loss(
     log_probs_M = log_probs(logits_KV, batch["tokens"], batch["at"])
     if isinstance(objective, Distillation):
         return (k2(log_probs_M, batch["reference"]) * batch["weights"]).sum()
-    loss = likelihood(log_probs_M, batch["weights"])
+    if isinstance(objective, Likelihood) and objective.clip is not None:
+        above = objective.clip if objective.clip_above is None else objective.clip_above
+        past = (batch["start"], batch["weights"], batch["falls"])
+        loss = clipped(log_probs_M, *past, below=objective.clip, above=above)
+    else:
+        loss = likelihood(log_probs_M, batch["weights"])
     if isinstance(objective, Likelihood):
         if not objective.kl:
             return loss
