@@ -1,10 +1,10 @@
-# make demo | test | test-real | test-vllm | test-llama | check | setup | browser   Needs Python 3.11 or newer, git and make; the rest is set up here.
+# make demo | test | test-real | test-vllm | test-llama | check | setup | browser | site | pictures   Needs Python 3.11 or newer, git and make; the rest is set up here.
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 export OMP_NUM_THREADS = 1
 export HF_HUB_OFFLINE = 1
 
-.PHONY: setup demo test test-real test-vllm test-llama check browser
+.PHONY: setup demo test test-real test-vllm test-llama check browser site pictures
 
 setup: .venv/.ready
 
@@ -27,7 +27,7 @@ test-real: setup
 	.venv/bin/python -m pytest -m real -rs -s --show-capture=no tests/cli/test_real.py
 
 test-vllm: .venv-vllm/.ready
-	.venv-vllm/bin/python -m pytest -m vllm -s --show-capture=no tests/engines/test_vllm.py tests/engines/server/test_vllm.py
+	.venv-vllm/bin/python -m pytest -m vllm -s --show-capture=no tests/engines/test_vllm.py tests/engines/server/test_vllm.py tests/engines/test_marks.py
 
 .venv-vllm/.ready: scripts/vllm-env
 	PYTHON=$(PYTHON) scripts/vllm-env
@@ -42,6 +42,14 @@ test-llama: setup .venv-llama/.ready
 browser:
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
 		|| echo "chromium cannot be installed here: install it as your system does"
+
+# The documentation as a site, in build/site; it needs no network.
+site: setup
+	NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict --quiet
+
+# The pictures of README and site, taken by the tests of the pages. Look at each before it is committed.
+pictures: setup
+	WHORL_PICTURES=$(CURDIR)/docs/pictures .venv/bin/python -m pytest tests/view/test_browser.py
 
 check: setup
 	scripts/check

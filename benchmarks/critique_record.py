@@ -13,6 +13,7 @@ import argparse
 import json
 import random
 from dataclasses import asdict
+from itertools import zip_longest
 from pathlib import Path
 
 from critique_forms import FORMS
@@ -83,13 +84,13 @@ def record_trees(options: argparse.Namespace) -> None:
 
 def record_replies(options: argparse.Namespace) -> None:
     """Append what became of each best path by each form: forms in order, and within a form a wrong
-    path and a right one in turn."""
+    path and a right one in turn, as long as there are both."""
     file = options.folder / "replies.jsonl"
     lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     known = {(row["problem"], row["critic"], row["form"]) for row in map(json.loads, lines)}
     trees = read_trees(options.folder / "trees.jsonl")
     wrong, right = ([tree for tree in trees if sorted_as(tree) == sort] for sort in "wr")
-    pairs = [tree for pair in zip(wrong, right, strict=False) for tree in pair]
+    pairs = [tree for pair in zip_longest(wrong, right) for tree in pair if tree]
     open_ = {
         f"{form}/{tree.problem.id}": (form, tree)
         for form in options.forms

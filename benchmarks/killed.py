@@ -67,7 +67,10 @@ LONGEST = 0.6  # of an undisturbed run that a life may last: with less it would 
 OTHERS = {"workers": 2, "judges": 2}
 """Kills of one life's engines and judges, at most: what three die over fails."""
 DEADLINE = 60.0  # seconds for a verdict: a busy machine is not what is attacked
-TIMED = {"grown.json", "seconds.json", "metrics.jsonl", "report.html", "manifest.json", "lock"}
+TIMED = {
+    *("grown.json", "seconds.json", "metrics.jsonl", "report.html", "manifest.json", "lock"),
+    *("events.jsonl", "trees.index.db"),
+}
 """Files that hold seconds, dates, or what was asked now and what was recalled."""
 
 

@@ -7,7 +7,8 @@ FOLDER holds the folders `smollm2-135m`, `qwen-0.5b` and `qwen-1.5b`; TRAIN are 
 problems, GSM8K's and MATH's for the fixture. What critics are shown is qwen-0.5b's, every fourth
 time SmolLM2's. Even numbers are asked greedily, odd ones at 0.7. Replies that are there already are
 not asked for again. A row: [key, seed, model, kind, problem, temperature, max_tokens,
-finished, text, step (what a critic, a reviser or a reflector was shown)].
+finished, text, step (what a critic, a reviser or a reflector was shown), prefix (a reviser, before
+the step)].
 """
 
 import argparse
@@ -33,9 +34,15 @@ MODELS = ("smollm2-135m", "qwen-0.5b", "qwen-1.5b")
 SOLVED = {"smollm2-135m": 14, "qwen-0.5b": 24, "qwen-1.5b": 8}
 """Solutions of each model; there are fourteen problems."""
 ASKED = {
-    "smollm2-135m": {"step": 20, "step in prose": 12, "path": 6, "path in prose": 4, "reflect": 12},
-    "qwen-0.5b": {"step": 14, "step in prose": 8, "path": 4, "path in prose": 2, "reflect": 8},
-    "qwen-1.5b": {"step": 5, "step in prose": 3, "reflect": 3},
+    "smollm2-135m": {
+        "step": 20,
+        "step in prose": 16,
+        "path": 10,
+        "path in prose": 6,
+        "reflect": 12,
+    },
+    "qwen-0.5b": {"step": 18, "step in prose": 12, "path": 6, "path in prose": 2, "reflect": 8},
+    "qwen-1.5b": {"step": 2, "step in prose": 1},
 }
 """Critiques, each with the revision that follows, and reflections of each model."""
 TOKENS = {"solve": 320, "critique": 176, "revise": 176, "path": 288, "reflect": 240}
@@ -58,7 +65,7 @@ def main() -> None:
     parser.add_argument("--problems", type=Path, nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--models", nargs="+", default=MODELS)
-    parser.add_argument("--dtype", default="bfloat16")
+    parser.add_argument("--engine", default="openvino:{}?weights=int8", help="{} is the folder")
     given = parser.parse_args()
     problems = [problem for path in given.problems for problem in chosen(path)]
     for ask in (solving, remarking):
@@ -68,7 +75,7 @@ def main() -> None:
             wanted = [(k, s) for k, s in ask(model, problems, rows) if k not in done]
             if not wanted:
                 continue
-            engine = open_engine(f"local:{given.folder / model}?dtype={given.dtype}", processes=0)
+            engine = open_engine(given.engine.format(given.folder / model), processes=0)
             roles = dict.fromkeys(("policy", "critic", "reviser"), engine)
             with given.out.open("a", encoding="utf-8") as out:
                 for ended in drive(wanted, roles, seed=0):
@@ -168,7 +175,7 @@ def of_step(shown: Shown, number: int, kind: str) -> Asking[list[Row]]:
     critique = "critique-prose" if "prose" in kind else "critique"
     return [
         row(critique, problem, ask, said, step=step),
-        row("revise", problem, again, revised, step=step),
+        row("revise", problem, again, revised, step=step) | {"prefix": prefix},
     ]
 
 

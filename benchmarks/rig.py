@@ -45,7 +45,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, fields
 from hashlib import blake2b
 from http import HTTPStatus
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from random import Random
 from typing import Any, cast
@@ -63,6 +63,7 @@ LACKS = {
     "completions": "/v1/completions is not there: 404",
     "continuation": "chat begins a new turn, whatever is asked",
     "context": "/v1/models does not tell the context",
+    "echo": "a prompt is not echoed with its log-probabilities",
 }
 FAULTS = {
     "500": "internal error",
@@ -639,6 +640,10 @@ class Server:
             return 200
         await self._make(samples)
         choices = [form.choice(index, sample) for index, sample in enumerate(samples)]
+        if body.get("echo") and logprobs and not (falsy or "echo" in self._rig.lacks):
+            read = echoed(body["prompt"])
+            for choice in choices:
+                choice["logprobs"]["token_logprobs"][:0] = read
         return await self._finish(request, {**head, "choices": choices, **usage})
 
     def _usage(self, wish: Wish, lengths: Sequence[int]) -> dict[str, Any]:
@@ -746,6 +751,13 @@ class Server:
             return 0 if request.fault == "cut" else 200
         request.answer(200, body)
         return 200
+
+
+def echoed(ids: Sequence[int]) -> list[float | None]:
+    """Log-probabilities of a prompt's tokens, each a function of the token and the one before it;
+    of the first there is none."""
+    told = [-((97 * before + token) % 256) / 100 for before, token in pairwise(ids)]
+    return [None, *told]
 
 
 def _are_ids(prompt: Any) -> bool:

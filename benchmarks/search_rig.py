@@ -18,10 +18,11 @@ vs_treequest: requests per second over treequest's with 16 trees and a batch of 
 vs_plain: sampled tokens per second of the search over those of whole solutions sampled by the same
     engine, about as many tokens, from a server with slots and a speed per token.
 wasted_share: samples that the server generated and that are in no tree, in all runs together.
-journal_cost: throughput that a journal costs where this process is the limit, the median of pairs
-    of runs one after the other, in alternating order; journal_cost_slots: the same where the server
-    is. cpu_ms_journaled, cpu_ms_unjournaled: medians of those pairs, per request; the steadier
-    figures.
+journal_cost: share of the CPU time per request that a journal takes, so of the throughput where
+    this process is the limit: the median of pairs of runs one after the other, in alternating
+    order; journal_cost_slots: throughput that it costs where the server is, by the clock.
+    cpu_ms_journaled, cpu_ms_unjournaled: medians of those pairs, per request. `--journal` measures
+    these alone.
 
 With `--server NAME` nothing is simulated: that server (or any engine) is asked about made-up
 problems, and the last line has vs_plain alone, the median of `--pairs` pairs of runs, in tokens
@@ -34,7 +35,7 @@ import json
 import resource
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -104,6 +105,9 @@ class Ran:
             f"{self.share:8.1%}{self.whole:8.1%}{self.seen:8,.0f}{self.requests:10,}"
         )
 
+
+Told = Callable[[str, Ran], Ran]
+"""Shows a run under a name, and returns it."""
 
 HEAD = (
     f"{'simulated':28}{'requests/s':>10}{'samples/s':>10}{'tokens/s':>10}{'CPU ms':>8}"
@@ -310,6 +314,26 @@ async def _grow_forest(url: str, trees: int, batch: int, end: float) -> None:
         await asyncio.gather(*map(keep_growing, problems(trees)))
 
 
+def journal_pairs(
+    asked: list[Problem], count: int, told: Told
+) -> tuple[dict[str, float], list[Ran]]:
+    """What a journal costs, in so many pairs of runs with and without; and the runs."""
+    pairs: list[dict[bool, Ran]] = []
+    for number in range(count):
+        pair = {}
+        for journal in (False, True) if number % 2 else (True, False):
+            name = "with journal" if journal else "without journal"
+            pair[journal] = told(name, run(searches(asked), FIXED, journal=journal))
+        pairs.append(pair)
+    ms = {j: [1000 * pair[j].cpu / pair[j].requests for pair in pairs] for j in (True, False)}
+    found = {
+        "journal_cost": median(1 - off / on for on, off in zip(ms[True], ms[False], strict=True)),
+        "cpu_ms_journaled": median(ms[True]),
+        "cpu_ms_unjournaled": median(ms[False]),
+    }
+    return found, [ran for pair in pairs for ran in pair.values()]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -321,6 +345,7 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=6.0, help="that treequest is given")
     parser.add_argument("--server", metavar="NAME", help="a real one, as server:URL?...")
+    parser.add_argument("--journal", action="store_true", help="what a journal costs alone")
     parser.add_argument("--json", action="store_true", help="print the JSON object only")
     options = parser.parse_args()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -336,6 +361,10 @@ def main() -> None:
 
     if not options.json:
         print(HEAD)
+    if options.journal:
+        costs, _ = journal_pairs(problems(options.problems // 4), options.pairs, told)
+        print(json.dumps({name: round(figure, 4) for name, figure in costs.items()}))
+        return
     fixed = told("search, 0.1 s", run(searches(problems(options.problems)), FIXED))
     all_runs = [fixed]
     found = {
@@ -365,21 +394,9 @@ def main() -> None:
     slow = told("search, slots, journal", run(searches(few), SLOTTED, journal=True))
     all_runs.append(slow)
     found["journal_cost_slots"] = 1 - slow.rate / slotted.rate
-    pairs = []
-    for number in range(options.pairs):
-        pair = {}
-        for journal in (False, True) if number % 2 else (True, False):
-            pair[journal] = told(
-                "with journal" if journal else "without journal",
-                run(searches(problems(options.problems // 4)), FIXED, journal=journal),
-            )
-        pairs.append(pair)
-        all_runs += pair.values()
+    costs, ran = journal_pairs(problems(options.problems // 4), options.pairs, told)
+    found, all_runs = found | costs, all_runs + ran
     found["wasted_share"] = 1 - sum(r.kept for r in all_runs) / sum(r.samples for r in all_runs)
-    found["journal_cost"] = median(1 - pair[True].rate / pair[False].rate for pair in pairs)
-    for name, journal in (("cpu_ms_journaled", True), ("cpu_ms_unjournaled", False)):
-        ran = [pair[journal] for pair in pairs]
-        found[name] = median(1000 * each.cpu / each.requests for each in ran)
     rounded = {name: round(figure, 4) for name, figure in found.items()}
     print(json.dumps({**rounded, "simulated": True}))
 

@@ -21,15 +21,11 @@ from pathlib import Path
 
 import torch
 from tokenizers import AddedToken
-from transformers import (
-    AutoTokenizer,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedTokenizerFast,
-)
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from transformers.utils import logging
 from typer.testing import CliRunner
 
+from tiny import save_llama
 from whorl import prompts
 from whorl.ask import Prompt
 from whorl.chat import Chat
@@ -167,22 +163,8 @@ def make(public: Public, folder: Path) -> None:
     tokenizer.pad_token = tokenizer.eos_token
     tokenizer.chat_template = source
     ends = [tokenizer.convert_tokens_to_ids(mark) for mark in (public.eos, *public.ids)]
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=48,
-        intermediate_size=96,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=4096,
-        tie_word_embeddings=True,
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=ends,
-    )
     torch.manual_seed(0)
-    LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    save_llama(folder, tokenizer, hidden_size=48, max_position_embeddings=4096, eos_token_id=ends)
 
 
 def rendered(chat: Chat, model: Path) -> bool:

@@ -24,8 +24,9 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random Llama of 2 layers with a byte-level tokenizer and a chat template, as a Hugging
     Face folder. Every test gets the same one: nothing may write into it."""
     import torch
+    from benchmarks.tiny import save_llama
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
 
     folder = tmp_path_factory.mktemp("tiny") / "model"
     pieces = r"\n+|\d| ?[A-Za-z]+| ?[^\sA-Za-z\d]|\s"
@@ -53,24 +54,9 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         eos_token="<|eos|>",
         chat_template=TEMPLATE,
     )
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-        tie_word_embeddings=True,
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+        return save_llama(folder, tokenizer, hidden_size=32, intermediate_size=64)
 
 
 @pytest.fixture(scope="session")

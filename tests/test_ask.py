@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whorl.ask import Ask, Asking, Prompt, Reply, digest, encodable, together
+from whorl.ask import Ask, Asking, Given, Prompt, Reply, digest, encodable, together
 
 texts = st.text(st.characters(exclude_categories=[]), max_size=8)  # lone surrogates, NUL and all
 asks = st.builds(
@@ -41,12 +41,13 @@ def test_a_name_is_a_hash_of_json_with_sorted_keys(ask: Ask) -> None:
 
 def test_no_field_is_left_out_of_the_name() -> None:
     ask = Ask(Prompt("s", "u", "p"))
-    others = Ask(Prompt("S", "U", "P"), "critic", 2, ("x",), 7, 0.5, 0.9, 3, 4)
+    others = Ask(Prompt("S", "U", "P"), "critic", 2, ("x",), 7, 0.5, 0.9, 3, 4, Given("g"))
     for field in fields(Ask):
         assert digest(replace(ask, **{field.name: getattr(others, field.name)})) != digest(ask)
     for field in fields(Prompt):
         changed = replace(ask.prompt, **{field.name: "other"})
         assert digest(replace(ask, prompt=changed)) != digest(ask)
+    assert digest(replace(ask, given=Given("g"))) != digest(replace(ask, given=Given("g", False)))
 
 
 def test_text_does_not_run_over_from_one_field_into_the_next() -> None:

@@ -51,6 +51,9 @@ from whorl.recipes.rft import Rft
 from whorl.recipes.sigma import Sigma
 from whorl.recipes.sphere import Sphere
 from whorl.recipes.step_dpo import StepDpo
+from whorl.recipes.tree_po import TreePo
+from whorl.recipes.tree_rl import TreeRl
+from whorl.recipes.tree_rpo import TreeRpo
 from whorl.rollout import Sampling
 from whorl.search import Uct
 from whorl.tree import ROOT, Tree
@@ -66,9 +69,12 @@ _SMALLER: Mapping[str, Recipe] = {
     "step_dpo": StepDpo(uct=replace(UCT, wrong=0.0)),
     "dpo": Dpo(samples=4),
     "grpo": Grpo(samples=4),
+    "tree_rpo": TreeRpo(Sampling(temperature=1.0), children=2),
+    "tree_po": TreePo(Sampling(temperature=1.0), paths=4, depth=6),
+    "tree_rl": TreeRl(chains=2, traces=4, depth=6, sampling=Sampling(temperature=1.2)),
 }
 SMALL = {name: _SMALLER.get(name) or kind() for name, kind in RECIPES.items()}
-ROLES = ("policy", "critic", "reviser", "small", "prm", "judge")
+ROLES = ("policy", "critic", "reviser", "teacher", "small", "prm", "judge")
 PRICES = Prices(policy=Price(prompt=1.0, sampled=10.0, cached=0.5), critic=Price(sampled=100.0))
 
 
@@ -112,8 +118,9 @@ class Counted:
 
 
 def answer(ask: Ask) -> Replies:
-    """The toy's replies, with a prompt of 20 tokens of which 5 are known."""
-    first, *rest = toy.answer(ask)
+    """The toy's replies, as likely as they are short, with a prompt of 20 tokens of which 5 are
+    known."""
+    first, *rest = (replace(r, logprob=r.logprob or -len(r.text) / 10) for r in toy.answer(ask))
     return replace(first, prompt_tokens=20, cached_tokens=5), *rest
 
 
@@ -275,7 +282,7 @@ def test_a_tree_that_was_cut_short_can_be_harvested(name: str) -> None:
         assert tree.cut_short == f"budget.problem.requests = {requests} is spent"
         assert len(tree.nodes) <= len(whole.nodes)
     assert trees[-1] == whole
-    single = name in ("rft", "dpo", "grpo")  # one ask is all they ask
+    single = name in ("rft", "dpo", "grpo", "distill")  # one ask is all they ask
     assert (len(trees) == 1) == single
 
 

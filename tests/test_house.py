@@ -89,11 +89,18 @@ def test_the_documented_floors_are_those_that_are_checked() -> None:
     assert [line.strip() for line in block.splitlines()] == floors
 
 
-def test_the_readme_program_runs() -> None:
+def test_the_fifteen_lines_of_the_readme_play_the_loop(tmp_path: Path) -> None:
     program = (ROOT / "README.md").read_text().partition("```python\n")[2].partition("```")[0]
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert len(program.splitlines()) <= 15
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "boxed" in done.stdout
+    grown, harvested, trained, head, before, after = done.stdout.splitlines()
+    assert grown.startswith("8 trees, ") and "problems solved" in grown
+    assert "examples of 8 trees" in harvested and " steps on " in trained
+    assert head.split() == ["problems", "pass@1", "low", "high", "change", "p"]
+    assert before.startswith("before  8 ") and after.startswith("after   8 ")
+    assert "grow: 8/8 done" in done.stderr, "progress"
 
 
 BUDGETS = {

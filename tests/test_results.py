@@ -105,7 +105,8 @@ def _number(cell: str) -> float:
 
 
 BASE = 51.7
-"""Accuracy of the base model, in percent, on the problems that all students are measured on."""
+"""Accuracy of the base model, in percent, on the problems that students are measured on where a
+table does not say it in a row of its own."""
 
 
 def measured() -> Iterator[dict[str, str]]:
@@ -113,16 +114,15 @@ def measured() -> Iterator[dict[str, str]]:
     for table in tables(RESULTS):
         head = table[0]
         if "gain" in head and "by seed" in head:
-            for row in table[1:]:
-                cells = dict(zip(head, row, strict=True))
-                if cells["gain"]:
-                    yield cells
+            rows = [dict(zip(head, row, strict=True)) for row in table[1:]]
+            own = next((r["right %"] for r in rows if r[head[0]] == "base"), f"{BASE}")
+            yield from (cells | {"base": own} for cells in rows if cells["gain"])
 
 
 @pytest.mark.parametrize("row", list(measured()), ids=lambda row: "|".join(row.values()))
 def test_a_row_agrees_with_itself(row: dict[str, str]) -> None:
     gain = _number(row["gain"])
-    assert _number(row["right %"]) - BASE == pytest.approx(gain, abs=0.11)
+    assert _number(row["right %"]) - _number(row["base"]) == pytest.approx(gain, abs=0.11)
     seeds = [float(each) for each in row["by seed"].split(", ")]
     assert sum(seeds) / len(seeds) == pytest.approx(gain, abs=0.11)
     low, high = (float(each) for each in row["95 %"].split(" to "))

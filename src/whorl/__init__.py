@@ -59,14 +59,17 @@ from whorl.tree import ROOT, Author, Mark, Node, Tree
 
 if TYPE_CHECKING:
     from whorl import models
+    from whorl.cli.display import Display
     from whorl.data import synthetic
     from whorl.data.examples import read_examples, write_examples
     from whorl.data.forest import read_trees
+    from whorl.data.nodes import trees_to_dataset
     from whorl.data.problems import read_problems, write_problems
     from whorl.engines import open_engine, toy
     from whorl.engines.function import Function
     from whorl.engines.judge import Judges
     from whorl.evaluate import Decoding, Setup, pass_rate, read_scores
+    from whorl.evaluate.table import table
     from whorl.learn.training import Lora, Training
     from whorl.loop.stages import grow, harvest, measure, train
 
@@ -81,6 +84,7 @@ __all__ = [
     "Budget",
     "Completion",
     "Decoding",
+    "Display",
     "Engine",
     "Example",
     "Failure",
@@ -150,10 +154,12 @@ __all__ = [
     "solutions",
     "step_node",
     "synthetic",
+    "table",
     "together",
     "too_deep",
     "toy",
     "train",
+    "trees_to_dataset",
     "usability",
     "waves",
     "within_budget",
@@ -167,13 +173,16 @@ _MODULES = {
     "toy": "whorl.engines.toy",
 }
 _LATER = {
+    "whorl.cli.display": ("Display",),
     "whorl.data.examples": ("read_examples", "write_examples"),
     "whorl.data.forest": ("read_trees",),
+    "whorl.data.nodes": ("trees_to_dataset",),
     "whorl.data.problems": ("read_problems", "write_problems"),
     "whorl.engines": ("open_engine",),
     "whorl.engines.function": ("Function",),
     "whorl.engines.judge": ("Judges",),
     "whorl.evaluate": ("Decoding", "Setup", "pass_rate", "read_scores"),
+    "whorl.evaluate.table": ("table",),
     "whorl.learn.training": ("Lora", "Training"),
     "whorl.loop.stages": ("grow", "harvest", "measure", "train"),
 }

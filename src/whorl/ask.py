@@ -7,7 +7,7 @@ from json.encoder import encode_basestring
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
-Role = Literal["policy", "critic", "reviser", "small", "prm", "judge"]
+Role = Literal["policy", "critic", "reviser", "teacher", "small", "prm", "judge"]
 """Who is asked. A run maps each role to an engine; roles may share one."""
 
 
@@ -31,6 +31,21 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
+class Given:
+    """A completion that is there already: an engine is asked how likely it is, instead of sampling.
+
+    ended: the end of the assistant's turn follows, and is scored too.
+    """
+
+    text: str
+    ended: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.text.isascii():
+            object.__setattr__(self, "text", encodable(self.text))
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """A question to one role: a prompt, and how samples are drawn.
 
@@ -43,6 +58,8 @@ class Ask:
     thought: tokens that the model may think before the text, beside `max_tokens`; None: what it
         thinks by itself is text like any other. No engine looks at this: `drive` makes several asks
         of one (`prompts.thinking`).
+    given: what is scored; then nothing is sampled, and all of the above but the prompt is idle. An
+        engine that cannot score answers with a `Failure`.
     """
 
     prompt: Prompt
@@ -54,6 +71,7 @@ class Ask:
     top_p: float = 1.0
     seed: int = 0
     thought: int | None = None
+    given: Given | None = None
 
     def seeded(self, seed: int) -> "Ask":
         """The same ask with another seed; `dataclasses.replace` takes four times as long."""
@@ -67,6 +85,7 @@ class Ask:
             self.top_p,
             seed,
             self.thought,
+            self.given,
         )
 
 
@@ -83,6 +102,8 @@ class Reply:
     prompt_tokens: tokens of the prompt that were read for it; where one reading served several
         samples, the first has them and the others 0. 0 as well where an engine does not say.
     cached_tokens: of those, the ones that the engine knew from earlier prompts.
+    logprobs: of each token of `Ask.given`, in nats, at temperature 1; empty for a sample. With them
+        `tokens` counts the scored ones, `logprob` is the sum, and there is no text.
 
     The text can be written as UTF-8, whatever it is made of, see `encodable`.
     """
@@ -94,6 +115,7 @@ class Reply:
     logprob: float | None = None
     prompt_tokens: int = 0
     cached_tokens: int = 0
+    logprobs: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.text.isascii():
@@ -204,13 +226,19 @@ class Lasting(Protocol):
         closed."""
 
 
+def _named(given: Given) -> str:
+    ended = "true" if given.ended else "false"
+    return f'"given": {{"ended": {ended}, "text": {encode_basestring(given.text)}}}, '
+
+
 def digest(ask: Ask) -> str:
     """Name of an ask, 32 hex digits: equal asks, seed included, have equal names."""
     prompt, quoted = ask.prompt, encode_basestring
     stop = ", ".join(map(quoted, ask.stop))
     thought = "" if ask.thought is None else f'"thought": {ask.thought}, '
+    given = "" if ask.given is None else _named(ask.given)
     text = (  # JSON, written here because `json.dumps` takes four times as long
-        f'{{"max_tokens": {ask.max_tokens}, "n": {ask.n}, "prompt": {{"prefix": '
+        f'{{{given}"max_tokens": {ask.max_tokens}, "n": {ask.n}, "prompt": {{"prefix": '
         f'{quoted(prompt.prefix)}, "system": {quoted(prompt.system)}, "user": '
         f'{quoted(prompt.user)}}}, "role": {quoted(ask.role)}, "seed": {ask.seed}, "stop": '
         f'[{stop}], "temperature": {ask.temperature!r}, {thought}"top_p": {ask.top_p!r}}}'

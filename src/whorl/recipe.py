@@ -1,11 +1,11 @@
 """The protocol of recipes: what a paper fulfils."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
 from whorl.ask import Asking, Role
-from whorl.example import Example, Likelihood, Objective, Preference
+from whorl.example import Distillation, Example, Likelihood, Objective, Preference
 from whorl.problem import Problem
 from whorl.prompts.wording import WHORL, Wording
 from whorl.tree import Tree
@@ -93,6 +93,36 @@ class Checked(Protocol):
         """Whether what is harvested depends on verdicts."""
 
 
+@runtime_checkable
+class Bounded(Protocol):
+    """A recipe that knows a tighter bound of tokens than that of its longest sample."""
+
+    @property
+    def tokens_at_most(self) -> int:
+        """Sampled tokens that one search may cost; an upper bound for planning, seldom reached."""
+
+
+def tokens_at_most(recipe: Recipe) -> int:
+    """Sampled tokens that one search of a recipe may cost: its own bound, or all samples as long as
+    the settings named `..._tokens` let the longest one be. 0: no setting says."""
+    if isinstance(recipe, Bounded):
+        return recipe.tokens_at_most
+    limits = dict(_token_limits(recipe))
+    thought = limits.pop("thought_tokens", 0)
+    return recipe.samples_at_most * (thought + max(limits.values())) if limits else 0
+
+
+def _token_limits(settings: object) -> Iterator[tuple[str, int]]:
+    """Settings named `..._tokens`, those of inner settings included."""
+    if not is_dataclass(settings):
+        return
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        if field.name.endswith("_tokens") and isinstance(value, int):
+            yield field.name, value
+        yield from _token_limits(value)
+
+
 def arms_of(recipe: Recipe) -> Mapping[str, Recipe]:
     """The recipe of each arm, by name; `{"": recipe}` for a recipe without arms."""
     return recipe.arms() if isinstance(recipe, Armed) else {"": recipe}
@@ -134,6 +164,6 @@ def unsound(recipe: Recipe) -> str:
         return " ".join(f"{type(error).__name__}: {error}".split())
     if starts not in get_args(Start):
         return f"starts should be one of {', '.join(get_args(Start))}, not {starts!r}"
-    if not isinstance(objective, Likelihood | Preference):
-        return f"objective should be a Likelihood or a Preference, not {objective!r}"
+    if not isinstance(objective, Likelihood | Preference | Distillation):
+        return f"objective should be a Likelihood, Preference or Distillation, not {objective!r}"
     return ""

@@ -58,15 +58,9 @@ class Sampling:
         """Ask for the next step after `prompt`, `n` times. `spent` tokens of it are there."""
         rule = self.rule(prompt.prefix)
         most = min(self.step_tokens - spent, rule.tokens or self.step_tokens)
+        thought = None if self.inside else self.thought_tokens
         return Ask(
-            prompt,
-            role,
-            n=n,
-            stop=rule.stop,
-            max_tokens=max(1, most),
-            temperature=self.temperature,
-            top_p=self.top_p,
-            thought=None if self.inside else self.thought_tokens,
+            prompt, role, n, rule.stop, max(1, most), self.temperature, self.top_p, thought=thought
         )
 
     def solution(self, prompt: Prompt, n: int = 1, role: Role = "policy", *, spent: int = 0) -> Ask:
@@ -128,31 +122,35 @@ def next_steps(
     replies = [Reply(lead, "stop", logprob=0.0)] * n
     parts = {_within_budget(sampling, prompt.prefix, lead): list(range(n))}
     for _ in range(PIECES + 1):
-        befores = [_after(prompt, text) for text in parts]
-        found = yield [
-            sampling.step(before, len(own), role, spent=spent(sampling, replies[own[0]]))
-            for before, own in zip(befores, parts.values(), strict=True)
+        asks = [
+            sampling.step(
+                _after(prompt, text), len(own), role, spent=spent(sampling, replies[own[0]])
+            )
+            for text, own in parts.items()
         ]
-        rules = [sampling.rule(before.prefix) for before in befores]
+        found = yield asks
         more: dict[str, list[int]] = {}
-        for (text, own), rule, pieces in zip(parts.items(), rules, found, strict=True):
+        for (text, own), ask, pieces in zip(parts.items(), asks, found, strict=True):
+            rule = sampling.rule(ask.prompt.prefix)
             for number, piece in zip(own, pieces, strict=True):
                 if rule.tokens and piece.finished == "length":
                     piece = replace(piece, finished="stop")  # so many tokens are a step
-                reply = _joined(replies[number], text, piece) if text else piece
-                replies[number] = reply
-                if _goes_on(sampling, prompt.prefix, reply, piece, rule):
+                reply = replies[number] = _joined(replies[number], text, piece) if text else piece
+                if reply.finished == "stop" and _goes_on(
+                    sampling, prompt.prefix, reply, piece, rule
+                ):
                     so_far = _within_budget(sampling, prompt.prefix, reply.text + rule.glue)
                     more.setdefault(so_far, []).append(number)
-        parts = more
-        if not parts:
+        if not more:
             break
+        parts = more
     return tuple(replies)
 
 
 def _goes_on(sampling: Sampling, prefix: str, reply: Reply, piece: Reply, rule: Segmenter) -> bool:
-    """Whether a step goes on behind a reply, of which `piece` came last, by `rule`."""
-    if reply.finished != "stop" or not reply.text.strip():
+    """Whether a step goes on behind a reply that a stop string cut, of which `piece` came last, by
+    `rule`."""
+    if not reply.text.strip():
         return False
     if spent(sampling, reply) >= sampling.step_tokens:
         return False
@@ -164,10 +162,11 @@ def _goes_on(sampling: Sampling, prefix: str, reply: Reply, piece: Reply, rule: 
             )
         if -piece.logprob < rule.nats * piece.tokens:
             return True
-    text = prefix + reply.text
-    if thinks(text):
-        return sampling.inside is None or not sampling.inside.whole(reply.text)
-    body = without_thoughts(reply.text)
+    body = reply.text
+    if "<" in body or "<" in prefix:  # else there is no thought, as in most steps
+        if thinks(prefix + body):
+            return sampling.inside is None or not sampling.inside.whole(body)
+        body = without_thoughts(body)
     return not (body.strip() and sampling.steps.whole(body)) and concluded(reply.text) is None
 
 
@@ -315,7 +314,7 @@ def step_node(
     elif not text.strip():
         prune(node, "empty")
     elif not node.terminal:
-        node.text += sampling.rule(so_far).glue
+        node.text += (sampling.rule(so_far) if within else sampling.steps).glue
     return node
 
 
@@ -367,6 +366,8 @@ def _joined(first: Reply, before: str, rest: Reply) -> Reply:
 
 
 def _after(prompt: Prompt, text: str) -> Prompt:
+    if not text:
+        return prompt
     return Prompt(prompt.system, prompt.user, prompt.prefix + text)
 
 

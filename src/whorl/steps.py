@@ -137,7 +137,12 @@ class Words:
 @dataclass(frozen=True, slots=True)
 class Tokens:
     """A step is `size` sampled tokens, wherever they end. Text that is there already is cut at the
-    end of the word behind every 4 * `size` characters, which is about as much."""
+    end of the word behind every 4 * `size` characters, which is about as much.
+
+    size: sampled tokens of a step.
+    stop: strings that end a sample beside that; none.
+    glue: what joins two steps; nothing.
+    """
 
     size: int = 64
     stop: tuple[str, ...] = ()

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import MISSING, asdict, dataclass, field, fields
+from importlib import import_module
 from typing import Any, Literal, TypeAlias, get_args
 
 from whorl.ask import Prompt
@@ -11,9 +12,19 @@ from whorl.problem import Problem
 
 ROOT = 0
 NO_PARENT = -1
+SHORT = 60  # characters of a step in its repr
 
 Author: TypeAlias = Literal[
-    "", "policy", "rollout", "spine", "guide", "reviser", "small", "reflector", "corrector"
+    "",
+    "policy",
+    "rollout",
+    "spine",
+    "guide",
+    "reviser",
+    "teacher",
+    "small",
+    "reflector",
+    "corrector",
 ]
 """Who wrote a step, and as what; the root has no author.
 
@@ -23,12 +34,13 @@ spine: the policy, a copy of a chosen step, from which the next search starts wi
     counts; selection passes it by.
 guide: the policy in an earlier search, a step of the solution that MARGE explores.
 reviser: the model that rewrites steps after a critique.
+teacher: the model that is learned from, which solves the problem itself.
 small: the model that makes mistakes (SPHERE).
 reflector, corrector: the policy, told that a solution is wrong; what it says of it, and the steps
     of the new solution.
 """
 
-HELPERS: frozenset[Author] = frozenset(("reviser", "small", "reflector", "corrector"))
+HELPERS: frozenset[Author] = frozenset(("reviser", "teacher", "small", "reflector", "corrector"))
 """Authors of steps that the policy did not write in answer to the question alone."""
 
 Mark: TypeAlias = Literal[
@@ -106,6 +118,8 @@ class Node:
     copies: how many samples had exactly this text.
     tokens: sampled tokens of one copy.
     logprob: their summed log-probability in nats, None if the engine does not say.
+    taught: log-probabilities in nats that a teacher gives the tokens of the text, and of the end of
+        the turn if the step ended it; empty if none was asked.
     children: indices, in order of creation.
     """
 
@@ -123,12 +137,25 @@ class Node:
     copies: int = 1
     tokens: int = 0
     logprob: float | None = None
+    taught: tuple[float, ...] = ()
     children: list[int] = field(default_factory=list)
 
     @property
     def mean(self) -> float:
         """Mean outcome in [0, 1] of the simulations through this node; 0 if there were none."""
         return self.total / self.visits if self.visits else 0.0
+
+    def __repr__(self) -> str:
+        said = " ".join(self.text.split())
+        text = said if len(said) <= SHORT else f"{said[:SHORT]}…"
+        end = {1.0: "right", 0.0: "wrong", None: "undecided"}.get(self.reward, f"{self.reward}")
+        facts = [
+            *([f"{self.author}"] if self.author else []),
+            *([f"{self.visits} visits, mean {self.mean:.2f}"] if self.visits else []),
+            *([end] if self.terminal else []),
+            *([self.mark or "pruned"] if self.pruned or self.mark else []),
+        ]
+        return f"<Node {text!r}{', ' if facts else ''}{', '.join(facts)}>"
 
 
 @dataclass(slots=True)
@@ -151,6 +178,19 @@ class Tree:
     provenance: dict[str, str] = field(default_factory=dict)
     cut_short: str = ""
     asked: Prompt | None = None
+
+    def __repr__(self) -> str:
+        ends = list(self.leaves())
+        right = sum(self.nodes[i].reward == 1.0 for i in ends)
+        chosen = "solved" if self.nodes[self.tip].reward == 1.0 else "not solved"
+        arm = self.provenance.get("arm", "")
+        steps = f"{len(self.nodes) - 1} steps, {right} of {len(ends)} solutions right, {chosen}"
+        return f"<Tree {self.problem.id}{f' {arm}' if arm else ''}: {steps}>"
+
+    def _repr_html_(self) -> str:
+        """The tree as a notebook shows it. What draws it lies above the floor of trees, so it is
+        imported by name, when it is asked for."""
+        return str(import_module("whorl.view.notebook").tree_html(self))
 
     def add(self, node: Node) -> int:
         """Append `node` under its parent; returns its index."""
@@ -224,6 +264,7 @@ class Tree:
                 raise ValueError(f"the tip {tree.tip} is not a node")
             _read_notes(tree)
             for index, node in enumerate(tree.nodes):
+                node.taught = tuple(node.taught)
                 if node.author not in _AUTHORS or node.mark not in _MARKS:
                     raise ValueError(
                         f"node {index} has author {node.author!r} and mark {node.mark!r}"

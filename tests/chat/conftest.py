@@ -11,6 +11,12 @@ from whorl.models import POLICY
 Make = Callable[..., PreTrainedTokenizerFast]
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second for a conversation: whoever loops is waited for."""
+    monkeypatch.setattr("whorl.chat.renderer.SECONDS", 1)
+
+
 @pytest.fixture(scope="session")
 def tokenizer() -> Make:
     """Makes the shipped models' tokenizer with a chat template and marks of its own."""

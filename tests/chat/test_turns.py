@@ -145,7 +145,7 @@ def test_a_template_that_leaves_the_systems_words_out_is_noted(tokenizer: Make) 
         ("always the same", "it leaves out what the user says"),
         (
             "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
-            "it takes more than 5 seconds",
+            "it takes more than a second",
         ),
         ("{{ 'x' * 10000000000 }}", "it takes more than 1,024 MiB of memory"),
         ("{{ messages[0].content * 1000000 }}", "it makes 8,000,000 characters"),

@@ -45,10 +45,11 @@ def test_the_journey_from_a_table_to_a_table(whorl, home: Path) -> None:
     columns = ("--map", "question=Aufgabe,answer=Ergebnis")
     for table, out in (("mine.csv", "problems.jsonl"), ("exam.csv", "test.jsonl")):
         made = whorl("problems", "--from", table, *columns, "--out", out)
-        assert last(made) == f"wrote {out}: 6 problems of {table}"
+        assert f"wrote {out}: 6 problems of {table}" in made.stderr
+        assert last(made) == f"next: whorl init --problems {out} --policy MODEL"
     files = ("--problems", "problems.jsonl", "--test", "test.jsonl")
     begun = whorl("init", "--recipe", "rft", *files, "--policy", "policy")
-    assert last(begun) == "wrote run.toml: run file; look at it, then: whorl run run.toml --dry-run"
+    assert last(begun) == "next: whorl run run.toml --dry-run, or whorl run run.toml"
     changes = [part for line in QUICK.split("\n") if line for part in ("--set", line)]
     run = ("run", "run.toml", *changes)
     looked = whorl(*run, "--dry-run")
@@ -70,12 +71,18 @@ def test_the_journey_from_a_table_to_a_table(whorl, home: Path) -> None:
 
     played = whorl(*run)
     assert played.exit_code == 0, played.output
-    assert "wrote runs/first/report.html: report" in played.stderr
+    assert "wrote runs/first/report.html: report; open it in a browser" in played.stderr
+    assert last(played) == "next: whorl view runs/first, or whorl show runs/first"
     assert "round-1:" in whorl("show", "runs/first").stdout
-    assert last(whorl("report", "runs/first")) == "wrote runs/first/report.html: report"
+    page = "wrote runs/first/report.html: report; open it in a browser"
+    assert last(whorl("report", "runs/first")) == page
     harvested = whorl("harvest", "runs/first")
-    assert last(harvested).startswith("wrote runs/first/examples.jsonl: "), harvested.output
-    assert "of 12 trees" in last(harvested)
+    assert "wrote runs/first/examples.jsonl: " in harvested.stderr, harvested.output
+    assert "examples of 12 trees" in harvested.stderr
+    assert last(harvested) == (
+        "next: whorl train --model policy --examples runs/first/examples.jsonl --out "
+        "runs/first/checkpoint"
+    )
     assert last(
         whorl("export", "--format", "trl", "runs/first", "--out", "out/sft.jsonl")
     ).endswith(" examples")
@@ -85,13 +92,13 @@ def test_the_journey_from_a_table_to_a_table(whorl, home: Path) -> None:
     assert whorl("evaluate", "--model", "policy", *common, "--out", "before.jsonl").exit_code == 0
     newest = "runs/first/round-2/checkpoint"
     after = whorl("evaluate", "--model", newest, *common, "--out", "after.jsonl")
-    assert last(after) == "wrote after.attempts.jsonl: what was written, and the verdicts"
+    assert last(after).startswith("next: whorl show after.jsonl, or whorl table after.jsonl")
     assert "| checkpoint |" in whorl("table", "before.jsonl", "after.jsonl").stdout
 
 
 def last(result) -> str:
     assert result.exit_code == 0, result.output
-    return result.stderr.splitlines()[-1]
+    return [line for line in result.stderr.splitlines() if not line.startswith("then: ")][-1]
 
 
 GROW = "grow --recipe rft --problems good.jsonl --policy policy --run new"

@@ -33,6 +33,15 @@ def test_mistakes_are_named(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_plan_says_what_it_takes_and_writes_nothing(whorl, tmp_path: Path) -> None:
+    planned = whorl("compare", "--preset", "smoke", "--run", tmp_path / "run", "--dry-run")
+    assert planned.exit_code == 0, planned.output
+    first, second, *_, last = planned.stdout.splitlines()
+    assert first == "recipes: sigma, rft"
+    assert second == "growing: 12,000 tokens for each recipe and seed, 24,000 in all"
+    assert last == "nothing was written" and not (tmp_path / "run").exists()
+
+
 def test_a_missing_role_is_named_with_its_flag(whorl, easy: Path, tmp_path: Path) -> None:
     refused = whorl(
         *("compare", "--problems", easy, "--test", easy, "--policy", f"local:{POLICY}"),

@@ -60,7 +60,8 @@ def test_killed_it_goes_on_and_asks_nothing_again(whorl, tmp_path: Path) -> None
     assert again.stdout == on.stdout
     records = list(read_records(place.attempts))
     assert sorted(map(score_of, records), key=lambda each: each.id) == read_scores(out)
-    listed = whorl("show", out).stdout.splitlines()
+    summary, *listed = whorl("show", out).stdout.replace("\n\n", "\n").splitlines()
+    assert summary.startswith(f"{len(records)} problems: ")
     assert [line.split(":")[0] for line in listed] == [r.problem.id for r in records]
     shown = whorl("show", out, records[0].problem.id).stdout
     assert "4. " in shown and records[0].attempts[0].text.splitlines()[0] in shown
@@ -161,7 +162,8 @@ def test_what_fails_is_told_and_tried_again(whorl, easy: Path, tmp_path: Path) -
     command = ("evaluate", "--model", MODEL, "--problems", test, *SAMPLED, "--out", out)
     done = whorl(*command)
     assert done.exit_code == 1 and "failed: 1, counted as not right" in done.stdout
-    assert "1 problems failed; the same command tries them again" in done.stderr
+    assert "\nfailed: l: policy: prompt has " in done.stderr
+    assert "1 problems failed. The same command tries them again." in done.stderr
     assert "the model takes" in whorl("show", out).stdout
     test.write_text(test.read_text() + "\n")
     assert whorl(*command).exit_code == 2  # other problems

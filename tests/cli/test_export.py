@@ -7,7 +7,8 @@ import pytest
 
 from whorl.ask import Prompt
 from whorl.data.examples import write_examples
-from whorl.example import Weighted
+from whorl.data.purpose import write_purpose
+from whorl.example import Likelihood, Weighted
 from whorl.loop.folder import RunFolder
 from whorl.problem import Problem
 from whorl.tree import ROOT, Node, Tree
@@ -58,6 +59,18 @@ def test_a_run_or_its_file_is_exported_and_nothing_is_lost_in_silence(
         assert json.loads(out.read_text())["completion"][0]["content"] == "2"
 
 
+def test_it_says_who_reads_weights_and_penalty(whorl, run: Path, tmp_path: Path) -> None:
+    write_purpose(run / "examples.jsonl", "process", Likelihood(kl=0.2, penalty="exact"))
+    out = tmp_path / "mine.jsonl"
+    refused = told(whorl("export", "--format", "trl", run, "--out", out))
+    assert "which trl cannot say: `whorl train` reads weights" in refused
+    done = whorl("export", "--format", "trl", run, "--out", out, "--drop-weights")
+    assert done.stderr.splitlines()[-1] == (
+        "trl knows no weights and no penalty, as process has them; whorl train --model MODEL "
+        f"--examples {run / 'examples.jsonl'} --out {run / 'checkpoint'} reads both"
+    )
+
+
 def test_llama_factory_gets_its_list_of_data_sets(whorl, run: Path, tmp_path: Path) -> None:
     out = tmp_path / "mine.json"
     done = whorl("export", "--format", "llama-factory", run, "--out", out, "--drop-weights")
@@ -95,3 +108,24 @@ def test_trouble_is_one_line(whorl, run: Path, tmp_path: Path) -> None:
     assert f"`whorl harvest {run}`" in trouble("trl", run, out)
     assert not out.exists()
     assert whorl("export", "--format", "csv", run, "--out", out).exit_code == 2
+
+
+def test_trees_are_written_for_others_and_a_set_with_its_card(
+    whorl, run: Path, tmp_path: Path
+) -> None:
+    for form, name, count in (
+        ("art", "a.jsonl", "1 groups"),
+        ("verl", "v.jsonl", "1 problems"),
+        ("traces", "sessions", "1 sessions"),
+        ("dataset", "set", "3 examples"),
+    ):
+        done = whorl("export", "--format", form, run, "--out", tmp_path / name)
+        assert done.exit_code == 0, done.output
+        assert done.stderr.splitlines()[-1] == f"wrote {tmp_path / name}: {count}"
+    assert "## Columns" in (tmp_path / "set" / "README.md").read_text()
+    again = whorl("export", "--format", "dataset", run, "--out", tmp_path / "set")
+    assert "is not empty" in told(again)
+    wrong = whorl("export", "--format", "art", run, "--out", tmp_path / "b.jsonl", "--push", "a/b")
+    assert "--push and --public are for dataset, not for art" in told(wrong)
+    wrong = whorl("export", "--format", "verl", run, "--out", tmp_path / "b.jsonl", "--end-turns")
+    assert "are not for verl, which reads trees" in told(wrong)

@@ -10,7 +10,9 @@ from whorl.ask import Ask, Prompt, Replies, Reply
 from whorl.budget import Budget, Price, Prices
 from whorl.budget.purse import Purse
 from whorl.cli.display import status
+from whorl.credit import first_right
 from whorl.data.examples import read_examples, write_examples
+from whorl.data.forest import read_trees
 from whorl.engines.function import Function
 from whorl.engines.meter import Meter
 from whorl.example import Weighted
@@ -36,17 +38,48 @@ def run(whorl, easy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert grown.exit_code == 0, grown.output
     assert f"wrote {folder / 'trees.jsonl'}: 8 trees" in grown.stderr
     assert "grow: 8/8 done, " in grown.stderr and "tokens, " in grown.stderr
+    *_, solved, following = grown.stderr.splitlines()
+    right = {tree.problem.id for tree in read_trees(folder / "trees.jsonl") if first_right(tree)}
+    assert solved == f"solved {len(right)} of 8 problems"
+    assert following.startswith(f"next: whorl harvest {folder}, or whorl show {folder}, or ")
     return folder
 
 
 def test_trees_are_shown(whorl, run: Path) -> None:
-    listed = whorl("show", run).stdout.splitlines()
-    assert len(listed) == 8
-    problem = listed[0].split(":")[0]
+    summary, _, listed = whorl("show", run).stdout.partition("\n\n")
+    assert summary.startswith("8 trees of 8 problems: ") and " tokens (policy " in summary
+    assert len(listed.splitlines()) == 8
+    solved = int(summary.split(": ")[1].split()[0])
+    kept = whorl("show", run, "--solved").stdout.partition("\n\n")[2]
+    assert len(kept.splitlines()) == solved > 0
+    assert all(": solved" in line for line in kept.splitlines())
+    problem = listed.split(":")[0]
     drawn = whorl("show", run, problem, "--notes").stdout
     assert "[answer: " in drawn and "visits, mean" in drawn
     missing = whorl("show", run, "none")
     assert missing.exit_code == 2 and "holds no tree of problem 'none'" in missing.stderr
+
+
+def test_plans_of_a_training_and_an_evaluation_write_nothing(
+    whorl, run: Path, held: Path, tmp_path: Path
+) -> None:
+    examples = tmp_path / "examples.jsonl"
+    assert whorl("harvest", run, "--out", examples).exit_code == 0
+    before = sorted(tmp_path.rglob("*"))
+    train = ("train", "--model", POLICY, "--examples", examples, "--out", tmp_path / "tuned")
+    planned = whorl(*train, "--set", "epochs=1", "--dry-run").stdout.splitlines()
+    assert planned[0] == "epochs = 1  # default 3"
+    assert planned[-2:] == [
+        "training: 1 times through them, 1 optimizer steps at most",
+        "nothing was written",
+    ]
+    evaluate = ("evaluate", "--model", MODEL, "--problems", held, "--out", tmp_path / "e.jsonl")
+    planned = whorl(*evaluate, "--max-tokens", 120, "--processes", 0, "--dry-run").stdout
+    assert planned.splitlines()[-2:] == [
+        "evaluation: 8 problems, 1 attempt at each, 960 tokens at most",
+        "the model opens; nothing was written",
+    ]
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_harvest_train_evaluate_report(
@@ -140,7 +173,8 @@ def test_a_run_file_plays_the_whole_loop(whorl, easy: Path, held: Path, tmp_path
     (line,) = (run / "metrics.jsonl").read_text().splitlines()
     assert json.loads(line)["trees"] == 3
     table = played.stdout.splitlines()
-    assert table[0].split()[:2] == ["round", "pass@1"] and table[1].split()[0] == "1"
+    assert table[0].split()[:2] == ["round", "pass@1"]
+    assert [row.split()[0] for row in table[1:3]] == ["0", "1"]
     assert f"{json.loads(line)['generated_tokens']:,}" in played.stdout
     other = whorl("run", file, *changes, "--set", "train.epochs=2")
     assert other.exit_code == 2 and "train.epochs: 2 here, 1 in the run folder" in other.stderr

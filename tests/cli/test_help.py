@@ -89,7 +89,8 @@ def test_every_example_runs_as_it_stands(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("WHORL_PROCESSES", "0")  # as quick as it can be
+    for option, small in (("PROCESSES", "0"), ("LIMIT", "3"), ("MAX_TOKENS", "60")):
+        monkeypatch.setenv(f"WHORL_{option}", small)  # where an example names no other
     hour = load_benchmark("first_hour")
     hour.bring_own_files(tmp_path)
     count, refused = hour.run_examples(rig_server(), ELSEWHERE)

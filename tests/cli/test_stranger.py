@@ -108,7 +108,7 @@ def test_without_the_file_what_can_be_done_is_done(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delitem(__import__("sys").modules, "my_tree_rpo")
     trees = tmp_path / "run" / "round-1"
-    assert len(whorl("show", trees).stdout.splitlines()) == 4
+    assert len(whorl("show", trees).stdout.partition("\n\n")[2].splitlines()) == 4
     refused = whorl("harvest", trees)
     assert refused.exit_code == 2 and len(refused.stderr.splitlines()) == 1
     assert "was grown by my_tree_rpo:TreeRpo: my_tree_rpo cannot be imported" in refused.stderr

@@ -118,7 +118,7 @@ def test_sphere_says_whom_it_lacks(
     ("more", "why"),
     [
         ('engines.policy = "locl:m"', "did you mean local:?"),
-        ('recipe.role = "reviser"\nengines.reviser = "local:m"', "not none: name one as engines."),
+        ('recipe.name = "distill"\nengines.teacher = "local:m"', "not none: name one as engines."),
         (f'engines.policy = "local:{POLICY}"\npatience = 2', "problems into 8 to learn from and 0"),
     ],
 )
@@ -126,10 +126,9 @@ def test_a_run_that_cannot_work_leaves_no_folder(
     whorl, tmp_path: Path, easy: Path, more: str, why: str
 ) -> None:
     file = tmp_path / "run.toml"
-    engines = "" if "engines" in more else "engines = {}\n"
-    file.write_text(
-        f'run = "{tmp_path / "run"}"\nproblems = "{easy}"\nrecipe.name = "rft"\n{engines}{more}\n'
-    )
+    usual = {"recipe": 'recipe.name = "rft"\n', "engines": "engines = {}\n"}
+    unsaid = "".join(line for key, line in usual.items() if key not in more)
+    file.write_text(f'run = "{tmp_path / "run"}"\nproblems = "{easy}"\n{unsaid}{more}\n')
     assert why in told(whorl("run", file, "--set", "holdout=0.001"))
     assert not (tmp_path / "run").exists()
 
@@ -151,7 +150,7 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
     result = grow(whorl, easy, tmp_path / "run", "--dry-run", "--limit", "3")
     assert result.exit_code == 0
     assert "samples = 2  # default 8" in result.stdout.splitlines()
-    for line in ("problems: 3", "searches: 3 in each round, 6 samples at most"):
+    for line in ("problems: 3", "searches: 3, 6 samples at most"):
         assert line in result.stdout.splitlines()
     assert not (tmp_path / "run").exists()
 

@@ -13,11 +13,11 @@ from whorl.data.examples import read_examples
 
 @pytest.mark.slow
 def test_the_whole_loop_runs_once_and_is_only_read_the_second_time(tmp_path: Path) -> None:
-    folder, size = tmp_path / "demo", Size(problems=16, test=40)
+    folder, size = tmp_path / "demo", Size(problems=10, test=20)
     findings = play_demo(folder, size, Heard())
     found = demo_as_json(findings)
     json.dumps(found)
-    assert found["problems"] == 40
+    assert found["problems"] == 20
     assert 0.2 < found["base_accuracy"] < 0.8
     assert isinstance(found["generated_tokens"], int) and found["generated_tokens"] > 1000
     counts = {len(list(read_examples(path))) for path in folder.rglob("learned.jsonl")}

@@ -78,7 +78,7 @@ def test_a_recipe_from_elsewhere_is_compared_as_its_objective_suggests(
 
 @pytest.fixture
 def comparison(tmp_path: Path) -> Comparison:
-    """RFT and one variant on three easy problems, which it goes over again and again."""
+    """RFT and distillation on three easy problems, which it goes over again and again."""
     write_problems(tmp_path / "p.jsonl", problems("pool", 3, seed=0, levels=[1]))
     write_problems(tmp_path / "t.jsonl", problems("test", 8, seed=1, levels=[1]))
     policy = f"local:{POLICY}"
@@ -86,8 +86,8 @@ def comparison(tmp_path: Path) -> Comparison:
     return Comparison(
         tmp_path / "p.jsonl",
         tmp_path / "t.jsonl",
-        Engines(policy, reviser=policy, processes=0),
-        select_methods(TINY, ["rft", "black_box"], [*sets, "black_box.recipe.samples=2"]),
+        Engines(policy, teacher=policy, processes=0),
+        select_methods(TINY, ["rft", "distill"], [*sets, "distill.recipe.samples=2"]),
         900,
         seeds=1,
         evaluate=Decoding(n=4, temperature=0.8, max_tokens=120),
@@ -96,8 +96,8 @@ def comparison(tmp_path: Path) -> Comparison:
 
 
 def test_what_cannot_be_compared_is_refused(comparison: Comparison) -> None:
-    with pytest.raises(UserError, match="black_box asks a reviser: name one, --reviser"):
-        check_comparison(replace(comparison, engines=replace(comparison.engines, reviser="")))
+    with pytest.raises(UserError, match="distill asks a teacher: name one, --teacher"):
+        check_comparison(replace(comparison, engines=replace(comparison.engines, teacher="")))
     engines = replace(comparison.engines, student="local:s")
     marge = select_methods(TINY, ["marge"])
     with pytest.raises(UserError, match="marge learns on-policy"):
@@ -114,7 +114,7 @@ def test_equal_cost_and_nothing_is_done_twice(comparison: Comparison, tmp_path: 
     with poor, pytest.raises(UserError, match="tokens do not last") as refused:
         play_comparison(poor, replace(comparison, tokens=10, jobs=1), Heard())
     said = re.search(
-        r"--tokens (\d+) .*rft, seed 0: (\d+), black_box, seed 0: (\d+)", str(refused.value)
+        r"--tokens (\d+) .*rft, seed 0: (\d+), distill, seed 0: (\d+)", str(refused.value)
     )
     assert said and int(said[1]) == max(int(said[2]), int(said[3])) > 10
     with RunFolder.open(tmp_path / "run", {}, version=__version__) as folder:

@@ -108,12 +108,21 @@ def read_alpaca(row: dict[str, Any], _: Path) -> Example:
     return Weighted(Prompt(row["instruction"], row["input"]), row["output"])
 
 
+def read_chat(row: dict[str, Any], _: Path) -> Example:
+    """What verl's and ART's fine-tuning read: the assistant's turn last."""
+    assert row.keys() == {"messages"}
+    *before, (role, text) = read_messages(row["messages"], "role", "content")
+    assert role == "assistant"
+    return Weighted(prompt_of(before), text)
+
+
 READERS = {
     "trl": read_trl,
     "llama-factory": read_llama_factory,
     "openrlhf": read_openrlhf,
     "sharegpt": read_sharegpt,
     "alpaca": read_alpaca,
+    "messages": read_chat,
 }
 
 
@@ -122,7 +131,7 @@ def test_nothing_of_a_plain_example_is_lost(
     tmp_path_factory: pytest.TempPathFactory, examples: list[Example], form: Format, name: str
 ) -> None:
     out = tmp_path_factory.mktemp("export") / name
-    if form == "alpaca" and isinstance(examples[0], Pair):
+    if form in ("alpaca", "messages") and isinstance(examples[0], Pair):
         with pytest.raises(UserError, match="no columns for pairs"):
             export_examples(examples, out, form)
         assert not out.exists()
@@ -173,7 +182,7 @@ def test_bad_sources_and_names_leave_no_file(tmp_path: Path) -> None:
     for examples, name, why in (
         ([*SFT, *STEPS], "x.jsonl", "example 3 is not of the kind of those before it"),
         ([], "x.jsonl", "nothing to export"),
-        (SFT, "x.txt", "must end in .jsonl or .json"),
+        (SFT, "x.txt", "must end in .jsonl, .json or .parquet"),
     ):
         with pytest.raises(UserError, match=why) as caught:
             export_examples(examples, out.with_name(name), "trl")
@@ -259,7 +268,7 @@ def brief(tmp_path: Path) -> dict[str, Any]:
 def test_datasets_loads_it_as_it_stands(tmp_path: Path, form: Format, suffix: str) -> None:
     out = (tmp_path / "x").with_suffix(suffix)
     for examples in (SFT, STEPS[:1]):
-        if form != "alpaca" or examples is SFT:
+        if form not in ("alpaca", "messages") or examples is SFT:
             export_examples(examples, out, form)
             assert list(load(out, tmp_path)) == rows(out)
 

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from benchmarks.tiny import save_llama
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
+
+from whorl.ask import Ask, Engine, Reply
 
 Folder = Callable[..., Path]
 
@@ -60,24 +63,19 @@ def llama(tokenizer: PreTrainedTokenizerFast, tmp_path_factory: pytest.TempPathF
 
     def make(seed: int = 0, **settings: object) -> Path:
         torch.manual_seed(seed)
-        defaults: dict[str, object] = {
-            "vocab_size": len(tokenizer),
-            "hidden_size": 64,
-            "intermediate_size": 112,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 4,
-            "num_key_value_heads": 2,
-            "max_position_embeddings": 512,
-            "tie_word_embeddings": True,
-            "initializer_range": 0.15,
-            "bos_token_id": tokenizer.bos_token_id,
-            "eos_token_id": tokenizer.eos_token_id,
-            "pad_token_id": tokenizer.pad_token_id,
-        }
-        model = LlamaForCausalLM(LlamaConfig(**(defaults | settings)))
-        folder = tmp_path_factory.mktemp("llama")
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-        return folder
+        own = {"intermediate_size": 112, "initializer_range": 0.15} | settings
+        return save_llama(tmp_path_factory.mktemp("llama"), tokenizer, **own)
 
     return make
+
+
+def replies(engine: Engine, ask: Ask) -> tuple[Reply, ...]:
+    """What an engine says to one ask, before it is closed."""
+    engine.submit(0, ask)
+    found = engine.poll(1.0)
+    while not found:
+        found = engine.poll(1.0)
+    engine.close()
+    ((_, said),) = found
+    assert isinstance(said, tuple)
+    return said

@@ -111,3 +111,18 @@ def test_what_is_trained_keeps_its_template(base: Path, tmp_path: Path) -> None:
     ).encode_completion(prompt, "It is 2.")
     assert following(spec, tmp_path / "out") == f"local:{tmp_path / 'out'}"
     assert following(f"vllm:{base}?template=plain&dtype=half", Path("c")) == "vllm:c?dtype=half"
+
+
+def test_a_family_switches_its_thoughts_on(base: Path) -> None:
+    (base / "chat_template.jinja").write_text(
+        "{% for m in messages %}{{ m.content }}{{ eos_token }}{% endfor %}"
+        "{{ enable_thinking is defined and enable_thinking }}"
+    )
+    assert rendered(base).endswith("False")
+    assert rendered(find_model(f"local:{base}?family=qwen3").folder).endswith("True")
+    told = find_model(f"{base}?family=qwen3&enable_thinking=false").folder
+    assert rendered(told).endswith("False")
+    # a template that knows nothing of a family's switch is not told of it
+    assert rendered(find_model(f"{base}?family=gpt-oss").folder).endswith("False")
+    with pytest.raises(UserError, match="family=qwen4 is none of qwen3, deepseek-r1, gpt-oss"):
+        open_engine(f"local:{base}?family=qwen4")

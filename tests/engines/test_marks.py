@@ -1,17 +1,19 @@
-"""A model whose thoughts stand between special tokens: every engine reads them as one with ours."""
+"""A model whose thoughts stand between special tokens: every engine reads them as one with ours.
+`make test-vllm` runs it in vLLM too."""
 
 from pathlib import Path
 
 import pytest
-from tests.engines.test_run_on import replies
+from benchmarks.tiny import save_llama
+from tests.engines.conftest import replies
 from tokenizers import AddedToken
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from whorl.answer.thoughts import CLOSE, OPEN
 from whorl.ask import Ask, Engine, Prompt
+from whorl.chat import Chat
 from whorl.chat.named import PLAIN
-from whorl.engines.generate import Generate
-from whorl.engines.local import Local
+from whorl.engines import open_engine
 from whorl.example import Weighted
 from whorl.learn.train import train
 from whorl.learn.training import Training
@@ -19,6 +21,8 @@ from whorl.models import POLICY
 from whorl.prompts.families import FAMILIES
 from whorl.prompts.thinking import STOP
 
+VLLM = "?dtype=float32&enforce_eager=true&kv_cache_memory_bytes=268435456&block_size=32"
+VLLM_MARKS = [pytest.mark.vllm, pytest.mark.filterwarnings("ignore")]
 ASKED = Prompt("", "7 + 5?")
 MARKS = {
     "magistral": ("[THINK]", "[/THINK]"),
@@ -37,37 +41,35 @@ def thinker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         [AddedToken(mark, special=True, normalized=False) for mark in MARKS[request.param]]
     )
     tokenizer.chat_template = PLAIN
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=64,
-        intermediate_size=96,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-        tie_word_embeddings=True,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    LlamaForCausalLM(config).save_pretrained(root / "start")
-    tokenizer.save_pretrained(root / "start")
+    # vLLM on a CPU takes heads of 32 numbers at least
+    save_llama(root / "start", tokenizer, hidden_size=128, intermediate_size=128)
     learned = Weighted(ASKED, OPEN + "7, 12." + CLOSE + "It is 12.")
     train(root / "start", [learned], root / "model", settings=Training(epochs=100, lr=0.01))
     return root / "model"
 
 
-@pytest.mark.parametrize("kind", [Local, Generate])
-def test_a_thought_is_read_stopped_at_and_gone_on_from(thinker: Path, kind: type[Engine]) -> None:
+def opened(kind: str, folder: Path) -> Engine:
+    if kind == "generate":
+        from whorl.engines.generate import Generate
+
+        return Generate(folder)
+    return open_engine(f"{kind}:{folder}{VLLM if kind == 'vllm' else ''}", processes=0)
+
+
+@pytest.mark.parametrize(
+    "kind", ["local", "generate", "openvino", pytest.param("vllm", marks=VLLM_MARKS)]
+)
+def test_a_thought_is_read_stopped_at_and_gone_on_from(thinker: Path, kind: str) -> None:
     whole = Ask(ASKED, max_tokens=60, temperature=0.0)
-    (reply,) = replies(kind(thinker), whole)  # type: ignore[call-arg]
+    (reply,) = replies(opened(kind, thinker), whole)
     assert (reply.text, reply.finished) == (OPEN + "7, 12." + CLOSE + "It is 12.", "eos")
     begun = Ask(Prompt("", ASKED.user, OPEN), stop=(STOP,), max_tokens=60, temperature=0.0)
-    (thought,) = replies(kind(thinker), begun)  # type: ignore[call-arg]
+    (thought,) = replies(opened(kind, thinker), begun)
     assert (thought.text.strip(), thought.finished) == ("7, 12.", "stop")
     behind = Prompt("", ASKED.user, OPEN + "7, 12." + CLOSE)
-    (rest,) = replies(kind(thinker), Ask(behind, max_tokens=60, temperature=0.0))  # type: ignore[call-arg]
+    (rest,) = replies(opened(kind, thinker), Ask(behind, max_tokens=60, temperature=0.0))
     assert (rest.text, rest.finished) == ("It is 12.", "eos")
 
 
 def test_the_marks_are_those_of_a_family(thinker: Path) -> None:
-    assert Local(thinker).chat.thoughts.marks in [FAMILIES[name].marks for name in MARKS]
+    assert Chat.load(thinker).thoughts.marks in [FAMILIES[name].marks for name in MARKS]

@@ -131,9 +131,14 @@ def test_a_gguf_file_that_cannot_be_read(packed: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="lalma") as caught:
         find_model(str(odd))
     assert "\n" not in str(caught.value) and str(odd) in str(caught.value)
-    odd.write_bytes(said[:1000])
-    with pytest.raises(UserError, match="cannot be made a model folder"):
-        find_model(str(odd))
+    for damaged in (said[:1000], said[:-1000]):
+        odd.write_bytes(damaged)
+        with pytest.raises(UserError, match="is damaged, or was not downloaded to its end"):
+            find_model(str(odd))
+    for other in (b"", b"version https://git-lfs.github.com/spec/v1"):
+        odd.write_bytes(other)
+        with pytest.raises(UserError, match="is no GGUF file"):
+            find_model(str(odd))
     with pytest.raises(UserError, match=r"there is no file 'none.gguf'"):
         find_model("none.gguf")
     assert not list((tmp_path / "cache" / "whorl" / "gguf").glob("*/odd"))

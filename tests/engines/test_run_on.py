@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+from benchmarks.tiny import save_llama
+from tests.engines.conftest import replies
 from tokenizers import AddedToken
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
-from whorl.ask import Ask, Engine, Prompt, Reply
+from whorl.ask import Ask, Engine, Prompt
 from whorl.chat.named import ALPACA, QWEN
 from whorl.engines.generate import Generate
 from whorl.engines.local import Local
@@ -44,35 +46,10 @@ def talker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         ]
     )
     tokenizer.chat_template = TEMPLATES[kind]
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=64,
-        intermediate_size=96,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-        tie_word_embeddings=True,
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    LlamaForCausalLM(config).save_pretrained(root / "start")
-    tokenizer.save_pretrained(root / "start")
+    save_llama(root / "start", tokenizer)
     learned = Weighted(Prompt("", "7 + 5?"), ANSWER + AFTER[kind], ended=False)
     train(root / "start", [learned], root / "model", settings=Training(epochs=100, lr=0.01))
     return root / "model"
-
-
-def replies(engine: Engine, ask: Ask) -> tuple[Reply, ...]:
-    engine.submit(0, ask)
-    found = engine.poll(1.0)
-    while not found:
-        found = engine.poll(1.0)
-    engine.close()
-    ((_, said),) = found
-    assert isinstance(said, tuple)
-    return said
 
 
 @pytest.mark.parametrize("kind", [Local, Generate, OpenVino])

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from whorl.ask import Ask, Failure, Lasting, Prompt
-from whorl.engines import open_engine
+from whorl.engines import open_engine, workers
 from whorl.engines.local import Local
 from whorl.engines.workers import Workers
 from whorl.errors import UserError
@@ -184,6 +184,28 @@ def test_an_engine_that_cannot_be_opened_is_one_line(folder: Path, tmp_path: Pat
         with pytest.raises(UserError, match="local:") as caught:
             open_engine(f"local:{tmp_path}", processes=processes)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kills", "said"), [(1, "there is no model folder"), (3, "ended at once, with exit code -9")]
+)
+def test_a_process_that_is_killed_while_it_loads_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int, said: str
+) -> None:
+    """What the last one says of a folder that is not there is its own word."""
+    spawn, started = workers._spawn, []
+
+    def killed(spec: str) -> workers._Worker:
+        worker = spawn(spec)
+        started.append(worker.process)
+        if len(started) <= kills:
+            worker.process.kill()
+        return worker
+
+    monkeypatch.setattr(workers, "_spawn", killed)
+    with pytest.raises(UserError, match=said):
+        Workers(f"local:{tmp_path / 'gone'}")
+    assert len(started) == min(kills + 1, 3)
 
 
 def test_what_the_engine_cannot_do_is_passed_on(folder: Path) -> None:

@@ -8,6 +8,7 @@ from inspect import getsource, signature
 import pytest
 
 from whorl import prompts
+from whorl.answer.thoughts import CLOSE, OPEN
 from whorl.ask import Ask, Replies, Reply
 from whorl.engines.function import Function
 from whorl.errors import UserError
@@ -24,6 +25,7 @@ from whorl.evaluate import (
 from whorl.evaluate import attempts as module
 from whorl.problem import Problem
 from whorl.prompts import thinking
+from whorl.prompts.families import FAMILIES
 
 TEN = [Problem(str(n), f"What is {n} + {n}?", str(2 * n), level=str(n % 2)) for n in range(10)]
 
@@ -119,6 +121,23 @@ def test_no_model_sees_an_answer_and_no_judge_an_unfinished_text(preset: str) ->
     records = list(attempt_problems(problems, engines, setup=PRESETS[preset], width=7))
     assert not [record.error for record in records if record.error]
     assert judged == set(golds) == {record.problem.id for record in records}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_familys_preset_asks_for_a_thought_and_samples_as_its_makers_do(name: str) -> None:
+    asked: list[Ask] = []
+
+    def policy(ask: Ask) -> Replies:
+        asked.append(ask)
+        return (Reply("Hm." if len(asked) == 1 else "\\boxed{0}"),)
+
+    (record,) = attempt_problems(TEN[:1], {"policy": Function(policy)}, setup=PRESETS[name])
+    assert score_of(record).right == (1.0,)
+    thought, rest = asked
+    family = FAMILIES[name]
+    assert (thought.prompt.prefix, thought.max_tokens) == (OPEN, family.thought_tokens)
+    assert (rest.prompt.prefix, rest.max_tokens) == (OPEN + "Hm." + CLOSE, 2048)
+    assert {(ask.temperature, ask.top_p) for ask in asked} == {(family.temperature, family.top_p)}
 
 
 def test_the_answer_joins_in_one_place_behind_the_texts() -> None:

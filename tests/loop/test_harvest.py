@@ -84,6 +84,14 @@ def test_searches_that_never_end_are_remarked_upon(tmp_path: Path) -> None:
         assert any("2 of 3 searches came to no end" in line for line in found.remarks) is told
 
 
+def test_thoughts_that_never_close_are_remarked_upon(tmp_path: Path) -> None:
+    lost = Tree(Problem("p", "q", "1"))
+    lost.add(Node(ROOT, "<think>\nHm, \\boxed{1}\n\n", pruned=True, mark="cut off"))
+    (tmp_path / "trees.jsonl").write_text(lost.to_json() + "\n")
+    found = harvest(tmp_path / "trees.jsonl", RECIPE, tmp_path / "out.jsonl")
+    assert found.remarks[-1].startswith("1 of 1 searches came to no end of a solution: thoughts do")
+
+
 def test_every_tree_is_parsed_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parsed: Counter[str] = Counter()
     whole = Tree.from_json

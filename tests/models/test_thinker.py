@@ -4,10 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from whorl import Sampling, Setup, grow, harvest, measure, read_trees, train
 from whorl.answer.thoughts import CLOSE, OPEN, thinks, without_thoughts
+from whorl.cli import app
 from whorl.data.examples import read_examples
+from whorl.data.problems import write_problems
 from whorl.data.synthetic import problems
 from whorl.evaluate import Decoding
 from whorl.evaluate.scores import Place, read_records
@@ -91,6 +94,18 @@ def test_a_thought_that_is_not_closed_is_no_answer(thinker: Path, tmp_path: Path
     scores = measure(str(thinker), held, tmp_path / "scores.jsonl", setup=setup, processes=0)
     assert [score.answers for score in scores] == [(None,)] * 4
     assert all(score.cut == 1 and score.right == (0.0,) for score in scores)
+
+
+def test_it_is_measured_under_a_familys_preset(thinker: Path, tmp_path: Path) -> None:
+    """The thought may be longer than what the model can read, and ends where that does."""
+    write_problems(tmp_path / "held.jsonl", problems("test", 2, seed=1, levels=(1,)))
+    command = ["evaluate", "--model", f"{thinker}?family=qwen3", "--preset", "qwen3"]
+    command += ["--problems", str(tmp_path / "held.jsonl"), "--out", str(tmp_path / "out.jsonl")]
+    done = CliRunner().invoke(app, [*command, "--max-tokens", "40", "--processes", "0"])
+    assert done.exit_code == 0, done.output
+    assert "after a thought of at most 32,768" in done.output
+    for record in read_records(Place(tmp_path / "out.jsonl").attempts):
+        assert record.attempts[0].text.startswith(OPEN)
 
 
 @pytest.mark.parametrize("inside", [BlankLine(min_chars=4), Entropy(4, 0.2)])

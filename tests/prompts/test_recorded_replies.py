@@ -60,7 +60,7 @@ def test_there_are_replies_of_every_kind_and_of_all_models() -> None:
 
 @pytest.mark.parametrize("row", of("revise", label="cut"))
 def test_a_revised_step_is_what_a_person_would_cut_out(row: dict[str, Any]) -> None:
-    assert read_step(row["text"], row["step"]) == row["cut"]
+    assert read_step(row["text"], row["step"], row.get("prefix", "")) == row["cut"]
 
 
 @pytest.mark.parametrize("row", of("revise-path", label="cut"))
@@ -70,7 +70,7 @@ def test_a_revised_solution_is_what_a_person_would_cut_out(row: dict[str, Any]) 
 
 @pytest.mark.parametrize("row", of("critique", "critique-prose", label="said"))
 def test_a_critique_says_what_a_person_would_read_in_it(row: dict[str, Any]) -> None:
-    repeated = repeats_request(row["text"])
+    repeated = repeats_request(row["text"], row["step"])
     assert ("repeats" if repeated else told(read_critique(row["text"]))) == row["said"]
 
 

@@ -81,3 +81,39 @@ def test_echoes_and_changes_of_form_are_told_from_revisions() -> None:
     assert became("3+4=8\n\n", "3+4=8") == became("3+4=8", " ") == "ignored critique"
     assert became("3+4=8", "**3 + 4 = 8**") == "formatting only"
     assert became("3+4=8", "3+4=7") == "revised"
+
+
+BEFORE = (
+    "We count the apples before the purchase:\n\n7 + 5 = 12, so there are 12 apples.\n\n"
+    "Tom gives a third of them away, which is 12 / 3 = 4."
+)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        f"{BEFORE}\n\nNext step: {STEP}",
+        f"To solve this we do as follows.\n\n{BEFORE}\n\nNext step:\n{STEP}",
+        f"{BEFORE}\n\n{STEP}",
+        f"{BEFORE}\n\n{STEP}\n\nRewrite the previous step.",
+        f"{STEP}\n\nRewrite the ne",
+    ],
+)
+def test_a_repeated_solution_so_far_is_left_out(reply: str) -> None:
+    assert read_step(reply, "12 - 4 = 7", BEFORE) == STEP
+
+
+@pytest.mark.parametrize("end", [len(BEFORE), 80, 110])
+def test_nothing_else_than_the_solution_so_far_is_no_step(end: int) -> None:
+    assert read_step(BEFORE[:end], STEP, BEFORE) == ""
+
+
+def test_a_step_that_quotes_what_was_before_is_whole() -> None:
+    quoting = "Tom gives a third of them away, which is 12 / 3 = 4.\n\nSo 12 - 4 = 8 are left."
+    assert read_step(quoting, STEP, BEFORE) == quoting
+    assert read_step(BEFORE, STEP) == BEFORE
+
+
+def test_markers_of_several_steps_stay() -> None:
+    several = "Step 2: We count again.\n\nStep 3: 12 - 4 = 8."
+    assert read_step(several, STEP) == several

@@ -12,6 +12,7 @@ from whorl.engines.function import Function
 from whorl.errors import UserError
 from whorl.example import Pair, Preference
 from whorl.problem import Problem
+from whorl.recipes.distill import Distill
 from whorl.recipes.dpo import Dpo
 from whorl.recipes.rft import Rft
 from whorl.tree import Tree
@@ -19,9 +20,9 @@ from whorl.tree import Tree
 PROBLEM = Problem("p", "Add 3 and 4.", "7")
 
 
-def grown(recipe: Dpo | Rft, *, problems: int) -> list[Tree]:
+def grown(recipe: Dpo | Rft | Distill, *, problems: int) -> list[Tree]:
     searches = ((p.id, recipe.grow(p)) for p in toy.problems(problems))
-    done = drive(searches, dict.fromkeys(("policy", "reviser"), Function(toy.answer)))
+    done = drive(searches, dict.fromkeys(("policy", "teacher"), Function(toy.answer)))
     return [f.result for f in sorted(done, key=lambda f: f.key) if f.result is not None]
 
 
@@ -82,7 +83,7 @@ def test_without_right_and_wrong_solutions_there_is_no_pair() -> None:
     assert Dpo().tally(tree) == {"all wrong": 1}
 
 
-def test_it_harvests_what_rft_grew_but_not_a_black_box() -> None:
+def test_it_harvests_what_rft_grew_but_not_what_a_teacher_wrote() -> None:
     found = 0
     for tree in grown(Rft(samples=8), problems=10):
         for pair in Dpo(pairs=2).harvest(tree).examples:
@@ -91,7 +92,7 @@ def test_it_harvests_what_rft_grew_but_not_a_black_box() -> None:
             assert pair.chosen.endswith(answer) and not pair.rejected.endswith(answer)
             found += 1
     assert found > 10
-    (tree,) = grown(Rft(samples=8, role="reviser"), problems=1)
+    (tree,) = grown(Distill(samples=8), problems=1)
     with pytest.raises(UserError, match="the policy wrote"):
         Dpo().harvest(tree)
 

@@ -191,7 +191,7 @@ def test_arms_are_the_recipes_own() -> None:
     ("member", "said"),
     [
         ('starts = "nowhere"', "starts should be one of last, first"),
-        ("objective = None", "objective should be a Likelihood or a Preference"),
+        ("objective = None", "objective should be a Likelihood, Preference or Distillation"),
     ],
 )
 def test_members_that_no_run_can_use_are_refused(

@@ -18,10 +18,10 @@ PROBLEM = Problem("p", "Add 3 and 4.", "7")
 
 def grown(recipe: Rft, texts: list[str]) -> Tree:
     def answer(ask: Ask) -> Replies:
-        assert (ask.role, ask.n, ask.stop) == (recipe.role, recipe.samples, ())
+        assert (ask.role, ask.n, ask.stop) == ("policy", recipe.samples, ())
         return tuple(map(Reply, texts))
 
-    (done,) = drive([("p", recipe.grow(PROBLEM))], {recipe.role: Function(answer)})
+    (done,) = drive([("p", recipe.grow(PROBLEM))], {"policy": Function(answer)})
     assert done.result is not None
     return done.result
 
@@ -44,7 +44,6 @@ def test_what_others_had_a_hand_in_is_not_the_policys(helper: str) -> None:
     tree.add(Node(step, "\\boxed{7}", terminal=True, reward=1.0))
     own = tree.add(Node(ROOT, "7: \\boxed{7}", author="rollout", terminal=True, reward=1.0))
     assert [example.text for example in Rft().harvest(tree).examples] == [tree.text(own)]
-    assert Rft(role="reviser").harvest(tree).examples == ()
 
 
 def test_no_right_solution_is_counted() -> None:
@@ -60,13 +59,6 @@ def test_no_right_solution_is_counted() -> None:
 def test_settings_without_sense_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         Rft(**wrong)  # type: ignore[arg-type]
-
-
-def test_a_black_box_asks_the_reviser() -> None:
-    recipe = Rft(SAMPLING, samples=1, role="reviser")
-    tree = grown(recipe, ["3+4=7\n\n\\boxed{7}"])
-    assert [node.author for node in tree.nodes[1:]] == ["reviser", "reviser"]
-    assert len(recipe.harvest(tree).examples) == 1
 
 
 def test_the_toy_world_teaches_right_solutions_only() -> None:

@@ -8,6 +8,7 @@ from typing import Literal
 
 import pytest
 
+from whorl.answer.thoughts import CLOSE, OPEN
 from whorl.ask import Ask, Asking, Replies, Reply
 from whorl.credit import siblings
 from whorl.drive import drive
@@ -115,6 +116,36 @@ def test_a_kept_step_costs_no_revision() -> None:
         "right to right": 1, "tries": 1, "kept": 3, "right path left as it was": 1,
         "drift": 0, "fell back": 0, "completed by the policy": 0,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["per_depth", "whole_path"])
+def test_what_helpers_think_is_neither_read_nor_shown_nor_kept(
+    mode: Literal["per_depth", "whole_path"],
+) -> None:
+    steps_ = 3 if mode == "per_depth" else 1
+    said = EDIT if mode == "per_depth" else write_critiques([Critique(suggestion="add again")] * 3)
+    thought = f"{OPEN}Is it? Verdict: keep\n\nFirst, \\boxed{{9}}.{CLOSE}"
+    right = ["3+4=7", "7+5=12", "\\boxed{12}"]
+    revised = right if mode == "per_depth" else ["\n\n".join(right)]
+    script = Script(WRONG, [thought + said] * steps_, [thought + text for text in revised])
+    tree = script.grow(replace(ONE, mode=mode, helper_thought_tokens=None))
+    assert steps(tree, tree.tip) == right  # the thought's "keep" would have left the first step
+    assert len(script.prompts("reviser")) == steps_
+    for prompt in script.prompts("reviser"):
+        assert "add again" in prompt and "Is it?" not in prompt
+    assert not any("Is it?" in node.note + node.text for node in tree.nodes)
+
+
+@pytest.mark.parametrize(
+    ("role", "mark"), [("critic", "unusable critique"), ("reviser", "ignored critique")]
+)
+def test_a_helper_that_never_ends_its_thought_has_said_nothing(role: str, mark: str) -> None:
+    endless = OPEN + "Wait, 3+4=9. Verdict: edit"
+    script = Script(WRONG, [endless if role == "critic" else EDIT] * 3, [endless] * 9)
+    tree = script.grow(ONE)
+    revised = [node for node in tree.nodes if node.author == "reviser"]
+    assert {node.mark for node in revised} == {mark}
+    assert {node.text.strip() for node in revised} == {"3+4=8", "8+5=13", "\\boxed{13}"}
 
 
 def test_an_ignored_critique_is_counted() -> None:

@@ -22,6 +22,7 @@ from whorl.example import Pair, Preference
 from whorl.problem import Problem
 from whorl.prompts.reflection import STOPS
 from whorl.recipe import Harvest
+from whorl.recipes.distill import Distill
 from whorl.recipes.rft import Rft
 from whorl.recipes.sigma import Sigma
 from whorl.recipes.sphere import Sphere
@@ -36,7 +37,7 @@ PLAIN = prompts.solve(PROBLEM.question)
 
 
 def run(
-    recipe: Sphere | Rft | Sigma,
+    recipe: Sphere | Rft | Sigma | Distill,
     problems: Sequence[Problem],
     answer: Callable[[Ask], Replies] = toy.answer,
     *,
@@ -523,7 +524,7 @@ def test_trees_of_other_recipes_can_be_paired(other: Rft | Sigma) -> None:
 
 
 def test_a_tree_without_the_policy_is_refused() -> None:
-    (tree,) = run(Rft(SPHERE.sampling, role="reviser"), [PROBLEM])
+    (tree,) = run(Distill(SPHERE.sampling), [PROBLEM])
     with pytest.raises(UserError, match="solutions by the policy"):
         SPHERE.harvest(tree)
 

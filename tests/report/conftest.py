@@ -7,7 +7,16 @@ import pytest
 
 from whorl.problem import Problem
 from whorl.prompts.critique import Critique, write_critique, write_critiques
-from whorl.report import Cells, Figure, FigureTable, Interval, Level, Report, ResultRow
+from whorl.report import (
+    Cells,
+    Figure,
+    FigureTable,
+    Interval,
+    Level,
+    Report,
+    ReportTree,
+    ResultRow,
+)
 from whorl.tree import ROOT, Node, Tree
 
 QUESTION = (
@@ -121,11 +130,6 @@ def refine() -> Callable[..., Tree]:
     return refined
 
 
-@pytest.fixture
-def report() -> Report:
-    return sample_report()
-
-
 def sample_report() -> Report:
     def share(value: float, half: float) -> Interval:
         return Interval(value, value - half, value + half)
@@ -202,7 +206,7 @@ def sample_report() -> Report:
             ),
         ),
         trees=tuple(
-            refined(k, whole_path=k == 1, accept=k != 2) if k % 4 != 3 else searched(k)
+            ReportTree(refined(k, whole_path=k == 1, accept=k != 2) if k % 4 != 3 else searched(k))
             for k in range(8)
         ),
         settings=(

@@ -1,12 +1,15 @@
 """Run files and overrides: read strictly, said back faithfully, refused in one line."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from whorl.ask import Role
 from whorl.budget import Budget, Limits, Price, Prices
 from whorl.engines.roles import Engines
 from whorl.errors import UserError
@@ -15,6 +18,7 @@ from whorl.loop.runfile import answered, read_run
 from whorl.prompts.wording import SETS, WHORL, Shot
 from whorl.recipe import Recipe
 from whorl.recipes import RECIPES, name_of
+from whorl.recipes.distill import Distill
 from whorl.recipes.rft import Rft
 from whorl.recipes.sigma import Sigma
 from whorl.recipes.sphere import Sphere
@@ -178,7 +182,7 @@ sigmas = st.builds(
 )
 
 
-@given(sigmas | st.builds(Rft, samples=st.integers(1, 99), role=st.sampled_from(["policy"])))
+@given(sigmas | st.builds(Rft, samples=st.integers(1, 99), keep=st.integers(1, 9)))
 def test_what_is_said_can_be_read_again(recipe: Recipe) -> None:
     said = as_table(recipe)
     assert read_recipe(said) == recipe
@@ -212,6 +216,22 @@ def test_a_rule_for_steps_can_be_told_more(said: str, steps: Segmenter) -> None:
     recipe = read_recipe({"name": "rft"}, [f"sampling.steps={said}"])
     assert recipe == Rft(sampling=Sampling(steps=steps))
     assert read_recipe(as_table(recipe)) == recipe
+
+
+def test_a_family_says_how_its_makers_sample() -> None:
+    def sampled(**said: object) -> Sampling:
+        recipe = read_recipe({"name": "rft", "sampling": said})
+        assert isinstance(recipe, Rft)
+        return recipe.sampling
+
+    as_made = replace(Rft().sampling, temperature=0.6, top_p=0.95, thought_tokens=32768)
+    assert sampled(family="qwen3") == sampled(family="deepseek-r1") == as_made
+    assert sampled(family="magistral", top_p=0.9, thought_tokens=2048) == replace(
+        as_made, temperature=0.7, top_p=0.9, thought_tokens=2048
+    )
+    assert (sampled(family="gpt-oss").temperature, sampled(family="gpt-oss").top_p) == (1.0, 1.0)
+    with pytest.raises(UserError, match="no family 'qwen'; did you mean qwen3"):
+        sampled(family="qwen")
 
 
 def test_a_rule_for_steps_that_is_wrong_is_said_in_one_line() -> None:
@@ -284,11 +304,19 @@ def test_overrides_of_plain_settings() -> None:
         read_settings(Uct(), ["dept=4"])
 
 
+@dataclass(frozen=True, slots=True)
+class AsksAVerifier(Rft):
+    """RFT that asks a role which there is not."""
+
+    roles: ClassVar[Sequence[Role]] = ("policy", "verifier")  # type: ignore[assignment]
+
+
 def test_every_role_that_is_asked_needs_an_engine() -> None:
     run = Run(Path("a"), Path("p"), Engines("local:m", "local:c"), Sigma())
     assert answered(run).engines == Engines("local:m", "local:c", "local:m")
     assert answered(replace(run, recipe=Rft())).engines == run.engines, "nobody else is asked"
-    assert answered(replace(run, recipe=Rft(role="reviser"))).engines.reviser == "local:m"
+    with pytest.raises(UserError, match=r"asks a teacher, .* tiny ones are called teacher\)"):
+        answered(replace(run, recipe=Distill()))
     with pytest.raises(UserError, match="sigma asks a policy, and none is named; give --policy "):
         answered(replace(run, engines=Engines(critic="local:c", reviser="local:c")))
     sphere = replace(run, recipe=Sphere())
@@ -300,8 +328,8 @@ def test_every_role_that_is_asked_needs_an_engine() -> None:
     with pytest.raises(UserError, match=r"asks a small, .* or engines\.small in a run file"):
         answered(replace(sphere, engines=Engines("local:m", prm="prm:p")))
     answered(replace(sphere, recipe=Sphere(score="rollouts", small_candidates=0)))
-    with pytest.raises(UserError, match="rft asks a verifier; the roles there are: policy, crit"):
-        answered(replace(run, recipe=Rft(role="verifier")))  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="asks a verifier; the roles there are: policy, crit"):
+        answered(replace(run, recipe=AsksAVerifier()))
 
 
 def test_a_rule_for_steps_takes_parameters() -> None:

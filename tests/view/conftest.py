@@ -11,9 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.report.conftest import sample_report
 from tests.view.folder import run_folder
 
+from whorl.report import Report
+
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+HIGH = 1_300  # pixels of a picture
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
@@ -23,6 +27,11 @@ FLAGS = (
 @pytest.fixture(scope="session")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run_folder(tmp_path_factory.mktemp("view") / "first")
+
+
+@pytest.fixture
+def report() -> Report:
+    return sample_report()
 
 
 @contextmanager
@@ -63,11 +72,17 @@ def browser() -> Iterator[object]:
 
 @pytest.fixture
 def picture(request: pytest.FixtureRequest):
-    """A function that keeps a picture of a page if `WHORL_PICTURES` names a folder for them."""
+    """A function that keeps a picture of a page if `WHORL_PICTURES` names a folder for them: those
+    of the site, which are there already, or in an empty folder all."""
 
     def take(page, name: str) -> None:
         folder = os.environ.get("WHORL_PICTURES")
-        if folder:
-            page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+        if not folder:
+            return
+        kept = {path.stem for path in Path(folder).glob("*.png")}
+        if Path(folder).name != "pictures" or name in kept:
+            size = page.evaluate("({width: innerWidth, height: document.body.scrollHeight})")
+            clip = {"x": 0, "y": 0, "width": size["width"], "height": min(size["height"], HIGH)}
+            page.screenshot(path=Path(folder) / f"{name}.png", full_page=True, clip=clip)
 
     return take

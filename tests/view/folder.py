@@ -1,6 +1,7 @@
 """A run folder to look at: ordinary trees, large ones, and such as an enemy would write."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 from tests.report.conftest import refined, searched
@@ -11,8 +12,11 @@ from whorl.evaluate import Attempt, Record
 from whorl.evaluate.scores import Place, write_records, write_scores
 from whorl.example import Pair, Weighted
 from whorl.loop.folder import RunFolder
+from whorl.loop.harvest import Harvested
+from whorl.loop.variety import Variety
 from whorl.problem import Problem
 from whorl.tree import ROOT, Node, Tree
+from whorl.view.facts import facts_of
 from whorl.watch import Progress, Quiet
 from whorl.watch.events import recorded
 
@@ -93,6 +97,12 @@ def run_folder(path: Path, trees: int = 60) -> Path:
     key = {"problem": "pool:3", "arm": "T=0.4"}
     dropped = {**key, "dropped": {"wrong after revision": 1}}
     (inner / "examples.dropped.jsonl").write_text(json.dumps(dropped) + "\n")
+    cost = sum((Counter(tree.cost) for tree in grown), Counter())
+    told = [facts for facts in map(facts_of, grown) if facts.refined]
+    tally = Counter(f"{facts.before} to {facts.after}" for facts in told if facts.before)
+    reasons, variety = {"wrong after revision": 1}, Variety(4.0, 2.0, 0.5)
+    harvested = Harvested(len(grown), len(taught) + 1, reasons, dict(tally), dict(cost), variety)
+    harvested.write(inner)
     for number in (0, 1):
         evaluation(path / f"scores-{number}.jsonl", number)
     with recorded(Quiet(), path / "events.jsonl", {}) as watch:
@@ -108,8 +118,9 @@ def evaluation(path: Path, number: int) -> None:
     records = []
     for k in range(12):
         right = float(k % 3 == 0 or (number > 0 and k % 3 == 1)) if k != 3 else 1.0 - number
-        text = f"It is $\\frac{{{k}}}{{1}}$, so \\boxed{{{k}}}." if k else ENEMY
-        attempt = Attempt(text, f"{k}", right, "equal" if right else "another number", tokens=9)
+        said = k if right else k + 1
+        text = f"It is $\\frac{{{k}}}{{1}}$, so \\boxed{{{said}}}." if k else ENEMY
+        attempt = Attempt(text, f"{said}", right, "equal" if right else "another number", tokens=9)
         records.append(Record(Problem(f"test:{k}", f"What is {k}/1?", f"{k}"), (attempt,)))
     place = Place(path)
     write_scores(path, write_records(place.attempts, records))

@@ -9,8 +9,13 @@ from pathlib import Path
 
 import pytest
 from tests.view.conftest import viewing
-from tests.view.folder import small
+from tests.view.folder import ENEMY, small
 
+from whorl.errors import UserError
+from whorl.view.bundle import bundle
+from whorl.view.report import write_report
+from whorl.view.shelf import Shown
+from whorl.view.summary import summary
 from whorl.watch import Progress, Quiet
 from whorl.watch.events import recorded
 
@@ -58,7 +63,7 @@ def test_a_problem_is_searched_filtered_and_opened(opened, picture) -> None:
     page.keyboard.press("Enter")
     page.wait_for_url("**words=pool**")
     page.locator(".trees a").first.click()
-    page.wait_for_selector("#drawing .node")
+    page.wait_for_selector(".drawing .node")
     assert "pool:1" in page.locator(".meta").first.inner_text()
     picture(page, "tree")
 
@@ -114,26 +119,26 @@ def test_a_tree_is_walked_folded_and_played_by_keyboard_alone(opened) -> None:
     assert page.locator(".node.folded").count() == 1
     page.keyboard.press("c")
     assert page.locator(".node:not([hidden])").count() == shown
-    before = page.locator("#drawing").get_attribute("viewBox")
+    before = page.locator(".drawing").get_attribute("viewBox")
     page.keyboard.press("+")
-    assert page.locator("#drawing").get_attribute("viewBox") != before
+    assert page.locator(".drawing").get_attribute("viewBox") != before
     page.keyboard.press("p")
     page.wait_for_selector(".node[hidden]", state="attached")
     page.keyboard.press("p")
-    page.locator("#time").fill("2")
+    page.locator(".time").fill("2")
     assert page.locator(".node:not([hidden])").count() == 2
 
 
 def test_a_tree_is_dragged_without_opening_a_step(opened) -> None:
     page = opened(f"{TREE}large%23")
-    page.wait_for_selector("#canvas.moved")
-    before, url = page.locator("#drawing").get_attribute("viewBox"), page.url
-    area = page.locator("#canvas").bounding_box()
+    page.wait_for_selector(".canvas.moved")
+    before, url = page.locator(".drawing").get_attribute("viewBox"), page.url
+    area = page.locator(".canvas").bounding_box()
     page.mouse.move(area["x"] + 200, area["y"] + 200)
     page.mouse.down()
     page.mouse.move(area["x"] + 300, area["y"] + 100, steps=4)
     page.mouse.up()
-    assert page.locator("#drawing").get_attribute("viewBox") != before
+    assert page.locator(".drawing").get_attribute("viewBox") != before
     assert page.url == url
 
 
@@ -172,6 +177,19 @@ def test_formulas_are_laid_out_and_broken_ones_stand(opened, picture) -> None:
     picture(page, "scripts")
 
 
+def test_attempts_are_listed_with_what_was_fixed_and_broken(opened, picture) -> None:
+    page = opened("/r/first/attempts/scores-1/")
+    assert page.locator("tbody .good").count() == 4 and page.locator("tbody .bad").count() == 1
+    page.get_by_label("which").select_option("broken")
+    page.wait_for_url("**kind=broken**")
+    assert page.locator("tbody tr").count() == 1
+    page.locator(".trees a").first.click()
+    assert page.locator(".sides .mark.right").count() == 1
+    assert page.locator(".sides .mark.wrong").count() == 1
+    other = opened("/r/first/attempts/scores-1/p/test:4?against=first/scores-0")
+    picture(other, "attempts")
+
+
 def test_what_an_enemy_writes_runs_nothing_and_fetches_nothing(opened, picture) -> None:
     page = opened("/r/first/trees/round-1/?words=enemy")
     page.locator(".trees a").first.click()
@@ -183,7 +201,7 @@ def test_what_an_enemy_writes_runs_nothing_and_fetches_nothing(opened, picture) 
     assert page.locator("main img, main script, main style, main iframe").count() == 0
     assert page.locator("main a[href^=javascript]").count() == 0
     assert page.evaluate("document.title") != "taken"
-    assert page.locator("#canvas").is_visible()
+    assert page.locator(".canvas").is_visible()
     assert "‹U+202E›" in page.locator("h1").inner_text()
     opened("/r/first/attempts/scores-1/p/test:0")
     opened("/r/first/")
@@ -254,3 +272,100 @@ def test_all_of_it_works_without_a_script(browser, address: str) -> None:
     assert "node=1" in page.url
     assert page.locator("#fork").get_attribute("data-selected") == "1"
     context.close()
+
+
+@pytest.fixture(scope="module")
+def pages(shown: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run as files: its report, and a folder of pages."""
+    place = tmp_path_factory.mktemp("pages")
+    run = Shown(shown, "first")
+    write_report(place / "report.html", summary(run))
+    assert bundle(run, place / "site") == len(list((place / "site").rglob("*.html")))
+    return place
+
+
+@pytest.fixture
+def opened_file(browser) -> Iterator:
+    """A function that opens a file; whatever a page asks for besides files fails the test, and so
+    does a fault of its script or anything that its policy forbids."""
+    asked, said, contexts = [], [], []
+
+    def open_page(path: Path, place: str = "", width: int = 1280):
+        context = browser.new_context(viewport={"width": width, "height": 900})
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("console", lambda line: said.append(line.text))
+        page.goto(f"{path.as_uri()}{place}")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not said
+    assert all(url.startswith("file:///") for url in asked), asked
+
+
+def test_a_report_is_read_without_a_viewer(opened_file, picture, pages: Path) -> None:
+    page = opened_file(pages / "report.html")
+    picture(page, "report")
+    cards = page.locator(".cards .card")
+    assert cards.count() == 65
+    assert cards.first.locator(".refined .step").count() > 2
+    cards.first.locator('.drawing .node[data-node="3"]').dispatch_event("click")
+    assert cards.first.locator(".sibling.selected:visible").get_attribute("data-node") == "3"
+    page.get_by_label("Only trees with this outcome").select_option("right right")
+    assert 0 < page.locator(".cards .card:visible").count() < 65
+    page.get_by_label("Only trees with these words").fill("二加二")
+    assert "0 of 65" in page.locator(".cards output").first.inner_text()
+    page.get_by_label("Only trees with this outcome").select_option("")
+    page.locator(".cards .card:visible summary").first.click()
+    page.locator(".cards .card:visible .canvas.moved").wait_for()
+    assert page.locator(".cards .card:visible math mn").count() > 0
+    page.locator(".card .bad").first.click()
+    assert page.locator(".sides .sibling:visible").count() == 2
+
+
+def test_a_site_of_files_is_walked(opened_file, picture, pages: Path) -> None:
+    page = opened_file(pages / "site" / "index.html")
+    page.get_by_role("link", name="trees", exact=True).click()
+    page.get_by_label("Words of the problem").fill("forty steps")
+    assert page.locator(".trees tbody tr:visible").count() == 1
+    page.get_by_label("Words of the problem").fill("pool:1 ")
+    page.locator(".trees tbody tr:visible a").first.click()
+    page.wait_for_selector(".canvas.moved")
+    assert page.locator(".fork:visible").count() == 1
+    page.locator(".meta a[data-node]").first.click()
+    assert "weight +0.5" in page.locator(".fork:visible .taught").inner_text()
+    assert page.url.endswith(f"#n{selected(page)}")
+    again = opened_file(pages / "site" / "trees" / "round-1" / "2.html", "#n2")
+    assert selected(again) == 2
+    assert again.locator(".fork:visible").get_attribute("data-parent") == "0"
+    page.get_by_role("link", name="scores-1").click()
+    page.get_by_text("What is 4/1?").click()
+    assert page.locator(".sides .sibling").count() == 2
+
+
+def test_a_tree_in_a_notebook_is_alive_and_shut_in(browser) -> None:
+    tree = small(1)
+    tree.nodes[1].text = ENEMY
+    context = browser.new_context()
+    page, asked, faults = context.new_page(), [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.set_content(f"<title>mine</title>{tree._repr_html_()}")
+    frame = page.frame_locator("iframe")
+    frame.locator(".canvas.moved").wait_for()
+    frame.locator('.node[data-node="1"]').dispatch_event("click")
+    assert frame.locator(".sibling.selected:visible").get_attribute("data-node") == "1"
+    assert page.title() == "mine" and not faults
+    assert not [url for url in asked if url.startswith("http")]
+    context.close()
+
+
+def test_a_site_of_files_is_never_written_over(shown: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(UserError, match="is not empty"):
+        bundle(Shown(shown, "first"), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]

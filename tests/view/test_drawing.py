@@ -31,6 +31,7 @@ def test_no_two_nodes_share_a_place(parents: list[int]) -> None:
 
 def test_a_drawing_names_every_node() -> None:
     tree = wide(300)
-    made = drawn(tree, 5)
+    made = drawn(tree, 5, "#n{}".format)
     assert made.count('class="node') == len(tree.nodes)
     assert made.count("aria-current") == 1
+    assert made.count('href="#n299"') == 1

@@ -1,13 +1,15 @@
 """The index beside a file of trees: as the file is, whatever became of it."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.view.folder import odd, small, wide
 
 from whorl.data.forest import Forest
-from whorl.tree import Tree
-from whorl.view.facts import facts_of
+from whorl.problem import Problem
+from whorl.tree import Node, Tree
+from whorl.view.facts import calibration, facts_of
 from whorl.view.fork import fork_of
 from whorl.view.index import Index
 from whorl.view.listing import OUTCOMES, SORTS, Query, listing, neighbours
@@ -33,6 +35,21 @@ def test_an_index_tells_what_the_trees_tell(tmp_path: Path) -> None:
         facts = facts_of(tree)
         assert all(row[name] == getattr(facts, name) for name in facts.__slots__)
         assert index.tree(row["start"]).to_json() == tree.to_json()
+
+
+def test_values_are_compared_with_what_came_of_them() -> None:
+    tree = Tree(Problem("p", "?", "1"))
+    step = tree.add(Node(0, "a", visits=4, total=3.0, value=0.61))
+    tree.add(Node(step, "b", terminal=True, reward=1.0, value=0.95, visits=1, total=1.0))
+    tree.add(Node(step, "c", terminal=True, reward=0.0, visits=1))
+    tree.add(Node(step, "d", terminal=True))  # undecided
+    found = sorted(calibration(tree))
+    assert found == [
+        ("end", 9, 1.0),
+        ("search", 6, 1.0),  # (3 - 1) / (4 - 1)
+        ("search", 9, 0.0),  # 3 / 3, the last bin
+        ("step", 6, 0.75),
+    ]
 
 
 def test_what_is_appended_is_added_and_a_torn_line_waits(tmp_path: Path) -> None:
@@ -62,6 +79,17 @@ def test_a_file_that_was_sorted_is_read_anew(tmp_path: Path) -> None:
     assert ids(index) == ["pool:1", "pool:2", "pool:3"]
     row = index.read("SELECT * FROM trees WHERE problem='pool:3'")[0]
     assert index.tree(row["start"]).problem.id == "pool:3"
+
+
+def test_two_that_index_at_once_take_each_tree_in_once(tmp_path: Path) -> None:
+    path = tmp_path / "trees.jsonl"
+    line = small(1).to_json() + "\n"
+    path.write_text(line * 500)
+    several = [Index(path) for _ in range(3)]
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(Index.refresh, several))
+    rows = several[0].read("SELECT count(*), count(DISTINCT start) FROM trees")
+    assert tuple(rows[0]) == (500, 500)
 
 
 def test_a_damaged_index_is_made_anew(tmp_path: Path) -> None:

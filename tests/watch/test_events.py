@@ -202,7 +202,7 @@ def test_what_is_left_is_told_from_rounds_that_are_over() -> None:
         {"at": 50, "event": "progress", "title": "grow", "done": 1, "total": 2, "left": 50},
     ):
         status.hear(event)
-    assert status.left() == (50, None)
+    assert status.left() == (50, 250), "100 seconds a round"
     for event in (
         {"at": 100, "event": "staged", "title": "grow", "done": 2, "total": 2},
         {"at": 100, "event": "round", "number": 2, "rounds": 3},

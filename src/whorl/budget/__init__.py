@@ -51,6 +51,7 @@ class Prices:
     reviser: Price = Price()
     small: Price = Price()
     prm: Price = Price()
+    teacher: Price = Price()
 
 
 @dataclass(frozen=True, slots=True)

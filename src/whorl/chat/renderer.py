@@ -81,7 +81,7 @@ class Renderer:
                 child.end()
                 self._child = None
                 if child.late or child.process.returncode == -signal.SIGXCPU:
-                    return Outcome(error=f"it takes more than {SECONDS} seconds", beyond=True)
+                    return Outcome(error=f"it takes more than {_counted(SECONDS)}", beyond=True)
             return Outcome(error="it cannot be run")
 
     def _started(self) -> "_Child":
@@ -100,7 +100,7 @@ class _Child:
         here, there = socket.socketpair()
         with there:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", __name__, str(there.fileno())],
+                [sys.executable, "-P", "-m", __name__, str(there.fileno()), str(SECONDS)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -119,7 +119,7 @@ class _Child:
             self.process.wait()
 
 
-def _main(descriptor: int) -> None:
+def _main(descriptor: int, seconds: int) -> None:
     """The renderer's process: answer until the parent is gone."""
     connection = Connection(descriptor)
     with suppress(ValueError, OSError):  # not every system has this limit
@@ -130,7 +130,7 @@ def _main(descriptor: int) -> None:
         while True:
             asked = connection.recv_bytes()
             _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-            resource.setrlimit(resource.RLIMIT_CPU, (ceil(time.process_time()) + SECONDS, hard))
+            resource.setrlimit(resource.RLIMIT_CPU, (ceil(time.process_time()) + seconds, hard))
             outcome = _outcome(template, json.loads(asked), _CHARACTERS + 4 * len(asked))
             connection.send_bytes(json.dumps(asdict(outcome)).encode())
 
@@ -150,9 +150,13 @@ def _outcome(template: Template, asked: Any, most: int) -> Outcome:
     return Outcome(text)
 
 
+def _counted(seconds: int) -> str:
+    return "a second" if seconds == 1 else f"{seconds} seconds"
+
+
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 if __name__ == "__main__":
-    _main(int(sys.argv[1]))
+    _main(*map(int, sys.argv[1:]))

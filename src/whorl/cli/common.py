@@ -32,7 +32,7 @@ def common(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def run(*args: Any, quiet: bool, verbose: bool, **kwargs: Any) -> None:
         generic = kwargs.pop("as_json") if not own_json else False
-        speech = Speech(quiet=quiet)
+        speech = Speech(quiet=quiet, as_json=bool(kwargs.get("as_json", generic)))
         token = SPEECH.set(speech)
         if verbose:
             os.environ["WHORL_DEBUG"] = "1"

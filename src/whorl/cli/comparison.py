@@ -21,7 +21,7 @@ from whorl.compare.findings import (
 )
 from whorl.data.atomic import replacing
 from whorl.evaluate import Paired, Rate, pass_rate, repeated
-from whorl.report import write_report
+from whorl.view.report import write_report
 
 FILES = ("compare.json", "compare.md", "compare.html")
 

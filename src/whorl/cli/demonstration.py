@@ -14,15 +14,16 @@ from whorl.compare.findings import Findings, MethodResult, figures_of_seed
 from whorl.data.forest import read_trees
 from whorl.evaluate import Paired, Rate, Score, paired, summarise
 from whorl.recipes.refinement import ends_of_tries
-from whorl.report import Figure, Report, ResultRow, write_report
+from whorl.report import Figure, Report, ReportTree, ResultRow
 from whorl.report import FigureTable as Counters
 from whorl.report.rows import cells, figures, levels, reference, row
 from whorl.tree import Tree
+from whorl.view.report import write_report
 
 NOTES = {
     "unrefined paths": "the same trees without critique and revision",
     "RFT": "right ones of 8 whole solutions by the policy",
-    "teacher solves": "black box: its own solutions",
+    "teacher solves": "distillation: its own solutions",
 }
 REMARKS = (
     "The teacher that criticises and revises has seen more training than the policy, worked "
@@ -125,7 +126,7 @@ def demo_report(findings: Findings, trees: Sequence[Tree], size: Size, seconds: 
             for title, counts in _counts(result)
             if counts
         ),
-        trees=tuple(trees),
+        trees=tuple(ReportTree(tree) for tree in trees),
         settings=(
             _settings("SIGMA", SIGMA),
             _settings("search", SIGMA.uct),

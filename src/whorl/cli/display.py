@@ -13,6 +13,7 @@ from whorl.cli.speech import SPEECH, Speech
 from whorl.cli.terminal import console
 from whorl.report.text import clock
 from whorl.watch import Progress
+from whorl.watch.course import Course
 from whorl.watch.pace import Pace, seconds_left
 from whorl.watch.repeating import repeating
 
@@ -26,15 +27,18 @@ class Display:
         self._speech = SPEECH.get(Speech())
         self._console = console(stderr=True, quiet=self._speech.quiet)
         self._logged = 0.0
+        self._course = Course()
 
     @contextmanager
     def stage(self, title: str, progress: Progress) -> Iterator[None]:
         """Show the counts of `progress` while the stage runs, and once more at its end."""
         pace = Pace(progress)
+        self._course.begin(title, time.time())
 
         def line() -> Text:
-            """The status with the rate of the last seconds."""
-            return Text(f"{title}: {status(progress, pace.seconds, pace.rate())}")
+            """The status with the rate of the last seconds, and what is left of the run."""
+            said = status(progress, pace.seconds, pace.rate())
+            return Text(f"{title}: {said}{self._left(seconds_left(progress, pace.seconds))}")
 
         try:
             if self._console.is_terminal and not self._speech.quiet:
@@ -49,22 +53,39 @@ class Display:
                 with repeating(lambda: self.say(line().plain), EVERY):
                     yield
         finally:
+            self._course.end(time.time())
             self.say(f"{title}: {status(progress, pace.seconds)}")
+
+    def _left(self, own: float | None) -> str:
+        """Time that is left of a run of rounds, behind a stage's own line."""
+        left = self._course.left(own, time.time())
+        if left is None:
+            return ""
+        return f"; run: {clock(left)} left" + ("" if self._course.trains else " without training")
 
     def round(self, number: int, rounds: int, policy: str) -> None:
         """Show which round of the run begins."""
+        self._course.round, self._course.rounds = number, rounds
         self.say(f"round {number} of {rounds}: the policy is {policy}")
 
     def training(self, step: int, steps: int, loss: float) -> None:
         """Show how far a training is."""
+        self._course.train(step, steps, time.time())
         if step == steps or self._console.is_terminal or time.monotonic() > self._logged + EVERY:
             self._logged = time.monotonic()
-            self.say(f"train: step {step}/{steps}, loss {loss:.4f}")
+            left = self._course.of_training(time.time())
+            more = "" if left is None else f", {clock(left)} left{self._left(left)}"
+            self.say(f"train: step {step}/{steps}, loss {loss:.4f}{more}")
 
     def wrote(self, path: Path, what: str) -> None:
         """Name a file that is now complete."""
         self._speech.wrote[str(path)] = what
         self.say(f"wrote {path}: {what}")
+
+    def next(self, *commands: str) -> None:
+        """Show what may be done next: commands as they would be typed."""
+        if not self._speech.as_json:
+            self._console.print(Text(f"next: {', or '.join(commands)}"))
 
     def say_all(self, lines: Iterable[str]) -> None:
         """Show lines as they come."""

@@ -65,6 +65,11 @@ def this_command() -> str:
     return shlex.join(["whorl", *sys.argv[1:]])
 
 
+def whorl(*words: object) -> str:
+    """A command line of whorl's, as it would be typed."""
+    return shlex.join(["whorl", *map(str, words)])
+
+
 @contextmanager
 def _first_speaks() -> Iterator[None]:
     """Silence stderr in every process of a distributed training but the first."""

@@ -23,6 +23,7 @@ Recipe = Annotated[
         help=f"Method: {', '.join(RECIPES)}; or your own: module:Class, path/to/file.py:Class."
     ),
 ]
+Teacher = Annotated[str, typer.Option(help="Model that is learned from (distill).")]
 Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn by lot.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Pass over bad lines of problems.")]
 Limit = Annotated[
@@ -53,6 +54,25 @@ Cluster = Annotated[
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and estimate; write nothing.")]
+Try = Annotated[
+    int,
+    typer.Option(
+        "--try",
+        min=0,
+        metavar="N",
+        help="As --dry-run, and search N problems to say what all will cost.",
+        show_default=False,
+    ),
+]
+ReportTo = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--report-to",
+        metavar="TRACKER",
+        help="Tell a tracker the figures too: tensorboard, wandb, trackio, mlflow; may be "
+        "repeated.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 Round = Annotated[
     int,

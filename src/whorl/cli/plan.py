@@ -10,14 +10,16 @@ from typing import Any, NoReturn
 import typer
 
 from whorl import settings
+from whorl.cli.estimate import at_most, by_trial, evaluation_at_most
 from whorl.cli.guard import FAILED, SPENT, this_command
+from whorl.data.problems import read_problems
 from whorl.engines.model import pending
 from whorl.engines.roles import Engines, rounded_by
 from whorl.engines.spec import HERE, Spec
+from whorl.loop.estimate import try_problems
 from whorl.loop.grow import Grown, ready
 from whorl.loop.run import Run
 from whorl.loop.split import survey
-from whorl.recipe import arms_of
 from whorl.settings.presets import default_of
 
 SHOWN = 5  # failures that are listed
@@ -26,28 +28,36 @@ ALWAYS = ("run", "problems", "name", "recipe.name")
 """Settings that are shown among those that were set: they have no defaults."""
 
 
-def describe_run(run: Run, part: Callable[[Run], Mapping[str, Any]]) -> None:
-    """Print the settings of a run, check what can be checked, and say what the run would do.
+def describe_run(run: Run, part: Callable[[Run], Mapping[str, Any]], tries: int = 0) -> None:
+    """Print the settings of a run, check what can be checked, and say what the run would do and
+    cost.
 
     part: the settings that the command takes, of a run, by the names that `--set` knows.
+    tries: problems that are really searched, to estimate the cost by them.
     """
     for line in setting_lines(part(run), part(usual_run(run))):
         typer.echo(line)
     lacking = downloads(run)
-    if lacking:
-        found = survey(run)
-    else:
+    found, tried = survey(run), None
+    if not lacking:
         with ready(run) as prepared:
-            found = prepared.found
+            if tries:
+                tried = try_problems(run, prepared.crew.engines, tries, found.problems)
     bad = f", {found.bad:,} bad lines passed over" if found.bad else ""
     held = f", {found.held:,} more held out" if found.held else ""
     typer.echo(f"problems: {found.problems:,}{held}{bad}")
-    searches = found.problems * len(arms_of(run.recipe))
-    most = searches * run.recipe.samples_at_most
-    typer.echo(f"searches: {searches:,} in each round, {most:,} samples at most")
+    for line in (*at_most(run, found), *(by_trial(run, found, tried) if tried else ())):
+        typer.echo(line)
+    if run.test and "test" in part(run):
+        tests = sum(1 for _ in read_problems(run.test))
+        again = f", {run.rounds + 1} times"
+        typer.echo(evaluation_at_most(run.evaluate, tests) + again)
     for line in lacking:
         typer.echo(line)
+    tell_failures(Path("failures"), tried.failures if tried else {}, "They were tried only.")
     opened = "no engine was opened" if lacking else "the engines open"
+    if not tries:
+        typer.echo("what it will really take: --try 3 searches three problems to see")
     typer.echo(f"{opened}; nothing was written")
 
 
@@ -105,15 +115,17 @@ def downloads(run: Run) -> list[str]:
     return [line for name in here if (line := pending(name))]
 
 
-def tell_failures(path: Path, failures: Mapping[str, str], again: str) -> None:
-    """List searches that failed, and say how to try them `again`."""
+def tell_failures(
+    path: Path, failures: Mapping[str, str], again: str, *, what: str = "searches"
+) -> None:
+    """List `what` failed, with the reason of each, and say how to try it `again`."""
     if not failures:
         return
     for key, error in list(failures.items())[:SHOWN]:
         typer.echo(" ".join(f"failed: {key}: {error}".split()), err=True)
     more = len(failures) - SHOWN
     rest = f"; {more:,} more are listed in {path}" if more > 0 else ""
-    typer.echo(f"{len(failures):,} searches failed{rest}. {again}", err=True)
+    typer.echo(f"{len(failures):,} {what} failed{rest}. {again}", err=True)
 
 
 def tell_unfinished(folder: Path, grown: Grown) -> NoReturn:

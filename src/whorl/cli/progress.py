@@ -6,7 +6,8 @@ from typing import Any
 
 from whorl.errors import visible
 from whorl.report.text import clock
-from whorl.watch.status import Stage, Status
+from whorl.watch.course import Stage
+from whorl.watch.status import Status
 
 SHOWN = 3  # errors, and lines, that are shown
 
@@ -39,7 +40,8 @@ def status_lines(name: str, status: Status, now: float) -> Iterator[str]:
         yield f"  {stage_line(stage, status.last)}"
     own, whole = status.left()
     if life == "running":
-        yield f"  left: {_left(own, whole, more=status.round < status.rounds)}"
+        aside = bool(status.rounds) and not status.course.trains
+        yield f"  left: {_left(own, whole, aside=aside)}"
     for line in status.said[-SHOWN:]:
         yield visible(f"  {line}")
     for key, error in list(status.errors.items())[-SHOWN:]:
@@ -76,9 +78,9 @@ def as_object(status: Status, now: float) -> dict[str, Any]:
     return asdict(status) | {"life": status.life(now), "left_of_stage": own, "left": whole}
 
 
-def _left(own: float | None, whole: float | None, *, more: bool) -> str:
-    if whole is not None:
-        return f"about {clock(whole)}" + (f", {clock(own)} of this stage" if own else "")
-    if own is None:
-        return "not known yet"
-    return f"about {clock(own)} of this stage" + (", and further rounds" if more else "")
+def _left(own: float | None, whole: float | None, *, aside: bool) -> str:
+    """aside: no training was seen yet, so none is counted."""
+    if whole is None:
+        return f"about {clock(own)} of this stage" if own else "not known yet"
+    training = ", training aside" if aside else ""
+    return f"about {clock(whole)}{training}" + (f", {clock(own)} of this stage" if own else "")

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Speech:
-    """Settings of what a command says. quiet: only errors and results; lines: said so far; wrote:
-    files that are complete, and what each holds."""
+    """Settings of what a command says. quiet: only errors and results; as_json: an object is its
+    last line; lines: said so far; wrote: files that are complete, and what each holds."""
 
     quiet: bool = False
+    as_json: bool = False
     lines: list[str] = field(default_factory=list)
     wrote: dict[str, str] = field(default_factory=dict)
 

@@ -35,7 +35,7 @@ def run_file(run: Run) -> str:
             lines.append(f'name = "{said["name"]}"')
         skip = _TABLES if not table else ()
         before = ""
-        for key, meaning in _meanings(value, skip):
+        for key, meaning in meanings(value, skip):
             flat = dict(settings.flat_items(_picked(said, key)))
             for name, text in flat.items() or ((key, ""),):
                 full = f"{table}.{name}" if table else name
@@ -57,27 +57,25 @@ def _picked(said: Mapping[str, Any], key: str) -> dict[str, Any]:
     return {key: value}
 
 
-def _meanings(
-    value: Any, skip: tuple[str, ...] = (), prefix: str = ""
-) -> Iterator[tuple[str, str]]:
+def meanings(value: Any, skip: tuple[str, ...] = (), prefix: str = "") -> Iterator[tuple[str, str]]:
     """Dotted keys of a dataclass of settings, and what the docstrings say of each."""
-    told = dict(_documented(type(value)))
+    told = dict(documented(type(value)))
     for field in fields(value):
         inner = getattr(value, field.name)
         key = prefix + str(field.metadata.get("key", field.name))
         if field.name in skip:
             continue
         if is_dataclass(inner) and isinstance(settings.as_table(inner), Mapping):
-            yield from _meanings(inner, (), f"{key}.")
+            yield from meanings(inner, (), f"{key}.")
         else:
             meaning = told.get(field.name, "")
             if meaning == "as in `Ask`.":
-                meaning = dict(_documented(Ask))[field.name]
+                meaning = dict(documented(Ask))[field.name]
             yield key, meaning[:1].upper() + meaning[1:]
 
 
-def _documented(kind: type) -> Iterator[tuple[str, str]]:
-    """Names and what the docstring of a dataclass says of each."""
+def documented(kind: type) -> Iterator[tuple[str, str]]:
+    """Names and what the docstring of a dataclass, or of a function, says of each."""
     names: list[str] = []
     text: list[str] = []
     for line in [*(inspect.getdoc(kind) or "").splitlines(), ""]:

@@ -1,5 +1,6 @@
 """The terminal: whatever a command writes, its own colours aside, goes there as text."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -9,6 +10,8 @@ from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook,
 from rich.segment import Segment
 
 from whorl.errors import Visible, visible
+
+ENDLESS = 10_000  # characters of a line that nobody wraps
 
 
 @contextmanager
@@ -23,10 +26,16 @@ def shown_as_text() -> Iterator[None]:
 def console(
     *, stderr: bool = False, soft_wrap: bool = True, width: int | None = None, quiet: bool = False
 ) -> Console:
-    """A console whose colours pass, and whose texts are shown as `shown_as_text` has them."""
+    """A console whose colours pass, and whose texts are shown as `shown_as_text` has them.
+
+    width: in characters; None: the terminal's, and as wide as need be in a file or a pipe, unless
+        the environment says how wide (`COLUMNS`).
+    """
     stream = sys.stderr if stderr else sys.stdout
     if isinstance(stream, Visible):
         stream = stream.stream
+    if width is None and not stream.isatty() and "COLUMNS" not in os.environ:
+        width = ENDLESS
     made = Console(file=stream, highlight=False, soft_wrap=soft_wrap, width=width, quiet=quiet)
     made.push_render_hook(_AsText())
     return made

@@ -11,6 +11,7 @@ from whorl.errors import UserError
 from whorl.evaluate import PRESETS, Decoding, Setup
 from whorl.evaluate.exam import Exam
 from whorl.loop.run import check_student
+from whorl.loop.trial import check_teacher
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,5 +73,6 @@ def check_comparison(comparison: Comparison) -> None:
         for role in method.grow.roles:
             if not getattr(comparison.engines, role):
                 raise UserError(f"{method.name} asks a {role}: name one, --{role} local:FOLDER")
+        check_teacher(method.grow, comparison.engines.policy, comparison.engines.teacher)
     for test in filter(None, (comparison.test, comparison.often)):
         check_apart(comparison.problems, test)

@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from whorl import __version__
 from whorl.compare.budgeted import Clock
@@ -36,13 +36,15 @@ from whorl.loop.harvest import Harvested, harvest
 from whorl.loop.run import Run
 from whorl.loop.split import problems_of
 from whorl.models import POLICY, TEACHER
+from whorl.recipes.distill import Distill
 from whorl.recipes.rft import Rft
 from whorl.recipes.sigma import Sigma
 from whorl.settings.presets import PRESETS
 from whorl.watch import Watch
 from whorl.watch.events import recorded
 
-MODELS = {"policy": f"local:{POLICY}", "critic": f"local:{TEACHER}", "reviser": f"local:{TEACHER}"}
+_LARGER = f"local:{TEACHER}"
+MODELS = {"policy": f"local:{POLICY}", **dict.fromkeys(("critic", "reviser", "teacher"), _LARGER)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +59,15 @@ FULL = Size(problems=800, test=1000)
 SMOKE = Size(problems=40, test=100)
 
 
-_PRESET, _RFT = PRESETS[Sigma]["tiny"], PRESETS[Rft]["tiny"]
+_PRESET, _RFT, _DISTILL = (PRESETS[kind]["tiny"] for kind in (Sigma, Rft, Distill))
 SIGMA = cast(Sigma, _PRESET.recipe)
-_TEACHER = replace(cast(Rft, _RFT.recipe), samples=2, keep=2, role="reviser")
-_TEACHER = replace(_TEACHER, sampling=replace(_TEACHER.sampling, temperature=0.7))
+_TEACHER = replace(cast(Distill, _DISTILL.recipe), samples=2, keep=2)
 
 METHODS = (
     Method("SIGMA", "sigma", SIGMA, SIGMA, _PRESET.train),
     Method("unrefined paths", "sigma", SIGMA, replace(SIGMA, take="unrefined"), _PRESET.train),
     Method("RFT", "rft", _RFT.recipe, _RFT.recipe, _RFT.train),
-    Method("teacher solves", "black-box", _TEACHER, _TEACHER, _RFT.train),
+    Method("teacher solves", "distill", _TEACHER, _TEACHER, _DISTILL.train),
 )
 
 
@@ -109,10 +110,10 @@ def _grow(folder: Path, train: Path, method: Method, watch: Watch, seed: int) ->
     """Grow a method's trees into a run folder, unless they are there already."""
     if (folder / "failures.jsonl").exists():  # what growing writes last
         return
-    policy, critic, reviser = (
-        model if role in method.grow.roles else "" for role, model in MODELS.items()
-    )
-    engines = Engines(policy, critic, reviser, processes=_cores())
+    named: dict[str, Any] = {
+        role: model for role, model in MODELS.items() if role in method.grow.roles
+    }
+    engines = Engines(**named, processes=_cores())
     run = Run(folder, train, engines, method.grow, seed=seed)
     watch.say(f"{method.forest}: growing trees")
     settings = {"method": method.name, "seed": seed}

@@ -52,7 +52,14 @@ def made_up(folder: Path, preset: ComparisonPreset, overrides: Sequence[str] = (
     return Comparison(
         folder / "problems.jsonl",
         folder / "test.jsonl",
-        Engines(policy, critic=teacher, reviser=teacher, small=f"local:{SMALL}", processes=0),
+        Engines(
+            policy,
+            critic=teacher,
+            reviser=teacher,
+            small=f"local:{SMALL}",
+            processes=0,
+            teacher=teacher,
+        ),
         select_methods(methods("tiny"), preset.names, overrides, which="tiny"),
         preset.tokens,
         often=folder / "often.jsonl",

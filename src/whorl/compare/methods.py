@@ -10,7 +10,7 @@ from whorl.compare.controls import KINDS, Control, Spoilt
 from whorl.errors import UserError
 from whorl.learn.training import Training
 from whorl.recipe import Recipe, heeds_verdicts
-from whorl.recipes import RECIPES, Rft, Sigma, Sphere, find_recipe
+from whorl.recipes import RECIPES, Sigma, Sphere, find_recipe
 from whorl.settings import read_recipe, read_settings
 from whorl.settings.presets import Preset, presets_of, usual, usual_tiny
 
@@ -78,19 +78,14 @@ def _preset(name: str, which: str) -> Preset:
 
 
 def variants(entries: Mapping[str, Method]) -> Mapping[str, Method]:
-    """Variants of SIGMA (ablations, black box), and process supervision in a single round."""
-    sigma, process, rft = entries["sigma"], entries["process"], entries["rft"]
+    """Variants of SIGMA, ablations, and process supervision in a single round."""
+    sigma, process = entries["sigma"], entries["process"]
     search = cast(Sigma, sigma.grow)
     made = (
         replace(sigma, name="sigma_unrefined", harvest=replace(search, take="unrefined")),
         _grown(sigma, "sigma_no_siblings", replace(search, siblings=0)),
         _grown(sigma, "sigma_whole_path", replace(search, mode="whole_path")),
         _grown(sigma, "sigma_show_gold", replace(search, show_gold=True)),
-        _grown(
-            replace(rft, shares=(1.0,)),
-            "black_box",
-            replace(cast(Rft, rft.grow), sampling=search.sampling, role="reviser"),
-        ),
         _grown(replace(process, shares=(1.0,), rounds=False), "process_once", process.grow),
     )
     return {entry.name: entry for entry in made}

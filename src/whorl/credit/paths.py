@@ -55,6 +55,17 @@ def backup_all(tree: Tree, ends: Iterable[int], dead_ends: DeadEnds = "propagate
             backup(tree, end, value)
 
 
+def outcomes(tree: Tree) -> dict[str, int]:
+    """Counts of whole samples by outcome; equal ones count each time."""
+    counts = {"right": 0, "wrong": 0, "no answer": 0}
+    for node in tree.nodes[1:]:
+        if node.terminal:
+            counts["right" if node.reward == 1.0 else "wrong"] += node.copies
+        elif node.pruned:
+            counts["no answer"] += node.copies
+    return counts
+
+
 def first_right(tree: Tree) -> int:
     """The end of the first right solution; the root if there is none."""
     return next((end for end in tree.leaves() if tree.nodes[end].reward == 1.0), ROOT)
@@ -111,6 +122,13 @@ def solution_rank(tree: Tree, end: int) -> list[tuple[float, int]]:
     """Sort key of a solution: scores of its steps from the first on; of equal ones the older is
     higher."""
     return [(step_value(tree, step), -step) for step in tree.path(end)]
+
+
+def distinct_texts(tree: Tree, ends: Sequence[int]) -> dict[str, int]:
+    """The text of each solution, blank space after it aside, and the first of `ends` that has
+    it."""
+    found = {tree.text(end).rstrip(): end for end in reversed(ends)}
+    return dict(reversed(found.items()))
 
 
 def distinct_solutions(tree: Tree, ends: Sequence[int]) -> list[int]:

@@ -59,6 +59,7 @@ def _line(example: Example) -> bytes:
     else:
         row |= {"completion": _turn(example.text), "weight": example.weight}
         ours = {"ended": example.ended}
+        row |= {"taught": example.taught} if example.taught else {}
     row |= {name: False for name, ended in ours.items() if not ended}
     if prompt.prefix:
         row["prefix"] = prompt.prefix
@@ -101,10 +102,15 @@ def _read_line(line: bytes, where: str) -> Example:
     weight = row.get("weight", 1.0)
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not _finite(weight):
         raise UserError(f"{where}: weight must be a finite number, not {weight!r}")
-    return Weighted(prompt, text, float(weight), **ended, origin=origin)
+    taught = row.get("taught", [])
+    if not isinstance(taught, list) or not all(
+        isinstance(each, int | float) and _finite(each) for each in taught
+    ):
+        raise UserError(f"{where}: taught must be a list of finite numbers")
+    return Weighted(prompt, text, float(weight), **ended, origin=origin, taught=tuple(taught))
 
 
-_WEIGHTED = ("prompt", "completion", "weight", "prefix", "ended", "origin")
+_WEIGHTED = ("prompt", "completion", "weight", "prefix", "ended", "origin", "taught")
 _PAIR = ("prompt", "chosen", "rejected", "prefix", "chosen_ended", "rejected_ended", "origin")
 
 

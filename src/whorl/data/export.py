@@ -10,6 +10,8 @@
                     reads them, the two last turns in chosen and rejected.
     alpaca          instruction, input, output; the system prompt, if any, is the instruction and
                     the user's turn its input. It has no pairs.
+    messages        messages, the answer last: what verl's and ART's supervised fine-tuning read,
+                    and others; verl wants a `.parquet`. It has no pairs.
 
 None of them can say three things of ours. All of them end the assistant's turn after a completion.
 None knows a weight. None takes loss off the beginning of a turn, which is what a prefix asks for;
@@ -31,7 +33,7 @@ from whorl.data.atomic import replacing
 from whorl.errors import UserError
 from whorl.example import Example, Pair
 
-Format = Literal["trl", "llama-factory", "openrlhf", "sharegpt", "alpaca"]
+Format = Literal["trl", "llama-factory", "openrlhf", "sharegpt", "alpaca", "messages"]
 ExportRow = dict[str, Any]
 
 
@@ -77,12 +79,18 @@ def export_examples(
                     f"example {number} is not of the kind of those before it: {form} wants "
                     "completions or pairs, not both in one file"
                 )
-            if isinstance(example, Pair) and form == "alpaca":
-                raise UserError("alpaca has no columns for pairs; llama-factory and sharegpt do")
+            if isinstance(example, Pair) and form in ("alpaca", "messages"):
+                raise UserError(f"{form} has no columns for pairs; llama-factory and sharegpt do")
             if not isinstance(example, Pair) and example.weight != 1 and not drop_weights:
                 raise UserError(
-                    f"example {number} has the weight {example.weight:g}, which {form} cannot say; "
-                    "--drop-weights takes weights above 0 as 1 and leaves the others out"
+                    f"example {number} has the weight {example.weight:g}, which {form} cannot say: "
+                    "`whorl train` reads weights; --drop-weights takes those above 0 as 1 and "
+                    "leaves the others out"
+                )
+            if not isinstance(example, Pair) and example.taught:
+                raise UserError(
+                    f"example {number} is the model's own sample, to be taught by what a teacher "
+                    f"says of its tokens, which {form} cannot say"
                 )
             plain = _plain(example, end_turns, dropped, changed)
             if plain is not None:
@@ -95,13 +103,15 @@ def export_examples(
 
 
 def write_rows(out: Path, rows: Iterable[ExportRow], dropped: Mapping[str, int]) -> int:
-    """Write rows as JSON lines to a `.jsonl`, as one array to a `.json`; returns the number of
-    rows.
+    """Write rows as JSON lines to a `.jsonl`, as one array to a `.json`, as a table to a
+    `.parquet`; returns the number of rows.
 
     dropped: what `rows` has left out by its end, for the complaint if it gave nothing.
     """
-    if out.suffix not in (".json", ".jsonl"):
-        raise UserError(f"{out} must end in .jsonl or .json: loaders go by the name")
+    if out.suffix not in (".json", ".jsonl", ".parquet"):
+        raise UserError(f"{out} must end in .jsonl, .json or .parquet: loaders go by the name")
+    if out.suffix == ".parquet":
+        return _write_table(out, list(rows), dropped)
     before, between, after = ("[\n", ",\n", "\n]\n") if out.suffix == ".json" else ("", "\n", "\n")
     count = 0
     with replacing(out) as file:
@@ -110,10 +120,26 @@ def write_rows(out: Path, rows: Iterable[ExportRow], dropped: Mapping[str, int])
             file.write(json.dumps(row, allow_nan=False).encode())
             count += 1
         if not count:
-            reasons = "; ".join(f"{reason}: {n:,}" for reason, n in sorted(dropped.items()))
-            raise UserError(f"nothing to export ({reasons or 'there is nothing there'})")
+            raise _nothing(dropped)
         file.write(after.encode())
     return count
+
+
+def _write_table(out: Path, rows: list[ExportRow], dropped: Mapping[str, int]) -> int:
+    try:
+        from pyarrow import Table, parquet  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise UserError("a .parquet needs pyarrow: pip install 'whorl[hub]'") from error
+    if not rows:
+        raise _nothing(dropped)
+    with replacing(out) as file:
+        parquet.write_table(Table.from_pylist(rows), file)
+    return len(rows)
+
+
+def _nothing(dropped: Mapping[str, int]) -> UserError:
+    reasons = "; ".join(f"{reason}: {n:,}" for reason, n in sorted(dropped.items()))
+    return UserError(f"nothing to export ({reasons or 'there is nothing there'})")
 
 
 def _plain(
@@ -148,7 +174,7 @@ def _plain(
 
 
 def _trl(example: Example) -> ExportRow:
-    prompt = _messages(example.prompt)
+    prompt = messages_of(example.prompt)
     if isinstance(example, Pair):
         return {
             "prompt": prompt,
@@ -161,7 +187,7 @@ def _trl(example: Example) -> ExportRow:
 def _openrlhf(example: Example) -> ExportRow:
     """An example as OpenRLHF reads it: its DPO takes the last message off `chosen` to get the
     prompt."""
-    prompt = _messages(example.prompt)
+    prompt = messages_of(example.prompt)
     if isinstance(example, Pair):
         return {
             "chosen": [*prompt, _answer(example.chosen)],
@@ -201,16 +227,23 @@ def _alpaca(example: Example) -> ExportRow:
     return {"instruction": instruction, "input": context, "output": example.text}
 
 
+def _messages(example: Example) -> ExportRow:
+    assert not isinstance(example, Pair)
+    return {"messages": [*messages_of(example.prompt), _answer(example.text)]}
+
+
 _COLUMNS: Mapping[Format, Callable[[Example], ExportRow]] = {
     "trl": _trl,
     "llama-factory": _llama_factory,
     "openrlhf": _openrlhf,
     "sharegpt": _sharegpt,
     "alpaca": _alpaca,
+    "messages": _messages,
 }
 
 
-def _messages(prompt: Prompt) -> list[dict[str, str]]:
+def messages_of(prompt: Prompt) -> list[dict[str, str]]:
+    """A prompt as messages: the system's, if there is one, and the user's."""
     messages = [{"role": "user", "content": prompt.user}]
     if prompt.system:
         messages.insert(0, {"role": "system", "content": prompt.system})

@@ -58,6 +58,7 @@ class Forest(AbstractContextManager["Forest"]):
     Trees stay on disk; memory holds where each one starts, some 250 bytes a tree.
 
     repaired: bytes of an unfinished last line that opening the file cut off.
+    solved: ids of the problems to which a tree holds a right solution.
     """
 
     def __init__(self, path: Path) -> None:
@@ -65,6 +66,7 @@ class Forest(AbstractContextManager["Forest"]):
         read whole, as `read_trees` does."""
         self.path = path
         self.repaired = 0
+        self.solved: set[str] = set()
         self._starts: dict[Key, int] = {}
         try:
             self._file = path.open("ab", buffering=0)
@@ -95,12 +97,17 @@ class Forest(AbstractContextManager["Forest"]):
     def _key(self, line: bytes, number: int, path: Path | None = None) -> Key:
         """The key of a line of a file, read whole; of this one if none is given."""
         try:
-            return key_of(Tree.from_json(line.decode()))
+            return self._noted(Tree.from_json(line.decode()))
         except (ValueError, AttributeError) as error:
             raise UserError(
                 f"{path or self.path}:{number}: {error}; delete that line, and the tree is grown "
                 "again from the journal"
             ) from error
+
+    def _noted(self, tree: Tree) -> Key:
+        if any(node.reward == 1.0 for node in tree.nodes):
+            self.solved.add(tree.problem.id)
+        return key_of(tree)
 
     def __contains__(self, key: Key) -> bool:
         return key in self._starts
@@ -129,6 +136,7 @@ class Forest(AbstractContextManager["Forest"]):
         if key in self:
             raise ValueError(f"there is a tree of {_name(key)} already")
         self._write(key, tree.to_json().encode() + b"\n")
+        self._noted(tree)
 
     def take(self, path: Path) -> None:
         """Append the lines of those trees of another file that the forest lacks. Raises `UserError`

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from whorl.data.atomic import replacing
 from whorl.errors import UserError
-from whorl.example import Likelihood, Objective, Preference
+from whorl.example import Distillation, Likelihood, Objective, Preference
 
-_KINDS: dict[str, type[Likelihood] | type[Preference]] = {
+_KINDS: dict[str, type[Likelihood] | type[Preference] | type[Distillation]] = {
     "likelihood": Likelihood,
     "preference": Preference,
+    "distillation": Distillation,
 }
 
 

@@ -1,9 +1,22 @@
 """Which asks a model can take: its prompt's tokens, or the answer that needs no model."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import isfinite
+from typing import TYPE_CHECKING
 
 from whorl.ask import Ask, Failure, Prompt, Replies, Reply
 from whorl.errors import UserError
+
+if TYPE_CHECKING:
+    from whorl.chat import Chat
+
+
+NO_SCORES = (
+    "this engine cannot score a text that is given; take local:, or a server whose /completions "
+    "echoes its prompt with log-probabilities"
+)
 
 
 def admitted(
@@ -13,13 +26,50 @@ def admitted(
     prompt that does not fit, empty samples where there is no room for a token of them.
 
     limit: tokens that prompt and sample may have together; None is any number.
+    A text to be scored is refused: an engine that can score asks `to_score` first.
     """
+    if ask.given is not None:
+        return [], Failure(NO_SCORES)
     ids = fitting(ask.prompt, encode, limit)
     if isinstance(ids, Failure):
         return [], ids
     if min(ask.n, ask.max_tokens) < 1 or len(ids) == limit:
         return ids, (Reply(finished="length", logprob=0.0),) * ask.n
     return ids, None
+
+
+def to_score(ask: Ask, chat: Chat, limit: int | None) -> tuple[list[int], int] | Failure:
+    """Token ids of an ask's prompt and of the completion that is given, as training has them, and
+    how many are the prompt's; a failure where they do not fit.
+
+    Nothing predicts a text's first token, so it counts to the prompt.
+    """
+    assert ask.given is not None
+    try:
+        ids, start = chat.encode_completion(ask.prompt, ask.given.text, ended=ask.given.ended)
+    except UserError as error:
+        return Failure(str(error))
+    if len(ids) <= (start := max(1, start)):
+        return Failure("there is no token to score")
+    if limit is not None and len(ids) > limit:
+        return Failure(f"prompt and text have {len(ids)} tokens, the model takes {limit}")
+    return ids, start
+
+
+def scored(logprobs: Sequence[float], prompt_tokens: int) -> Replies | Failure:
+    """The answer that holds the log-probabilities of given tokens."""
+    if not all(map(isfinite, logprobs)):
+        return Failure("the model gives no likelihood to the text: it is not a number")
+    told = tuple(round(each, 6) for each in logprobs)
+    return (
+        Reply(
+            finished="stop",
+            tokens=len(told),
+            logprob=sum(told),
+            prompt_tokens=prompt_tokens,
+            logprobs=told,
+        ),
+    )
 
 
 def fitting(

@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 
 from whorl.ask import Ask, Failure, Replies, Reply
 from whorl.chat import Chat
-from whorl.engines.admission import admitted
+from whorl.engines.admission import admitted, scored, to_score
 from whorl.steps import cut
 
 _Settings = tuple[tuple[str, ...], int, float, float, int]
@@ -43,6 +43,9 @@ class Generate:
         self._failed: list[tuple[int, Replies | Failure]] = []
 
     def submit(self, ticket: int, ask: Ask) -> None:
+        if ask.given is not None:
+            self._failed.append((ticket, self._scored(ask)))
+            return
         ids, answer = admitted(ask, self.chat.encode, self._limit)
         if answer is not None:
             self._failed.append((ticket, answer))
@@ -67,6 +70,18 @@ class Generate:
         self._waiting.clear()
         self._failed.clear()
         del self._model
+
+    @torch.inference_mode()
+    def _scored(self, ask: Ask) -> Replies | Failure:
+        """The log-probabilities of the text that is given."""
+        found = to_score(ask, self.chat, self._limit)
+        if isinstance(found, Failure):
+            return found
+        ids, start = found
+        known = torch.tensor([ids])
+        scores = self._model(input_ids=known, use_cache=False).logits[0, start - 1 : -1]
+        told = scores.float().log_softmax(-1).gather(1, known[0, start:, None]).squeeze(1)
+        return scored(told.tolist(), start)
 
     @torch.inference_mode()
     def _answer(self, asks: Sequence[Ask], prompts: Sequence[list[int]]) -> list[Replies]:

@@ -26,8 +26,15 @@ class Engines:
     """Who answers, e.g. `local:path/to/model`; roles that name the same engine share it.
 
     An empty name is for a role that the recipe does not ask.
+
+    policy: the model that solves.
+    critic: the model that criticises steps.
+    reviser: the model that rewrites steps.
+    small: a weaker model, whose mistakes SPHERE learns from.
+    prm: a process reward model, which says how good a step is.
     student: the model that learns, where it is another one than the policy that samples. No search
         asks it.
+    teacher: the model that is learned from, by its solutions or by what it says of the policy's.
     processes: each model runs in so many of its own; 0 is inside this one.
     stay: engines stay open while a model is trained, where memory holds both. If not, those that
         can give their memory back do, and the others are closed.
@@ -41,6 +48,7 @@ class Engines:
     student: str = ""
     processes: int = 1
     stay: bool = False
+    teacher: str = ""
 
     def __post_init__(self) -> None:
         if self.processes < 0:
@@ -62,7 +70,7 @@ class Engines:
 
     def named(self) -> dict[Role, str]:
         """The engines that are named and can be asked, by role."""
-        roles: tuple[Role, ...] = ("policy", "critic", "reviser", "small", "prm")
+        roles: tuple[Role, ...] = ("policy", "critic", "reviser", "teacher", "small", "prm")
         return {role: spec for role in roles if (spec := getattr(self, role))}
 
 

@@ -3,6 +3,7 @@
 import json
 import struct
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import groupby
 from operator import attrgetter, itemgetter
 from typing import Any
@@ -44,10 +45,13 @@ _INFINITE = {float("inf"), float("-inf")}
 
 
 def write(number: int, answer: Answer) -> Row:
-    """The replies are JSON, a list for each: 1.0 does not come back as 1."""
+    """The replies are JSON, a list for each: 1.0 does not come back as 1. Log-probabilities of
+    given tokens are its last item."""
     name, role, replies = answer
     said = [*map(_FIELDS, replies)]
     _, _, tokens, values, logprobs, prompt, cached = zip(*said, strict=True)
+    if any(reply.logprobs for reply in replies):
+        said = [(*own, reply.logprobs) for own, reply in zip(said, replies, strict=True)]
     finite = _INFINITE.isdisjoint(values) and _INFINITE.isdisjoint(logprobs)
     encoded = dumps(said) if finite else json.dumps(said).encode()  # as no JSON has it
     counts = sum(tokens), sum(prompt), sum(cached)
@@ -64,6 +68,8 @@ def _reply(text: str, *fields: Any) -> Reply:
     if len(fields) < len(_NAMES):
         return Reply(text, *fields)
     *fields, thought = fields  # type: ignore[assignment]
+    if isinstance(thought, list):
+        return replace(Reply(text, *fields), logprobs=tuple(thought))
     return Reply(thought_first(thought, text), *fields)
 
 

@@ -33,6 +33,8 @@ def problems(count: int, *, terms: int = 4, seed: int = 0) -> Iterator[Problem]:
 
 def answer(ask: Ask) -> Replies:
     """Replies of the role asked. Raises ValueError for a prompt that is none of `prompts`."""
+    if ask.given:
+        return (_read(ask),)
     samples = (Random(f"{ask.seed}/{sample}") for sample in range(ask.n))
     if thinks(ask.prompt.prefix):
         return tuple(_think(ask, rng) for rng in samples)
@@ -45,6 +47,22 @@ def answer(ask: Ask) -> Replies:
     if CORRECTED in ask.stop:
         return tuple(_reply(_reflect(ask.prompt.user), "stop") for _ in samples)
     return tuple(_solve(ask, rng) for rng in samples)
+
+
+def _read(ask: Ask) -> Reply:
+    """How likely the words of a text are, and its end: those of a step that is right likely, those
+    of another not."""
+    assert ask.given is not None
+    numbers = _numbers(ask.prompt.user)
+    written = [step for step in ask.prompt.prefix.split("\n\n") if step]
+    logprobs: list[float] = []
+    for step in filter(None, ask.given.text.split("\n\n")):
+        right = step == _next_step(numbers, written, Random(0), 0.0)
+        logprobs += [-0.1 if right else -2.0] * len(step.split())
+        written.append(step)
+    logprobs += [-0.1] * ask.given.ended
+    total = round(sum(logprobs), 6)
+    return Reply("", "stop", len(logprobs), logprob=total, logprobs=tuple(logprobs))
 
 
 def _solve(ask: Ask, rng: Random) -> Reply:

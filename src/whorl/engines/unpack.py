@@ -20,6 +20,7 @@ def unpacked(file: Path) -> Path:
     digest = _digest(file, about.st_size, about.st_mtime_ns)
 
     def make(folder: Path) -> None:
+        _examine(file)
         LOG.info("unpacking %s: it is read from the cache from now on", file)
         _unpack(file, folder)
 
@@ -43,6 +44,30 @@ def _digest(file: Path, size: int, time: int) -> str:
         return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
 
 
+def _examine(file: Path) -> None:
+    """Raises `UserError` if a file is no GGUF, is not whole, or holds a model of an architecture
+    that transformers does not know. No weights are read for it."""
+    from gguf import GGUFReader
+    from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
+
+    with file.open("rb") as stream:
+        if stream.read(4) != b"GGUF":
+            raise UserError(f"{file} is no GGUF file, whatever its name says")
+    try:
+        GGUFReader(file)
+    except Exception as error:  # it looks behind the file's end, or at what makes no sense
+        raise UserError(f"{file} is damaged, or was not downloaded to its end") from error
+    try:
+        load_gguf_checkpoint(file)  # type: ignore[no-untyped-call]
+    except Exception as error:
+        raise _unusable(file, error) from error
+
+
+def _unusable(file: Path, error: Exception) -> UserError:
+    reason = next(iter(str(error).splitlines()), type(error).__name__)
+    return UserError(f"{file} cannot be made a model folder: {reason}")
+
+
 def _unpack(file: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -60,8 +85,7 @@ def _unpack(file: Path, folder: Path) -> None:
         plain.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     except Exception as error:  # whatever a file makes of the loader, it is one line here
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise UserError(f"{file} cannot be made a model folder: {reason}") from error
+        raise _unusable(file, error) from error
     finally:
         if shown:
             said.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -83,9 +83,8 @@ class Workers:
         self._failed: list[tuple[int, Failure]] = []
         self._trouble = ""  # why a process could not be started again
         self._workers = [_spawn(spec) for _ in range(processes)]
-        deadline = time.monotonic() + _START_SECONDS
         for worker in self._workers:
-            error = _first_word(spec, worker, deadline)
+            error = _first_word(spec, worker)
             if error is not None:
                 self.close()
                 raise UserError(f"{spec}: {error}")
@@ -215,14 +214,15 @@ def _one_thread() -> Iterator[None]:
             os.environ["OMP_NUM_THREADS"] = before
 
 
-def _first_word(spec: str, worker: _Worker, deadline: float) -> str | None:
+def _first_word(spec: str, worker: _Worker) -> str | None:
     """As `_started`; a process that something kills before its first word is started again."""
-    for _ in range(_DEATHS):
-        error = _started(worker, max(0.0, deadline - time.monotonic()))
+    error = _started(worker, _START_SECONDS)
+    for _ in range(_DEATHS - 1):
         if error is None or (worker.process.exitcode or 0) >= 0:
             break
         new = _spawn(spec)
         worker.process, worker.pipe = new.process, new.pipe
+        error = _started(worker, _START_SECONDS)
     return error
 
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from math import sqrt
+from statistics import NormalDist, fmean
 from typing import TYPE_CHECKING
 
 from whorl.errors import UserError
@@ -39,11 +40,14 @@ def mean_rate(values: Sequence[float]) -> Rate:
 
 
 def wilson(successes: int, trials: int) -> Rate:
-    """Wilson's score interval for a proportion."""
-    from scipy.stats import binomtest
-
-    interval = binomtest(successes, trials).proportion_ci(CONFIDENCE, method="wilson")
-    return Rate(successes / trials, float(interval.low), float(interval.high))
+    """Wilson's score interval for a proportion (JASA 22:209, 1927): of k among n,
+    (k + z^2/2 +- z sqrt(k (n - k) / n + z^2/4)) / (n + z^2), which is in [0, 1]."""
+    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    middle, size = successes + z * z / 2, trials + z * z
+    half = z * sqrt(successes * (trials - successes) / trials + z * z / 4)
+    low = (middle - half) / size if successes else 0.0
+    high = (middle + half) / size if successes < trials else 1.0
+    return Rate(successes / trials, low, high)
 
 
 def bootstrap(values: Sequence[float], *, seed: int = 0) -> Rate:

@@ -39,8 +39,6 @@ def paired(before: Sequence[Score], after: Sequence[Score]) -> Paired:
     d +- z sqrt((b + c) - (b - c)^2 / n) / n, where d = (b - c) / n, cut off at -1 and 1.
     Raises `UserError` unless both hold the same problems once each.
     """
-    from scipy.stats import binomtest
-
     first, second = _firsts(before), _firsts(after)
     if first.keys() != second.keys() or not first:
         missing = sorted(first.keys() ^ second.keys())
@@ -60,7 +58,7 @@ def paired(before: Sequence[Score], after: Sequence[Score]) -> Paired:
         fixed=fixed,
         broken=broken,
         difference=Rate(gap / n, max(-1.0, middle - half), min(1.0, middle + half)),
-        p_value=float(binomtest(broken, changed, 0.5).pvalue) if changed else 1.0,
+        p_value=_fair(broken, changed),
         mean=bootstrap(list(_changes(before, after).values())),
     )
 
@@ -98,6 +96,15 @@ def paired_over(runs: Sequence[tuple[Sequence[Score], Sequence[Score]]]) -> Pair
         p_value=float(2 * t.sf(abs(gap) / error, n - 1)) if error else float(gap == 0),
         mean=bootstrap([fmean(own) for own in means.values()]),
     )
+
+
+def _fair(heads: int, tosses: int) -> float:
+    """Two-sided p-value of a fair coin, exact: both tails, as it is symmetric."""
+    ways = tail = 1  # to have k heads, and at most k
+    for k in range(min(heads, tosses - heads)):
+        ways = ways * (tosses - k) // (k + 1)
+        tail += ways
+    return min(1.0, float(2 * tail / (1 << tosses)))
 
 
 def _firsts(scores: Sequence[Score]) -> dict[str, bool]:

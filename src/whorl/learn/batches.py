@@ -81,12 +81,14 @@ class Steps(Dataset[list[Batch]]):
         *,
         processes: int = 1,
         reference: LogProbs | None = None,
+        start: LogProbs | None = None,
     ) -> None:
         self._steps = steps
         self._objective = objective
         self._packing = packing
         self._processes = processes
         self._reference = reference
+        self._start = start
 
     def __len__(self) -> int:
         return len(self._steps) * self._processes
@@ -101,7 +103,7 @@ class Steps(Dataset[list[Batch]]):
             packing = replace(packing, tokens=min(packing.tokens, part))
         mine = deal(batches(examples, packing), self._processes)[process]
         return [
-            lay_out(batch, self._objective, share, packing, self._reference)
+            lay_out(batch, self._objective, share, packing, self._reference, self._start)
             if batch
             else empty_batch()
             for batch in mine
@@ -137,6 +139,8 @@ def empty_batch() -> Batch:
         weights=zero,
         kl=zero,
         reference=zero,
+        falls=zero,
+        start=zero,
         members=none,
         sides=none,
         pair=0.0,

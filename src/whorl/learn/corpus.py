@@ -1,7 +1,7 @@
 """Examples as token ids, encoded once."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from whorl.chat import Chat
 from whorl.errors import UserError
-from whorl.example import Example, Objective, Pair, Preference, Weighted
+from whorl.example import Distillation, Example, Objective, Pair, Preference, Weighted
 from whorl.problem import fingerprint
 from whorl.prompts import questions
 
@@ -60,6 +60,7 @@ class Corpus:
     highest: token id.
     dropped: examples that cannot be trained on, by reason.
     questions: fingerprints of what may be their questions.
+    taught: a teacher's log-probabilities of every completion token, by path; empty without one.
     """
 
     groups: list[list[Encoded]] = field(default_factory=list)
@@ -68,6 +69,7 @@ class Corpus:
     highest: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     questions: set[str] = field(default_factory=set)
+    taught: list[NDArray[np.float32]] = field(default_factory=list)
 
     def __len__(self) -> int:
         """Number of examples."""
@@ -104,6 +106,8 @@ def encode(
             corpus.dropped["too long"] += 1
         elif any(not path.learnt for path in paths):
             corpus.dropped["empty"] += 1
+        elif isinstance(objective, Distillation) and not _teach(corpus, example, paths):
+            corpus.dropped["teacher's tokens are others"] += 1
         else:
             weight = example.weight if isinstance(example, Weighted) else 1.0
             key = (example.prompt.system, example.prompt.user)
@@ -117,6 +121,21 @@ def encode(
             corpus.highest = max(corpus.highest, *(int(path.ids.max()) for path in paths))
     corpus.groups = list(groups.values())
     return corpus
+
+
+def _teach(corpus: Corpus, example: Example, paths: Sequence[TokenPath]) -> bool:
+    """Note what the teacher says of an example's tokens; returns False if these are others than the
+    teacher's. Raises `UserError` if no teacher was asked."""
+    assert isinstance(example, Weighted)
+    if not example.taught:
+        raise UserError(
+            "these examples have no teacher's log-probabilities, which distillation learns from; "
+            "on_policy_distill harvests some"
+        )
+    if len(example.taught) != paths[0].learnt:
+        return False
+    corpus.taught.append(np.array(example.taught, np.float32))
+    return True
 
 
 def _paths(example: Example, chat: Chat) -> Iterable[TokenPath]:

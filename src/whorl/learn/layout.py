@@ -13,12 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from whorl.example import Likelihood, Objective
+from whorl.example import Likelihood, Objective, Preference
 from whorl.learn.corpus import Encoded, TokenPath
 from whorl.learn.pack import Packing, PrefixTree, block_runs, cut_blocks, prefix_tree
 
 LogProbs: TypeAlias = Sequence[NDArray[np.float32]]
-"""The reference model's log-probability of every completion token, by path of the corpus."""
+"""Another model's log-probability of every completion token, by path of the corpus: the reference
+model's, or the teacher's."""
 
 
 class Batch(TypedDict, total=False):
@@ -32,9 +33,13 @@ class Batch(TypedDict, total=False):
     keep: positions within a row at which logits are needed in any row.
     at: `[M]` where a target is predicted among the kept logits, row by row.
     tokens: `[M]` targets: the token ids to be predicted.
-    weights: `[M]` coefficients of the targets' negative log-likelihood.
+    weights: `[M]` coefficients of the targets' negative log-likelihood; of their distance from the
+        teacher, where there is one.
+    falls: `[M]` their negative part, of a clipped ratio alone: one that paths share has both.
     kl: `[M]` coefficients of the penalty at the targets.
-    reference: `[M]` log-probabilities under the reference model; absent if not needed.
+    reference: `[M]` log-probabilities under the reference model or the teacher; absent if not
+        needed.
+    start: `[M]` log-probabilities when training started; absent without a ratio.
     members, sides: `[L]` the targets of each path, one path after the other, and the number of the
         path, which is 2 p for the chosen one of pair p and 2 p + 1 for the rejected one.
     pair: coefficient of each pair's loss.
@@ -52,8 +57,10 @@ class Batch(TypedDict, total=False):
     at: Tensor
     tokens: Tensor
     weights: Tensor
+    falls: Tensor
     kl: Tensor
     reference: Tensor
+    start: Tensor
     members: Tensor
     sides: Tensor
     pair: float
@@ -82,6 +89,7 @@ def lay_out(
     share: Share,
     packing: Packing,
     reference: LogProbs | None = None,
+    start: LogProbs | None = None,
 ) -> Batch:
     """Lay examples out as a batch. The losses of a step's batches add up to the step's mean
     loss."""
@@ -95,7 +103,7 @@ def lay_out(
     nodes = [row * shape[1] + path for row, tree in enumerate(trees) for path in tree.paths]
     learnt = [at[path.start :] for at, path in zip(nodes, paths, strict=True)]
 
-    weights, kl, known = (np.zeros(shape[0] * shape[1], np.float32) for _ in range(3))
+    weights, falls, kl = (np.zeros(shape[0] * shape[1], np.float32) for _ in range(3))
     target = np.zeros(shape[0] * shape[1], bool)
     first = 0  # number of the example's first path in this batch
     for example in examples:
@@ -104,9 +112,8 @@ def lay_out(
             target[at] = True
             weight, penalty = _coefficients(objective, share, example, path, side)
             weights[at] += weight
+            falls[at] += min(weight, 0.0)
             kl[at] += penalty
-            if reference is not None:
-                known[at] = reference[example.first + side]
         first += len(example.paths)
 
     batch = _tokens(trees, shape, target)
@@ -124,8 +131,22 @@ def lay_out(
         origins=tuple(example.origin for example in examples),
     )
     if reference is not None:
-        batch["reference"] = torch.from_numpy(known[chosen])
+        batch["reference"] = _known(reference, examples, learnt, len(target))[chosen]
+    if start is not None:
+        batch["start"] = _known(start, examples, learnt, len(target))[chosen]
+        batch["falls"] = torch.from_numpy(falls[chosen])
     return batch
+
+
+def _known(
+    told: LogProbs, examples: Sequence[Encoded], learnt: Sequence[NDArray[np.int64]], size: int
+) -> Tensor:
+    """Log-probabilities `[size]` of another model where the tokens of paths stand in a batch."""
+    values = np.zeros(size, np.float32)
+    numbers = (e.first + side for e in examples for side in range(len(e.paths)))
+    for at, number in zip(learnt, numbers, strict=True):
+        values[at] = told[number]
+    return torch.from_numpy(values)
 
 
 def _coefficients(
@@ -133,14 +154,15 @@ def _coefficients(
 ) -> tuple[float, float]:
     """Coefficients of a completion's tokens: of their negative log-likelihood, and of their
     penalty."""
-    if not isinstance(objective, Likelihood):
+    if isinstance(objective, Preference):
         return (objective.nll / share.tokens if side == 0 else 0.0), 0.0
     part = {
         "token": 1 / share.tokens,
         "completion": 1 / (share.examples * path.learnt),
         "sum": 1 / share.examples,
     }[objective.average]
-    return example.weight * part, objective.kl * part
+    penalty = objective.kl if isinstance(objective, Likelihood) else 0.0
+    return example.weight * part, penalty * part
 
 
 def _tokens(

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 from torch.utils.checkpoint import checkpoint
 
-from whorl.example import Likelihood, Objective
+from whorl.example import Distillation, Likelihood, Objective
 from whorl.learn.layout import Batch
 
 CHUNK = 1024
@@ -61,6 +61,15 @@ def k1(new_M: Tensor, reference_M: Tensor) -> Tensor:
     return new_M - reference_M
 
 
+def k2(new_M: Tensor, teacher_M: Tensor) -> Tensor:
+    """Half the squared difference of log-probabilities, (log new - log teacher)^2 / 2, per token:
+    in the mean over tokens sampled from `new` its gradient is that of KL(new || teacher).
+
+    http://joschu.net/blog/kl-approx.html; its value is the divergence to second order only.
+    """
+    return (new_M - teacher_M).square() / 2
+
+
 def k3(new_M: Tensor, reference_M: Tensor) -> Tensor:
     """Estimate of KL(new || reference) per token, never negative: exp(d) - d - 1 with d = log
     reference - log new.
@@ -77,6 +86,27 @@ def k3(new_M: Tensor, reference_M: Tensor) -> Tensor:
 def likelihood(log_probs_M: Tensor, weights_M: Tensor) -> Tensor:
     """Weighted negative log-likelihood, summed; a scalar."""
     return -(log_probs_M * weights_M).sum()
+
+
+def clipped(
+    new_M: Tensor,
+    start_M: Tensor,
+    weights_M: Tensor,
+    falls_M: Tensor,
+    *,
+    below: float,
+    above: float,
+) -> Tensor:
+    """PPO's clipped surrogate (1707.06347, eq. 7), negated and summed; a scalar.
+
+    weights_M: sums of the weights of the samples that go through a token; falls_M: of the negative
+        ones. A positive weight has no gradient where the ratio is over 1 + above, a negative one
+        where it is under 1 - below.
+    """
+    ratio_M = (new_M - start_M).exp()
+    rises_M = weights_M - falls_M
+    gain_M = rises_M * ratio_M.clamp(max=1 + above) + falls_M * ratio_M.clamp(min=1 - below)
+    return -gain_M.sum()
 
 
 def preference(new_P2: Tensor, reference_P2: Tensor, *, beta: float) -> Tensor:
@@ -98,7 +128,14 @@ def batch_loss(
     """
     logits_KV = logits.flatten(0, 1)
     log_probs_M = log_probs(logits_KV, batch["tokens"], batch["at"])
-    loss = likelihood(log_probs_M, batch["weights"])
+    if isinstance(objective, Distillation):
+        return (k2(log_probs_M, batch["reference"]) * batch["weights"]).sum()
+    if isinstance(objective, Likelihood) and objective.clip is not None:
+        above = objective.clip if objective.clip_above is None else objective.clip_above
+        past = (batch["start"], batch["weights"], batch["falls"])
+        loss = clipped(log_probs_M, *past, below=objective.clip, above=above)
+    else:
+        loss = likelihood(log_probs_M, batch["weights"])
     if isinstance(objective, Likelihood):
         if not objective.kl:
             return loss
@@ -122,6 +159,8 @@ def chance(objective: Objective, batch: Batch, vocabulary: int) -> float:
     """Part of the step's loss that a batch would have under a model that guesses: log V nats for
     every target, or pair, by its coefficient, and as much for the penalty."""
     coefficients = float(batch["weights"].clamp(min=0).sum() + batch["kl"].sum())
+    if isinstance(objective, Distillation):
+        return math.log(vocabulary) ** 2 / 2 * coefficients
     if not isinstance(objective, Likelihood):
         coefficients += batch["pair"] * batch["paths"] / 2
     return math.log(vocabulary) * coefficients

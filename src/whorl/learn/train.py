@@ -25,6 +25,7 @@ from whorl.learn.card import write_card
 from whorl.learn.corpus import Corpus, Encoded, encode
 from whorl.learn.fit import SAVED, fit, last_epoch, quiet_transformers
 from whorl.learn.folder import write_questions
+from whorl.learn.layout import LogProbs
 from whorl.learn.pack import Packing
 from whorl.learn.trainer import Task, check_trackers
 from whorl.learn.training import Training, TrainingWatch, TrainResult
@@ -50,7 +51,8 @@ def train(
 ) -> TrainResult:
     """Fine-tune the model folder `model` on `examples`; write the model folder `out`.
 
-    objective: plain likelihood if not given. Its reference model is `model`.
+    objective: plain likelihood if not given. Its reference model is `model`, unless `settings` name
+        another.
 
     `out` appears when it is complete; until then the work lies in `OUT.partial`, from whose last
     checkpoint the same call goes on, to the same weights on a CPU as if it had not been
@@ -61,7 +63,7 @@ def train(
     objective = objective or Likelihood()
     read_config(model)
     chat = Chat.load(model)
-    corpus = _corpus(model, examples, chat, objective, settings)
+    corpus = read_corpus(model, examples, chat, objective, settings)
     identity = identify(model, corpus, objective, settings)
     if out.exists():
         return read_finished(out, identity)
@@ -111,16 +113,17 @@ def carry_out(
     return result
 
 
-def _corpus(
+def read_corpus(
     model: Path, examples: Iterable[Example], chat: Chat, objective: Objective, settings: Training
 ) -> Corpus:
     """Encode the examples. Raises `UserError` if this model cannot learn from them in this way."""
     corpus = encode(examples, chat, objective, max_length=network.context(model, settings))
     check_corpus(corpus, model, "example")
-    if corpus.negative and not (isinstance(objective, Likelihood) and objective.kl):
+    held = isinstance(objective, Likelihood) and (objective.kl or objective.clip)
+    if corpus.negative and not held:
         raise UserError(
             f"{corpus.negative:.0%} of the examples have a negative weight, and nothing holds the "
-            "model back from making them ever less likely; give the objective a kl above 0"
+            "model back from making them ever less likely; give the objective a kl above 0, or clip"
         )
     return corpus
 
@@ -194,13 +197,15 @@ class _Training:
     ) -> tuple[Task, list[list[list[Encoded]]]]:
         """The task for the trainer, and the steps of each epoch."""
         settings, objective = self._settings, self._objective
-        known = None
+        known: LogProbs | None = self._corpus.taught or None
+        start: LogProbs | None = None
+        other = net
+        if settings.reference and (objective.compares_tokens or objective.compares_distributions):
+            other = network.load_model(settings.reference).requires_grad_(False).train(False)
         if objective.compares_tokens:
-            file = self._partial / "reference.npy"
-            with explain_full_disk(self._partial):
-                known = reference.reference_log_probs(
-                    net, self._corpus.groups, packing, file, bf16=settings.bf16
-                )
+            known = self._log_probs(other, packing, "reference.npy")
+        if objective.compares_start:
+            start = self._log_probs(net, packing, "start.npy")
         epochs = plan_steps(
             groups,
             size=settings.batch,
@@ -211,16 +216,32 @@ class _Training:
         processes = PartialState().num_processes
 
         def steps(planned: list[list[Encoded]]) -> Steps:
-            return Steps(planned, objective, packing, processes=processes, reference=known)
+            return Steps(
+                planned, objective, packing, processes=processes, reference=known, start=start
+            )
 
         task = Task(
             objective,
             steps([step for epoch in epochs for step in epoch]),
             steps([[example for group in held for example in group]]) if held else None,
         )
-        if objective.compares_distributions and not settings.lora.rank:
+        if objective.compares_distributions and other is not net:
+            task.reference = other
+        elif objective.compares_distributions and not settings.lora.rank:
             task.reference = copy.deepcopy(net).requires_grad_(False).train(False)
         return task, epochs
+
+    def _log_probs(self, model: nn.Module, packing: Packing, name: str) -> LogProbs:
+        """Log-probabilities that a model gives every completion token, kept in the working folder
+        as `name`."""
+        with explain_full_disk(self._partial):
+            return reference.reference_log_probs(
+                model,
+                self._corpus.groups,
+                packing,
+                self._partial / name,
+                bf16=self._settings.bf16,
+            )
 
     def _whole(self) -> Path:
         """The saved model's folder; an adapter is merged into its base model if settings say so."""

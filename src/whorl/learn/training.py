@@ -1,7 +1,8 @@
 """Settings of a training, and its result."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Protocol
 
 from whorl.errors import UserError
@@ -49,6 +50,8 @@ class Training:
     holdout: share of the questions, in [0, 1), that is not trained on but measured whenever a
         checkpoint is written; the model with the lowest loss on it is the result.
     patience: so many measurements without improvement end the training.
+    reference: model folder that penalties hold to, for example the model that the first round of a
+        run trained; None: the one that training starts from.
     seed: fixes the order of the examples.
     save_steps: optimizer steps between checkpoints; 0 is once an epoch.
     tokens: in one forward pass of one process, padding included. Lower it if memory runs out.
@@ -80,6 +83,7 @@ class Training:
     checkpointing: bool = False
     bf16: bool = False
     report_to: str | tuple[str, ...] = ()
+    reference: Path | None = field(default=None, metadata={"quiet": True})
 
     @property
     def trackers(self) -> tuple[str, ...]:
@@ -94,6 +98,8 @@ class Training:
             raise UserError("lr and clip must be above 0")
         if not 0 <= self.warmup <= 1 or not 0 <= self.holdout < 1:
             raise UserError("warmup must be in [0, 1] and holdout in [0, 1)")
+        if self.reference and not (self.reference / "config.json").is_file():
+            raise UserError(f"reference: {self.reference} is no model folder")
         if self.weight_decay < 0 or self.save_steps < 0:
             raise UserError("weight_decay and save_steps must not be negative")
 
@@ -129,6 +135,14 @@ class TrainResult:
     held_out: float | None = None
     auc: float | None = None
     accuracy: float | None = None
+
+    def __str__(self) -> str:
+        left_out = "".join(f"; left out: {why}: {n:,}" for why, n in sorted(self.dropped.items()))
+        held = "" if self.held_out is None else f", {self.held_out:.4f} on what was held out"
+        return (
+            f"{self.steps:,} steps on {self.examples:,} examples, {self.tokens:,} tokens, loss "
+            f"{self.loss:.4f}{held}{left_out}"
+        )
 
 
 class TrainingWatch(Protocol):

@@ -29,13 +29,21 @@ def identify(model: Path, corpus: Corpus, objective: Objective, settings: Traini
     weights = hashlib.blake2b(digest_size=16)
     for path in _model_files(model):
         weights.update(_digest(path))
+    for path in _model_files(settings.reference) if settings.reference else ():
+        weights.update(_digest(path))
     learned = hashlib.blake2b(digest_size=16)
     for group in corpus.groups:
         for example in group:
             for taught in example.paths:
                 learned.update(f"{len(taught)} {taught.start} {example.weight!r} ".encode())
                 learned.update(taught.ids.tobytes())
-    said = {name: value for name, value in asdict(settings).items() if name not in EXECUTION}
+    for said_by_teacher in corpus.taught:
+        learned.update(said_by_teacher.tobytes())
+    said = {
+        name: value
+        for name, value in asdict(settings).items()
+        if name not in (*EXECUTION, "reference")
+    }
     return {
         "model": weights.hexdigest(),
         "examples": learned.hexdigest(),

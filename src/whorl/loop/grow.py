@@ -22,7 +22,7 @@ from whorl.errors import UserError
 from whorl.loop.folder import RunFolder
 from whorl.loop.run import Run
 from whorl.loop.split import Survey, survey
-from whorl.loop.trial import check_logprobs
+from whorl.loop.trial import check_abilities, check_teacher
 from whorl.problem import Problem
 from whorl.recipe import Recipe, arms_of
 from whorl.recipes import name_of
@@ -67,6 +67,7 @@ class Grown:
     recalled: asks answered from the journal.
     missing: searches that the run's budget did not last for; begun: those of them that have
         replies; limit: the limit that was reached, as a setting.
+    solved: problems to which a tree, of this call or of an earlier one, holds a right solution.
     """
 
     trees: int
@@ -76,6 +77,15 @@ class Grown:
     missing: int = 0
     begun: int = 0
     limit: str = ""
+    solved: int = 0
+
+    def __str__(self) -> str:
+        failed = f", {len(self.failures):,} failed" if self.failures else ""
+        missing = f", {self.missing:,} left by {self.limit}" if self.missing else ""
+        return (
+            f"{self.trees:,} trees, {self.solved:,} problems solved, {self.tokens:,} tokens"
+            f"{failed}{missing}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +107,10 @@ def ready(run: Run, place: Opener = Opened) -> Iterator[Ready]:
 
     place: where they are opened; in this process if not given.
     Raises `UserError` if the problems cannot be read or are among those to measure on, or if the
-    engines cannot be opened.
+    engines cannot be opened, or if the teacher is to read tokens that are not its own.
     """
     found = survey(run)
+    check_teacher(run.recipe, run.engines.policy, run.engines.teacher)
     with place(run.engines) as opened:
         yield Ready(found, opened, opened.crew())
 
@@ -125,7 +136,7 @@ def grow(
     the policy tells no log-probabilities. The end of the run's budget is such an interruption, and
     what is in flight is awaited.
     """
-    check_logprobs(plan.recipe, crew.engines)
+    check_abilities(plan.recipe, crew.engines)
     arms = arms_of(plan.recipe)
     progress = Progress(total=expected * len(arms), purse=plan.purse)
     missed = _Missed(progress.errors)
@@ -149,6 +160,7 @@ def grow(
         deque(rest, maxlen=0)  # at the end of a budget some problems are not read yet
         forest.finish((name, arm) for name in ids for arm in arms)
         trees = len(forest)
+        solved = len(forest.solved.intersection(ids))
         there = (forest, plan.others.trees)
         lacking = sum(
             all((name, arm) not in each for each in there) for name in ids for arm in arms
@@ -158,7 +170,7 @@ def grow(
         watch.wrote(folder.trees, f"{trees:,} trees")
         for line in plan.purse.lines():
             watch.say(line)
-    grown = Grown(trees, missed.failures, progress.tokens, progress.recalled)
+    grown = Grown(trees, missed.failures, progress.tokens, progress.recalled, solved=solved)
     if not missed.suspended:
         return grown
     missing = lacking - len(missed.failures)

@@ -9,6 +9,7 @@ from itertools import chain, groupby
 from pathlib import Path
 
 from whorl import prompts
+from whorl.answer.thoughts import thinks
 from whorl.data.atomic import replacing
 from whorl.data.examples import write_examples
 from whorl.data.forest import key_of, read_trees
@@ -40,6 +41,10 @@ class Harvested:
     cost: Mapping[str, int]
     variety: Variety
     remarks: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        left_out = "".join(f"; left out: {why}: {n:,}" for why, n in sorted(self.dropped.items()))
+        return f"{self.examples:,} examples of {self.trees:,} trees{left_out}"
 
     @classmethod
     def read(cls, folder: Path) -> "Harvested | None":
@@ -90,17 +95,17 @@ def harvest(
     cost: Counter[str] = Counter()
     solutions = Solutions()
     every = chain.from_iterable(map(read_trees, [trees] if isinstance(trees, Path) else trees))
-    grown = found = endless = 0
+    found = 0
+    ends: Counter[str] = Counter()
     lacking: list[bytes] = []
 
     def examples() -> Iterator[Example]:
-        nonlocal grown, found, endless
+        nonlocal found
         for _, trees_of_problem in groupby(every, key=lambda tree: tree.problem.id):
             own = list(trees_of_problem)
             solutions.add(own)
             for tree in own:
-                grown += 1
-                endless += not (tree.cut_short or any(tree.leaves()))
+                ends[_ending(tree)] += 1
                 counts, crop = _harvested(recipe, tree)
                 tally.update(counts)
                 cost.update(tree.cost)
@@ -121,18 +126,28 @@ def harvest(
     dropped = +dropped  # without what counts nothing
     if found > written:
         dropped["equal to another example"] = found - written
-    remarks = (*remarks_of(recipe, tally), *_of_endless(endless, grown))
+    remarks = (*remarks_of(recipe, tally), *_of_endless(ends))
     return Harvested(
-        grown, written, dict(dropped), dict(tally), dict(cost), solutions.variety, remarks
+        ends.total(), written, dict(dropped), dict(tally), dict(cost), solutions.variety, remarks
     )
 
 
-def _of_endless(endless: int, grown: int) -> Iterator[str]:
-    if 2 * endless > grown:
-        yield (
-            f"{endless:,} of {grown:,} searches came to no end of a solution: the steps may be too "
-            "many, or too long for their tokens, or the policy states no answer"
-        )
+def _ending(tree: Tree) -> str:
+    """How far a search came: to the end of a solution, or only into a thought, which is open."""
+    if tree.cut_short or any(tree.leaves()):
+        return "solution"
+    ends = (i for i, node in enumerate(tree.nodes) if i and not node.children)
+    return "thought" if any(thinks(tree.text(end)) for end in ends) else "none"
+
+
+def _of_endless(ends: Counter[str]) -> Iterator[str]:
+    grown, endless = ends.total(), ends["thought"] + ends["none"]
+    if 2 * endless <= grown:
+        return
+    why = "the steps may be too many, or too long for their tokens, or the policy states no answer"
+    if 2 * ends["thought"] > endless:
+        why = "thoughts do not close within their tokens; sampling.thought_tokens closes them"
+    yield f"{endless:,} of {grown:,} searches came to no end of a solution: {why}"
 
 
 def _dropped_line(tree: Tree, dropped: Mapping[str, int]) -> bytes:

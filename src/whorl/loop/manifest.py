@@ -8,6 +8,7 @@ from whorl.ask import Role
 from whorl.budget import Budget, Limits
 from whorl.data.content import content
 from whorl.engines.model import find_model, model_content
+from whorl.engines.spec import Spec
 from whorl.errors import UserError
 from whorl.loop.folder import RunFolder
 from whorl.loop.run import Run
@@ -87,6 +88,14 @@ def recipe_of(folder: RunFolder, overrides: Sequence[str] = ()) -> Recipe:
             f"by its settings now: --recipe {name}"
         ) from error
     return settings.read_recipe(said, overrides)
+
+
+def learner(folder: RunFolder) -> str:
+    """The model that learns from the trees of `folder`, as commands name models: their policy, or
+    `MODEL` where that is not one of this machine's."""
+    said = str(folder.settings.get("engines", {}).get("policy", ""))
+    spec = Spec.read(said.rpartition(" ")[0] or said)  # behind the name is its content
+    return spec.place if spec.place and spec.scheme == "local" and not spec.query else "MODEL"
 
 
 def changed_settings(recipe: Recipe, folder: RunFolder) -> Iterator[str]:

@@ -7,7 +7,7 @@ from whorl.budget import Budget
 from whorl.engines.roles import Engines, trainable
 from whorl.errors import UserError
 from whorl.evaluate import PRESETS, Decoding, Setup
-from whorl.example import Likelihood
+from whorl.example import Distillation, Likelihood
 from whorl.learn.training import Training
 from whorl.loop.thoughts import Taught
 from whorl.recipe import Recipe, Start, words_of
@@ -22,6 +22,7 @@ class Run:
     folder: the run folder; settings call it `run`.
     problems: file to grow trees for.
     test: file to measure on; without it nothing is measured.
+    seed: of everything that is drawn by lot.
     base: model with the policy's weights, where it is behind a server; what is trained from them is
         searched with on this machine. None: the folder of `engines.policy`, or of
         `engines.student`, which learns from the policy's searches and never searches itself.
@@ -43,6 +44,9 @@ class Run:
     may_fail: share of a round's searches, in [0, 1], that may fail. If more did, nothing is learned
         from the others, and the same command tries them again; 1 goes on whatever fails. A tenth is
         our value: so much is lost now and then, more has a cause.
+    report_to: a tracker that is told the figures of growing and measuring, for example
+        `tensorboard`, `wandb`, `trackio` or `mlflow`, or a list of them; `train.report_to` is that
+        of training.
     budget: what growing may spend, over all rounds; measuring is not counted.
     """
 
@@ -66,6 +70,7 @@ class Run:
     train: Training = Training()  # noqa: RUF009 (frozen)
     evaluate: Decoding = Decoding()  # noqa: RUF009 (frozen)
     protocol: str = "whorl"
+    report_to: str | tuple[str, ...] = ()
     budget: Budget = Budget()  # noqa: RUF009 (frozen)
 
     def __post_init__(self) -> None:
@@ -84,6 +89,11 @@ class Run:
                 raise UserError("base is for a policy that learns; leave it out with a student")
         if not 0 <= self.may_fail <= 1:
             raise UserError(f"may_fail should be a share from 0 to 1, not {self.may_fail}")
+
+    @property
+    def trackers(self) -> tuple[str, ...]:
+        """The names in `report_to`."""
+        return (self.report_to,) if isinstance(self.report_to, str) else self.report_to
 
     @property
     def weights(self) -> Path:
@@ -119,6 +129,7 @@ def check_student(recipe: Recipe) -> None:
 
 
 def on_policy(recipe: Recipe) -> bool:
-    """Whether a recipe weighs what the policy sampled for that policy: any likelihood but the
-    plain one."""
-    return isinstance(recipe.objective, Likelihood) and recipe.objective != Likelihood()
+    """Whether a recipe weighs what the policy sampled for that policy: distillation, and any
+    likelihood but the plain one."""
+    plain = recipe.objective == Likelihood()
+    return isinstance(recipe.objective, Likelihood | Distillation) and not plain

@@ -58,4 +58,4 @@ def answered(run: Run) -> Run:
     return replace(run, engines=replace(run.engines, **usual)) if usual else run
 
 
-_SHIPPED = {"prm": "prm:prm", "small": "small"}
+_SHIPPED = {"prm": "prm:prm", "small": "small", "teacher": "teacher"}

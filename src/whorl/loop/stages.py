@@ -21,7 +21,7 @@ from whorl.data.purpose import read_purpose
 from whorl.engines import check
 from whorl.engines.crew import Here
 from whorl.engines.model import model_content
-from whorl.engines.roles import Engines, Opened
+from whorl.engines.roles import Engines, Opened, trainable
 from whorl.errors import UserError
 from whorl.evaluate import Score, Setup
 from whorl.evaluate.exam import Exam
@@ -121,8 +121,9 @@ def train(
     objective: Objective | None = None,
     watch: Watch | None = None,
 ) -> TrainResult:
-    """Fine-tune the model folder `model` on examples, into the model folder `out`.
+    """Fine-tune a model on examples, into the model folder `out`.
 
+    model: a folder, or a name as commands take it.
     examples: or the file that holds them.
     objective: if not given, that of the recipe that harvested the file, or where nothing says so
         preference for pairs and plain likelihood for completions.
@@ -137,7 +138,7 @@ def train(
     from whorl.learn.train import train as fine_tune  # takes seconds
 
     return fine_tune(
-        Path(model),
+        trainable(str(model)),
         chain([first], rows) if first else rows,
         Path(out),
         settings=settings or usual_settings(file, objective),
@@ -167,7 +168,7 @@ def usual_objective(file: Path | None, first: Example | None) -> tuple[Objective
 
 
 def measure(  # noqa: PLR0913 (what the command takes)
-    model: str,
+    model: Path | str,
     problems: Path | str | Iterable[Problem],
     out: Path | str,
     *,
@@ -187,8 +188,8 @@ def measure(  # noqa: PLR0913 (what the command takes)
     The same call goes on after any interruption. Raises `UserError` if `out` is of another model or
     setup and, unless `allow_seen`, if the model is known to be trained on a question.
     """
+    model, out = str(model), Path(out)
     check(model)
-    out = Path(out)
     if not isinstance(problems, Path | str):
         file = out.with_suffix(".problems.jsonl")
         write_problems(file, problems)

@@ -2,13 +2,60 @@
 
 from collections.abc import Mapping
 
-from whorl.ask import Ask, Engine, Failure, Prompt
+from whorl.ask import Ask, Engine, Failure, Given, Prompt, Replies
+from whorl.chat import Chat
+from whorl.engines.admission import NO_SCORES
+from whorl.engines.tokenizer import chat_of
 from whorl.errors import UserError
+from whorl.example import Distillation
 from whorl.recipe import Recipe
 from whorl.rollout import Sampling
 
 _ASKED = Ask(Prompt("", "1 + 1 = ?"), max_tokens=1)
+_READ = Ask(Prompt("", "1 + 1 = ?"), "teacher", given=Given("It is 2."))
+_PROBE = "If x\u00b2 = 1024, then x = 32.\n\nThe answer is \\boxed{32}. Caf\u00e9 \u7b54\u6848"
 _TICKET = 1 << 62  # that no search's ask has
+
+
+def check_abilities(recipe: Recipe, engines: Mapping[str, Engine]) -> None:
+    """Try out what a recipe needs of its engines, as `check_logprobs` and `check_scores` do."""
+    check_logprobs(recipe, engines)
+    check_scores(recipe, engines)
+
+
+def check_scores(recipe: Recipe, engines: Mapping[str, Engine]) -> None:
+    """Have the teacher read a few words, if a recipe distils what it says of them. Raises
+    `UserError` if it cannot."""
+    if isinstance(recipe.objective, Distillation) and "teacher" in engines:
+        answer = _answer(engines["teacher"], _READ)
+        if isinstance(answer, Failure):
+            raise UserError(f"teacher: {answer.error}")
+        if not answer[0].logprobs:
+            raise UserError(f"teacher: {NO_SCORES}")
+
+
+def check_teacher(recipe: Recipe, policy: str, teacher: str) -> None:
+    """Raises `UserError` if a recipe has a teacher read the policy's tokens and these two engines
+    have different ones, or one is not known."""
+    if not isinstance(recipe.objective, Distillation) or "teacher" not in recipe.roles:
+        return
+    ours, theirs = chat_of(policy), chat_of(teacher)
+    for spec, chat in ((policy, ours), (teacher, theirs)):
+        if chat is None:
+            raise UserError(f"the tokenizer of {spec} is not known; give ?tokenizer=FOLDER with it")
+    assert ours and theirs
+    same = ours.tokenizer.get_vocab() == theirs.tokenizer.get_vocab() and ours.end == theirs.end
+    if not same or _read(ours) != _read(theirs):
+        raise UserError(
+            f"the teacher {teacher} has another tokenizer than {policy}, so it cannot say how "
+            "likely the policy's tokens are; take a teacher of the same family, or the recipe "
+            "distill, which teaches by texts"
+        )
+
+
+def _read(chat: Chat) -> list[int]:
+    ids: list[int] = chat.tokenizer(_PROBE)["input_ids"]
+    return ids
 
 
 def check_logprobs(recipe: Recipe, engines: Mapping[str, Engine]) -> None:
@@ -19,11 +66,7 @@ def check_logprobs(recipe: Recipe, engines: Mapping[str, Engine]) -> None:
         return
     if not any(rule and rule.nats for rule in (sampling.steps, sampling.inside)):
         return
-    engine = engines["policy"]
-    engine.submit(_TICKET, _ASKED)
-    while not (found := engine.poll(1.0)):
-        pass
-    ((_, answer),) = found
+    answer = _answer(engines["policy"], _ASKED)
     if isinstance(answer, Failure):
         raise UserError(f"policy: {answer.error}")
     if answer[0].logprob is None:
@@ -31,3 +74,12 @@ def check_logprobs(recipe: Recipe, engines: Mapping[str, Engine]) -> None:
             "steps by entropy need log-probabilities, which the policy's engine does not tell; "
             "take blank_line or tokens, or another engine, as local: or vllm:"
         )
+
+
+def _answer(engine: Engine, ask: Ask) -> Replies | Failure:
+    """Replies of an engine while it has nothing else to do."""
+    engine.submit(_TICKET, ask)
+    while not (found := engine.poll(1.0)):
+        pass
+    ((_, answer),) = found
+    return answer

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 from whorl.prompts.unsaid import says_nothing, without_form
@@ -90,9 +91,13 @@ def read_critique(text: str) -> Critique:
     return _critique({label: "\n".join(said) for label, said in lines.items()})
 
 
-def repeats_request(text: str) -> bool:
-    """Whether a critic's reply repeats what it was shown instead of speaking of it."""
-    return _REQUEST.search(text) is not None
+def repeats_request(text: str, step: str = "") -> bool:
+    """Whether a critic's reply repeats what it was shown instead of speaking of it: from the start
+    on, or the solution so far and then, under its label, the `step`."""
+    if _REQUEST.search(text):
+        return True
+    begins = step.strip()[:_ALIKE]
+    return any(begins and text[label.end() :].startswith(begins) for label in _LABEL.finditer(text))
 
 
 def field_of(line: str) -> tuple[str, str]:
@@ -103,17 +108,27 @@ def field_of(line: str) -> tuple[str, str]:
 
 
 def read_critiques(text: str, steps: int) -> list[Critique]:
-    """Read a reply on a whole path, cut where it names a step: `steps` critiques, empty where one
-    was left out. A reply that names none of the steps is read as the first one's."""
+    """Read a reply on a whole path, cut where it names a step, or into the points of a list that
+    counts them: `steps` critiques, empty where one was left out. A reply that does neither is read
+    as the first step's."""
     if found := _steps_of_json(_json(text)):
         return [_critique(found.get(k, {})) for k in range(1, steps + 1)]
-    pieces = _STEP.split(text)
+    numbers, said = _cut(_STEP, text)
+    if not set(numbers) & set(range(1, steps + 1)):
+        numbers, said = _cut(_POINT, text)
+        counted = all(n in (1, before + 1) for before, n in pairwise((0, *numbers)))
+        if len(numbers) < 2 or not counted:
+            numbers, said = [1], [text]
     by_number: dict[int, list[str]] = {}
-    for number, piece in zip(pieces[1::2], pieces[2::2], strict=True):
-        by_number.setdefault(int(number), []).append(piece)
-    if not by_number.keys() & set(range(1, steps + 1)):
-        by_number = {1: [text]}
+    for number, piece in zip(numbers, said, strict=True):
+        by_number.setdefault(number, []).append(piece)
     return [read_critique("\n".join(by_number.get(k, ()))) for k in range(1, steps + 1)]
+
+
+def _cut(mark: re.Pattern[str], text: str) -> tuple[list[int], list[str]]:
+    """The numbers that marks in a text name, and what follows each."""
+    pieces = mark.split(text)
+    return [int(number) for number in pieces[1::2]], pieces[2::2]
 
 
 _FIELD = re.compile(
@@ -126,11 +141,15 @@ _FIELD = re.compile(
 _STEP = re.compile(
     r"(?m)^\W{0,8}(?:\d{1,2}[.)]\W{0,4})?Step (\d{1,4})\b[^\w\n]{0,8}", re.IGNORECASE
 )
+_POINT = re.compile(r"(?m)^[*_#> ]{0,4}(\d{1,3})[.)]\s")
 _INLINE = re.compile(r";[ \t]+(?=(?:Errors|Missing|Avoid|Suggestion|Verdict):)")
 _REQUEST = re.compile(
     r"\A\W{0,8}(?:Problem|Solution so far|Next step|Alternatives)[*_]{0,3}:"
+    r"|(?m:^[ \t*_#>]{0,8}Next step: Problem:)"
     r"|(?m:^[ \t*_#>]{0,8}Review (?:the next|every) step\.[ \t*_]*$)"
 )
+_LABEL = re.compile(r"(?m)^[*_#> ]{0,8}Next step[*_]{0,3}:[*_]{0,3}\s{0,3}", re.IGNORECASE)
+_ALIKE = 40  # characters at the beginning of a step by which a copy of it is known
 _ITEM = re.compile(r"\s*(?:[-*+•]|\d{1,2}[.)])\s+")
 _COPIES = frozenset((*FORM.values(), *(text.removeprefix("what ") for text in FORM.values())))
 _WORD = re.compile(

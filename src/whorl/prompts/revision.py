@@ -8,15 +8,16 @@ from whorl.prompts.unsaid import is_none
 from whorl.steps import unformatted
 
 
-def read_step(text: str, original: str = "") -> str:
+def read_step(text: str, original: str = "", prefix: str = "") -> str:
     """The step that a reviser's reply holds: the whole of it without a preamble ("Here is the
     rewritten step:"), labels ("Next step:", "Step 2:"), a fence round it, and what it repeats of
-    the critique behind it. "Step k:" stays if the `original` begins so: that is how its author
-    writes. Empty if the reply is a word for nothing."""
-    text = _NEXT.sub("", _bare(text))
+    the solution so far, `prefix`, before it, and of the critique behind it. "Step k:" stays if the
+    `original` begins so, for that is how its author writes, or if it is one of several. Empty if
+    the reply is a word for nothing."""
+    text = _NEXT.sub("", _behind_prefix(prefix, _bare(text)))
     if is_none(text):
         return ""
-    if _NUMBERED.match(original):
+    if _NUMBERED.match(original) or len(_NUMBERED_LINE.findall(text)) > 1:
         return text
     return _without(_NUMBERED, _without(_TITLE, text))
 
@@ -41,7 +42,7 @@ def _bare(text: str) -> str:
     text = _behind_request(text.strip())
     if (repeated := _REPEATED.search(text)) and text[: repeated.start()].strip():
         text = text[: repeated.start()].rstrip()
-    text, start = _OUTCOME.sub("", text).rstrip(), 0
+    text, start = _without_torn_request(_OUTCOME.sub("", text).rstrip()), 0
     while (end := text.find("\n", start)) >= 0 and _preamble(text[start:end]):
         start = end + 1
     text = text[start:]
@@ -53,6 +54,41 @@ def _behind_request(text: str) -> str:
     """A reply that begins with the request itself, from the label on under which it answers."""
     labels = _NEXT.finditer(text) if _REPEATED.match(text) else ()
     return next((text[label.start() :] for label in labels if text[label.end() :].strip()), text)
+
+
+def _behind_prefix(prefix: str, text: str) -> str:
+    """The part of a reply behind a repetition of the solution so far: behind the label of the
+    next step or, without one, behind paragraphs that repeat most of that solution. Empty if the
+    whole reply repeats it."""
+    if not prefix:
+        return text
+    for label in _NEXT.finditer(text):
+        if _repeats(prefix, text[: label.start()]):
+            return text[label.end() :]
+    start = behind = 0
+    for end, after in (*(gap.span() for gap in _GAP.finditer(text)), (len(text), len(text))):
+        known = _repeats(prefix, text[:end]) and _repeats(prefix, text[start:end], least=0)
+        if known and (10 * end >= 7 * len(prefix.strip()) or after == len(text)):
+            behind = after
+        elif behind:
+            break
+        start = after
+    return text[behind:]
+
+
+def _repeats(prefix: str, text: str, *, least: int = 40) -> bool:
+    """Whether seven tenths of a text, of so many characters at `least`, are lines and sentences of
+    `prefix`."""
+    pieces = [piece.strip() for piece in _SENTENCE.split(text)]
+    whole, known = sum(map(len, pieces)), sum(len(piece) for piece in pieces if piece in prefix)
+    return whole >= least and 10 * known >= 7 * whole
+
+
+def _without_torn_request(text: str) -> str:
+    """A reply without a repetition of the request that was cut off at the end of its tokens."""
+    rest, _, last = text.rpartition("\n\n")
+    torn = rest and last and any(request.startswith(last) for request in _REQUESTS)
+    return rest.rstrip() if torn else text
 
 
 def _preamble(line: str) -> bool:
@@ -74,10 +110,13 @@ def _without(label: re.Pattern[str], text: str) -> str:
     return text[found.end() :] if found and text[found.end() :].strip() else text
 
 
+_GAP = re.compile(r"\n[ \t]*\n\s*")
+_SENTENCE = re.compile(r"(?<=[.:;])\s+|\n")
 _MARKUP = r"[ \t*_#>`]{0,8}"
 _ENDED = r"(?:[*_]{0,3}:[*_]{0,3}|[*_]{0,3}(?=\n))\s*"
 _NEXT = re.compile(rf"(?m)^{_MARKUP}Next step:[*_]{{0,3}}[ \t]*\n?", re.IGNORECASE)
 _NUMBERED = re.compile(rf"{_MARKUP}Step \d{{1,3}}{_ENDED}", re.IGNORECASE)
+_NUMBERED_LINE = re.compile(rf"(?m)^{_NUMBERED.pattern}", re.IGNORECASE)
 _TITLE = re.compile(
     rf"{_MARKUP}(?:the |my |a )?(?:rewritten|revised|corrected|updated|improved|new|final)"
     rf"(?: next)? (?:step|solution|version)(?: \d{{1,3}})?{_ENDED}",
@@ -87,7 +126,8 @@ _YES = re.compile(
     r"(?:sure|certainly|of course|okay|ok|understood)\b[!.,: ]*"
     r"|you(?:['’]re| are) (?:absolutely |quite )?(?:right|correct)\b[!.,: ]*"
     r"|(?:i apologi[sz]e|i['’]m sorry|(?:my )?apologies|sorry|thanks? (?:you )?for)\b.*"
-    r"|your (?:critique|edit|feedback|review|suggestion)s?\b.*",
+    r"|your (?:critique|edit|feedback|review|suggestion)s?\b.*"
+    r"|the (?:solution|step)s?\b[^.]*\b(?:re-?written|revised|rephrased)\b[^.]*\.?",
     re.IGNORECASE,
 )
 _OPENING = re.compile(
@@ -96,14 +136,16 @@ _OPENING = re.compile(
 )
 _REWRITING = re.compile(
     r"\b(?:re-?writ\w+|revis(?:e|ed|ing|ion)|rephras\w+|solution so far|the critique"
-    r"|(?:corrected|updated|improved|refined|modified|next) (?:step|solution|version))\b",
+    r"|(?:corrected|updated|improved|refined|modified) (?:step|solution|version)"
+    r"|next (?:step|solution|version)(?! is\b))\b",
     re.IGNORECASE,
 )
 _REPEATED = re.compile(
     rf"(?m)^{_MARKUP}(?:(?:Critique|Errors|Missing|Avoid|Suggestion|Verdict|Alternatives)[*_]{{0,3}}:"
-    r"|(?:Problem|Solution so far)[*_]{0,3}:"
-    r"|(?:Rewrite|Review) (?:the|every) (?:next step|step|solution)\.?[ \t]*$)",
+    r"|(?:Next step: ?)?(?:Problem|Solution so far)[*_]{0,3}:"
+    r"|(?:Rewrite|Review) (?:the|every) (?:(?:next |previous )?step|solution)\.?[ \t]*$)",
 )
+_REQUESTS = ("Rewrite the next step.", "Rewrite the previous step.", "Rewrite the solution.")
 _OUTCOME = re.compile(r"[ \t]*\[Q -?\d(?:\.\d)?\](?=\s|$)")
 _FENCE = re.compile(
     r"```(?:text|txt|plaintext|markdown|md|latex|tex)?[ \t]*\n(.*?)\n?```\s*", re.DOTALL

@@ -14,25 +14,37 @@ from typing import Any, get_type_hints
 
 from whorl.errors import UserError
 from whorl.recipe import Recipe, lacks
+from whorl.recipes.distill import Distill
 from whorl.recipes.dpo import Dpo
 from whorl.recipes.grpo import Grpo
 from whorl.recipes.marge import Marge
+from whorl.recipes.on_policy_distill import OnPolicyDistill
 from whorl.recipes.process import Process
 from whorl.recipes.rft import Rft
 from whorl.recipes.sigma import Sigma
 from whorl.recipes.sphere import Sphere
 from whorl.recipes.step_dpo import StepDpo
+from whorl.recipes.tree_grpo import TreeGrpo
+from whorl.recipes.tree_po import TreePo
+from whorl.recipes.tree_rl import TreeRl
+from whorl.recipes.tree_rpo import TreeRpo
 
 __all__ = [
     "RECIPES",
+    "Distill",
     "Dpo",
     "Grpo",
     "Marge",
+    "OnPolicyDistill",
     "Process",
     "Rft",
     "Sigma",
     "Sphere",
     "StepDpo",
+    "TreeGrpo",
+    "TreePo",
+    "TreeRl",
+    "TreeRpo",
     "find_recipe",
     "name_of",
 ]
@@ -46,6 +58,12 @@ RECIPES: Mapping[str, type[Recipe]] = {
     "step_dpo": StepDpo,
     "dpo": Dpo,
     "grpo": Grpo,
+    "distill": Distill,
+    "on_policy_distill": OnPolicyDistill,
+    "tree_rpo": TreeRpo,
+    "tree_grpo": TreeGrpo,
+    "tree_rl": TreeRl,
+    "tree_po": TreePo,
 }
 """The recipes that have a name of their own. Any other is called `module:Class` or, if it lies in a
 file that is no module, `path/to/file.py:Class`."""

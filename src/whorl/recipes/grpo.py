@@ -5,15 +5,15 @@ group's mean, over the group's standard deviation. REINFORCE: each solution's li
 or lowered by its advantage, with a penalty for leaving the reference model.
 
 Differences from the paper
-1. One step from the policy that sampled, so that the importance ratio is 1: there is no ratio and
-   no clipping. A longer training on one round's examples is off-policy and not corrected for.
+1. Without `clip` each step counts as one from the policy that sampled, whose importance ratio is 1:
+   a longer training on one round's examples is then off-policy and not corrected for.
 2. 16 samples, the size of MARGE's first pool, and its temperature; the paper samples 64.
 3. The reward is 1 or 0 by the final answer; the paper trains a reward model.
 4. A solution that was cut off is wrong, and is never taught to end there.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from whorl import prompts
@@ -33,6 +33,7 @@ class Grpo:
 
     samples: solutions per problem, the group.
     kl: coefficient of the penalty.
+    clip: of the importance ratio, in (0, 1); the paper's is 0.2. None: no ratio.
     words: in which models are asked.
     """
 
@@ -42,6 +43,7 @@ class Grpo:
     sampling: Sampling = Sampling(temperature=0.8, top_p=0.95, solution_tokens=2048)  # noqa: RUF009
     samples: int = 16
     kl: float = 0.04
+    clip: float | None = field(default=None, metadata={"quiet": True})
     words: Wording = WHORL
 
     def __post_init__(self) -> None:
@@ -59,7 +61,7 @@ class Grpo:
     def objective(self) -> Objective:
         """Likelihood: mean over completions of each one's mean over tokens, with the k3 estimate of
         the KL divergence (2402.03300, eq. 3 and 4)."""
-        return Likelihood(kl=self.kl, penalty="k3", average="completion")
+        return Likelihood(kl=self.kl, penalty="k3", average="completion", clip=self.clip)
 
     def grow(self, problem: Problem, last: Tree | None = None) -> Asking[Tree]:
         """Sample the group."""

@@ -83,6 +83,8 @@ class Process:
     words: Wording = WHORL
 
     def __post_init__(self) -> None:
+        if self.uct.selection:
+            raise ValueError("uct.selection is not for this search, which has a rule of its own")
         if min(self.alpha, self.clip) <= 0 or self.kl < 0:
             raise ValueError("alpha and clip must be above 0, and kl must not be negative")
 

@@ -135,7 +135,7 @@ class Refinement:
                 missed=missed,
             )
             revised = yield from self._heard(prompt, "reviser", recipe.reviser_tokens, temperature)
-            text = read_step(revised.text, original)
+            text = read_step(revised.text, original, prefix)
             mark = became(original, text)
             if self._taken(mark):
                 # a reviser ends its turn after one step: only an answer ends the solution; and what
@@ -212,7 +212,7 @@ class Refinement:
         """Note on a step what the critic said of it, and mark what could not be read of that."""
         node = self.tree.nodes[step]
         if not node.note:
-            node.note, node.mark = reply.text, node.mark or _heard(reply, critiques)
+            node.note, node.mark = reply.text, node.mark or _heard(reply, critiques, node.text)
 
     def _spared(self, critiques: Sequence[Critique]) -> Mark:
         """Mark of a step about which the reviser is not asked; empty if it is."""
@@ -233,14 +233,15 @@ class Refinement:
         return {"gold": gold, "words": self.recipe.words}
 
 
-def _heard(reply: Reply, critiques: Sequence[Critique]) -> Mark:
-    """Mark of a critic's reply that lacks what was asked for; empty if all of it is there."""
+def _heard(reply: Reply, critiques: Sequence[Critique], step: str) -> Mark:
+    """Mark of a critic's reply on a step that lacks what was asked for; empty if all of it is
+    there."""
     if reply.finished == "length":
         return "critique cut off"
     said = [critique for critique in critiques if not critique.empty]
     if not said:
         return "empty critique"
-    if repeats_request(reply.text):
+    if repeats_request(reply.text, without_thoughts(step)):
         return "critique repeats request"
     if not any(critique.fields or critique.verdict for critique in said):
         return "critique in prose"

@@ -73,7 +73,8 @@ class Sigma:
     show_q: whose mean outcome the critic sees: of the chosen `path`, of siblings too, or of `none`.
     gates: which steps stay as they are; the paper revises all.
     check: verify revised solutions; without it whatever was revised is harvested.
-    retries: further tries of the reviser after a wrong answer, at `retry_temperature`.
+    retries: further tries of the reviser after a wrong answer.
+    retry_temperature: of those tries.
     critic_tokens, reviser_tokens: sampled tokens at most, per step and, times 4, per whole path.
     helper_thought_tokens: as `sampling.thought_tokens`, of critic and reviser before each reply.
     take: harvest the `refined` solution or, for comparison, the `unrefined` best path if right.
@@ -119,6 +120,18 @@ class Sigma:
         calls = 2 * self.uct.depth if self.mode == "per_depth" else 2
         searched = self.uct.simulations * self.uct.depth * self.uct.children
         return searched + (self.retries + 1) * (calls + 1)
+
+    @property
+    def tokens_at_most(self) -> int:
+        """The tokens of so many samples: steps, a critique and a revision of each step or, four
+        times as long, of the path, and a solution to its end."""
+        searched = self.uct.simulations * self.uct.depth * self.uct.children
+        step = self.sampling.step_tokens + (self.sampling.thought_tokens or 0)
+        calls, length = (self.uct.depth, 1) if self.mode == "per_depth" else (1, 4)
+        helped = length * (self.critic_tokens + self.reviser_tokens)
+        helped += 2 * (self.helper_thought_tokens or 0)
+        ended = self.sampling.solution_tokens + (self.sampling.thought_tokens or 0)
+        return searched * step + (self.retries + 1) * (calls * helped + ended)
 
     def arms(self) -> Mapping[str, "Sigma"]:
         """One search per temperature."""

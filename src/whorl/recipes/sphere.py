@@ -71,7 +71,8 @@ class Sphere:
     sampling: of steps, rollouts and reflections.
     candidates, depth: distinct steps sought per depth, and depths at most.
     draws: asks at most in which they are sought, each for those that are still missing.
-    score: by the role `prm`, or by `rollouts` completions of the policy.
+    score: by the role `prm`, or by `rollouts` of the policy.
+    rollouts: completions of each step, where those score.
     floor: least score of a plausible worst step.
     tries: reflections on a wrong solution at most; 0 leaves stage 2 out.
     small_candidates: as `candidates`, of the role `small`; 0 leaves stage 3 out.

@@ -1,7 +1,9 @@
-"""The report of a run or a comparison, as one self-contained HTML page that needs no network."""
+"""Parts of pages about runs: their content, plots of it, and steps side by side."""
 
 from whorl.report.content import (
+    Bars,
     Cells,
+    Changed,
     Chart,
     Curve,
     Figure,
@@ -9,12 +11,15 @@ from whorl.report.content import (
     Interval,
     Level,
     Report,
+    ReportTree,
     ResultRow,
+    Taught,
 )
-from whorl.report.page import write_report
 
 __all__ = [
+    "Bars",
     "Cells",
+    "Changed",
     "Chart",
     "Curve",
     "Figure",
@@ -22,6 +27,7 @@ __all__ = [
     "Interval",
     "Level",
     "Report",
+    "ReportTree",
     "ResultRow",
-    "write_report",
+    "Taught",
 ]

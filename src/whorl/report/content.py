@@ -1,7 +1,10 @@
-"""Content of a report, before it has a shape."""
+"""Content of a page about a run or a comparison, before it has a shape."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from whorl.evaluate import Record
 from whorl.tree import Tree
 
 
@@ -88,11 +91,58 @@ class Cells:
 
 @dataclass(frozen=True, slots=True)
 class FigureTable:
-    """A titled list of figures: a group of counters, or of settings."""
+    """A titled list of figures: a group of counters, or of settings. folded: shown when asked
+    for."""
 
     title: str
     lines: tuple[Figure, ...]
     note: str = ""
+    folded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """A histogram: a label and a count for each bar, and perhaps a share in [0, 1] of each."""
+
+    title: str
+    bars: tuple[tuple[str, int, float | None], ...]
+    note: str = ""
+
+    @property
+    def most(self) -> int:
+        return max((count for _, count, _ in self.bars), default=0)
+
+    @property
+    def shares(self) -> bool:
+        return any(share is not None for _, _, share in self.bars)
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """A training example: the node it came from, the rejected one, its weight, and where its line
+    begins in the file of examples."""
+
+    node: int
+    rejected: int | None
+    weight: float | None
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReportTree:
+    """A tree, the examples that came of it, and reasons why others were left out, with counts."""
+
+    tree: Tree
+    taught: tuple[Taught, ...] = ()
+    dropped: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A held-out problem whose verdict changed, and in which way; what each model wrote."""
+
+    change: str
+    sides: tuple[tuple[str, Record], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +151,9 @@ class Report:
 
     lead: the outcome in one sentence.
     rows: the first one is the reference the others are compared with.
+    rounds: figures of each round, as `metrics.jsonl` has them.
     remarks: what a reader must know to judge the figures.
-    trees: shown in full up to a limit; 6 to 20 read well.
+    trees: shown as far as the page may grow; 6 to 20 read well.
     """
 
     title: str
@@ -110,9 +161,12 @@ class Report:
     figures: tuple[Figure, ...] = ()
     rows: tuple[ResultRow, ...] = ()
     charts: tuple[Chart, ...] = ()
+    rounds: tuple[Mapping[str, Any], ...] = ()
     remarks: tuple[str, ...] = ()
     levels: tuple[Level, ...] = ()
     cells: Cells | None = None
+    bars: tuple[Bars, ...] = ()
     counters: tuple[FigureTable, ...] = ()
-    trees: tuple[Tree, ...] = ()
+    attempts: tuple[Changed, ...] = ()
+    trees: tuple[ReportTree, ...] = ()
     settings: tuple[FigureTable, ...] = ()

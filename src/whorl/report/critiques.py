@@ -131,6 +131,8 @@ def _criticised(node: Node) -> bool:
     """Whether the node's note is a critique, and not, as in older trees, why it was pruned."""
     if node.mark.startswith("critique"):
         return True
+    if not node.note:
+        return False
     said = read_critique(node.note[:NOTE])
     return said.fields or said.verdict is not None
 

@@ -279,6 +279,8 @@ def _steps(value: object, where: str, default: Any) -> Segmenter | None:
     rest = dict(value)
     if "name" in rest:
         default = _choice(STEPS, rest.pop("name"), f"{where}.name", "rule for steps")
+    elif "min_chars" in rest and not isinstance(default, BlankLine):
+        default = BlankLine()  # which alone has it, and leaves its name out: see as_table
     base: Segmenter = BlankLine() if default in (None, MISSING) else default
     return _build(type(base), rest, f"{where}.", base)
 

@@ -10,11 +10,27 @@ from typing import Protocol, runtime_checkable
 
 from whorl.errors import UserError
 from whorl.evaluate.setup import Decoding
-from whorl.example import Objective, Preference
+from whorl.example import Distillation, Objective, Preference
 from whorl.learn.training import Lora, Training
 from whorl.prompts.wording import SETS
 from whorl.recipe import Recipe, unsound
-from whorl.recipes import Dpo, Grpo, Marge, Process, Rft, Sigma, Sphere, StepDpo, name_of
+from whorl.recipes import (
+    Distill,
+    Dpo,
+    Grpo,
+    Marge,
+    OnPolicyDistill,
+    Process,
+    Rft,
+    Sigma,
+    Sphere,
+    StepDpo,
+    TreeGrpo,
+    TreePo,
+    TreeRl,
+    TreeRpo,
+    name_of,
+)
 from whorl.rollout import Sampling
 from whorl.search import Uct
 from whorl.steps import AfterMarker, BlankLine, Segmenter, Words
@@ -118,7 +134,7 @@ def _fit(
 ) -> Training:
     if isinstance(objective, Preference):
         return preference
-    return penalised if objective.kl else plain
+    return penalised if isinstance(objective, Distillation) or objective.kl else plain
 
 
 SFT = Training(epochs=3, lr=1e-5, batch=128, max_length=4096, warmup=0.03)
@@ -126,6 +142,8 @@ POLICY_GRADIENT = Training(
     epochs=2, lr=1e-6, batch=1024, batch_of="states", max_length=2048, warmup=0.1
 )
 DPO = Training(epochs=1, lr=5e-7, batch=64, max_length=2048, warmup=0.1)
+ONCE = replace(POLICY_GRADIENT, epochs=1, batch_of="examples")
+READ = Training(epochs=1, lr=1e-6, batch=1024, max_length=2048, warmup=0.1)
 STEPS = Training(epochs=1, lr=1e-5, batch=64, lora=Lora(rank=64, alpha=128.0))
 
 # Of real models, with low-rank adapters: these learn at ten times the rate of all weights
@@ -268,6 +286,36 @@ PRESETS: Mapping[type[Recipe], Mapping[str, Preset]] = {
         "laptop": laptop(Grpo(samples=8)),
         "gpu": gpu(_GRPO),
         "tiny": usual_tiny(Grpo()),
+    },
+    Distill: {
+        "paper": Preset(Distill(), SFT),
+        "laptop": laptop(Distill()),
+        "gpu": gpu(Preset(Distill(), SFT)),
+        "tiny": usual_tiny(Distill()),
+    },
+    OnPolicyDistill: {
+        "paper": Preset(
+            OnPolicyDistill(Sampling(temperature=1.0, solution_tokens=2048)), READ, rounds=10
+        ),
+        "tiny": replace(
+            usual_tiny(OnPolicyDistill()), train=replace(TINY, epochs=1, lr=3e-4), rounds=4
+        ),
+    },
+    TreeRpo: {
+        "paper": Preset(TreeRpo(), ONCE, rounds=10),
+        "tiny": usual_tiny(TreeRpo(children=3)),
+    },
+    TreeGrpo: {
+        "paper": Preset(TreeGrpo(), ONCE, rounds=10),
+        "tiny": usual_tiny(TreeGrpo(chains=4)),
+    },
+    TreeRl: {
+        "paper": Preset(TreeRl(), replace(ONCE, lr=1.5e-6, max_length=10240), rounds=10),
+        "tiny": usual_tiny(TreeRl(Sampling(temperature=1.0), depth=16)),
+    },
+    TreePo: {
+        "paper": Preset(TreePo(), replace(ONCE, max_length=8192), rounds=10),
+        "tiny": usual_tiny(TreePo(paths=8)),
     },
 }
 """The presets of whorl's own recipes, the default first."""

@@ -16,15 +16,18 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from whorl.view import templates
-from whorl.view.attempts import KINDS, SHOWN, Evaluations, record_of
+from whorl.view.address import Served, quoted
+from whorl.view.attempts import KINDS, SHOWN, Evaluations, record_of, usual_against
 from whorl.view.fork import example_at
 from whorl.view.index import Index
-from whorl.view.listing import MARKS, OUTCOMES, SORTS, Query, listing
+from whorl.view.listing import MARKS, OUTCOMES, SORTS, Query, listing, neighbours
 from whorl.view.overview import differing_settings, overview
 from whorl.view.shelf import Shown
-from whorl.view.treepage import tree_page
+from whorl.view.status import live_part, status_of
+from whorl.view.treepage import grown_at, opened
 from whorl.watch.status import Reader, Status
 
+TO = Served()
 HOSTS = ("localhost", "127.0.0.1", "[::1]")
 PATIENCE = 1.0  # seconds that a page waits for an index that is being made
 LOOK = 0.5  # seconds between looks at files that may grow
@@ -139,12 +142,13 @@ class Viewer:
     async def _home(self, request: Request) -> Response:
         if len(self.shelf) == 1:
             (shown,) = self.shelf.values()
-            return RedirectResponse(f"/r/{templates.quoted(shown.name)}/", 302)
+            return RedirectResponse(f"/r/{quoted(shown.name)}/", 302)
         now = time.time()
-        lines = [(shown, _status(shown), shown.forests) for shown in self.shelf.values()]
-        return HTMLResponse(
-            templates.page("home.html", lines=lines, now=now, shelf=self.shelf, shown=None)
-        )
+        lines = [(shown, status_of(shown), shown.forests) for shown in self.shelf.values()]
+        return HTMLResponse(self._page("home.html", lines=lines, now=now, shown=None))
+
+    def _page(self, name: str, **content: object) -> str:
+        return templates.page(name, to=TO, shelf=self.shelf, **content)
 
     async def _static(self, request: Request) -> Response:
         kinds = {"view.css": "text/css", "view.js": "text/javascript"}
@@ -155,12 +159,11 @@ class Viewer:
 
     def _run(self, request: Request) -> str:
         shown = self._shown(request)
-        return templates.page(
+        return self._page(
             "run.html",
             shown=shown,
-            shelf=self.shelf,
             told=overview(shown),
-            live=_live_part(shown, _status(shown)),
+            live=live_part(shown, status_of(shown), time.time()),
         )
 
     async def _live(self, request: Request) -> Response:
@@ -172,17 +175,17 @@ class Viewer:
         shown, name, index = self._index(request)
         index.ready(PATIENCE)
         found = listing(index, Query.read(request.query_params))
-        return templates.page(
+        return self._page(
             "trees.html",
             shown=shown,
-            shelf=self.shelf,
             forest=name,
             listing=found,
             complete=index.ready(),
             outcomes=OUTCOMES,
             marks=MARKS,
             sorts=SORTS,
-            live=_live_part(shown, _status(shown)),
+            pages=lambda page: found.query.address(page=page),
+            live=live_part(shown, status_of(shown), time.time()),
         )
 
     def _tree(self, request: Request) -> str:
@@ -192,14 +195,16 @@ class Viewer:
         rows = index.read("SELECT * FROM trees WHERE problem=? AND arm=?", problem, arm)
         if not rows:
             raise HTTPException(404, "no such tree; it may not be in the index yet")
-        content = tree_page(index, rows[0], _number(request, "node", 0))
-        part = request.query_params.get("part") == "fork"
-        return templates.page(
-            "fork.html" if part else "tree.html",
+        page = opened(grown_at(index, rows[0]), TO, _number(request, "node", 0))
+        if request.query_params.get("part") == "fork":
+            return templates.page("fork.html", page=page)
+        return self._page(
+            "tree.html",
             shown=shown,
-            shelf=self.shelf,
             forest=name,
-            **content,
+            page=page,
+            neighbours=neighbours(index, rows[0]["number"]),
+            examples=(),
         )
 
     def _example(self, request: Request) -> str:
@@ -207,7 +212,7 @@ class Viewer:
         row = example_at(index.trees.with_name("examples.jsonl"), request.path_params["start"])
         if row is None:
             raise HTTPException(404, "no such example")
-        return templates.page("example.html", shown=shown, shelf=self.shelf, forest=name, row=row)
+        return self._page("example.html", shown=shown, forest=name, row=row)
 
     def _attempts(self, request: Request) -> str:
         shown, name = self._shown(request), request.path_params["name"]
@@ -222,16 +227,13 @@ class Viewer:
             for key, place in other.evaluations.items()
             if (other, key) != (shown, name)
         }
-        kin = (k for k in others if k.startswith(f"{shown.name}/") and _kind(k) == _kind(name))
-        usual = "" if name.endswith("-0") else next(kin, "")
-        against = request.query_params.get("against", usual)
+        against = request.query_params.get("against", usual_against(shown, name))
         lines = self._evaluations.lines(places[name], others.get(against))
         fitting = [line for line in lines if line.fits(kind)]
         page = max(1, _number(request, "page", 1))
-        return templates.page(
+        return self._page(
             "attempts.html",
             shown=shown,
-            shelf=self.shelf,
             evaluation=name,
             against=against if against in others else "",
             others=list(others),
@@ -254,10 +256,9 @@ class Viewer:
         place = self.shelf[run].evaluations.get(key) if run in self.shelf else None
         before = record_of(place, id) if place else None
         sides = [(f"{run}/{key}", before)] if before else []
-        return templates.page(
+        return self._page(
             "attempt.html",
             shown=shown,
-            shelf=self.shelf,
             evaluation=name,
             record=record,
             sides=[*sides, (f"{shown.name}/{name}", record)],
@@ -269,32 +270,13 @@ class Viewer:
             raise HTTPException(404, "no such run")
         sides = [(self.shelf[name], overview(self.shelf[name])) for name in names]
         differing = differing_settings(sides[0][1], sides[1][1])
-        return templates.page(
-            "compare.html", shown=None, shelf=self.shelf, sides=sides, differing=differing
-        )
+        return self._page("compare.html", shown=None, sides=sides, differing=differing)
 
 
 def _number(request: Request, name: str, usual: int) -> int:
     """A number of an address; the usual one if it is none."""
     said = request.query_params.get(name, "")
     return int(said) if said.isdecimal() and len(said) < 9 else usual
-
-
-def _kind(name: str) -> str:
-    return name.rpartition("/")[2].rpartition("-")[0]
-
-
-def _status(shown: Shown) -> Status:
-    status = Status()
-    for event in Reader(shown.events).read():
-        status.hear(event)
-    return status
-
-
-def _live_part(shown: Shown, status: Status) -> str:
-    """Status of a run as a part of a page."""
-    now = time.time()
-    return templates.page("live.html", shown=shown, status=status, now=now, life=status.life(now))
 
 
 async def _events(shown: Shown, gone: Callable[[], Awaitable[bool]]) -> AsyncIterator[str]:
@@ -304,7 +286,7 @@ async def _events(shown: Shown, gone: Callable[[], Awaitable[bool]]) -> AsyncIte
         for event in await asyncio.to_thread(lambda: list(reader.read())):
             status.hear(event)
         counts = {name: _trees(index) for name, index in shown.forests.items()}
-        said = json.dumps({"html": _live_part(shown, status), "trees": counts})
+        said = json.dumps({"html": live_part(shown, status, time.time()), "trees": counts})
         if said != told:
             told = said
             yield f"data: {said}\n\n"
@@ -318,9 +300,9 @@ def _trees(index: Index) -> int:
 
 async def _missing(request: Request, error: Exception) -> Response:
     why = getattr(error, "detail", "")
-    return HTMLResponse(templates.page("missing.html", why=why, shown=None, shelf={}), 404)
+    return HTMLResponse(templates.page("missing.html", why=why, to=TO, shown=None, shelf={}), 404)
 
 
 async def _broken(request: Request, error: Exception) -> Response:
     why = " ".join(f"{type(error).__name__}: {error}".split())
-    return HTMLResponse(templates.page("missing.html", why=why, shown=None, shelf={}), 500)
+    return HTMLResponse(templates.page("missing.html", why=why, to=TO, shown=None, shelf={}), 500)

@@ -1,12 +1,14 @@
 """Attempts at held-out problems, beside those of an earlier model, and their texts."""
 
 import threading
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from whorl.errors import UserError
 from whorl.evaluate import Place, Record, Score, read_records
 from whorl.evaluate.scores import score_of
+from whorl.view.shelf import Shown
 
 SHOWN = 100  # problems on a page
 
@@ -23,8 +25,10 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A problem of an evaluation. before: its score in the one that it is compared with."""
+    """A problem of an evaluation, the so many-th. before: its score in the one that it is compared
+    with."""
 
+    number: int
     score: Score
     question: str
     before: Score | None
@@ -59,8 +63,8 @@ class Evaluations:
         """The problems of an evaluation, in its order."""
         then = self._scores(before) if before else {}
         return [
-            Line(score, question, then[id][0] if id in then else None)
-            for id, (score, question) in self._scores(place).items()
+            Line(number, score, question, then[id][0] if id in then else None)
+            for number, (id, (score, question)) in enumerate(self._scores(place).items())
         ]
 
     def _scores(self, place: Place) -> dict[str, tuple[Score, str]]:
@@ -86,3 +90,20 @@ def record_of(place: Place, id: str) -> Record | None:
         return next((r for r in read_records(place.attempts) if r.problem.id == id), None)
     except UserError:
         return None
+
+
+def records_of(place: Place, ids: Collection[str]) -> dict[str, Record]:
+    """The attempts at these problems, in one pass over the file; those that there are."""
+    try:
+        found = (record for record in read_records(place.attempts) if record.problem.id in ids)
+        return {record.problem.id: record for record in found}
+    except UserError:
+        return {}
+
+
+def usual_against(shown: Shown, name: str) -> str:
+    """The evaluation of a run that another of the same problems is compared with, if no other is
+    named: the first of its kind, as `RUN/NAME`; empty if it is that one."""
+    kind = name.rpartition("-")[0]
+    first = next((n for n in shown.evaluations if n.rpartition("-")[0] == kind), name)
+    return "" if first == name else f"{shown.name}/{first}"

@@ -1,5 +1,6 @@
 """A search tree drawn as SVG: depth to the right, siblings below each other, one row a leaf."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from xml.etree import ElementTree as Xml
 
@@ -47,16 +48,16 @@ def laid_out(tree: Tree) -> list[Place]:
     return [Place(MARGIN + ACROSS * depth[i], y[i]) for i in range(len(nodes))]
 
 
-def drawn(tree: Tree, selected: int) -> Markup:
+def drawn(tree: Tree, selected: int, address: Callable[[int], str]) -> Markup:
     """The drawing. A node's colour is the mean outcome of its visits, its size how many they were,
-    its shape who wrote it; it links to the page of its node."""
+    its shape who wrote it; it links to the `address` of its node."""
     places = laid_out(tree)
     wide = max(place.x for place in places) + 2 * MARGIN
     high = max(place.y for place in places) + MARGIN
     svg = Xml.Element(
         "svg",
         {
-            "id": "drawing",
+            "class": "drawing",
             "viewBox": f"0 0 {wide:.0f} {high:.0f}",
             "width": f"{wide:.0f}",
             "height": f"{high:.0f}",
@@ -64,8 +65,7 @@ def drawn(tree: Tree, selected: int) -> Markup:
             "aria-label": "search tree",
         },
     )
-    world = Xml.SubElement(svg, "g", {"id": "world"})
-    edges = Xml.SubElement(world, "g", {"class": "edges"})
+    edges = Xml.SubElement(svg, "g", {"class": "edges"})
     chosen = set(tree.path(tree.tip))
     for i, node in enumerate(tree.nodes):
         if node.parent != NO_PARENT:
@@ -74,7 +74,9 @@ def drawn(tree: Tree, selected: int) -> Markup:
             Xml.SubElement(edges, "path", {"class": kind, "data-to": str(i), "d": _curve(a, b)})
     most = max(node.visits for node in tree.nodes)
     for i in range(len(tree.nodes)):
-        world.append(_node(tree, i, places[i], most, chosen=i in chosen, selected=i == selected))
+        link = _node(tree, i, places[i], most, chosen=i in chosen, selected=i == selected)
+        link.set("href", address(i))
+        svg.append(link)
     return Markup(Xml.tostring(svg, encoding="unicode"))
 
 
@@ -94,8 +96,7 @@ def _node(
     link = Xml.Element(
         "a",
         {
-            "class": " ".join(kinds),
-            "href": f"?node={i}#fork",
+            "class": visible(" ".join(kinds)),
             "data-node": str(i),
             "data-parent": str(node.parent),
             "data-prm": "" if node.value is None else _tenth(node.value),
@@ -139,7 +140,7 @@ def shade(node: Node) -> str:
 def _said(i: int, node: Node) -> str:
     """Tooltip of a node."""
     excerpt = clip(" ".join(node.text.split()), 120)
-    facts = [f"node {i}", node.author or "the question"]
+    facts = [f"node {i}", visible(node.author) or "the question"]
     if node.visits:
         facts.append(f"{node.visits} visits, mean {node.mean:.2f}")
     if node.value is not None:

@@ -1,12 +1,13 @@
 """Facts about a tree that a list of trees is searched, filtered and sorted by."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from whorl.report.critiques import searched_path
 from whorl.tree import Node, Tree
 
 BINS = 10
-"""Bins of the values of a process reward model, of equal width, for their calibration."""
+"""Bins of values, of equal width, for their calibration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +85,27 @@ def _undecided(end: Node) -> bool:
     return end.mark == "undecided" or (end.reward is None and not end.pruned)
 
 
-def calibration(tree: Tree) -> list[tuple[int, int]]:
-    """Bin of the value, and whether the answer is right, of each end that has both."""
-    return [
-        (min(BINS - 1, int(BINS * max(0.0, node.value))), int(node.reward == 1.0))
-        for node in tree.nodes
-        if node.terminal and node.value is not None and node.reward is not None
-    ]
+def calibration(tree: Tree) -> Iterator[tuple[str, int, float]]:
+    """Values beside what came of them: the kind, the bin of the value, and what came, in [0, 1].
+
+    end: value of the reward model, and whether the answer is right. step: its value of a step on
+    the way, and the Monte Carlo value there. search: Monte Carlo value of the step before an end
+    without the visits of that end, and whether the answer is right.
+    """
+    for node in tree.nodes[1:]:
+        right = None if node.reward is None else float(node.reward == 1.0)
+        if node.terminal and right is not None:
+            if node.value is not None:
+                yield "end", _bin(node.value), right
+            before = tree.nodes[node.parent]
+            if (others := before.visits - node.visits) > 0:
+                yield "search", _bin((before.total - node.total) / others), right
+        elif not node.terminal and node.value is not None and node.visits:
+            yield "step", _bin(node.value), node.mean
+
+
+def _bin(value: float) -> int:
+    return min(BINS - 1, int(BINS * max(0.0, value)))
 
 
 def outcome(reward: float | None) -> str:

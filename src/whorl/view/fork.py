@@ -11,6 +11,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from whorl.errors import visible
+from whorl.report import Taught
 from whorl.report.critiques import Note, read_note
 from whorl.report.text import clip
 from whorl.tree import ROOT, Node, Tree
@@ -21,16 +22,6 @@ STEP = 6_000  # characters of a step that are shown
 DIFFERING = 3_000  # characters of a step whose words are compared
 SIBLINGS = 40  # shown of many: the selected one, the chosen one, the most visited
 PREFIX = 20_000  # characters of the steps before
-
-
-@dataclass(frozen=True, slots=True)
-class Taught:
-    """A training example: the node it came from, the rejected one, its weight, its place."""
-
-    node: int
-    rejected: int | None
-    weight: float | None
-    start: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +50,23 @@ class Sibling:
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """The steps that follow the node `parent`. before: the solution so far. path: nodes to it.
-    hidden: siblings that are not shown."""
+    """The steps that follow the node `parent`. before: the solution so far; None where it stands
+    elsewhere on the page. path: nodes to it. hidden: siblings that are not shown."""
 
     parent: int
     selected: int
-    before: Markup
+    before: Markup | None
     path: tuple[int, ...]
     siblings: tuple[Sibling, ...]
     hidden: int
 
 
-def fork_of(tree: Tree, selected: int, taught: Sequence[Taught]) -> Fork:
+def fork_of(
+    tree: Tree, selected: int, taught: Sequence[Taught], *, with_before: bool = True
+) -> Fork:
     """The fork of the step `selected`; for the root that of the first steps."""
     parent = max(ROOT, tree.nodes[selected].parent)
     chosen = set(tree.path(tree.tip))
-    before = clip(tree.text(parent), PREFIX)
     children = tree.nodes[parent].children
     against = selected if selected in children else (children[0] if children else ROOT)
 
@@ -85,11 +77,23 @@ def fork_of(tree: Tree, selected: int, taught: Sequence[Taught]) -> Fork:
     return Fork(
         parent,
         selected,
-        text(before.text),
+        text(clip(tree.text(parent), PREFIX).text) if with_before else None,
         tuple(tree.path(parent)),
         tuple(_sibling(tree, i, against, chosen, taught) for i in shown),
         len(children) - len(shown),
     )
+
+
+def forks_of(tree: Tree, parents: Sequence[int], taught: Sequence[Taught]) -> list[Fork]:
+    """The forks below these nodes, each compared with its chosen step or else the most visited."""
+    chosen = set(tree.path(tree.tip))
+    found = []
+    for parent in parents:
+        children = tree.nodes[parent].children
+        first = max(children, key=lambda i: (i in chosen, tree.nodes[i].visits, -i), default=None)
+        if first is not None:
+            found.append(fork_of(tree, first, taught, with_before=False))
+    return found
 
 
 def taught_by(index: Index, tree: Tree) -> list[Taught]:

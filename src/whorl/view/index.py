@@ -15,23 +15,27 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from whorl.errors import UserError
 from whorl.tree import Tree
 from whorl.view.facts import Facts, calibration, facts_of
 
-VERSION = "1"
+VERSION = "2"
 BATCH = 200  # trees in a transaction
+WAIT = 60.0  # seconds for another process that writes
 
 _COLUMNS = [field.name for field in fields(Facts)]
 _SCHEMA = f"""
 CREATE TABLE about(name TEXT PRIMARY KEY, value TEXT);
 CREATE TABLE trees(number INTEGER PRIMARY KEY, start INTEGER, {", ".join(_COLUMNS)});
 CREATE INDEX by_problem ON trees(problem, arm);
-CREATE TABLE calibration(bin INTEGER, right INTEGER);
+CREATE TABLE cost(role, tokens INTEGER);
+CREATE TABLE calibration(kind, bin INTEGER, came REAL);
 CREATE TABLE examples(problem, arm, node INTEGER, rejected INTEGER, weight REAL, start INTEGER);
 CREATE INDEX by_origin ON examples(problem, arm);
 CREATE TABLE dropped(problem, arm, reason, count INTEGER);
-CREATE INDEX by_tree ON dropped(problem, arm);
+CREATE INDEX by_tree ON dropped(problem, arm)
 """
+_TABLES = "SELECT name FROM sqlite_master WHERE type='table'"
 
 
 class Index:
@@ -48,12 +52,18 @@ class Index:
         self._file = _place(trees)
 
     def refresh(self) -> None:
-        """Take in what the files hold now: what was appended, or everything if they are others."""
-        with self._lock, closing(self._connected()) as db:
-            self._take_trees(db)
-            self._complete.set()
-            self._take(db, "examples.jsonl", "examples", _examples)
-            self._take(db, "examples.dropped.jsonl", "dropped", _dropped)
+        """Take in what the files hold now: what was appended, or everything if they are others.
+        Raises `UserError` if the index cannot be written."""
+        try:
+            with self._lock, closing(self._connected()) as db:
+                self._take_trees(db)
+                self._complete.set()
+                self._take(db, "examples.jsonl", "examples", _examples)
+                self._take(db, "examples.dropped.jsonl", "dropped", _dropped)
+        except sqlite3.Error as error:
+            raise UserError(
+                f"{self._file}, an index of trees, cannot be written: {error}"
+            ) from error
 
     def ready(self, seconds: float = 0.0) -> bool:
         """Whether all trees were taken in once; waits for that so long at most."""
@@ -77,24 +87,35 @@ class Index:
             return Tree.from_json(file.readline().decode())
 
     def _connected(self) -> sqlite3.Connection:
-        """The index for writing, empty unless it is of this version and of this file."""
-        db = sqlite3.connect(self._file)
+        """The index for writing, empty unless it is of this version and of this file. Another
+        process may write to it too."""
+        db = sqlite3.connect(self._file, timeout=WAIT)
         try:
-            known = _said(db, "version") == VERSION and _said(db, "identity") == self._identity()
+            self._prepare(db)
+        except sqlite3.OperationalError:
+            raise  # locked, or no room: it is not the file's fault
         except sqlite3.DatabaseError:
-            known = False
-        if not known:
             db.close()
-            with suppress(FileNotFoundError):
-                self._file.unlink()
-            db = sqlite3.connect(self._file)
-            with db:
-                db.executescript(_SCHEMA)
-                _say(db, "version", VERSION)
-                _say(db, "identity", self._identity())
-                _say(db, "end", "0")
-        db.execute("PRAGMA synchronous=OFF")
+            self._file.unlink(missing_ok=True)
+            db = sqlite3.connect(self._file, timeout=WAIT)
+            self._prepare(db)
         return db
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        db.execute("PRAGMA synchronous=OFF")
+        db.execute("BEGIN IMMEDIATE")
+        with db:
+            tables = [name for (name,) in db.execute(_TABLES)]
+            known = "about" in tables and _said(db, "version") == VERSION
+            if known and _said(db, "identity") == self._identity():
+                return
+            for table in tables:
+                db.execute(f"DROP TABLE {table}")
+            for statement in _SCHEMA.split(";"):
+                db.execute(statement)
+            _say(db, "version", VERSION)
+            _say(db, "identity", self._identity())
+            _say(db, "end", "0")
 
     def _identity(self) -> str:
         """Name of the file as it grows: its inode, and how it begins. A sorted or another file has
@@ -110,15 +131,22 @@ class Index:
         return f"{node} {blake2b(begin, digest_size=8).hexdigest()}"
 
     def _take_trees(self, db: sqlite3.Connection) -> None:
-        end = int(_said(db, "end") or 0)
         places = ",".join("?" * (len(_COLUMNS) + 1))
         insert = f"INSERT INTO trees(start,{','.join(_COLUMNS)}) VALUES({places})"
-        for batch in _batches(self.trees, end):
+        while True:
+            begin = int(_said(db, "end") or 0)
+            end, trees = _batch(self.trees, begin)
+            if end == begin:
+                return
+            db.execute("BEGIN IMMEDIATE")
             with db:
-                for start, tree in batch.trees:
+                if int(_said(db, "end") or 0) != begin:
+                    continue  # another process has taken them in
+                for start, tree in trees:
                     db.execute(insert, (start, *astuple(facts_of(tree))))
-                    db.executemany("INSERT INTO calibration VALUES(?,?)", calibration(tree))
-                _say(db, "end", str(batch.end))
+                    db.executemany("INSERT INTO cost VALUES(?,?)", tree.cost.items())
+                    db.executemany("INSERT INTO calibration VALUES(?,?,?)", calibration(tree))
+                _say(db, "end", str(end))
 
     def _take(
         self,
@@ -138,31 +166,20 @@ class Index:
                 _say(db, name, stamp)
 
 
-class _Batch:
-    def __init__(self, end: int) -> None:
-        self.trees: list[tuple[int, Tree]] = []
-        self.end = end
-
-
-def _batches(path: Path, start: int) -> Iterator[_Batch]:
-    """Whole lines from `start` on, some at a time; a line that is no tree is passed over."""
-    try:
-        file = path.open("rb")
-    except OSError:
-        return
-    with file:
+def _batch(path: Path, start: int) -> tuple[int, list[tuple[int, Tree]]]:
+    """Trees of the next whole lines from `start` on, each with where it begins, and where the lines
+    end; a line that is no tree is passed over."""
+    trees: list[tuple[int, Tree]] = []
+    end = start
+    with suppress(OSError), path.open("rb") as file:
         file.seek(start)
-        batch = _Batch(start)
         for line in file:
-            if not line.endswith(b"\n"):
+            if not line.endswith(b"\n") or len(trees) == BATCH:
                 break
             with suppress(ValueError):
-                batch.trees.append((batch.end, Tree.from_json(line.decode())))
-            batch.end += len(line)
-            if len(batch.trees) == BATCH:
-                yield batch
-                batch = _Batch(batch.end)
-        yield batch
+                trees.append((end, Tree.from_json(line.decode())))
+            end += len(line)
+    return end, trees
 
 
 def _examples(path: Path) -> Iterator[tuple[object, ...]]:

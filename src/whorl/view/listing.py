@@ -111,34 +111,36 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A page of a list. found: trees that fit; all: trees there are; pages: at least 1."""
+    """A page of a list. found: trees that fit; all: trees there are; size: those of a page."""
 
     query: Query
     rows: list[Row]
     found: int
     all: int
+    size: int
     arms: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
 
     @property
     def pages(self) -> int:
-        return max(1, -(-self.found // PAGE))
+        return max(1, -(-self.found // self.size))
 
 
-def listing(index: Index, query: Query) -> Listing:
-    """The page of the trees of `index` that a query asks for."""
+def listing(index: Index, query: Query, size: int = PAGE) -> Listing:
+    """The page, of so many trees of `index` as `size` says, that a query asks for."""
     where, values = query.where
     taught = "(SELECT count(*) FROM examples e WHERE e.problem=trees.problem AND e.arm=trees.arm)"
     rows = index.read(
         f"SELECT *, {taught} AS taught FROM trees WHERE {where} "
         f"ORDER BY {SORTS[query.sort][1]} LIMIT ? OFFSET ?",
-        *(*values, PAGE, (query.page - 1) * PAGE),
+        *(*values, size, (query.page - 1) * size),
     )
     return Listing(
         query,
         rows,
         _count(index, f"SELECT count(*) FROM trees WHERE {where}", *values),
         _count(index, "SELECT count(*) FROM trees"),
+        size,
         [row[0] for row in index.read("SELECT DISTINCT arm FROM trees ORDER BY 1 LIMIT 50")],
         [row[0] for row in index.read("SELECT DISTINCT reason FROM dropped ORDER BY 1 LIMIT 50")],
     )

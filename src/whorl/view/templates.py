@@ -1,15 +1,16 @@
-"""Templates of the viewer's pages, and what their expressions may call."""
+"""Templates of pages, in which text of models is text, whoever wrote it."""
 
 from functools import cache
 from importlib import resources
-from urllib.parse import quote
 
-from jinja2 import Environment
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from whorl.errors import visible
 from whorl.report import text as words
-from whorl.report.plots import accuracy_plot, curve_plot
-from whorl.report.templates import environment
+from whorl.report.plots import accuracy_plot, curve_plot, level_plot
+from whorl.view.address import quoted
+from whorl.view.facts import outcome
 from whorl.view.mathematics import text
 
 
@@ -18,22 +19,32 @@ def read(name: str) -> str:
     return resources.files("whorl.view").joinpath("pages", name).read_text("utf-8")
 
 
-def quoted(value: object) -> str:
-    """A name as a part of an address."""
-    return quote(str(value), safe="")
-
-
 @cache
 def templates() -> Environment:
-    """The templates, compiled when they are first asked for."""
-    made = environment(read)
+    """The templates, compiled when they are first asked for. Every expression is made visible, then
+    escaped, unless it is markup of our own."""
+    made = Environment(
+        autoescape=True,
+        finalize=lambda value: value if isinstance(value, Markup) else visible(str(value)),
+        loader=FunctionLoader(read),
+        lstrip_blocks=True,
+        trim_blocks=True,
+        undefined=StrictUndefined,
+    )
     made.filters |= {
         "mathematics": text,
         "quoted": quoted,
+        "outcome": outcome,
         "accuracy_plot": lambda rows: Markup(accuracy_plot(rows)),
         "curve_plot": lambda chart: Markup(curve_plot(chart)),
-        "clock": words.clock,
+        "level_plot": lambda levels: Markup(level_plot(levels)),
+        "clip": words.clip,
         "brief": lambda value, limit: words.clip(" ".join(str(value).split()), limit),
+        "clock": words.clock,
+        "number": words.number,
+        "percent": words.percent,
+        "points": words.points,
+        "probability": words.probability,
     }
     return made
 

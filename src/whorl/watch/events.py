@@ -17,7 +17,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import SEEK_END, FileIO
 from pathlib import Path
@@ -29,6 +29,7 @@ from whorl.watch import Progress, Watch
 from whorl.watch.pace import Pace, seconds_left
 from whorl.watch.process import command, myself, versions
 from whorl.watch.repeating import repeating
+from whorl.watch.trackers import Trackers
 
 NAME = "events.jsonl"
 EVERY = 1.0  # seconds between lines about the same stage
@@ -38,17 +39,29 @@ LONGEST = 2_000  # characters of a text
 
 
 @contextmanager
-def recorded(watch: Watch, path: Path, models: Mapping[Role, str]) -> Iterator[Watch]:
+def recorded(
+    watch: Watch,
+    path: Path,
+    models: Mapping[Role, str],
+    report_to: Sequence[str] = (),
+) -> Iterator[Watch]:
     """Pass on to `watch` what the block says, and append it to the file of events `path`.
 
     models: who answers each role, by content where that is known. A disk that cannot be written to
         ends the record and not the work. Of the processes of a distributed training the first alone
         keeps one.
+    report_to: trackers that are told the figures of the events too.
+
+    Raises `UserError` if a tracker is unknown or not installed.
     """
     if os.environ.get("RANK", "0") != "0":
         yield watch
         return
-    events = Events(watch, path)
+    about = {"command": command(), **{str(role): name for role, name in models.items()}}
+    trackers = (
+        Trackers(report_to, path.with_name("trackers"), about | versions()) if report_to else None
+    )
+    events = Events(watch, path, trackers)
     events.write("begin", command=command(), process=myself(), versions=versions(), models=models)
     try:
         with repeating(events.beat, EVERY):  # what moved
@@ -79,8 +92,9 @@ class Events:
     spent: the limit of the budget that ended a stage, as a setting; empty if none did.
     """
 
-    def __init__(self, watch: Watch, path: Path) -> None:
+    def __init__(self, watch: Watch, path: Path, trackers: Trackers | None = None) -> None:
         self.spent = ""
+        self._trackers = trackers
         self._watch = watch
         self._lock = threading.Lock()
         self._stage: _Stage | None = None
@@ -91,6 +105,10 @@ class Events:
 
     def write(self, event: str, **said: Any) -> None:
         """Append a line."""
+        if self._trackers is not None:
+            self._trackers.hear({"event": event, **said})
+            while self._trackers.failed:
+                self.say(self._trackers.failed.pop(0))
         line = json.dumps(
             {"at": round(time.time(), 2), "event": event, **said}, separators=(",", ":")
         )
@@ -105,6 +123,8 @@ class Events:
                 self._file = None
 
     def close(self) -> None:
+        if self._trackers is not None:
+            self._trackers.close()
         with self._lock:
             if self._file is not None:
                 self._file.close()

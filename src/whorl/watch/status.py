@@ -5,9 +5,9 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import fmean
 from typing import Any, Literal, get_args
 
+from whorl.watch.course import Course, Stage
 from whorl.watch.process import lives
 
 Life = Literal["running", "silent", "killed", "done", "spent", "stopped", "failed"]
@@ -16,17 +16,6 @@ Life = Literal["running", "silent", "killed", "done", "spent", "stopped", "faile
 
 SILENCE = 60.0  # seconds after which a process that cannot be seen is called silent
 KEPT = 50  # lines, and errors, that are kept
-
-
-@dataclass(slots=True)
-class Stage:
-    """A stage: when it began and ended (seconds of Unix; None: it goes on), and its last counts."""
-
-    title: str
-    round: int
-    began: float
-    ended: float | None = None
-    counts: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -70,22 +59,16 @@ class Status:
         return "running" if alive else "killed"
 
     def left(self) -> tuple[float | None, float | None]:
-        """Seconds that are left of the stage, and of the whole command; None where nothing that is
-        over tells."""
+        """Seconds that are left of the stage, and of the whole command; None where nothing tells.
+        Of a first round before its training the latter are without that of any: see `Course`."""
         stage = self.stage
         own = stage.counts.get("left") if stage else None
-        if not self.rounds:
-            return own, own
-        took = [spent for k in range(1, self.round) if (spent := self.spent(k))]
-        if not took:
-            return own, None
-        this = max(fmean(took) - self.spent(self.round), own or 0.0)
-        return own, this + fmean(took) * (self.rounds - self.round)
+        return own, self.course.left(own, self.last) if self.rounds else own
 
-    def spent(self, round: int) -> float:
-        """Seconds of the stages of a round, in this command and in earlier ones."""
-        own = [stage for stage in self.stages if stage.round == round]
-        return sum((stage.ended or self.last) - stage.began for stage in own)
+    @property
+    def course(self) -> Course:
+        """The stages so far, to see how much is left."""
+        return Course(self.stages, self.round, self.rounds)
 
     def _begin(self, event: Mapping[str, Any]) -> None:
         if self.stage:

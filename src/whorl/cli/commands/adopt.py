@@ -25,6 +25,7 @@ def adopt(
     """
     from whorl import __version__, settings
     from whorl.cli.display import Display
+    from whorl.cli.guard import whorl
     from whorl.data.content import content
     from whorl.data.forest import Forest
     from whorl.data.openr import read_openr
@@ -52,4 +53,6 @@ def adopt(
             kept.finish(keys)
     finally:
         judges.close()
-    Display().wrote(folder.trees, f"{len(grown):,} trees")
+    display = Display()
+    display.wrote(folder.trees, f"{len(grown):,} trees")
+    display.next(whorl("harvest", run), whorl("show", run))

@@ -44,7 +44,7 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
         typer.Option(
             help=f"Comma-separated: {', '.join(RECIPES)} (all of them if not given), your own as "
             "module:Class, or variants: sigma_unrefined, sigma_no_siblings, "
-            "sigma_whole_path, sigma_show_gold, black_box, process_once; or their "
+            "sigma_whole_path, sigma_show_gold, process_once; or their "
             "controls: NAME_random, NAME_flipped, NAME_unfiltered, NAME_perturbed."
         ),
     ] = "",
@@ -63,6 +63,7 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     policy: Annotated[str, typer.Option(help="Base model, as local:FOLDER.")] = "",
     critic: Annotated[str, typer.Option(help="Model that criticises steps (SIGMA).")] = "",
     reviser: Annotated[str, typer.Option(help="Model that rewrites steps (SIGMA).")] = "",
+    teacher: options.Teacher = "",
     small: Annotated[
         str, typer.Option(help="Model that makes mistakes (SPHERE); else the base model.")
     ] = "",
@@ -79,6 +80,7 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     ] = None,
     width: options.Width = 256,
     processes: options.Processes = 0,
+    dry_run: options.DryRun = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON list as the last line.")
     ] = False,
@@ -119,19 +121,12 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     process). --set protocol=dart asks it as SIGMA's evaluation does, where it
     learns and where it is measured.
     """
-    import json
     from dataclasses import replace
 
-    from whorl import __version__
-    from whorl.cli.comparison import FILES, as_list, print_comparison, write_comparison
-    from whorl.cli.display import Display
-    from whorl.compare.made_up import PRESETS, made_up, write_made_up
-    from whorl.compare.play import play_comparison
+    from whorl.compare.made_up import PRESETS, made_up
     from whorl.engines.roles import Engines
     from whorl.errors import UserError
-    from whorl.loop.folder import RunFolder
     from whorl.settings import read_settings
-    from whorl.watch.events import recorded
 
     names = [name.strip() for name in recipes.split(",") if name.strip()]
     changes = overrides or ()
@@ -139,22 +134,50 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     attempts = [t.removeprefix("evaluate.") for t in changes if t.startswith("evaluate.")]
     size: ComparisonPreset | None = None
     if preset in PRESETS:
-        if problems or test or often or policy or critic or reviser or small or prm or student:
+        if any((problems, test, often, policy, critic, reviser, teacher, small, prm, student)):
             raise UserError("a preset has its own models and problems; leave those options out")
         size = _sized(PRESETS[preset], names, seeds, tokens)
         chosen = made_up(run, size, own)
-        chosen = replace(chosen, jobs=jobs or chosen.jobs)
     else:
         preset = _known(preset)
         if not (problems and test and policy and tokens):
             needed = "--problems, --test, --policy and --tokens"
             raise UserError(f"name a --preset of the shipped models, or give {needed}")
-        files = problems, test, often
-        engines = Engines(policy, critic, reviser, small or policy, prm, student, processes)
-        chosen = _of_files(files, engines, names, own, tokens, preset)
-        chosen = replace(chosen, seeds=seeds or chosen.seeds, jobs=jobs or chosen.jobs)
-    chosen = replace(chosen, width=width, evaluate=read_settings(chosen.evaluate, attempts))
+        engines = Engines(
+            *(policy, critic, reviser, small or policy, prm, student),
+            processes=processes,
+            teacher=teacher,
+        )
+        chosen = _of_files((problems, test, often), engines, names, own, tokens, preset)
+        chosen = replace(chosen, seeds=seeds or chosen.seeds)
+    evaluate = read_settings(chosen.evaluate, attempts)
+    chosen = replace(chosen, jobs=jobs or chosen.jobs, width=width, evaluate=evaluate)
+    if dry_run:
+        return _describe(chosen)
     said = {"preset": preset, "evaluate": attempts} if size else _said(chosen)
+    _play(run, chosen, said, size, as_json=as_json)
+
+
+def _play(
+    run: Path,
+    chosen: "Comparison",
+    said: dict[str, Any],
+    size: "ComparisonPreset | None",
+    *,
+    as_json: bool,
+) -> None:
+    """Play a comparison in a folder that is bound to what is `said`, and write its results. size:
+    of made-up problems, which are written first."""
+    import json
+
+    from whorl import __version__
+    from whorl.cli.comparison import FILES, as_list, print_comparison, write_comparison
+    from whorl.cli.display import Display
+    from whorl.compare.made_up import write_made_up
+    from whorl.compare.play import play_comparison
+    from whorl.loop.folder import RunFolder
+    from whorl.watch.events import recorded
+
     display = Display()
     display.say(f"comparing {', '.join(method.name for method in chosen.methods)} in {run}")
     with RunFolder.open(run, said, version=__version__) as folder:
@@ -168,6 +191,26 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
         display.wrote(run / name, f"{len(chosen.methods)} recipes, {chosen.seeds} seeds")
     if as_json:
         typer.echo(json.dumps(as_list(findings)))
+
+
+def _describe(chosen: "Comparison") -> None:
+    """Say what a comparison would do and take at most."""
+    from whorl.cli.estimate import evaluation_at_most
+    from whorl.data.problems import read_problems
+
+    names = ", ".join(method.name for method in chosen.methods)
+    students = len(chosen.methods) * chosen.seeds
+    typer.echo(f"recipes: {names}")
+    typer.echo(
+        f"growing: {chosen.tokens:,} tokens for each recipe and seed, "
+        f"{chosen.tokens * students:,} in all"
+    )
+    typer.echo(f"training: {students:,} students at least, more where a recipe plays rounds")
+    for exam in chosen.exams().values():
+        if exam.problems.exists():
+            count = sum(1 for _ in read_problems(exam.problems))
+            typer.echo(f"{evaluation_at_most(exam.setup.decoding, count)}, for each student")
+    typer.echo("nothing was written")
 
 
 def _sized(

@@ -49,7 +49,7 @@ def demo(  # noqa: PLR0913 (each parameter is an option)
     `laptop`: grow, refine, harvest, train low-rank adapters, measure before and
     after. A model of half a billion parameters takes half an hour on two cores.
     The weights are read in eight bits where OpenVINO can take the model
-    (pip install 'whorl[openvino]'), else in bfloat16; a name such as
+    (pip install 'whorl\\[cpu]'), else in bfloat16; a name such as
     openvino:FOLDER?weights=int4 is taken as it stands.
     """
     if model:
@@ -70,7 +70,7 @@ def demo(  # noqa: PLR0913 (each parameter is an option)
     findings = play_demo(run, size, display, seed=seed)
     seconds = time.monotonic() - start
     page = write_demo(run, findings, size, seconds)
-    display.wrote(page, "report")
+    display.wrote(page, "report; open it in a browser")
     print_demo(findings)
     if as_json:
         said = demo_as_json(findings) | {"seconds": round(seconds, 1), "report": str(page)}

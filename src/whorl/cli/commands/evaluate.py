@@ -1,6 +1,6 @@
 """`whorl evaluate`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +11,7 @@ from whorl.cli import options
 if TYPE_CHECKING:
     from whorl.cli.display import Display
     from whorl.engines.roles import Crews, Engines
-    from whorl.evaluate import Score, Setup
+    from whorl.evaluate import Decoding, Score, Setup
     from whorl.evaluate.exam import Exam
 
 EXAMPLES = (
@@ -77,11 +77,13 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     allow_seen: Annotated[
         bool, typer.Option("--allow-seen", help="Measure on questions it was trained on too.")
     ] = False,
+    report_to: options.ReportTo = None,
     seed: options.Seed = 0,
     processes: options.Processes = 1,
     cluster: options.Cluster = "",
     shard: options.Shard = "",
     repair: options.Repair = False,
+    dry_run: options.DryRun = False,
     as_json: options.Json = False,
 ) -> None:
     """Measure a model on held-out problems.
@@ -109,14 +111,14 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     from dataclasses import replace
 
     from whorl.cli.display import Display
-    from whorl.cli.guard import FAILED
     from whorl.cli.machines import opener
     from whorl.cli.results import print_summary, summary_as_json
     from whorl.data.taught import read_prompt, read_protocol
     from whorl.engines import check
-    from whorl.engines.model import model_folder
+    from whorl.engines.model import find_model
     from whorl.engines.repair import mended
     from whorl.engines.roles import Engines
+    from whorl.engines.spec import HERE, Spec
     from whorl.errors import UserError
     from whorl.evaluate import PRESETS, Place, paired, read_scores, sensible_ks, summarise
     from whorl.evaluate.exam import Exam
@@ -124,7 +126,7 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
 
     check(model)
     where = opener(cluster, out.absolute().parent, shard=shard)
-    folder = model_folder(model)
+    folder = find_model(model).folder if Spec.read(model).scheme in HERE else None
     preset = preset or (read_protocol(folder) if folder else "whorl")
     if preset not in PRESETS:
         raise UserError(f"there is no preset {preset!r}; there are {', '.join(PRESETS)}")
@@ -135,34 +137,73 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     seen, what_it_knows = _seen(model, problems, trained_on or [], allow_seen)
     for line in (f"model     {model}", f"problems  {problems}", *_told(setup, seed), what_it_knows):
         typer.echo(line)
+    engines = Engines(model, processes=processes)
+    if dry_run:
+        return _describe(engines, problems, setup.decoding)
     display, exam = Display(), Exam(problems, setup, seed, seen)
     if shard:
-        return _attempt_shard(Engines(model, processes=processes), exam, (out, shard), display)
+        return _attempt_shard(engines, exam, (out, shard), display)
     display.say_all(mended([Place(out).journal]) if repair else ())
-    with where(Engines(model, processes=processes)) as opened:
-        scores = _measured(opened, exam, out, display)
+    with where(engines) as opened:
+        scores = _measured(opened, exam, out, display, report_to or ())
     summary = summarise(scores, ks=sensible_ks(setup.decoding.n))
     comparison = paired(before, scores) if before else None
     print_summary(summary, comparison)
-    place = Place(out)
     display.wrote(out, f"scores of {len(scores):,} problems")
-    display.wrote(place.attempts, "what was written, and the verdicts")
+    display.wrote(Place(out).attempts, "what was written, and the verdicts")
     if as_json:
-        typer.echo(json.dumps(summary_as_json(summary, comparison) | {"made": place.said()}))
-    if summary.failed:
-        display.say(f"{summary.failed:,} problems failed; the same command tries them again")
+        typer.echo(json.dumps(summary_as_json(summary, comparison) | {"made": Place(out).said()}))
+    _tell_end(scores, out, against, display)
+
+
+def _tell_end(
+    scores: Sequence["Score"], out: Path, against: Path | None, display: "Display"
+) -> None:
+    """List the problems that failed, and leave with the code for it; else say what may be next."""
+    from whorl.cli.guard import FAILED, whorl
+    from whorl.cli.plan import tell_failures
+    from whorl.evaluate import Place
+
+    if failures := {score.id: score.error for score in scores if score.error}:
+        again = "The same command tries them again."
+        tell_failures(Place(out).attempts, failures, again, what="problems")
         raise typer.Exit(FAILED)
+    both = (*(() if against is None else (against,)), out)
+    display.next(whorl("show", out), whorl("table", *both), whorl("view", *both))
 
 
-def _measured(opened: "Crews", exam: "Exam", out: Path, display: "Display") -> list["Score"]:
-    """Scores of the policy; events of their making are kept beside them."""
+def _describe(engines: "Engines", problems: Path, decoding: "Decoding") -> None:
+    """Say what an evaluation may take at most, and whether the model can be opened."""
+    from whorl.cli.estimate import evaluation_at_most
     from whorl.data.problems import read_problems
+    from whorl.engines.model import pending
+    from whorl.engines.roles import Opened
+    from whorl.engines.spec import HERE, Spec
+
+    typer.echo(evaluation_at_most(decoding, sum(1 for _ in read_problems(problems))))
+    here = Spec.read(engines.policy).scheme in HERE
+    lacking = pending(engines.policy) if here else ""
+    if not lacking:
+        with Opened(engines) as opened:
+            opened.by_role("policy")
+    typer.echo(f"{lacking or 'the model opens'}; nothing was written")
+
+
+def _measured(
+    opened: "Crews", exam: "Exam", out: Path, display: "Display", report_to: Sequence[str]
+) -> list["Score"]:
+    """Scores of the policy; events of their making are kept beside them, and the trackers
+    `report_to` are told them."""
+    from whorl.ask import Role
+    from whorl.data.problems import read_problems
+    from whorl.engines.model import model_content
     from whorl.evaluate import Place
     from whorl.evaluate.exam import measure
     from whorl.watch.events import recorded
 
     next(read_problems(exam.problems))  # before anything is written
-    with recorded(display, Place(out).events, {"policy": opened.engines.policy}) as watch:
+    models: dict[Role, str] = {"policy": model_content(opened.engines.policy)}
+    with recorded(display, Place(out).events, models, report_to) as watch:
         return measure(opened, exam, watch, out=out)
 
 

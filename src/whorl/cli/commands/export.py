@@ -1,18 +1,26 @@
 """`whorl export`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from whorl.cli import options
 from whorl.data.stepwise import MARKER
 
+if TYPE_CHECKING:
+    from whorl.cli.display import Display
+
 EXAMPLES = (
     "whorl export --format trl runs/a --out sft.jsonl",
     "whorl export --format llama-factory runs/a/examples.jsonl --out data/mine.json",
     "whorl export --format prm runs/a --out steps.jsonl --enough 0.5",
+    "whorl export --format art runs/a --out groups.jsonl",
+    "whorl export --format dataset runs/a --out published",
 )
+
+TREES = ("prm", "verl", "art", "traces", "trackio")
+"""Formats that are made of trees."""
 
 
 def export(  # noqa: PLR0913 (each parameter is an option)
@@ -20,18 +28,34 @@ def export(  # noqa: PLR0913 (each parameter is an option)
         Path,
         typer.Argument(
             metavar="FROM",
-            help="Run folder, or a file of examples; for prm a file of trees.",
+            help="Run folder, or a file of examples; of trees for prm, verl, art, traces and "
+            "trackio.",
             show_default=False,
         ),
     ],
     form: Annotated[
-        Literal["trl", "llama-factory", "openrlhf", "sharegpt", "alpaca", "prm"],
+        Literal[
+            "trl",
+            "llama-factory",
+            "openrlhf",
+            "sharegpt",
+            "alpaca",
+            "messages",
+            "prm",
+            "verl",
+            "art",
+            "traces",
+            "trackio",
+            "dataset",
+        ],
         typer.Option("--format", help="Who is to read it.", show_default=False),
     ],
     out: Annotated[
         Path,
         typer.Option(
-            help="File to write: .jsonl for lines, .json for one array.", show_default=False
+            help="File to write: .jsonl for lines, .json for one array, .parquet for a table; a "
+            "new folder for traces and dataset; the name of a project for trackio.",
+            show_default=False,
         ),
     ],
     drop_weights: Annotated[
@@ -52,50 +76,72 @@ def export(  # noqa: PLR0913 (each parameter is an option)
         str | None,
         typer.Option(help="prm: what stands behind each step of input.", show_default=MARKER),
     ] = None,
+    push: Annotated[
+        str,
+        typer.Option(
+            metavar="OWNER/NAME",
+            help="dataset: upload the folder to this repository of the Hugging Face Hub.",
+            show_default=False,
+        ),
+    ] = "",
+    public: Annotated[
+        bool, typer.Option("--public", help="dataset: for all to see; private if not given.")
+    ] = False,
     round: options.Round = 0,
 ) -> None:
-    """Write examples, or step labels, for another trainer.
+    """Write examples, step labels or trees for other trainers and viewers.
 
-    prm labels the steps of grown trees for a process reward model: TRL's
-    columns prompt, completions and labels, OpenRLHF's input, and values for
-    soft labels. The other formats are for fine-tuning and preferences. What a
-    format cannot say is left out, counted and shown. Of a run of rounds all
+    Of examples: trl, llama-factory, openrlhf, sharegpt, alpaca, and messages,
+    which verl and ART fine-tune on; dataset is a folder for the Hugging Face
+    Hub, with a card. Of trees: prm labels steps for a process reward model
+    (TRL's columns prompt, completions and labels, OpenRLHF's input, and values
+    for soft labels); verl has a row a problem, with its answer and what was
+    found of it; art a group of scored solutions a tree; traces a session a
+    tree, as the Hub shows them; trackio the same as traces of a project. What
+    a format cannot say is left out, counted and shown. Of a run of rounds all
     are written, or those of --round N.
     """
-    from itertools import chain
-
     from whorl.cli.display import Display
-    from whorl.data.examples import read_examples
-    from whorl.data.export import export_examples
-    from whorl.data.forest import read_trees
-    from whorl.data.purpose import read_purpose
-    from whorl.data.stepwise import export_steps
+    from whorl.cli.exports import UNITS, Choice, exported_examples, exported_trees, published
     from whorl.errors import UserError
-    from whorl.example import Likelihood
-    from whorl.loop.harvest import distinct_examples
 
-    files = _files(source, out, round, trees=form == "prm")
-    if form == "prm":
-        if drop_weights or end_turns:
-            raise UserError("--drop-weights and --end-turns are not for prm, which reads trees")
-        marker = MARKER if marker is None else marker
-        trees = chain.from_iterable(map(read_trees, files))
-        exported = export_steps(trees, out, enough=enough or 0.0, marker=marker)
-    else:
-        if enough is not None or marker is not None:
-            raise UserError(f"--enough and --marker are for prm, not for {form}")
-        every = chain.from_iterable(map(read_examples, files))
-        purpose = read_purpose(files[0])
-        objective = purpose[1] if purpose else Likelihood()
-        rows = distinct_examples(every, objective) if len(files) > 1 else every
-        exported = export_examples(rows, out, form, drop_weights=drop_weights, end_turns=end_turns)
+    files = _files(source, out, round, trees=form in TREES)
+    chosen = Choice(form, out, drop_weights=drop_weights, end_turns=end_turns)
+    if form in TREES and (drop_weights or end_turns):
+        raise UserError(f"--drop-weights and --end-turns are not for {form}, which reads trees")
+    if form != "prm" and not (enough is None and marker is None):
+        raise UserError(f"--enough and --marker are for prm, not for {form}")
+    if form != "dataset" and (push or public):
+        raise UserError(f"--push and --public are for dataset, not for {form}")
     display = Display()
+    if form == "dataset":
+        exported = published(files, chosen, push, display, public=public)
+    elif form in TREES:
+        exported = exported_trees(files, chosen, enough or 0.0, marker or MARKER)
+    else:
+        exported = exported_examples(files, chosen)
     for title, counts in (("changed", exported.changed), ("left out", exported.dropped)):
         for what, count in sorted(counts.items()):
             display.say(f"{title}: {what}: {count:,}")
-    display.wrote(out, f"{exported.rows:,} {'solutions' if form == 'prm' else 'examples'}")
+    display.wrote(out, f"{exported.rows:,} {UNITS.get(form, 'examples')}")
+    if form not in TREES:
+        _tell_what_is_lost(source, files[0], form, display)
     if form == "llama-factory":
         display.wrote(out.with_name("dataset_info.json"), f"data set {out.stem}")
+
+
+def _tell_what_is_lost(source: Path, examples: Path, form: str, display: "Display") -> None:
+    """Say that a format knows nothing of the weights that the examples' recipe has given them."""
+    from whorl.cli.guard import whorl
+    from whorl.data.purpose import read_purpose
+    from whorl.example import Likelihood, Preference
+
+    name, objective = read_purpose(examples) or ("the recipe", Likelihood())
+    if isinstance(objective, Preference) or objective == Likelihood():
+        return
+    learned = source / "checkpoint" if source.is_dir() else Path("checkpoint")
+    own = whorl("train", "--model", "MODEL", "--examples", examples, "--out", learned)
+    display.say(f"{form} knows no weights and no penalty, as {name} has them; {own} reads both")
 
 
 def _files(source: Path, out: Path, round: int, *, trees: bool) -> list[Path]:

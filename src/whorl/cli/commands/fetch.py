@@ -36,6 +36,7 @@ def fetch(
     Weights are safetensors; no code that comes with a model is ever run.
     """
     from whorl.cli.display import Display
+    from whorl.cli.guard import whorl
     from whorl.engines.model import copy_model, find_model, pending
 
     if dry_run:
@@ -45,6 +46,8 @@ def fetch(
     found = find_model(model)
     if out is None:
         typer.echo(found.folder)
+        display.next(whorl("probe", model))
         return
     copy_model(found, out)
     display.wrote(out, f"model folder of {model}")
+    display.next(whorl("probe", out))

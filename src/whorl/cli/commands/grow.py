@@ -36,6 +36,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     reviser: Annotated[
         str, typer.Option(help="Model that rewrites steps; the policy if not given.")
     ] = "",
+    teacher: options.Teacher = "",
     small: Annotated[str, typer.Option(help="Model that makes mistakes (SPHERE).")] = "",
     prm: Annotated[str, typer.Option(help="Process reward model (SPHERE).")] = "",
     overrides: options.Overrides = None,
@@ -47,7 +48,9 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     cluster: options.Cluster = "",
     shard: options.Shard = "",
     repair: options.Repair = False,
+    report_to: options.ReportTo = None,
     dry_run: options.DryRun = False,
+    tries: options.Try = 0,
 ) -> None:
     """Grow a search tree for every problem.
 
@@ -79,21 +82,22 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     from whorl.loop.runfile import answered
 
     of_recipe = [change for change in overrides or () if not change.startswith("budget.")]
-    chosen = Run(
+    given = Run(
         folder=run,
         problems=problems,
-        engines=Engines(policy, critic, reviser, small, prm, processes=processes),
+        engines=Engines(policy, critic, reviser, small, prm, processes=processes, teacher=teacher),
         recipe=settings.read_recipe({"name": recipe}, of_recipe),
         seed=seed,
         width=width,
         limit=limit,
         skip_bad=skip_bad,
+        report_to=tuple(report_to or ()),
         budget=settings.read_budget(overrides or ()),
     )
-    chosen = answered(chosen)
+    chosen = answered(given)
     where = opener(cluster, run.parent, shard=shard)
-    if dry_run:
-        return describe_run(chosen, _settings)
+    if dry_run or tries:
+        return describe_run(chosen, _settings, tries)
     _grow(chosen, where, shard, repair=repair)
 
 
@@ -104,7 +108,7 @@ def _grow(chosen: "Run", where: "Opener", shard: str, *, repair: bool) -> None:
 
     from whorl import __version__
     from whorl.cli.display import Display
-    from whorl.cli.guard import FAILED, this_command
+    from whorl.cli.guard import FAILED, this_command, whorl
     from whorl.cli.plan import opening, tell_failures, tell_missing
     from whorl.engines.repair import mended
     from whorl.loop.folder import RunFolder
@@ -130,16 +134,18 @@ def _grow(chosen: "Run", where: "Opener", shard: str, *, repair: bool) -> None:
         plan = replace(GrowPlan.of(chosen), others=part.others)
         expected = prepared.found.problems if part.problems is None else part.problems
         found, crew = part.of(read()), prepared.crew
-        with recorded(display, folder.events, folder.settings["engines"]) as watch:
+        with recorded(display, folder.events, folder.settings["engines"], chosen.trackers) as watch:
             grown = grow_trees(folder, found, plan, crew, watch=watch, expected=expected)
-    if share:
-        display.say(
-            f"shard {share} has come to its end; after all of them: whorl merge {chosen.folder}"
-        )
+    display.say(f"solved {grown.solved:,} of {expected:,} problems")
     tell_failures(folder.failures, grown.failures, f"To try them again, repeat: {this_command()}")
     tell_missing(grown)
     if grown.failures:
         raise typer.Exit(FAILED)
+    own = chosen.folder
+    if share:
+        display.say(f"shard {share} has come to its end; after all of them: whorl merge {own}")
+    else:
+        display.next(whorl("harvest", own), whorl("show", own), whorl("view", own))
 
 
 def _settings(run: "Run") -> dict[str, Any]:

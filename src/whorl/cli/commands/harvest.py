@@ -57,11 +57,12 @@ def harvest(  # noqa: PLR0913 (each parameter is an option)
     """
     from whorl import settings
     from whorl.cli.display import Display
+    from whorl.cli.guard import whorl
     from whorl.errors import UserError
     from whorl.evaluate import PRESETS
     from whorl.loop.folder import RunFolder
     from whorl.loop.harvest import harvest as harvest_file
-    from whorl.loop.manifest import changed_settings, recipe_of
+    from whorl.loop.manifest import changed_settings, learner, recipe_of
     from whorl.loop.thoughts import Taught
 
     folder = RunFolder.read(run)
@@ -89,3 +90,5 @@ def harvest(  # noqa: PLR0913 (each parameter is an option)
     display.wrote(out, f"{harvested.examples:,} examples of {harvested.trees:,} trees")
     for remark in harvested.remarks:
         display.say(remark)
+    learned = out.parent / "checkpoint"
+    display.next(whorl("train", "--model", learner(folder), "--examples", out, "--out", learned))

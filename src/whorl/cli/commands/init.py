@@ -30,6 +30,7 @@ def init(  # noqa: PLR0913 (each parameter is an option)
     run: Annotated[Path, typer.Option(help="Run folder that the file names.")] = Path("runs/first"),
     critic: Annotated[str, typer.Option(help="Model that criticises; the policy if none.")] = "",
     reviser: Annotated[str, typer.Option(help="Model that rewrites; the policy if none.")] = "",
+    teacher: options.Teacher = "",
     small: Annotated[str, typer.Option(help="Model that makes mistakes (SPHERE).")] = "",
     prm: Annotated[str, typer.Option(help="Process reward model (SPHERE).")] = "",
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of search and training.")] = 2,
@@ -43,6 +44,7 @@ def init(  # noqa: PLR0913 (each parameter is an option)
     """
     from whorl import settings
     from whorl.cli.display import Display
+    from whorl.cli.guard import whorl
     from whorl.cli.template import run_file
     from whorl.data.atomic import replacing
     from whorl.engines.roles import Engines
@@ -60,7 +62,7 @@ def init(  # noqa: PLR0913 (each parameter is an option)
             folder=run,
             problems=problems,
             test=test,
-            engines=Engines(policy, critic, reviser, small, prm),
+            engines=Engines(policy, critic, reviser, small, prm, teacher=teacher),
             recipe=settings.read_recipe({"name": recipe}, overrides or ()),
             rounds=rounds,
         )
@@ -69,4 +71,6 @@ def init(  # noqa: PLR0913 (each parameter is an option)
     with replacing(out) as written:
         written.write(text.encode())
     read_run(out)
-    Display().wrote(out, f"run file; look at it, then: whorl run {out} --dry-run")
+    display = Display()
+    display.wrote(out, "run file, every setting explained")
+    display.next(whorl("run", out, "--dry-run"), whorl("run", out))

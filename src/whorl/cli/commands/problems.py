@@ -110,6 +110,7 @@ def problems(  # noqa: PLR0913 (each parameter is an option)
     With -n, problems are drawn by lot after all filters.
     """
     from whorl.cli.display import Display
+    from whorl.cli.guard import whorl
     from whorl.data.problems import write_problems
     from whorl.data.selection import random_problems, write_dropped
 
@@ -138,6 +139,7 @@ def problems(  # noqa: PLR0913 (each parameter is an option)
         count = write_dropped(listing, noted.dropped)
         display.wrote(listing, f"{count:,} problems that were dropped, and why")
     display.wrote(out, f"{written:,} problems of {source or 'the split ' + (split or 'pool')}")
+    display.next(whorl("init", "--problems", out, "--policy", "MODEL"))
 
 
 def _loaded(

@@ -79,7 +79,7 @@ def asked(recipe: "Recipe") -> "list[tuple[Role, str, Prompt]]":
     critique = "What the critic said."
     found: list[tuple[Role, str, Prompt]] = []
     for role in recipe.roles:
-        if role in ("policy", "small") or (role == "reviser" and "critic" not in recipe.roles):
+        if role in ("policy", "small", "teacher"):
             found.append((role, "solve", made.solve(QUESTION, words)))
     gold = right if getattr(recipe, "show_gold", False) else None
     if "critic" in recipe.roles and getattr(recipe, "mode", "") == "whole_path":

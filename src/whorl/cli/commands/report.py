@@ -22,10 +22,11 @@ def report(
 ) -> None:
     """Write what a run found as one HTML page that needs no network."""
     from whorl.cli.display import Display
-    from whorl.cli.summary import summary
     from whorl.loop.folder import RunFolder
-    from whorl.report import write_report
+    from whorl.view.report import write_report
+    from whorl.view.shelf import Shown
+    from whorl.view.summary import summary
 
     page = out or run / "report.html"
-    write_report(page, summary(RunFolder.read(run)))
-    Display().wrote(page, "report")
+    write_report(page, summary(Shown(RunFolder.read(run).path, run.resolve().name)))
+    Display().wrote(page, "report; open it in a browser")

@@ -31,6 +31,7 @@ def run(  # noqa: PLR0913 (each parameter is an option)
     shard: options.Shard = "",
     repair: options.Repair = False,
     dry_run: options.DryRun = False,
+    tries: options.Try = 0,
 ) -> None:
     """Play the whole loop of a run file: grow, harvest, train, evaluate.
 
@@ -98,10 +99,10 @@ def run(  # noqa: PLR0913 (each parameter is an option)
 
     chosen = answered(read_run(file, overrides or ()))
     where = opener(cluster, chosen.folder.parent, shard=shard)
-    if not dry_run or not downloads(chosen):
+    if not (dry_run or tries) or not downloads(chosen):
         _ = chosen.weights  # what cannot be trained is not worth growing for
-    if dry_run:
-        return describe_run(chosen, settings.as_table)
+    if dry_run or tries:
+        return describe_run(chosen, settings.as_table, tries)
     if shard:
         return _grow_shard(chosen, shard, repair=repair)
     play(chosen, retry=retry, repair=repair, where=where)
@@ -114,11 +115,10 @@ def play(
     opens its engines; this process if not given."""
     from whorl import __version__
     from whorl.cli.display import Display
-    from whorl.cli.guard import this_command
+    from whorl.cli.guard import this_command, whorl
     from whorl.cli.plan import opening, tell_unfinished
     from whorl.cli.results import print_rounds
     from whorl.cli.retry import retry as try_again
-    from whorl.cli.summary import summary
     from whorl.engines.repair import mended
     from whorl.engines.roles import Opened
     from whorl.evaluate import read_scores
@@ -127,7 +127,9 @@ def play(
     from whorl.loop.manifest import learned_from
     from whorl.loop.metrics import metrics
     from whorl.loop.rounds import Unfinished, play_rounds
-    from whorl.report import write_report
+    from whorl.view.report import write_report
+    from whorl.view.shelf import Shown
+    from whorl.view.summary import summary
     from whorl.watch.events import recorded
 
     display = Display()
@@ -140,7 +142,9 @@ def play(
     ):
         display.say_all(mended(folder.path.rglob("*journal.db")) if repair else ())
         try:
-            with recorded(display, folder.events, folder.settings["engines"]) as watch:
+            with recorded(
+                display, folder.events, folder.settings["engines"], chosen.trackers
+            ) as watch:
                 rounds = play_rounds(folder, chosen, prepared, watch)
         except Unfinished as unfinished:
             tell_unfinished(unfinished.folder, unfinished.grown)
@@ -148,12 +152,13 @@ def play(
         if retry:
             try_again(folder, chosen, prepared, rounds, display)
     page = folder.path / "report.html"
-    write_report(page, summary(folder))
-    display.wrote(page, "report")
+    write_report(page, summary(Shown(folder.path, folder.path.name)))
+    display.wrote(page, "report; open it in a browser")
     first = chosen.folder / "scores-0.jsonl"
     before = read_scores(first) if chosen.test and first.exists() else []
     print_rounds([metrics(played) for played in rounds], before, rounds[-1].scores)
     _tell_left_out(chosen, rounds, this_command() if retry else f"{this_command()} --retry")
+    display.next(whorl("view", chosen.folder), whorl("show", chosen.folder))
 
 
 def _grow_shard(chosen: "Run", text: str, *, repair: bool) -> None:

@@ -9,6 +9,8 @@ from whorl.cli import options
 
 EXAMPLES = (
     "whorl show runs/a | head",
+    "whorl show runs/a --unsolved",
+    "whorl show runs/a expression-f3dc7ee33d1e --compact",
     "whorl show runs/a expression-f3dc7ee33d1e --notes",
     "whorl show after.jsonl equation-3c920d86a030",
 )
@@ -29,43 +31,35 @@ def show(
     notes: Annotated[
         bool, typer.Option("--notes", help="With critiques and reasons for pruning.")
     ] = False,
+    compact: Annotated[
+        bool,
+        typer.Option("--compact", help="A tree without what lies beside its chosen solution."),
+    ] = False,
+    solved: Annotated[
+        bool | None,
+        typer.Option(
+            "--solved/--unsolved",
+            help="List only problems whose chosen solution, or one attempt, is right; or the rest.",
+            show_default=False,
+        ),
+    ] = None,
     round: options.Round = 0,
 ) -> None:
-    """Show grown trees, or the attempts of an evaluation: a list of all, or those
-    of one problem.
+    """Show grown trees, or the attempts of an evaluation: a summary and a list of
+    all, or those of one problem.
     """
-    from whorl.cli import drawing
-    from whorl.cli.terminal import console
-    from whorl.data.forest import read_trees
+    from whorl.cli.listing import Wanted, print_attempts, print_trees
     from whorl.errors import UserError
-    from whorl.evaluate import Place, read_records
+    from whorl.evaluate import Place
     from whorl.loop.folder import RunFolder
 
-    terminal = console(soft_wrap=not problem)
-    found = False
+    wanted = Wanted(problem, solved, notes=notes, compact=compact)
     attempts = where if where.name.endswith(".attempts.jsonl") else Place(where).attempts
     if attempts.is_file():
-        for record in read_records(attempts):
-            if not problem or record.problem.id == problem:
-                tell = drawing.attempts_text if problem else drawing.attempts_line
-                terminal.print(tell(record))
-                found = True
+        found = print_attempts(attempts, wanted)
     else:
-        files = [where]
-        if where.is_dir():
-            files = [part / "trees.jsonl" for part in RunFolder.read(where).parts(round)]
-        for file in files:
-            if len(files) > 1 and file.exists():
-                terminal.print(f"{file.parent.name}:")
-            for tree in read_trees(file) if file.exists() or len(files) == 1 else ():
-                if not problem or tree.problem.id == problem:
-                    drawn = (
-                        drawing.tree_drawing(tree, notes=notes)
-                        if problem
-                        else drawing.tree_line(tree)
-                    )
-                    terminal.print(drawn)
-                    found = True
+        parts = RunFolder.read(where).parts(round) if where.is_dir() else []
+        found = print_trees([part / "trees.jsonl" for part in parts] or [where], wanted)
     if not found:
         what = f"no tree of problem {problem!r}" if problem else "no trees"
         raise UserError(f"{where} holds {what}; `whorl show {where}` lists what there is")

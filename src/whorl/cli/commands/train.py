@@ -8,6 +8,8 @@ import typer
 from whorl.cli import options
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from whorl.cli.display import Display
     from whorl.example import Example, Objective
     from whorl.learn.training import Training, TrainResult
@@ -66,6 +68,7 @@ def train(  # noqa: PLR0913 (each parameter is an option)
         ),
     ] = None,
     overrides: options.Overrides = None,
+    dry_run: options.DryRun = False,
 ) -> None:
     """Fine-tune a model on examples, or make a process reward model of it.
 
@@ -92,6 +95,8 @@ def train(  # noqa: PLR0913 (each parameter is an option)
             raise UserError(
                 "--recipe and --run-file are for examples; --objective prm learns from any trees"
             )
+        if dry_run:
+            raise UserError("--dry-run is for examples, not for --objective prm")
         _train_prm(model, examples, out, enough, overrides or [])
         return
     if enough is not None:
@@ -100,6 +105,7 @@ def train(  # noqa: PLR0913 (each parameter is an option)
     from itertools import chain
 
     from whorl.cli.display import Display
+    from whorl.cli.guard import whorl
     from whorl.data.examples import read_examples
     from whorl.engines.roles import trainable
     from whorl.watch.events import recorded
@@ -111,14 +117,47 @@ def train(  # noqa: PLR0913 (each parameter is an option)
     display = Display()
     said = ", ".join(f"{key} {value}" for key, value in asdict(objective).items())
     display.say(f"objective {why}: {type(objective).__name__.lower()}, {said}")
+    every = chain([first], rows) if first else rows
+    if dry_run:
+        return _describe(start, every, training, objective)
     from whorl.learn.train import train as fine_tune
 
-    every = chain([first], rows) if first else rows
     with recorded(display, _events(out), {"policy": model}) as watch:
         result = fine_tune(start, every, out, settings=training, objective=objective, watch=watch)
     _tell(result, display)
     done = f"model after {result.steps:,} steps on {result.examples:,} examples"
     display.wrote(out, f"{done}, loss {result.loss:.4f}")
+    display.next(
+        whorl("evaluate", "--model", out, *["--problems", "test.jsonl", "--out", "after.jsonl"])
+    )
+
+
+def _describe(
+    model: Path, rows: "Iterable[Example]", training: "Training", objective: "Objective"
+) -> None:
+    """Say by which settings a training would go, and what it would learn from."""
+    from whorl import settings
+    from whorl.chat import Chat
+    from whorl.cli.plan import setting_lines
+    from whorl.learn.batches import plan_steps
+    from whorl.learn.train import read_corpus
+    from whorl.learn.training import Training
+
+    for line in setting_lines(settings.as_table(training), settings.as_table(Training())):
+        typer.echo(line)
+    corpus = read_corpus(model, rows, Chat.load(model), objective, training)
+    for reason, count in sorted(corpus.dropped.items()):
+        typer.echo(f"left out: {reason}: {count:,}")
+    plan = plan_steps(corpus.groups, size=training.batch, epochs=1, seed=0, of=training.batch_of)
+    steps = sum(map(len, plan)) * training.epochs
+    typer.echo(
+        f"examples: {len(corpus):,} of {len(corpus.groups):,} questions, {corpus.tokens:,} tokens "
+        f"to learn, at most {corpus.longest:,} in one"
+    )
+    typer.echo(
+        f"training: {training.epochs:,} times through them, {steps:,} optimizer steps at most"
+    )
+    typer.echo("nothing was written")
 
 
 def _settings(

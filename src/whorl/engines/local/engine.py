@@ -14,7 +14,7 @@ from torch import Tensor
 
 from whorl.ask import Ask, Failure, Replies, Reply
 from whorl.chat import Chat
-from whorl.engines.admission import admitted
+from whorl.engines.admission import admitted, scored, to_score
 from whorl.engines.local.llama import Llama, Piece
 from whorl.engines.local.prefix import Prefixes
 from whorl.engines.local.rows import Rows
@@ -104,6 +104,7 @@ class Local:
         self._max_rows = max_rows
         self._worth_filling = -(-max_rows // 16)  # free rows: prefills are cheaper together
         self._waiting: deque[_Job] = deque()
+        self._to_score: deque[tuple[int, list[int], int]] = deque()  # ticket, ids, prompt's tokens
         self._done: list[tuple[int, Replies | Failure]] = []
         self._jobs: list[tuple[_Job, int]] = []  # of each running row: whose, and which sample
         self._rows = np.zeros(max_rows, dtype=_ROW)
@@ -113,6 +114,13 @@ class Local:
 
     def submit(self, ticket: int, ask: Ask) -> None:
         limit = self._model.limit
+        if ask.given is not None:
+            found = to_score(ask, self.chat, limit)
+            if isinstance(found, Failure):
+                self._done.append((ticket, found))
+            else:
+                self._to_score.append((ticket, *found))
+            return
         ids, answer = admitted(ask, self.chat.encode, limit)
         if answer is not None:
             self._done.append((ticket, answer))
@@ -125,6 +133,8 @@ class Local:
         with torch.inference_mode():
             for _ in range(_STEPS):
                 room = self._max_rows - len(self._jobs)
+                if self._to_score and room:
+                    self._score(room)
                 free = room >= self._worth_filling or not self._jobs
                 if free and self._done and not self._waiting:
                     break  # the caller may have more
@@ -137,9 +147,25 @@ class Local:
 
     def close(self) -> None:
         self._waiting.clear()
+        self._to_score.clear()
         self._jobs.clear()
         self._done.clear()
         del self._model, self._kv, self._prefixes
+
+    def _score(self, room: int) -> None:
+        """Score given texts, as many as a pass takes, in `room` rows behind the running ones. What
+        they leave there is overwritten by the next samples, and no prompt is remembered."""
+        work = [self._to_score.popleft()]
+        longest = len(work[0][1])
+        while self._to_score and len(work) < room:
+            longest = max(longest, len(self._to_score[0][1]))
+            if longest * (len(work) + 1) > _PREFILL_TOKENS:
+                break
+            work.append(self._to_score.popleft())
+        piece = _piece([(tuple(ids), 0) for _, ids, _ in work], len(self._jobs))
+        told = self._model.likelihoods(piece, self._kv)
+        for (ticket, _, start), each in zip(work, told, strict=True):
+            self._done.append((ticket, scored(each[start - 1 :].tolist(), start)))
 
     def _admit(self, room: int) -> _Wanted:
         """Waiting samples for `room` free rows, by their prompts."""

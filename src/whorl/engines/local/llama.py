@@ -17,6 +17,7 @@ from torch import Tensor
 
 from whorl.engines.local.linear import Bend, Linear, linear
 from whorl.engines.local.rows import Rows
+from whorl.engines.local.sampling import logprobs
 from whorl.engines.weights import weight_files
 
 ARCHITECTURES = (
@@ -33,6 +34,7 @@ _WASTE = 1 << 16  # numbers read in vain, about what attention in one more range
 # Below this MKL takes a matrix-vector kernel, which rounds differently: padded to it, decoding
 # leaves the keys and values that reading would.
 _MIN_QUERIES = 4
+_SCORED = 256  # positions whose scores of the whole vocabulary are in memory at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +198,24 @@ class Llama:
     def forward(self, pieces: Sequence[Piece], rows: Rows) -> Tensor:
         """Scores `[rows of all pieces, vocabulary]`, float32, of the token after each row's last
         new one. The cache of the rows holds all earlier positions and is extended by the new."""
+        hidden = self._hidden(pieces, rows)
+        lengths = torch.cat([p.last for p in pieces]) + 1
+        return self._scores(hidden[lengths.cumsum(0) - 1])
+
+    def likelihoods(self, piece: Piece, rows: Rows) -> Iterator[Tensor]:
+        """For each row of a piece that begins at position 0, the log-probabilities `[its tokens -
+        1]` of its tokens after the first, at temperature 1, in nats."""
+        hidden = self._hidden([piece], rows)
+        lengths = (piece.last + 1).tolist()
+        for ids, own in zip(piece.ids, torch.split(hidden[: sum(lengths)], lengths), strict=True):
+            parts = zip(
+                torch.split(own[:-1], _SCORED), torch.split(ids[1 : len(own)], _SCORED), strict=True
+            )
+            told = [logprobs(self._scores(states), tokens) for states, tokens in parts]
+            yield torch.cat(told) if told else ids.new_zeros(0, dtype=torch.float32)
+
+    def _hidden(self, pieces: Sequence[Piece], rows: Rows) -> Tensor:
+        """States `[>= tokens of all pieces, hidden]` after the last layer, padding left out."""
         end = max(int((p.starts + p.last).max()) for p in pieces) + 1
         rows.reserve(end, max(p.first + len(p.last) for p in pieces))
         laid = [self._lay(piece, rows) for piece in pieces]
@@ -219,8 +239,7 @@ class Llama:
             x = layer.out(torch.cat([*seen, filler]), add=x)
             normed = F.rms_norm(x, x.shape[-1:], layer.mlp_norm, self._eps)
             x = layer.down(layer.up(normed, times=layer.gate(normed, bend=self._bend)), add=x)
-        lengths = torch.cat([p.last for p in pieces]) + 1
-        return self._scores(x[lengths.cumsum(0) - 1])
+        return x
 
     def _lay(self, piece: Piece, rows: Rows) -> _Laid:
         length = piece.ids.shape[1]

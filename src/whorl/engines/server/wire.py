@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 
 from whorl.answer.thoughts import thought_first
 from whorl.ask import Ask, Failure, Prompt, Replies, Reply, encodable
 from whorl.chat import Chat
-from whorl.engines.admission import fitting
+from whorl.engines.admission import NO_SCORES, fitting
 from whorl.engines.fast_json import loads
+from whorl.engines.server.given import echoing, read_given
 from whorl.engines.server.http import Response
 from whorl.engines.server.reading import Part, Said, read_said
 from whorl.engines.server.transport import RefusedError, read_json
@@ -81,6 +82,7 @@ class Request:
     stop: the ask's strings. ends: what ends the turn as well, and is none of its text.
     length: of the prompt in tokens; None if there is no tokenizer.
     begun: what the samples begin with before anything is sampled.
+    given: tokens of the prompt and of a text behind it that is scored; 0: it is for samples.
     """
 
     path: str
@@ -92,6 +94,7 @@ class Request:
     streamed: bool
     ends: tuple[str, ...] = ()
     begun: str = ""
+    given: int = 0
 
     def most(self, sent: int) -> int:
         """Bytes that a response may have at most, where the request has `sent`: a KiB for every
@@ -114,6 +117,8 @@ class Wire:
         Raises `RefusedError` for what the server cannot do, and for a prompt that is too long.
         """
         can = self.abilities
+        if ask.given is not None:
+            return [self._reading(ask)]
         if ask.temperature > 0 and not can.samples:
             raise RefusedError(
                 "this server says the same at any temperature, so there is nothing to search; "
@@ -156,6 +161,15 @@ class Wire:
             )
         return requests
 
+    def _reading(self, ask: Ask) -> Request:
+        """The request that has a given text read; it asks for a token, and is answered with all."""
+        if self.chat is None or self.abilities.route != "ids":
+            raise RefusedError(NO_SCORES)
+        body, start = echoing(ask, self.chat, self.abilities.context)
+        total = len(cast(list[int], body["prompt"]))
+        body = {"model": self.model, **body}
+        return Request("/completions", body, (), 1, total, start, False, given=total)
+
     def _turn(self, prompt: Prompt) -> tuple[tuple[str, ...], str]:
         """What ends the assistant's turn and what it begins with, as far as the template is
         known."""
@@ -175,6 +189,8 @@ class Wire:
     def read(self, request: Request, response: Response) -> Replies:
         """The samples of a response. Raises ValueError if it does not hold what was asked for, and
         `RefusedError`, with the others, if some are kept from us."""
+        if request.given:
+            return read_given(read_json(response), request.length or 0, request.given)
         if request.streamed and response.kind == "text/event-stream":
             said, pieces = _joined(request, response.body)
         else:

@@ -27,21 +27,42 @@ for (const select of document.querySelectorAll("form.tools[method=get]:not([acti
   select.addEventListener("change", () => select.form.requestSubmit());
 }
 
-// The drawing of a tree.
-const canvas = document.getElementById("canvas");
-if (canvas) treePage(canvas);
+// Lists that hold all there is are searched here.
+for (const bar of document.querySelectorAll(".filter")) {
+  const rows = [...bar.parentElement.querySelectorAll("[data-outcome]")];
+  const [words, outcome, found] = ["input", "select", "output"].map((tag) => bar.querySelector(tag));
+  bar.hidden = false;
+  bar.addEventListener("input", () => {
+    const wanted = words.value.trim().toLowerCase();
+    for (const row of rows) {
+      row.hidden = (outcome.value !== "" && row.dataset.outcome !== outcome.value)
+        || (wanted !== "" && !row.textContent.toLowerCase().includes(wanted));
+    }
+    found.textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length}`;
+  });
+}
 
-function treePage(canvas) {
-  const svg = document.getElementById("drawing");
+// The drawing of a tree; one that is folded away waits until it is seen.
+for (const root of document.querySelectorAll(".tree")) {
+  const start = () => root.querySelector(".drawing") && treePage(root);
+  if (root.tagName === "DETAILS" && !root.open) root.addEventListener("toggle", start, { once: true });
+  else start();
+}
+
+function treePage(root) {
+  const canvas = root.querySelector(".canvas"), svg = root.querySelector(".drawing");
+  const forks = [...root.querySelectorAll(".fork")], asks = forks.some((fork) => fork.id === "fork");
+  for (const bar of root.querySelectorAll(".tools")) bar.hidden = false;
   const nodes = [...svg.querySelectorAll(".node")];
   const edges = new Map([...svg.querySelectorAll(".edge")].map((edge) => [Number(edge.dataset.to), edge]));
   const parent = nodes.map((node) => Number(node.dataset.parent));
   const children = nodes.map(() => []);
   parent.forEach((above, i) => { if (above >= 0) children[above].push(i); });
   const x = [], y = [], folded = new Set();
+  const placed = nodes.map(() => undefined), gone = nodes.map(() => false);
   let at = nodes.findIndex((node) => node.hasAttribute("aria-current"));
   if (at < 0) at = 0;
-  const time = document.getElementById("time"), when = document.getElementById("when");
+  const time = root.querySelector(".time"), when = root.querySelector(".when");
   let box;
 
   // Places, from the leaves that are not folded away: as the server lays them out.
@@ -66,16 +87,22 @@ function treePage(canvas) {
     }
     const now = Number(time.value);
     nodes.forEach((node, i) => {
-      const shown = seen.has(i) && i < now;
-      node.toggleAttribute("hidden", !shown);
-      node.style.display = shown ? "" : "none";
-      node.classList.toggle("folded", folded.has(i));
-      const edge = edges.get(i);
-      if (edge) edge.style.display = shown ? "" : "none";
+      const shown = seen.has(i) && i < now, edge = edges.get(i);
+      if (shown === gone[i]) {
+        gone[i] = !shown;
+        node.toggleAttribute("hidden", !shown);
+        node.style.display = shown ? "" : "none";
+        if (edge) edge.style.display = shown ? "" : "none";
+      }
+      if (folded.has(i) !== node.classList.contains("folded")) node.classList.toggle("folded");
       if (!shown) return;
+      const a = parent[i], place = `${x[i]} ${y[i]} ${y[a]}`;
+      const moves = placed[i] !== undefined && placed[i] !== place;  // the server has placed it first
+      placed[i] = place;
+      if (!moves) return;
       node.setAttribute("transform", `translate(${x[i]} ${y[i]})`);
       if (edge) {
-        const a = parent[i], middle = (x[a] + x[i]) / 2;
+        const middle = (x[a] + x[i]) / 2;
         edge.setAttribute("d", `M${x[a]} ${y[a]}C${middle} ${y[a]} ${middle} ${y[i]} ${x[i]} ${y[i]}`);
       }
     });
@@ -132,6 +159,11 @@ function treePage(canvas) {
 
   // The siblings of a step: a part of this page if it holds all of them, else asked for.
   async function show(i) {
+    if (!asks) {
+      const held = forks.find((fork) => Number(fork.dataset.parent) === Math.max(0, parent[i]));
+      if (held) only(held, i);
+      return;
+    }
     const to = new URL(location.href);
     to.searchParams.set("node", i);
     to.hash = "";
@@ -140,7 +172,20 @@ function treePage(canvas) {
     asked.searchParams.set("part", "fork");
     const answer = await fetch(asked);
     if (answer.ok && at === i) {
-      document.getElementById("fork").replaceWith(part(await answer.text()).getElementById("fork"));
+      root.querySelector(".fork").replaceWith(part(await answer.text()).getElementById("fork"));
+    }
+  }
+  function name(address) {
+    try {
+      history.replaceState(null, "", address);
+    } catch {
+      // the frame of a notebook has no address
+    }
+  }
+  function only(held, i) {
+    for (const fork of forks) fork.hidden = fork !== held;
+    for (const one of held.querySelectorAll(".sibling")) {
+      one.classList.toggle("selected", Number(one.dataset.node) === i);
     }
   }
 
@@ -164,15 +209,16 @@ function treePage(canvas) {
         if (Number(time.value) === nodes.length) play();
       }, 80);
     }
-    document.querySelector("[data-do=play]").textContent = playing ? "pause" : "play";
+    root.querySelector("[data-do=play]").textContent = playing ? "pause" : "play";
   }
 
-  document.addEventListener("click", (event) => {
+  root.addEventListener("click", (event) => {
     const link = event.target.closest("a[data-node]");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     const i = Number(link.dataset.node);
     if (moved) return;
+    if (!asks) name(link.href.baseVal ?? link.href);
     select(i);
     show(i);
   });
@@ -234,14 +280,14 @@ function treePage(canvas) {
       to.searchParams.set("node", at);
       history.replaceState(null, "", to);
       await navigator.clipboard?.writeText(to.href);
-      document.querySelector("[data-do=link]").textContent = "link copied";
+      root.querySelector("[data-do=link]").textContent = "link copied";
     },
   };
-  for (const button of document.querySelectorAll("[data-do]")) {
+  for (const button of root.querySelectorAll("[data-do]")) {
     button.addEventListener("click", acts[button.dataset.do]);
   }
   time.addEventListener("input", layOut);
-  document.getElementById("prm").addEventListener("change", (event) => {
+  root.querySelector(".prm").addEventListener("change", (event) => {
     for (const node of nodes) {
       node.dataset.mean ??= [...node.classList].find((name) => /^(v\d+|none)$/.test(name));
       node.classList.remove(...[...node.classList].filter((name) => /^(v\d+|none)$/.test(name)));
@@ -249,6 +295,15 @@ function treePage(canvas) {
     }
   });
 
+  if (!asks && forks.length) {
+    const named = root.querySelector(`.sibling[id="${CSS.escape(location.hash.slice(1))}"]`);
+    if (named) {
+      nodes[at].removeAttribute("aria-current");
+      at = Number(named.dataset.node);
+      nodes[at].setAttribute("aria-current", "true");
+    }
+    show(at);
+  }
   canvas.classList.add("moved");
   layOut();
   // A small tree needs no large drawing.

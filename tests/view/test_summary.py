@@ -1,20 +1,21 @@
 """The report of a run folder: its counts are those of the files, whoever grew the trees."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from whorl.cli.summary import LOOKED_AT, TREES, summary
 from whorl.data.examples import read_examples
 from whorl.data.forest import Forest
 from whorl.errors import UserError
 from whorl.loop.folder import RunFolder
-from whorl.loop.harvest import Harvested, harvest
+from whorl.loop.harvest import harvest
 from whorl.problem import Problem
 from whorl.recipes.rft import Rft
 from whorl.report import Report
 from whorl.tree import ROOT, Node, Tree
+from whorl.view.shelf import Shown
+from whorl.view.summary import TREES
+from whorl.view.summary import summary as summary_of
 
 
 def plant(name: str, *, reviser: bool = False) -> Tree:
@@ -40,6 +41,10 @@ def gather(run: RunFolder) -> None:
     harvest(run.trees, Rft(), run.examples).write(run.path)
 
 
+def summary(run: RunFolder) -> Report:
+    return summary_of(Shown(run.path, "run"))
+
+
 def figures(report: Report) -> dict[str, str | int]:
     return {figure.label: figure.value for figure in report.figures}
 
@@ -52,7 +57,7 @@ def test_examples_that_were_harvested_again_are_counted_as_the_file_holds_them(
         gather(run)
         lines = run.examples.read_bytes().splitlines(keepends=True)
         run.examples.write_bytes(lines[0])
-        assert summary(run).lead == "2 trees taught 1 examples."
+        assert summary(run).lead == "2 trees taught 1 example."
         assert figures(summary(run))["examples"] == 1
 
 
@@ -81,7 +86,7 @@ def test_trees_of_a_recipe_that_is_not_installed_are_reported(tmp_path: Path) ->
         assert said.lead == "2 trees are grown and not harvested yet."
         gather(run)
         assert figures(summary(run))["examples"] == 3
-        assert [tree.problem.id for tree in said.trees] == ["a", "b"]
+        assert [grown.tree.problem.id for grown in said.trees] == ["a", "b"]
 
 
 def test_trees_that_came_after_the_harvest_are_not_said_to_have_taught(tmp_path: Path) -> None:
@@ -90,50 +95,40 @@ def test_trees_that_came_after_the_harvest_are_not_said_to_have_taught(tmp_path:
         gather(run)
         plant_in(run, plant("b"), plant("c"))
         said = summary(run)
-    assert said.lead == "1 trees taught 2 examples. 2 trees are grown and not harvested yet."
+    assert said.lead == "1 tree taught 2 examples. 2 trees are grown and not harvested yet."
     assert figures(said) == {"trees": 3, "examples": 2, "tokens, policy": 30}
 
 
 def test_trees_that_were_revised_are_shown_before_others(tmp_path: Path) -> None:
     with folder(tmp_path) as run:
-        revised = {5, 20, LOOKED_AT, LOOKED_AT + 1}
-        plant_in(run, *(plant(str(n), reviser=n in revised) for n in range(LOOKED_AT + 2)))
-        shown = [int(tree.problem.id) for tree in summary(run).trees]
-    assert shown == [5, 20, *(n for n in range(TREES - 1) if n != 5)][:TREES]
+        revised = {5, 20, TREES, TREES + 1}
+        plant_in(run, *(plant(str(n), reviser=n in revised) for n in range(TREES + 2)))
+        shown = [int(grown.tree.problem.id) for grown in summary(run).trees]
+    assert shown[:5] == [5, 20, TREES, TREES + 1, 0] and len(shown) == len(set(shown)) == TREES
 
 
-def test_no_tree_is_read_beyond_those_that_are_shown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole, parsed = Tree.from_json, []
-
-    def counting(line: str) -> Tree:
-        parsed.append(line)
-        return whole(line)
-
+def test_each_outcome_of_a_revision_is_shown_however_rare(tmp_path: Path) -> None:
     with folder(tmp_path) as run:
-        plant_in(run, *(plant(str(n), reviser=n > 2) for n in range(40)))
-        gather(run)
-        monkeypatch.setattr(Tree, "from_json", counting)
-        assert len(summary(run).trees) == TREES
-    assert len(parsed) == 3 + TREES
-
-
-def test_each_outcome_that_is_counted_is_shown_however_rare(tmp_path: Path) -> None:
-    with folder(tmp_path) as run:
-        plant_in(run, *(plant(str(n), reviser=True) for n in range(LOOKED_AT + 50)))
+        plant_in(run, *(plant(str(n), reviser=True) for n in range(TREES + 50)))
         spoilt = Tree(Problem("rare", "2+3?", "5"), cost={"policy": 10})
         spoilt.add(Node(ROOT, "\\boxed{5}", terminal=True, reward=1.0, visits=1, total=1.0))
         spoilt.tip = spoilt.add(
             Node(ROOT, "\\boxed{6}", author="reviser", terminal=True, reward=0.0)
         )
         plant_in(run, spoilt)
-        gather(run)
-        counts = Harvested.read(run.path)
-        assert counts is not None and "rare" not in {t.problem.id for t in summary(run).trees}
-        replace(counts, tally={"right to wrong": 1}).write(run.path)
         shown = summary(run).trees
-    assert shown[0].problem.id == "rare" and len(shown) == TREES
+    assert "rare" in {grown.tree.problem.id for grown in shown[:2]} and len(shown) == TREES
+
+
+def test_what_a_tree_taught_and_what_changed_is_part_of_the_report(shown: Path) -> None:
+    said = summary_of(Shown(shown, "first"))
+    taught = sum(len(grown.taught) for grown in said.trees)
+    assert taught == figures(said)["examples"] == 31
+    assert [one.change for one in said.attempts] == ["broken", *["fixed"] * 4]
+    for one in said.attempts:
+        (_, before), (_, after) = one.sides
+        assert before.problem == after.problem
+        assert before.attempts[0].right != after.attempts[0].right
 
 
 def test_a_folder_without_trees_says_what_writes_them(tmp_path: Path) -> None:

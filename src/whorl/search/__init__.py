@@ -4,23 +4,47 @@ engine.
 Trees keep sums of outcomes; the reward scale of a method is applied where the sums are read.
 """
 
-import math
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias, TypeVar
 
 from whorl.answer.thoughts import shown, without_thoughts
 from whorl.ask import Ask, Asking, Prompt, Reply, together
 from whorl.budget import OutOfBudget
-from whorl.credit import DeadEnds, backup, backup_all, outcome, prune
+from whorl.credit import backup, backup_all, outcome, prune
 from whorl.errors import UserError
 from whorl.rollout import Sampling, Voice, judge_ends, next_steps, step_node
+from whorl.search.selection import SELECTIONS, Frontier, Selection, Uct, puct, select
 from whorl.steps import same_words
 from whorl.tree import ROOT, Mark, Node, Tree
+
+__all__ = [
+    "SELECTIONS",
+    "Check",
+    "Expansion",
+    "Fault",
+    "Frontier",
+    "Selection",
+    "Uct",
+    "Virtual",
+    "chain",
+    "cut_off",
+    "expand",
+    "faults",
+    "mcts",
+    "other_script",
+    "puct",
+    "repeats",
+    "score",
+    "select",
+    "simulate",
+    "too_deep",
+    "waves",
+    "within_budget",
+]
 
 T = TypeVar("T")
 
@@ -28,44 +52,6 @@ Virtual: TypeAlias = defaultdict[int, int]
 """Simulations under way through each node, and expansions under way at it under the key
 `-1 - node`; shared by the simulations of one wave."""
 
-
-@dataclass(frozen=True, slots=True)
-class Uct:
-    """Settings of Monte Carlo tree search by UCT.
-
-    constant: weight of exploration, in units of the reward scale.
-    wrong, right: the reward scale: what an outcome of 0 and of 1 is worth.
-    children: samples per expansion; equal texts become one node.
-    depth: steps; what is not finished by then is a dead end.
-    simulations: descents to the end of a solution, per tree.
-    parallel: simulations under way at once, kept apart by virtual loss; 1 is sequential search.
-    dead_ends: `leaf` closes a dead end and tells its ancestors nothing (rStar-Math); `propagate`
-        also counts it as a wrong outcome on the whole path (AlphaMath).
-    """
-
-    constant: float = 2.0
-    wrong: float = -1.0
-    right: float = 1.0
-    children: int = 3
-    depth: int = 16
-    simulations: int = 32
-    parallel: int = 4
-    dead_ends: DeadEnds = "leaf"
-
-    def __post_init__(self) -> None:
-        for name in ("children", "depth", "simulations", "parallel"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if self.right <= self.wrong:
-            raise ValueError("right must be worth more than wrong")
-
-    def q(self, node: Node) -> float:
-        """The mean outcome of the simulations through `node`, on the reward scale."""
-        return self.wrong + (self.right - self.wrong) * node.mean
-
-
-Selection: TypeAlias = Callable[[Tree, int, Uct, Mapping[int, int]], int | None]
-"""A rule like `select`: the child to descend to, None if there is none."""
 
 Expansion: TypeAlias = Callable[[int], Asking[list[int]]]
 """A way to add next steps after a node, like `expand`; returns their indices."""
@@ -105,11 +91,11 @@ def mcts(
 ) -> Asking[None]:
     """Grow `tree` by Monte Carlo tree search from `root`.
 
-    selection: how to descend; None: by `select`.
+    selection: how to descend; None: as `uct` says.
     expansion: what to sample where nothing is known; None: `uct.children` steps by the policy, of
         which the `uct.depth`-th has to end the solution.
     """
-    descend = selection or select
+    descend = selection or SELECTIONS[uct.selection]
     voice, fault = Voice.of_policy(tree), too_deep(uct.depth)
     grow = expansion or partial(
         expand, tree, sampling=sampling, n=uct.children, voice=voice, fault=fault
@@ -158,32 +144,6 @@ def simulate(
         virtual[node] -= 1
 
 
-def select(tree: Tree, node: int, uct: Uct, virtual: Mapping[int, int]) -> int | None:
-    """The child to descend to: highest `Q_c + constant * sqrt(ln N / N_c)`; an unvisited one first.
-
-    UCT as in SIGMA (docs/papers.md, "Search"). A simulation under way counts as a visit that ended
-    wrong (virtual loss). None if every child of the policy's is pruned.
-    """
-    nodes, under_way = tree.nodes, virtual.get
-    here = nodes[node]
-    log_visits = math.log(here.visits + under_way(node, 0) or 1)
-    wrong, scale, constant = uct.wrong, uct.right - uct.wrong, uct.constant
-    best: int | None = None
-    best_score = -math.inf
-    for index in here.children:
-        child = nodes[index]
-        if child.pruned or child.author != "policy":
-            continue
-        visits = child.visits + under_way(index, 0)
-        if not visits:
-            return index
-        q = wrong + scale * child.total / visits
-        score = q + constant * math.sqrt(log_visits / visits)
-        if score > best_score:
-            best, best_score = index, score
-    return best
-
-
 def expand(
     tree: Tree,
     at: int,
@@ -220,6 +180,16 @@ def expand(
     new = list(drawn)
     yield from judge_ends(tree, new)
     return new
+
+
+def chain(tree: Tree, at: int, sampling: Sampling, depth: int) -> Asking[int]:
+    """Sample one solution from `at` to its end, step by step, of at most `depth` steps; returns its
+    last node, and backs it up. A step that is there already is walked."""
+    fault = too_deep(depth)
+    while not (tree.nodes[at].terminal or tree.nodes[at].pruned):
+        (at,) = yield from expand(tree, at, sampling, 1, fault=fault)
+    backup_all(tree, [at])
+    return at
 
 
 def faults(*kinds: Fault) -> Fault:

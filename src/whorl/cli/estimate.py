@@ -1,0 +1,61 @@
+"""Lines that say what a run will cost: the most that its recipe may ask for, and what a few of its
+problems that were tried say of the rest."""
+
+from collections.abc import Iterator
+
+from whorl.budget import Prices, Spent
+from whorl.evaluate import Decoding
+from whorl.loop.estimate import Tried
+from whorl.loop.run import Run
+from whorl.loop.split import Survey
+from whorl.recipe import arms_of, tokens_at_most
+from whorl.report.text import clock
+
+
+def at_most(run: Run, found: Survey) -> Iterator[str]:
+    """Lines that say how much a run may ask for at most."""
+    arms = arms_of(run.recipe)
+    searches = found.problems * len(arms)
+    each = "" if run.rounds == 1 else " in each round"
+    samples = sum(arm.samples_at_most for arm in arms.values()) * found.problems
+    yield f"searches: {searches:,}{each}, {samples:,} samples at most"
+    tokens = sum(map(tokens_at_most, arms.values())) * found.problems
+    if tokens:
+        rounds = f", {tokens * run.rounds:,} in all {run.rounds}" if run.rounds > 1 else ""
+        yield f"tokens: {tokens:,} at most{each}{rounds}; most searches end far below that"
+    prices = run.budget.prices
+    if tokens and prices != Prices():
+        dearest = max(getattr(prices, role).sampled for role in Spent(prices).by_role)
+        money = tokens * run.rounds * dearest / 1e6
+        yield f"money: {money:,.2f} at most for what is sampled; what is read comes on top"
+    for name, limit in run.budget.run.named().items():
+        yield f"budget: growing ends at {name} = {limit:g}"
+
+
+def by_trial(run: Run, found: Survey, tried: Tried) -> Iterator[str]:
+    """Lines that say what the problems that were tried cost, and what the run will."""
+    count, least, most = len(tried.tokens), min(tried.tokens), max(tried.tokens)
+    mean = sum(tried.tokens) / count
+    yield (
+        f"tried {count:,} problems: {mean:,.0f} tokens each, from {least:,} to {most:,}, "
+        f"in {clock(tried.seconds)}; {len(tried.failures):,} searches failed"
+    )
+    problems = found.problems * run.rounds
+    rounds = f" of {run.rounds} rounds" if run.rounds > 1 else ""
+    yield (
+        f"growing{rounds}: about {mean * problems:,.0f} tokens ({least * problems:,} to "
+        f"{most * problems:,}), {clock(tried.seconds * problems / count)} at the pace of "
+        f"{count:,} problems side by side; {min(run.width, found.problems):,} will be"
+    )
+    if run.budget.prices != Prices():
+        spent = Spent(run.budget.prices)
+        for role, usage in tried.usage.items():
+            spent.add(role, usage.times(problems / count))
+        yield f"money: about {spent.money:,.2f}"
+
+
+def evaluation_at_most(decoding: Decoding, problems: int) -> str:
+    """A line that says how much an evaluation may ask for at most."""
+    tokens = problems * decoding.n * (decoding.max_tokens + (decoding.thought_tokens or 0))
+    often = "1 attempt" if decoding.n == 1 else f"{decoding.n:,} attempts"
+    return f"evaluation: {problems:,} problems, {often} at each, {tokens:,} tokens at most"

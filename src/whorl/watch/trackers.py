@@ -1,0 +1,82 @@
+"""Trackers that a command reports to while it grows or measures: figures of its events."""
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from whorl.errors import UserError
+
+FIGURES = ("done", "failed", "tokens", "rate", "in_flight", "cached", "money", "loss", "step")
+"""Numbers of an event that are reported, each under the title of its stage."""
+
+
+class Trackers:
+    """Trackers by the names that training knows them by, such as `tensorboard`, `wandb`, `trackio`
+    and `mlflow`, through accelerate.
+
+    Steps are whole seconds since the start. A tracker that fails on the way is said to have failed
+    and is left alone from then on: a figure that is lost ends no run.
+    """
+
+    def __init__(self, names: Sequence[str], folder: Path, about: Mapping[str, str]) -> None:
+        """Open the trackers `names`. folder: of those that keep files. about: what is told of the
+        run at its start. Raises `UserError` if one is unknown or not installed."""
+        self.failed: list[str] = []
+        self._start = time.monotonic()
+        self._lock = threading.Lock()
+        self._open: dict[str, Any] = {}
+        for name in names:
+            self._open[name] = _opened(name, folder)
+            self._try(name, "store_init_configuration", dict(about))
+
+    def hear(self, event: Mapping[str, Any]) -> None:
+        """Report the figures of an event; nothing if it has none."""
+        kind = event.get("event")
+        if kind not in ("progress", "staged", "training"):
+            return
+        title = event.get("title", "train")
+        known = {name: event[name] for name in FIGURES if event.get(name) is not None}
+        values = {f"{title}/{name}": float(value) for name, value in known.items()}
+        if values:
+            seconds = round(time.monotonic() - self._start)
+            with self._lock:
+                for name in list(self._open):
+                    self._try(name, "log", values, step=seconds)
+
+    def close(self) -> None:
+        with self._lock:
+            for name in list(self._open):
+                self._try(name, "finish")
+            self._open.clear()
+
+    def _try(self, name: str, what: str, *values: object, **more: object) -> None:
+        try:
+            getattr(self._open[name], what)(*values, **more)
+        except Exception as error:  # whatever a service or its client may raise
+            del self._open[name]
+            first = next(iter(f"{error}".splitlines()), "")
+            self.failed.append(f"{name} is not reported to any more: {first or repr(error)}")
+
+
+def _opened(name: str, folder: Path) -> Any:
+    try:
+        from accelerate import PartialState
+        from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
+    except ImportError as error:
+        raise UserError("report_to needs accelerate: pip install 'whorl[train]'") from error
+    kind = LOGGER_TYPE_TO_CLASS.get(name)
+    if kind is None:
+        raise UserError(f"report_to = {name}: there are {', '.join(LOGGER_TYPE_TO_CLASS)}")
+    if name not in {getattr(one, "value", one) for one in get_available_trackers()}:
+        raise UserError(f"report_to = {name} is not installed: pip install {name}")
+    PartialState()  # without which its trackers cannot so much as log
+    place = [str(folder)] if kind.requires_logging_directory else []
+    try:
+        tracker = kind("whorl", *place)
+        tracker.start()
+    except Exception as error:
+        first = next(iter(f"{error}".splitlines()), "")
+        raise UserError(f"report_to = {name}: {first or repr(error)}") from error
+    return tracker

@@ -1,0 +1,68 @@
+"""What a search may cost at most, and what a few that were tried did."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from whorl import Function, drive, toy
+from whorl.ask import Ask, Replies
+from whorl.budget import Budget, Price, Prices
+from whorl.cli.estimate import at_most, by_trial, evaluation_at_most
+from whorl.data.problems import write_problems
+from whorl.engines.roles import Engines
+from whorl.evaluate import Decoding
+from whorl.loop.estimate import try_problems
+from whorl.loop.run import Run
+from whorl.loop.split import Survey
+from whorl.recipe import arms_of, tokens_at_most
+from whorl.recipes import RECIPES, Rft, find_recipe
+from whorl.rollout import Sampling
+
+ROLES = ("policy", "critic", "reviser", "small", "teacher", "prm", "judge")
+
+
+def wordy(ask: Ask) -> Replies:
+    """The toy world, in which every sample is as long as it may be."""
+    return tuple(replace(reply, tokens=ask.max_tokens) for reply in toy.answer(ask))
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_no_search_costs_more_than_it_may(name: str) -> None:
+    recipe = find_recipe(name)()
+    for arm in arms_of(recipe).values():
+        searches = ((problem.id, arm.grow(problem)) for problem in toy.problems(8))
+        for finished in drive(searches, dict.fromkeys(ROLES, Function(wordy))):
+            assert finished.error is None
+            paid = {role: spent for role, spent in finished.cost.items() if role != "judge"}
+            assert 0 < sum(paid.values()) <= tokens_at_most(arm)
+
+
+def test_problems_that_are_tried_say_what_all_will_cost(tmp_path: Path) -> None:
+    file = tmp_path / "problems.jsonl"
+    write_problems(file, toy.problems(10))
+    prices = Prices(policy=Price(sampled=2.0))
+    recipe = Rft(Sampling(1.0, solution_tokens=50), samples=3)
+    run = Run(
+        tmp_path / "run", file, Engines("policy"), recipe, rounds=2, budget=Budget(prices=prices)
+    )
+    found = Survey(problems=10)
+    assert list(at_most(run, found)) == [
+        "searches: 10 in each round, 30 samples at most",
+        f"tokens: {30 * 256:,} at most in each round, {60 * 256:,} in all 2; most searches end far "
+        "below that",
+        "money: 0.03 at most for what is sampled; what is read comes on top",
+    ]
+    engines = dict.fromkeys(("policy", "judge"), Function(wordy))
+    tried = try_problems(run, engines, 4, found.problems)
+    assert tried.tokens == (150,) * 4 and tried.usage["policy"].sampled == 600
+    assert tried.failures == {} and not (tmp_path / "run").exists()
+    first, second, third = by_trial(run, found, tried)
+    assert first.startswith("tried 4 problems: 150 tokens each, from 150 to 150, in ")
+    assert second.startswith("growing of 2 rounds: about 3,000 tokens (3,000 to 3,000), ")
+    assert third == "money: about 0.01"
+
+
+def test_an_evaluation_says_what_it_may_take() -> None:
+    told = evaluation_at_most(Decoding(4, 0.8, max_tokens=100, thought_tokens=50), 10)
+    assert told == "evaluation: 10 problems, 4 attempts at each, 6,000 tokens at most"
