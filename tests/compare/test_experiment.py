@@ -18,7 +18,7 @@ from whorl.loop.runfile import answered, read_run
 from whorl.models import POLICY, TEACHER
 
 ROOT = Path(__file__).parents[2]
-EXPERIMENTS = sorted(f for f in (ROOT / "runs").glob("*.toml") if not f.stem.endswith("-tiny"))
+EXPERIMENTS = sorted(f for f in (ROOT / "runs").glob("*.toml") if "[arms]" in f.read_text())
 
 
 @pytest.mark.parametrize("file", EXPERIMENTS, ids=lambda f: f.stem)

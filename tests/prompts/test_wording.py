@@ -92,12 +92,12 @@ def test_every_recipe_asks_and_teaches_in_the_words_it_is_given(name: str) -> No
         return toy.answer(ask)
 
     engines = dict.fromkeys(recipe.roles, Function(answer))
-    grown = drive([(p.id, recipe.grow(p)) for p in toy.problems(4)], engines)
+    grown = drive([(p.id, recipe.grow(p)) for p in toy.problems(12)], engines)
     trees = [done.result for done in grown if done.result]
-    assert len(trees) == 4
+    assert len(trees) == 12
     asked = {prompts.solve(tree.problem.question, words).user for tree in trees}
-    policy = [ask.prompt for ask in seen if ask.role == "policy"]
-    plain = {prompt.user for prompt in policy if prompt.system != WHORL.reflect.system}
+    solves = [ask.prompt for ask in seen if ask.role == recipe.roles[0]]
+    plain = {prompt.user for prompt in solves if prompt.system != WHORL.reflect.system}
     assert plain == asked
     taught = [example for tree in trees for example in recipe.harvest(tree).examples]
     assert taught

@@ -125,7 +125,8 @@ def packed_int4(block: NDArray[np.float32], group: int) -> _Packed:
     grouped = block.reshape(len(block), -1, group)
     low = np.minimum(grouped.min(2, keepdims=True), 0)
     high = np.maximum(grouped.max(2, keepdims=True), 0)
-    scales = np.where(high > low, (high - low) / 15, 1).astype(np.float32)
+    scales = ((high - low) / 15).astype(np.float32)
+    scales = np.where(scales > 0, scales, 1).astype(np.float32)  # of numbers next to nought it is 0
     zeros = np.rint(-low / scales)
     numbers = np.clip(np.rint(grouped / scales) + zeros, 0, 15)
     return numbers.astype(np.uint8), scales, zeros.astype(np.uint8)
