@@ -19,7 +19,8 @@ from whorl.data.contamination import ids_among
 from whorl.engines.local import Local
 from whorl.errors import UserError
 from whorl.evaluate import Decoding, Setup, attempt_problems
-from whorl.example import Weighted
+from whorl.example import Likelihood, Weighted
+from whorl.learn import trainer
 from whorl.learn.folder import read_questions
 from whorl.learn.train import train
 from whorl.learn.training import Training, TrainResult
@@ -35,6 +36,9 @@ EXAMPLES = [
     for n in range(10, 30)
 ]
 SETTINGS = Training(epochs=3, lr=1e-3, batch=8, seed=1)
+
+
+LIKELIHOOD, UNDER_K3 = Likelihood(), Likelihood(kl=0.01, penalty="k3")
 
 
 class Killed(Exception):
@@ -470,3 +474,19 @@ def test_an_unknown_tracker_is_one_line(tiny_model: Path, tmp_path: Path) -> Non
         settings = replace(SETTINGS, report_to=("wandv",))
         train(tiny_model, EXAMPLES, tmp_path / "out", settings=settings)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("objective", "step"), [(LIKELIHOOD, 1), (UNDER_K3, 5)])
+def test_a_spike_of_the_k3_penalty_is_no_divergence(
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    objective: Likelihood,
+    step: int,
+) -> None:
+    """One token that became rare costs exp(d) for a step or two: only the end of the training is
+    held against a guess, and without the penalty."""
+    monkeypatch.setattr(trainer, "DIVERGED", 1e-3)
+    settings = replace(SETTINGS, epochs=5, batch=len(EXAMPLES))
+    with pytest.raises(UserError, match=rf"diverges: the loss is \d+ after step {step}, where"):
+        train(tiny_model, EXAMPLES, tmp_path / "out", settings=settings, objective=objective)
