@@ -14,7 +14,7 @@ def read_step(text: str, original: str = "", prefix: str = "") -> str:
     the solution so far, `prefix`, before it, and of the critique behind it. "Step k:" stays if the
     `original` begins so, for that is how its author writes, or if it is one of several. Empty if
     the reply is a word for nothing."""
-    text = _NEXT.sub("", _behind_prefix(prefix, _bare(text)))
+    text = _first_of_titled(_NEXT.sub("", _behind_prefix(prefix, _bare(text))))
     if is_none(text):
         return ""
     if _NUMBERED.match(original) or len(_NUMBERED_LINE.findall(text)) > 1:
@@ -104,6 +104,14 @@ def _preamble(line: str) -> bool:
     return opens and _REWRITING.search(bare) is not None
 
 
+def _first_of_titled(text: str) -> str:
+    """A reply that begins with a title ("Corrected step:"), up to the next line that does: a second
+    try at what is there already."""
+    found = _TITLE.match(text)
+    again = _TITLE_LINE.search(text, found.end()) if found else None
+    return text[: again.start()].rstrip() if again else text
+
+
 def _without(label: re.Pattern[str], text: str) -> str:
     """`text` without the label it begins with, if anything follows that."""
     found = label.match(text)
@@ -122,6 +130,7 @@ _TITLE = re.compile(
     rf"(?: next)? (?:step|solution|version)(?: \d{{1,3}})?{_ENDED}",
     re.IGNORECASE,
 )
+_TITLE_LINE = re.compile(rf"(?m)^{_TITLE.pattern}", re.IGNORECASE)
 _YES = re.compile(
     r"(?:sure|certainly|of course|okay|ok|understood)\b[!.,: ]*"
     r"|you(?:['’]re| are) (?:absolutely |quite )?(?:right|correct)\b[!.,: ]*"
