@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install 'whorl[hub]'")
@@ -22,6 +22,7 @@ def tree(name: str, text: str = "\\boxed{2}", reward: float = 1.0) -> Tree:
     return made
 
 
+@settings(max_examples=20)
 @given(
     texts=st.dictionaries(
         st.integers(0, 12), st.lists(st.text(max_size=30), min_size=1), min_size=1

@@ -62,6 +62,17 @@ class Deadly(Rft):
 """
 
 
+LARGE = """
+from whorl.recipes.rft import Rft
+
+class Large(Rft):
+    def grow(self, problem, last=None):
+        tree = yield from super().grow(problem, last)
+        tree.nodes[0].note = "x" * 4_000_000
+        return tree
+"""
+
+
 def started(start: Callable[..., T], cpus: int, **more: Any) -> T:
     """Start a machine of so many processors. A raylet gives up on the agents beside it after 15 s,
     whatever else the computer does."""
@@ -162,6 +173,16 @@ def test_what_kills_workers_is_set_aside_and_the_rest_is_grown(
     assert found.trees == 39
     ((key, why),) = found.failures.items()
     assert key.startswith(victim) and "set aside: workers died over it" in why
+
+
+def test_trees_that_are_more_than_the_object_store_holds_all_come_home(
+    cluster: Any, run: Callable[..., Run], tmp_path: Path
+) -> None:
+    (tmp_path / "large.py").write_text(LARGE)
+    large = run("large", f"{tmp_path}/large.py:Large")
+    found = grown(large, cluster, lambda crew, ended: time.sleep(1.0) if ended == 1 else None)
+    assert (found.trees, found.failures) == (40, {})
+    assert (large.folder / "trees.jsonl").stat().st_size > 160_000_000  # of 80 MiB a machine
 
 
 def test_a_run_goes_on_with_other_workers_in_the_middle_of_its_trees(
