@@ -113,6 +113,24 @@ TEACHER_PLAN = TrainingPlan(
 )
 
 
+COUNTDOWN_LEVELS = (3, 3, 4)
+"""How many numbers there are in lessons of Countdown: three twice as often as four."""
+
+_COUNTDOWN = TrainingPlan(
+    (Stage(1600, COUNTDOWN_LEVELS, {"solve": 1.0}),), batch=32, check_every=400
+)
+
+# Half of the walks that the policy is taught miss the target, so that it knows the form better
+# than the aim, and its samples hold more than its greedy answer. The teacher is the policy, taught
+# as long again on walks that reach it.
+COUNTDOWN_PLANS = {
+    "countdown_policy": (_COUNTDOWN, 0.5),
+    "countdown_teacher": (_COUNTDOWN, 0.0),
+}
+"""Plans of the models for Countdown in the order in which one becomes the next, and the share of
+lessons that do not reach their target."""
+
+
 def smoke(plan: TrainingPlan) -> TrainingPlan:
     """The plan shrunk to seconds; its model can do nothing."""
     stages = tuple(replace(stage, steps=4, stories=4) for stage in plan.stages)
