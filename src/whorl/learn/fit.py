@@ -10,6 +10,7 @@ from torch import nn
 from transformers import PretrainedConfig, TrainerState
 from transformers.utils import logging
 
+from whorl.learn.moments import MOMENTS, save_moments
 from whorl.learn.trainer import Task, TreeTrainer, arguments
 from whorl.learn.training import Training, TrainingWatch
 from whorl.learn.unfinished import explain_full_disk, latest_checkpoint
@@ -25,10 +26,11 @@ def fit(
     settings: Training,
     partial: Path,
     watch: TrainingWatch | None,
+    moments: Path | None = None,
 ) -> TrainerState:
     """Train `net` from its last checkpoint in `partial` and save it there as `SAVED`.
 
-    sizes: optimizer steps of each epoch.
+    sizes: optimizer steps of each epoch. moments: the optimizer's state to begin with.
 
     Raises `UserError` if the training diverges.
     """
@@ -41,6 +43,7 @@ def fit(
         arguments(settings, partial, steps=sum(sizes), per_epoch=sizes[0], held_out=held_out),
         patience=settings.patience,
         watch=watch,
+        moments=moments,
     )
     checkpoint = latest_checkpoint(partial)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -50,6 +53,9 @@ def fit(
         trainer.save_model(str(partial / SAVED))
         if PartialState().is_main_process:  # a pickle, of no use to whoever gets the model
             (partial / SAVED / "training_args.bin").unlink(missing_ok=True)
+            if settings.carry:
+                assert trainer.optimizer is not None
+                save_moments(trainer.optimizer, partial / SAVED / MOMENTS)
     return trainer.state
 
 
