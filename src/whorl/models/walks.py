@@ -4,7 +4,7 @@ A walk that ends at the target is a solution. One that ends elsewhere has the sa
 arithmetic, but its search went wrong.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import NamedTuple
@@ -66,28 +66,40 @@ def walk(rng: Random, numbers: Sequence[int]) -> Walk:
 
 
 def _joins(one: Made, other: Made) -> list[tuple[str, int]]:
-    """The ways to join two numbers: a format string of their texts, and the value."""
-    a, b = one.value, other.value
-    joins = [("{0}+{1}", a + b)]
+    """The ways to join two numbers, the larger one first: a format string of their texts, and the
+    value."""
+    (a, high), (b, low) = sorted(((one.value, "{0}"), (other.value, "{1}")), reverse=True)
+    joins = [(f"{high}+{low}", a + b)]
     if a * b <= _MOST:
-        joins.append(("{0}*{1}", a * b))
-    if a != b:
-        joins.append(("{0}-{1}", a - b) if a > b else ("{1}-{0}", b - a))
-    if max(a, b) % min(a, b) == 0:
-        joins.append(("{0}/{1}", a // b) if a >= b else ("{1}/{0}", b // a))
+        joins.append((f"{high}*{low}", a * b))
+    if a > b:
+        joins.append((f"{high}-{low}", a - b))
+    if a % b == 0:
+        joins.append((f"{high}/{low}", a // b))
     return joins
 
 
-def lessons(rng: Random, levels: Sequence[int], *, missed: float) -> Iterator[Weighted]:
-    """Endless lessons of the split `pretrain`: a problem, and a walk over its numbers.
-
-    levels: how many numbers there are; a level given twice comes twice as often.
-    missed: share of the walks that end at another number than the target.
-    """
+def lesson(rng: Random, levels: Sequence[int], *, misses: bool) -> Weighted:
+    """A lesson of the split `pretrain`: a problem, and a walk over its numbers that ends at the
+    target, or misses it. levels: how many numbers there may be."""
     while True:
         numbers = [rng.randint(1, LARGEST) for _ in range(rng.choice(levels))]
         right, other = walk(rng, numbers), walk(rng, numbers)
-        if split_of(tuple(numbers)) != "pretrain" or right.end.value not in TARGETS:
-            continue
-        told = other if rng.random() < missed else right
-        yield Weighted(prompts.solve(question(numbers, right.end.value)), told.solution)
+        if split_of(tuple(numbers)) == "pretrain" and right.end.value in TARGETS:
+            told = other if misses else right
+            return Weighted(prompts.solve(question(numbers, right.end.value)), told.solution)
+
+
+def drill(rng: Random, *, lines: int = 8) -> str:
+    """Pairs of numbers, what is to be made of each, and the equation that makes it, one a line."""
+    return "".join(f"{_pair(rng)}\n" for _ in range(lines))
+
+
+def _pair(rng: Random) -> str:
+    """Two numbers as they stand before the last join of a walk: each given or made of two."""
+    ends = [
+        walk(rng, [rng.randint(1, LARGEST) for _ in range(rng.choice((1, 2)))]).end.value
+        for _ in range(2)
+    ]
+    made = walk(rng, ends)
+    return f"{ends[0]}, {ends[1]} to make {made.end.value}: {made.steps[0]}"
