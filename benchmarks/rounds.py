@@ -27,7 +27,6 @@ from typing import Any
 
 import psutil
 
-from whorl.recipes import Grpo
 from whorl.data.problems import write_problems
 from whorl.data.synthetic import problems
 from whorl.engines.roles import Engines
@@ -38,6 +37,7 @@ from whorl.loop.grow import ready
 from whorl.loop.rounds import play_rounds
 from whorl.loop.run import Run
 from whorl.models import POLICY
+from whorl.recipes import Grpo
 from whorl.rollout import Sampling
 from whorl.steps import BlankLine
 from whorl.watch import Progress, Quiet

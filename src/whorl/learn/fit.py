@@ -26,11 +26,10 @@ def fit(
     settings: Training,
     partial: Path,
     watch: TrainingWatch | None,
-    moments: Path | None = None,
 ) -> TrainerState:
     """Train `net` from its last checkpoint in `partial` and save it there as `SAVED`.
 
-    sizes: optimizer steps of each epoch. moments: the optimizer's state to begin with.
+    sizes: optimizer steps of each epoch.
 
     Raises `UserError` if the training diverges.
     """
@@ -43,7 +42,6 @@ def fit(
         arguments(settings, partial, steps=sum(sizes), per_epoch=sizes[0], held_out=held_out),
         patience=settings.patience,
         watch=watch,
-        moments=moments,
     )
     checkpoint = latest_checkpoint(partial)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)

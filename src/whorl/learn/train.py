@@ -164,9 +164,7 @@ class _Training:
         self._settings = settings
         self._partial = partial
 
-    def run(
-        self, watch: TrainingWatch | None, moments: Path | None
-    ) -> tuple[Path, TrainResult]:
+    def run(self, watch: TrainingWatch | None, moments: Path | None) -> tuple[Path, TrainResult]:
         """Train and save; returns the model's folder and what came of it."""
         settings, corpus = self._settings, self._corpus
         net = network.load_model(self._model)

@@ -124,7 +124,6 @@ class TreeTrainer(Trainer):
         *,
         patience: int,
         watch: TrainingWatch | None,
-        moments: Path | None = None,
     ) -> None:
         super().__init__(
             network,
@@ -139,7 +138,6 @@ class TreeTrainer(Trainer):
         )
         self.remove_callback(PrinterCallback)
         self._task = task
-        self._moments = moments
         self._vocabulary = int(cast(PretrainedConfig, network.config).vocab_size)
         if task.reference is not None:
             task.reference.to(settings.device)
@@ -242,8 +240,8 @@ class TreeTrainer(Trainer):
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """The optimizer, with the state that it is to begin with; a checkpoint's comes later."""
         optimizer = super().create_optimizer(model)
-        if self._moments is not None:
-            load_moments(optimizer, self._moments)
+        if self._task.moments is not None:
+            load_moments(optimizer, self._task.moments)
         return optimizer
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
