@@ -186,4 +186,4 @@ _REPEATED = re.compile(
     r"|(?:Rewrite|Review) (?:the|every) (?:(?:next |previous )?step|solution)\.?[ \t]*$)",
 )
 _REQUESTS = ("Rewrite the next step.", "Rewrite the previous step.", "Rewrite the solution.")
-_OUTCOME = re.compile(r"[ \t]*\[Q -?\d(?:\.\d)?\](?=\s|$)")
+_OUTCOME = re.compile(r"(?<![ \t])[ \t]*\[Q -?\d(?:\.\d)?\](?=\s|$)")

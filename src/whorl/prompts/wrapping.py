@@ -11,6 +11,7 @@ _MACRO = re.compile(
     r"text\w*|times|theta|tan|tanh|tau|to|top|triangle|tfrac)(?![a-z])|[^\"\\/bfnrtu]|u(?![0-9a-fA-F]{4}))"
     r"|\\\\"
 )
+_JSON = json.JSONDecoder(strict=False)
 _KEYED = re.compile(r"(?:step|solution|text|answer|content|output)$", re.IGNORECASE)
 _FENCED = re.compile(
     r"\A```(?:text|txt|plaintext|markdown|md|latex|tex|json)?[ \t]*\n(.*?)\n?```[ \t]*(?:\n|\Z)",
@@ -53,7 +54,8 @@ _REASON = re.compile(
     rf"(?m)^{_MARKED}(?:explanation|rationale|justification|reason(?:ing)?)[*_: \t]*(?:\n|$)",
     re.IGNORECASE,
 )
-_RULER = re.compile(r"(?:\n[ \t]*[-*_]{3,}[ \t]*)+\Z")
+_RULER = re.compile(r"[ \t]*[-*_]{3,}")
+_REMARKS = 4  # paragraphs of remarks behind a text, at most
 
 
 def unwrapped(text: str) -> str:
@@ -87,22 +89,23 @@ def without_remarks(text: str, *, titled: bool) -> str:
         if text[:start].strip() and not _boxed_behind(text, start):
             text = text[:start]
             break
-    text = _RULER.sub("", text.rstrip()).rstrip()
-    while (gap := text.rfind("\n\n")) >= 0:
-        if not _remark(text[gap:]) or not text[:gap].strip() or _boxed_behind(text, gap):
+    text = _unruled(text)
+    for _ in range(_REMARKS):
+        gap = text.rfind("\n\n")
+        if gap < 0 or not _remark(text[gap:]) or _boxed_behind(text, gap) or not text[:gap].strip():
             break
-        text = _RULER.sub("", text[:gap].rstrip()).rstrip()
+        text = _unruled(text[:gap])
     return text
 
 
 def read_json(text: str) -> object:
-    """The value of JSON as models write it: with LaTeX in its texts, whose backslashes they do not
-    double, and a comma behind the last entry. Raises ValueError or RecursionError."""
+    """The value of JSON as models write it at the start of a text: with LaTeX, whose backslashes
+    they do not double, and a comma behind the last entry. Raises ValueError or RecursionError."""
     whole = _MACRO.sub(r"\\\\", text)
     try:
-        return json.loads(whole, strict=False)
+        return _JSON.raw_decode(whole)[0]
     except ValueError:
-        return json.loads(re.sub(r",(\s*[}\]])", r"\1", whole), strict=False)
+        return _JSON.raw_decode(re.sub(r",(\s*[}\]])", r"\1", whole))[0]
 
 
 def _of_json(text: str) -> str:
@@ -127,6 +130,13 @@ def _only_remarks(text: str) -> bool:
     """Whether a text holds nothing but remarks on what stands before it."""
     text = text.lstrip("- \n").rstrip()
     return bool(_SECTION.match(text) or _REASON.match(text)) or all(map(_remark, paragraphs(text)))
+
+
+def _unruled(text: str) -> str:
+    """A text without a ruler and the space at its end."""
+    text = text.rstrip()
+    last = text.rpartition("\n")[2]
+    return text.removesuffix(last).rstrip() if _RULER.fullmatch(last) and last != text else text
 
 
 def _boxed_behind(text: str, at: int) -> bool:
