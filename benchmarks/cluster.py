@@ -135,8 +135,9 @@ class Trouble:
 
     def worker(self) -> None:
         """SIGKILL of a worker."""
-        found = [p for p in psutil.process_iter(["cmdline"]) if "ray::Worker" in _said(p)]
-        if found:
+        raylets = [node.all_processes["raylet"][0].process.pid for node in self._nodes]
+        children = [child for pid in raylets for child in psutil.Process(pid).children()]
+        if found := [child for child in children if "ray::Worker" in _said(child)]:
             with suppress(psutil.Error):
                 self._dice.choice(found).kill()
                 self.done["workers"] += 1

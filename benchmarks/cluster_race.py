@@ -3,24 +3,28 @@
 Four simulated servers (benchmarks/rig.py) answer one ask for each of many problems. On the way one
 server dies for good, one prompt is longer than the context, and the driver is killed once and given
 the same command again. Ray Data sends rows by its HTTP stage (`ray.data.llm`), which knows one
-address: a session that goes round the four is given to it, and retries are on. Its output is a JSON
-file for each block, and a further life leaves out the rows that were written; Ray Data itself would
-begin anew.
+address: a session that draws one of the four for each request is given to it, and retries are on.
+Its output is a JSON file for each block, and a further life leaves out the rows that were written;
+Ray Data itself would begin anew. Both sides have 32 asks in flight: whorl has 4 workers of 8
+searches, Ray Data 8 actors with 4 batches of 2 rows, of which its stage sends one at a time.
 
-Prints one JSON object; for each side: asks that servers took in beyond one for each problem, lives
-of the driver, problems without an answer (one, whose prompt is too long, cannot have one), seconds.
+Prints one JSON object. For each side:
+
+repeated: asks that servers took in beyond one for each problem.
+found_out: requests besides, by which whorl's workers find out what a server can do.
+lost: problems without an answer; one, whose prompt is too long, cannot have one.
+lives: of the driver. seconds: in all; starting: of these, until the first answers of each life.
 """
 
 import argparse
 import json
-import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Sequence
+from contextlib import ExitStack, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -31,9 +35,14 @@ import rig
 from cluster import started
 from whorl.data.problems import read_problems, write_problems
 from whorl.data.synthetic import problems
+from whorl.engines import open_engine
 from whorl.problem import Problem
 
 SERVERS = 4
+IN_FLIGHT = 32  # asks at once, on either side
+WIDTH = 8  # searches of a worker
+AT_ONCE = 4  # batches that an actor of Ray Data has at once; the rows of one go one by one
+MOST_LIVES = 4
 WHORL = "import sys; sys.argv[0] = 'whorl'; from whorl.cli import main; main()"
 
 
@@ -47,39 +56,44 @@ def prepare(base: Path, count: int) -> Path:
 
 
 def race(
-    side: Callable[[Sequence[str]], Any], written: Callable[[], int], count: int, own: Any
-) -> Any:
+    side: Callable[[Sequence[str]], Any],
+    written: Callable[[], int],
+    ends: Collection[int],
+    count: int,
+    own: rig.Rig,
+) -> dict[str, Any]:
     """Run a side to its end under the faults. side: the command, given the servers; written: how
-    many problems have ended."""
-    contexts = [rig.running(own) for _ in range(SERVERS)]
-    urls = [context.__enter__() for context in contexts]
-    asked, lives, begun = 0, 0, time.monotonic()
-    try:
+    many problems have ended; ends: codes with which the command says that there is no more to
+    do."""
+    asked, lives, begun, starting = 0, 0, time.monotonic(), 0.0
+    with ExitStack() as stack:
+        said = stack.enter_context(tempfile.TemporaryFile("w+"))  # a pipe would fill, and stop it
+        mortal = rig.running(own)
+        urls = [mortal.__enter__()]
+        urls += [stack.enter_context(rig.running(own)) for _ in range(SERVERS - 1)]
         while True:
             lives += 1
-            child = subprocess.Popen(side(urls), stderr=subprocess.PIPE, text=True)
+            born, there = time.monotonic(), written()
+            child = subprocess.Popen(side(urls), stdout=said, stderr=said)
+            _wait(child, written, there + 1)
+            starting += time.monotonic() - born
             if lives == 1:
                 _wait(child, written, 0.25 * count)
                 asked += rig.stats(urls[0])["requests"]
-                contexts[0].__exit__(None, None, None)
+                mortal.__exit__(None, None, None)
                 _wait(child, written, 0.5 * count)
                 child.send_signal(signal.SIGKILL)
-                child.communicate()
-                continue
-            _, said = child.communicate()
-            if child.returncode not in (0, 1) or lives == 4:
-                print(said[-2000:], file=sys.stderr)
-            if child.returncode in (0, 1) or lives == 4:
+            if child.wait() and lives > 1:
+                said.seek(0)
+                print(said.read()[-2000:], file=sys.stderr)
+            if child.returncode in ends or lives == MOST_LIVES:
                 break
         asked += sum(rig.stats(url)["requests"] for url in urls[1:])
-    finally:
-        for context in contexts:
-            with suppress(Exception):
-                context.__exit__(None, None, None)
-    return {"asks": asked, "lives": lives, "seconds": round(time.monotonic() - begun, 1)}
+    took = {"seconds": time.monotonic() - begun, "starting": starting}
+    return {"asks": asked, "lives": lives} | {name: round(each, 1) for name, each in took.items()}
 
 
-def _wait(child: "subprocess.Popen[str]", written: Callable[[], int], count: float) -> None:
+def _wait(child: "subprocess.Popen[bytes]", written: Callable[[], int], count: float) -> None:
     while child.poll() is None and written() < count:
         time.sleep(0.1)
 
@@ -91,7 +105,8 @@ def by_whorl(base: Path, file: Path, address: str, count: int, own: rig.Rig) -> 
 
     def command(urls: Sequence[str]) -> list[str]:
         policy = "server:" + ",".join(urls)
-        words = f"grow --recipe rft --set samples=1 --width 8 --policy {policy}"
+        words = f"grow --recipe rft --set samples=1 --width {WIDTH} --policy {policy}"
+        where = f"{address}?workers={IN_FLIGHT // WIDTH}"
         return [
             sys.executable,
             "-c",
@@ -101,10 +116,22 @@ def by_whorl(base: Path, file: Path, address: str, count: int, own: rig.Rig) -> 
             str(file),
             "--run",
             str(run),
+            "--cluster",
+            where,
         ]
 
-    found = race(command, lambda: _lines(trees), count, own)
+    found = race(command, lambda: _lines(trees), (0, 1), count, own)
+    opened = SERVERS + (found["lives"] - 1) * (SERVERS - 1)  # by each worker: one server died
+    requests = opened * IN_FLIGHT // WIDTH * to_find_out(own)
+    found |= {"asks": found["asks"] - requests, "found_out": requests}
     return found | {"lost": count - _lines(trees)}
+
+
+def to_find_out(own: rig.Rig) -> int:
+    """Requests by which an engine finds out what one server can do."""
+    with rig.running(own) as url:
+        open_engine(f"server:{url}").close()
+        return int(rig.stats(url)["requests"])
 
 
 def by_ray_data(base: Path, file: Path, address: str, count: int, own: rig.Rig) -> dict[str, Any]:
@@ -114,7 +141,7 @@ def by_ray_data(base: Path, file: Path, address: str, count: int, own: rig.Rig) 
     def command(urls: Sequence[str]) -> list[str]:
         return [sys.executable, __file__, "--pipeline", address, str(file), str(out), *urls]
 
-    found = race(command, lambda: len(answered(out)), count, own)
+    found = race(command, lambda: len(answered(out)), (0,), count, own)
     return found | {"lost": count - len(answered(out))}
 
 
@@ -138,19 +165,18 @@ def pipeline(address: str, file: Path, out: Path, urls: Sequence[str]) -> None:
     """The other side's program."""
     import aiohttp
     import ray
-    from ray.data.llm import HttpRequestProcessorConfig, build_llm_processor
+    from ray.data.llm import HttpRequestProcessorConfig, build_processor
 
-    def session() -> Any:
-        class Round(aiohttp.ClientSession):
-            """Goes round the servers."""
+    def session() -> object:  # it is pickled, so it uses nothing of this module
+        from random import choice
 
-            def post(self, url: str, **kwargs: Any) -> Any:
-                Round.turn += 1
-                return super().post(f"{urls[Round.turn % len(urls)]}/completions", **kwargs)
+        class Spread(aiohttp.ClientSession):
+            """Sends each request to one of the servers."""
 
-            turn = os.getpid()
+            def post(self, url: str, **kwargs: object) -> object:
+                return super().post(f"{choice(urls)}/completions", **kwargs)
 
-        return Round()
+        return Spread()
 
     ray.init(address)
     done = answered(out)
@@ -163,10 +189,10 @@ def pipeline(address: str, file: Path, out: Path, urls: Sequence[str]) -> None:
         url=f"{urls[0]}/completions",
         max_retries=4,
         session_factory=session,
-        batch_size=8,
-        concurrency=4,
+        batch_size=2,
+        concurrency=(IN_FLIGHT // AT_ONCE, IN_FLIGHT // AT_ONCE),
     )
-    process = build_llm_processor(
+    process = build_processor(
         config,
         preprocess=lambda row: {
             "payload": {"model": "rig", "prompt": row["question"], "max_tokens": 512, "seed": 1}
@@ -186,14 +212,16 @@ def main() -> None:
         return pipeline(address, Path(file), Path(out), urls)
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--problems", type=int, default=400)
-    parser.add_argument("--latency", type=float, default=0.5)
-    parser.add_argument("--slots", type=int, default=8)
+    parser.add_argument("--latency", type=float, default=2.0, help="seconds of an answer")
+    parser.add_argument("--slots", type=int, default=8, help="of a server")
     given = parser.parse_args()
     own = rig.Rig(latency=given.latency, slots=given.slots)
     with tempfile.TemporaryDirectory() as name:
         base, found = Path(name), {}
         file = prepare(base, given.problems)
-        cluster = started(lambda **said: Cluster(initialize_head=True, head_node_args=said))
+        cluster = started(
+            lambda **said: Cluster(initialize_head=True, head_node_args=said), num_cpus=16
+        )
         for side in (by_whorl, by_ray_data):
             said = side(base, file, cluster.address, given.problems, own)
             said["repeated"] = said.pop("asks") - given.problems

@@ -26,6 +26,7 @@ COMMANDS = [
         "adopt",
         "harvest",
         "export",
+        "copy",
         "train",
         "evaluate",
     ),
@@ -44,9 +45,9 @@ heavy = {"torch", "transformers", "scipy", "numpy", "sympy", "pycurl"} & set(sys
 print(f"{len(sys.modules)} {sorted(heavy)}", file=sys.stderr)
 """
 
-ELSEWHERE = ("demo", "compare", "view")
-"""Commands whose examples take minutes, or serve pages until they are stopped; `test_compare`,
-`tests/compare/test_demo` and `tests/view` run them."""
+ELSEWHERE = ("demo", "compare", "view", "copy")
+"""Commands whose examples take minutes, serve pages until they are stopped, or need an object store;
+`test_compare`, `tests/compare/test_demo`, `tests/view` and `tests/data/test_storage` run them."""
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["grow", "--help"], ["run", "-h"]])

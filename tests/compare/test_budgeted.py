@@ -7,6 +7,7 @@ from whorl import __version__
 from whorl.ask import Ask, Replies
 from whorl.compare.budgeted import grow_pass
 from whorl.engines import toy
+from whorl.engines.crew import Here
 from whorl.engines.function import Function
 from whorl.loop.folder import RunFolder
 from whorl.loop.grow import GrowPlan
@@ -31,8 +32,8 @@ def within(path: Path, budget: int) -> tuple[list[int], bytes, int]:
     """Costs, the file of trees, and asks that reached the policy."""
     world = Counted()
     with RunFolder.open(path, {}, version=__version__) as folder:
-        engines = {"policy": Function(world.answer)}
-        costs, failed = grow_pass(folder, PROBLEMS, PLAN, engines, budget, None)
+        crew = Here({"policy": Function(world.answer)})
+        costs, failed = grow_pass(folder, PROBLEMS, PLAN, crew, budget, None)
         assert failed == 0
         return costs, folder.trees.read_bytes(), world.asked
 

@@ -10,6 +10,7 @@ from whorl import __version__
 from whorl.cli.commands import (
     adopt,
     compare,
+    copy,
     demo,
     evaluate,
     export,
@@ -101,6 +102,7 @@ for _module in (
     adopt,
     harvest,
     export,
+    copy,
     train,
     evaluate,
     fetch,

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from whorl.cli.speech import SPEECH, Speech
+from whorl.cli.urls import local
 
 QUIET = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors and results.")]
 VERBOSE = Annotated[
@@ -37,8 +38,11 @@ def common(command: Callable[..., None]) -> Callable[..., None]:
         if verbose:
             os.environ["WHORL_DEBUG"] = "1"
         try:
-            with _told(speech) if generic else _as_it_is():
-                command(*args, **kwargs)
+            with (
+                _told(speech) if generic else _as_it_is(),
+                local(command.__name__, kwargs) as ours,
+            ):
+                command(*args, **ours)
         finally:
             SPEECH.reset(token)
 

@@ -10,6 +10,7 @@ from whorl.cli.display import Display
 from whorl.data.examples import read_examples
 from whorl.data.export import Exported, Format, export_examples
 from whorl.data.forest import read_trees
+from whorl.data.parquet import write_parquet
 from whorl.data.publish import Card, push_to_hub, write_dataset
 from whorl.data.purpose import read_purpose
 from whorl.data.rollouts import about, export_groups, export_problems, export_traces, session
@@ -22,7 +23,7 @@ from whorl.settings import flat_items
 from whorl.tree import Tree
 
 UNITS = {"prm": "solutions", "verl": "problems", "art": "groups", "traces": "sessions"}
-UNITS |= {"trackio": "traces"}
+UNITS |= {"trackio": "traces", "parquet": "trees"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,9 @@ def _examples(files: Sequence[Path]) -> Iterator[Example]:
 
 def exported_trees(files: Sequence[Path], chosen: Choice, enough: float, marker: str) -> Exported:
     """Write the trees of these files. enough, marker: of step labels."""
+    if chosen.form == "parquet":
+        rounds = {_round(file): read_trees(file) for file in files if file.exists()}
+        return Exported(write_parquet(rounds, chosen.out), {}, {})
     trees = chain.from_iterable(map(read_trees, files))
     if chosen.form == "prm":
         return export_steps(trees, chosen.out, enough=enough, marker=marker)
@@ -62,6 +66,12 @@ def exported_trees(files: Sequence[Path], chosen: Choice, enough: float, marker:
         return _to_trackio(trees, str(chosen.out))
     write = {"verl": export_problems, "art": export_groups, "traces": export_traces}
     return write[chosen.form](trees, chosen.out)
+
+
+def _round(file: Path) -> int:
+    """The round that a file of trees is of, by its folder's name; 0 if it is of none."""
+    number = file.parent.name.removeprefix("round-")
+    return int(number) if number.isdecimal() else 0
 
 
 def _to_trackio(trees: Iterator[Tree], project: str) -> Exported:

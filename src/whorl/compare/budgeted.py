@@ -3,17 +3,16 @@ much."""
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import accumulate, islice
 from pathlib import Path
 
 from whorl import __version__, settings
-from whorl.ask import Engine
 from whorl.data.atomic import replacing
 from whorl.data.forest import read_trees
-from whorl.engines.crew import Here
-from whorl.engines.roles import Opened
+from whorl.engines.crew import Crew
+from whorl.engines.roles import Crews
 from whorl.errors import UserError
 from whorl.loop.folder import RunFolder
 from whorl.loop.grow import GrowPlan, grow
@@ -30,7 +29,8 @@ class Budgeted:
     problems: that have a tree. failed: searches that ended in an error.
     tokens: sampled for those trees. left_out: for trees that were grown and would exceed the
         budget.
-    wall, cpu: seconds of growing, by the calls that finished this budget and smaller ones.
+    wall, cpu: seconds of growing, by the calls that finished this budget and smaller ones. CPU is
+        that of the process that leads; workers of a cluster are not counted.
     """
 
     passes: Sequence[int] = ()
@@ -55,7 +55,7 @@ class Clock:
 def grow_within(
     path: Path,
     problems: Sequence[Problem],
-    opened: Opened,
+    opened: Crews,
     plan: GrowPlan,
     budget: int,
     last: Path | None,
@@ -76,7 +76,7 @@ def grow_within(
     passes: list[int] = []
     reached: set[str] = set()
     spent = left_out = failed = 0
-    engines = opened.by_role()
+    crew = opened.crew()
     while not left_out:
         number = len(passes) + 1
         left = budget - spent
@@ -84,7 +84,7 @@ def grow_within(
         said = {"recipe": settings.as_table(plan.recipe), "seed": own.seed}
         said["policy"] = opened.engines.policy
         with RunFolder.open(path / f"{number}", said, version=__version__) as folder:
-            costs, missed = grow_pass(folder, problems, own, engines, left, last)
+            costs, missed = grow_pass(folder, problems, own, crew, left, last)
             failed += missed
         if not costs:
             raise UserError(f"{plan.name}: no search succeeded, see {folder.failures}")
@@ -104,7 +104,7 @@ def grow_pass(
     folder: RunFolder,
     problems: Sequence[Problem],
     plan: GrowPlan,
-    engines: Mapping[str, Engine],
+    crew: Crew,
     budget: int,
     last: Path | None,
 ) -> tuple[list[int], int]:
@@ -122,7 +122,7 @@ def grow_pass(
             more = min(more, int(0.8 * (budget - sum(costs)) * started / sum(costs)))
         started = min(len(problems), started + max(1, more))
         now = problems[:started]
-        grown = grow(folder, now, replace(plan, last=last), Here(engines))
+        grown = grow(folder, now, replace(plan, last=last), crew)
         failed = len(grown.failures)
         ids = {problem.id for problem in now}
         trees = read_trees(folder.trees)

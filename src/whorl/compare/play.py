@@ -30,14 +30,19 @@ from whorl.compare.findings import (
 )
 from whorl.compare.jobs import side_by_side
 from whorl.compare.students import Part, TooFew, examine, play_part
-from whorl.engines.roles import Opened
+from whorl.engines.roles import Opened, Opener
 from whorl.errors import UserError
 from whorl.loop.folder import RunFolder
 from whorl.watch import Watch
 
 
-def play_comparison(folder: RunFolder, comparison: Comparison, watch: Watch) -> Findings:
+def play_comparison(
+    folder: RunFolder, comparison: Comparison, watch: Watch, *, where: Opener = Opened
+) -> Findings:
     """Play a comparison in `folder`, or go on with the one there.
+
+    where: opens the engines of each job, in that job's process. A crew on a cluster takes all the
+    room there is, so give `comparison.jobs` = 1 with it.
 
     Seeds, recipes and tokens may be added later. Raises `UserError` if a role is not answered, and
     if the tokens do not last for a method's first tree; how many would is then found out for every
@@ -47,7 +52,7 @@ def play_comparison(folder: RunFolder, comparison: Comparison, watch: Watch) -> 
     short: list[TooFew] = []
 
     def lacking() -> Iterator[_Job]:
-        for job in _jobs(folder.path, comparison):
+        for job in _jobs(folder.path, comparison, where):
             if not job.done():
                 yield replace(job, only_try=bool(short))
 
@@ -82,11 +87,12 @@ class _Job:
     """A job: the parts of a comparison that share trees; without parts, the exams of the base
     model.
 
-    only_try: whether the tokens last for a tree of each.
+    where: opens the engines. only_try: whether the tokens last for a tree of each.
     """
 
     path: Path
     comparison: Comparison
+    where: Opener
     parts: tuple[Part, ...] = ()
     only_try: bool = False
 
@@ -103,7 +109,7 @@ class _Job:
         import torch
 
         torch.set_num_threads(1)
-        with Opened(self.comparison.engines) as opened:
+        with self.where(self.comparison.engines) as opened:
             if not self.parts:
                 base = self.path / "base"
                 base.mkdir(exist_ok=True)
@@ -113,12 +119,12 @@ class _Job:
                 play_part(part, opened, watch, only_try=self.only_try)
 
 
-def _jobs(path: Path, comparison: Comparison) -> Iterator[_Job]:
-    yield _Job(path, comparison)
+def _jobs(path: Path, comparison: Comparison, where: Opener) -> Iterator[_Job]:
+    yield _Job(path, comparison, where)
     for seed in range(comparison.seeds):
         forests: dict[str, list[Part]] = {}
         for method in comparison.methods:
             part = Part(path, comparison, method, seed)
             forests.setdefault(method.forest, []).append(part)
         for parts in forests.values():
-            yield _Job(path, comparison, tuple(parts))
+            yield _Job(path, comparison, where, tuple(parts))

@@ -16,7 +16,7 @@ from whorl.compare.findings import Point, has_student, write_point
 from whorl.compare.methods import Method
 from whorl.data.examples import read_examples, write_examples
 from whorl.data.problems import read_problems
-from whorl.engines.roles import Engines, Opened, trainable
+from whorl.engines.roles import Crews, Engines, trainable
 from whorl.errors import UserError
 from whorl.evaluate.exam import Exam, measure
 from whorl.loop.folder import RunFolder
@@ -77,7 +77,7 @@ class _Start:
     last: Path | None = None
 
 
-def play_part(part: Part, opened: Opened, watch: Watch, *, only_try: bool = False) -> None:
+def play_part(part: Part, opened: Crews, watch: Watch, *, only_try: bool = False) -> None:
     """Make every student of a method under one seed, unless it is there already.
 
     only_try: stop when the first tree is within the tokens. Raises `TooFew` if it is not.
@@ -101,7 +101,7 @@ def play_part(part: Part, opened: Opened, watch: Watch, *, only_try: bool = Fals
                 start = _next_round(home, start, grown)
 
 
-def _grow(part: Part, start: _Start, share: float, opened: Opened, watch: Watch) -> Budgeted:
+def _grow(part: Part, start: _Start, share: float, opened: Crews, watch: Watch) -> Budgeted:
     """Grow the trees of a student: as many as its share of the tokens allows."""
     comparison, method = part.comparison, part.method
     asked = list(read_problems(comparison.problems))
@@ -120,7 +120,7 @@ def _grow(part: Part, start: _Start, share: float, opened: Opened, watch: Watch)
 
 
 def _make_student(
-    home: Path, part: Part, start: _Start, grown: Budgeted, opened: Opened, watch: Watch
+    home: Path, part: Part, start: _Start, grown: Budgeted, opened: Crews, watch: Watch
 ) -> Point:
     """Harvest the trees within the budget, train, and measure the student."""
     clock = Clock()
@@ -218,7 +218,7 @@ def train_student(home: Path, examples: Path, start: str, method: Method, seed: 
     return Trained(model, result.examples, tokens, result.steps, result.loss)
 
 
-def examine(home: Path, exams: Mapping[str, Exam], opened: Opened, watch: Watch) -> None:
+def examine(home: Path, exams: Mapping[str, Exam], opened: Crews, watch: Watch) -> None:
     """Measure the `opened` policy by every exam whose scores are not there yet; scores go to
     `NAME.jsonl` in the folder `home`."""
     for name, exam in exams.items():

@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 
 from whorl.data.atomic import replacing, unwritable
+from whorl.data.parquet import parquet_files, read_parquet
 from whorl.errors import UserError
 from whorl.tree import Tree
 
@@ -20,11 +21,15 @@ def key_of(tree: Tree) -> Key:
 
 
 def read_trees(path: Path) -> Iterator[Tree]:
-    """The trees of a file, one at a time.
+    """The trees of a file, of JSON lines or Parquet, or of a data set of Parquet, one at a time.
 
     A last line that breaks off, as a run leaves it that was killed or is still writing, is no tree
     yet and is passed over. Raises `UserError` with file and line number at any other broken line.
     """
+    for table in (tables := parquet_files(path)):
+        yield from read_parquet(table)
+    if tables:
+        return
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, start=1):

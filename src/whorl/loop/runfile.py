@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 from whorl import engines
 from whorl.ask import Role
+from whorl.data.storage import LOCAL, fetched, url_of
 from whorl.errors import UserError
 from whorl.loop.run import Run
 from whorl.recipe import unsound
@@ -15,9 +16,16 @@ from whorl.settings import read_table
 
 
 def read_run(path: Path, overrides: Sequence[str] = ()) -> Run:
-    """Read the run file at `path`, with `KEY=VALUE` overrides. Raises `UserError` that says what is
-    wrong."""
-    return read_table(path, Run, overrides)
+    """Read the run file at `path`, with `KEY=VALUE` overrides; problems that are behind a URL are
+    fetched. Raises `UserError` that says what is wrong."""
+    run = read_table(path, Run, overrides)
+    if url := url_of(run.folder):
+        raise UserError(f"{url}: a run folder has to be a path on this machine; {LOCAL}")
+    if url := url_of(run.problems):
+        run = replace(run, problems=fetched(url))
+    if run.test and (url := url_of(run.test)):
+        run = replace(run, test=fetched(url))
+    return run
 
 
 BY_POLICY: tuple[Role, ...] = ("critic", "reviser")

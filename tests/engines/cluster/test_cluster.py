@@ -1,17 +1,28 @@
 """Searches on a real Ray cluster of several raylets on this machine."""
 
+import json
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
 import pytest
 
 ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'whorl[cluster]'")
 
+from tests.compare.watching import Heard  # noqa: E402
+
 from whorl import settings  # noqa: E402
+from whorl.compare.comparison import Comparison  # noqa: E402
+from whorl.compare.methods import methods, select_methods  # noqa: E402
+from whorl.compare.play import play_comparison  # noqa: E402
 from whorl.data.problems import write_problems  # noqa: E402
 from whorl.data.synthetic import problems  # noqa: E402
 from whorl.engines.cluster import Address, crew  # noqa: E402
@@ -19,10 +30,12 @@ from whorl.engines.cluster.crew import on_cluster  # noqa: E402
 from whorl.engines.cluster.worker import Setup  # noqa: E402
 from whorl.engines.roles import Engines  # noqa: E402
 from whorl.errors import UserError  # noqa: E402
+from whorl.evaluate import Decoding  # noqa: E402
 from whorl.loop.folder import RunFolder  # noqa: E402
 from whorl.loop.grow import Grown, GrowPlan, grow, ready  # noqa: E402
 from whorl.loop.run import Run  # noqa: E402
 from whorl.loop.split import problems_of  # noqa: E402
+from whorl.models import POLICY  # noqa: E402
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # Ray's own
@@ -45,6 +58,17 @@ class Deadly(Rft):
         tree = yield from super().grow(problem, last)
         if problem.id == self.victim:
             os.kill(os.getpid(), signal.SIGKILL)
+        return tree
+"""
+
+
+LARGE = """
+from whorl.recipes.rft import Rft
+
+class Large(Rft):
+    def grow(self, problem, last=None):
+        tree = yield from super().grow(problem, last)
+        tree.nodes[0].note = "x" * 4_000_000
         return tree
 """
 
@@ -151,6 +175,16 @@ def test_what_kills_workers_is_set_aside_and_the_rest_is_grown(
     assert key.startswith(victim) and "set aside: workers died over it" in why
 
 
+def test_trees_that_are_more_than_the_object_store_holds_all_come_home(
+    cluster: Any, run: Callable[..., Run], tmp_path: Path
+) -> None:
+    (tmp_path / "large.py").write_text(LARGE)
+    large = run("large", f"{tmp_path}/large.py:Large")
+    found = grown(large, cluster, lambda crew, ended: time.sleep(1.0) if ended == 1 else None)
+    assert (found.trees, found.failures) == (40, {})
+    assert (large.folder / "trees.jsonl").stat().st_size > 160_000_000  # of 80 MiB a machine
+
+
 def test_a_run_goes_on_with_other_workers_in_the_middle_of_its_trees(
     cluster: Any, run: Callable[..., Run]
 ) -> None:
@@ -171,6 +205,63 @@ def test_a_run_goes_on_with_other_workers_in_the_middle_of_its_trees(
     assert found.trees == 80 > before >= 10
     assert found.recalled > 0
     assert (many.folder / "trees.jsonl").read_bytes() == (alone.folder / "trees.jsonl").read_bytes()
+
+
+def test_what_ray_says_of_a_dead_worker_is_not_among_what_the_command_prints(
+    cluster: Any, run: Callable[..., Run], tmp_path: Path
+) -> None:
+    like = run("printed")
+    command = [
+        *(sys.executable, "-m", "whorl", "grow", "--recipe", "rft", "--set", "samples=4"),
+        *("--problems", str(like.problems), "--policy", like.engines.policy, "--json"),
+        *("--run", str(like.folder), "--cluster", cluster.address, "--width", "1"),
+    ]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    trees = like.folder / "trees.jsonl"
+    try:
+        while child.poll() is None and not (trees.exists() and trees.stat().st_size):
+            time.sleep(0.02)
+        workers(cluster)[0].kill()
+        out, _ = child.communicate()
+    finally:
+        child.kill()
+    said = json.loads(out)  # one object and nothing else
+    assert said["exit"] == 0 and said["printed"] == []
+    assert trees.read_bytes().count(b"\n") == 40
+
+
+def workers(cluster: Any) -> list[psutil.Process]:
+    """Processes of the workers of this cluster alone."""
+    raylets = [node.all_processes["raylet"][0].process.pid for node in cluster.list_all_nodes()]
+    children = [child for pid in raylets for child in psutil.Process(pid).children()]
+    return [child for child in children if child.cmdline()[:1][0].startswith("ray::Worker")]
+
+
+@pytest.mark.slow
+def test_a_comparison_comes_out_as_on_one_machine(cluster: Any, tmp_path: Path) -> None:
+    write_problems(tmp_path / "p.jsonl", problems("pool", 3, seed=0, levels=[1]))
+    write_problems(tmp_path / "t.jsonl", problems("test", 8, seed=1, levels=[1]))
+    comparison = Comparison(
+        tmp_path / "p.jsonl",
+        tmp_path / "t.jsonl",
+        Engines(f"local:{POLICY}", processes=0),
+        select_methods(methods("tiny"), ["rft"], ["rft.recipe.samples=2", "rft.shares=[1]"]),
+        600,
+        seeds=1,
+        evaluate=Decoding(n=2, temperature=0.8, max_tokens=120),
+    )
+    address = Address.read(cluster.address)
+    wheres = {"alone": {}, "many": {"where": partial(on_cluster, address, tmp_path)}}
+    found = {}
+    for name, where in wheres.items():
+        with RunFolder.open(tmp_path / name, {}, version="t") as folder:
+            found[name] = play_comparison(folder, comparison, Heard(), **where)
+    alone, many = (tmp_path / name for name in wheres)
+    files = [path.relative_to(alone) for path in alone.rglob("*.jsonl") if "event" not in path.name]
+    assert len([path for path in files if path.name == "trees.jsonl"]) > 1
+    for path in files:
+        assert (many / path).read_bytes() == (alone / path).read_bytes(), path
+    assert found["many"].base == found["alone"].base
 
 
 def test_what_makes_a_machine_unfit_is_said_with_its_name(

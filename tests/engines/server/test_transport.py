@@ -64,6 +64,17 @@ def test_what_passes_is_tried_again_and_changes_nothing(
     assert said(answers(rough, asks(60))) == said(answers(calm, asks(60)))
 
 
+def test_a_server_of_many_that_is_out_of_reach_is_left_out(
+    rig_server: Server, opened: Opened, caplog: pytest.LogCaptureFixture
+) -> None:
+    url, dead = rig_server(tokenizer=str(POLICY)), "http://127.0.0.1:9/v1"
+    many = opened(dead, url)
+    assert f"no answer from {dead}" in caplog.text and "left out" in caplog.text
+    assert said(answers(many, asks(10))) == said(answers(opened(url), asks(10)))
+    with pytest.raises(UserError, match=f"no answer from {dead}"):
+        opened(dead, "http://127.0.0.1:10/v1")
+
+
 def test_what_does_not_pass_fails_that_ask_alone(
     rig_server: Server, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ from whorl.recipes import RECIPES
 if TYPE_CHECKING:
     from whorl.compare.comparison import Comparison
     from whorl.compare.made_up import ComparisonPreset
-    from whorl.engines.roles import Engines
+    from whorl.engines.roles import Engines, Opener
 
 EXAMPLES = (
     "whorl compare --preset smoke",
@@ -80,6 +80,7 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     ] = None,
     width: options.Width = 256,
     processes: options.Processes = 0,
+    cluster: options.Cluster = "",
     dry_run: options.DryRun = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON list as the last line.")
@@ -120,14 +121,22 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     recipes that can teach another: not from on-policy ones (marge, grpo,
     process). --set protocol=dart asks it as SIGMA's evaluation does, where it
     learns and where it is measured.
+
+    --cluster auto grows and measures on the Ray cluster that this machine belongs
+    to, a recipe after the other, and trains here: docs/cluster.md. CPU minutes are
+    then those of this process alone.
     """
     from dataclasses import replace
 
+    from whorl.cli.machines import opener
     from whorl.compare.made_up import PRESETS, made_up
     from whorl.engines.roles import Engines
     from whorl.errors import UserError
     from whorl.settings import read_settings
 
+    where = opener(cluster, run.absolute().parent)
+    if cluster and (jobs or 1) > 1:
+        raise UserError("--cluster divides the searches of a recipe; leave out --jobs")
     names = [name.strip() for name in recipes.split(",") if name.strip()]
     changes = overrides or ()
     own = [text for text in changes if not text.startswith("evaluate.")]
@@ -151,23 +160,24 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
         chosen = _of_files((problems, test, often), engines, names, own, tokens, preset)
         chosen = replace(chosen, seeds=seeds or chosen.seeds)
     evaluate = read_settings(chosen.evaluate, attempts)
-    chosen = replace(chosen, jobs=jobs or chosen.jobs, width=width, evaluate=evaluate)
+    at_once = 1 if cluster else jobs or chosen.jobs
+    chosen = replace(chosen, jobs=at_once, width=width, evaluate=evaluate)
     if dry_run:
         return _describe(chosen)
     said = {"preset": preset, "evaluate": attempts} if size else _said(chosen)
-    _play(run, chosen, said, size, as_json=as_json)
+    _play(run, chosen, (said, size), where, as_json=as_json)
 
 
 def _play(
     run: Path,
     chosen: "Comparison",
-    said: dict[str, Any],
-    size: "ComparisonPreset | None",
+    bound: tuple[dict[str, Any], "ComparisonPreset | None"],
+    where: "Opener",
     *,
     as_json: bool,
 ) -> None:
-    """Play a comparison in a folder that is bound to what is `said`, and write its results. size:
-    of made-up problems, which are written first."""
+    """Play a comparison and write its results. bound: to what the folder is; the size of made-up
+    problems, which are written first. where: opens engines."""
     import json
 
     from whorl import __version__
@@ -178,13 +188,13 @@ def _play(
     from whorl.loop.folder import RunFolder
     from whorl.watch.events import recorded
 
-    display = Display()
+    display, (said, size) = Display(), bound
     display.say(f"comparing {', '.join(method.name for method in chosen.methods)} in {run}")
     with RunFolder.open(run, said, version=__version__) as folder:
         if size:
             write_made_up(run, size)
         with recorded(display, folder.events, {}) as watch:
-            findings = play_comparison(folder, chosen, watch)
+            findings = play_comparison(folder, chosen, watch, where=where)
     write_comparison(run, findings, chosen)
     print_comparison(findings)
     for name in FILES:

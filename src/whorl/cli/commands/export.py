@@ -16,10 +16,11 @@ EXAMPLES = (
     "whorl export --format llama-factory runs/a/examples.jsonl --out data/mine.json",
     "whorl export --format prm runs/a --out steps.jsonl --enough 0.5",
     "whorl export --format art runs/a --out groups.jsonl",
+    "whorl export --format parquet runs/a --out trees",
     "whorl export --format dataset runs/a --out published",
 )
 
-TREES = ("prm", "verl", "art", "traces", "trackio")
+TREES = ("prm", "verl", "art", "traces", "trackio", "parquet")
 """Formats that are made of trees."""
 
 
@@ -28,8 +29,8 @@ def export(  # noqa: PLR0913 (each parameter is an option)
         Path,
         typer.Argument(
             metavar="FROM",
-            help="Run folder, or a file of examples; of trees for prm, verl, art, traces and "
-            "trackio.",
+            help="Run folder, or a file of examples; of trees for prm, verl, art, traces, trackio "
+            "and parquet. A URL too.",
             show_default=False,
         ),
     ],
@@ -46,6 +47,7 @@ def export(  # noqa: PLR0913 (each parameter is an option)
             "art",
             "traces",
             "trackio",
+            "parquet",
             "dataset",
         ],
         typer.Option("--format", help="Who is to read it.", show_default=False),
@@ -54,7 +56,8 @@ def export(  # noqa: PLR0913 (each parameter is an option)
         Path,
         typer.Option(
             help="File to write: .jsonl for lines, .json for one array, .parquet for a table; a "
-            "new folder for traces and dataset; the name of a project for trackio.",
+            "new folder for traces, parquet and dataset; the name of a project for trackio. A URL "
+            "too.",
             show_default=False,
         ),
     ],
@@ -97,7 +100,9 @@ def export(  # noqa: PLR0913 (each parameter is an option)
     (TRL's columns prompt, completions and labels, OpenRLHF's input, and values
     for soft labels); verl has a row a problem, with its answer and what was
     found of it; art a group of scored solutions a tree; traces a session a
-    tree, as the Hub shows them; trackio the same as traces of a project. What
+    tree, as the Hub shows them; trackio the same as traces of a project;
+    parquet a data set with a row a tree, the whole tree in a column of it, and
+    a folder a round, which DuckDB, `datasets` and whorl itself read. What
     a format cannot say is left out, counted and shown. Of a run of rounds all
     are written, or those of --round N.
     """

@@ -1,11 +1,16 @@
 """`whorl harvest`."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from whorl.cli import options
+
+if TYPE_CHECKING:
+    from whorl.loop.harvest import Harvested
+    from whorl.recipe import Recipe
 
 EXAMPLES = (
     "whorl harvest runs/a",
@@ -54,41 +59,62 @@ def harvest(  # noqa: PLR0913 (each parameter is an option)
 
     The folder says which recipe grew the trees. One that is not whorl's own is
     imported, so of a folder that somebody else made name the recipe yourself.
+    A data set of Parquet, in a folder or behind a URL, says no settings: name
+    --recipe and --out.
     """
     from whorl import settings
     from whorl.cli.display import Display
     from whorl.cli.guard import whorl
+    from whorl.data.parquet import parquet_files
     from whorl.errors import UserError
-    from whorl.evaluate import PRESETS
     from whorl.loop.folder import RunFolder
-    from whorl.loop.harvest import harvest as harvest_file
     from whorl.loop.manifest import changed_settings, learner, recipe_of
-    from whorl.loop.thoughts import Taught
 
+    changes, how = overrides or (), (protocol, thoughts)
+    if tables := parquet_files(run):
+        if not (recipe and out):
+            raise UserError(f"{run} is a data set and no run folder; name --recipe and --out")
+        if round:
+            tables = [table for table in tables if table.parent.name == f"round={round}"]
+        _harvest(tables, settings.read_recipe({"name": recipe}, changes), out, how)
+        return
     folder = RunFolder.read(run)
-    changes = overrides or ()
-    if recipe:
-        chosen = settings.read_recipe({"name": recipe}, changes)
-    else:
-        chosen = recipe_of(folder, changes)
+    named = settings.read_recipe({"name": recipe}, changes) if recipe else None
+    chosen = named or recipe_of(folder, changes)
     parts = folder.parts(round)
     usual = (parts[0] if round else folder.path) / "examples.jsonl"
     out = out or usual
     display = Display()
     for difference in changed_settings(chosen, folder):
         display.say(f"harvested with {difference}")
-    if protocol not in PRESETS:
-        raise UserError(f"there is no protocol {protocol!r}; there are {', '.join(PRESETS)}")
-    how = settings.read_settings(Taught(), [f"thoughts={thoughts}"])
-    files = [part / "trees.jsonl" for part in parts]
-    harvested = harvest_file(files, chosen, out, setup=PRESETS[protocol], how=how)
+    harvested = _harvest([part / "trees.jsonl" for part in parts], chosen, out, how)
     if out == usual:
         harvested.write(out.parent)
+    learned = out.parent / "checkpoint"
+    display.next(whorl("train", "--model", learner(folder), "--examples", out, "--out", learned))
+
+
+def _harvest(
+    files: Sequence[Path], recipe: "Recipe", out: Path, how: tuple[str, str]
+) -> "Harvested":
+    """Harvest files of trees, and tell what came of it. how: the protocol by which the model that
+    learns is asked, and what is kept of thoughts."""
+    from whorl import settings
+    from whorl.cli.display import Display
+    from whorl.errors import UserError
+    from whorl.evaluate import PRESETS
+    from whorl.loop.harvest import harvest as harvest_file
+    from whorl.loop.thoughts import Taught
+
+    display, (protocol, thoughts) = Display(), how
+    if protocol not in PRESETS:
+        raise UserError(f"there is no protocol {protocol!r}; there are {', '.join(PRESETS)}")
+    kept = settings.read_settings(Taught(), [f"thoughts={thoughts}"])
+    harvested = harvest_file(files, recipe, out, setup=PRESETS[protocol], how=kept)
     for title, counts in (("search", harvested.tally), ("left out", harvested.dropped)):
         for what, count in sorted(counts.items()):
             display.say(f"{title}: {what}: {count:,}")
     display.wrote(out, f"{harvested.examples:,} examples of {harvested.trees:,} trees")
     for remark in harvested.remarks:
         display.say(remark)
-    learned = out.parent / "checkpoint"
-    display.next(whorl("train", "--model", learner(folder), "--examples", out, "--out", learned))
+    return harvested

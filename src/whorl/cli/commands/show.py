@@ -21,7 +21,8 @@ def show(
         Path,
         typer.Argument(
             metavar="RUN|FILE",
-            help="Run folder, file of trees, or scores that `whorl evaluate` wrote.",
+            help="Run folder, file or Parquet data set of trees, or scores that `whorl evaluate` "
+            "wrote; a URL too.",
             show_default=False,
         ),
     ],
@@ -49,6 +50,7 @@ def show(
     all, or those of one problem.
     """
     from whorl.cli.listing import Wanted, print_attempts, print_trees
+    from whorl.data.parquet import parquet_files
     from whorl.errors import UserError
     from whorl.evaluate import Place
     from whorl.loop.folder import RunFolder
@@ -58,7 +60,8 @@ def show(
     if attempts.is_file():
         found = print_attempts(attempts, wanted)
     else:
-        parts = RunFolder.read(where).parts(round) if where.is_dir() else []
+        table = parquet_files(where)
+        parts = RunFolder.read(where).parts(round) if where.is_dir() and not table else []
         found = print_trees([part / "trees.jsonl" for part in parts] or [where], wanted)
     if not found:
         what = f"no tree of problem {problem!r}" if problem else "no trees"

@@ -16,7 +16,14 @@ from whorl.errors import UserError, need
 STORE = 100 << 20
 """Bytes of the object store of a cluster of this machine alone: a batch is small, and gone when it
 is written."""
-_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": "^",
+}
+"""Read as Ray is imported. The last one: a thread of the driver prints what goes wrong anywhere on
+the cluster ("A worker died ...") to stdout, whatever `log_to_driver` says, and asks only this; `^`
+is every line. Why a worker died is told by the crew."""
 _STARTS = 3
 """Times that a cluster of this machine is started: a part of Ray that is 15 s late, as on a busy
 machine, ends all of it."""
@@ -37,6 +44,7 @@ def connected(address: Address) -> Iterator[None]:
     if address.here:
         cpus = max(1, round(address.here * address.cpus))
         said = {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": STORE}
+        said["address"] = "local"  # or Ray would join another cluster of this machine
     already = ray.is_initialized()
     for left in range(_STARTS, 0, -1):
         try:

@@ -5,7 +5,6 @@
 with one number in [0, 1] for every step, and "model" beside the question where one is named.
 """
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -95,14 +94,13 @@ async def begin(transport: Transport) -> Answer:
     """Find out how the servers of an address score steps, and answer accordingly.
 
     The address's urls are those of the servers themselves, without the API's version. Raises
-    `UserError` if one does not score steps, or if they are not alike.
+    `UserError` if one does not score steps, none is in reach, or they are not alike.
     """
-    urls = transport.address.urls
-    scorers = await asyncio.gather(*(_scorer(transport, url) for url in urls))
-    for url, other in zip(urls[1:], scorers[1:], strict=True):
-        if (other.path, other.model) != (scorers[0].path, scorers[0].model):
-            raise UserError(f"{url} and {urls[0]} differ; use servers that are alike")
-    return partial(answer, transport, scorers[0])
+    (first, scorer), *others = (await transport.each(partial(_scorer, transport))).items()
+    for url, other in others:
+        if (other.path, other.model) != (scorer.path, scorer.model):
+            raise UserError(f"{url} and {first} differ; use servers that are alike")
+    return partial(answer, transport, scorer)
 
 
 async def _scorer(transport: Transport, url: str) -> Pooling | Plain:

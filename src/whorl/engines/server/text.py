@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from whorl.ask import Ask, Failure, Replies, Reply, repeated
@@ -28,11 +28,11 @@ LOG = logging.getLogger("whorl.engines")
 async def begin(transport: Transport) -> Answer:
     """Find out what the servers of an address can do, say so, and answer accordingly.
 
-    Raises `UserError` if one cannot be used, or if they are not alike.
+    Raises `UserError` if one cannot be used, none is in reach, or they are not alike.
     """
-    urls = transport.address.urls
-    found = await asyncio.gather(*(served(transport, url) for url in urls))
-    model, *others = sorted({one.name for one in found})
+    found = await transport.each(partial(served, transport))
+    urls = [*found]
+    model, *others = sorted({one.name for one in found.values()})
     if others:
         raise UserError(
             f"the endpoints serve different models, {model} and {others[0]}; name one: model=NAME"
@@ -56,11 +56,10 @@ async def begin(transport: Transport) -> Answer:
 
 
 async def _probed(
-    transport: Transport, found: Sequence[Served], chat: Chat | None
+    transport: Transport, found: Mapping[str, Served], chat: Chat | None
 ) -> list[Abilities]:
     """What each endpoint can do with the model that was found there."""
-    places = zip(transport.address.urls, found, strict=True)
-    return await asyncio.gather(*(probe(transport, url, one, chat) for url, one in places))
+    return await asyncio.gather(*(probe(transport, url, one, chat) for url, one in found.items()))
 
 
 async def answer(transport: Transport, wire: Wire, ask: Ask) -> Replies | Failure:

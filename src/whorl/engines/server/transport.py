@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+import logging
 import random
 import resource
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, TypeAlias, TypeVar
@@ -19,6 +20,7 @@ from whorl.engines.server.window import Window
 from whorl.errors import UserError
 
 T = TypeVar("T")
+_LOG = logging.getLogger("whorl.engines")
 
 Read: TypeAlias = Callable[[Response], T]
 """Makes something of a response. Raises ValueError if it cannot; the request is repeated."""
@@ -42,6 +44,10 @@ class RefusedError(Exception):
     def __init__(self, said: str, made: Replies = ()) -> None:
         super().__init__(said)
         self.made = made
+
+
+class OutOfReachError(UserError):
+    """An endpoint cannot be reached, as its server is found out about."""
 
 
 class LostError(UserError):
@@ -83,6 +89,28 @@ class Transport:
     async def close(self) -> None:
         await self._client.close()
 
+    async def each(self, find: Callable[[str], Awaitable[T]]) -> dict[str, T]:
+        """What `find` finds out about every endpoint, by its URL. One that is out of reach is left
+        out for as long as this lives, and that is logged, unless all are: then raises
+        `OutOfReachError`."""
+
+        async def found(url: str) -> T | OutOfReachError:
+            try:
+                return await find(url)
+            except OutOfReachError as error:
+                return error
+
+        urls = [endpoint.url for endpoint in self._endpoints]
+        said = dict(zip(urls, await asyncio.gather(*map(found, urls)), strict=True))
+        there = {url: it for url, it in said.items() if not isinstance(it, OutOfReachError)}
+        lost = [it for it in said.values() if isinstance(it, OutOfReachError)]
+        if not there:
+            raise lost[0]
+        for error in lost:
+            _LOG.warning("%s It is left out.", error)
+        self._endpoints = [one for one in self._endpoints if one.url in there]
+        return there
+
     async def once(self, url: str, path: str, body: Mapping[str, object] | None) -> Any:
         """The JSON that one endpoint gives, a GET if there is no body: for finding out what it can
         do. Raises `RefusedError` if there is none after some tries, which have the address's
@@ -106,7 +134,7 @@ class Transport:
                 if response.status in _BUSY:
                     pause = _pause(response)
             except UnreachableError as error:
-                raise UserError(
+                raise OutOfReachError(
                     f"no answer from {url}: {self._line(error)}; is the server running, and is "
                     "this its address?"
                 ) from error
