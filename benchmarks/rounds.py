@@ -1,100 +1,130 @@
-"""What a round of `whorl run` costs, with engines opened once a round and with ones that stay.
+"""What many small rounds of `whorl run` cost beside growing and training.
 
-RFT on made-up problems with the shipped policy, in vLLM unless another engine is named, played
-twice: with `engines.stay = false`, then `true`. For vLLM, in the environment of `make test-vllm`.
-Prints one JSON object, for each of the two:
+GRPO with the shipped policy on made-up problems: each round grows a few hundred samples, learns
+from them, and goes on with the optimizer's state; nothing is measured in between. It runs in this
+process. Prints one JSON object:
 
-seconds, cpu: of each part of the run, by the wall and of all its processes: up to the first round
-    (engines opened, the base model measured), then each round.
-stages: wall seconds of what the command says it did, in order.
-accuracy: after each round.
+overhead_share: of the CPU seconds of all processes, those that were neither growing (from the first
+    ask of a round to its last reply) nor training (optimizer steps with their checkpoints, and the
+    log-probabilities that their loss compares with): opening engines, reading and writing models,
+    harvesting, books.
+overhead_share_wall: the same of wall seconds, which neighbours lengthen.
+cpu, wall: seconds of growing, training, and the whole.
+rounds, examples: how many there were, and examples of all rounds.
 """
 
 import argparse
 import json
 import os
-import subprocess
-import sys
 import tempfile
-import threading
 import time
-from itertools import pairwise
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from whorl.data.problems import write_problems
 from whorl.data.synthetic import problems
+from whorl.engines.roles import Engines
+from whorl.learn import reference, trainer
+from whorl.learn.training import Training
+from whorl.loop.folder import RunFolder
+from whorl.loop.grow import ready
+from whorl.loop.rounds import play_rounds
+from whorl.loop.run import Run
 from whorl.models import POLICY
-
-VLLM = "dtype=float32&enforce_eager=true&kv_cache_memory_bytes=536870912&block_size=32"
+from whorl.recipes import Grpo
+from whorl.rollout import Sampling
+from whorl.steps import BlankLine
+from whorl.watch import Progress, Quiet
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--policy", default=f"vllm:{POLICY}?{VLLM}")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--problems", type=int, default=24)
-    parser.add_argument("--test", type=int, default=48)
-    parser.add_argument("--stay", nargs="*", default=["false", "true"], help="none: do not say it")
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--questions", type=int, default=80)
+    parser.add_argument("--samples", type=int, default=8)
+    parser.add_argument("--stay", action="store_true", help="engines stay open while training")
     options = parser.parse_args()
-    found = {}
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        write_problems(folder / "problems.jsonl", problems("pool", options.problems, seed=0))
-        write_problems(folder / "test.jsonl", problems("test", options.test, seed=1))
-        for stay in options.stay or [""]:
-            found[f"stay = {stay}"] = play(folder / f"run-{stay}", options, stay)
-    print(json.dumps(found))
+        print(json.dumps(measure(Path(name), options)))
 
 
-def play(run: Path, options: argparse.Namespace, stay: str) -> dict[str, object]:
-    """One run, as its own process, which is looked at whenever it says that it begins a round."""
-    file = run.with_suffix(".toml")
-    lines = [
-        f'run = "{run}"',
-        f'problems = "{run.parent / "problems.jsonl"}"',
-        f'test = "{run.parent / "test.jsonl"}"',
-        f"rounds = {options.rounds}",
-        f'engines.policy = "{options.policy}"',
-        'recipe = {name = "rft", samples = 4, sampling = {solution_tokens = 200}}',
-        "train = {epochs = 1, batch = 16, lr = 1e-4}",
-        "evaluate = {max_tokens = 200}",
-        *([f"engines.stay = {stay}"] if stay else []),
-    ]
-    file.write_text("\n".join(lines))
-    command = [sys.executable, "-m", "whorl", "run", str(file)]
-    start, before = time.monotonic(), os.times()
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stderr is not None and process.stdout is not None
-    threading.Thread(target=process.stdout.read, daemon=True).start()
-    marks, stages, said = [(0.0, 0.0)], [], []
-    for line in process.stderr:
-        said.append(line)
-        now = time.monotonic() - start
-        if line.startswith("round "):
-            marks.append((now, _cpu(process.pid)))
-        if line.startswith(("evaluate:", "grow:", "train:", "wrote", "round ")):
-            stages.append((round(now, 1), line.strip()[:80]))
-    if process.wait():
-        raise SystemExit("".join(said[-20:]))
-    after = os.times()
-    cpu = sum(after[2:4]) - sum(before[2:4])
-    marks.append((time.monotonic() - start, cpu))
-    metrics = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    parts = list(pairwise(marks))
+def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    write_problems(folder / "problems.jsonl", problems("pool", 400, seed=0))
+    run = Run(
+        folder / "run",
+        folder / "problems.jsonl",
+        Engines(f"local:{POLICY}", processes=0, stay=options.stay),
+        Grpo(Sampling(solution_tokens=200, steps=BlankLine(min_chars=0)), samples=options.samples),
+        rounds=options.rounds,
+        questions=options.questions,
+        train=Training(epochs=1, lr=1e-4, batch=32, warmup=0.0, carry=True),
+    )
+    spent = Spent()
+    reference.reference_log_probs = spent.around("training", reference.reference_log_probs)
+    trainer.TreeTrainer.train = spent.around("training", trainer.TreeTrainer.train)
+    said = {"recipe": {"name": "grpo"}, "problems": "p", "engines": {"policy": run.engines.policy}}
+    with spent.of("whole"):
+        with ready(run) as prepared, RunFolder.open(run.folder, said, version="0") as own:
+            played = play_rounds(own, run, prepared, Stages(spent))
+    shares = {
+        name: 1 - (seconds["growing"] + seconds["training"]) / seconds["whole"]
+        for name, seconds in (("", spent.cpu), ("_wall", spent.wall))
+    }
     return {
-        "seconds": [round(end[0] - begin[0], 1) for begin, end in parts],
-        "cpu": [round(end[1] - begin[1], 1) for begin, end in parts],
-        "accuracy": [played["accuracy"] for played in metrics],
-        "stages": stages,
+        **{f"overhead_share{name}": round(share, 3) for name, share in shares.items()},
+        "cpu": {name: round(seconds, 1) for name, seconds in spent.cpu.items()},
+        "wall": {name: round(seconds, 1) for name, seconds in spent.wall.items()},
+        "rounds": len(played),
+        "examples": sum(one.trained.examples for one in played),
     }
 
 
-def _cpu(pid: int) -> float:
-    """Seconds of a process and of all that it started, those that have ended included."""
-    process = psutil.Process(pid)
-    return sum(sum(each.cpu_times()[:4]) for each in (process, *process.children(recursive=True)))
+@dataclass(slots=True)
+class Spent:
+    """CPU and wall seconds by what they were spent on."""
+
+    cpu: Counter[str] = field(default_factory=Counter)
+    wall: Counter[str] = field(default_factory=Counter)
+
+    @contextmanager
+    def of(self, what: str) -> Iterator[None]:
+        cpu, wall = cpu_seconds(), time.monotonic()
+        yield
+        self.cpu[what] += cpu_seconds() - cpu
+        self.wall[what] += time.monotonic() - wall
+
+    def around(self, what: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*args: Any, **named: Any) -> Any:
+            with self.of(what):
+                return work(*args, **named)
+
+        return timed
+
+
+class Stages(Quiet):
+    """A watch that times growing."""
+
+    def __init__(self, spent: Spent) -> None:
+        self._spent = spent
+
+    @contextmanager
+    def stage(self, title: str, progress: Progress) -> Iterator[None]:
+        with self._spent.of("growing" if title == "grow" else title):
+            yield
+
+
+def cpu_seconds() -> float:
+    """Of this process and all that it started, those that have ended included."""
+    mine = os.times()
+    return sum(mine[:4]) + sum(
+        sum(each.cpu_times()[:2]) for each in psutil.Process().children(recursive=True)
+    )
 
 
 if __name__ == "__main__":

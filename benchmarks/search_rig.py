@@ -24,9 +24,10 @@ journal_cost: share of the CPU time per request that a journal takes, so of the 
     cpu_ms_journaled, cpu_ms_unjournaled: medians of those pairs, per request. `--journal` measures
     these alone.
 
-With `--server NAME` nothing is simulated: that server (or any engine) is asked about made-up
-problems, and the last line has vs_plain alone, the median of `--pairs` pairs of runs, in tokens
-per second of wall clock.
+With `--server NAME` nothing is simulated: that server (or any engine, in this process) is asked
+about made-up problems, and the last line has vs_plain alone, the median of `--pairs` pairs of runs,
+in tokens per second of wall clock; with `--journal` journal_cost alone, by this process' CPU time
+per sampled token.
 """
 
 import argparse
@@ -172,7 +173,7 @@ def over_plain(name: str, number: int, pairs: int) -> dict[str, float]:
     real = list(synthetic("pool", number, seed=0))
     rates: list[tuple[float, float]] = []
     for _ in range(pairs):
-        rates.append((tokens_per_s(name, searches(real)), tokens_per_s(name, plain(real, 4))))
+        rates.append((1 / took(name, searches(real))[0], 1 / took(name, plain(real, 4))[0]))
         print(f"search {rates[-1][0]:,.0f} tokens/s, no search {rates[-1][1]:,.0f}", flush=True)
     return {
         "search_tokens_per_s": median(search for search, _ in rates),
@@ -181,12 +182,32 @@ def over_plain(name: str, number: int, pairs: int) -> dict[str, float]:
     }
 
 
-def tokens_per_s(name: str, work: list[tuple[str, Asking[Tree]]]) -> float:
-    with closing(open_engine(name, processes=0)) as engine, closing(Judges()) as judges:
-        meter, start = Meter(engine), time.perf_counter()
+def journal_beside(name: str, number: int, pairs: int) -> dict[str, float]:
+    """What a journal costs a search over a real engine of this process, in alternating order."""
+    real = list(synthetic("pool", number, seed=0))
+    shares: list[float] = []
+    for pair in range(pairs):
+        order = (False, True) if pair % 2 else (True, False)
+        cpu = {journal: took(name, searches(real), journal=journal)[1] for journal in order}
+        shares.append(1 - cpu[False] / cpu[True])
+        print(f"us per token {1e6 * cpu[True]:.1f}, {1e6 * cpu[False]:.1f} without", flush=True)
+    return {"journal_cost": median(shares)}
+
+
+def took(
+    name: str, work: list[tuple[str, Asking[Tree]]], *, journal: bool = False
+) -> tuple[float, float]:
+    """Seconds for each sampled token, of the clock and of this process' CPU time."""
+    with (
+        closing(open_engine(name, processes=0)) as engine,
+        closing(Judges()) as judges,
+        recorded(engine, journal=journal) as answering,
+    ):
+        meter, start, cpu = Meter(answering), time.perf_counter(), time.process_time()
         for finished in drive(work, {"policy": meter, "judge": judges}):
             assert finished.result is not None, finished.error
-        return meter.tokens / (time.perf_counter() - start)
+        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+        return seconds / meter.tokens, cpu / meter.tokens
 
 
 def problems(number: int) -> list[Problem]:
@@ -351,7 +372,8 @@ def main() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection is a file
     if options.server:
-        print(json.dumps(over_plain(options.server, options.problems, options.pairs)))
+        measured = journal_beside if options.journal else over_plain
+        print(json.dumps(measured(options.server, options.problems, options.pairs)))
         return
 
     def told(name: str, ran: Ran) -> Ran:

@@ -213,12 +213,13 @@ def events_cost(folder: Path, problems: int) -> dict[str, float]:
 def grow_trees(place, problems, recipe, engines, watch) -> None:  # type: ignore[no-untyped-def]
     """Grow trees as a run does, journal and all, without events of its own."""
     from whorl.budget.purse import Purse
+    from whorl.engines.crew import Here
     from whorl.loop.grow import GrowPlan
     from whorl.loop.grow import grow as grown
 
     with RunFolder.open(place, {}, version="0") as folder:
         plan = GrowPlan(recipe, "sigma", purse=Purse(Budget()))
-        grown(folder, problems, plan, engines, watch=watch, expected=len(problems))
+        grown(folder, problems, plan, Here(engines), watch=watch, expected=len(problems))
 
 
 def report_mb(folder: Path) -> float:

@@ -177,3 +177,61 @@ def test_a_docstring_begins_with_the_thing_it_is_about() -> None:
             if said and said.split()[0] in VAGUE:
                 vague.append(f"{path.name}: {said.splitlines()[0]}")
     assert not vague
+
+
+BUDGETS = {
+    "lines of a file": 692,
+    "lines of a recipe": 300,
+    "lines of a function": 49,
+    "lines of the README": 150,
+    "modules and folders at the top": 28,
+}
+"""The largest of each that there is. A number here may fall and not rise: what is larger is split.
+When the largest is more than a twentieth below its number, the number has to follow."""
+
+
+def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of a function, its signature and its docstring left out."""
+    body = function.body[1:] if ast.get_docstring(function) else function.body
+    return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+def test_nothing_grows_past_its_budget() -> None:
+    source = ROOT / "src" / "whorl"
+    lines = {path: len(path.read_text().splitlines()) for path in source.rglob("*.py")}
+    functions = {
+        (path.name, node.name): body_lines(node)
+        for path in lines
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    recipes = {path: n for path, n in lines.items() if path.parent.name == "recipes"}
+    top = [p for p in source.iterdir() if not p.name.startswith("_") and p.name != "py.typed"]
+    found = {
+        "lines of a file": max(lines.values()),
+        "lines of a recipe": max(recipes.values()),
+        "lines of a function": max(functions.values()),
+        "lines of the README": len((ROOT / "README.md").read_text().splitlines()),
+        "modules and folders at the top": len(top),
+    }
+    over = {what: n for what, n in found.items() if n > BUDGETS[what]}
+    assert not over, f"over budget: {over}, {sorted(functions, key=lambda f: functions[f])[-3:]}"
+    slack = {what: n for what, n in found.items() if n < 0.95 * BUDGETS[what]}
+    assert not slack, f"these budgets can fall: {slack}"
+
+
+def test_headings_that_code_cites_exist() -> None:
+    papers = (ROOT / "docs" / "papers.md").read_text()
+    headings = [line.lstrip("# ") for line in papers.splitlines() if line.startswith("#")]
+    cited = 0
+    for folder in ("src", "tests", "benchmarks", "examples"):
+        for path in (ROOT / folder).rglob("*.py"):
+            if path == Path(__file__):
+                continue
+            text = " ".join(path.read_text().split())
+            for after in text.split("papers.md")[1:]:
+                name = re.match(r', "([^"]+)"', after)
+                assert name, f"{path} cites docs/papers.md without a heading: {after[:40]}"
+                assert any(line.startswith(name[1]) for line in headings), (path, name[1])
+                cited += 1
+    assert cited > 10

@@ -212,7 +212,7 @@ def going_on(text: str) -> bool:
 
 
 def _is_label(line: str) -> bool:
-    if len(line) > 24 and line[0] not in "#*_-" and "step" not in line.casefold():
+    if len(line) > 24 and line[0] not in _LABELS and "step" not in line.casefold():
         return False  # as most lines: no label is longer that does not begin so
     return _LABEL.fullmatch(line) is not None
 
@@ -226,18 +226,27 @@ def _open_formula(text: str) -> bool:
 
 
 _PARAGRAPH = re.compile(r".*?(?:\n\s*\n\s*|\Z)", re.DOTALL)
+_MACRO = r"\\(?:text(?:bf|it)|(?:sub){0,2}section\*?|paragraph\*?)\{"
 _MARK = r"(?:#{1,6}[ \t]+)?(?:\*\*|__)?"
-_STEP = re.compile(rf"(?m)^{_MARK}Step[ \t]+\d{{1,3}}\b")
-_NUMBER = re.compile(rf"(?m)^{_MARK}\d{{1,2}}[.)][ \t]")
+_ANY_MARK = (
+    rf"[ \t]{{0,3}}(?:>[ \t]?)?(?:[-*+•][ \t]+)?(?:#{{1,6}}[ \t]+)?(?:\*{{1,3}}|__?|{_MACRO})?"
+)
+_STEP_K = r"(?:S(?:tep|TEP)[ \t]+#?\d{1,3}\b|步骤[ \t]?\d{1,3}|第[ \t]?\d{1,3}[ \t]?步)"
+_CLOSED = r"(?:\*{1,3}|\})?"
+_STEP = re.compile(rf"(?m)^{_ANY_MARK}{_STEP_K}")
+_NUMBER = re.compile(rf"(?m)^{_MARK}\d{{1,2}}[.)](?:\*\*|__)?[ \t]")
 _TO_MARKER = re.compile(
-    rf"(?ms).*?(?:Step \d+:(?:\*\*)?|^{_MARK}Step[ \t]+\d{{1,3}}(?:\*\*)?[:.]?(?:\*\*)?|\Z)"
+    rf"(?ms).*?(?:Step \d+:(?:\*\*)?|^{_ANY_MARK}{_STEP_K}{_CLOSED}[:：.]?{_CLOSED}|\Z)"
 )
 _LABEL = re.compile(
-    r"#{1,6}[ \t].*|(\*\*|__)[^\n]*\1[.:]?|\d{1,2}[.)]|-{3,}|\*{3,}"
+    r"#{1,6}[ \t].*|(\*\*|__)[^\n]*\1[.:]?|-{3,}|\*{3,}"
+    r"|\d{1,2}[.)](?:[ \t]+(?:\*\*|__)[^\n*]*(?:\*\*|__)[.:]?)?"
+    rf"|{_MACRO}[^{{}}\n]*\}}[.:]?"
     r"|(?:let's|let us|let me|to solve|we (?:will|can))\b.*\bstep[- ]by[- ]step\b.*"
     r"|(?:Step[ \t]+\d{1,3}|Solution|Explanation|Reasoning|Calculation)[.:]?",
     re.IGNORECASE,
 )
+_LABELS = "#*_-\\0123456789"
 _BULLET = re.compile(r"(?m)^[ \t]*(?:[-*+•])[ \t]+")
 _FORMULA = re.compile(r"\\\[.*\\\]|\$\$.*\$\$", re.DOTALL)
 

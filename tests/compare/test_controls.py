@@ -190,11 +190,11 @@ def test_names_and_overrides() -> None:
 
 def test_a_recipe_from_elsewhere_has_controls_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(__file__).parents[2])
-    name = "examples/tree_rpo.py:TreeRpo"
-    for names in ([name, "TreeRpo_random"], [f"{name}_random", name]):
-        found = select_methods(methods("tiny"), names, ["TreeRpo.recipe.children=2"], which="tiny")
+    name = "examples/rloo.py:Rloo"
+    for names in ([name, "Rloo_random"], [f"{name}_random", name]):
+        found = select_methods(methods("tiny"), names, ["Rloo.recipe.samples=4"], which="tiny")
         one, control = sorted(found, key=lambda entry: entry.name)
-        assert control == replace(one, name="TreeRpo_random", control=Control("random"))
+        assert control == replace(one, name="Rloo_random", control=Control("random"))
 
 
 @pytest.mark.slow

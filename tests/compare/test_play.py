@@ -60,14 +60,14 @@ def test_a_recipe_from_elsewhere_is_compared_as_its_objective_suggests(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(Path(__file__).parents[2])
-    name = "examples/tree_rpo.py:TreeRpo"
-    one, rft = select_methods(TINY, [name, "rft"], ["TreeRpo.recipe.children=2"], which="tiny")
-    assert (one.name, one.forest, one.shares, one.rounds) == ("TreeRpo", "TreeRpo", (1.0,), False)
-    assert one.grow.children == 2 and one.grow.sampling.solution_tokens == 256  # type: ignore[attr-defined]
+    name = "examples/rloo.py:Rloo"
+    one, rft = select_methods(TINY, [name, "rft"], ["Rloo.recipe.samples=4"], which="tiny")
+    assert (one.name, one.forest, one.shares, one.rounds) == ("Rloo", "Rloo", (1.0,), False)
+    assert one.grow.samples == 4 and one.grow.sampling.solution_tokens == 256  # type: ignore[attr-defined]
     assert one.train == TINY["grpo"].train and rft == TINY["rft"]
     (plain,) = select_methods(PAPERS, ["examples/new_paper.py:Shortest"])
     assert plain.train == PAPERS["sigma"].train and plain.grow == plain.harvest
-    (tmp_path / "mine.py").write_text("from examples.tree_rpo import TreeRpo as Mine\n")
+    (tmp_path / "mine.py").write_text("from examples.rloo import Rloo as Mine\n")
     text = Path("examples/new_paper.py").read_text().replace("class Shortest", "class Sigma")
     (tmp_path / "sigma.py").write_text(text)
     pairs = ["examples/new_paper.py:Shortest", str(tmp_path / "short.py:Shortest")]

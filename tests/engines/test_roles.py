@@ -15,6 +15,7 @@ import pytest
 from whorl.ask import Ask, Engine, Prompt, Replies, Reply
 from whorl.engines import roles
 from whorl.engines.function import Function
+from whorl.engines.gguf import write_gguf
 from whorl.engines.local import Local
 from whorl.engines.roles import Engines, Opened, following, trainable
 from whorl.errors import UserError
@@ -190,6 +191,19 @@ def test_rounded_weights_cannot_be_trained(tmp_path: Path, tiny_model: Path) -> 
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(UserError, match=r"weights in gptq, .* base=FOLDER"):
         trainable(str(folder))
+
+
+def test_a_quantised_gguf_is_made_a_folder_to_be_trained(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "small one.gguf"
+    write_gguf(tiny_model, file, dtype="float16")
+    assert (trainable(str(file)) / "config.json").is_file()
+    monkeypatch.setattr("whorl.engines.roles.quantised", lambda _: "Q4_K")  # no writer of ours has
+    with pytest.raises(
+        UserError, match=r"weights in Q4_K, .* whorl fetch '.*small one.gguf' --out"
+    ):
+        trainable(str(file))
 
 
 def test_the_engine_of_the_next_round() -> None:

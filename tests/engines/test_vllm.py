@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tests.engines.server.real import are_as_likely, given_texts
 
 from whorl import prompts
-from whorl.ask import Ask, Engine, Failure, Lasting, Prompt, Replies, Reply
+from whorl.ask import Ask, Engine, Failure, Given, Lasting, Prompt, Replies, Reply
 from whorl.chat import Chat
 from whorl.data.synthetic import problems
 from whorl.drive import drive
@@ -57,6 +58,17 @@ def replies(engine: Engine, ask: Ask) -> Replies:
     (answered,) = answer(engine, [ask])
     assert not isinstance(answered, Failure)
     return answered
+
+
+def test_a_given_text_is_as_likely_as_to_the_embedded_engine(vllm: Engine, local: Engine) -> None:
+    asks = given_texts(QUESTIONS[:16])
+    theirs, ours = (
+        [said for said in answer(engine, asks) if not isinstance(said, Failure)]
+        for engine in (vllm, local)
+    )
+    are_as_likely(theirs, ours)
+    (long,) = answer(vllm, [Ask(PROMPT, given=Given("a 7 " * 4000))])
+    assert isinstance(long, Failure) and "the model takes" in long.error
 
 
 def test_greedy_text_is_that_of_the_embedded_engine(vllm: Engine, local: Engine) -> None:

@@ -108,6 +108,22 @@ FORMS = {
     "next line": "Errors: none\n- 2+2=5\nSuggestion:\nadd again\nVerdict:\n\nedit",
     "sentence": "Errors: 2+2=5\nSuggestion: add again\nVerdict: The step should be edited.",
     "one line": "Errors: 2+2=5; Missing: none; Suggestion: add again; Verdict: edit.",
+    "full stops": "Errors: 2+2=5. Missing: none. Suggestion: add again. Verdict: edit.",
+    "a reason": "Errors: 2+2=5\nSuggestion: add again\nVerdict: edit (replace 5, keep the rest)",
+    "a table": "| Errors | 2+2=5 |\n|---|---|\n| **Suggestion** | add again |\n| Verdict | edit |",
+    "a wide table": "| Errors | Suggestion | Verdict |\n|:-:|--|--|\n| 2+2=5 | add again | edit |",
+    "tags": "<errors>2+2=5</errors>\n<suggestion>add again</suggestion><verdict>edit</verdict>",
+    "LaTeX labels": "\\textbf{Errors:} 2+2=5\n\\textbf{Suggestion}: add again\n"
+    "\\textbf{Verdict:} \\boxed{edit}",
+    "LaTeX headings": "\\section*{Errors}\n2+2=5\n\\section*{Suggestion}\nadd again\n"
+    "\\subsection*{Verdict}\nedit",
+    "Chinese": "错误：2+2=5\n**缺失**：无\n建议：add again\n结论：修改",
+    "thought again": "Errors: none\nVerdict: keep\n\nWait, that is wrong.\n\n"
+    "Errors: 2+2=5\nSuggestion: add again\nVerdict: edit",
+    "on alternatives too": "Errors: 2+2=5\nSuggestion: add again\nVerdict: edit\n\n"
+    "**Alternative 1**\nErrors: none\nVerdict: keep",
+    "JSON behind words": 'Here it is: {"critique": [{"errors": ["2+2=5",], '
+    '"suggestion": "add again", "verdict": "edit"}]}\nHope this helps!',
     "fenced JSON": '```json\n{"errors": ["2+2=5"], "suggestion": "add again", '
     '"verdict": "edit"}\n```',
 }
@@ -130,6 +146,10 @@ def test_a_verdict_that_names_none_or_several_is_none(said: str) -> None:
         "### Step 1\nErrors: a\n\n### Step 2\nVerdict: keep",
         "**Step 1:**\n- Errors: a\n\n**Step 2:**\n- Verdict: keep",
         "Here is my review.\n\n1. Step 1:\nErrors: a\n2. Step 2: Verdict: keep",
+        "| Step | Errors | Verdict |\n|---|---|---|\n| 1 | a | none |\n| Step 2 | none | keep |",
+        "\\subsection*{Step 1}\nErrors: a\n\\subsection*{Step 2}\nVerdict: keep",
+        "### Step #1\nErrors: a\n### Step #2\nVerdict: keep",
+        "第1步：\n错误：a\n\n步骤 2：\n结论：保留",
         '[{"step": 1, "errors": ["a"]}, {"step": 2, "verdict": "keep"}]',
         '{"steps": [{"errors": "a"}, {"verdict": "keep"}]}',
         '{"Step 1": {"errors": ["a"]}, "Step 2": {"verdict": "keep"}}',
@@ -138,6 +158,21 @@ def test_a_verdict_that_names_none_or_several_is_none(said: str) -> None:
 def test_a_path_is_cut_at_its_steps(text: str) -> None:
     first, second = read_critiques(text, 2)
     assert first == Critique(errors=("a",)) and second == Critique(verdict="keep")
+
+
+def test_what_is_said_of_the_whole_path_first_is_read_with_the_first_step() -> None:
+    first, second = read_critiques(
+        "Sure! Here is my review:\n\nAll of it adds wrongly.\n\nStep 1:\nErrors: a\n\nStep 2: fine",
+        2,
+    )
+    assert first == Critique(errors=("a",), prose="All of it adds wrongly.")
+    assert second == Critique(prose="fine")
+    assert read_critiques("It adds wrongly.\n\nStep 2:\nVerdict: keep", 2)[0].prose
+
+
+def test_latex_in_json_is_no_control_character() -> None:
+    read = read_critique('{"errors": ["\\frac{1}{2} \\times 2 \\neq 3"], "verdict": "edit"}')
+    assert read == Critique(errors=(r"\frac{1}{2} \times 2 \neq 3",), verdict="edit")
 
 
 def test_prose_on_a_path_is_the_first_steps() -> None:

@@ -19,6 +19,9 @@ def test_a_reflection_stands_before_the_line_that_ends_it(before: str) -> None:
         "### Corrected Solution",
         "**Corrected solution**:",
         "- CORRECTED SOLUTION:",
+        "**Revised solution:**",
+        "The correct solution:",
+        "\\section*{Corrected solution}",
     ],
 )
 def test_the_line_is_known_as_models_write_it(line: str) -> None:

@@ -45,9 +45,77 @@ def test_a_marker_that_the_step_had_stays() -> None:
     assert read_step("Next step: Step 2: 3+4=7", "**Step 2:** 3+4=8") == "Step 2: 3+4=7"
 
 
+BEHIND = {
+    "an offer": "Let me know if you have any questions!",
+    "a question": "Is there anything else I can help you with?",
+    "what it does": "This revised step addresses the error that the critique points out.",
+    "a note": "Note: I corrected the difference.",
+    "changes under a ruler": "---\n\n**Changes made:**\n- corrected the difference",
+    "changes and an offer": "### Key changes\n\n1. 8 for 9\n\nI hope this helps!",
+}
+
+
+@pytest.mark.parametrize("remark", BEHIND)
+def test_what_is_said_of_a_revision_behind_it_is_cut_off(remark: str) -> None:
+    said = BEHIND[remark]
+    assert read_step(f"Sure! Here is the revised step:\n\n{STEP}\n\n{said}") == STEP
+    assert read_step(f"Sure!\n\n```latex\n{STEP}\n```\n\n{said}") == STEP
+    solution = "12 - 4 = 8.\n\nSo \\boxed{8} are left."
+    assert read_solution(f"{solution}\n\n{said}") == solution
+
+
+def test_an_only_answer_is_not_taken_for_a_remark() -> None:
+    reply = "12 - 4 = 8.\n\nThe corrected step makes the answer \\boxed{8}."
+    assert read_step(reply) == reply
+
+
+LINE = "So 12 - 4 = 8 are left."
+WRAPPED = {
+    "JSON": f'{{"revised_step": "{LINE}"}}',
+    "fenced JSON": f'```json\n{{"step": "{LINE}"}}\n```',
+    "a tag": f"<revised_step>\n{LINE}\n</revised_step>",
+    "quotes": f'"{LINE}"',
+    "a quotation": f"> {LINE}",
+    "a LaTeX label": rf"\textbf{{Revised step:}} {LINE}",
+    "a LaTeX heading": f"\\subsection*{{Rewritten Step}}\n{LINE}",
+    "a title and why": f"### Revised step\n\n{LINE}\n\n### Explanation\n\nIt said 9.",
+    "a label of one word": f"Rewritten: {LINE}",
+    "a sentence": f"The rewritten step is: {LINE}",
+    "a label without a number": f"**Step:** {LINE}",
+    "Chinese": f"修改后的步骤：\n\n{LINE}",
+    "Chinese preamble": f"好的，以下是修改后的步骤：\n\n下一步：{LINE}",
+    "the original before": f"**Original:** So 9 are left.\n**Revised:** {LINE}",
+    "the critique before": f"The critique is right: 12 - 4 is not 9.\n\nRevised step: {LINE}",
+    "options": f"Option 1: {LINE}\n\nOption 2: Eight are left.",
+}
+
+
+@pytest.mark.parametrize("form", WRAPPED)
+def test_a_step_is_found_in_whatever_it_comes(form: str) -> None:
+    assert read_step(WRAPPED[form], "So 12 - 4 = 9 are left.") == LINE
+
+
+def test_latex_in_json_is_read_as_it_is_meant() -> None:
+    for backslash in ("\\", "\\\\"):
+        said = r"By \frac{1}{2} \times 4 \neq 3, it is\nthe \boxed{2}."
+        sent = said.replace("\\", backslash).replace(f"{backslash}nthe", "\\nthe")
+        assert read_step(f'{{"step": "{sent}"}}') == said.replace("\\nthe", "\nthe")
+
+
 @pytest.mark.parametrize(
     "step",
     [
+        "If you want to change 5 dollars into dimes, you get 50 dimes.",
+        "He pays 20.\n\nThe change makes 5 dollars.",
+        "x - 3 = 5\n\nWe have added 3 to both sides.",
+        "The original price was 50.\n\nUpdated: 45 dollars.",
+        "It rises.\n\nThe corrected reading takes 5 minutes.",
+        "{1, 2, 3}",
+        '"A" is 3 and "B"',
+        "> 5 apples",
+        "Option 1: take 3 of 5.",
+        "3+4 is 7.\n\nExplanation:\n\nSo \\boxed{7}",
+        "We need 3.\n\nNote: there are 3 of them.",
         "Here is how many there are: 3+4=7\n\nSo 7.",
         "Certainly the sum is 12.\nSo 12.",
         "Okay, 3 of them are red.\n\nThat leaves 4.",
@@ -72,7 +140,10 @@ def test_nothing_is_left_out_of_a_reply_that_says_anything(text: str) -> None:
 
 def test_hostile_replies_are_read_quickly() -> None:
     started = time.process_time()
-    for text in ("Sure\n" * 10**5, "#" * 10**6, "Step 1:" * 10**5, "```\n" * 10**5, "[Q " * 10**5):
+    for text in (
+        *("Sure\n" * 10**5, "#" * 10**6, "Step 1:" * 10**5, "```\n" * 10**5, "[Q " * 10**5),
+        *("\n\nLet me know" * 10**4, "\n---" * 10**4, " " * 10**5 + "x", '"' * 10**6),
+    ):
         read_step(text)
     assert time.process_time() - started < 5
 

@@ -10,7 +10,8 @@ def concluded(text: str) -> str | None:
 
     The rule of all recipes: a search by steps ends a solution at the first step that concludes, and
     what a solution written whole concludes with is judged. A box that holds a blank to be filled
-    in, and a sentence about whether an answer is correct, conclude nothing.
+    in, or the word "answer" as the instructions have it, and a sentence about whether an answer is
+    correct, conclude nothing.
     """
     if not (
         "box" in text
@@ -28,6 +29,7 @@ def settled(text: str) -> str:
     if "box{" in text or "boxed" in text:
         text = _BLANK.sub("", text)
     if "answer" in text or "Answer" in text:
+        text = _PLACEHOLDER.sub("", text)
         lower = text.casefold()
         if any(word in lower for word in _DOUBTS):
             text = _CHECKED.sub(r"\1", text)
@@ -44,6 +46,15 @@ _BLANK = re.compile(
     r"\\(?:boxed|fbox)\s{0,4}\{"
     r"(?:\\[hv]?phantom\s{0,4}\{[^{}]{0,40}\}|\\(?:square|Box)\b|\\_|[?_\s]){1,20}\}"
 )
+_WORDS = (
+    r"[\[<(*_\s]{0,4}(?:(?:insert|put|write|your|the|my|final|numerical|correct)[ _]){0,4}"
+    r"answer(?:[ _]here)?[\])>*_\s.]{0,4}"
+)
+_WRITTEN = rf"(?:\\(?:text|math)[a-z]{{0,4}}\s{{0,4}}\{{{_WORDS}\}}|{_WORDS})\s{{0,4}}"
+_PLACEHOLDER = re.compile(
+    rf"\\{{1,2}}(?:boxed|fbox)\s{{0,4}}\{{\s{{0,4}}{_WRITTEN}\}}|(?<!\$)\${_WRITTEN}\$(?!\$)",
+    re.IGNORECASE,
+)  # what prompts have in a box or between dollars, copied instead of filled in
 _CHECKED = re.compile(
     r"(\b(?:check|verif(?:y|ies)|confirm|ensure|make sure|see (?:if|whether|that)|whether)"
     r"(?:\s+[\w']+){0,4}?\s+)answer\b",

@@ -14,8 +14,12 @@ from whorl.problem import Problem
 LEVELS = (3, 4, 5)
 """How many numbers there are."""
 
-_LARGEST = 20
-_TARGETS = range(10, 101)
+LARGEST = 20
+"""The largest given number; the smallest is 1."""
+
+TARGETS = range(10, 101)
+"""What is to be made."""
+
 _PATIENCE = 5_000  # draws without a new problem before a split counts as exhausted
 
 
@@ -36,9 +40,9 @@ def problems(
     seen: set[tuple[tuple[int, ...], int]] = set()
     level, misses = rng.choice(levels), 0
     while len(seen) < n:
-        numbers = tuple(sorted(rng.randint(1, _LARGEST) for _ in range(level)))
+        numbers = tuple(sorted(rng.randint(1, LARGEST) for _ in range(level)))
         targets = (
-            sorted(reachable(numbers).keys() & set(_TARGETS)) if split_of(numbers) == split else []
+            sorted(reachable(numbers).keys() & set(TARGETS)) if split_of(numbers) == split else []
         )
         target = rng.choice(targets) if targets else 0
         if not target or (numbers, target) in seen:
@@ -59,17 +63,24 @@ def split_of(numbers: tuple[int, ...]) -> Split:
 
 def _problem(rng: Random, numbers: tuple[int, ...], target: int, split: Split) -> Problem:
     shown = tuple(rng.sample(numbers, len(numbers)))
-    listed = f"{', '.join(map(str, shown[:-1]))} and {shown[-1]}"
     return Problem(
         id=f"countdown-{'-'.join(map(str, numbers))}-{target}",
-        question=f"Use each of the numbers {listed} exactly once, with +, -, *, / and brackets, to "
-        f"make {target}. The answer is the expression.",
+        question=question(shown, target),
         answer=gold(target, shown),
         source="countdown",
         split=split,
         level=str(len(numbers)),
         subject="countdown",
         check="countdown",
+    )
+
+
+def question(numbers: Sequence[int], target: int) -> str:
+    """What is asked of two numbers or more and a target."""
+    listed = f"{', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
+    return (
+        f"Use each of the numbers {listed} exactly once, with +, -, *, / and brackets, to make "
+        f"{target}. The answer is the expression."
     )
 
 

@@ -121,7 +121,7 @@ def written_step(step: Step, results: tuple[int, ...], index: int) -> str:
     )
 
 
-def final(answer: int) -> str:
+def final(answer: int | str) -> str:
     """The last step of every solution."""
     return f"The answer is \\boxed{{{answer}}}."
 

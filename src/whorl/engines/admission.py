@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 NO_SCORES = (
-    "this engine cannot score a text that is given; take local:, or a server whose /completions "
+    "this engine cannot score a text that is given; take local: or vllm:, or a server whose /completions "
     "echoes its prompt with log-probabilities"
 )
 

@@ -30,6 +30,7 @@ a zero for each group of a row, where embeddings and the output matrix have eigh
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _FORMAT = "1"  # of what is written: another one is another place in the cache
+_ROOM = 24 << 30  # bytes of the cache: three models of seven billion weights in int8
 _ROWS = 8192  # of a matrix at once, so that none is held in float32 as a whole
 _GROUPS = (128, 64, 32)  # weights of a row that share a scale: the largest that divides it
 _OUTER = ("model.embed_tokens.weight", "lm_head.weight")
@@ -51,7 +52,8 @@ def converted_apart(folder: Path, kind: str) -> None:
 
 def converted(folder: Path, kind: Kind) -> Path:
     """A folder with the model of `folder` as OpenVINO reads it. It is made once, which takes some
-    seconds for each billion of weights, and lies in the cache under the weights' digest."""
+    seconds for each billion of weights, and lies in the cache under the weights' digest, with those
+    that were used last: every round of a run brings another model."""
 
     def make(place: Path) -> None:
         LOG.info("%s: converting the weights to %s; they are kept in the cache", folder, kind)
@@ -60,7 +62,7 @@ def converted(folder: Path, kind: Kind) -> Path:
             model = _model(folder, config, kind, stack)
             openvino.save_model(model, place / "openvino_model.xml", compress_to_fp16=False)
 
-    return cached("openvino", _name(folder, kind), make=make)
+    return cached("openvino", _name(folder, kind), make=make, room=_ROOM)
 
 
 def _name(folder: Path, kind: str) -> str:

@@ -1,6 +1,7 @@
 """Who answers each role: engines by name, open from the first stage that asks them to the last."""
 
 import json
+import shlex
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -192,10 +193,7 @@ def trainable(spec: str) -> Path:
     if spec and (named := Spec.read(spec)).scheme in _HERE:
         folder = _folder(spec)
         if bits := _rounded(named.place, folder):
-            raise UserError(
-                f"{spec} has weights in {bits}, which cannot be trained; name the folder of those "
-                "that can: base=FOLDER"
-            )
+            raise UserError(f"{spec} has weights in {bits}, {_untrainable(named.place)}")
         return folder
     raise UserError(
         "only a policy of the form local:FOLDER can be trained, not "
@@ -222,6 +220,15 @@ def _rounded(place: str, folder: Path) -> str:
     except (OSError, ValueError):
         return ""  # whoever reads it says what is wrong with it
     return str((config.get("quantization_config") or {}).get("quant_method", ""))
+
+
+def _untrainable(place: str) -> str:
+    """That weights which are rounded where they lie cannot be trained, and what can be done."""
+    own = "name the folder of those that can: base=FOLDER"
+    if place.endswith(".gguf"):
+        made = shlex.join(("whorl", "fetch", place, "--out", Path(place).stem))
+        own = f"make a folder of them: {made}, or {own}"
+    return f"which cannot be trained; {own}"
 
 
 def _follows(old: str, spec: str) -> bool:

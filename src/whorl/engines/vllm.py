@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from whorl.ask import Ask, Failure, Replies, Reply, repeated
 from whorl.chat import Chat
-from whorl.engines.admission import admitted
+from whorl.engines.admission import admitted, to_score
+from whorl.engines.vllm_given import reading, told
 from whorl.errors import UserError
 from whorl.steps import cut
 
@@ -59,6 +60,8 @@ class Vllm:
     def submit(self, ticket: int, ask: Ask) -> None:
         from vllm.inputs import tokens_input
 
+        if ask.given is not None:
+            return self._read_given(ticket, ask)
         ids, answer = admitted(ask, self.chat.encode, self._limit)
         if answer is not None:
             self._done.append((ticket, answer))
@@ -72,6 +75,18 @@ class Vllm:
                 self._done.append((ticket, Failure(f"vLLM: {' '.join(str(error).split())}")))
             else:
                 self._jobs[ticket] = _Job(ask, len(ids), needed)
+
+    def _read_given(self, ticket: int, ask: Ask) -> None:
+        """Have a given text read. vLLM samples a token behind it, so that has to fit too."""
+        from vllm.inputs import tokens_input
+
+        found = to_score(ask, self.chat, self._limit - 1)
+        if isinstance(found, Failure):
+            self._done.append((ticket, found))
+            return
+        ids, start = found
+        self._engine.add_request(f"{ticket}/0", tokens_input(ids), reading())
+        self._jobs[ticket] = _Job(ask, start, 1)
 
     def poll(self, timeout: float) -> Sequence[tuple[int, Replies | Failure]]:
         for _ in range(_STEPS):
@@ -152,6 +167,10 @@ class Vllm:
         if ticket not in self._jobs:
             return  # another sample of the ask has failed
         job = self._jobs[ticket]
+        if job.ask.given is not None:
+            del self._jobs[ticket]
+            self._done.append((ticket, told(output, job.prompt_tokens)))
+            return
         (made,) = output.outputs
         if made.finish_reason not in ("stop", "length"):
             del self._jobs[ticket]

@@ -10,6 +10,7 @@ from torch import nn
 from transformers import PretrainedConfig, TrainerState
 from transformers.utils import logging
 
+from whorl.learn.moments import MOMENTS, save_moments
 from whorl.learn.trainer import Task, TreeTrainer, arguments
 from whorl.learn.training import Training, TrainingWatch
 from whorl.learn.unfinished import explain_full_disk, latest_checkpoint
@@ -50,6 +51,9 @@ def fit(
         trainer.save_model(str(partial / SAVED))
         if PartialState().is_main_process:  # a pickle, of no use to whoever gets the model
             (partial / SAVED / "training_args.bin").unlink(missing_ok=True)
+            if settings.carry:
+                assert trainer.optimizer is not None
+                save_moments(trainer.optimizer, partial / SAVED / MOMENTS)
     return trainer.state
 
 

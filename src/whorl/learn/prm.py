@@ -62,10 +62,12 @@ def train_prm(
     and on the right side of 0.5.
 
     Interrupted, it goes on as `train` does. Raises `UserError` as `train` does, and if low-rank
-    adapters are wanted.
+    adapters or the state of another optimizer are wanted.
     """
     if settings.lora.rank:
         raise UserError("a process reward model is trained with all its weights; set lora.rank=0")
+    if settings.carry:
+        raise UserError("a process reward model is trained in one go; leave carry out")
     read_config(model)
     chat = Chat.load(model)
     corpus = encode_steps(steps, chat, max_length=network.context(model, settings))

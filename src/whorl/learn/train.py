@@ -26,6 +26,7 @@ from whorl.learn.corpus import Corpus, Encoded, encode
 from whorl.learn.fit import SAVED, fit, last_epoch, quiet_transformers
 from whorl.learn.folder import write_questions
 from whorl.learn.layout import LogProbs
+from whorl.learn.moments import moments_of
 from whorl.learn.pack import Packing
 from whorl.learn.trainer import Task, check_trackers
 from whorl.learn.training import Training, TrainingWatch, TrainResult
@@ -68,10 +69,11 @@ def train(
     if out.exists():
         return read_finished(out, identity)
     check_trackers(settings.trackers)
+    moments = moments_of(model, settings)
 
     def play(partial: Path) -> tuple[Path, TrainResult]:
         training = _Training(model, corpus, objective, settings, partial)
-        return training.run(watch)
+        return training.run(watch, moments)
 
     def card(folder: Path, result: TrainResult) -> None:
         write_card(folder, model, objective, settings, result)
@@ -162,7 +164,7 @@ class _Training:
         self._settings = settings
         self._partial = partial
 
-    def run(self, watch: TrainingWatch | None) -> tuple[Path, TrainResult]:
+    def run(self, watch: TrainingWatch | None, moments: Path | None) -> tuple[Path, TrainResult]:
         """Train and save; returns the model's folder and what came of it."""
         settings, corpus = self._settings, self._corpus
         net = network.load_model(self._model)
@@ -175,7 +177,7 @@ class _Training:
         if settings.lora.rank:
             trained = network.with_adapters(net, settings.lora, settings.seed)
         sizes = list(map(len, epochs))
-        state = fit(trained, task, sizes, settings, self._partial, watch)
+        state = fit(trained, task, sizes, settings, self._partial, watch, moments)
         result = TrainResult(
             loss=last_epoch(state, sizes[-1]),
             steps=state.global_step,

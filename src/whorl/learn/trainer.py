@@ -27,6 +27,7 @@ from whorl.example import Likelihood, Objective
 from whorl.learn.batches import Steps
 from whorl.learn.layout import Batch
 from whorl.learn.losses import batch_loss, chance
+from whorl.learn.moments import load_moments
 from whorl.learn.network import first_line, logits
 from whorl.learn.training import Training, TrainingWatch
 from whorl.learn.unfinished import explain_full_disk
@@ -235,6 +236,13 @@ class TreeTrainer(Trainer):
             self.args, self.state, self.control, metrics
         )
         return metrics
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """The optimizer, with the state that it is to begin with; a checkpoint's comes later."""
+        optimizer = super().create_optimizer(model)
+        if self._task.moments is not None:
+            load_moments(optimizer, self._task.moments)
+        return optimizer
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         with explain_full_disk(Path(str(self.args.output_dir))):

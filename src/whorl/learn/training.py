@@ -52,6 +52,9 @@ class Training:
     patience: so many measurements without improvement end the training.
     reference: model folder that penalties hold to, for example the model that the first round of a
         run trained; None: the one that training starts from.
+    carry: the optimizer goes on with its state from the training that made the model, as if it had
+        never stopped; each training has a warm-up and a decay of its own. A later training takes
+        the state over.
     seed: fixes the order of the examples.
     save_steps: optimizer steps between checkpoints; 0 is once an epoch.
     tokens: in one forward pass of one process, padding included. Lower it if memory runs out.
@@ -84,6 +87,7 @@ class Training:
     bf16: bool = False
     report_to: str | tuple[str, ...] = ()
     reference: Path | None = field(default=None, metadata={"quiet": True})
+    carry: bool = field(default=False, metadata={"quiet": True})
 
     @property
     def trackers(self) -> tuple[str, ...]:
@@ -100,6 +104,11 @@ class Training:
             raise UserError("warmup must be in [0, 1] and holdout in [0, 1)")
         if self.reference and not (self.reference / "config.json").is_file():
             raise UserError(f"reference: {self.reference} is no model folder")
+        if self.carry and (self.lora.rank or self.holdout):
+            raise UserError(
+                "carry is for all weights of the last step: adapters begin anew in each training, "
+                "and holdout takes the weights of an earlier step; set lora.rank=0 and holdout=0"
+            )
         if self.weight_decay < 0 or self.save_steps < 0:
             raise UserError("weight_decay and save_steps must not be negative")
 

@@ -42,7 +42,7 @@ def identify(model: Path, corpus: Corpus, objective: Objective, settings: Traini
     said = {
         name: value
         for name, value in asdict(settings).items()
-        if name not in (*EXECUTION, "reference")
+        if name not in (*EXECUTION, "reference") and (name != "carry" or value)
     }
     return {
         "model": weights.hexdigest(),

@@ -107,12 +107,15 @@ def ready(run: Run, place: Opener = Opened) -> Iterator[Ready]:
 
     place: where they are opened; in this process if not given.
     Raises `UserError` if the problems cannot be read or are among those to measure on, or if the
-    engines cannot be opened, or if the teacher is to read tokens that are not its own.
+    engines cannot be opened or cannot do what the recipe needs of them, or if the teacher is to
+    read tokens that are not its own.
     """
     found = survey(run)
     check_teacher(run.recipe, run.engines.policy, run.engines.teacher)
     with place(run.engines) as opened:
-        yield Ready(found, opened, opened.crew())
+        crew = opened.crew()
+        check_abilities(run.recipe, crew.engines)
+        yield Ready(found, opened, crew)
 
 
 def grow(

@@ -177,6 +177,7 @@ def _play(
 
 def _learn(run: Run, plan: RoundPlan, opened: Crews, watch: Watch) -> TrainResult:
     """Train the model of a round, from the newest one or from the first."""
+    from whorl.learn.moments import MOMENTS
     from whorl.learn.train import train  # takes seconds, and growing does not need it
 
     first = run.starts == "first"
@@ -194,6 +195,8 @@ def _learn(run: Run, plan: RoundPlan, opened: Crews, watch: Watch) -> TrainResul
         watch=watch,
     )
     write_prompt(checkpoint, words_of(run.recipe), run.asked)
+    if run.train.carry and plan.number > 1:  # as large as two models, and of no more use
+        (trainable(plan.engines.learner) / MOMENTS).unlink(missing_ok=True)
     watch.wrote(checkpoint, f"model after {trained.steps:,} steps, loss {trained.loss:.4f}")
     return trained
 

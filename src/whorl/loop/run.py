@@ -87,6 +87,11 @@ class Run:
             check_student(self.recipe)
             if self.base:
                 raise UserError("base is for a policy that learns; leave it out with a student")
+        if self.train.carry and self.starts == "first":
+            raise UserError(
+                "train.carry goes on with the optimizer of the round before, and these rounds all "
+                "start from the first model; set start=last"
+            )
         if not 0 <= self.may_fail <= 1:
             raise UserError(f"may_fail should be a share from 0 to 1, not {self.may_fail}")
 

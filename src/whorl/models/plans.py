@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Task = Literal["solve", "drill", "critique", "revise", "critique_path", "revise_path"]
+Task = Literal["solve", "miss", "drill", "critique", "revise", "critique_path", "revise_path"]
 
 EASY = (1, 1, 1, 2, 2)
 ALL = (1,) * 5 + (2,) * 5 + (3,) * 4 + (4,) * 3 + (5,) * 3
@@ -16,7 +16,7 @@ class Stage:
 
     steps: of the optimiser.
     levels: of the stories; a level given twice comes twice as often.
-    mix: tasks and their shares.
+    mix: tasks and their shares; `miss`, a solution that fails, is of Countdown alone.
     sampled: share of the steps to review that are sampled from the policy, not made by template.
     stories: pretraining stories they are sampled on.
     """
@@ -111,6 +111,26 @@ TEACHER_PLAN = TrainingPlan(
     lr=5e-3,
     decay_from=0.55,
 )
+
+
+_WALKS = TrainingPlan(
+    (
+        Stage(500, (3,), {"solve": 0.4, "miss": 0.1, "drill": 0.5}),
+        Stage(1100, (3, 3, 3, 4), {"solve": 0.6, "miss": 0.25, "drill": 0.15}),
+    ),
+    batch=32,
+    check_every=250,
+)
+
+# Of Countdown. The policy is also taught walks that miss their target, so that it knows the form
+# better than the aim, and its samples hold more than its greedy answer. The teacher is the policy,
+# taught on with walks that reach it.
+COUNTDOWN_PLANS = {
+    "countdown_policy": _WALKS,
+    "countdown_teacher": replace(_WALKS, stages=(Stage(1200, (3, 3, 3, 4), {"solve": 1.0}),)),
+}
+"""Plans of the models for Countdown, in the order in which one becomes the next; a stage's levels
+are how many numbers there are."""
 
 
 def smoke(plan: TrainingPlan) -> TrainingPlan:

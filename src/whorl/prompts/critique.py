@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
+from whorl.prompts.forms import in_lines
 from whorl.prompts.unsaid import says_nothing, without_form
+from whorl.prompts.wrapping import read_json
+from whorl.steps import paragraphs
 
 Decision = Literal["keep", "edit", "replace"]
 
@@ -77,18 +80,24 @@ def write_critiques(critiques: Sequence[Critique]) -> str:
 
 def read_critique(text: str) -> Critique:
     """Read a critic's reply on one step: lines that begin with a field's name, also as headings, in
-    bold or in a list, and what follows them up to the next one; or JSON. What is neither is prose.
-    Nothing is raised and nothing is lost but the markup round it."""
-    said = _json(text)
-    if isinstance(said, Mapping) and (fields := _of_json(said)):
+    bold, in a list or a table, and what follows them up to the next one; or JSON. What is neither
+    is prose. Of several whole forms, the last with a verdict counts: the critic thought again. One
+    behind the name of an alternative is about that. Nothing is raised and nothing is lost but
+    the markup round it."""
+    if fields := _one_of_json(_json(text)):
         return _critique(fields)
-    lines: dict[str, list[str]] = {}
+    forms: list[dict[str, list[str]]] = [{}]
     label = ""
-    for line in _INLINE.sub("\n", text).splitlines():
+    for line in _INLINE.sub("\n", in_lines(text, tuple(FORM))).splitlines():
         name, rest = field_of(line)
+        if name and "verdict" in forms[-1] and name == next(filter(None, forms[-1])):
+            if _OF_ANOTHER.search("\n".join(forms[-1]["verdict"])):
+                break
+            forms.append({})
         label = name or label
-        lines.setdefault(label, [""]).append(rest)
-    return _critique({label: "\n".join(said) for label, said in lines.items()})
+        forms[-1].setdefault(label, [""]).append(rest)
+    read = [_critique({label: "\n".join(said) for label, said in form.items()}) for form in forms]
+    return next((critique for critique in reversed(read) if critique.verdict), read[0])
 
 
 def repeats_request(text: str, step: str = "") -> bool:
@@ -110,25 +119,32 @@ def field_of(line: str) -> tuple[str, str]:
 def read_critiques(text: str, steps: int) -> list[Critique]:
     """Read a reply on a whole path, cut where it names a step, or into the points of a list that
     counts them: `steps` critiques, empty where one was left out. A reply that does neither is read
-    as the first step's."""
+    as the first step's, and so is what it says of the whole before it comes to a step."""
     if found := _steps_of_json(_json(text)):
         return [_critique(found.get(k, {})) for k in range(1, steps + 1)]
-    numbers, said = _cut(_STEP, text)
+    text = in_lines(text, tuple(FORM))
+    before, numbers, said = _cut(_STEP, text)
     if not set(numbers) & set(range(1, steps + 1)):
-        numbers, said = _cut(_POINT, text)
+        before, numbers, said = _cut(_POINT, text)
         counted = all(n in (1, before + 1) for before, n in pairwise((0, *numbers)))
         if len(numbers) < 2 or not counted:
-            numbers, said = [1], [text]
-    by_number: dict[int, list[str]] = {}
+            before, numbers, said = "", [1], [text]
+    by_number: dict[int, list[str]] = {1: [_of_all(before)]}
     for number, piece in zip(numbers, said, strict=True):
         by_number.setdefault(number, []).append(piece)
     return [read_critique("\n".join(by_number.get(k, ()))) for k in range(1, steps + 1)]
 
 
-def _cut(mark: re.Pattern[str], text: str) -> tuple[list[int], list[str]]:
-    """The numbers that marks in a text name, and what follows each."""
+def _of_all(text: str) -> str:
+    """What is said before the first step of a path, if it says more than what is to follow."""
+    said = (part for part in paragraphs(text) if not _ANNOUNCED.match(part))
+    return "\n\n".join(said)
+
+
+def _cut(mark: re.Pattern[str], text: str) -> tuple[str, list[int], list[str]]:
+    """What stands before marks in a text, the numbers that they name, and what follows each."""
     pieces = mark.split(text)
-    return [int(number) for number in pieces[1::2]], pieces[2::2]
+    return pieces[0], [int(number) for number in pieces[1::2]], pieces[2::2]
 
 
 _FIELD = re.compile(
@@ -139,10 +155,10 @@ _FIELD = re.compile(
     re.IGNORECASE,
 )
 _STEP = re.compile(
-    r"(?m)^\W{0,8}(?:\d{1,2}[.)]\W{0,4})?Step (\d{1,4})\b[^\w\n]{0,8}", re.IGNORECASE
+    r"(?m)^\W{0,8}(?:\d{1,2}[.)]\W{0,4})?Step #?(\d{1,4})\b[^\w\n]{0,8}", re.IGNORECASE
 )
 _POINT = re.compile(r"(?m)^[*_#> ]{0,4}(\d{1,3})[.)]\s")
-_INLINE = re.compile(r";[ \t]+(?=(?:Errors|Missing|Avoid|Suggestion|Verdict):)")
+_INLINE = re.compile(r"[;.][ \t]+(?=(?:Errors|Missing|Avoid|Suggestion|Verdict):)")
 _REQUEST = re.compile(
     r"\A\W{0,8}(?:Problem|Solution so far|Next step|Alternatives)[*_]{0,3}:"
     r"|(?m:^[ \t*_#>]{0,8}Next step: Problem:)"
@@ -154,9 +170,18 @@ _ITEM = re.compile(r"\s*(?:[-*+•]|\d{1,2}[.)])\s+")
 _COPIES = frozenset((*FORM.values(), *(text.removeprefix("what ") for text in FORM.values())))
 _WORD = re.compile(
     r"\b(not |no |don't |cannot )?(?:be )?(keep|kept|edit|edited|replace|replaced)\b"
+    r"|(不|无需|不要)?(保留|修改|替换)"
 )
-_JSON_BEGINS = re.compile(r"(?:\A|```(?:json)?)\s*(?=[{\[])")
-_JSON_ENDS = re.compile(r"[}\]](?=\s*(?:\Z|```))")
+_JSON_BEGINS = re.compile(r"(?:\A|```(?:json)?|:|\n)\s*(?=[{\[]\s*[\"{\[])")
+_ANNOUNCED = re.compile(
+    r"(?:sure|certainly|of course|okay|ok|here|below|let['’]?s|let me|i will|i['’]ll|to review)\b"
+    r"|[*_#\s]*(?:step[- ]by[- ]step )?(?:review|critique|analysis|feedback|outline)\b[^.\n]*\Z"
+    r"|[^\n]*[:：][*_ ]*\Z|[-*_=]+\Z",
+    re.IGNORECASE,
+)
+_NESTED = 4  # values, one in the other, at most
+_OF_ANOTHER = re.compile(r"\b(?:alternative|sibling|candidate)s?\b", re.IGNORECASE)
+_DECIDED = re.compile(r"\W*(keep|edit|replace)\b[*_\"'` ]*(?:[(\[:.–—]| - |because\b|since\b|as\b)")
 _VERDICTS: Mapping[str, Decision] = {
     "keep": "keep",
     "kept": "keep",
@@ -164,6 +189,9 @@ _VERDICTS: Mapping[str, Decision] = {
     "edited": "edit",
     "replace": "replace",
     "replaced": "replace",
+    "保留": "keep",
+    "修改": "edit",
+    "替换": "replace",
 }
 
 
@@ -185,7 +213,10 @@ def _critique(fields: Mapping[str, str]) -> Critique:
 def _verdict(text: str) -> Decision | None:
     """The verdict of the first line that says anything; None if it names none, or several."""
     line = next((line for line in text.lower().splitlines() if re.search(r"\w", line)), "")
-    found = {_VERDICTS[word] for negated, word in _WORD.findall(line) if not negated}
+    if decided := _DECIDED.match(line):
+        return _VERDICTS[decided[1]]
+    words = _WORD.findall(line)
+    found = {_VERDICTS[w or zh] for negated, w, negated_zh, zh in words if not negated + negated_zh}
     return found.pop() if len(found) == 1 else None
 
 
@@ -220,15 +251,24 @@ def _name(label: str) -> str:
 
 def _json(text: str) -> Any:
     """The JSON value in a reply, perhaps with words or a code fence round it; None without one."""
-    begins, ends = _JSON_BEGINS.search(text), -1
-    for end in _JSON_ENDS.finditer(text) if begins else ():
-        ends = end.end()
-    if begins is None:
-        return None
+    begins = _JSON_BEGINS.search(text)
     try:
-        return json.loads(text[begins.end() : ends])
+        return read_json(text[begins.end() :]) if begins else None
     except (ValueError, RecursionError):
         return None
+
+
+def _one_of_json(said: Any) -> dict[str, str]:
+    """The fields of a JSON object, or of the one object that a value holds; empty if there are
+    none."""
+    for _ in range(_NESTED):
+        if isinstance(said, Mapping) and (fields := _of_json(said)):
+            return fields
+        inner = [*said.values()] if isinstance(said, Mapping) else said
+        if not isinstance(inner, list) or len(inner) != 1:
+            break
+        (said,) = inner
+    return {}
 
 
 def _of_json(said: Mapping[str, Any]) -> dict[str, str]:

@@ -10,7 +10,8 @@ STOPS = (CORRECTED, CORRECTED.title(), CORRECTED.upper(), CORRECTED.title().rstr
 _WORDS = r"corrected\s+solution"
 _ENDED = re.compile(r"^$|[.!?:;)\]}$]$")
 _HEADING = re.compile(
-    rf"^[^\w\n]*{_WORDS}[^\w\n]*$"  # a line of its own, whatever marks stand round it
+    r"^[^\w\n]*(?:\\[a-z]{1,20}\*?\{)?(?:the )?(?:correct(?:ed)?|revised|rewritten|new)"
+    r"\s+solution[^\w\n]*$"  # a line of its own, whatever marks stand round it
     rf"|^[^\n]{{0,80}}?\b{_WORDS}(?: is)?[*_ \t]*:",  # or the end of a phrase, and a colon
     re.IGNORECASE | re.MULTILINE,
 )

@@ -5,6 +5,7 @@ import re
 from typing import Literal
 
 from whorl.prompts.unsaid import is_none
+from whorl.prompts.wrapping import unwrapped, without_remarks
 from whorl.steps import unformatted
 
 
@@ -17,14 +18,15 @@ def read_step(text: str, original: str = "", prefix: str = "") -> str:
     text = _first_of_titled(_NEXT.sub("", _behind_prefix(prefix, _bare(text))))
     if is_none(text):
         return ""
-    if _NUMBERED.match(original) or len(_NUMBERED_LINE.findall(text)) > 1:
-        return text
-    return _without(_NUMBERED, _without(_TITLE, text))
+    titled = _TITLE.match(text) is not None
+    if not _NUMBERED.match(original) and len(_NUMBERED_LINE.findall(text)) <= 1:
+        text = _without(_NUMBERED, _without(_TITLE, text))
+    return without_remarks(unwrapped(text), titled=titled)
 
 
 def read_solution(text: str) -> str:
     """The solution that a reviser's reply holds, as `read_step`; the markers of its steps stay."""
-    return _without(_TITLE, _bare(text))
+    return without_remarks(unwrapped(_without(_TITLE, _bare(text))), titled=False)
 
 
 def became(
@@ -39,21 +41,27 @@ def became(
 def _bare(text: str) -> str:
     """A reply without the lines before what was asked for, and those that repeat the request
     behind it."""
-    text = _behind_request(text.strip())
+    text = _behind_original(_behind_request(text.strip()))
     if (repeated := _REPEATED.search(text)) and text[: repeated.start()].strip():
         text = text[: repeated.start()].rstrip()
     text, start = _without_torn_request(_OUTCOME.sub("", text).rstrip()), 0
     while (end := text.find("\n", start)) >= 0 and _preamble(text[start:end]):
         start = end + 1
-    text = text[start:]
-    fence = _FENCE.fullmatch(text)
-    return (fence[1] if fence else text).strip()
+    return unwrapped(text[start:]).strip()
 
 
 def _behind_request(text: str) -> str:
     """A reply that begins with the request itself, from the label on under which it answers."""
     labels = _NEXT.finditer(text) if _REPEATED.match(text) else ()
     return next((text[label.start() :] for label in labels if text[label.end() :].strip()), text)
+
+
+def _behind_original(text: str) -> str:
+    """A reply from the first title of a revised text on, if what stands before that is the original
+    or speaks of it or of the critique."""
+    found = _REVISED_LINE.search(text)
+    spoken = found and _SPOKEN_OF.search(text[: found.start()])
+    return text[found.start() :] if found and spoken and text[found.end() :].strip() else text
 
 
 def _behind_prefix(prefix: str, text: str) -> str:
@@ -100,13 +108,16 @@ def _preamble(line: str) -> bool:
         return True
     if any(label.match(line) for label in (_NEXT, _NUMBERED, _TITLE)):
         return False  # it names what follows
-    opens = _OPENING.match(bare) is not None or bare.endswith(":")
+    opens = _OPENING.match(bare) is not None or bare.endswith((":", "："))
     return opens and _REWRITING.search(bare) is not None
 
 
 def _first_of_titled(text: str) -> str:
-    """A reply that begins with a title ("Corrected step:"), up to the next line that does: a second
-    try at what is there already."""
+    """A reply that begins with a title ("Corrected step:", "Option 1:"), up to the next line that
+    does: a second try at what is there already."""
+    found = _OPTION.match(text)
+    if found and (again := _OPTION.search(text, found.end())):
+        return text[found.end() : again.start()].rstrip() or text
     found = _TITLE.match(text)
     again = _TITLE_LINE.search(text, found.end()) if found else None
     return text[: again.start()].rstrip() if again else text
@@ -120,17 +131,37 @@ def _without(label: re.Pattern[str], text: str) -> str:
 
 _GAP = re.compile(r"\n[ \t]*\n\s*")
 _SENTENCE = re.compile(r"(?<=[.:;])\s+|\n")
-_MARKUP = r"[ \t*_#>`]{0,8}"
-_ENDED = r"(?:[*_]{0,3}:[*_]{0,3}|[*_]{0,3}(?=\n))\s*"
-_NEXT = re.compile(rf"(?m)^{_MARKUP}Next step:[*_]{{0,3}}[ \t]*\n?", re.IGNORECASE)
-_NUMBERED = re.compile(rf"{_MARKUP}Step \d{{1,3}}{_ENDED}", re.IGNORECASE)
+_MARKUP = r"[ \t*_#>`]{0,8}(?:\\(?:text(?:bf|it)|emph|(?:sub){0,2}section\*?|paragraph\*?)\{)?"
+_COLON = r"[*_}]{0,3}[:：][*_}]{0,3}"
+_ENDED = rf"(?:{_COLON}|[*_}}]{{0,3}}(?=\n))\s*"
+_BETTER = r"(?:re-?written|revised|corrected|updated|improved)"
+_BETTER_ZH = r"(?:修改|修正|更正|重写|改写|修订)后的?(?:下一)?(?:步骤?|解答|解法|解)"
+_NEXT = re.compile(rf"(?m)^{_MARKUP}(?:Next step|下一步){_COLON}[ \t]*\n?", re.IGNORECASE)
+_NUMBERED = re.compile(
+    rf"{_MARKUP}(?:Step(?: #?\d{{1,3}})?|第 ?\d{{1,3}} ?步|步骤 ?\d{{1,3}}){_ENDED}", re.IGNORECASE
+)
 _NUMBERED_LINE = re.compile(rf"(?m)^{_NUMBERED.pattern}", re.IGNORECASE)
+_NAMED = r"(?: next)? (?:step|solution|version)(?: \d{1,3})?"
+_IS = r"(?: (?:is|should be|would be|reads|becomes)(?: as follows)?(?=[*_]{0,3}:))?"
 _TITLE = re.compile(
-    rf"{_MARKUP}(?:the |my |a )?(?:rewritten|revised|corrected|updated|improved|new|final)"
-    rf"(?: next)? (?:step|solution|version)(?: \d{{1,3}})?{_ENDED}",
+    rf"{_MARKUP}(?:the |my |a )?(?:(?:{_BETTER}|new|final){_NAMED}{_IS}|{_BETTER}(?={_COLON})"
+    rf"|next step (?:is|should be)(?=:)|{_BETTER_ZH}){_ENDED}",
     re.IGNORECASE,
 )
 _TITLE_LINE = re.compile(rf"(?m)^{_TITLE.pattern}", re.IGNORECASE)
+_REVISED_LINE = re.compile(
+    rf"(?m)^{_MARKUP}(?:(?:the |my |a )?{_BETTER}(?:{_NAMED}{_IS}|(?={_COLON}))|{_BETTER_ZH})"
+    rf"{_ENDED}",
+    re.IGNORECASE,
+)
+_SPOKEN_OF = re.compile(
+    rf"\b(?:critique|feedback|original (?:step|solution))\b|\A{_MARKUP}Original{_COLON}"
+    "|原步骤|原解|批评",
+    re.IGNORECASE,
+)
+_OPTION = re.compile(
+    rf"(?m)^{_MARKUP}(?:Option|Version|Alternative|Revision) (?:[12AB]){_ENDED}", re.IGNORECASE
+)
 _YES = re.compile(
     r"(?:sure|certainly|of course|okay|ok|understood)\b[!.,: ]*"
     r"|you(?:['’]re| are) (?:absolutely |quite )?(?:right|correct)\b[!.,: ]*"
@@ -146,7 +177,7 @@ _OPENING = re.compile(
 _REWRITING = re.compile(
     r"\b(?:re-?writ\w+|revis(?:e|ed|ing|ion)|rephras\w+|solution so far|the critique"
     r"|(?:corrected|updated|improved|refined|modified) (?:step|solution|version)"
-    r"|next (?:step|solution|version)(?! is\b))\b",
+    r"|next (?:step|solution|version)(?! is\b))\b|(?:修改|修正|更正|重写|改写|修订)后?",
     re.IGNORECASE,
 )
 _REPEATED = re.compile(
@@ -155,7 +186,4 @@ _REPEATED = re.compile(
     r"|(?:Rewrite|Review) (?:the|every) (?:(?:next |previous )?step|solution)\.?[ \t]*$)",
 )
 _REQUESTS = ("Rewrite the next step.", "Rewrite the previous step.", "Rewrite the solution.")
-_OUTCOME = re.compile(r"[ \t]*\[Q -?\d(?:\.\d)?\](?=\s|$)")
-_FENCE = re.compile(
-    r"```(?:text|txt|plaintext|markdown|md|latex|tex)?[ \t]*\n(.*?)\n?```\s*", re.DOTALL
-)
+_OUTCOME = re.compile(r"(?<![ \t])[ \t]*\[Q -?\d(?:\.\d)?\](?=\s|$)")

@@ -19,7 +19,7 @@ def without_form(entry: str) -> str:
 
 def is_none(text: str) -> bool:
     """Whether a whole text is a word for nothing, such as "None." or "n/a"."""
-    return _NONE.fullmatch(text.strip(" .\"'*_`\n").lower()) is not None
+    return _NONE.fullmatch(text.strip(" .。\"'*_`\n").lower()) is not None
 
 
 def says_nothing(entry: str, form: Collection[str]) -> bool:
@@ -41,7 +41,7 @@ _WORD = re.compile(r"\w+")
 _OUTCOME = re.compile(r"\[Q -?\d(?:\.\d)?\]\s*\Z")
 _TAIL = re.compile(r"(?:,? separated by semicolons(?:,? or none)?|, or none)\.?\s*\Z")
 _NONE = re.compile(
-    r"(?:none|no|n/a|null|nothing)"
+    r"无|没有|(?:none|no|n/a|null|nothing)"
     r"(?: (?:is |are )?(?:needed|found|identified|noted|missing|required|to avoid))?"
 )
 _DENIAL = re.compile(

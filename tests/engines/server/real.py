@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from whorl import prompts
-from whorl.ask import Ask, Engine, Failure, Replies
+from whorl.ask import Ask, Engine, Failure, Given, Replies
 from whorl.chat import Chat
 from whorl.data.forest import read_trees
 from whorl.data.problems import write_problems
@@ -91,6 +91,28 @@ def answer(engine: Engine, asks: list[Ask]) -> list[Replies]:
     engine.close()
     assert not [each for each in answers.values() if isinstance(each, Failure)]
     return [answers[ticket] for ticket in range(len(asks))]  # type: ignore[misc]
+
+
+def given_texts(questions: Sequence[str]) -> list[Ask]:
+    """Texts to be read, several behind each prompt: caches know its beginning."""
+    texts = ("7+5=12 apples.\n\nThe answer is \\boxed{12}.", "12", "Caf\u00e9 \u7b54\u6848")
+    return [
+        Ask(prompts.solve(question), "teacher", given=Given(text, ended))
+        for question in questions
+        for text in texts
+        for ended in (True, False)
+    ]
+
+
+def are_as_likely(theirs: Sequence[Replies], ours: Sequence[Replies]) -> None:
+    """Log-probabilities of given tokens are the same."""
+    furthest = 0.0
+    for (their,), (our,) in zip(theirs, ours, strict=True):
+        assert (their.tokens, their.prompt_tokens) == (our.tokens, our.prompt_tokens)
+        pairs = zip(their.logprobs, our.logprobs, strict=True)
+        furthest = max(furthest, *(abs(one - other) for one, other in pairs))
+    print(f"{len(ours)} given texts: at most {furthest:.1e} from the embedded engine's")
+    assert furthest < 1e-3
 
 
 def says_what_the_embedded_engine_says(policy: str, questions: Sequence[str]) -> None:

@@ -20,7 +20,10 @@ from whorl.chat import Chat
 from whorl.data.synthetic import problems
 from whorl.engines import open_engine
 from whorl.engines.gguf import write_gguf
+from whorl.errors import UserError
+from whorl.loop.trial import check_scores
 from whorl.models import POLICY
+from whorl.recipes import OnPolicyDistill
 
 pytestmark = [pytest.mark.llama, pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(900)]
 
@@ -122,6 +125,13 @@ def test_samples_are_those_of_the_distribution_that_was_asked_for(server: Server
     assert min(map(len, counts)) > 5
     common = sum((counts[0] & counts[1]).values()) / ask.n
     assert common > 0.6, counts
+
+
+def test_it_cannot_score_a_given_text_and_that_is_said(server: Server) -> None:
+    """llama.cpp tells log-probabilities of what it samples alone, and refuses to echo a prompt."""
+    engine = open_engine(spec(server))
+    with pytest.raises(UserError, match="teacher: this engine cannot score a text"):
+        check_scores(OnPolicyDistill(), {"teacher": engine})
 
 
 def test_a_run_survives_a_server_that_is_killed_and_comes_back(

@@ -86,6 +86,31 @@ def test_what_a_server_keeps_from_us_fails_and_the_rest_is_kept() -> None:
     assert [reply.text for reply in refused.value.made] == ["4"]
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        chat(None, refusal="I cannot help with that."),
+        chat([{"type": "refusal", "refusal": "I cannot help with that."}]),
+    ],
+)
+def test_a_refusal_is_no_empty_solution(said: Any) -> None:
+    with pytest.raises(RefusedError, match="refusal"):
+        answered(said)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"reasoning_content": [{"type": "text", "text": "Two."}]},
+        {"reasoning": {"type": "text", "text": "Two."}},
+        {"thinking": "Two."},
+    ],
+)
+def test_a_thought_is_read_in_whatever_field_and_form_it_comes(field: dict[str, Any]) -> None:
+    (reply,) = answered(chat("It is 4.", refusal=None, **field))
+    assert reply.text == "<think>\nTwo.\n</think>\n\nIt is 4."
+
+
 def test_a_stop_string_in_the_text_makes_a_sample_whole_however_it_ended() -> None:
     (reply,) = answered(chat("3 + 4 = 7\n\nSo", "abort"), asked(stop=["\n\n"]))
     assert (reply.text, reply.finished) == ("3 + 4 = 7", "stop")

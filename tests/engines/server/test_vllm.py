@@ -9,6 +9,8 @@ import pytest
 from tests.engines.server.real import (
     Server,
     answer,
+    are_as_likely,
+    given_texts,
     killed_and_back,
     says_what_the_embedded_engine_says,
 )
@@ -68,6 +70,12 @@ def test_the_server_reads_the_token_ids_that_we_write(server: Server) -> None:
 
 def test_greedy_text_is_that_of_the_embedded_engine(server: Server) -> None:
     says_what_the_embedded_engine_says(spec(server), QUESTIONS)
+
+
+def test_a_given_text_is_as_likely_as_to_the_embedded_engine(server: Server) -> None:
+    asks = given_texts(QUESTIONS[:16])
+    here = open_engine(f"local:{POLICY}", processes=0)
+    are_as_likely(answer(open_engine(spec(server)), asks), answer(here, asks))
 
 
 def test_a_run_survives_a_server_that_is_killed_and_comes_back(

@@ -1,7 +1,9 @@
 """`whorl judge`."""
 
 import json
+import time
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -12,6 +14,7 @@ from whorl.cli import options
 if TYPE_CHECKING:
     from whorl.cli.display import Display
     from whorl.data.rows import Row
+    from whorl.engines.judge import Judges
 
 EXAMPLES = (
     "whorl judge pairs.jsonl",
@@ -27,6 +30,7 @@ class _Pair(NamedTuple):
     id: str
     gold: str
     answer: str | None
+    check: str
 
 
 def judge(  # noqa: PLR0913 (each parameter is an option)
@@ -45,7 +49,8 @@ def judge(  # noqa: PLR0913 (each parameter is an option)
 
     Each line of the file is an object with a gold answer, "gold", and a
     "prediction": an answer, or a text that states one in a \\boxed{} or after
-    "answer is". An "id" is repeated. Undecided is not right.
+    "answer is". An "id" is repeated. Undecided is not right. A "check" names
+    what makes the answer right, as in a file of problems: countdown, say.
 
     What counts as the same answer is changed with --set: percent, units,
     lists, intervals, assignments, choices, tolerance. See docs/verdicts.md.
@@ -60,9 +65,7 @@ def judge(  # noqa: PLR0913 (each parameter is an option)
     read = _read(pairs, guess, display if skip_bad else None)
     counts: Counter[str] = Counter()
     try:
-        for pair, (value, reason, seconds) in zip(
-            read, judges.judge((pair.gold, pair.answer) for pair in read), strict=True
-        ):
+        for pair, (value, reason, seconds) in _verdicts(read, judges):
             verdict = VERDICTS[value]
             counts[verdict] += 1
             if as_json:
@@ -83,6 +86,25 @@ def judge(  # noqa: PLR0913 (each parameter is an option)
         judges.close()
     told = ", ".join(f"{counts[verdict]:,} {verdict}" for verdict in VERDICTS.values())
     display.say(f"{told}, of {len(read):,}")
+
+
+def _verdicts(
+    pairs: Sequence[_Pair], judges: "Judges"
+) -> Iterator[tuple[_Pair, tuple[float | None, str, float]]]:
+    """Each pair with the value of its verdict, the reason and the seconds it took."""
+    from whorl.answer.checks import ANSWER, CHECKS
+
+    compared = judges.judge((p.gold, p.answer) for p in pairs if p.check == ANSWER)
+    for pair in pairs:
+        if pair.check == ANSWER:
+            yield pair, next(compared)
+        elif pair.answer is None:
+            yield pair, (0.0, "no final answer", 0.0)
+        else:
+            start = time.perf_counter()
+            found = CHECKS[pair.check](pair.gold, pair.answer)
+            value = None if found.right is None else float(found.right)
+            yield pair, (value, found.reason, time.perf_counter() - start)
 
 
 def _read(path: Path, guess: bool, passing_over: "Display | None") -> list[_Pair]:
@@ -106,6 +128,7 @@ def _read(path: Path, guess: bool, passing_over: "Display | None") -> list[_Pair
 
 def _pair(number: int, row: "Row", guess: bool) -> _Pair:
     from whorl.answer import gold_in, read
+    from whorl.answer.checks import ANSWER, fault
     from whorl.data.rows import BadRow, cell, columns
 
     for column in ("gold", "prediction"):
@@ -114,8 +137,12 @@ def _pair(number: int, row: "Row", guess: bool) -> _Pair:
     gold = cell(row, "gold")
     if not gold:
         raise BadRow("'gold' is empty")
+    name, check, said = cell(row, "id"), cell(row, "check") or ANSWER, cell(row, "prediction")
+    if check != ANSWER:
+        if found := fault(check, gold):
+            raise BadRow(found)
+        return _Pair(number, name, gold, read(said, gold, guess=guess), check)
     stated = gold_in(gold)
     if stated is None:
         raise BadRow(f"no answer is stated in the gold {gold[:60]!r}")
-    gold = stated
-    return _Pair(number, cell(row, "id"), gold, read(cell(row, "prediction"), gold, guess=guess))
+    return _Pair(number, name, stated, read(said, stated, guess=guess), check)

@@ -44,6 +44,7 @@ def connected(address: Address) -> Iterator[None]:
     if address.here:
         cpus = max(1, round(address.here * address.cpus))
         said = {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": STORE}
+        said["address"] = "local"  # or Ray would join another cluster of this machine
     already = ray.is_initialized()
     for left in range(_STARTS, 0, -1):
         try:

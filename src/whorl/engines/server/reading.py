@@ -12,7 +12,8 @@ from typing import Any
 _MOST = 10**8  # tokens that a server may count in one response; more are a slip of its counter
 _SHOWN = 200  # characters of what cannot be read
 
-_THOUGHTS = ("reasoning_content", "reasoning")  # vLLM and SGLang; OpenRouter and newer vLLM
+_THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+"""Fields of thoughts: of vLLM and SGLang, of OpenRouter and newer vLLM, of gateways to Ollama."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,8 @@ def _part(choice: object, *, whole: bool) -> Part:
     if finish is not None and not isinstance(finish, str):
         raise ValueError(f"the finish_reason is {_shown(finish)}")
     text, thought = _words(choice, whole=whole)
+    if not text and _refused(choice):
+        finish = "refusal"
     stopped_by = choice.get("stop_reason", choice.get("matched_stop"))
     return Part(
         text,
@@ -134,8 +137,24 @@ def _words(choice: Mapping[str, Any], *, whole: bool) -> tuple[str, str]:
 
 
 def _thought(message: Mapping[str, Any]) -> str:
-    said = (message.get(name) for name in _THOUGHTS)
-    return next((thought for thought in said if thought and isinstance(thought, str)), "")
+    return next(filter(None, (_told(message.get(name)) for name in _THOUGHTS)), "")
+
+
+def _told(said: object) -> str:
+    """A thought as text, or as parts of text; empty if it is neither."""
+    if isinstance(said, str):
+        return said
+    pieces = [said] if isinstance(said, Mapping) else said if isinstance(said, list) else []
+    texts = (one.get("text") if isinstance(one, Mapping) else one for one in pieces)
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def _refused(choice: Mapping[str, Any]) -> bool:
+    """Whether a choice says that the model refuses, in a field of the message or as its content."""
+    message = _object(choice.get("message", choice.get("delta")))
+    content = message.get("content")
+    parts = content if isinstance(content, list) else []
+    return bool(message.get("refusal")) or any(_object(p).get("type") == "refusal" for p in parts)
 
 
 def _content(said: object) -> tuple[str, str]:
@@ -153,6 +172,8 @@ def _content(said: object) -> tuple[str, str]:
             text += _piece(part, "text")
         elif kind in ("thinking", "reasoning"):
             thought += _piece(part, kind)
+        elif kind == "refusal":
+            continue  # see `_refused`
         else:
             raise ValueError(f"a part of the content is {_shown(part)}")
     return text, thought
