@@ -277,7 +277,9 @@ class Tree:
                 if not 0 <= node.parent < index:
                     raise ValueError(f"node {index} has parent {node.parent}")
                 tree.nodes[node.parent].children.append(index)
-        except (KeyError, TypeError, AttributeError) as error:
+        except KeyError as error:
+            raise ValueError(f"not a tree: it has no {error.args[0]}") from error
+        except (TypeError, AttributeError) as error:
             raise ValueError(f"not a tree: {error!r}") from error
         return tree
 

@@ -69,9 +69,16 @@ class Trackers:
             self.failed.append(f"{name} is not reported to any more: {first or repr(error)}")
 
 
-def _opened(name: str, folder: Path) -> Any:
+def check(names: Sequence[str]) -> None:
+    """Raises `UserError` if a tracker is unknown or not installed. To be called before models are
+    opened, which takes longer."""
+    for name in names:
+        _kind(name)
+
+
+def _kind(name: str) -> Any:
+    """accelerate's class of a tracker."""
     try:
-        from accelerate import PartialState
         from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
     except ImportError as error:
         raise UserError("report_to needs accelerate: pip install 'whorl[train]'") from error
@@ -80,6 +87,13 @@ def _opened(name: str, folder: Path) -> Any:
         raise UserError(f"report_to = {name}: there are {', '.join(LOGGER_TYPE_TO_CLASS)}")
     if name not in {getattr(one, "value", one) for one in get_available_trackers()}:
         raise UserError(f"report_to = {name} is not installed: pip install {name}")
+    return kind
+
+
+def _opened(name: str, folder: Path) -> Any:
+    kind = _kind(name)
+    from accelerate import PartialState
+
     PartialState()  # without which its trackers cannot so much as log
     place = [str(folder)] if kind.requires_logging_directory else []
     try:
