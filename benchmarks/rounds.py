@@ -69,9 +69,12 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     reference.reference_log_probs = spent.around("training", reference.reference_log_probs)
     trainer.TreeTrainer.train = spent.around("training", trainer.TreeTrainer.train)
     said = {"recipe": {"name": "grpo"}, "problems": "p", "engines": {"policy": run.engines.policy}}
-    with spent.of("whole"):
-        with ready(run) as prepared, RunFolder.open(run.folder, said, version="0") as own:
-            played = play_rounds(own, run, prepared, Stages(spent))
+    with (
+        spent.of("whole"),
+        ready(run) as prepared,
+        RunFolder.open(run.folder, said, version="0") as own,
+    ):
+        played = play_rounds(own, run, prepared, Stages(spent))
     shares = {
         name: 1 - (seconds["growing"] + seconds["training"]) / seconds["whole"]
         for name, seconds in (("", spent.cpu), ("_wall", spent.wall))
