@@ -41,6 +41,32 @@ def test_verdicts_come_in_order_with_answer_and_reason(whorl, pairs: Path) -> No
     assert done.stderr == "3 right, 2 wrong, 1 undecided, of 6\n"
 
 
+def test_a_pair_may_name_the_check_that_makes_it_right(whorl, tmp_path: Path) -> None:
+    path, asked = tmp_path / "countdown.jsonl", "24 from 3 3 8 8"
+    said = [
+        ("8/(3-8/3)", "right", "makes 24"),
+        ("\\boxed{3*8*3-8-8*8}", "wrong", "uses 8 more often"),
+        ("\\boxed{8/(3-3)+8}", "wrong", "divides by zero"),
+        ("\\boxed{8/(3-8/3)" + "+0" * 5000 + "}", "wrong", "over 400 characters"),
+        ("\\boxed{__import__('os').abort()}", "wrong", "no expression of whole numbers"),
+    ]
+    rows = [{"gold": asked, "prediction": text, "check": "countdown"} for text, _, _ in said]
+    path.write_text("\n".join(map(json.dumps, [*rows, {"gold": "1/2", "prediction": "0.5"}])))
+    done = whorl("judge", path, "--json")
+    assert done.exit_code == 0, done.output
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    wanted = [(verdict, reason) for _, verdict, reason in said]
+    assert [(line["verdict"], line["reason"]) for line in found] == [
+        *wanted,
+        ("right", "same number"),
+    ]
+    for check, why in (("countdown", "is not like '24 from 3 4 5 6'"), ("chess", "no check 'ch")):
+        path.write_text(json.dumps({"gold": "24", "prediction": "24", "check": check}))
+        refused = whorl("judge", path)
+        assert refused.exit_code == 2 and why in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
+
+
 def test_conventions_and_guessing_change_verdicts(whorl, pairs: Path, tmp_path: Path) -> None:
     quick = tmp_path / "quick.jsonl"
     quick.write_text("\n".join(json.dumps(PAIRS[number]) for number in (2, 5)))

@@ -11,19 +11,23 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 
 from whorl import data
-from whorl.ask import Engine
+from whorl.ask import Engine, Reply
 from whorl.data.examples import read_examples
 from whorl.data.problems import read_problems, write_problems
 from whorl.data.synthetic import problems
 from whorl.data.taught import read_protocol
 from whorl.engines import open_engine, roles
+from whorl.engines.crew import Here
+from whorl.engines.function import Function
 from whorl.engines.journal import Journal
-from whorl.engines.roles import Engines
+from whorl.engines.roles import Engines, Opened
 from whorl.errors import UserError
 from whorl.evaluate import Decoding, read_scores
 from whorl.example import Example
+from whorl.learn.moments import MOMENTS
 from whorl.learn.training import Training
 from whorl.loop.folder import RunFolder
 from whorl.loop.grow import ready
@@ -33,7 +37,18 @@ from whorl.loop.rounds import play_rounds
 from whorl.loop.run import Run
 from whorl.models import POLICY
 from whorl.recipe import Harvest, Recipe, Start
-from whorl.recipes import Dpo, Grpo, Marge, Process, Rft, Sigma, Sphere, StepDpo, name_of
+from whorl.recipes import (
+    Dpo,
+    Grpo,
+    Marge,
+    OnPolicyDistill,
+    Process,
+    Rft,
+    Sigma,
+    Sphere,
+    StepDpo,
+    name_of,
+)
 from whorl.rollout import Sampling
 from whorl.tree import Tree
 from whorl.watch import Progress
@@ -298,3 +313,40 @@ def test_a_run_ends_where_a_later_round_finds_nothing_to_learn_from(
     assert log.stages.count("train") == 1
     again = Log()
     assert play(own, again) == [first] and again.stages == []
+
+
+def test_rounds_share_one_optimizer(run: Run, tmp_path: Path) -> None:
+    """Its state lies with the newest model alone, and a run that was stopped finds it there."""
+    train = Training(epochs=1, batch=8, carry=True)
+    with pytest.raises(UserError, match="set start=last"):
+        replace(run, train=train)
+    own = replace(run, folder=tmp_path / "run", train=train, start="last", test=None)
+    (first,) = play(replace(own, rounds=1), Log())
+    one, other = (own.folder / f"round-{number}" / "checkpoint" for number in (1, 2))
+    assert _steps(one) == first.trained.steps
+    rounds = play(own, Log())
+    assert _steps(other) == sum(played.trained.steps for played in rounds)
+    assert not (one / MOMENTS).exists()
+    again = Log()
+    assert play(own, again) == rounds and again.stages == []
+
+
+def _steps(model: Path) -> float:
+    """Steps that the optimizer beside a model has made."""
+    return float(load_file(model / MOMENTS)["0.step"])
+
+
+def test_what_the_engines_cannot_do_is_said_before_there_is_a_folder(run: Run) -> None:
+    def opened(engines: Engines) -> Opened:
+        crews = Opened(engines)
+        deaf = Function(lambda ask: (Reply("2", tokens=1),))
+        crews.crew = lambda *roles: Here({"teacher": deaf})  # type: ignore[method-assign]
+        return crews
+
+    engines = replace(run.engines, teacher=run.engines.policy)
+    distilled = replace(run, engines=engines, recipe=OnPolicyDistill(), start="last")
+    with (
+        pytest.raises(UserError, match="teacher: this engine cannot score"),
+        ready(distilled, opened),
+    ):
+        raise AssertionError("it was ready")

@@ -76,7 +76,7 @@ def _problem(rng: Random, numbers: tuple[int, ...], target: int, split: Split) -
 
 
 def question(numbers: Sequence[int], target: int) -> str:
-    """What is asked of two numbers or more and a target."""
+    """The question of a problem: two numbers or more, and what they are to make."""
     listed = f"{', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
     return (
         f"Use each of the numbers {listed} exactly once, with +, -, *, / and brackets, to make "

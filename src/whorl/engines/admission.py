@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 NO_SCORES = (
-    "this engine cannot score a text that is given; take local: or vllm:, or a server whose /completions "
-    "echoes its prompt with log-probabilities"
+    "this engine cannot score a text that is given; take local: or vllm:, or a server whose "
+    "/completions echoes its prompt with log-probabilities"
 )
 
 

@@ -176,8 +176,9 @@ class _Training:
         trained: nn.Module = net
         if settings.lora.rank:
             trained = network.with_adapters(net, settings.lora, settings.seed)
+        task.moments = moments
         sizes = list(map(len, epochs))
-        state = fit(trained, task, sizes, settings, self._partial, watch, moments)
+        state = fit(trained, task, sizes, settings, self._partial, watch)
         result = TrainResult(
             loss=last_epoch(state, sizes[-1]),
             steps=state.global_step,

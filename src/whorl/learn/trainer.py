@@ -48,12 +48,14 @@ class Task:
     held_out: the same for the measurement of held-out questions, as a single step; None without.
     reference: the model that an exact penalty compares with; None if it is the trained one without
         its adapters, or if there is no such penalty.
+    moments: file of the state that the optimizer begins with; None if it begins anew.
     """
 
     objective: Objective
     steps: Steps
     held_out: Steps | None = None
     reference: nn.Module | None = None
+    moments: Path | None = None
 
 
 def arguments(

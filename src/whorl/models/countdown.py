@@ -35,13 +35,14 @@ def main() -> None:
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     torch.set_num_threads(1)
     torch.manual_seed(options.seed)
-    chat = Chat(train_tokenizer(corpus(Random(f"{options.seed}/tokenizer")), vocabulary=384))
+    tokenizer = train_tokenizer(corpus(Random(f"{options.seed}/tokenizer")), vocabulary=384)
+    chat = Chat(tokenizer)
     model: LlamaForCausalLM | None = None
     for name, plan in COUNTDOWN_PLANS.items():
         plan = smoke(plan) if options.smoke else plan
-        model = model or new_model(plan, chat.tokenizer)
+        model = model or new_model(plan, tokenizer)
         teach(model, chat, plan, Random(f"{options.seed}/{name}"), name=name)
-        save(model, chat.tokenizer, options.out / name)
+        save(model, tokenizer, options.out / name)
 
 
 def corpus(rng: Random) -> Iterator[str]:
