@@ -135,7 +135,6 @@ WRONG = {
     GROW + " --shard 5/4": "a shard is written as 3/16, the third of sixteen, not '5/4'",
     GROW + " --set samples=lots": "samples should be a valid integer, not 'lots'",
     "run typo.toml": "typo.toml: unknown setting problem; did you mean problems?",
-    "evaluate --model policy --problems good.jsonl --out odd.csv": "choose another --out",
     "status gone": "gone does not exist; name a run folder",
     "show good.jsonl": "good.jsonl:1: not a tree: it has no problem",
     "problems --from gsm8kk --out q.jsonl": "no data set 'gsm8kk'; did you mean gsm8k?",
