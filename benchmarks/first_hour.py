@@ -39,7 +39,7 @@ from whorl.recipe import Recipe, arms_of
 from whorl.recipes import RECIPES, find_recipe
 
 ROOT = Path(__file__).parents[1]
-ROLES = ("policy", "critic", "reviser", "small", "prm", "judge")
+ROLES = ("policy", "critic", "reviser", "teacher", "small", "prm", "judge")
 TIMES = (2, 3, 5, 10, 20, 50, 100, 200)
 LONG = ("demo", "compare")
 """Commands whose examples take minutes and are left out unless --all."""
@@ -58,6 +58,10 @@ SPOKEN = (
     "judge pairs.jsonl",
     "report runs/a",
     "show runs/a",
+    "status runs/a",
+    "view runs/a --port 0",
+    "merge runs/a",
+    "plan run.toml",
     "table before.jsonl after.jsonl",
     "adopt openr.jsonl --run o",
     "fetch policy --out f",
@@ -90,6 +94,10 @@ def run_examples(url: str, left_out: tuple[str, ...] = ()) -> tuple[int, dict[st
         for example in before:
             words = shlex.split(example.partition(" | ")[0])[1:]
             words = [word.replace("http://localhost:8000/v1", url) for word in words]
+            if words[0] == "view" and "--bundle" not in words:  # serves until it is stopped
+                if "http://" not in (said := first_line(words, Path.cwd())):
+                    refused[example] = said
+                continue
             result = CliRunner().invoke(app, words)
             if result.exit_code:
                 refused[example] = result.output
@@ -102,17 +110,23 @@ def run_examples(url: str, left_out: tuple[str, ...] = ()) -> tuple[int, dict[st
 def first_output(words: list[str], folder: Path) -> float:
     """Seconds until a command says its first line; it is ended then."""
     start = time.monotonic()
+    first_line(words, folder)
+    return time.monotonic() - start
+
+
+def first_line(words: list[str], folder: Path) -> str:
+    """The first line that a command says; it is ended then."""
     with subprocess.Popen(
         [sys.executable, "-m", "whorl", *words],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        text=True,
     ) as child:
         assert child.stdout is not None
-        child.stdout.readline()
-        seconds = time.monotonic() - start
+        said = child.stdout.readline()
         child.kill()
-    return seconds
+    return said
 
 
 def light_install(folder: Path) -> int:

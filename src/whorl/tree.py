@@ -249,8 +249,12 @@ class Tree:
     def from_json(cls, line: str) -> "Tree":
         """Inverse of `to_json`, also for lines written before there were marks. Raises ValueError
         if `line` is no tree."""
+        return cls.from_record(json.loads(line))
+
+    @classmethod
+    def from_record(cls, record: Any) -> "Tree":
+        """The tree that a line of JSON says, once it is read. Raises ValueError if it is none."""
         try:
-            record = json.loads(line)
             tree = cls(
                 Problem(**record["problem"]),
                 [Node(**fields) for fields in record["nodes"]],
@@ -273,7 +277,9 @@ class Tree:
                 if not 0 <= node.parent < index:
                     raise ValueError(f"node {index} has parent {node.parent}")
                 tree.nodes[node.parent].children.append(index)
-        except (KeyError, TypeError, AttributeError) as error:
+        except KeyError as error:
+            raise ValueError(f"not a tree: it has no {error.args[0]}") from error
+        except (TypeError, AttributeError) as error:
             raise ValueError(f"not a tree: {error!r}") from error
         return tree
 

@@ -1,4 +1,4 @@
-"""The first hour of a beginner: the whole journey, and twenty things that go wrong on it."""
+"""The first hour of a beginner: the whole journey, and what goes wrong on it."""
 
 import os
 import signal
@@ -124,6 +124,25 @@ WRONG = {
     GROW + " --set budget.tokens=-1": "tokens must be above 0, not -1",
     GROW.replace("--run new", "--run full"): "full is not empty and not a run folder; use another",
     GROW.replace("--run new", "--run good.jsonl"): "good.jsonl is a file, not a run folder",
+    GROW.replace("good.jsonl", "wide.csv"): "wide.csv is text in UTF-16; save it as UTF-8",
+    GROW.replace("good.jsonl", "latin.csv"): "latin.csv, line 2: not UTF-8; save the file as UTF-8",
+    GROW.replace("good.jsonl", "book.xlsx"): "book.xlsx is no text; save it as CSV in UTF-8, JSON",
+    GROW.replace("good.jsonl", "list.json"): "not a JSON object, but a list; write its objects one",
+    GROW.replace("good.jsonl", "."): ". is a folder; name a .jsonl",
+    GROW.replace("--policy policy", "--policy http://h:1/v1"): "write server:http://h:1/v1",
+    GROW.replace("--policy policy", "--policy policy?wieghts=int8"): "has no setting 'wieghts'",
+    GROW + " --report-to wandv": "report_to = wandv: there are ",
+    GROW + " --shard 5/4": "a shard is written as 3/16, the third of sixteen, not '5/4'",
+    GROW + " --set samples=lots": "samples should be a valid integer, not 'lots'",
+    "run typo.toml": "typo.toml: unknown setting problem; did you mean problems?",
+    "status gone": "gone does not exist; name a run folder",
+    "show good.jsonl": "good.jsonl:1: not a tree: it has no problem",
+    "problems --from gsm8kk --out q.jsonl": "no data set 'gsm8kk'; did you mean gsm8k?",
+    "judge good.jsonl": "line 1: no 'gold' among id, question, answer",
+    "compare --preset nix": "no preset 'nix'; there are smoke",
+    "prompts --recipe sigmaa": "no recipe 'sigmaa'; did you mean sigma?",
+    "merge gone": "gone has no shards; `whorl grow --shard` makes them",
+    "view full": "full is not a run folder: it has no manifest.json",
     "run gone.toml": "the run file gone.toml cannot be read: No such file or directory",
     "run good.jsonl": "good.jsonl is not TOML",
     "harvest gone": "gone is not a run folder",
@@ -147,6 +166,11 @@ def test_a_wrong_input_is_one_line_that_says_what_to_do(
     write_problems("good.jsonl", problems("pool", 2, seed=0, levels=[1]))
     Path("odd.csv").write_text("task,result\n1+1?,2\n")
     Path("empty.jsonl").touch()
+    Path("wide.csv").write_bytes("question,answer\n1+1?,2\n".encode("utf-16"))
+    Path("latin.csv").write_bytes("question,answer\nWieviel für 2?,2\n".encode("latin-1"))
+    Path("book.xlsx").write_bytes(b"PK\x03\x04\x14\x00")
+    Path("list.json").write_text('[{"question": "1+1?", "answer": "2"}]')
+    Path("typo.toml").write_text('problem = "good.jsonl"\n')
     Path("prose.txt").write_text("What is 1+1?\n")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "photo.jpg").touch()

@@ -243,10 +243,10 @@ def test_problems_are_made_up(whorl, tmp_path: Path) -> None:
 
 
 def test_progress_says_how_far_and_how_long() -> None:
-    assert status(Progress(total=10), 0.0) == "0/10 done, 0 tokens, 0/s, 0:00"
+    assert status(Progress(total=10), 0.0) == "0/10 done, 0 tokens, 0:00"
     half = Progress(total=10, done=3, errors={"a": "b"}, found=2, recalled=1500)
     assert status(half, 8.0) == (
-        "5/10 done, 2 of them before, 1 failed, 1,500 asks recalled, 0 tokens, 0/s, 0:08 left"
+        "5/10 done, 2 of them before, 1 failed, 1,500 asks recalled, 0 tokens, 0:08 left"
     )
     assert status(Progress(total=2, done=2), 3725.0).endswith(", 1:02:05")
     assert clock(59.6) == "1:00"
@@ -259,12 +259,15 @@ def test_progress_says_what_is_asked_known_and_spent() -> None:
     progress = Progress(total=4, done=1, short=1, meters=[meter], purse=purse)
     for ticket in range(3):
         meter.submit(ticket, Ask(Prompt("", "a"), n=2))
-    assert status(progress, 9.0).endswith(", 0:27 left, 0.00 spent, 3 in flight")
+    assert status(progress, 9.0) == (
+        "1/4 done, 1 cut short, waiting for the first answers, 3 in flight, 0:27 left, 0.00 spent"
+    )
     meter.poll(0.0)
     # 3 * 2 replies of 5,000 tokens to 40,000 new ones, of which 30,000 were known
     assert status(progress, 10.0, rate=123.4) == (
         "1/4 done, 1 cut short, 30,000 tokens, 123/s, 0:30 left, 3.12 spent, 75 % cached"
     )
+    assert ", 30,000 tokens, 0:30 left" in status(progress, 10.0, rate=0.0)  # long answers
     assert ", 1:00 left, " in status(progress, 100.0)  # the budget's end is nearer
     progress.purse = Purse(Budget(seconds=1e-9))
     assert ", 1:40, " in status(progress, 100.0)  # it is over

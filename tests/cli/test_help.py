@@ -46,7 +46,7 @@ print(f"{len(sys.modules)} {sorted(heavy)}", file=sys.stderr)
 """
 
 ELSEWHERE = ("demo", "compare", "view", "copy")
-"""Commands whose examples take minutes, serve pages until they are stopped, or need an object store;
+"""Commands whose examples take minutes, serve pages until stopped, or need an object store;
 `test_compare`, `tests/compare/test_demo`, `tests/view` and `tests/data/test_storage` run them."""
 
 

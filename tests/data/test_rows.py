@@ -43,7 +43,7 @@ def test_what_is_wrong_with_a_row_is_named_and_the_rest_is_read(tmp_path: Path) 
     assert rows[2] == {"question": "two\nlines", "answer": "2"}
     assert rows[8] == {"question": "4?", "answer": "4"}
     assert str(rows[4]) == "3 fields, and there are 2 columns"
-    assert str(rows[6]) == "not UTF-8"
+    assert str(rows[6]) == "not UTF-8; save the file as UTF-8"
     assert "broken CSV" in str(rows[7])
     with pytest.raises(UserError, match="line 4: 3 fields, and there are 2 columns"):
         list(read_problems(path))
@@ -142,3 +142,12 @@ def test_parquet_that_unpacks_to_gigabytes_is_refused(
     monkeypatch.setattr("whorl.data.rows._GROUP", 32 << 20)
     with pytest.raises(UserError, match="a row group of more than"):
         list(read_rows(path))
+
+
+def test_a_table_with_semicolons_is_read(tmp_path: Path) -> None:
+    """Spreadsheets write them where the comma is the decimal sign."""
+    path = tmp_path / "t.csv"
+    path.write_text("question;answer\n1,5 + 1?;2,5\n")
+    assert list(read_rows(path)) == [(2, {"question": "1,5 + 1?", "answer": "2,5"})]
+    path.write_text("question,answer\na;b,c\n")
+    assert list(read_rows(path)) == [(2, {"question": "a;b", "answer": "c"})]

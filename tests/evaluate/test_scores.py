@@ -123,6 +123,6 @@ def test_an_evaluation_is_bound_to_what_it_depends_on(tmp_path: Path) -> None:
 def test_scores_of_unknown_making_are_not_written_over(tmp_path: Path) -> None:
     place = Place(tmp_path / "scores.jsonl")
     write_scores(place.scores, [Score("a", "", (1.0,), ("4",))])
-    with pytest.raises(UserError, match=r"scores\.jsonl exists, and how it was made is not known"):
+    with pytest.raises(UserError, match=r"scores\.jsonl exists and is of no evaluation"):
         place.begin({"model": "m"})
     assert len(read_scores(place.scores)) == 1

@@ -10,6 +10,7 @@ from whorl.ask import Ask, Replies
 from whorl.budget import Budget, Price, Prices
 from whorl.cli.estimate import at_most, by_trial, evaluation_at_most
 from whorl.data.problems import write_problems
+from whorl.engines.crew import Here
 from whorl.engines.roles import Engines
 from whorl.evaluate import Decoding
 from whorl.loop.estimate import try_problems
@@ -18,6 +19,7 @@ from whorl.loop.split import Survey
 from whorl.recipe import arms_of, tokens_at_most
 from whorl.recipes import RECIPES, Rft, find_recipe
 from whorl.rollout import Sampling
+from whorl.watch import Quiet
 
 ROLES = ("policy", "critic", "reviser", "small", "teacher", "prm", "judge")
 
@@ -53,13 +55,13 @@ def test_problems_that_are_tried_say_what_all_will_cost(tmp_path: Path) -> None:
         "below that",
         "money: 0.03 at most for what is sampled; what is read comes on top",
     ]
-    engines = dict.fromkeys(("policy", "judge"), Function(wordy))
-    tried = try_problems(run, engines, 4, found.problems)
-    assert tried.tokens == (150,) * 4 and tried.usage["policy"].sampled == 600
+    crew = Here(dict.fromkeys(("policy", "judge"), Function(wordy)))
+    tried = try_problems(run, crew, 4, Quiet())
+    assert tried.tokens == (150,) * 4 and tried.spent.by_role["policy"].sampled == 600
     assert tried.failures == {} and not (tmp_path / "run").exists()
     first, second, third = by_trial(run, found, tried)
     assert first.startswith("tried 4 problems: 150 tokens each, from 150 to 150, in ")
-    assert second.startswith("growing of 2 rounds: about 3,000 tokens (3,000 to 3,000), ")
+    assert second.startswith("growing of 2 rounds: about 3,000 tokens (90 % interval 3,000 to ")
     assert third == "money: about 0.01"
 
 

@@ -6,7 +6,9 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from threading import Thread, get_ident
 
 import pytest
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, GeneralTracker
@@ -14,6 +16,7 @@ from accelerate.tracking import LOGGER_TYPE_TO_CLASS, GeneralTracker
 from whorl.errors import UserError
 from whorl.watch import Progress, Quiet
 from whorl.watch.events import recorded
+from whorl.watch.trackers import Trackers
 
 
 def watched(path: Path, *names: str) -> list[dict[str, object]]:
@@ -86,6 +89,41 @@ def test_a_tracker_that_fails_ends_no_run(tmp_path: Path, monkeypatch: pytest.Mo
     said = [event["line"] for event in events if event["event"] == "said"]
     assert said == ["full is not reported to any more: no space left"]
     assert events[-1]["how"] == "done"
+
+
+def test_a_tracker_hears_all_from_the_thread_that_opened_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """mlflow keeps the run that goes on by thread; progress is told by a thread of its own."""
+    threads: list[int] = []
+
+    class Noting(GeneralTracker):
+        name = "noting"
+        requires_logging_directory = False
+
+        def __init__(self, run_name: str) -> None:
+            super().__init__(_blank=True)
+            threads.append(get_ident())
+
+        def start(self) -> None: ...
+
+        def store_init_configuration(self, values: dict[str, object]) -> None: ...
+
+        def log(self, values: dict[str, float], step: int | None = None) -> None:
+            threads.append(get_ident())
+
+        def finish(self) -> None:
+            threads.append(get_ident())
+
+    monkeypatch.setitem(LOGGER_TYPE_TO_CLASS, "noting", Noting)
+    monkeypatch.setattr("accelerate.tracking._available_trackers", ["noting"])
+    trackers = Trackers(["noting"], tmp_path, {})
+    said = {"event": "progress", "title": "grow", "done": 1}
+    for call in (partial(trackers.hear, said), trackers.close):
+        other = Thread(target=call)
+        other.start()
+        other.join()
+    assert len(threads) == 3 and len(set(threads)) == 1
 
 
 @pytest.mark.parametrize(

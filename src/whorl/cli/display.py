@@ -113,15 +113,25 @@ def status(progress: Progress, seconds: float, rate: float | None = None) -> str
         parts.append(f"{progress.failed} failed")
     if progress.recalled:
         parts.append(f"{progress.recalled:,} asks recalled")
-    if rate is None:
-        rate = progress.tokens / seconds if seconds else 0.0
-    parts.append(f"{progress.tokens:,} tokens, {rate:,.0f}/s")
+    waiting = f"{progress.in_flight:,} in flight" if progress.in_flight else ""
+    if progress.tokens or not waiting:
+        parts.append(f"{progress.tokens:,} tokens{_pace(progress, seconds, rate)}")
+    else:  # engines count what they sample when an answer is whole
+        parts.append(f"waiting for the first answers, {waiting}")
     left = seconds_left(progress, seconds)
     parts.append(clock(seconds) if left is None else f"{clock(left)} left")
     if purse is not None and purse.budget.prices != Prices():
         parts.append(f"{purse.spent.money:,.2f} spent")
-    if progress.in_flight:
-        parts.append(f"{progress.in_flight:,} in flight")
+    if waiting and progress.tokens:
+        parts.append(waiting)
     if progress.cached is not None:
         parts.append(f"{100 * progress.cached:.0f} % cached")
     return ", ".join(parts)
+
+
+def _pace(progress: Progress, seconds: float, rate: float | None) -> str:
+    """Sampled tokens per second; nothing where none came, which is no speed: long answers are still
+    being written."""
+    if rate is None:
+        rate = progress.tokens / seconds if seconds else 0.0
+    return f", {rate:,.0f}/s" if rate >= 0.5 else ""

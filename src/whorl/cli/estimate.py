@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from whorl.budget import Prices, Spent
 from whorl.evaluate import Decoding
 from whorl.loop.estimate import Tried
+from whorl.loop.forecast import mean
 from whorl.loop.run import Run
 from whorl.loop.split import Survey
 from whorl.recipe import arms_of, tokens_at_most
@@ -35,21 +36,23 @@ def at_most(run: Run, found: Survey) -> Iterator[str]:
 def by_trial(run: Run, found: Survey, tried: Tried) -> Iterator[str]:
     """Lines that say what the problems that were tried cost, and what the run will."""
     count, least, most = len(tried.tokens), min(tried.tokens), max(tried.tokens)
-    mean = sum(tried.tokens) / count
+    each = mean(tried.tokens)
     yield (
-        f"tried {count:,} problems: {mean:,.0f} tokens each, from {least:,} to {most:,}, "
+        f"tried {count:,} problems: {each.expected:,.0f} tokens each, from {least:,} to {most:,}, "
         f"in {clock(tried.seconds)}; {len(tried.failures):,} searches failed"
     )
     problems = found.problems * run.rounds
     rounds = f" of {run.rounds} rounds" if run.rounds > 1 else ""
+    whole = each.times(problems)
+    span = f" (90 % interval {whole.low:,.0f} to {whole.high:,.0f})" if count > 1 else ""
     yield (
-        f"growing{rounds}: about {mean * problems:,.0f} tokens ({least * problems:,} to "
-        f"{most * problems:,}), {clock(tried.seconds * problems / count)} at the pace of "
+        f"growing{rounds}: about {whole.expected:,.0f} tokens{span}, "
+        f"{clock(tried.seconds * problems / count)} at the pace of "
         f"{count:,} problems side by side; {min(run.width, found.problems):,} will be"
     )
     if run.budget.prices != Prices():
         spent = Spent(run.budget.prices)
-        for role, usage in tried.usage.items():
+        for role, usage in tried.spent.by_role.items():
             spent.add(role, usage.times(problems / count))
         yield f"money: about {spent.money:,.2f}"
 

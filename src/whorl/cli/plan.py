@@ -2,6 +2,7 @@
 budget."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import fields
 from pathlib import Path
 from textwrap import wrap
@@ -10,6 +11,7 @@ from typing import Any, NoReturn
 import typer
 
 from whorl import settings
+from whorl.cli.display import Display
 from whorl.cli.estimate import at_most, by_trial, evaluation_at_most
 from whorl.cli.guard import FAILED, SPENT, this_command
 from whorl.data.problems import read_problems
@@ -21,6 +23,7 @@ from whorl.loop.grow import Grown, ready
 from whorl.loop.run import Run
 from whorl.loop.split import survey
 from whorl.settings.presets import default_of
+from whorl.watch import Progress, Quiet
 
 SHOWN = 5  # failures that are listed
 WIDTH = 100  # characters in a line of settings
@@ -42,7 +45,7 @@ def describe_run(run: Run, part: Callable[[Run], Mapping[str, Any]], tries: int 
     if not lacking:
         with ready(run) as prepared:
             if tries:
-                tried = try_problems(run, prepared.crew.engines, tries, found.problems)
+                tried = try_problems(run, prepared.crew, tries, Trial())
     bad = f", {found.bad:,} bad lines passed over" if found.bad else ""
     held = f", {found.held:,} more held out" if found.held else ""
     typer.echo(f"problems: {found.problems:,}{held}{bad}")
@@ -59,6 +62,14 @@ def describe_run(run: Run, part: Callable[[Run], Mapping[str, Any]], tries: int 
     if not tries:
         typer.echo("what it will really take: --try 3 searches three problems to see")
     typer.echo(f"{opened}; nothing was written")
+
+
+class Trial(Quiet):
+    """Display of problems that are only tried: how far they are, and nothing of their files, which
+    are gone at the end."""
+
+    def stage(self, title: str, progress: Progress) -> AbstractContextManager[None]:
+        return Display().stage("trying", progress)
 
 
 def setting_lines(said: Mapping[str, Any], defaults: Mapping[str, Any]) -> Iterator[str]:

@@ -61,7 +61,8 @@ def stage_line(stage: Stage, last: float) -> str:
         if rate := counts.get("rate"):
             parts.append(f"{rate:,.0f}/s")
         if in_flight := counts.get("in_flight"):
-            parts.append(f"{in_flight:,} in flight")
+            begun = "" if tokens else "waiting for the first answers, "
+            parts.append(f"{begun}{in_flight:,} in flight")
     if cached := counts.get("cached"):
         parts.append(f"{100 * cached:.0f} % cached")
     if money := counts.get("money"):

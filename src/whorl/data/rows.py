@@ -10,6 +10,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -41,7 +42,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, Row | BadRow]]:
     name = path.name.removesuffix(".gz")
     try:
         if name.endswith((".csv", ".tsv")):
-            yield from _separated(path, "\t" if name.endswith(".tsv") else ",")
+            yield from _separated(path, "\t" if name.endswith(".tsv") else "")
         elif name.endswith(".parquet"):
             yield from _parquet(path)
         else:
@@ -89,7 +90,18 @@ def _binary_lines(path: Path) -> Iterator[bytes]:
         while line := file.readline(LONGEST + 1):
             number += 1
             _check_length(path, number, len(line))
-            yield line if number > 1 else line.removeprefix(b"\xef\xbb\xbf")
+            if number == 1:
+                _check_text(path, line)
+                line = line.removeprefix(b"\xef\xbb\xbf")
+            yield line
+
+
+def _check_text(path: Path, line: bytes) -> None:
+    """Raises `UserError` if a file begins as no text in UTF-8 does: a spreadsheet, or UTF-16."""
+    if line.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise UserError(f"{path} is text in UTF-16; save it as UTF-8")
+    if b"\0" in line or line.startswith(b"PK\x03\x04"):
+        raise UserError(f"{path} is no text; save it as CSV in UTF-8, JSON lines or Parquet")
 
 
 def _check_length(path: Path, number: int, length: int) -> None:
@@ -123,13 +135,18 @@ def _record(line: bytes) -> Row:
     except (ValueError, RecursionError) as error:
         raise BadRow(f"broken JSON ({error})") from None
     if not isinstance(record, dict):
-        raise BadRow("not a JSON object")
+        hint = ", but a list; write its objects one a line" if isinstance(record, list) else ""
+        raise BadRow(f"not a JSON object{hint}")
     return record
 
 
 def _separated(path: Path, delimiter: str) -> Iterator[tuple[int, Row | BadRow]]:
     """Rows of CSV or TSV. A row may span lines, so text that is not UTF-8 is found in the row, not
-    in the line."""
+    in the line.
+
+    delimiter: empty if the first line is to tell: a semicolon, as spreadsheets of many countries
+        write, if it holds one and no comma.
+    """
     length = 0  # of the row so far
 
     def lines() -> Iterator[str]:
@@ -139,7 +156,10 @@ def _separated(path: Path, delimiter: str) -> Iterator[tuple[int, Row | BadRow]]
             _check_length(path, number, length)
             yield line.decode(errors="surrogateescape")
 
-    reader = csv.reader(lines(), delimiter=delimiter)
+    read = lines()
+    first = next(read, "")
+    sign = delimiter or (";" if ";" in first and "," not in first else ",")
+    reader = csv.reader(chain([first] if first else [], read), delimiter=sign)
     header: list[str] | None = None
     while True:
         number, length = reader.line_num + 1, 0
@@ -160,7 +180,7 @@ def _named(row: list[str], header: list[str]) -> Row | BadRow:
     if len(row) != len(header):
         return BadRow(f"{len(row)} fields, and there are {len(header)} columns")
     if any("\udc80" <= character <= "\udcff" for field in row for character in field):
-        return BadRow("not UTF-8")
+        return BadRow("not UTF-8; save the file as UTF-8")
     return dict(zip(header, row, strict=True))
 
 

@@ -180,7 +180,9 @@ class Place:
         """
         if paid := next(filter(Path.exists, (self.scores, self.journal)), None):
             if not self.setup.exists():
-                raise UserError(f"{paid} exists, and how it was made is not known; delete it")
+                raise UserError(
+                    f"{paid} exists and is of no evaluation that is known; choose another --out"
+                )
             if different := _differences(identity, self.said()):
                 raise UserError(
                     f"{paid} is of another evaluation ({different}); choose another --out, or "

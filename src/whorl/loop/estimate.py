@@ -1,57 +1,60 @@
-"""A few problems of a run, really searched to see what they cost before it begins."""
+"""Some problems of a run, really searched to see what they cost before it begins."""
 
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import islice
+from heapq import nsmallest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from whorl.ask import Asking, Engine
-from whorl.budget import Usage
-from whorl.drive import drive
+from whorl import __version__
+from whorl.budget import Spent
+from whorl.data.forest import read_trees
+from whorl.engines.crew import Crew
 from whorl.engines.journal import Journal
+from whorl.loop.folder import RunFolder
+from whorl.loop.grow import GrowPlan, grow
+from whorl.loop.manifest import grown_from
 from whorl.loop.run import Run
-from whorl.loop.split import problems_of
-from whorl.recipe import arms_of
-from whorl.tree import Tree
+from whorl.loop.split import lot, problems_of
+from whorl.watch import Watch
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
     """Problems that were searched to see what they cost.
 
-    tokens: sampled for each problem, by all its searches. usage: of all, by role. seconds: of wall
-    clock, side by side. failures: searches that failed, with why.
+    tokens: sampled for each problem, in its trees. spent: by all searches. seconds: of wall clock,
+    side by side. failures: searches that failed, with why. limit: of the budget, if one ended it.
     """
 
     tokens: tuple[int, ...]
-    usage: Mapping[str, Usage]
+    spent: Spent
     seconds: float
     failures: Mapping[str, str]
+    limit: str = ""
 
 
-def try_problems(run: Run, engines: Mapping[str, Engine], count: int, problems: int) -> Tried:
-    """Search `count` of the run's `problems`, spread over its file; nothing is kept."""
-    arms = arms_of(run.recipe)
-    every = max(1, problems // count)
-    chosen = list(islice(problems_of(run), 0, every * count, every))
+def search_some(run: Run, crew: Crew, count: int, folder: RunFolder, watch: Watch) -> Tried:
+    """Search `count` of the run's problems, drawn by lot, as the run would; the trees end in
+    `folder`."""
+    drawn = nsmallest(count, problems_of(run), key=lambda problem: lot(f"plan/{problem.id}"))
+    began = time.monotonic()
+    grown = grow(folder, drawn, GrowPlan.of(run), crew, watch=watch, expected=len(drawn))
+    seconds = time.monotonic() - began
+    tokens = dict.fromkeys((problem.id for problem in drawn), 0)
+    for tree in read_trees(folder.trees):
+        tokens[tree.problem.id] += sum(tree.cost.values())
+    spent = Spent(run.budget.prices)
+    with Journal(folder.journal) as journal:
+        for role, usage in journal.usage():
+            spent.add(role, usage)
+    return Tried(tuple(tokens.values()), spent, seconds, grown.failures, grown.limit)
 
-    def searches() -> Iterator[tuple[str, Asking[Tree]]]:
-        for problem in chosen:
-            for arm, armed in arms.items():
-                yield f"{problem.id}#{arm}", armed.grow(problem)
 
-    spent = Counter({problem.id: 0 for problem in chosen})
-    failures: dict[str, str] = {}
-    begun = time.monotonic()
-    with TemporaryDirectory() as folder, Journal(Path(folder) / "journal.db") as journal:
-        wrapped = {id(engine): journal.wrap(engine) for engine in engines.values()}
-        by_role = {role: wrapped[id(engine)] for role, engine in engines.items()}
-        for finished in drive(searches(), by_role, width=run.width, seed=run.seed):
-            spent[finished.key.rpartition("#")[0]] += sum(finished.cost.values())
-            if finished.error:
-                failures[finished.key] = finished.error
-        usage = dict(journal.usage())
-    return Tried(tuple(spent.values()), usage, time.monotonic() - begun, failures)
+def try_problems(run: Run, crew: Crew, count: int, watch: Watch) -> Tried:
+    """Search `count` of the run's problems, drawn by lot; nothing is kept."""
+    with TemporaryDirectory() as name:
+        place = Path(name) / "run"
+        with RunFolder.open(place, grown_from(run), version=__version__) as folder:
+            return search_some(run, crew, count, folder, watch)

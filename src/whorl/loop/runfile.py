@@ -13,6 +13,7 @@ from whorl.loop.run import Run
 from whorl.recipe import unsound
 from whorl.recipes import name_of
 from whorl.settings import read_table
+from whorl.watch import trackers
 
 
 def read_run(path: Path, overrides: Sequence[str] = ()) -> Run:
@@ -36,11 +37,12 @@ def answered(run: Run) -> Run:
     """The run with an engine for every role that its recipe asks: the policy criticises and revises
     unless others are named.
 
-    Raises `UserError` if an engine's name cannot be read, or if roles have no engine: all of them
-    at once.
+    Raises `UserError` if an engine's name cannot be read, if a tracker is not there, or if roles
+    have no engine: all of them at once.
     """
     for spec in filter(None, (*run.engines.named().values(), run.engines.student)):
         engines.check(spec)
+    trackers.check(run.trackers)
     if fault := unsound(run.recipe):
         raise UserError(f"{name_of(run.recipe)} is no recipe: {fault}")
     roles = [role for role in run.recipe.roles if role != "judge"]

@@ -4,27 +4,22 @@ import shutil
 import time
 from contextlib import suppress
 from dataclasses import replace
-from heapq import nsmallest
 from itertools import islice
 from pathlib import Path
 
 from whorl import __version__
-from whorl.budget import Spent
 from whorl.data.examples import read_examples
-from whorl.data.forest import read_trees
 from whorl.data.problems import read_problems, write_problems
-from whorl.engines.journal import Journal
 from whorl.errors import UserError
 from whorl.evaluate import Place, read_records
 from whorl.evaluate.exam import Exam, measure
+from whorl.loop.estimate import search_some
 from whorl.loop.folder import RunFolder
 from whorl.loop.forecast import Sample, Scale
-from whorl.loop.grow import GrowPlan, Ready, grow
+from whorl.loop.grow import Ready
 from whorl.loop.harvest import distinct_examples, harvest
 from whorl.loop.manifest import grown_from
 from whorl.loop.run import Run
-from whorl.loop.split import lot, problems_of
-from whorl.problem import Problem
 from whorl.recipe import arms_of
 from whorl.watch import Quiet, Watch
 
@@ -58,48 +53,31 @@ def sample(run: Run, prepared: Ready, count: int, watch: Watch) -> Sample:
     """
     path = folder_of(run)
     shutil.rmtree(path, ignore_errors=True)
-    drawn = _drawn(run, count)
     with RunFolder.open(path, grown_from(run), version=__version__) as folder:
-        began = time.monotonic()
-        grown = grow(
-            folder, drawn, GrowPlan.of(run), prepared.crew, watch=watch, expected=len(drawn)
-        )
-        seconds = time.monotonic() - began
-        if not grown.trees:
-            why = next(iter(grown.failures.values()), grown.limit or "there are no problems")
+        tried = search_some(run, prepared.crew, count, folder, watch)
+        if not any(tried.tokens):
+            why = next(iter(tried.failures.values()), tried.limit or "there are no problems")
             raise UserError(f"no tree could be grown to plan by: {why}")
-        tokens = dict.fromkeys((problem.id for problem in drawn), 0.0)
-        for tree in read_trees(folder.trees):
-            tokens[tree.problem.id] += sum(tree.cost.values())
-        spent = Spent(run.budget.prices)
-        with Journal(folder.journal) as journal:
-            for role, usage in journal.usage():
-                spent.add(role, usage)
         examples = _harvested(folder, run)
         size = sum(map(_bytes, (folder.trees, folder.journal, folder.examples)))
         exam = _attempted(run, prepared, path)
         trained, model = _trained(run, prepared, folder) if examples else (None, run.weights)
         weights = _bytes(model)
         shutil.rmtree(folder.path / "checkpoint", ignore_errors=True)
-    usages = spent.by_role.values()
+    usages = tried.spent.by_role.values()
     return Sample(
-        [*tokens.values()],
+        tried.tokens,
         sum(usage.requests for usage in usages),
         sum(usage.prompt for usage in usages),
-        spent.amounts()["money"],
+        tried.spent.amounts()["money"],
         size,
-        seconds,
+        tried.seconds,
         train_seconds=trained,
         epochs=run.train.epochs,
         model=weights,
         exam_seconds=exam[0] if exam else None,
         exam_tokens=exam[1] if exam else 0.0,
     )
-
-
-def _drawn(run: Run, count: int) -> list[Problem]:
-    found = problems_of(run)
-    return nsmallest(count, found, key=lambda problem: lot(f"plan/{problem.id}"))
 
 
 def _harvested(folder: RunFolder, run: Run) -> int:

@@ -136,13 +136,13 @@ def read_critiques(text: str, steps: int) -> list[Critique]:
 
 
 def _of_all(text: str) -> str:
-    """What is said before the first step of a path, if it says more than what is to follow."""
+    """The words before the first step of a path, if they say more than what is to follow."""
     said = (part for part in paragraphs(text) if not _ANNOUNCED.match(part))
     return "\n\n".join(said)
 
 
 def _cut(mark: re.Pattern[str], text: str) -> tuple[str, list[int], list[str]]:
-    """What stands before marks in a text, the numbers that they name, and what follows each."""
+    """The text before the first mark, the numbers that marks name, and what follows each."""
     pieces = mark.split(text)
     return pieces[0], [int(number) for number in pieces[1::2]], pieces[2::2]
 

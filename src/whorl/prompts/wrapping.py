@@ -1,5 +1,5 @@
-"""What chat models put a revised text into (a fence, JSON, a tag, quotes), and what they say of it
-behind it: offers, and what they changed."""
+"""Wrappings that chat models put a revised text into (a fence, JSON, a tag, quotes), and remarks on
+it behind it: offers, and what they changed."""
 
 import json
 import re

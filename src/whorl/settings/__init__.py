@@ -342,9 +342,10 @@ def _choice(options: Mapping[str, T], name: object, where: str, what: str) -> T:
 
 
 def _unknown(key: str, kind: type, where: str) -> UserError:
-    """The nearest name there is, in this table or further in."""
+    """The nearest name there is, in this table or else further in."""
     names = {name.rpartition(".")[2]: name for name in reversed(list(_names(kind)))}
-    near = get_close_matches(key, names, 1)
+    names |= {name: name for name in _keys(kind)}
+    near = get_close_matches(key, _keys(kind), 1, 0.8) or get_close_matches(key, names, 1)
     own = ", ".join(_keys(kind))
     hint = f"did you mean {where}{names[near[0]]}?" if near else f"there are {own}"
     return UserError(f"unknown setting {where}{key}; {hint}")

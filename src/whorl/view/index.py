@@ -10,11 +10,13 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from dataclasses import astuple, fields
+from dataclasses import fields
 from hashlib import blake2b
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from whorl.engines.fast_json import loads
 from whorl.errors import UserError
 from whorl.tree import Tree
 from whorl.view.facts import Facts, calibration, facts_of
@@ -24,6 +26,7 @@ BATCH = 200  # trees in a transaction
 WAIT = 60.0  # seconds for another process that writes
 
 _COLUMNS = [field.name for field in fields(Facts)]
+_values = attrgetter(*_COLUMNS)
 _SCHEMA = f"""
 CREATE TABLE about(name TEXT PRIMARY KEY, value TEXT);
 CREATE TABLE trees(number INTEGER PRIMARY KEY, start INTEGER, {", ".join(_COLUMNS)});
@@ -143,7 +146,7 @@ class Index:
                 if int(_said(db, "end") or 0) != begin:
                     continue  # another process has taken them in
                 for start, tree in trees:
-                    db.execute(insert, (start, *astuple(facts_of(tree))))
+                    db.execute(insert, (start, *_values(facts_of(tree))))
                     db.executemany("INSERT INTO cost VALUES(?,?)", tree.cost.items())
                     db.executemany("INSERT INTO calibration VALUES(?,?,?)", calibration(tree))
                 _say(db, "end", str(end))
@@ -177,7 +180,7 @@ def _batch(path: Path, start: int) -> tuple[int, list[tuple[int, Tree]]]:
             if not line.endswith(b"\n") or len(trees) == BATCH:
                 break
             with suppress(ValueError):
-                trees.append((end, Tree.from_json(line.decode())))
+                trees.append((end, Tree.from_record(loads(line))))
             end += len(line)
     return end, trees
 

@@ -123,8 +123,10 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     from whorl.evaluate import PRESETS, Place, paired, read_scores, sensible_ks, summarise
     from whorl.evaluate.exam import Exam
     from whorl.prompts.wording import WHORL
+    from whorl.watch import trackers
 
     check(model)
+    trackers.check(report_to or ())
     where = opener(cluster, out.absolute().parent, shard=shard)
     folder = find_model(model).folder if Spec.read(model).scheme in HERE else None
     preset = preset or (read_protocol(folder) if folder else "whorl")

@@ -52,6 +52,8 @@ def status(
         return found
 
     if not look().last:
+        if not where.exists():
+            raise UserError(f"{where} does not exist; name a run folder, or a file of scores")
         raise UserError(f"{where}: there are no events at {path}; only newer runs write them")
 
     def lines() -> Text:
