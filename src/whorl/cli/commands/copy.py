@@ -17,7 +17,7 @@ def copy(
     """Copy a run folder, a model or a file to an object store, or from there.
 
     One of the two is a URL that fsspec knows, such as s3://bucket/name (pip
-    install 'whorl[s3]'; keys, region and endpoint are read where the AWS tools
+    install 'whorl\\[s3]'; keys, region and endpoint are read where the AWS tools
     read them, as AWS_ENDPOINT_URL). A run folder itself lies on a disk, as
     locks and SQLite need one: a run is copied as a whole when no process is at
     work in it, and a copy goes on where it stopped.
