@@ -139,6 +139,7 @@ READERS: list[Callable[[str], object]] = [
     lambda text: read_critique(f"Errors: {text}"),
     lambda text: read_critiques(text, 3),
     read_step,
+    lambda text: read_step(text, text[-50:], text[:2_000]),
     read_solution,
     concluded,
 ]

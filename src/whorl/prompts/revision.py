@@ -70,26 +70,32 @@ def _behind_prefix(prefix: str, text: str) -> str:
     whole reply repeats it."""
     if not prefix:
         return text
+    whole = known = start = 0
     for label in _NEXT.finditer(text):
-        if _repeats(prefix, text[: label.start()]):
+        own = _told(prefix, text[start : label.start()])
+        whole, known, start = whole + own[0], known + own[1], label.start()
+        if whole >= _REPETITION and _mostly(whole, known):
             return text[label.end() :]
-    start = behind = 0
+    whole = known = start = behind = 0
     for end, after in (*(gap.span() for gap in _GAP.finditer(text)), (len(text), len(text))):
-        known = _repeats(prefix, text[:end]) and _repeats(prefix, text[start:end], least=0)
-        if known and (10 * end >= 7 * len(prefix.strip()) or after == len(text)):
+        own = _told(prefix, text[start:end])
+        whole, known, start = whole + own[0], known + own[1], after
+        repeated = whole >= _REPETITION and _mostly(whole, known) and _mostly(*own)
+        if repeated and (10 * end >= 7 * len(prefix.strip()) or after == len(text)):
             behind = after
         elif behind:
             break
-        start = after
     return text[behind:]
 
 
-def _repeats(prefix: str, text: str, *, least: int = 40) -> bool:
-    """Whether seven tenths of a text, of so many characters at `least`, are lines and sentences of
-    `prefix`."""
+def _told(prefix: str, text: str) -> tuple[int, int]:
+    """The characters of a text's lines and sentences, and of those that `prefix` has too."""
     pieces = [piece.strip() for piece in _SENTENCE.split(text)]
-    whole, known = sum(map(len, pieces)), sum(len(piece) for piece in pieces if piece in prefix)
-    return whole >= least and 10 * known >= 7 * whole
+    return sum(map(len, pieces)), sum(len(piece) for piece in pieces if piece in prefix)
+
+
+def _mostly(whole: int, known: int) -> bool:
+    return 10 * known >= 7 * whole
 
 
 def _without_torn_request(text: str) -> str:
@@ -129,6 +135,7 @@ def _without(label: re.Pattern[str], text: str) -> str:
     return text[found.end() :] if found and text[found.end() :].strip() else text
 
 
+_REPETITION = 40  # characters: with fewer nothing is said to be repeated
 _GAP = re.compile(r"\n[ \t]*\n\s*")
 _SENTENCE = re.compile(r"(?<=[.:;])\s+|\n")
 _MARKUP = r"[ \t*_#>`]{0,8}(?:\\(?:text(?:bf|it)|emph|(?:sub){0,2}section\*?|paragraph\*?)\{)?"
