@@ -12,9 +12,11 @@ CHINESE: Mapping[str, str] = {
 }  # fmt: skip
 """Labels of a critique as Qwen and others write them where they answer in Chinese."""
 
+LATEX = r"\\(?:text(?:bf|it)|emph|(?:sub){0,2}section\*?|paragraph\*?)\{"
+"""Beginning of a heading, or of words in bold or italics, as LaTeX has them."""
+
 _HEADING = re.compile(
-    r"(?m)^(?P<before>[ \t>*#-]{0,6})"
-    r"\\(?:text(?:bf|it)|emph|(?:sub){0,2}section\*?|paragraph\*?)\{(?P<label>[^{}\n]{1,60})\}"
+    rf"(?m)^(?P<before>[ \t>*#-]{{0,6}}){LATEX}(?P<label>[^{{}}\n]{{1,60}})\}}"
     r"(?:[ \t]*\\\\(?=\s))?"
 )
 _CHINESE = re.compile(

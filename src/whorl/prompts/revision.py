@@ -4,6 +4,7 @@ repeat of the request."""
 import re
 from typing import Literal
 
+from whorl.prompts.forms import LATEX
 from whorl.prompts.unsaid import is_none
 from whorl.prompts.wrapping import unwrapped, without_remarks
 from whorl.steps import unformatted
@@ -138,7 +139,7 @@ def _without(label: re.Pattern[str], text: str) -> str:
 _REPETITION = 40  # characters: with fewer nothing is said to be repeated
 _GAP = re.compile(r"\n[ \t]*\n\s*")
 _SENTENCE = re.compile(r"(?<=[.:;])\s+|\n")
-_MARKUP = r"[ \t*_#>`]{0,8}(?:\\(?:text(?:bf|it)|emph|(?:sub){0,2}section\*?|paragraph\*?)\{)?"
+_MARKUP = rf"[ \t*_#>`]{{0,8}}(?:{LATEX})?"
 _COLON = r"[*_}]{0,3}[:：][*_}]{0,3}"
 _ENDED = rf"(?:{_COLON}|[*_}}]{{0,3}}(?=\n))\s*"
 _BETTER = r"(?:re-?written|revised|corrected|updated|improved)"
