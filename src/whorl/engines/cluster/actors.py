@@ -40,7 +40,7 @@ def connected(address: Address) -> Iterator[None]:
         os.environ.setdefault(name, value)
     import ray
 
-    said: dict[str, Any] = {"address": "auto" if address.place == "auto" else address.place}
+    said: dict[str, Any] = {"address": address.place}
     if address.here:
         cpus = max(1, round(address.here * address.cpus))
         said = {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": STORE}
