@@ -101,7 +101,11 @@ ADD = "First we add the two numbers."
         "\\[ 3x = 4 \\]",
         "$$ 3x = 4 $$",
         "```python\nx = 3\n\nprint(x)\n```",
+        "~~~\nx = 3\n\nprint(x)\n~~~",
         "- the first apple\n\n- the second apple",
+        "Step One:",
+        "Sure! Let's work through the problem.",
+        "Certainly, here is how it goes.",
     ],
 )
 def test_what_goes_on_is_not_cut(step: str) -> None:
@@ -110,6 +114,11 @@ def test_what_goes_on_is_not_cut(step: str) -> None:
     assert first.strip() == ADD
     assert rest[0].startswith(step)
     assert "".join(rest).strip().endswith(ADD) and len(rest) <= 2
+
+
+def test_a_stray_mark_of_a_formula_does_not_hold_the_rest_together() -> None:
+    text = "\n\n".join(["It costs 5$$ in all.", *[ADD] * 8])
+    assert len(BlankLine(min_chars=0).split(text)) >= 5
 
 
 @pytest.mark.parametrize(
@@ -135,6 +144,7 @@ def test_a_list_or_a_table_with_all_its_lines_is_a_step(step: str) -> None:
         ("- Step 1: add.\n", "- Step 2: halve."),
         ("> Step 1: add.\n", "> Step 2: halve."),
         ("STEP 1: add.\n", "  STEP 2: halve."),
+        ("Step One: add.\n", "**Step Two:** halve."),
         ("Step #1: add.\n", "Step #2: halve."),
         ("步骤1：add.\n", "第 2 步：halve."),
     ],

@@ -198,10 +198,10 @@ class Entropy:
 
 def going_on(text: str) -> bool:
     """Whether what `text` began must follow: a code block or a formula is open, its last paragraph
-    announces something (a heading or a label by itself, a colon at its end) or is one item of a
-    list, or all of it is a formula."""
+    announces something (a heading or a label by itself, a colon at its end, "Sure!") or is one item
+    of a list, or all of it is a formula."""
     formula = "\\" in text or "$$" in text  # most steps have none, and this is asked of every one
-    if ("```" in text and text.count("```") % 2) or (formula and _open_formula(text)):
+    if any(text.count(fence) % 2 for fence in _FENCES) or (formula and _open_formula(text)):
         return True
     last = text.rpartition("\n\n")[2].strip()
     if "\n" not in last and (last.rstrip("*_").endswith(":") or _is_label(last)):
@@ -212,18 +212,26 @@ def going_on(text: str) -> bool:
 
 
 def _is_label(line: str) -> bool:
+    if line[:1] in _ASSENTS and _ASSENT.fullmatch(line):
+        return True
     if len(line) > 24 and line[0] not in _LABELS and "step" not in line.casefold():
         return False  # as most lines: no label is longer that does not begin so
     return _LABEL.fullmatch(line) is not None
 
 
 def _open_formula(text: str) -> bool:
+    """Whether a formula began in one of the last paragraphs and did not end: what began further
+    back never will, as LaTeX allows none a blank line."""
+    late = "\n\n".join(text.rsplit("\n\n", _FORMULA_PARAGRAPHS)[-_FORMULA_PARAGRAPHS:])
     return (
-        text.count("\\[") > text.count("\\]")
-        or text.count("$$") % 2 == 1
-        or text.count("\\begin{") > text.count("\\end{")
+        ("\\[" in late and text.count("\\[") > text.count("\\]"))
+        or ("$$" in late and text.count("$$") % 2 == 1)
+        or ("\\begin{" in late and text.count("\\begin{") > text.count("\\end{"))
     )
 
+
+_FENCES = ("```", "~~~")
+_FORMULA_PARAGRAPHS = 4  # models do put blank lines into formulas, but few
 
 _PARAGRAPH = re.compile(r".*?(?:\n\s*\n\s*|\Z)", re.DOTALL)
 _MACRO = r"\\(?:text(?:bf|it)|(?:sub){0,2}section\*?|paragraph\*?)\{"
@@ -231,7 +239,11 @@ _MARK = r"(?:#{1,6}[ \t]+)?(?:\*\*|__)?"
 _ANY_MARK = (
     rf"[ \t]{{0,3}}(?:>[ \t]?)?(?:[-*+•][ \t]+)?(?:#{{1,6}}[ \t]+)?(?:\*{{1,3}}|__?|{_MACRO})?"
 )
-_STEP_K = r"(?:S(?:tep|TEP)[ \t]+#?\d{1,3}\b|步骤[ \t]?\d{1,3}|第[ \t]?\d{1,3}[ \t]?步)"
+_ONE = r"(?i:one|two|three|four|five|six|seven|eight|nine|ten)"
+_STEP_K = (
+    rf"(?:S(?:tep|TEP)[ \t]+(?:#?\d{{1,3}}|{_ONE})\b"
+    r"|步骤[ \t]?\d{1,3}|第[ \t]?\d{1,3}[ \t]?步)"
+)
 _CLOSED = r"(?:\*{1,3}|\})?"
 _STEP = re.compile(rf"(?m)^{_ANY_MARK}{_STEP_K}")
 _NUMBER = re.compile(rf"(?m)^{_MARK}\d{{1,2}}[.)](?:\*\*|__)?[ \t]")
@@ -243,10 +255,15 @@ _LABEL = re.compile(
     r"|\d{1,2}[.)](?:[ \t]+(?:\*\*|__)[^\n*]*(?:\*\*|__)[.:]?)?"
     rf"|{_MACRO}[^{{}}\n]*\}}[.:]?"
     r"|(?:let's|let us|let me|to solve|we (?:will|can))\b.*\bstep[- ]by[- ]step\b.*"
-    r"|(?:Step[ \t]+\d{1,3}|Solution|Explanation|Reasoning|Calculation)[.:]?",
+    rf"|(?:Step[ \t]+(?:\d{{1,3}}|{_ONE})|Solution|Explanation|Reasoning|Calculation)[.:]?",
     re.IGNORECASE,
 )
 _LABELS = "#*_-\\0123456789"
+_ASSENT = re.compile(
+    r"(?:sure|certainly|of course|absolutely|ok(?:ay)?|alright|great|understood)\b[^\d=]{0,120}",
+    re.IGNORECASE,
+)
+_ASSENTS = "scoaguSCOAGU"
 _BULLET = re.compile(r"(?m)^[ \t]*(?:[-*+•])[ \t]+")
 _FORMULA = re.compile(r"\\\[.*\\\]|\$\$.*\$\$", re.DOTALL)
 

@@ -113,7 +113,7 @@ def test_what_is_trained_keeps_its_template(base: Path, tmp_path: Path) -> None:
     assert following(f"vllm:{base}?template=plain&dtype=half", Path("c")) == "vllm:c?dtype=half"
 
 
-def test_a_family_switches_its_thoughts_on(base: Path) -> None:
+def test_a_family_switches_its_thoughts_on(base: Path, caplog: pytest.LogCaptureFixture) -> None:
     (base / "chat_template.jinja").write_text(
         "{% for m in messages %}{{ m.content }}{{ eos_token }}{% endfor %}"
         "{{ enable_thinking is defined and enable_thinking }}"
@@ -122,7 +122,8 @@ def test_a_family_switches_its_thoughts_on(base: Path) -> None:
     assert rendered(find_model(f"local:{base}?family=qwen3").folder).endswith("True")
     told = find_model(f"{base}?family=qwen3&enable_thinking=false").folder
     assert rendered(told).endswith("False")
-    # a template that knows nothing of a family's switch is not told of it
+    assert not caplog.messages
     assert rendered(find_model(f"{base}?family=gpt-oss").folder).endswith("False")
+    assert "does not look at reasoning_effort" in caplog.messages[0]
     with pytest.raises(UserError, match="family=qwen4 is none of qwen3, deepseek-r1, gpt-oss"):
         open_engine(f"local:{base}?family=qwen4")

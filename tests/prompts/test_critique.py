@@ -124,6 +124,8 @@ FORMS = {
     "**Alternative 1**\nErrors: none\nVerdict: keep",
     "JSON behind words": 'Here it is: {"critique": [{"errors": ["2+2=5",], '
     '"suggestion": "add again", "verdict": "edit"}]}\nHope this helps!',
+    "single quotes": "{'errors': ['2+2=5'], 'suggestion': 'add again', 'verdict': 'edit',}",
+    "equals signs": "Errors = 2+2=5\nSuggestion = add again\nVerdict = edit",
     "fenced JSON": '```json\n{"errors": ["2+2=5"], "suggestion": "add again", '
     '"verdict": "edit"}\n```',
 }

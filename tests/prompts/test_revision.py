@@ -73,6 +73,8 @@ LINE = "So 12 - 4 = 8 are left."
 WRAPPED = {
     "JSON": f'{{"revised_step": "{LINE}"}}',
     "fenced JSON": f'```json\n{{"step": "{LINE}"}}\n```',
+    "single quotes": f"{{'revised_step': '{LINE}'}}",
+    "tildes": f"~~~text\n{LINE}\n~~~",
     "a tag": f"<revised_step>\n{LINE}\n</revised_step>",
     "quotes": f'"{LINE}"',
     "a quotation": f"> {LINE}",

@@ -7,6 +7,7 @@ trained from it has it too.
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from datetime import date
 from difflib import get_close_matches
@@ -20,6 +21,8 @@ from whorl.engines.cache import cached
 from whorl.engines.hub import called
 from whorl.errors import UserError
 from whorl.prompts.families import FAMILIES
+
+LOG = logging.getLogger("whorl.engines")
 
 TEMPLATE = "chat_template.jinja"
 
@@ -37,6 +40,13 @@ def dressed(folder: Path, settings: Mapping[str, str]) -> tuple[Path, dict[str, 
     source = _source(folder, settings.get("template", ""))
     known = _variables(folder, source)
     switch = _switch(settings.get("family", ""))
+    for name in sorted(switch.keys() - known):
+        LOG.warning(
+            "family=%s: the chat template of %s does not look at %s; its model thinks as it likes",
+            settings["family"],
+            folder,
+            name,
+        )
     said = switch | {name: read_value(text) for name, text in settings.items()}
     values = {name: value for name, value in said.items() if name in known}
     own = {"template", "date", "family", *values}

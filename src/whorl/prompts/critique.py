@@ -151,7 +151,7 @@ _FIELD = re.compile(
     r"\W{0,8}(?:\d{1,2}[.)]\W{0,4})?(?:final |overall )?"
     r"(?P<name>Expected|Errors?|Missing|Avoid|Suggestions?|Verdict)\b"
     r"(?: (?:in|of|from) [^\n:]{1,40}|\s?\([^)\n]{1,60}\))?"
-    r"(?:[^\w\n:]{0,8}:|[^\w\n]{0,8}$|\s+[-–—]\s)(?P<rest>.*)",
+    r"(?:[^\w\n:]{0,8}:|[^\w\n]{0,8}$|\s+[-–—=]\s)(?P<rest>.*)",
     re.IGNORECASE,
 )
 _STEP = re.compile(
@@ -172,7 +172,7 @@ _WORD = re.compile(
     r"\b(not |no |don't |cannot )?(?:be )?(keep|kept|edit|edited|replace|replaced)\b"
     r"|(不|无需|不要)?(保留|修改|替换)"
 )
-_JSON_BEGINS = re.compile(r"(?:\A|```(?:json)?|:|\n)[ \t]*(?=[{\[]\s*[\"{\[])")
+_JSON_BEGINS = re.compile(r"(?:\A|```(?:json)?|:|\n)[ \t]*(?=[{\[]\s*[\"'{\[])")
 _ANNOUNCED = re.compile(
     r"(?:sure|certainly|of course|okay|ok|here|below|let['’]?s|let me|i will|i['’]ll|to review)\b"
     r"|[*_#\s]*(?:step[- ]by[- ]step )?(?:review|critique|analysis|feedback|outline)\b[^.\n]*\Z"

@@ -1,6 +1,7 @@
 """Wrappings that chat models put a revised text into (a fence, JSON, a tag, quotes), and remarks on
 it behind it: offers, and what they changed."""
 
+import ast
 import json
 import re
 
@@ -11,10 +12,13 @@ _MACRO = re.compile(
     r"text\w*|times|theta|tan|tanh|tau|to|top|triangle|tfrac)(?![a-z])|[^\"\\/bfnrtu]|u(?![0-9a-fA-F]{4}))"
     r"|\\\\"
 )
+_PYTHON = re.compile(r"[{\[]\s{0,9}[{\[]?\s{0,9}'")
+_PYTHON_SIZE = 20_000  # characters; what is longer is no reply to any of our questions
 _JSON = json.JSONDecoder(strict=False)
 _KEYED = re.compile(r"(?:step|solution|text|answer|content|output)$", re.IGNORECASE)
 _FENCED = re.compile(
-    r"\A```(?:text|txt|plaintext|markdown|md|latex|tex|json)?[ \t]*\n(.*?)\n?```[ \t]*(?:\n|\Z)",
+    r"\A(```|~~~)(?:text|txt|plaintext|markdown|md|latex|tex|json)?[ \t]*\n(.*?)\n?\1[ \t]*"
+    r"(?:\n|\Z)",
     re.DOTALL,
 )
 _TAGGED = re.compile(
@@ -62,7 +66,7 @@ def unwrapped(text: str) -> str:
     """The text that a reply holds in a fence of text with nothing but remarks behind it, in a JSON
     object of one text, in a tag, in quotes or in a quotation by lines."""
     if (fenced := _FENCED.match(text)) and _only_remarks(text[fenced.end() :]):
-        text = fenced[1]
+        text = fenced[2]
     text = text.strip()
     if text.startswith("{") and text.endswith("}"):
         return _of_json(text) or text
@@ -100,12 +104,24 @@ def without_remarks(text: str, *, titled: bool) -> str:
 
 def read_json(text: str) -> object:
     """The value of JSON as models write it at the start of a text: with LaTeX, whose backslashes
-    they do not double, and a comma behind the last entry. Raises ValueError or RecursionError."""
+    they do not double, a comma behind the last entry, or quotes as Python has them. Raises
+    ValueError or RecursionError."""
     whole = _MACRO.sub(r"\\\\", text)
     try:
         return _JSON.raw_decode(whole)[0]
     except ValueError:
+        if _PYTHON.match(whole):
+            return _of_python(whole)
         return _JSON.raw_decode(re.sub(r",(\s*[}\]])", r"\1", whole))[0]
+
+
+def _of_python(text: str) -> object:
+    """The value of an object in single quotes that ends at the last bracket of a text."""
+    end = max(text.rfind("}"), text.rfind("]")) + 1
+    try:
+        return ast.literal_eval(text[: min(end, _PYTHON_SIZE)])
+    except (SyntaxError, TypeError, MemoryError) as error:
+        raise ValueError("no value in single quotes") from error
 
 
 def _of_json(text: str) -> str:
