@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from typer.testing import CliRunner
@@ -107,6 +108,25 @@ def run_examples(url: str, left_out: tuple[str, ...] = ()) -> tuple[int, dict[st
     return count, refused
 
 
+@contextmanager
+def object_store() -> Iterator[None]:
+    """An S3 server on this machine (moto's), with the bucket that examples name."""
+    import fsspec
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    said = {"ENDPOINT_URL": f"http://{host}:{port}", "ACCESS_KEY_ID": "k", "SECRET_ACCESS_KEY": "s"}
+    os.environ |= {f"AWS_{name}": value for name, value in said.items()}
+    os.environ["AWS_DEFAULT_REGION"] = "us-east-1"
+    fsspec.filesystem("s3").mkdir("bucket")
+    try:
+        yield
+    finally:
+        server.stop()
+
+
 def first_output(words: list[str], folder: Path) -> float:
     """Seconds until a command says its first line; it is ended then."""
     start = time.monotonic()
@@ -181,7 +201,8 @@ def main() -> None:
         folder = Path(name)
         os.chdir(folder)
         bring_own_files(folder)
-        count, refused = run_examples(url, () if chosen.all else LONG)
+        with object_store():
+            count, refused = run_examples(url, () if chosen.all else LONG)
         for example, said in refused.items():
             print(f"{example}: {said.strip()}")
         seconds = {

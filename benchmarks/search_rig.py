@@ -26,8 +26,8 @@ journal_cost: share of the CPU time per request that a journal takes, so of the 
 
 With `--server NAME` nothing is simulated: that server (or any engine, in this process) is asked
 about made-up problems, and the last line has vs_plain alone, the median of `--pairs` pairs of runs,
-in tokens per second of wall clock; with `--journal` journal_cost alone, by this process' CPU time
-per sampled token.
+in tokens per second of wall clock; with `--journal` journal_cost alone, and journal_us_per_ask, CPU
+microseconds.
 """
 
 import argparse
@@ -173,7 +173,7 @@ def over_plain(name: str, number: int, pairs: int) -> dict[str, float]:
     real = list(synthetic("pool", number, seed=0))
     rates: list[tuple[float, float]] = []
     for _ in range(pairs):
-        rates.append((1 / took(name, searches(real))[0], 1 / took(name, plain(real, 4))[0]))
+        rates.append((1 / took(name, searches(real)), 1 / took(name, plain(real, 4))))
         print(f"search {rates[-1][0]:,.0f} tokens/s, no search {rates[-1][1]:,.0f}", flush=True)
     return {
         "search_tokens_per_s": median(search for search, _ in rates),
@@ -182,32 +182,56 @@ def over_plain(name: str, number: int, pairs: int) -> dict[str, float]:
     }
 
 
-def journal_beside(name: str, number: int, pairs: int) -> dict[str, float]:
-    """What a journal costs a search over a real engine of this process, in alternating order."""
-    real = list(synthetic("pool", number, seed=0))
-    shares: list[float] = []
-    for pair in range(pairs):
-        order = (False, True) if pair % 2 else (True, False)
-        cpu = {journal: took(name, searches(real), journal=journal)[1] for journal in order}
-        shares.append(1 - cpu[False] / cpu[True])
-        print(f"us per token {1e6 * cpu[True]:.1f}, {1e6 * cpu[False]:.1f} without", flush=True)
-    return {"journal_cost": median(shares)}
-
-
-def took(
-    name: str, work: list[tuple[str, Asking[Tree]]], *, journal: bool = False
-) -> tuple[float, float]:
-    """Seconds for each sampled token, of the clock and of this process' CPU time."""
+def journal_beside(name: str, number: int) -> dict[str, float]:
+    """What a journal costs a search over a real engine of this process: CPU seconds in the calls of
+    the recorded engine that are not in those of the engine itself, of all CPU seconds. Pairs of
+    runs with and without do not tell: a model's CPU time differs by more from run to run."""
+    work = searches(list(synthetic("pool", number, seed=0)))
     with (
         closing(open_engine(name, processes=0)) as engine,
         closing(Judges()) as judges,
-        recorded(engine, journal=journal) as answering,
+        recorded(inner := Clocked(engine), journal=True) as answering,
     ):
-        meter, start, cpu = Meter(answering), time.perf_counter(), time.process_time()
+        outer, start = Clocked(answering), time.process_time()
+        for finished in drive(work, {"policy": outer, "judge": judges}):
+            assert finished.result is not None, finished.error
+        spent = outer.seconds - inner.seconds
+        return {
+            "journal_cost": spent / (time.process_time() - start),
+            "journal_us_per_ask": 1e6 * spent / outer.asks,
+        }
+
+
+class Clocked:
+    """An engine, its asks and the CPU seconds of the threads that called it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.seconds, self.asks = 0.0, 0
+
+    def submit(self, ticket: int, ask: Ask) -> None:
+        start = time.thread_time()
+        self.engine.submit(ticket, ask)
+        self.seconds += time.thread_time() - start
+        self.asks += 1
+
+    def poll(self, timeout: float) -> Sequence[tuple[int, Replies | Failure]]:
+        start = time.thread_time()
+        answers = self.engine.poll(timeout)
+        self.seconds += time.thread_time() - start
+        return answers
+
+    def close(self) -> None:
+        self.engine.close()
+
+
+def took(name: str, work: list[tuple[str, Asking[Tree]]]) -> float:
+    """Seconds of the clock for each sampled token."""
+    with closing(open_engine(name, processes=0)) as engine, closing(Judges()) as judges:
+        meter, start = Meter(engine), time.perf_counter()
         for finished in drive(work, {"policy": meter, "judge": judges}):
             assert finished.result is not None, finished.error
-        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
-        return seconds / meter.tokens, cpu / meter.tokens
+        return (time.perf_counter() - start) / meter.tokens
 
 
 def problems(number: int) -> list[Problem]:
@@ -372,8 +396,9 @@ def main() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection is a file
     if options.server:
-        measured = journal_beside if options.journal else over_plain
-        print(json.dumps(measured(options.server, options.problems, options.pairs)))
+        asked = (options.server, options.problems)
+        found = journal_beside(*asked) if options.journal else over_plain(*asked, options.pairs)
+        print(json.dumps(found))
         return
 
     def told(name: str, ran: Ran) -> Ran:

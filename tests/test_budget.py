@@ -447,6 +447,18 @@ def test_whatever_searches_cost_the_first_are_finished_and_the_budget_holds(
         assert 0 in done  # the oldest goes on whatever others cost
 
 
+def test_few_searches_are_begun_on_the_word_of_the_first_that_ended() -> None:
+    """The first to end are the cheap ones."""
+    purse = Purse(Budget(tokens=1010), samples_at_most=100)
+    purse.pay("policy", (Reply("x", tokens=10),))
+    purse.finish()
+    assert purse.lasts_for(1) == 50  # 100, were they all as cheap
+    for _ in range(24):
+        purse.pay("policy", (Reply("x", tokens=10),))
+        purse.finish()
+    assert purse.lasts_for(1) == 63  # 76
+
+
 def test_the_purse_says_what_was_spent_and_by_how_much_it_was_overrun() -> None:
     purse = Purse(Budget(tokens=100, requests=9))
     engine = purse.wrap(Function(lambda ask: (Reply("x", tokens=70),)))

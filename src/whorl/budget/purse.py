@@ -1,6 +1,7 @@
 """The purse of a run: what all its engines spend, and how many searches the rest is likely to
 finish."""
 
+import math
 import sys
 import time
 from collections import deque
@@ -79,14 +80,15 @@ class Purse:
 
         A search is taken to cost what is spent over the number of those that ended. What is spent
         on the others is counted in, so few are begun until some have ended, and fewer towards the
-        end.
+        end. And a standard error dearer, as if costs spread as widely as their mean: the first to
+        end are the cheap ones.
         """
         if not self._limits or self.ended:
             return ALL
         name, searches = self._estimate()
         if searches < WORTH and not begun:
             self._limit = name
-        return max(1, int(searches))
+        return max(1, int(searches / (1 + 1 / math.sqrt(max(1, self._ended)))))
 
     @property
     def seconds_left(self) -> float | None:

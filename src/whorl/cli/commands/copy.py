@@ -6,7 +6,7 @@ import typer
 
 EXAMPLES = (
     "whorl copy runs/a s3://bucket/runs/a",
-    "whorl copy s3://bucket/runs/a runs/a",
+    "whorl copy s3://bucket/runs/a copies/a",
 )
 
 
