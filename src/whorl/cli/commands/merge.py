@@ -34,7 +34,7 @@ def merge(
     all problems have been attempted.
     """
     from whorl.cli.display import Display
-    from whorl.cli.guard import FAILED
+    from whorl.cli.guard import FAILED, whorl
     from whorl.cli.plan import tell_failures
     from whorl.engines.repair import mended
     from whorl.errors import UserError
@@ -60,6 +60,7 @@ def merge(
         missing, failed = missing + merged.missing, failed + len(merged.failures)
     if missing or failed:
         raise typer.Exit(FAILED)
+    display.next(whorl("harvest", path), whorl("view", path))
 
 
 GO_ON = "the command that grew them goes on, alone or in any number of shards"
@@ -67,7 +68,7 @@ GO_ON = "the command that grew them goes on, alone or in any number of shards"
 
 def _merge_scores(path: Path, display: "Display") -> None:
     """Merge the shards of an evaluation, or say what it still lacks."""
-    from whorl.cli.guard import FAILED
+    from whorl.cli.guard import FAILED, whorl
     from whorl.loop.exam_shards import merge_exam
 
     merged = merge_exam(path)
@@ -82,3 +83,4 @@ def _merge_scores(path: Path, display: "Display") -> None:
     if failed := sum(bool(score.error) for score in merged.scores):
         display.say(f"{failed:,} problems failed; whorl evaluate without --shard tries them again")
         raise typer.Exit(FAILED)
+    display.next(whorl("show", path), whorl("table", path))

@@ -44,6 +44,7 @@ def plan(  # noqa: PLR0913 (each parameter is an option)
     what was planned.
     """
     from whorl.cli.display import Display
+    from whorl.cli.guard import whorl
     from whorl.cli.plan import opening
     from whorl.loop.forecast import Forecast, checked, sample_size
     from whorl.loop.grow import ready
@@ -67,6 +68,7 @@ def plan(  # noqa: PLR0913 (each parameter is an option)
     for line in _lines(chosen, forecast, machines, devices, hour):
         typer.echo(line)
     display.wrote(place, "the plan; whorl plan --check compares it with the run")
+    display.next(whorl("run", file))
 
 
 def _lines(run: "Run", plan: "Forecast", machines: int, devices: int, hour: float) -> list[str]:

@@ -139,7 +139,10 @@ def problems(  # noqa: PLR0913 (each parameter is an option)
         count = write_dropped(listing, noted.dropped)
         display.wrote(listing, f"{count:,} problems that were dropped, and why")
     display.wrote(out, f"{written:,} problems of {source or 'the split ' + (split or 'pool')}")
-    display.next(whorl("init", "--problems", out, "--policy", "MODEL"))
+    if split == "test":
+        display.next(whorl("evaluate", "--model", "MODEL", "--problems", out, "--out", "s.jsonl"))
+    else:
+        display.next(whorl("init", "--problems", out, "--policy", "MODEL"))
 
 
 def _loaded(
