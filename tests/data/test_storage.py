@@ -14,6 +14,7 @@ from whorl.cli import app
 from whorl.cli.urls import local
 from whorl.data.forest import read_trees
 from whorl.data.problems import write_problems
+from whorl.data.purpose import read_purpose
 from whorl.data.storage import fetched, url_of
 from whorl.data.synthetic import problems
 from whorl.errors import UserError
@@ -110,6 +111,25 @@ def test_trees_are_exported_to_a_url_and_shown_and_harvested_from_there(
     there = "s3://whorl/made/examples.jsonl"
     assert whorl("harvest", run, "--out", there).exit_code == 0
     assert "whorl/made/examples.jsonl" in store("s3://whorl/made")
+    with local("train", {"examples": Path(there), "out": tmp_path / "m"}) as given:
+        assert len(given["examples"].read_text().splitlines()) == 2
+        found = read_purpose(given["examples"])
+        assert found is not None and found[0] == "rft"
+
+
+def test_a_run_in_a_store_is_looked_at(store: Store, run: Path, tmp_path: Path) -> None:
+    url = "s3://whorl/runs/a"
+    assert whorl("copy", run, url).exit_code == 0
+    for command in (
+        ("view", url, "--bundle", tmp_path / "pages"),
+        ("report", url, "--out", tmp_path / "a.html"),
+        ("report", url, "--out", "s3://whorl/pages/a.html"),
+    ):
+        done = whorl(*command)
+        assert done.exit_code == 0, done.output
+    assert "1+1?" in (tmp_path / "a.html").read_text()
+    assert (tmp_path / "pages" / "index.html").exists()
+    assert store("s3://whorl/pages") == ["whorl/pages/a.html"]
 
 
 def test_problems_are_read_from_a_url_and_again_when_they_have_changed(

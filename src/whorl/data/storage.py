@@ -11,6 +11,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from whorl.data.place import place_of
 from whorl.errors import UserError
 
 _URL = re.compile(r"([a-z][a-z0-9+.-]+):/{1,2}(?!/)")
@@ -36,20 +37,28 @@ def url_of(path: Path | str) -> str:
     return f"{found[1]}://{text[found.end() :]}" if known else ""
 
 
-def fetched(url: str, cache: Path | None = None) -> Path:
+def fetched(url: str, *, beside: str = "") -> Path:
     """A copy of the file at a URL, or of the folder of all that is below it, under its own name in
-    a cache; it is made again when what is there has changed. Raises `UserError` if nothing can be
-    read there."""
-    cache = cache or Path.home() / ".cache" / "whorl" / "urls"
+    the cache; it is made again when what is there has changed. Raises `UserError` if nothing can be
+    read there.
+
+    beside: name of a file beside it that comes along, if there is one.
+    """
     with _store(url) as (store, root):
+        home, _, name = root.rstrip("/").rpartition("/")
+        found = store.find(root, detail=True)
+        other = f"{home}/{beside}"
+        found |= store.find(other, detail=True) if beside and store.exists(other) else {}
         digest = blake2b(url.encode(), digest_size=8)
-        for name, said in sorted(store.find(root, detail=True).items()):
+        for file, said in sorted(found.items()):
             state = {k: str(v) for k, v in said.items() if k.lower() in _STATE}
-            digest.update(json.dumps([name, state], sort_keys=True).encode())
-    home = cache / digest.hexdigest() / root.rstrip("/").rpartition("/")[2]
-    if not home.exists():
-        download(url, home)
-    return home
+            digest.update(json.dumps([file, state], sort_keys=True).encode())
+    place = place_of("urls", digest.hexdigest())
+    if not (place / name).exists():
+        if other in found:
+            download(f"{url.rpartition('/')[0]}/{beside}", place / beside)
+        download(url, place / name)
+    return place / name
 
 
 _STATE = {"size", "etag", "lastmodified", "last_modified", "mtime", "updated", "created"}

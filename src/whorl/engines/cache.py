@@ -8,16 +8,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from whorl.data.place import place_of
 from whorl.errors import UserError
 
 ABANDONED = 86_400.0  # seconds after which nobody is still making a folder
 _PARTIAL = ".partial-"
-
-
-def place_of(*parts: str) -> Path:
-    """Where a folder of that name lies in the cache (`XDG_CACHE_HOME`, else `~/.cache`)."""
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return root.joinpath("whorl", *parts)
 
 
 def cached(*parts: str, make: Callable[[Path], None], room: int | None = None) -> Path:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from openvino import opset13 as op
 from safetensors import safe_open
 
-from whorl.engines.cache import cached, place_of
+from whorl.data.place import place_of
+from whorl.engines.cache import cached
 from whorl.engines.openvino_graph import Node, Shape, graph
 from whorl.engines.weights import weight_files, weights_digest
 from whorl.errors import UserError
