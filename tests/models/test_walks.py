@@ -26,18 +26,16 @@ def asked(text: str) -> tuple[tuple[int, ...], int]:
     return tuple(map(int, re.findall(r"\d+", found[1]))), int(found[2])
 
 
-@given(st.lists(st.integers(1, 20), min_size=2, max_size=5), st.integers(0, 99))
-def test_a_walk_uses_every_number_once_and_its_arithmetic_is_right(
-    numbers: list[int], seed: int
-) -> None:
-    walk = walks.walk(Random(seed), numbers)
-    assert len(walk.steps) == len(numbers) - 1
-    assert check(gold(walk.end.value, tuple(numbers)), walk.end.text).right
-    for step in walk.steps:
-        equation, _, _ = step.partition(". Left")
-        *sides, result = equation.rstrip(".").split("=")
-        for side in sides:
-            assert _value(side) == int(result) > 0
+@given(st.lists(st.integers(1, 20), min_size=3, max_size=3))
+def test_tries_use_every_number_once_and_their_arithmetic_is_right(numbers: list[int]) -> None:
+    three = [walks.Made(number, str(number)) for number in numbers]
+    for one in walks.tries(three):
+        for join in (one.join, *one.ends):
+            expression, _, value = join.equation.partition("=")
+            assert _value(expression) == int(value) == join.made.value > 0
+        for end in one.ends:
+            assert check(gold(end.made.value, tuple(numbers)), end.made.text).right
+            assert one.told(end.made.value).endswith(f"={end.made.value}.")
 
 
 def _value(text: str) -> Fraction:
@@ -47,7 +45,7 @@ def _value(text: str) -> Fraction:
     return Fraction(verdict.reason.removeprefix("makes "))
 
 
-def test_a_lesson_reaches_its_target_or_misses_it() -> None:
+def test_a_lesson_reaches_its_target_or_gives_up() -> None:
     rng, missed = Random(0), 0
     for _ in range(60):
         for misses in (False, True):
@@ -58,16 +56,21 @@ def test_a_lesson_reaches_its_target_or_misses_it() -> None:
             right = check(gold(target, numbers), concluded(lesson.text) or "").right
             assert right or misses
             missed += right is False
+            *others, last = [line for line in lesson.text.split("\n\n") if "Try" in line]
+            assert f"={target}." in last or not right
+            made = [line.partition(": ")[2].rstrip(".").split(", ") for line in others]
+            assert not any(one.endswith(f"={target}") for line in made for one in line)
     assert missed > 40
 
 
 def test_a_drill_says_what_two_numbers_make() -> None:
     for line in walks.drill(Random(1)).splitlines():
-        pair, _, told = line.partition(" to make ")
-        target, _, equation = told.partition(": ")
-        assert equation.endswith(f"={target}.")
-        numbers = sorted(map(int, re.findall(r"\d+", equation.partition("=")[0])))
-        assert numbers == sorted(map(int, pair.split(", ")))
+        pair, _, told = line.partition(": ")
+        for equation in told.rstrip(".").split(", "):
+            expression, _, value = equation.partition("=")
+            assert _value(expression) == int(value)
+            numbers = sorted(map(int, re.findall(r"\d+", expression)))
+            assert numbers == sorted(map(int, pair.split(" with ")))
 
 
 def test_the_smoke_run_makes_a_policy_and_a_teacher_that_engines_read(tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
-"""Walks: the numbers of a Countdown problem joined two at a time, as lessons for tiny models.
+"""Walks: the numbers of a Countdown problem joined two at a time, with what was tried, as lessons
+for tiny models.
 
-A walk that ends at the target is a solution. One that ends elsewhere has the same form and right
-arithmetic, but its search went wrong.
+A tiny model cannot see which two numbers to join first, but it can join two, work out all that the
+last two make, and see whether the target is there. So a walk joins numbers until three are left and
+then tries: each try is a paragraph, and the first that makes the target is the last.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from random import Random
 from typing import NamedTuple
 
@@ -15,6 +18,8 @@ from whorl.data.story import final
 from whorl.example import Weighted
 
 _MOST = 400  # what is larger leads to no target
+_FAILED = (0, 1, 1, 2, 2, 3)
+"""How many tries of a lesson fail before one reaches the target, each equally likely."""
 
 
 class Made(NamedTuple):
@@ -34,9 +39,33 @@ class Made(NamedTuple):
         return self.text if self.text.isdecimal() else f"{self.operand}={self.value}"
 
 
+class Join(NamedTuple):
+    """Two numbers made one. equation: how, in values, with what it makes."""
+
+    made: Made
+    equation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """Two of three numbers joined, and all that the result and the third one make. ends: those, in
+    the order in which they are written."""
+
+    join: Join
+    third: Made
+    ends: tuple[Join, ...]
+
+    def told(self, target: int) -> str:
+        """The try as a paragraph, which stops where the target is made."""
+        found = [join.made.value for join in self.ends]
+        shown = self.ends[: found.index(target) + 1] if target in found else self.ends
+        made = ", ".join(join.equation for join in shown)
+        return f"Try {self.join.equation} with {self.third.shown}: {made}."
+
+
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """Numbers joined until one is left, `end`. steps: a paragraph for each join."""
+    """A way through the numbers of a problem. steps: its paragraphs; end: what it comes to."""
 
     steps: tuple[str, ...]
     end: Made
@@ -47,59 +76,77 @@ class Walk:
         return "\n\n".join((*self.steps, final(self.end.text)))
 
 
-def walk(rng: Random, numbers: Sequence[int]) -> Walk:
-    """A walk at random; every value on the way is whole and positive."""
-    left = [Made(number, str(number)) for number in numbers]
-    steps = []
-    while len(left) > 1:
-        one, other = rng.sample(left, 2)
-        left.remove(one)
-        left.remove(other)
-        text, value = rng.choice(_joins(one, other))
-        made = Made(value, text.format(one.operand, other.operand))
-        plain = text.format(one.value, other.value)
-        equation = f"{plain}={value}" if plain == made.text else f"{made.text}={plain}={value}"
-        left.append(made)
-        rest = f" Left: {', '.join(number.shown for number in left)}." if left[1:] else ""
-        steps.append(f"{equation}.{rest}")
-    return Walk(tuple(steps), left[0])
+def joins(one: Made, other: Made) -> tuple[Join, ...]:
+    """The ways to join two numbers, the larger one first; every value is whole and positive."""
+    high, low = sorted((one, other), key=lambda made: made.value, reverse=True)
+    a, b = high.value, low.value
+    found = {"+": a + b, "*": a * b, "-": a - b, "/": a // b if a % b == 0 else 0}
+    return tuple(
+        Join(Made(value, f"{high.operand}{sign}{low.operand}"), f"{a}{sign}{b}={value}")
+        for sign, value in found.items()
+        if 0 < value <= _MOST
+    )
 
 
-def _joins(one: Made, other: Made) -> list[tuple[str, int]]:
-    """The ways to join two numbers, the larger one first: a format string of their texts, and the
-    value."""
-    (a, high), (b, low) = sorted(((one.value, "{0}"), (other.value, "{1}")), reverse=True)
-    joins = [(f"{high}+{low}", a + b)]
-    if a * b <= _MOST:
-        joins.append((f"{high}*{low}", a * b))
-    if a > b:
-        joins.append((f"{high}-{low}", a - b))
-    if a % b == 0:
-        joins.append((f"{high}/{low}", a // b))
-    return joins
+def tries(three: Sequence[Made]) -> Iterator[Try]:
+    """All tries of three numbers."""
+    for one, other in combinations(range(3), 2):
+        third = three[3 - one - other]
+        for join in joins(three[one], three[other]):
+            yield Try(join, third, joins(join.made, third))
 
 
 def lesson(rng: Random, levels: Sequence[int], *, misses: bool) -> Weighted:
     """A lesson of the split `pretrain`: a problem, and a walk over its numbers that ends at the
-    target, or misses it. levels: how many numbers there may be."""
+    target, or gives up after some tries. levels: how many numbers there may be, at least 3."""
     while True:
         numbers = [rng.randint(1, LARGEST) for _ in range(rng.choice(levels))]
-        right, other = walk(rng, numbers), walk(rng, numbers)
-        if split_of(tuple(numbers)) == "pretrain" and right.end.value in TARGETS:
-            told = other if misses else right
-            return Weighted(prompts.solve(question(numbers, right.end.value)), told.solution)
+        steps, three = _to_three(rng, numbers)
+        every = list(tries(three))
+        rng.shuffle(every)
+        hit = next((one for one in every if one.ends), None)
+        target = rng.choice(hit.ends).made.value if hit else 0
+        if target in TARGETS and split_of(tuple(numbers)) == "pretrain":
+            walked = _tried(rng, steps, every, target, misses=misses)
+            return Weighted(prompts.solve(question(numbers, target)), walked.solution)
+
+
+def _to_three(rng: Random, numbers: Sequence[int]) -> tuple[list[str], list[Made]]:
+    """Numbers joined at random until three are left: a paragraph for each join, and the three."""
+    left = [Made(number, str(number)) for number in numbers]
+    steps = []
+    while len(left) > 3:
+        one, other = rng.sample(left, 2)
+        join = rng.choice(joins(one, other))
+        left.remove(one)
+        left.remove(other)
+        left.append(join.made)
+        shown = ", ".join(number.shown for number in left)
+        steps.append(f"Take {join.equation}. Left: {shown}.")
+    return steps, left
+
+
+def _tried(
+    rng: Random, steps: Sequence[str], every: Sequence[Try], target: int, *, misses: bool
+) -> Walk:
+    """A walk that tries some that do not make the target, then one that does, or none."""
+    right = [one for one in every if any(end.made.value == target for end in one.ends)]
+    wrong = [one for one in every if one.ends and one not in right]
+    failed = wrong[: max(misses, rng.choice(_FAILED))]
+    shown = failed if misses and failed else [*failed, right[0]]
+    ends = [end.made for end in shown[-1].ends]
+    end = next((made for made in ends if made.value == target), ends[-1])
+    return Walk((*steps, *(one.told(target) for one in shown)), end)
 
 
 def drill(rng: Random, *, lines: int = 8) -> str:
-    """Pairs of numbers, what is to be made of each, and the equation that makes it, one a line."""
+    """Pairs of numbers and all that they make, one pair a line."""
     return "".join(f"{_pair(rng)}\n" for _ in range(lines))
 
 
 def _pair(rng: Random) -> str:
-    """Two numbers as they stand before the last join of a walk: each given or made of two."""
-    ends = [
-        walk(rng, [rng.randint(1, LARGEST) for _ in range(rng.choice((1, 2)))]).end.value
-        for _ in range(2)
-    ]
-    made = walk(rng, ends)
-    return f"{ends[0]}, {ends[1]} to make {made.end.value}: {made.steps[0]}"
+    """Two numbers as they stand before the last join of a walk: one given, one made of two."""
+    low, high, third = (Made(n, str(n)) for n in (rng.randint(1, LARGEST) for _ in range(3)))
+    made = rng.choice(joins(low, high)).made.value
+    told = ", ".join(join.equation for join in joins(Made(made, str(made)), third))
+    return f"{made} with {third.value}: {told}."

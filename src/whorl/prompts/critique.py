@@ -1,15 +1,14 @@
 """Critiques of a step: the form in which a critic is asked for them, and a reader of replies."""
 
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
-from whorl.prompts.forms import in_lines
+from whorl.prompts.forms import in_lines, name_of
+from whorl.prompts.objects import fields_by_step, fields_of
 from whorl.prompts.unsaid import says_nothing, without_form
-from whorl.prompts.wrapping import read_json
 from whorl.steps import paragraphs
 
 Decision = Literal["keep", "edit", "replace"]
@@ -25,6 +24,8 @@ FORM = {
 }
 """The fields of a critique in the order in which a critic is asked for them, and what stands behind
 each; a small model may copy that instead of filling it in."""
+
+_NAMES = tuple(FORM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +85,11 @@ def read_critique(text: str) -> Critique:
     is prose. Of several whole forms, the last with a verdict counts: the critic thought again. One
     behind the name of an alternative is about that. Nothing is raised and nothing is lost but
     the markup round it."""
-    if fields := _one_of_json(_json(text)):
+    if fields := fields_of(text, _NAMES):
         return _critique(fields)
     forms: list[dict[str, list[str]]] = [{}]
     label = ""
-    for line in _INLINE.sub("\n", in_lines(text, tuple(FORM))).splitlines():
+    for line in _INLINE.sub("\n", in_lines(text, _NAMES)).splitlines():
         name, rest = field_of(line)
         if name and "verdict" in forms[-1] and name == next(filter(None, forms[-1])):
             if _OF_ANOTHER.search("\n".join(forms[-1]["verdict"])):
@@ -113,16 +114,16 @@ def field_of(line: str) -> tuple[str, str]:
     """The field that a line of a critique begins with, and what follows its name; no name and the
     whole line if it begins with none."""
     match = _FIELD.match(line)
-    return (_name(match["name"]), match["rest"]) if match else ("", line)
+    return (name_of(match["name"], _NAMES), match["rest"]) if match else ("", line)
 
 
 def read_critiques(text: str, steps: int) -> list[Critique]:
     """Read a reply on a whole path, cut where it names a step, or into the points of a list that
     counts them: `steps` critiques, empty where one was left out. A reply that does neither is read
     as the first step's, and so is what it says of the whole before it comes to a step."""
-    if found := _steps_of_json(_json(text)):
+    if found := fields_by_step(text, _NAMES):
         return [_critique(found.get(k, {})) for k in range(1, steps + 1)]
-    text = in_lines(text, tuple(FORM))
+    text = in_lines(text, _NAMES)
     before, numbers, said = _cut(_STEP, text)
     if not set(numbers) & set(range(1, steps + 1)):
         before, numbers, said = _cut(_POINT, text)
@@ -172,14 +173,12 @@ _WORD = re.compile(
     r"\b(not |no |don't |cannot )?(?:be )?(keep|kept|edit|edited|replace|replaced)\b"
     r"|(不|无需|不要)?(保留|修改|替换)"
 )
-_JSON_BEGINS = re.compile(r"(?:\A|```(?:json)?|:|\n)[ \t]*(?=[{\[]\s*[\"'{\[])")
 _ANNOUNCED = re.compile(
     r"(?:sure|certainly|of course|okay|ok|here|below|let['’]?s|let me|i will|i['’]ll|to review)\b"
     r"|[*_#\s]*(?:step[- ]by[- ]step )?(?:review|critique|analysis|feedback|outline)\b[^.\n]*\Z"
     r"|[^\n]*[:：][*_ ]*\Z|[-*_=]+\Z",
     re.IGNORECASE,
 )
-_NESTED = 4  # values, one in the other, at most
 _OF_ANOTHER = re.compile(r"\b(?:alternative|sibling|candidate)s?\b", re.IGNORECASE)
 _DECIDED = re.compile(r"\W*(keep|edit|replace)\b[*_\"'` ]*(?:[(\[:.–—]| - |because\b|since\b|as\b)")
 _VERDICTS: Mapping[str, Decision] = {
@@ -241,63 +240,3 @@ def _items(text: str) -> tuple[str, ...]:
             entries[-1].append(line)
     pieces = (piece for entry in entries for piece in "\n".join(entry).split(";"))
     return tuple(item for piece in pieces if (item := _prose(without_form(piece))))
-
-
-def _name(label: str) -> str:
-    """The field that a label names, be it in the singular or in the plural."""
-    bare = label.lower().rstrip("s")
-    return next((name for name in FORM if name.rstrip("s") == bare), "")
-
-
-def _json(text: str) -> Any:
-    """The JSON value in a reply, perhaps with words or a code fence round it; None without one."""
-    begins = _JSON_BEGINS.search(text)
-    try:
-        return read_json(text[begins.end() :]) if begins else None
-    except (ValueError, RecursionError):
-        return None
-
-
-def _one_of_json(said: Any) -> dict[str, str]:
-    """The fields of a JSON object, or of the one object that a value holds; empty if there are
-    none."""
-    for _ in range(_NESTED):
-        if isinstance(said, Mapping) and (fields := _of_json(said)):
-            return fields
-        inner = [*said.values()] if isinstance(said, Mapping) else said
-        if not isinstance(inner, list) or len(inner) != 1:
-            break
-        (said,) = inner
-    return {}
-
-
-def _of_json(said: Mapping[str, Any]) -> dict[str, str]:
-    """The fields of a JSON object, as text; empty if it has none of them."""
-    own = {_name(key): value for key, value in said.items() if _name(key)}
-    return {name: "\n".join(("", "", *_texts(value))) for name, value in own.items()}
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, list):
-        for each in value:
-            yield from (f"- {text}" for text in _texts(each))
-    elif value is not None:
-        yield value if isinstance(value, str) else json.dumps(value)
-
-
-def _steps_of_json(said: Any) -> dict[int, dict[str, str]]:
-    """The fields of each step, by its number: of a list of objects, or of an object that holds one
-    or names them."""
-    if isinstance(said, Mapping) and len(said) == 1:
-        (inner,) = said.values()
-        said = inner if isinstance(inner, list) else said
-    if isinstance(said, list):
-        objects = [(k, each) for k, each in enumerate(said, start=1)]
-    elif isinstance(said, Mapping):
-        named = ((re.search(r"\d{1,4}", key), each) for key, each in said.items())
-        objects = [(int(number[0]), each) for number, each in named if number]
-    else:
-        return {}
-    return {
-        k: _of_json(each) for k, each in objects if isinstance(each, Mapping) and _of_json(each)
-    }

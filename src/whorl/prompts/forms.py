@@ -60,7 +60,7 @@ def _without_tables(text: str, names: tuple[str, ...]) -> str:
         elif not _RULED.fullmatch(row[1]):
             cells = [cell.strip().replace("\\|", "|") for cell in _CELL.split(row[1])]
             bare = [cell.strip("*_` :").lower() for cell in cells]
-            if sum(_named(cell, names) for cell in bare) > 1:
+            if sum(bool(name_of(cell, names)) for cell in bare) > 1:
                 head = bare
             else:
                 lines += _row(cells, bare, head, names) or [line]
@@ -70,13 +70,16 @@ def _without_tables(text: str, names: tuple[str, ...]) -> str:
 def _row(cells: list[str], bare: list[str], head: list[str], names: tuple[str, ...]) -> list[str]:
     """The lines of a row; none if it has none of the names."""
     if head:
-        counted = None if _named(head[0], names) else bare[0]
+        counted = None if name_of(head[0], names) else bare[0]
         number = re.fullmatch(r"(?:step )?#?(\d{1,3})", counted or "")
         found = [f"{name}: {cell}" for name, cell in zip(head, cells, strict=False)
-                 if _named(name, names)]  # fmt: skip
+                 if name_of(name, names)]  # fmt: skip
         return [f"Step {number[1]}:", *found] if number else found
-    return [f"{bare[0]}: {' '.join(cells[1:])}"] if _named(bare[0], names) else []
+    return [f"{bare[0]}: {' '.join(cells[1:])}"] if name_of(bare[0], names) else []
 
 
-def _named(cell: str, names: tuple[str, ...]) -> bool:
-    return cell.rstrip("s") in {name.rstrip("s") for name in names}
+def name_of(label: str, names: tuple[str, ...]) -> str:
+    """The one of `names` that a label says, be it in the singular or in the plural; empty if it
+    says none."""
+    bare = label.lower().rstrip("s")
+    return next((name for name in names if name.rstrip("s") == bare), "")
