@@ -288,6 +288,7 @@ NASTY = (
     *("\n", " ", "\t", "7", "[", "{", ")]}", "\\", "x", "*", "#", "$", "`", ".", "-", "|", "1,"),
     *("\\boxed{", "\\frac{1}", "\\text{ ", "\\%", "\\(", "\\begin{", "answer ", "answer is "),
     *("Step 1: ", "**a:**\n", " \n \n", "- ", " and ", "[Q 0.5]", "<think>", "Errors: a\n"),
+    *("```\n\nx\n\n", "~~~\n\n", "$$\n\n", "- a\n\n", "Sure.\n\n", "a:\n\n"),
 )
 READERS: dict[str, Callable[[str], object]] = {
     "read": lambda text: answer.read(text, "1", guess=True),

@@ -1,5 +1,7 @@
 """Where a step ends."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -203,3 +205,11 @@ def test_a_search_makes_the_steps_that_splitting_makes(parts: list[str], min_cha
     (done,) = drive([("p", searched(text, sampling))], {"policy": replayed(text)})
     assert done.error is None
     assert done.result == sampling.steps.split(text)
+
+
+@pytest.mark.parametrize("piece", ["x\n\n", "- a\n\n", "Sure.\n\n", "a:\n\n", "$$\n\n", "# b\n\n"])
+def test_what_waits_for_its_end_is_split_in_linear_time(piece: str) -> None:
+    text = "```\n\n" + piece * (500_000 // len(piece))
+    start = time.process_time()
+    assert "".join(BlankLine().split(text)) == text
+    assert time.process_time() - start < 5  # at 500 kB it was a minute and more

@@ -199,7 +199,9 @@ class Entropy:
 def going_on(text: str) -> bool:
     """Whether what `text` began must follow: a code block or a formula is open, its last paragraph
     announces something (a heading or a label by itself, a colon at its end, "Sure!") or is one item
-    of a list, or all of it is a formula."""
+    of a list, or all of it is a formula. What is long already need not."""
+    if len(text) > _LONGEST:
+        return False
     formula = "\\" in text or "$$" in text  # most steps have none, and this is asked of every one
     if any(text.count(fence) % 2 for fence in _FENCES) or (formula and _open_formula(text)):
         return True
@@ -230,6 +232,7 @@ def _open_formula(text: str) -> bool:
     )
 
 
+_LONGEST = 4_000  # characters of a step behind which nothing is waited for any more
 _FENCES = ("```", "~~~")
 _FORMULA_PARAGRAPHS = 4  # models do put blank lines into formulas, but few
 
