@@ -96,6 +96,10 @@ def test_a_solved_example_that_is_a_test_question(whorl, held: Path, tmp_path: P
     )
     why = "prompts: example 1 shows the text of a test problem: "
     assert why in told(whorl("run", run)) and not (tmp_path / "run").exists()
+    shots = f"rft.recipe.words.examples=[{{question = {json.dumps(question)}, solution = '2'}}]"
+    files = ("--problems", learned, "--test", held, "--policy", POLICY, "--run", tmp_path / "all")
+    rest = ("--recipes", "rft", "--tokens", 1000, "--set", shots)
+    assert why in told(whorl("compare", *files, *rest)) and not (tmp_path / "all").exists()
     model = tmp_path / "model"
     model.mkdir()
     for file in POLICY.iterdir():

@@ -42,6 +42,14 @@ def test_a_thought_in_the_prompt_is_kept_as_one_in_the_text() -> None:
     assert pair == Pair(ASKED, "It is 2.", "It is 3.")
 
 
+def test_a_mark_behind_the_thought_is_none_of_a_shortened_one() -> None:
+    stray = WHOLE + "</think>\n\n" + OPEN + "Hm." + CLOSE + "It is 2."
+    assert kept([Weighted(ASKED, stray)], "short") == [Weighted(ASKED, SHORT + "It is 2.")]
+    begun = Prompt("", "1 + 1?", SHORT + "First.\n\n")
+    for text in ("</think>\n\nIt is 2.", OPEN + "Hm." + CLOSE + "It is 2."):
+        assert kept([Weighted(begun, text)], "short") == [Weighted(begun, "It is 2.")]
+
+
 @pytest.mark.parametrize("thoughts", ["short", "none"])
 def test_a_step_of_a_thought_is_left_out_of_what_has_none(thoughts: str) -> None:
     within = Prompt("", "1 + 1?", OPEN + "Hm.\n\n")

@@ -6,12 +6,14 @@ from pathlib import Path
 
 from whorl.compare.methods import Method
 from whorl.data.contamination import check_apart
+from whorl.data.shown import check_examples
 from whorl.engines.roles import Engines
 from whorl.errors import UserError
 from whorl.evaluate import PRESETS, Decoding, Setup
 from whorl.evaluate.exam import Exam
 from whorl.loop.run import check_student
 from whorl.loop.trial import check_teacher
+from whorl.recipe import words_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,8 @@ class Comparison:
 
 def check_comparison(comparison: Comparison) -> None:
     """Raises `UserError` unless every role that a method asks has an engine, there are problems to
-    train on and others to measure on, and a student of its own can learn from every method."""
+    train on and others to measure on, which no method is shown, and a
+    student of its own can learn from every method."""
     for method in comparison.methods:
         if comparison.engines.student:
             check_student(method.harvest)
@@ -76,3 +79,5 @@ def check_comparison(comparison: Comparison) -> None:
         check_teacher(method.grow, comparison.engines.policy, comparison.engines.teacher)
     for test in filter(None, (comparison.test, comparison.often)):
         check_apart(comparison.problems, test)
+        for method in comparison.methods:
+            check_examples(words_of(method.grow), test)

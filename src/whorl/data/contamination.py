@@ -17,7 +17,6 @@ from whorl.data.selection import Dropped, OnDrop
 from whorl.errors import UserError
 from whorl.problem import Problem, fingerprint, plain
 from whorl.prompts import questions
-from whorl.prompts.wording import Wording
 
 WINDOW = 13
 """Words in a row that two different problems do not share by chance, or so it is assumed: problems
@@ -94,21 +93,6 @@ def check_apart(learned: Path, test: Path) -> None:
         learned,
         test,
     )
-
-
-def check_examples(words: Wording, test: Path) -> None:
-    """Raises `UserError` if a solved problem that models are shown is one of a file to measure on,
-    or shares `WINDOW` words in a row with one."""
-    if not words.examples:
-        return
-    known = Known()
-    known.add(read_problems(test))
-    for number, shot in enumerate(words.examples, start=1):
-        if match := known.match(Problem(f"example {number}", shot.question, "")):
-            raise UserError(
-                f"prompts: example {number} shows {match.why}: {match.of} in {test}; what a "
-                "model was shown measures nothing"
-            )
 
 
 def fingerprints_of_problems(test: Path) -> set[str]:

@@ -48,6 +48,14 @@ def without_near_duplicates(problems: Iterable[Problem], *, on_drop: OnDrop) -> 
             yield problem
 
 
+def nearly_repeats(question: str, other: str) -> bool:
+    """Whether a question is a near duplicate of another, as `without_near_duplicates` has it."""
+    if _COUNTS.findall(plain(question)) != _COUNTS.findall(plain(other)):
+        return False
+    own, theirs = _shingles(words(question)), _shingles(words(other))
+    return len(own & theirs) >= ALIKE * len(own | theirs)
+
+
 def _shingles(own: list[str]) -> frozenset[str]:
     """Runs of `SHINGLE` words; a shorter text is one run."""
     starts = range(max(1, len(own) - SHINGLE + 1))

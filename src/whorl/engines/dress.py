@@ -11,6 +11,7 @@ import logging
 from collections.abc import Mapping
 from datetime import date
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,7 @@ def dressed(folder: Path, settings: Mapping[str, str]) -> tuple[Path, dict[str, 
     known = _variables(folder, source)
     switch = _switch(settings.get("family", ""))
     for name in sorted(switch.keys() - known):
-        LOG.warning(
-            "family=%s: the chat template of %s does not look at %s; its model thinks as it likes",
-            settings["family"],
-            folder,
-            name,
-        )
+        _tell_deaf(settings["family"], folder, name)
     said = switch | {name: read_value(text) for name, text in settings.items()}
     values = {name: value for name, value in said.items() if name in known}
     own = {"template", "date", "family", *values}
@@ -104,6 +100,16 @@ def own_template(folder: Path) -> str:
     if isinstance(found, list):  # several by name
         found = {each.get("name"): each.get("template", "") for each in found}.get("default", "")
     return str(found)
+
+
+@lru_cache(maxsize=64)  # a run asks for a model's folder several times, and is told once
+def _tell_deaf(family: str, folder: Path, name: str) -> None:
+    LOG.warning(
+        "family=%s: the chat template of %s does not look at %s; its model thinks as it likes",
+        family,
+        folder,
+        name,
+    )
 
 
 def _switch(family: str) -> dict[str, object]:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from whorl import __version__
-from whorl.data.contamination import check_examples, ids_among
+from whorl.data.contamination import ids_among
 from whorl.data.content import content
 from whorl.data.problems import read_problems
 from whorl.data.shard import Shard
+from whorl.data.shown import check_examples
 from whorl.drive import Finished
 from whorl.engines.crew import Begun
 from whorl.engines.journal import Journal

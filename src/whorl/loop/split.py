@@ -7,12 +7,12 @@ from heapq import nsmallest
 from itertools import islice
 
 from whorl.data.contamination import (
-    check_examples,
     fingerprints_of_problems,
     ids_among,
     refuse_shared,
 )
 from whorl.data.problems import read_problems
+from whorl.data.shown import check_examples
 from whorl.errors import UserError
 from whorl.loop.run import Run
 from whorl.problem import Problem

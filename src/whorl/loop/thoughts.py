@@ -19,6 +19,7 @@ class Taught:
         by itself, a text without one closes it at once.
     paragraphs: from each end of a shortened thought.
 
+    A mark where no thought may be, behind the first one, is left out of `short` with what it opens.
     Where a search went inside a thought, a step of that is left out of what is not `whole`: it is
     no step of anything then.
     """
@@ -45,6 +46,8 @@ def _changed(example: Example, how: Taught) -> Example | None:
     if thinks(prefix):
         return None
     prompt = replace(example.prompt, prefix=_kept(prefix, how))
+    if prefix.strip():  # the thought is past
+        how = replace(how, thoughts="none")
     if isinstance(example, Pair):
         return replace(
             example,
@@ -70,4 +73,5 @@ def _kept(text: str, how: Taught) -> str:
     paragraphs = [part for part in said.split("\n\n") if part.strip()]
     if len(paragraphs) > 2 * how.paragraphs:
         paragraphs = paragraphs[: how.paragraphs] + paragraphs[-how.paragraphs :]
+    rest = rest if without_thoughts(rest) == rest else without_thoughts(rest).lstrip()
     return OPEN + "\n\n".join(paragraphs) + CLOSE + rest
