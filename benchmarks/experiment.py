@@ -188,7 +188,7 @@ def _searched(folder: Path, run: Run, seed: int) -> Iterator[Tree]:
             if finished.result is None:
                 raise RuntimeError(f"{finished.key}: {finished.error}")
             finished.result.cost = dict(sorted(finished.cost.items()))
-            finished.result.provenance = {"arm": finished.key.partition("#")[2]}
+            finished.result.provenance |= {"arm": finished.key.partition("#")[2]}
             yield finished.result
 
 

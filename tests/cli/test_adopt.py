@@ -41,6 +41,17 @@ def test_adopted_trees_are_judged_shown_and_harvested(whorl, small: Path, tmp_pa
     assert example.text == tree.text(2)
 
 
+def test_trees_that_teach_nothing_lead_to_what_was_left_out(whorl, tmp_path: Path) -> None:
+    tree = node("What is 2 + 2?", 0.0, node(r"It is \boxed{5}.", 0.0))
+    line = {"question": tree["text"], "answer": "4", "tree": tree}
+    (tmp_path / "wrong.jsonl").write_text(json.dumps(line))
+    run = tmp_path / "run"
+    assert whorl("adopt", tmp_path / "wrong.jsonl", "--run", run).exit_code == 0
+    *_, why, following = whorl("harvest", run).stderr.splitlines()
+    assert why.startswith("there is nothing to learn from")
+    assert following == f"next: whorl show {run}, or whorl view {run}"
+
+
 @pytest.mark.skipif(not DATA.is_file(), reason="no public data beside the project")
 def test_the_recorded_trees_are_whole_and_teach(whorl, tmp_path: Path) -> None:
     """Sizes and values as recorded; solutions by our verifier against the recorded outcome."""

@@ -24,6 +24,7 @@ from whorl.models.tokenizer import train_tokenizer
 from whorl.problem import Problem
 
 LEVELS = (3, 4)
+MAX_TOKENS = 280  # the longest lessons have 263
 
 
 def main() -> None:
@@ -78,7 +79,8 @@ def teach(
 def accuracy(model: LlamaForCausalLM, chat: Chat, asked: Sequence[Problem], level: int) -> float:
     """Share of a level's problems that greedy decoding solves."""
     own = [problem for problem in asked if problem.level == str(level)]
-    texts = Decoder(model, chat).replies([prompts.solve(problem.question) for problem in own])
+    asked_of = [prompts.solve(problem.question) for problem in own]
+    texts = Decoder(model, chat).replies(asked_of, max_tokens=MAX_TOKENS)
     right = [check(p.answer, concluded(t) or "").right for p, t in zip(own, texts, strict=True)]
     return sum(found is True for found in right) / max(1, len(own))
 

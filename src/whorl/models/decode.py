@@ -18,9 +18,11 @@ class Decoder:
         self._rows = rows
         (self._blank,) = chat.tokenizer.encode("\n\n", add_special_tokens=False)
 
-    def replies(self, prompts: Sequence[Prompt], *, temperature: float = 0.0) -> list[str]:
+    def replies(
+        self, prompts: Sequence[Prompt], *, temperature: float = 0.0, max_tokens: int = 160
+    ) -> list[str]:
         """A whole reply to every prompt; greedy at temperature 0."""
-        return self._decode(prompts, [*self._chat.end], 160, temperature)
+        return self._decode(prompts, [*self._chat.end], max_tokens, temperature)
 
     def steps(self, prompts: Sequence[Prompt], *, temperature: float = 0.0) -> list[str]:
         """The next step after every prompt's prefix: a reply cut at its first blank line."""

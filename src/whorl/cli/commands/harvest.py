@@ -90,8 +90,14 @@ def harvest(  # noqa: PLR0913 (each parameter is an option)
     harvested = _harvest([part / "trees.jsonl" for part in parts], chosen, out, how)
     if out == usual:
         harvested.write(out.parent)
-    learned = out.parent / "checkpoint"
-    display.next(whorl("train", "--model", learner(folder), "--examples", out, "--out", learned))
+    if harvested.examples:
+        learned = out.parent / "checkpoint"
+        display.next(
+            whorl("train", "--model", learner(folder), "--examples", out, "--out", learned)
+        )
+    else:
+        display.say("there is nothing to learn from: see what was left out, and why")
+        display.next(whorl("show", run), whorl("view", run))
 
 
 def _harvest(
