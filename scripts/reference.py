@@ -1,5 +1,5 @@
-"""Pages of the site that are made of the code: commands, settings, the Python reference; formulas and
-source in the others. A hook of mkdocs (`mkdocs.yml`)."""
+"""Pages of the site that are made of the code: commands, settings, the Python reference; formulas
+and source in the others. A hook of mkdocs (`mkdocs.yml`)."""
 
 import importlib
 import inspect
@@ -89,7 +89,7 @@ def _option(parameter: Any) -> str:
     names = ", ".join(f"`{one}`" for one in (*parameter.opts, *parameter.secondary_opts))
     if parameter.param_type_name == "argument":
         names = f"`{parameter.metavar or parameter.name.upper()}`"
-    choices = [one for one in get_args(parameter.type_descriptor.annotation) if one != type(None)]
+    choices = [one for one in get_args(parameter.type_descriptor.annotation) if one is not type(None)]
     ends = (("≥", parameter.min), ("≤", parameter.max))
     limits = [f"{sign} {end:g}" for sign, end in ends if end is not None]
     more = ", ".join(f"`{one}`" for one in choices if isinstance(one, str))
