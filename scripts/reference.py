@@ -89,7 +89,8 @@ def _option(parameter: Any) -> str:
     names = ", ".join(f"`{one}`" for one in (*parameter.opts, *parameter.secondary_opts))
     if parameter.param_type_name == "argument":
         names = f"`{parameter.metavar or parameter.name.upper()}`"
-    choices = [one for one in get_args(parameter.type_descriptor.annotation) if one is not type(None)]
+    several = get_args(parameter.type_descriptor.annotation)
+    choices = [one for one in several if one is not type(None)]
     ends = (("≥", parameter.min), ("≤", parameter.max))
     limits = [f"{sign} {end:g}" for sign, end in ends if end is not None]
     more = ", ".join(f"`{one}`" for one in choices if isinstance(one, str))
