@@ -206,8 +206,11 @@ def _described(name: str, found: Any) -> Iterator[str]:
         if not any(re.match(rf"{re.escape(key)}\b.*: ", part) for key in told):
             yield part
             continue
-        lines = [f"- `{key}`: {meaning}" for key, meaning in told.items()
-                 if re.search(rf"(?m)^(?:\w+, )*{re.escape(key)}(?:, \w+)*: ", part)]
+        lines = [
+            f"- `{key}`: {meaning}"
+            for key, meaning in told.items()
+            if re.search(rf"(?m)^(?:\w+, )*{re.escape(key)}(?:, \w+)*: ", part)
+        ]
         yield "\n".join(lines)
 
 
