@@ -35,7 +35,8 @@ def test_tries_use_every_number_once_and_their_arithmetic_is_right(numbers: list
             assert _value(expression) == int(value) == join.made.value > 0
         for end in one.ends:
             assert check(gold(end.made.value, tuple(numbers)), end.made.text).right
-            assert one.told(end.made.value).endswith(f"={end.made.value}.")
+            assert one.told(end.made.value).endswith(" Yes.")
+        assert one.told(1000).endswith(" No.")
 
 
 def _value(text: str) -> Fraction:
@@ -57,20 +58,26 @@ def test_a_lesson_reaches_its_target_or_gives_up() -> None:
             assert right or misses
             missed += right is False
             *others, last = [line for line in lesson.text.split("\n\n") if "Try" in line]
-            assert f"={target}." in last or not right
-            made = [line.partition(": ")[2].rstrip(".").split(", ") for line in others]
-            assert not any(one.endswith(f"={target}") for line in made for one in line)
+            assert last.endswith("Yes." if right else "No.")
+            assert all(line.endswith("No.") for line in others)
     assert missed > 40
 
 
-def test_a_drill_says_what_two_numbers_make() -> None:
-    for line in walks.drill(Random(1)).splitlines():
-        pair, _, told = line.partition(": ")
-        for equation in told.rstrip(".").split(", "):
+def test_a_drill_says_what_two_numbers_make_and_whether_it_was_wanted() -> None:
+    said = set()
+    for line in walks.drill(Random(1), lines=40).splitlines():
+        pair, target, told = re.split(" to make |: ", line)
+        equations, _, verdict = told.removesuffix(".").rpartition(". ")
+        values = []
+        for equation in equations.split(", "):
             expression, _, value = equation.partition("=")
             assert _value(expression) == int(value)
             numbers = sorted(map(int, re.findall(r"\d+", expression)))
             assert numbers == sorted(map(int, pair.split(" with ")))
+            values.append(value)
+        assert (verdict == "Yes") == (target in values)
+        said.add(verdict)
+    assert said == {"Yes", "No"}
 
 
 def test_the_smoke_run_makes_a_policy_and_a_teacher_that_engines_read(tmp_path: Path) -> None:

@@ -134,6 +134,8 @@ def gold_in(text: str) -> str | None:
     stated = extract(text)
     if stated is not None:
         return stated
+    if len(text) > LONGEST:
+        return None
     words = _PROSE.findall(TEXT_MACRO.sub(" ", FORMULA.sub(" ", text)))
     sentence = len(words) > 3 and text.rstrip().endswith(".")
     if sentence or len(words) > _GOLD_WORDS or "boxed" in text or "\n\n" in text.strip():

@@ -115,19 +115,19 @@ TEACHER_PLAN = TrainingPlan(
 
 _WALKS = TrainingPlan(
     (
-        Stage(500, (3,), {"solve": 0.4, "miss": 0.1, "drill": 0.5}),
-        Stage(1100, (3, 3, 3, 4), {"solve": 0.6, "miss": 0.25, "drill": 0.15}),
+        Stage(400, (3,), {"solve": 0.5, "drill": 0.5}),
+        Stage(900, (3, 3, 4), {"solve": 0.65, "miss": 0.15, "drill": 0.2}),
     ),
     batch=32,
     check_every=250,
 )
 
-# Of Countdown. The policy is also taught walks that miss their target, so that it knows the form
-# better than the aim, and its samples hold more than its greedy answer. The teacher is the policy,
-# taught on with walks that reach it.
+# Of Countdown. The policy is also taught walks that give up, so that it knows the form better than
+# the aim, and its samples hold more than its greedy answer. The teacher is the policy, taught on
+# with walks that reach their target.
 COUNTDOWN_PLANS = {
     "countdown_policy": _WALKS,
-    "countdown_teacher": replace(_WALKS, stages=(Stage(1200, (3, 3, 3, 4), {"solve": 1.0}),)),
+    "countdown_teacher": replace(_WALKS, stages=(Stage(700, (3, 4), {"solve": 1.0}),)),
 }
 """Plans of the models for Countdown, in the order in which one becomes the next; a stage's levels
 are how many numbers there are."""

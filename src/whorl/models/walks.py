@@ -2,8 +2,8 @@
 for tiny models.
 
 A tiny model cannot see which two numbers to join first, but it can join two, work out all that the
-last two make, and see whether the target is there. So a walk joins numbers until three are left and
-then tries: each try is a paragraph, and the first that makes the target is the last.
+last two make, and say whether the target is among it. So a walk joins numbers until three are left
+and then tries: each try is a paragraph, and the first that makes the target is the last.
 """
 
 from collections.abc import Iterator, Sequence
@@ -56,11 +56,9 @@ class Try:
     ends: tuple[Join, ...]
 
     def told(self, target: int) -> str:
-        """The try as a paragraph, which stops where the target is made."""
-        found = [join.made.value for join in self.ends]
-        shown = self.ends[: found.index(target) + 1] if target in found else self.ends
-        made = ", ".join(join.equation for join in shown)
-        return f"Try {self.join.equation} with {self.third.shown}: {made}."
+        """The try as a paragraph."""
+        ends = _told(self.ends, target)
+        return f"Try {self.join.equation} with {self.third.shown} to make {target}: {ends}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +137,28 @@ def _tried(
     return Walk((*steps, *(one.told(target) for one in shown)), end)
 
 
+def _told(ends: Sequence[Join], target: int) -> str:
+    """All that a pair of numbers makes, and whether the target is among it."""
+    hit = any(end.made.value == target for end in ends)
+    return f"{', '.join(end.equation for end in ends)}. {'Yes' if hit else 'No'}."
+
+
 def drill(rng: Random, *, lines: int = 8) -> str:
-    """Pairs of numbers and all that they make, one pair a line."""
+    """Pairs of numbers, all that they make, and whether that is what was wanted; one pair a
+    line."""
     return "".join(f"{_pair(rng)}\n" for _ in range(lines))
 
 
 def _pair(rng: Random) -> str:
-    """Two numbers as they stand before the last join of a walk: one given, one made of two."""
-    low, high, third = (Made(n, str(n)) for n in (rng.randint(1, LARGEST) for _ in range(3)))
-    made = rng.choice(joins(low, high)).made.value
-    told = ", ".join(join.equation for join in joins(Made(made, str(made)), third))
-    return f"{made} with {third.value}: {told}."
+    """Two numbers as they stand before the last join of a walk, one given, one made of two; what is
+    wanted is among what they make, or is made of another pair."""
+    ends, others = (_last(rng) for _ in range(2))
+    target = rng.choice(rng.choice((ends, others))[1]).made.value
+    (made, third), joined = ends
+    return f"{made} with {third} to make {target}: {_told(joined, target)}"
+
+
+def _last(rng: Random) -> tuple[tuple[int, int], tuple[Join, ...]]:
+    one, other, third = (Made(n, str(n)) for n in (rng.randint(1, LARGEST) for _ in range(3)))
+    value = rng.choice(joins(one, other)).made.value
+    return (value, third.value), joins(Made(value, str(value)), third)
