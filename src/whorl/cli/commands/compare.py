@@ -220,10 +220,11 @@ def _describe(chosen: "Comparison") -> None:
     typer.echo(f"training: {students:,} students at least, more where a recipe plays rounds")
     for method in chosen.methods:
         own, rounds = method.train, len(method.shares) if method.rounds else 1
+        times = f"{own.epochs:,} {'epochs' if own.epochs > 1 else 'epoch'}"
         adapters = f", adapters of rank {own.lora.rank}" if own.lora.rank else ""
         typer.echo(
-            f"  {method.name}: {rounds:,} {'rounds' if rounds > 1 else 'round'}, {own.epochs:,} "
-            f"epochs, lr {own.lr:g}, batches of {own.batch:,} {own.batch_of}, warm-up "
+            f"  {method.name}: {rounds:,} {'rounds' if rounds > 1 else 'round'}, {times}, "
+            f"lr {own.lr:g}, batches of {own.batch:,} {own.batch_of}, warm-up "
             f"{own.warmup:g}, {own.max_length:,} tokens{adapters}"
         )
     for exam in chosen.exams().values():
