@@ -144,6 +144,19 @@ def test_nothing_grows_past_its_budget() -> None:
     assert not slack, f"these budgets can fall: {slack}"
 
 
+def test_names_that_the_page_of_papers_gives_exist() -> None:
+    """Dotted names of modules and settings: of the last part there is a file, a function, a class,
+    a constant or a field."""
+    papers = (ROOT / "docs" / "papers.md").read_text()
+    code = "\n".join(path.read_text() for path in (ROOT / "src" / "whorl").rglob("*.py"))
+    names = re.findall(r"`(?:\w+[./])+(\w+)(?:`|\(|\[)", papers)
+    kinds = r"^\s*(?:def|class) (\w+)", r"^(\w+)(?:: .*)? = ", r"^    (\w+): "
+    defined = [re.findall(kind, code, re.MULTILINE) for kind in kinds]
+    known = {path.stem for path in (ROOT / "src" / "whorl").rglob("*")}.union(*defined)
+    assert len(names) > 80
+    assert {name for name in names if name not in (*known, "md", "py")} == set()
+
+
 def test_headings_that_code_cites_exist() -> None:
     papers = (ROOT / "docs" / "papers.md").read_text()
     headings = [line.lstrip("# ") for line in papers.splitlines() if line.startswith("#")]

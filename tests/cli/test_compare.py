@@ -42,6 +42,49 @@ def test_a_plan_says_what_it_takes_and_writes_nothing(whorl, tmp_path: Path) -> 
     assert last == "nothing was written" and not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("preset", "rft", "marge", "tokens"),
+    [
+        (
+            "paper",
+            "1 round, 3 epochs, lr 1e-05, batches of 128 examples, warm-up 0.03, 4,096 tokens",
+            "10 rounds, 2 epochs, lr 1e-06, batches of 1,024 states, warm-up 0.1, 2,048 tokens",
+            8 * 2048,
+        ),
+        (
+            "laptop",
+            "1 round, 2 epochs, lr 0.0002, batches of 16 examples, warm-up 0.1, 1,024 tokens, "
+            "adapters of rank 16",
+            "2 rounds, 2 epochs, lr 5e-05, batches of 16 examples, warm-up 0.1, 1,024 tokens, "
+            "adapters of rank 16",
+            8 * 512,
+        ),
+    ],
+)
+def test_a_plan_says_how_the_preset_trains_and_measures(  # noqa: PLR0913
+    whorl, easy: Path, held: Path, preset: str, rft: str, marge: str, tokens: int
+) -> None:
+    planned = whorl(
+        *("compare", "--problems", easy, "--test", held, "--policy", f"local:{POLICY}"),
+        *("--tokens", "1000", "--recipes", "rft,marge", "--preset", preset, "--dry-run"),
+    )
+    assert planned.exit_code == 0, planned.output
+    assert f"  rft: {rft}\n" in planned.stdout and f"  marge: {marge}\n" in planned.stdout
+    assert f"1 attempt at each, {tokens:,} tokens at most" in planned.stdout
+
+
+def test_recipes_that_ask_in_different_words_are_refused(whorl, easy: Path, held: Path) -> None:
+    asked = (
+        *("compare", "--problems", easy, "--test", held, "--policy", f"local:{POLICY}"),
+        *("--tokens", "1000", "--recipes", "rft,dpo", "--dry-run"),
+        *("--set", "dpo.recipe.words=qwen"),
+    )
+    refused = whorl(*asked)
+    assert refused.exit_code == 2
+    assert "rft and dpo ask for a solution in different words" in refused.stderr
+    assert whorl(*asked, "--set", "rft.recipe.words=qwen").exit_code == 0
+
+
 def test_a_missing_role_is_named_with_its_flag(whorl, easy: Path, tmp_path: Path) -> None:
     refused = whorl(
         *("compare", "--problems", easy, "--test", easy, "--policy", f"local:{POLICY}"),

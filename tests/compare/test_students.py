@@ -107,6 +107,23 @@ def test_a_student_of_its_own_learns_from_the_policys_trees(part: Part, tiny_mod
         assert json.loads(manifest.read_text())["settings"]["policy"] == f"local:{POLICY}"
 
 
+def test_students_are_measured_in_the_words_of_the_recipes(part: Part) -> None:
+    method = select_methods(methods("tiny"), ["rft"], ["rft.recipe.words=qwen"])
+    exams = replace(part.comparison, methods=method).exams()
+    for exam in exams.values():
+        assert exam.setup.ask("1+1?").user == "1+1?", "the bare question"
+    assert part.comparison.exams()["greedy"].setup.ask("1+1?").user == "Problem: 1+1?"
+
+
+def test_what_a_harvest_remarks_is_said(part: Part) -> None:
+    short = select_methods(
+        methods("tiny"), ["rft"], ["rft.shares=[1]", "rft.recipe.sampling.solution_tokens=3"]
+    )
+    own = replace(part, comparison=replace(part.comparison, methods=short), method=short[0])
+    _, said = played(own, 200)
+    assert any("rft, seed 0: " in line and "came to no end of a solution" in line for line in said)
+
+
 def test_too_few_tokens_for_a_tree_say_how_many_would_do(part: Part) -> None:
     with pytest.raises(TooFew) as short:
         played(part, 10)

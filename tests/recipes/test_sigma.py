@@ -417,6 +417,20 @@ def test_a_run_that_hardly_revised_anything_says_so() -> None:
     assert not SIGMA.remarks({"no solution": 5})
 
 
+def test_a_path_whose_only_revised_step_was_cut_off_was_revised_all_the_same() -> None:
+    script = Script(WRONG, [EDIT, KEEP, KEEP], [])
+
+    def answer(ask: Ask) -> Replies:
+        return (Reply("\\boxed{12} as", "length"),) if ask.role == "reviser" else script.answer(ask)
+
+    engines = dict.fromkeys(("policy", "critic", "reviser"), Function(answer))
+    (done,) = drive([("p", replace(ONE, retries=0).grow(PROBLEM))], engines)
+    assert done.result is not None
+    counts = ONE.tally(done.result)
+    assert (counts["revised"], counts["wrong path revised"]) == (1, 1)
+    assert "wrong path left as it was" not in counts
+
+
 def test_temperatures_are_separate_searches() -> None:
     arms = Sigma().arms()
     assert list(arms) == ["T=0.4", "T=0.7"]

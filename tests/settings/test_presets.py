@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from whorl.compare.methods import attempts
 from whorl.evaluate import PRESETS as PROTOCOLS
+from whorl.evaluate import Decoding
 from whorl.example import Likelihood, Preference
 from whorl.learn.training import Training
 from whorl.loop.runfile import read_run
@@ -121,6 +123,16 @@ def test_the_others() -> None:
     assert (sphere.train.lr, sphere.train.epochs, sphere.train.batch) == (5e-7, 1, 64)
     assert isinstance(sphere.recipe, Sphere) and sphere.recipe.candidates == 5
     assert PRESETS[Grpo]["paper"].train.lr == 1e-6
+
+
+def test_everything_is_measured_by_one_greedy_attempt_of_the_documented_length() -> None:
+    text = next(DOCS.glob("papers.*")).read_text()
+    assert "one attempt of 2,048\ntokens (512 in `laptop`, 256 in `tiny`)" in text
+    for presets in PRESETS.values():
+        for which, preset in presets.items():
+            tokens = {"laptop": 512, "tiny": 256}.get(which, 2048)
+            assert preset.evaluate == Decoding(max_tokens=tokens)
+            assert attempts(which) == preset.evaluate
 
 
 def test_what_is_usual_follows_the_objective() -> None:

@@ -53,8 +53,9 @@ class Comparison:
 
     @property
     def setup(self) -> Setup:
-        """The protocol by which every model that learns is asked."""
-        return PRESETS[self.protocol if self.engines.student else "whorl"]
+        """The protocol by which every model that learns is asked, in the words of the recipes."""
+        own = PRESETS[self.protocol if self.engines.student else "whorl"]
+        return replace(own, words=words_of(self.methods[0].grow))
 
     def exams(self) -> Mapping[str, Exam]:
         """The exams that every model takes: one greedy attempt per problem, then several sampled
@@ -68,8 +69,9 @@ class Comparison:
 
 def check_comparison(comparison: Comparison) -> None:
     """Raises `UserError` unless every role that a method asks has an engine, there are problems to
-    train on and others to measure on, which no method is shown, and a
-    student of its own can learn from every method."""
+    train on and others to measure on, which no method is shown, all methods ask for a solution in
+    the same words, and a student of its own can learn from every method."""
+    _check_words(comparison)
     for method in comparison.methods:
         if comparison.engines.student:
             check_student(method.harvest)
@@ -81,3 +83,17 @@ def check_comparison(comparison: Comparison) -> None:
         check_apart(comparison.problems, test)
         for method in comparison.methods:
             check_examples(words_of(method.grow), test)
+
+
+def _check_words(comparison: Comparison) -> None:
+    """Raises `UserError` if methods ask for a solution in different words, where students are
+    measured in the words that they learned: no two could be told apart from their words."""
+    first, *others = comparison.methods
+    words = words_of(first.grow)
+    for method in others if comparison.setup.template == "whorl" else ():
+        own = words_of(method.grow)
+        if (own.solve, own.examples) != (words.solve, words.examples):
+            raise UserError(
+                f"{first.name} and {method.name} ask for a solution in different words, and all "
+                "are measured alike; set the same recipe.words for every recipe"
+            )

@@ -8,6 +8,7 @@ from typing import cast
 
 from whorl.compare.controls import KINDS, Control, Spoilt
 from whorl.errors import UserError
+from whorl.evaluate import Decoding
 from whorl.learn.training import Training
 from whorl.recipe import Recipe, heeds_verdicts
 from whorl.recipes import RECIPES, Sigma, Sphere, find_recipe
@@ -75,6 +76,14 @@ def _preset(name: str, which: str) -> Preset:
         return presets.get(which) or next(iter(presets.values()))
     recipe = read_recipe({"name": name})
     return usual_tiny(recipe) if which == "tiny" else usual(recipe)
+
+
+def attempts(which: str) -> Decoding:
+    """The attempts by which presets called `which` measure; the longest, if they differ."""
+    found = [
+        preset.evaluate for kind in RECIPES.values() if (preset := presets_of(kind).get(which))
+    ]
+    return max(found, key=lambda decoding: decoding.max_tokens, default=Decoding())
 
 
 def variants(entries: Mapping[str, Method]) -> Mapping[str, Method]:

@@ -129,6 +129,8 @@ def _make_student(
     write_counted(trees, _as_read(part, start, grown))
     harvested = harvest(trees, part.method.harvest, examples, setup=part.comparison.setup)
     trees.unlink()
+    for remark in harvested.remarks:
+        watch.say(f"{part.name}: {remark}")
     trained = train_student(home, examples, start.engines.learner, part.method, part.seed)
     opened.follow(start.engines.taught(trained.model).measured())
     examine(home, part.comparison.exams(), opened, watch)

@@ -19,8 +19,9 @@ Differences from the paper
    completions are the reference's, no longer the trained model's, so it is biased to higher order
    (`learn.losses.k3`). The script's linear term, preset `code`, is no penalty on its own.
 6. A completion that was cut off is wrong, and is never taught to end there; the script ends it.
-7. The script's states of equal length count a tokenizer's tokens; `Words` counts words. How many
-   tokens a state leaves for its completions is estimated from the guide's by characters.
+7. The script's states of equal length count a tokenizer's tokens; `Words` counts words, as recipes
+   know no tokenizer. How many tokens a state leaves for its completions is estimated from the
+   guide's by characters, for the same reason.
 8. Steps of a guide that has more than `states` are joined, so that the cost is bounded.
 9. A state that is always right is sampled again in the next episode; the script passes it by while
    its guide stays: preset `code`.

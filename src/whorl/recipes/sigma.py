@@ -19,7 +19,9 @@ Differences from the paper
    first right one that it finds: `best`.
 5. Equal samples under one parent are one sibling. Pruned ones are siblings too, if they say
    anything. The script shows the last step of the best solution behind each: `shown`.
-6. Search constants the paper does not state are ours: 32 simulations, constant 2, rewards +1/-1.
+6. What the paper does not state is ours: 32 simulations, constant 2, rewards +1/-1, top-p 1, the
+   tokens of a step, a solution, a critique and a revision; and that critic and reviser see the
+   steps so far as they were revised, or later ones would not go on from them.
 7. If every depth has been revised and there is still no answer, the policy completes the solution.
    Simulations run in waves of `uct.parallel`, kept apart by virtual loss.
 8. A revised step is the reviser's whole reply without preamble and labels (`revision.read_step`).
@@ -190,7 +192,8 @@ class Sigma:
         counts["drift"] = int(before == "right" and any(_word(tree, t) == "wrong" for t in tries))
         counts["fell back"] = int(tree.tip == best and after == "wrong")
         counts.update(tree.nodes[i].mark for i in tree.path(best) if tree.nodes[i].mark in HEARD)
-        revised = any(tree.nodes[i].mark == "revised" for end in tries for i in tree.path(end))
+        ways = (tree.nodes[i] for end in tries for i in tree.path(end))
+        revised = any(s.author == "reviser" and s.mark in ("revised", "cut off") for s in ways)
         counts[f"{before} path {'revised' if revised else 'left as it was'}"] = 1
         for end in tries:
             steps = [tree.nodes[i] for i in tree.path(end)]

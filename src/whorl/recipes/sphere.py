@@ -17,11 +17,11 @@ Differences from the paper, of which only digests were at hand; no code is relea
    to v_t, as here: among siblings the two differ by a constant, so they keep the same steps, and
    rank apart only solutions that part company.
 2. Two chains: the best goes on from the best step only, the worst from the worst. The paper may
-   mean a binary tree.
+   mean a binary tree. Depth 16 is ours.
 3. The E steps that differ by more than blanks and case are sought in `draws` asks; there may be
-   fewer. What makes the worst step plausible is ours. No candidate may be empty, be cut off, repeat
-   an earlier step, be in another script than the question, or end the solution without an answer;
-   the worst must score `floor` if any does.
+   fewer, and one that is closed at once is not replaced. What makes the worst step plausible is
+   ours. No candidate may be empty, be cut off, repeat an earlier step, be in another script than
+   the question, or end the solution without an answer; the worst must score `floor` if any does.
 4. Right and wrong are the verifier's, not the PRM's. If the best chain is wrong and the worst one
    right, they are paired the other way round, and counted.
 5. A chain that ends in no answer is neither right nor wrong: stage 2 follows where none is right

@@ -105,11 +105,13 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     paper says, and ours where the paper is silent (docs/papers.md, "Presets");
     --preset laptop fits half a billion parameters on a few cores, gpu seven
     billion on one GPU.
-    A round has an equal share of the tokens. A recipe of your own is
-    trained as its objective usually is, and called by its class.
+    A round has an equal share of the tokens and draws no questions of its own;
+    all rounds are played. All are measured alike: one greedy attempt, and 8 at
+    temperature 0.8 for pass@k, as long as the presets have it. A recipe of your
+    own is trained as its objective usually is, and called by its class.
     --set NAME.recipe.KEY=VALUE and NAME.train.KEY=VALUE change a recipe,
     NAME.shares=[0.5,1] when its students are trained and measured, evaluate.n=16
-    the attempts for pass@k.
+    the attempts for pass@k, evaluate.max_tokens=512 their length.
 
     A control harvests the trees of its recipe, at no tokens, with something
     spoilt: verdicts drawn at random, as often right as there are; a fifth of
@@ -216,6 +218,15 @@ def _describe(chosen: "Comparison") -> None:
         f"{chosen.tokens * students:,} in all"
     )
     typer.echo(f"training: {students:,} students at least, more where a recipe plays rounds")
+    for method in chosen.methods:
+        own, rounds = method.train, len(method.shares) if method.rounds else 1
+        times = f"{own.epochs:,} {'epochs' if own.epochs > 1 else 'epoch'}"
+        adapters = f", adapters of rank {own.lora.rank}" if own.lora.rank else ""
+        typer.echo(
+            f"  {method.name}: {rounds:,} {'rounds' if rounds > 1 else 'round'}, {times}, "
+            f"lr {own.lr:g}, batches of {own.batch:,} {own.batch_of}, warm-up "
+            f"{own.warmup:g}, {own.max_length:,} tokens{adapters}"
+        )
     for exam in chosen.exams().values():
         if exam.problems.exists():
             count = sum(1 for _ in read_problems(exam.problems))
@@ -259,8 +270,10 @@ def _of_files(
 ) -> "Comparison":
     """A comparison of the user's own models and problems. files: to learn from, to measure on, and
     to attempt several times. Raises `UserError` if one is missing."""
+    from dataclasses import replace
+
     from whorl.compare.comparison import Comparison, check_comparison
-    from whorl.compare.methods import methods, select_methods, without_prm
+    from whorl.compare.methods import attempts, methods, select_methods, without_prm
     from whorl.loop.run import on_policy
 
     problems, test, often = files
@@ -278,7 +291,8 @@ def _of_files(
         protocol=protocols[-1].removeprefix("protocol=") if protocols else "whorl",
     )
     check_comparison(chosen)
-    return chosen
+    length = attempts(preset).max_tokens
+    return replace(chosen, evaluate=replace(chosen.evaluate, max_tokens=length))
 
 
 def _said(chosen: "Comparison") -> dict[str, Any]:
