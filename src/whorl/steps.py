@@ -232,7 +232,7 @@ def _open_formula(text: str) -> bool:
     )
 
 
-_LONGEST = 4_000  # characters of a step behind which nothing is waited for any more
+_LONGEST = 2_000  # characters of a step behind which nothing is waited for any more
 _FENCES = ("```", "~~~")
 _FORMULA_PARAGRAPHS = 4  # models do put blank lines into formulas, but few
 
