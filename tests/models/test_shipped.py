@@ -5,10 +5,18 @@ import torch
 
 from whorl import models
 from whorl.chat import Chat
+from whorl.data.countdown import problems
 from whorl.data.synthetic import generate
+from whorl.models import countdown
 from whorl.models.pretrain import accuracy, load_model
 
-WRITERS = (models.POLICY, models.TEACHER, models.SMALL)
+WRITERS = (
+    models.POLICY,
+    models.TEACHER,
+    models.SMALL,
+    models.COUNTDOWN_POLICY,
+    models.COUNTDOWN_TEACHER,
+)
 
 
 @pytest.mark.parametrize("folder", WRITERS, ids=lambda path: path.name)
@@ -39,3 +47,16 @@ def test_the_small_model_is_smaller_and_of_the_policys_family() -> None:
     assert small.config.model_type == policy.config.model_type
     for name in ("tokenizer.json", "chat_template.jinja"):
         assert (models.SMALL / name).read_bytes() == (models.POLICY / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("folder", "low", "high"),
+    [(models.COUNTDOWN_POLICY, 0.05, 0.39), (models.COUNTDOWN_TEACHER, 0.07, 0.42)],
+)
+def test_countdown_is_solved_as_often_as_the_card_says(
+    folder: Path, low: float, high: float
+) -> None:
+    torch.set_num_threads(1)
+    asked = list(problems("test", 100, seed=5, levels=(3,)))
+    score = countdown.accuracy(load_model(folder), Chat.load(folder), asked, 3)
+    assert low <= score <= high  # four standard errors round the card's figure

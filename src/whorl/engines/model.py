@@ -16,7 +16,7 @@ from whorl.engines.spec import HERE, Spec
 from whorl.engines.unpack import unpacked
 from whorl.errors import UserError
 
-SHIPPED = ("policy", "teacher", "small", "prm")
+SHIPPED = ("policy", "teacher", "small", "prm", "countdown_policy", "countdown_teacher")
 """Names of the tiny models that come with whorl. A folder of that name is meant first."""
 
 _HUB = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")

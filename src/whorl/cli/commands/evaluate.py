@@ -28,7 +28,8 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
         str,
         typer.Option(
             help="Model: a folder, OWNER/NAME of the hub, a GGUF file, or one that came with whorl "
-            "(policy, teacher, small), with local:, openvino: or vllm: before it; or server:URL.",
+            "(policy, teacher, small; countdown_policy, countdown_teacher), with local:, openvino: "
+            "or vllm: before it; or server:URL.",
             show_default=False,
         ),
     ],
