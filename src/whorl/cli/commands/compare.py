@@ -212,10 +212,12 @@ def _describe(chosen: "Comparison") -> None:
 
     names = ", ".join(method.name for method in chosen.methods)
     students = len(chosen.methods) * chosen.seeds
+    forests = len({method.forest for method in chosen.methods}) * chosen.seeds
+    shared = ", as some share their trees" if forests < students else ""
     typer.echo(f"recipes: {names}")
     typer.echo(
         f"growing: {chosen.tokens:,} tokens for each recipe and seed, "
-        f"{chosen.tokens * students:,} in all"
+        f"{chosen.tokens * forests:,} in all{shared}"
     )
     typer.echo(f"training: {students:,} students at least, more where a recipe plays rounds")
     for method in chosen.methods:
