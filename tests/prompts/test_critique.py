@@ -172,6 +172,17 @@ def test_what_is_said_of_the_whole_path_first_is_read_with_the_first_step() -> N
     assert read_critiques("It adds wrongly.\n\nStep 2:\nVerdict: keep", 2)[0].prose
 
 
+def test_what_python_alone_has_is_no_object() -> None:
+    for said in (
+        "{'errors': {'a', 'b'}}",
+        "{'errors': b'a', 2: 'x'}",
+        "{'a': 1, 2: {'errors': 'b'}}",
+    ):
+        read_critique(said)
+        read_critiques(said, 3)
+    assert read_critiques("{'step 1': {'errors': 'a'}, 2: {'errors': 'b'}}", 2)[1].errors == ("b",)
+
+
 def test_latex_in_json_is_no_control_character() -> None:
     read = read_critique('{"errors": ["\\frac{1}{2} \\times 2 \\neq 3"], "verdict": "edit"}')
     assert read == Critique(errors=(r"\frac{1}{2} \times 2 \neq 3",), verdict="edit")

@@ -116,10 +116,11 @@ def read_json(text: str) -> object:
 
 
 def _of_python(text: str) -> object:
-    """The value of an object in single quotes that ends at the last bracket of a text."""
+    """The value of an object in single quotes that ends at the last bracket of a text, as JSON has
+    it: Python also has sets, and keys that are no text."""
     end = max(text.rfind("}"), text.rfind("]")) + 1
     try:
-        return ast.literal_eval(text[: min(end, _PYTHON_SIZE)])
+        return json.loads(json.dumps(ast.literal_eval(text[: min(end, _PYTHON_SIZE)])))
     except (SyntaxError, TypeError, MemoryError) as error:
         raise ValueError("no value in single quotes") from error
 
