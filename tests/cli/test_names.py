@@ -64,6 +64,12 @@ def test_a_base_model_is_trained_as_it_is_measured(
     assert whorl("evaluate", "--model", trained, *measure).exit_code == 0
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Templates have one second."""
+    monkeypatch.setattr("whorl.chat.renderer.SECONDS", 1)
+
+
 @pytest.mark.parametrize(
     ("template", "why"),
     [
@@ -72,6 +78,7 @@ def test_a_base_model_is_trained_as_it_is_measured(
         ("{% if %}", "takes no conversation"),
     ],
 )
+@pytest.mark.usefixtures("impatient")
 def test_a_template_that_refuses_is_one_line_and_nothing_is_asked(
     whorl, tmp_path: Path, held: Path, example: Path, template: str, why: str
 ) -> None:
