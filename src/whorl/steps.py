@@ -203,7 +203,7 @@ def going_on(text: str) -> bool:
     if len(text) > _LONGEST:
         return False
     formula = "\\" in text or "$$" in text  # most steps have none, and this is asked of every one
-    if any(text.count(fence) % 2 for fence in _FENCES) or (formula and _open_formula(text)):
+    if text.count("```") % 2 or text.count("~~~") % 2 or (formula and _open_formula(text)):
         return True
     last = text.rpartition("\n\n")[2].strip()
     if "\n" not in last and (last.rstrip("*_").endswith(":") or _is_label(last)):
@@ -232,8 +232,7 @@ def _open_formula(text: str) -> bool:
     )
 
 
-_LONGEST = 2_000  # characters of a step behind which nothing is waited for any more
-_FENCES = ("```", "~~~")
+_LONGEST = 1_500  # characters of a step behind which nothing is waited for any more
 _FORMULA_PARAGRAPHS = 4  # models do put blank lines into formulas, but few
 
 _PARAGRAPH = re.compile(r".*?(?:\n\s*\n\s*|\Z)", re.DOTALL)
