@@ -81,8 +81,8 @@ def check_comparison(comparison: Comparison) -> None:
         check_teacher(method.grow, comparison.engines.policy, comparison.engines.teacher)
     for test in filter(None, (comparison.test, comparison.often)):
         check_apart(comparison.problems, test)
-        for method in comparison.methods:
-            check_examples(words_of(method.grow), test)
+        for words in dict.fromkeys(words_of(method.grow) for method in comparison.methods):
+            check_examples(words, test)
 
 
 def _check_words(comparison: Comparison) -> None:

@@ -30,12 +30,14 @@ def check_examples(words: Wording, test: Path) -> None:
     known = Known()
     tests = list(read_problems(test))
     known.add(tests)
+    asked = [(problem.id, _spelled(problem.question)) for problem in tests]
     for what, text, question in shown:
         if match := known.match(Problem(what, text, "")):
             raise _refusal(what, match.why, match.of, test)
-        for problem in tests:
-            if question and (why := _has(text, problem.question)):
-                raise _refusal(what, why, problem.id, test)
+        spelled = _spelled(text)
+        for of, other in asked if question else ():
+            if why := _has(spelled, other):
+                raise _refusal(what, why, of, test)
 
 
 def _shown(words: Wording) -> Iterator[tuple[str, str, bool]]:
@@ -48,14 +50,14 @@ def _shown(words: Wording) -> Iterator[tuple[str, str, bool]]:
 
 
 def _has(text: str, question: str) -> str:
-    """How a text has a test question; empty if it does not."""
-    own, whole = plain(_spelled(text)), plain(_spelled(question))
+    """How a text has a test question, both as `_spelled`; empty if it does not."""
+    own, whole = plain(text), plain(question)
     # a formula that goes on is another one
     if len(whole.split()) >= _LEAST and re.search(
         rf"(?<![^ ])(?<![-+*/^=<>] ){re.escape(whole)}(?! [-+*/^=<>])(?![^ ])", own
     ):
         return "the words of a test problem"
-    return "nearly a test problem" if nearly_repeats(_spelled(text), _spelled(question)) else ""
+    return "nearly a test problem" if nearly_repeats(text, question) else ""
 
 
 def _spelled(text: str) -> str:

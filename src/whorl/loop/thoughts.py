@@ -73,5 +73,5 @@ def _kept(text: str, how: Taught) -> str:
     paragraphs = [part for part in said.split("\n\n") if part.strip()]
     if len(paragraphs) > 2 * how.paragraphs:
         paragraphs = paragraphs[: how.paragraphs] + paragraphs[-how.paragraphs :]
-    rest = rest if without_thoughts(rest) == rest else without_thoughts(rest).lstrip()
-    return OPEN + "\n\n".join(paragraphs) + CLOSE + rest
+    bare = without_thoughts(rest)
+    return OPEN + "\n\n".join(paragraphs) + CLOSE + (rest if bare == rest else bare.lstrip())

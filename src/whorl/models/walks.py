@@ -128,7 +128,7 @@ def _tried(
     rng: Random, steps: Sequence[str], every: Sequence[Try], target: int, *, misses: bool
 ) -> Walk:
     """A walk that tries some that do not make the target, then one that does, or none."""
-    right = [one for one in every if any(end.made.value == target for end in one.ends)]
+    right = [one for one in every if _makes(one.ends, target)]
     wrong = [one for one in every if one.ends and one not in right]
     failed = wrong[: max(misses, rng.choice(_FAILED))]
     shown = failed if misses and failed else [*failed, right[0]]
@@ -139,8 +139,12 @@ def _tried(
 
 def _told(ends: Sequence[Join], target: int) -> str:
     """All that a pair of numbers makes, and whether the target is among it."""
-    hit = any(end.made.value == target for end in ends)
-    return f"{', '.join(end.equation for end in ends)}. {'Yes' if hit else 'No'}."
+    verdict = "Yes" if _makes(ends, target) else "No"
+    return f"{', '.join(end.equation for end in ends)}. {verdict}."
+
+
+def _makes(ends: Sequence[Join], target: int) -> bool:
+    return any(end.made.value == target for end in ends)
 
 
 def drill(rng: Random, *, lines: int = 8) -> str:

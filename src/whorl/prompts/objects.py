@@ -54,7 +54,7 @@ def _value(text: str) -> Any:
 
 
 def _fields(said: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, str]:
-    own = {name_of(str(key), names): value for key, value in said.items()}
+    own = {name_of(key, names): value for key, value in said.items()}
     return {name: "\n".join(("", "", *_texts(value))) for name, value in own.items() if name}
 
 
