@@ -211,11 +211,7 @@ def test_what_ray_says_of_a_dead_worker_is_not_among_what_the_command_prints(
     cluster: Any, run: Callable[..., Run], tmp_path: Path
 ) -> None:
     like = run("printed")
-    command = [
-        *(sys.executable, "-m", "whorl", "grow", "--recipe", "rft", "--set", "samples=4"),
-        *("--problems", str(like.problems), "--policy", like.engines.policy, "--json"),
-        *("--run", str(like.folder), "--cluster", cluster.address, "--width", "1"),
-    ]
+    command = grow_on(cluster.address, like)
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     trees = like.folder / "trees.jsonl"
     try:
@@ -228,6 +224,33 @@ def test_what_ray_says_of_a_dead_worker_is_not_among_what_the_command_prints(
     said = json.loads(out)  # one object and nothing else
     assert said["exit"] == 0 and said["printed"] == []
     assert trees.read_bytes().count(b"\n") == 40
+
+
+def test_a_cluster_of_this_machine_alone_leaves_another_one_in_peace(
+    cluster: Any, run: Callable[..., Run]
+) -> None:
+    like = run("beside")
+    child = subprocess.Popen(
+        grow_on("local:1", like),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"RAY_ADDRESS": cluster.address},
+    )
+    seen = []
+    while child.poll() is None:
+        seen += workers(cluster)
+        time.sleep(0.1)
+    assert (child.returncode, seen) == (0, [])
+    assert (like.folder / "trees.jsonl").read_bytes().count(b"\n") == 40
+
+
+def grow_on(address: str, like: Run) -> list[str]:
+    """The command that grows the trees of a run on a cluster."""
+    return [
+        *(sys.executable, "-m", "whorl", "grow", "--recipe", "rft", "--set", "samples=4"),
+        *("--problems", str(like.problems), "--policy", like.engines.policy, "--json"),
+        *("--run", str(like.folder), "--cluster", address, "--width", "1"),
+    ]
 
 
 def workers(cluster: Any) -> list[psutil.Process]:

@@ -29,7 +29,7 @@ from whorl.errors import UserError
 T = TypeVar("T")
 
 LOOK = 1.0  # seconds between looks at the machines
-FIRST = 60.0  # seconds for the other workers to open, once one has
+FIRST = 60.0  # seconds for all workers to open; after that one will do
 STILLBORN = 5  # workers that may die one after the other as they open, before no more are hired
 NOBODY = 600.0  # seconds without any worker after which a run gives up
 

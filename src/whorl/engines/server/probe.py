@@ -117,11 +117,15 @@ async def probe(transport: Transport, url: str, model: Served, chat: Chat | None
 
 async def _samples(answer: _Answer, ask: Ask) -> bool:
     """Whether it says different things at a high temperature, as far as it says anything."""
-    said = []
+    said: set[str] = set()
+    answered = 0
     for seed in range(1, 4):
         with suppress(RefusedError):
-            said.append((await answer(replace(ask, seed=seed))).parts[0].text)
-    return len(said) < 2 or len(set(said)) > 1 or not any(said)
+            said.add((await answer(replace(ask, seed=seed))).parts[0].text)
+            answered += 1
+        if len(said) > 1:
+            return True
+    return answered < 2 or not any(said)
 
 
 async def _several(answer: _Answer, ask: Ask) -> int:
