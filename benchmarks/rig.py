@@ -839,12 +839,12 @@ class Connection(asyncio.Protocol):
             self._next()
 
 
-async def serve(rig: Rig, port: int, until_stdin_closes: bool) -> None:
+async def serve(rig: Rig, host: str, port: int, until_stdin_closes: bool) -> None:
     """Print the base URL and serve."""
     loop = asyncio.get_running_loop()
     rigged = Server(rig)
-    server = await loop.create_server(lambda: Connection(rigged), "127.0.0.1", port, backlog=4096)
-    print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", flush=True)
+    server = await loop.create_server(lambda: Connection(rigged), host, port, backlog=4096)
+    print(f"http://{host}:{server.sockets[0].getsockname()[1]}/v1", flush=True)
     if until_stdin_closes:
         # whoever started it may die without stopping it
 
@@ -860,6 +860,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0: from other machines too")
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
     parser.add_argument("--settings", type=json.loads, default={}, help="all of them, as JSON")
     parser.add_argument("--until-stdin-closes", action="store_true", help=argparse.SUPPRESS)
@@ -891,7 +892,7 @@ def main() -> None:
 
         run = uvloop.run
     with suppress(KeyboardInterrupt):
-        run(serve(rig, options["port"], options["until_stdin_closes"]))
+        run(serve(rig, options["host"], options["port"], options["until_stdin_closes"]))
 
 
 def _fault(text: str) -> tuple[str, float]:

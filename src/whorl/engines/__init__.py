@@ -133,6 +133,14 @@ def _vllm(model: Model) -> Callable[[], Engine]:
     return opener
 
 
+def _replicas(model: Model) -> Callable[[], Engine]:
+    """Refuses: it takes a cluster to start servers."""
+    raise UserError(
+        f"replicas: are servers that a cluster starts: give --cluster, or serve {model.origin} "
+        "yourself and write server:URL"
+    )
+
+
 def _openvino(model: Model) -> Callable[[], Engine]:
     """As `_local`, for OpenVINO; its settings follow the model, as `?weights=int8&cache_gb=4`."""
     folder, config = model.folder, _look("openvino", model, "weights", "cache_gb")
@@ -215,5 +223,6 @@ _HERE: dict[str, Callable[[Model], Callable[[], Engine]]] = {
     "openvino": _openvino,
     "prm": _prm,
     "vllm": _vllm,
+    "replicas": _replicas,
 }
 _ELSEWHERE: dict[str, Callable[[Spec], Engine]] = {"server": _server, "scores": _scores}

@@ -19,6 +19,7 @@ from whorl.errors import UserError
 SHIPPED = ("policy", "teacher", "small", "prm", "countdown_policy", "countdown_teacher")
 """Names of the tiny models that come with whorl. A folder of that name is meant first."""
 
+_MANY = {"count", "gpus"}  # how many servers there are, and of what, is nothing of the model
 _HUB = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5")
 
@@ -82,7 +83,8 @@ def model_content(name: str) -> str:
             model = find_model(name)
         except UserError:
             return str(named)
-        return str(replace(named, place=model.identity(), query=urlencode(model.settings)))
+        settings = {key: text for key, text in model.settings.items() if key not in _MANY}
+        return str(replace(named, place=model.identity(), query=urlencode(settings)))
     told = named.settings.get("model")
     return f"{named.scheme}:{told}" if told else name
 

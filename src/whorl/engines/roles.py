@@ -19,7 +19,7 @@ from whorl.engines.unpack import quantised
 from whorl.errors import UserError, need
 
 _JUDGE = "judge"  # a role and its engine: there is one kind
-_HERE = ("local", "openvino", "vllm")  # engines for a folder whose model can be trained
+_HERE = ("local", "openvino", "vllm", "replicas")  # engines for a folder whose model can be trained
 
 
 @dataclass(frozen=True, slots=True)

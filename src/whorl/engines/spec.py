@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-HERE = ("local", "openvino", "vllm", "prm")
-"""Engines that run a model on this machine; a name without a scheme is the first one's."""
+HERE = ("local", "openvino", "vllm", "replicas", "prm")
+"""Engines for a model that is had here, as a folder or by its name; a name without a scheme is the
+first one's."""
 
 
 @dataclass(frozen=True, slots=True)

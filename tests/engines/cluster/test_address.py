@@ -54,7 +54,7 @@ def test_ray_is_imported_by_who_joins_a_cluster_and_no_one_else() -> None:
             if any(name.partition(".")[0] == "ray" for name in names):
                 assert node not in tree.body, path
                 importing.add(path.name)
-    assert importing == {"actors.py", "stage.py"}
+    assert importing == {"actors.py", "fleet.py", "replica.py", "stage.py"}
 
 
 def test_without_a_cluster_engines_are_opened_here(tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +29,7 @@ from whorl.data.problems import write_problems  # noqa: E402
 from whorl.data.synthetic import problems  # noqa: E402
 from whorl.engines.cluster import Address, crew  # noqa: E402
 from whorl.engines.cluster.crew import on_cluster  # noqa: E402
+from whorl.engines.cluster.fleet import Fleet  # noqa: E402
 from whorl.engines.cluster.worker import Setup  # noqa: E402
 from whorl.engines.roles import Engines  # noqa: E402
 from whorl.errors import UserError  # noqa: E402
@@ -59,6 +62,23 @@ class Deadly(Rft):
         if problem.id == self.victim:
             os.kill(os.getpid(), signal.SIGKILL)
         return tree
+"""
+
+
+SERVER = """
+import os, sys
+from pathlib import Path
+
+rig, seen, folder, *given = sys.argv[1:]
+with open(seen, "a") as file:
+    file.write(f"{os.getpid()} {folder} {' '.join(given)}\\n")
+if "broken" in folder:
+    sys.exit("no such weights")
+port = next(each for each in given if each.startswith("--port="))
+os.execv(sys.executable, [
+    *(sys.executable, rig, "--host", "0.0.0.0", port, "--model", "whorl"),
+    *("--latency", "0.1", "--tokenizer", folder),
+])
 """
 
 
@@ -211,7 +231,7 @@ def test_what_ray_says_of_a_dead_worker_is_not_among_what_the_command_prints(
     cluster: Any, run: Callable[..., Run], tmp_path: Path
 ) -> None:
     like = run("printed")
-    command = grow_on(cluster.address, like)
+    command = grow_on(cluster.address, like, 1)
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     trees = like.folder / "trees.jsonl"
     try:
@@ -226,12 +246,86 @@ def test_what_ray_says_of_a_dead_worker_is_not_among_what_the_command_prints(
     assert trees.read_bytes().count(b"\n") == 40
 
 
+@pytest.fixture
+def serving(rig: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
+    """Simulated servers in vLLM's place; what each was started with, its process first."""
+    script, seen = tmp_path / "server.py", tmp_path / "served.txt"
+    script.write_text(SERVER)
+    program = (sys.executable, str(script), rig.__file__, str(seen))
+    monkeypatch.setattr("whorl.engines.cluster.fleet.PROGRAM", program)
+    monkeypatch.setattr("whorl.engines.cluster.fleet.LOOK", 0.5)
+    monkeypatch.setattr("whorl.engines.cluster.fleet.ROOM", 1.0)
+    return lambda: seen.read_text().splitlines()
+
+
+def alive(served: list[str]) -> list[int]:
+    """Processes of servers that run."""
+    return [int(line.split()[0]) for line in served if psutil.pid_exists(int(line.split()[0]))]
+
+
+def gone(served: Callable[[], list[str]]) -> bool:
+    """Whether no server runs, or soon none does."""
+    end = time.monotonic() + 30
+    while alive(served()) and time.monotonic() < end:
+        time.sleep(0.1)
+    return not alive(served())
+
+
+def test_trees_grow_on_servers_that_ray_starts_whichever_of_them_die(
+    cluster: Any, run: Callable[..., Run], rig: Any, serving: Callable[[], list[str]]
+) -> None:
+    alone, many = run("alone"), run("many")
+    with rig.running(rig.Rig(tokenizer=str(POLICY))) as there:
+        assert grown(replace(alone, engines=Engines(f"server:{there}"))).trees == 40
+
+    def trouble(crew: Any, ended: int) -> None:
+        if ended == 3:
+            os.kill(alive(serving())[0], signal.SIGKILL)
+            while len(serving()) < 3:  # it comes back where it was
+                time.sleep(0.1)
+        elif ended == 12:
+            for replica in actors_of(cluster, "Replica"):  # these come back elsewhere
+                replica.kill()
+
+    policy = f"replicas:{POLICY}?count=2&gpus=0&max_model_len=2048"
+    found = grown(replace(many, engines=Engines(policy)), cluster, trouble)
+    assert (found.trees, found.failures) == (40, {})
+    assert (many.folder / "trees.jsonl").read_bytes() == (alone.folder / "trees.jsonl").read_bytes()
+    assert len(serving()) == 5
+    assert all("--served-model-name=whorl --max-model-len=2048" in line for line in serving())
+    assert gone(serving)
+
+
+def test_servers_take_the_weights_of_the_next_round(
+    cluster: Any, tmp_path: Path, serving: Callable[[], list[str]]
+) -> None:
+    engines = Engines(f"replicas:{POLICY}?gpus=0")
+    learned, broken = tmp_path / "learned", tmp_path / "broken"
+    for folder in (learned, broken):
+        shutil.copytree(POLICY, folder)
+    with on_cluster(Address.read(cluster.address), tmp_path, engines) as crews:
+        crews.crew("policy")
+        crews.follow(engines.taught(learned))
+        crews.crew("policy")
+        first, second = serving()
+        assert (str(POLICY), str(learned)) == (first.split()[1], second.split()[1])
+        assert alive(serving()) == [int(second.split()[0])]
+        crews.rest()  # a model is about to be trained
+        assert gone(serving)
+        crews.follow(engines.taught(broken))
+        with pytest.raises(UserError, match="ended 3 times before it answered: no such weights"):
+            crews.crew("policy")
+        crews.follow(Engines(f"replicas:{POLICY}?count=2&gpus=4"))
+        with pytest.raises(UserError, match=r"no room for 2 servers of .* with 4 GPUs each"):
+            crews.crew("policy")
+
+
 def test_a_cluster_of_this_machine_alone_leaves_another_one_in_peace(
     cluster: Any, run: Callable[..., Run]
 ) -> None:
     like = run("beside")
     child = subprocess.Popen(
-        grow_on("local:1", like),
+        grow_on("local:1", like, 4),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env=os.environ | {"RAY_ADDRESS": cluster.address},
@@ -244,20 +338,25 @@ def test_a_cluster_of_this_machine_alone_leaves_another_one_in_peace(
     assert (like.folder / "trees.jsonl").read_bytes().count(b"\n") == 40
 
 
-def grow_on(address: str, like: Run) -> list[str]:
+def grow_on(address: str, like: Run, width: int) -> list[str]:
     """The command that grows the trees of a run on a cluster."""
     return [
         *(sys.executable, "-m", "whorl", "grow", "--recipe", "rft", "--set", "samples=4"),
         *("--problems", str(like.problems), "--policy", like.engines.policy, "--json"),
-        *("--run", str(like.folder), "--cluster", address, "--width", "1"),
+        *("--run", str(like.folder), "--cluster", address, "--width", str(width)),
     ]
 
 
 def workers(cluster: Any) -> list[psutil.Process]:
     """Processes of the workers of this cluster alone."""
+    return actors_of(cluster, "Worker")
+
+
+def actors_of(cluster: Any, kind: str) -> list[psutil.Process]:
+    """Processes of this cluster's actors of a kind."""
     raylets = [node.all_processes["raylet"][0].process.pid for node in cluster.list_all_nodes()]
     children = [child for pid in raylets for child in psutil.Process(pid).children()]
-    return [child for child in children if child.cmdline()[:1][0].startswith("ray::Worker")]
+    return [child for child in children if child.cmdline()[:1][0].startswith(f"ray::{kind}")]
 
 
 @pytest.mark.slow
@@ -312,5 +411,5 @@ def test_what_makes_a_machine_unfit_is_said_with_its_name(
     shared = Setup(server, ("policy",), str(tmp_path), ("/nowhere/.probe", "1"))
     with pytest.raises(UserError, match=r"does not see /nowhere: .* storage that all machines"):
         ray.init(cluster.address, ignore_reinit_error=True, log_to_driver=False)
-        crew._Crew(address).open(shared)
+        crew._Crew(address, Fleet()).open(shared)
     ray.shutdown()

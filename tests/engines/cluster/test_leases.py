@@ -67,3 +67,13 @@ def test_one_try_sets_aside_at_once() -> None:
     leases.lend("a", "x")
     assert leases.die("a") == ["x"]
     assert len(leases) == 0
+
+
+def test_what_a_worker_had_that_was_sent_away_is_no_suspect() -> None:
+    leases = Leases(WIDTH, 2)
+    for n in range(WIDTH):
+        leases.lend("a", str(n))
+    leases.leave("a")
+    assert len(leases) == leases.waiting == WIDTH
+    assert len(list(leases.again("b"))) == WIDTH  # all at once
+    assert leases.die("b") == []  # none of them was seen to die before

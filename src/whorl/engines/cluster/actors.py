@@ -1,4 +1,4 @@
-"""Workers as actors of Ray: the one file that talks to it."""
+"""Workers as actors of Ray, and how a run joins its cluster."""
 
 import logging
 import os

@@ -5,6 +5,7 @@ import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ from whorl.drive import Finished
 from whorl.engines.cluster import actors
 from whorl.engines.cluster.actors import Hand
 from whorl.engines.cluster.address import Address
+from whorl.engines.cluster.fleet import Fleet
 from whorl.engines.cluster.leases import Leases
 from whorl.engines.cluster.stage import Sent, Stage
 from whorl.engines.cluster.worker import Batch, Setup
@@ -44,6 +46,7 @@ class OnCluster:
         self._engines = engines
         self._folder = folder
         self._probe: tuple[str, str] | None = None
+        self._fleet = Fleet()
         self._crew: _Crew | None = None
 
     @property
@@ -58,10 +61,14 @@ class OnCluster:
     def crew(self, *roles: Role) -> "_Crew":
         """Workers with the engines of `roles`; see `roles.Crews`. Those that are there stay, and
         their engines too, if these are still wanted."""
+        named = self._engines.named()
+        served = {name for name in named.values() if Spec.read(name).scheme == "replicas"}
+        wanted = {named[role] for role in roles or named if role in named} & served
         setup = Setup(self._engines, roles, str(Path.cwd()), self._shared())
         if self._crew is None:
-            self._crew = _Crew(self._address)
+            self._crew = _Crew(self._address, self._fleet)
         try:
+            self._fleet.serve(wanted, served)
             self._crew.open(setup)
         except BaseException:
             self.rest()
@@ -69,14 +76,17 @@ class OnCluster:
         return self._crew
 
     def rest(self) -> None:
-        """End all workers."""
+        """End all workers, and the servers that were started unless engines are to stay."""
         if self._crew is not None:
             actors.dismiss(self._crew.hands)
         self._crew = None
+        if not self._engines.stay:
+            self._fleet.close()
 
     def close(self) -> None:
-        """End all workers, and take away the file that they looked for."""
+        """End all workers and servers, and take away the file that they looked for."""
         self.rest()
+        self._fleet.close()
         if self._probe:
             Path(self._probe[0]).unlink(missing_ok=True)
 
@@ -115,10 +125,11 @@ class _Crew:
 
     engines: Mapping[str, Engine] = {}  # none here
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, fleet: Fleet) -> None:
         self.meters: Sequence[Counts] = ()
         self.hands: list[Hand] = []
         self._address = address
+        self._fleet = fleet
         self._setup: Setup | None = None
         self._stillborn = 0  # workers that died as they opened, since one did not
         self._stages = 0
@@ -128,12 +139,14 @@ class _Crew:
     def open(self, setup: Setup) -> None:
         """See that workers have opened the engines of a setup: as many as there is room for, or one
         where others are late. Raises `UserError` if one cannot, or none comes."""
+        setup = replace(setup, served=self._fleet.urls())
         if setup != self._setup:
             self._setup = setup
             for hand in self.hands:
                 hand.open(setup)
         began = time.monotonic()
         while True:
+            self._resettled()
             self._hire()
             for hand in self._opened(LOOK):
                 if hand.fault:
@@ -219,6 +232,8 @@ class _Crew:
                 hand.begin(stage.number, stage.seed, width)
             working = [hand for hand in self.hands if hand.stream is not None]
             exhausted = stage.lend(working, source, purse) or exhausted
+            if self._resettled(stage):
+                continue
             if purse.ended:
                 for hand in set(working) - told:
                     hand.actor.spend.remote(stage.number)
@@ -241,6 +256,19 @@ class _Crew:
                     "nothing finished is lost: give the same command again when it has"
                 )
         self._end(working, stage.number)
+
+    def _resettled(self, stage: Stage | None = None) -> bool:
+        """Send all workers away if servers are elsewhere now, so that others come who know where;
+        returns whether it was so."""
+        if not self._fleet.moved():
+            return False
+        assert self._setup is not None
+        self._setup = replace(self._setup, served=self._fleet.urls())
+        for hand in list(self.hands):
+            self._bury([hand])
+            if stage:
+                stage.leave(hand)
+        return True
 
     def _end(self, working: Sequence[Hand], stage: int) -> None:
         """Let workers end the stage, so that they can begin another one."""

@@ -50,7 +50,7 @@ class Leases:
         """Lend a worker those of the waiting searches that it has room for."""
         for _ in range(len(self._waiting)):
             key = self._waiting.popleft()
-            most = min(self._most(worker), self._room[self._deaths[key]])
+            most = min(self._most(worker), self._room[self._deaths.get(key, 0)])
             if len(self.of(worker)) < most:
                 self.lend(worker, key)
                 yield key
@@ -65,6 +65,10 @@ class Leases:
         self._lent[worker].remove(key)
         self._deaths.pop(key, None)
         return True
+
+    def leave(self, worker: Hashable) -> None:
+        """Take back what a worker had that is sent away; none of it is a suspect."""
+        self._waiting.extend(self._lent.pop(worker, []))
 
     def die(self, worker: Hashable) -> list[str]:
         """Take back what a dead worker had; returns those that are set aside."""

@@ -111,6 +111,12 @@ class Stage:
                 del self._begins[finished.key]
                 yield finished
 
+    def leave(self, hand: Hand) -> None:
+        """Take back what a worker had that is sent away."""
+        self._sent.lose(hand)
+        self._journal.learn()
+        self.leases.leave(hand)
+
     def lose(self, hand: Hand, why: str) -> Iterator[Finished[Any]]:
         """Take back what a dead worker had; yields, as failed, what has killed too many."""
         _LOG.info("a worker died, its searches go to others: %s: %s", hand.name, why)

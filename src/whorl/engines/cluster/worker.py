@@ -8,21 +8,27 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from whorl.ask import Ask, Asking, Engine, Failure, Replies, Role
 from whorl.budget import SPENT, is_paid
 from whorl.drive import Finished, drive
 from whorl.engines import row
+from whorl.engines.cluster.replica import NAME
 from whorl.engines.cluster.sources import sources
 from whorl.engines.journal import Recorded
 from whorl.engines.meter import Meter
+from whorl.engines.model import find_model
 from whorl.engines.roles import Engines, Opened
+from whorl.engines.server.transport import OutOfReachError
+from whorl.engines.spec import Spec
 from whorl.errors import UserError
 
 TOGETHER = 0.25  # seconds that replies wait for others before they are sent
+COMING_BACK = 600.0  # seconds that a server which ended has for being there again
 BEAT = 2.0  # seconds after which a worker that has nothing to send says so
 
 
@@ -32,12 +38,29 @@ class Setup:
     empty), in the folder in which the command was given.
 
     probe: a file that it should find there, with this text in it; none if nothing has to be shared.
+    served: where the servers are that the run started, by the engine that names them.
     """
 
     engines: Engines
     roles: tuple[Role, ...]
     folder: str
     probe: tuple[str, str] | None = None
+    served: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def reached(self) -> Engines:
+        """The engines as this machine reaches them. Raises `UserError` if the tokenizer of a model
+        that is served cannot be had here."""
+        there: dict[str, Any] = {
+            role: _at(self.served[name], find_model(name).folder)
+            for role, name in self.engines.named().items()
+            if name in self.served
+        }
+        return replace(self.engines, **there)
+
+
+def _at(urls: Sequence[str], tokenizer: Path) -> str:
+    query = urlencode({"model": NAME, "tokenizer": tokenizer})
+    return str(Spec("server", ",".join(urls), query))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +158,25 @@ class Worker:
         `error` is why it cannot work, if it cannot."""
         said = {"node": platform.node(), "pid": str(os.getpid()), **sources(), "error": ""}
         try:
-            self._open(setup)
+            self._open_patiently(setup)
         except UserError as error:
             said["error"] = str(error)
         except Exception as error:
             said["error"] = f"{type(error).__name__}: {error}"
         return said
+
+    def _open_patiently(self, setup: Setup) -> None:
+        """Open engines, as soon as servers that the run started are in reach: one that ended is on
+        its way back."""
+        end = time.monotonic() + COMING_BACK
+        while True:
+            try:
+                self._open(setup)
+                return
+            except OutOfReachError:
+                if not setup.served or time.monotonic() > end:
+                    raise
+            time.sleep(BEAT)
 
     def _open(self, setup: Setup) -> None:
         if Path(setup.folder).is_dir():
@@ -157,8 +193,9 @@ class Worker:
                     "storage that all machines of the cluster share"
                 )
         self._roles = setup.roles
-        self._opened = self._opened or Opened(setup.engines)
-        self._opened.follow(setup.engines)
+        engines = setup.reached()
+        self._opened = self._opened or Opened(engines)
+        self._opened.follow(engines)
         self._opened.by_role(*setup.roles)
 
     def lend(self, stage: int, leases: Sequence[Lease]) -> None:
