@@ -366,7 +366,7 @@ def test_a_comparison_comes_out_as_on_one_machine(cluster: Any, tmp_path: Path) 
     comparison = Comparison(
         tmp_path / "p.jsonl",
         tmp_path / "t.jsonl",
-        Engines(f"local:{POLICY}", processes=0),
+        Engines(f"local:{POLICY}", processes=0, stay=True),
         select_methods(methods("tiny"), ["rft"], ["rft.recipe.samples=2", "rft.shares=[1]"]),
         600,
         seeds=1,

@@ -71,24 +71,26 @@ class OnCluster:
             self._fleet.serve(wanted, served)
             self._crew.open(setup)
         except BaseException:
-            self.rest()
+            self._end()
             raise
         return self._crew
 
     def rest(self) -> None:
-        """End all workers, and the servers that were started unless engines are to stay."""
-        if self._crew is not None:
-            actors.dismiss(self._crew.hands)
-        self._crew = None
+        """End all workers, and the servers that were started, unless engines are to stay."""
         if not self._engines.stay:
-            self._fleet.close()
+            self._end()
 
     def close(self) -> None:
         """End all workers and servers, and take away the file that they looked for."""
-        self.rest()
-        self._fleet.close()
+        self._end()
         if self._probe:
             Path(self._probe[0]).unlink(missing_ok=True)
+
+    def _end(self) -> None:
+        if self._crew is not None:
+            actors.dismiss(self._crew.hands)
+        self._crew = None
+        self._fleet.close()
 
     def _shared(self) -> tuple[str, str] | None:
         """The file by which workers see that they share the run's storage, where an engine is a
