@@ -35,6 +35,17 @@ def write_comparison(folder: Path, findings: Findings, comparison: Comparison) -
     write_report(folder / FILES[-1], page(findings, comparison))
 
 
+def others(folder: Path, comparison: Comparison) -> list[str]:
+    """Recipes of the table that is there already which this comparison does not name."""
+    try:
+        rows = json.loads((folder / FILES[0]).read_text(encoding="utf-8"))["results"]
+        there = dict.fromkeys(str(row["recipe"]) for row in rows)
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    named = {method.name for method in comparison.methods}
+    return [name for name in there if name not in named]
+
+
 def as_list(findings: Findings) -> list[dict[str, Any]]:
     """One JSON object per method and seed."""
     return [_as_mapping(findings, result) for result in findings.results]

@@ -183,7 +183,13 @@ def _play(
     import json
 
     from whorl import __version__
-    from whorl.cli.comparison import FILES, as_list, print_comparison, write_comparison
+    from whorl.cli.comparison import (
+        FILES,
+        as_list,
+        others,
+        print_comparison,
+        write_comparison,
+    )
     from whorl.cli.display import Display
     from whorl.compare.made_up import write_made_up
     from whorl.compare.play import play_comparison
@@ -197,10 +203,16 @@ def _play(
             write_made_up(run, size)
         with recorded(display, folder.events, {}) as watch:
             findings = play_comparison(folder, chosen, watch, where=where)
+    missing = others(run, chosen)
     write_comparison(run, findings, chosen)
     print_comparison(findings)
     for name in FILES:
         display.wrote(run / name, f"{len(chosen.methods)} recipes, {chosen.seeds} seeds")
+    if missing:
+        display.say(
+            f"no longer in these tables: {', '.join(missing)}; to have all in one, name them in "
+            "--recipes too (what is complete is not done again)"
+        )
     if as_json:
         typer.echo(json.dumps(as_list(findings)))
 
