@@ -47,5 +47,5 @@ def test_what_cannot_be_started_is_refused(settings: str, said: str) -> None:
 
 
 def test_without_a_cluster_nobody_starts_them() -> None:
-    with pytest.raises(UserError, match="give --cluster"):
+    with pytest.raises(UserError, match="take --cluster"):
         open_engine(f"replicas:{POLICY}")
