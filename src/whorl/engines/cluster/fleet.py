@@ -190,12 +190,17 @@ def _begin(name: str, service: Service) -> _Servers:
 
 def _await(servers: _Servers) -> None:
     """Wait until all have answered. Raises `UserError` if one cannot be started."""
+    import ray
+
     told = time.monotonic()
     while servers.asked:
         _hear(servers, LOOK)
         if servers.asked and time.monotonic() - told > _TELL:
             told = time.monotonic()
-            _LOG.info("%s: waiting for %d of its servers", servers.name, len(servers.asked))
+            words, one = "", servers.actors[min(servers.asked.values())]
+            with suppress(ray.exceptions.RayError):
+                words = ray.get(one.words.remote(), timeout=LOOK)
+            _LOG.info("waiting for %d of %s: %s", len(servers.asked), servers.name, words)
 
 
 def _hear(servers: _Servers, timeout: float) -> None:

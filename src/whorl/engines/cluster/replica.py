@@ -62,6 +62,7 @@ class Replica:
             os.chdir(folder)
         self._standing = Standing("", 0, "")
         self._fault = ""
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (for as long as the actor lives)
         self._closing = threading.Event()
         self._keeping = threading.Thread(target=self._keep, daemon=True)
         self._keeping.start()
@@ -75,10 +76,15 @@ class Replica:
             raise UserError(f"{platform.node()}: {self._fault}")
         return self._standing
 
+    def words(self) -> str:
+        """What the server said last."""
+        return _last_words(self._log)
+
     def close(self) -> None:
         """End the server, and wait for that."""
         self._closing.set()
         self._keeping.join()
+        self._log.close()
 
     def _keep(self) -> None:
         """Keep the server alive; whatever ends that is the fault that `ready` tells."""
@@ -94,24 +100,24 @@ class Replica:
         folder = find_model(self._model).folder
         program = [_found(self._program[0]), *self._program[1:], str(folder), *self._arguments]
         stillborn = brief = port = 0
-        with tempfile.TemporaryFile() as log:
-            while not self._closing.wait(_PAUSE):
-                port = port if port and not stillborn else _free_port()  # or somebody has taken it
-                command = [*program, f"--port={port}"]
-                lived = self._lived(command, port, log)
-                stillborn = 0 if lived else stillborn + 1
-                brief = 0 if lived > _SOON else brief + 1
-                said = _last_words(log)
-                if stillborn == _STILLBORN:
-                    raise _given_up(command, f"ended {stillborn} times before it answered", log)
-                if brief == _BRIEF:
-                    raise _given_up(command, f"ended {brief} times soon after it answered", log)
-                self._standing = replace(self._standing, ended=self._standing.ended + 1, said=said)
+        while not self._closing.wait(_PAUSE):
+            port = port if port and not stillborn else _free_port()  # or somebody has taken it
+            command = [*program, f"--port={port}"]
+            lived = self._lived(command, port)
+            stillborn = 0 if lived else stillborn + 1
+            brief = 0 if lived > _SOON else brief + 1
+            if stillborn == _STILLBORN:
+                raise self._given_up(command, f"ended {stillborn} times before it answered")
+            if brief == _BRIEF:
+                raise self._given_up(command, f"ended {brief} times soon after it answered")
+            ended = self._standing.ended + 1
+            self._standing = replace(self._standing, ended=ended, said=self.words())
 
-    def _lived(self, command: Sequence[str], port: int, log: IO[bytes]) -> float:
+    def _lived(self, command: Sequence[str], port: int) -> float:
         """Start the server and wait for its end; returns the seconds between its first and its last
         answer, 0 if there was none. Raises `UserError` if there is none for very long."""
         url = f"http://{self._host}:{port}/v1"
+        log = self._log
         _clear(log)
         ward = [sys.executable, "-m", "whorl.engines.cluster.ward", *command]
         with subprocess.Popen(ward, stdin=subprocess.PIPE, stdout=log, stderr=log) as process:
@@ -129,12 +135,15 @@ class Replica:
                     if os.fstat(log.fileno()).st_size > _LONG:
                         _clear(log)
                 if not first and now - began > STARTING:
-                    raise _given_up(command, f"has not answered in {STARTING:.0f} s", log)
+                    raise self._given_up(command, f"has not answered in {STARTING:.0f} s")
                 silent = first and now - heard > _SILENT
                 if silent or self._closing.wait(_PAUSE):
                     process.stdin.close()
                     process.wait()
         return heard - first + _PAUSE if first else 0.0
+
+    def _given_up(self, command: Sequence[str], why: str) -> UserError:
+        return UserError(f"{shlex.join(command)} {why}: {self.words()}")
 
 
 def answers(url: str) -> bool:
@@ -152,10 +161,6 @@ def _found(program: str) -> str:
     if not found:
         raise UserError(f"there is no program {program} on this machine: pip install {program}")
     return found
-
-
-def _given_up(command: Sequence[str], why: str, log: IO[bytes]) -> UserError:
-    return UserError(f"{shlex.join(command)} {why}: {_last_words(log)}")
 
 
 def _last_words(log: IO[bytes]) -> str:
