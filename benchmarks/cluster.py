@@ -4,7 +4,8 @@ The servers are simulations with so many slots and a fixed latency, and all mach
 are raylets on this one: figures say what leases, carrying and the driver cost, not what a network
 or models do. Prints one JSON object as its last line.
 
-    python benchmarks/cluster.py scale    1, 2, 4, 8 workers, each with a server replica more
+    python benchmarks/cluster.py scale    1, 2, 4, 8 workers, each with a server replica more;
+                                          --plot FILE.svg draws trees a second by workers
     python benchmarks/cluster.py faults   SIGKILL of workers, a raylet, the driver and a server, and
                                           a raylet and its workers stopped for 20 s
 
@@ -27,7 +28,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from itertools import islice
@@ -115,6 +116,41 @@ def scale(
         "driver_mb_per_1000": round(grew / 1e6 / (each * last) * 1000, 1),
         "trees_per_second_at_most": round(1 / cpu, 1),
     }
+
+
+def drawn(rates: Mapping[int, float]) -> str:
+    """Trees a second by number of workers, and what they would be if each added as much as the
+    first, as SVG."""
+    width, height, left, top = 420, 260, 60, 30
+    most = max(rates)
+    high = rates[min(rates)] / min(rates) * most
+
+    def at(count: float, rate: float) -> str:
+        return f"{left + count / most * width:.1f},{top + height * (1 - rate / high):.1f}"
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {left + width + 40} '
+        f'{top + height + 50}" font-family="sans-serif" font-size="13">',
+        '<rect width="100%" height="100%" fill="white"/>',
+        f'<text x="{left}" y="18" font-weight="bold">trees a second, by workers</text>',
+        f'<polyline points="{at(0, 0)} {at(most, high)}" fill="none" stroke="#999" '
+        'stroke-dasharray="5 4"/>',
+        f'<polyline points="{" ".join(at(*pair) for pair in rates.items())}" fill="none" '
+        'stroke="#1f6feb" stroke-width="2"/>',
+    ]
+    for count, rate in rates.items():
+        x, y = at(count, rate).split(",")
+        share = rate / (high * count / most)
+        parts += [
+            f'<circle cx="{x}" cy="{y}" r="3.5" fill="#1f6feb"/>',
+            f'<text x="{x}" y="{top + height + 20}" text-anchor="middle">{count}</text>',
+            f'<text x="{float(x) + 6}" y="{float(y) + 18}">{rate:.2f} ({share:.2f})</text>',
+        ]
+    parts.append(
+        f'<text x="{left}" y="{top + height + 40}">dashed: linear; in brackets: the share of it'
+        "</text></svg>"
+    )
+    return "\n".join(parts) + "\n"
 
 
 COMMAND = """
@@ -308,6 +344,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("what", choices=("scale", "faults"))
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4, 8])
+    parser.add_argument("--plot", type=Path, help="an SVG of the curve to write (scale)")
     parser.add_argument("--each", type=int, default=60, help="problems of a worker (scale)")
     parser.add_argument("--problems", type=int, default=2000, help="of the run (faults)")
     parser.add_argument("--latency", type=float, default=1.0, help="seconds of an answer")
@@ -318,6 +355,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         if given.what == "scale":
             found = scale(Path(name), given.workers, given.each, given.latency, given.slots)
+            if given.plot:
+                given.plot.write_text(drawn(found["trees_per_second"]), encoding="utf-8")
         else:
             found = faults(Path(name), given.problems, given.latency, given.slots, given.seed)
     print(json.dumps(found))
