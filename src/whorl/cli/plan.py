@@ -16,7 +16,7 @@ from whorl.cli.estimate import at_most, by_trial, evaluation_at_most
 from whorl.cli.guard import FAILED, SPENT, this_command
 from whorl.data.problems import read_problems
 from whorl.engines.model import pending
-from whorl.engines.roles import Engines, rounded_by
+from whorl.engines.roles import Engines, Opener, rounded_by
 from whorl.engines.spec import HERE, Spec
 from whorl.loop.estimate import try_problems
 from whorl.loop.grow import Grown, ready
@@ -31,11 +31,14 @@ ALWAYS = ("run", "problems", "name", "recipe.name")
 """Settings that are shown among those that were set: they have no defaults."""
 
 
-def describe_run(run: Run, part: Callable[[Run], Mapping[str, Any]], tries: int = 0) -> None:
+def describe_run(
+    run: Run, part: Callable[[Run], Mapping[str, Any]], where: Opener, tries: int = 0
+) -> None:
     """Print the settings of a run, check what can be checked, and say what the run would do and
     cost.
 
     part: the settings that the command takes, of a run, by the names that `--set` knows.
+    where: opens its engines, as the command would.
     tries: problems that are really searched, to estimate the cost by them.
     """
     for line in setting_lines(part(run), part(usual_run(run))):
@@ -43,7 +46,7 @@ def describe_run(run: Run, part: Callable[[Run], Mapping[str, Any]], tries: int 
     lacking = downloads(run)
     found, tried = survey(run), None
     if not lacking:
-        with ready(run) as prepared:
+        with ready(run, where) as prepared:
             if tries:
                 tried = try_problems(run, prepared.crew, tries, Trial())
     bad = f", {found.bad:,} bad lines passed over" if found.bad else ""

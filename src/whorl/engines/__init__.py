@@ -136,8 +136,8 @@ def _vllm(model: Model) -> Callable[[], Engine]:
 def _replicas(model: Model) -> Callable[[], Engine]:
     """Refuses: it takes a cluster to start servers."""
     raise UserError(
-        f"replicas: are servers that a cluster starts: give --cluster, or serve {model.origin} "
-        "yourself and write server:URL"
+        "replicas: are servers that a cluster starts: grow, run, evaluate and compare take "
+        f"--cluster; elsewhere serve {model.origin} yourself and write server:URL"
     )
 
 

@@ -22,6 +22,7 @@ ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'whor
 from tests.compare.watching import Heard  # noqa: E402
 
 from whorl import settings  # noqa: E402
+from whorl.cli.plan import describe_run  # noqa: E402
 from whorl.compare.comparison import Comparison  # noqa: E402
 from whorl.compare.methods import methods, select_methods  # noqa: E402
 from whorl.compare.play import play_comparison  # noqa: E402
@@ -31,6 +32,7 @@ from whorl.engines.cluster import Address, crew  # noqa: E402
 from whorl.engines.cluster.crew import on_cluster  # noqa: E402
 from whorl.engines.cluster.fleet import Fleet  # noqa: E402
 from whorl.engines.cluster.worker import Setup  # noqa: E402
+from whorl.engines.journal import Journal  # noqa: E402
 from whorl.engines.roles import Engines  # noqa: E402
 from whorl.errors import UserError  # noqa: E402
 from whorl.evaluate import Decoding  # noqa: E402
@@ -71,7 +73,8 @@ from pathlib import Path
 
 rig, seen, folder, *given = sys.argv[1:]
 with open(seen, "a") as file:
-    file.write(f"{os.getpid()} {folder} {' '.join(given)}\\n")
+    gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    file.write(f"{os.getpid()} {folder} {' '.join(given)} {gpus}\\n")
 if "broken" in folder:
     sys.exit("no such weights")
 port = next(each for each in given if each.startswith("--port="))
@@ -297,10 +300,14 @@ def test_trees_grow_on_servers_that_ray_starts_whichever_of_them_die(
 
 
 def test_servers_take_the_weights_of_the_next_round(
-    cluster: Any, tmp_path: Path, serving: Callable[[], list[str]]
+    cluster: Any,
+    tmp_path: Path,
+    serving: Callable[[], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     engines = Engines(f"replicas:{POLICY}?gpus=0")
-    learned, broken = tmp_path / "learned", tmp_path / "broken"
+    monkeypatch.chdir(tmp_path)  # the raylets were started in another folder
+    learned, broken = Path("learned"), Path("broken")
     for folder in (learned, broken):
         shutil.copytree(POLICY, folder)
     with on_cluster(Address.read(cluster.address), tmp_path, engines) as crews:
@@ -318,6 +325,46 @@ def test_servers_take_the_weights_of_the_next_round(
         crews.follow(Engines(f"replicas:{POLICY}?count=2&gpus=4"))
         with pytest.raises(UserError, match=r"no room for 2 servers of .* with 4 GPUs each"):
             crews.crew("policy")
+
+
+def test_each_server_has_gpus_of_its_own(
+    cluster: Any, tmp_path: Path, serving: Callable[[], list[str]]
+) -> None:
+    node = started(cluster.add_node, 0, num_gpus=4)
+    engines = Engines(f"replicas:{POLICY}?count=2&tensor_parallel_size=2")
+    with on_cluster(Address.read(cluster.address), tmp_path, engines) as crews:
+        crews.crew("policy")
+        gpus = [line.split()[-1].split(",") for line in serving()]
+    assert sorted(each for some in gpus for each in some) == ["0", "1", "2", "3"]
+    cluster.remove_node(node)
+
+
+def test_a_dry_run_opens_engines_where_the_run_would(
+    cluster: Any,
+    run: Callable[..., Run],
+    serving: Callable[[], list[str]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    like = replace(run("dry"), engines=Engines(f"replicas:{POLICY}?gpus=0"))
+    place = partial(on_cluster, Address.read(cluster.address), like.folder.parent)
+    describe_run(like, settings.as_table, place)
+    assert "the engines open; nothing was written" in capsys.readouterr().out
+    assert len(serving()) == 1 and gone(serving)
+    assert not like.folder.exists() and not [*like.folder.parent.glob(".probe*")]
+
+
+def test_a_stage_ends_though_its_last_workers_were_sent_away(
+    cluster: Any, run: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engines = Engines(run("x").engines.policy)
+    with (
+        on_cluster(Address.read(cluster.address), tmp_path, engines) as crews,
+        Journal(tmp_path / "journal.db") as journal,
+    ):
+        crew = crews.crew("policy")
+        moves = iter([True])  # as when a server comes up elsewhere just then
+        monkeypatch.setattr(Fleet, "moved", lambda self: next(moves, False))
+        assert [*crew.drive([], journal)] == []
 
 
 def test_a_cluster_of_this_machine_alone_leaves_another_one_in_peace(

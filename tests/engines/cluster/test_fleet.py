@@ -22,6 +22,8 @@ def test_a_name_says_how_many_servers_and_what_they_are_told() -> None:
         "--no-enable-chunked-prefill",
     )
     assert service.model == f"replicas:{POLICY}?date=2026-01-01"  # the template's is the model's
+    spread = Service.read(f"replicas:{POLICY}?tensor_parallel_size=2&data_parallel_size=3")
+    assert spread.gpus == 6
     few = Service.read(f"replicas:{POLICY}?gpus=0")
     assert (few.count, few.gpus) == (1, 0)
 
@@ -38,6 +40,8 @@ def test_how_many_there_are_is_nothing_of_the_model() -> None:
         ("count=0", "count should be a whole number from 1 on, not '0'"),
         ("gpus=-1", "gpus should be a whole number from 0 on"),
         ("tensor_parallel_size=two", "tensor_parallel_size should be a whole number"),
+        ("port=8000", "leave out port, which whorl says itself"),
+        ("served-model-name=x", "leave out served-model-name"),
         ("trust_remote_code=true", "runs no code that comes with a model"),
     ],
 )
@@ -47,5 +51,5 @@ def test_what_cannot_be_started_is_refused(settings: str, said: str) -> None:
 
 
 def test_without_a_cluster_nobody_starts_them() -> None:
-    with pytest.raises(UserError, match="give --cluster"):
+    with pytest.raises(UserError, match="take --cluster"):
         open_engine(f"replicas:{POLICY}")

@@ -10,7 +10,7 @@ from whorl.cli import options
 
 if TYPE_CHECKING:
     from whorl.cli.display import Display
-    from whorl.engines.roles import Crews, Engines
+    from whorl.engines.roles import Crews, Engines, Opener
     from whorl.evaluate import Decoding, Score, Setup
     from whorl.evaluate.exam import Exam
 
@@ -142,7 +142,7 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
         typer.echo(line)
     engines = Engines(model, processes=processes)
     if dry_run:
-        return _describe(engines, problems, setup.decoding)
+        return _describe(engines, problems, setup.decoding, where)
     display, exam = Display(), Exam(problems, setup, seed, seen)
     if shard:
         return _attempt_shard(engines, exam, (out, shard), display)
@@ -175,20 +175,19 @@ def _tell_end(
     display.next(whorl("show", out), whorl("table", *both), whorl("view", *both))
 
 
-def _describe(engines: "Engines", problems: Path, decoding: "Decoding") -> None:
-    """Say what an evaluation may take at most, and whether the model can be opened."""
+def _describe(engines: "Engines", problems: Path, decoding: "Decoding", where: "Opener") -> None:
+    """Say what an evaluation may take at most, and whether `where` can open the model."""
     from whorl.cli.estimate import evaluation_at_most
     from whorl.data.problems import read_problems
     from whorl.engines.model import pending
-    from whorl.engines.roles import Opened
     from whorl.engines.spec import HERE, Spec
 
     typer.echo(evaluation_at_most(decoding, sum(1 for _ in read_problems(problems))))
     here = Spec.read(engines.policy).scheme in HERE
     lacking = pending(engines.policy) if here else ""
     if not lacking:
-        with Opened(engines) as opened:
-            opened.by_role("policy")
+        with where(engines) as opened:
+            opened.crew("policy")
     typer.echo(f"{lacking or 'the model opens'}; nothing was written")
 
 

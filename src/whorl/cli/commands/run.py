@@ -102,7 +102,7 @@ def run(  # noqa: PLR0913 (each parameter is an option)
     if not (dry_run or tries) or not downloads(chosen):
         _ = chosen.weights  # what cannot be trained is not worth growing for
     if dry_run or tries:
-        return describe_run(chosen, settings.as_table, tries)
+        return describe_run(chosen, settings.as_table, where, tries)
     if shard:
         return _grow_shard(chosen, shard, repair=repair)
     play(chosen, retry=retry, repair=repair, where=where)

@@ -226,13 +226,12 @@ class _Crew:
         """The loop of the driver: lend, take what comes, bury the dead."""
         for hand in filter(attrgetter("fit"), self.hands):
             hand.begin(stage.number, stage.seed, width)
-        working: list[Hand] = []
         told: set[Hand] = set()  # that the budget has ended
         exhausted, seen = False, time.monotonic()
         while not exhausted or len(stage.leases):
             for hand in self._welcome():
                 hand.begin(stage.number, stage.seed, width)
-            working = [hand for hand in self.hands if hand.stream is not None]
+            working = self._working()
             exhausted = stage.lend(working, source, purse) or exhausted
             if self._resettled(stage):
                 continue
@@ -257,7 +256,7 @@ class _Crew:
                     f"the cluster {self._address.place} has had no worker for {NOBODY:.0f} s; "
                     "nothing finished is lost: give the same command again when it has"
                 )
-        self._end(working, stage.number)
+        self._end(stage.number)
 
     def _resettled(self, stage: Stage | None = None) -> bool:
         """Send all workers away if servers are elsewhere now, so that others come who know where;
@@ -272,11 +271,14 @@ class _Crew:
                 stage.leave(hand)
         return True
 
-    def _end(self, working: Sequence[Hand], stage: int) -> None:
+    def _working(self) -> list[Hand]:
+        return [hand for hand in self.hands if hand.stream is not None]
+
+    def _end(self, stage: int) -> None:
         """Let workers end the stage, so that they can begin another one."""
-        for hand in working:
+        for hand in self._working():
             hand.actor.finish.remote(stage)
-        while working := [hand for hand in working if hand.stream is not None]:
+        while working := self._working():
             for hand, what in actors.arrived(working, LOOK):
                 if not isinstance(what, Batch):
                     hand.stream = None

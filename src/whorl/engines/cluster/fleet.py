@@ -5,10 +5,12 @@ import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from math import prod
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from whorl.engines.cluster.replica import NAME, Replica
+from whorl.engines.cluster.replica import NAME, Replica, Standing
 from whorl.engines.model import find_model
 from whorl.engines.spec import Spec
 from whorl.errors import UserError
@@ -19,6 +21,10 @@ PROGRAM = ("vllm", "serve")
 LOOK = 5.0  # seconds between looks at whether a server came up elsewhere
 ROOM = 600.0  # seconds that a cluster has for making room
 
+_OURS = ("host", "port", "served_model_name", "api_key")  # what workers have to know
+_PARALLEL = ("tensor", "pipeline", "data")
+_TELL = 60.0  # seconds between words of servers that have not answered yet
+_CLOSING = 40.0  # seconds for servers to end
 _LITTLE = 1 << 20  # bytes
 
 _LOG = logging.getLogger(__name__)
@@ -44,9 +50,9 @@ class Service:
             raise UserError(
                 "whorl runs no code that comes with a model; leave out trust_remote_code"
             )
-        parallel = _number(settings, "tensor_parallel_size", 1, 1) * _number(
-            settings, "pipeline_parallel_size", 1, 1
-        )
+        if taken := [key for key in settings if key.replace("-", "_") in _OURS]:
+            raise UserError(f"replicas: leave out {taken[0]}, which whorl says itself")
+        parallel = prod(_number(settings, f"{kind}_parallel_size", 1, 1) for kind in _PARALLEL)
         own = {"count": _number(settings, "count", 1, 1), "gpus": 0}
         own["gpus"] = _number(settings, "gpus", parallel, 0)
         rest = {key: text for key, text in settings.items() if key not in own}
@@ -71,13 +77,13 @@ def _number(settings: Mapping[str, str], name: str, usual: int, least: int) -> i
 
 @dataclass(slots=True)
 class _Servers:
-    """The servers of one model. opening: what each will say of where it is. urls: what they said
-    last."""
+    """The servers of one model. asked: what each will say of itself. said: what it said last."""
 
+    name: str
     group: Any
     actors: dict[int, Any]
-    opening: dict[Any, int] = field(default_factory=dict)
-    urls: dict[int, str] = field(default_factory=dict)
+    asked: dict[Any, int] = field(default_factory=dict)
+    said: dict[int, Standing] = field(default_factory=dict)
 
 
 class Fleet:
@@ -99,17 +105,15 @@ class Fleet:
         new = [name for name in wanted if name not in self._servers]
         services = [Service.read(name) for name in new]
         for name, service in zip(new, services, strict=True):
-            self._servers[name] = _begin(service)
+            self._servers[name] = _begin(name, service)
         for name in new:
-            servers = self._servers[name]
-            while servers.opening:
-                _hear(servers, LOOK)
-            _LOG.info("%s: %s", name, ", ".join(servers.urls[n] for n in sorted(servers.urls)))
+            _await(self._servers[name])
+            _LOG.info("%s: %s", name, ", ".join(self.urls()[name]))
 
     def urls(self) -> dict[str, tuple[str, ...]]:
         """Where the servers of each engine are."""
         return {
-            name: tuple(servers.urls[number] for number in sorted(servers.urls))
+            name: tuple(servers.said[number].url for number in sorted(servers.said))
             for name, servers in self._servers.items()
         }
 
@@ -121,12 +125,12 @@ class Fleet:
         self._looked = time.monotonic()
         before = self.urls()
         for name, servers in self._servers.items():
-            for number in servers.actors.keys() - set(servers.opening.values()):
-                servers.opening[servers.actors[number].ready.remote()] = number
+            for number in servers.actors.keys() - set(servers.asked.values()):
+                servers.asked[servers.actors[number].ready.remote()] = number
             try:
                 _hear(servers, 0.0)
             except UserError as error:
-                if not servers.urls:
+                if not servers.said:
                     raise
                 _LOG.warning("a server of %s is left out: %s", name, error)
         return self.urls() != before
@@ -140,6 +144,9 @@ class Fleet:
         import ray
 
         servers = self._servers.pop(name)
+        with suppress(Exception):
+            closing = [actor.close.remote() for actor in servers.actors.values()]
+            ray.wait(closing, num_returns=len(closing), timeout=_CLOSING)
         for actor in servers.actors.values():
             with suppress(Exception):
                 ray.kill(actor)
@@ -147,7 +154,7 @@ class Fleet:
             ray.util.remove_placement_group(servers.group)
 
 
-def _begin(service: Service) -> _Servers:
+def _begin(name: str, service: Service) -> _Servers:
     """Find room for servers and let them start."""
     import ray
     from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
@@ -168,31 +175,48 @@ def _begin(service: Service) -> _Servers:
             num_cpus=0,
             num_gpus=service.gpus,
             memory=takes.get("memory", 0),
+            max_concurrency=4,
             max_restarts=-1,
             max_task_retries=-1,
             scheduling_strategy=PlacementGroupSchedulingStrategy(
                 group, placement_group_bundle_index=number
             ),
         )(Replica)
-        actors[number] = kind.remote(PROGRAM, service.model, service.arguments)
+        actors[number] = kind.remote(PROGRAM, service.model, service.arguments, str(Path.cwd()))
     _LOG.info("starting %s", what)
-    opening = {actor.ready.remote(): number for number, actor in actors.items()}
-    return _Servers(group, actors, opening)
+    asked = {actor.ready.remote(): number for number, actor in actors.items()}
+    return _Servers(name, group, actors, asked)
+
+
+def _await(servers: _Servers) -> None:
+    """Wait until all have answered. Raises `UserError` if one cannot be started."""
+    import ray
+
+    told = time.monotonic()
+    while servers.asked:
+        _hear(servers, LOOK)
+        if servers.asked and time.monotonic() - told > _TELL:
+            told = time.monotonic()
+            words, one = "", servers.actors[min(servers.asked.values())]
+            with suppress(ray.exceptions.RayError):
+                words = ray.get(one.words.remote(), timeout=LOOK)
+            _LOG.info("waiting for %d of %s: %s", len(servers.asked), servers.name, words)
 
 
 def _hear(servers: _Servers, timeout: float) -> None:
-    """Take what servers say of where they are. Raises `UserError` if one cannot be started."""
+    """Take what servers say of themselves. Raises `UserError` if one is given up."""
     import ray
 
-    refs = [*servers.opening]
+    refs = [*servers.asked]
     there, _ = ray.wait(refs, num_returns=len(refs), timeout=timeout) if refs else ([], [])
     for ref in there:
-        number = servers.opening.pop(ref)
+        number = servers.asked.pop(ref)
+        before = servers.said.pop(number, None)
         try:
-            servers.urls[number] = ray.get(ref)
-        except ray.exceptions.RayTaskError as error:
-            servers.urls.pop(number, None)
-            ray.kill(servers.actors.pop(number))
-            raise UserError(str(error.cause or error)) from error
+            said = servers.said[number] = ray.get(ref)
         except ray.exceptions.RayError as error:
-            raise UserError(" ".join(str(error).split())[:300]) from error
+            ray.kill(servers.actors.pop(number))
+            cause = getattr(error, "cause", None) or error
+            raise UserError(" ".join(str(cause).split())) from error
+        if said.ended > (before.ended if before and before.url == said.url else 0):
+            _LOG.warning("%s ended and is started again; it said: %s", said.url, said.said)

@@ -17,7 +17,7 @@ from whorl.ask import Ask, Asking, Engine, Failure, Replies, Role
 from whorl.budget import SPENT, is_paid
 from whorl.drive import Finished, drive
 from whorl.engines import row
-from whorl.engines.cluster.replica import NAME
+from whorl.engines.cluster.replica import NAME, STARTING, answers
 from whorl.engines.cluster.sources import sources
 from whorl.engines.journal import Recorded
 from whorl.engines.meter import Meter
@@ -28,7 +28,6 @@ from whorl.engines.spec import Spec
 from whorl.errors import UserError
 
 TOGETHER = 0.25  # seconds that replies wait for others before they are sent
-COMING_BACK = 600.0  # seconds that a server which ended has for being there again
 BEAT = 2.0  # seconds after which a worker that has nothing to send says so
 
 
@@ -59,7 +58,8 @@ class Setup:
 
 
 def _at(urls: Sequence[str], tokenizer: Path) -> str:
-    query = urlencode({"model": NAME, "tokenizer": tokenizer})
+    # one that ended is on its way back, or the driver says that it is not
+    query = urlencode({"model": NAME, "tokenizer": tokenizer, "patience": STARTING})
     return str(Spec("server", ",".join(urls), query))
 
 
@@ -166,15 +166,18 @@ class Worker:
         return said
 
     def _open_patiently(self, setup: Setup) -> None:
-        """Open engines, as soon as servers that the run started are in reach: one that ended is on
-        its way back."""
-        end = time.monotonic() + COMING_BACK
+        """Open engines, as soon as all servers that the run started answer: one that ended is on
+        its way back, and would be left out for as long as these engines are open."""
+        urls = {url for urls in setup.served.values() for url in urls}
+        end = time.monotonic() + STARTING
         while True:
+            late = time.monotonic() > end
             try:
-                self._open(setup)
-                return
+                if late or all(map(answers, urls)):
+                    self._open(setup)
+                    return
             except OutOfReachError:
-                if not setup.served or time.monotonic() > end:
+                if late or not urls:
                     raise
             time.sleep(BEAT)
 
