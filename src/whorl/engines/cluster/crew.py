@@ -19,6 +19,7 @@ from whorl.engines.cluster.actors import Hand
 from whorl.engines.cluster.address import Address
 from whorl.engines.cluster.fleet import Fleet
 from whorl.engines.cluster.leases import Leases
+from whorl.engines.cluster.replica import STARTING
 from whorl.engines.cluster.stage import Sent, Stage
 from whorl.engines.cluster.worker import Batch, Setup
 from whorl.engines.crew import Begun
@@ -162,9 +163,9 @@ class _Crew:
                     f"{self._stillborn} workers died on the cluster {self._address.place} as they "
                     "opened their engines; is there memory for them?"
                 )
-            if took > NOBODY:
+            if took > self._nobody():
                 raise UserError(
-                    f"no worker has begun on the cluster {self._address.place} in {NOBODY:.0f} s; "
+                    f"no worker has begun on the cluster {self._address.place} in {took:.0f} s; "
                     "`ray status` says what its machines are doing"
                 )
 
@@ -251,9 +252,9 @@ class _Crew:
             seen = time.monotonic() if working else seen
             if not working:
                 time.sleep(LOOK / 10)
-            if time.monotonic() - seen > NOBODY:
+            if (alone := time.monotonic() - seen) > self._nobody():
                 raise UserError(
-                    f"the cluster {self._address.place} has had no worker for {NOBODY:.0f} s; "
+                    f"the cluster {self._address.place} has had no worker for {alone:.0f} s; "
                     "nothing finished is lost: give the same command again when it has"
                 )
         self._end(stage.number)
@@ -270,6 +271,11 @@ class _Crew:
             if stage:
                 stage.leave(hand)
         return True
+
+    def _nobody(self) -> float:
+        """Seconds without a worker after which a run gives up: workers wait for servers that were
+        started as long as these have for loading their model."""
+        return NOBODY + (STARTING if self._fleet.urls() else 0.0)
 
     def _working(self) -> list[Hand]:
         return [hand for hand in self.hands if hand.stream is not None]
