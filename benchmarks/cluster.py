@@ -129,7 +129,7 @@ def drawn(rates: Mapping[int, float]) -> str:
         return f"{left + count / most * width:.1f},{top + height * (1 - rate / high):.1f}"
 
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {left + width + 40} '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {left + width + 110} '
         f'{top + height + 50}" font-family="sans-serif" font-size="13">',
         '<rect width="100%" height="100%" fill="white"/>',
         f'<text x="{left}" y="18" font-weight="bold">trees a second, by workers</text>',
