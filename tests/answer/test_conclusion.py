@@ -23,6 +23,11 @@ from whorl.answer.conclusion import concluded, settled
         "I put it in \\boxed{\\text{your answer here}}.",
         "The final answer is $answer$.",
         "What goes into $\\boxed{?}$ and into $\\fbox{ \\square }$?",
+        "If the answer is 7, then we need one more.",
+        "Suppose that our final answer is 7.",
+        "The answer is not 7, let me count again.",
+        "Hence the answer is obtained by adding 3 and 4.",
+        "The answer is given by the sum of both.",
         "First we add.",
     ],
 )
@@ -40,6 +45,9 @@ def test_a_check_and_a_blank_conclude_nothing(text: str) -> None:
         "It is \\boxed{7}. I end with \\boxed{answer}, as I was told.",
         "#### 7",
         "**Answer:** 7",
+        "If the answer is whole, we are done. The answer is 7.",
+        "The answer is not 8. The answer is 7.",
+        "As was found above, the answer is 7",
     ],
 )
 def test_a_box_and_a_closing_statement_conclude(text: str) -> None:

@@ -13,6 +13,7 @@ from whorl.credit.branches import (
     ancestor_advantages,
     below,
     ends_of,
+    merged,
     relative_advantages,
     step_advantages,
     taught_ends,
@@ -94,6 +95,19 @@ def test_examples_of_ends_and_of_steps() -> None:
         ("a\n\n", "\\boxed{7}", 1.0, True),
         ("b\n\n", "and so", -1.0, False),
     ]
+
+
+def test_equal_samples_are_merged_and_none_is_lost() -> None:
+    tree = fork()
+    found = list(taught_ends(tree, ends_of(tree), [0.5, -0.5, 0.25, -1.0]))
+    once = merged(found)
+    assert [(e.text, e.weight) for e in once] == [
+        ("a\n\n\\boxed{7}", 1.0),
+        ("a\n\n\\boxed{8}", -0.5),
+        ("b\n\n\\boxed{9}", 0.25),
+        ("b\n\nand so", -1.0),
+    ]
+    assert sum(e.weight for e in once) == sum(e.weight for e in found)
 
 
 def test_what_a_helper_wrote_or_nobody_can_judge_is_no_end() -> None:

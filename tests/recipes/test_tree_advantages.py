@@ -13,6 +13,7 @@ from whorl.engines import toy
 from whorl.engines.function import Function
 from whorl.errors import UserError
 from whorl.example import Weighted
+from whorl.loop.harvest import distinct_examples
 from whorl.problem import Problem
 from whorl.recipe import Recipe
 from whorl.recipes import Process, Rft, Sigma, TreeGrpo, TreePo, TreeRl, TreeRpo
@@ -101,7 +102,10 @@ def test_tree_rl_forks_before_the_least_likely_steps_and_weighs_by_ends() -> Non
     assert found["\\boxed{8}"] == pytest.approx(0 - 0.5 - 0.5)
     assert "a" not in found, "all ends go through it, so it is worth nothing"
     traces = TreeRl(traces=1).harvest(tree)
-    assert traces.dropped == {"all right or all wrong": 1}, "one trace, the right one"
+    kept = {e.text: e.weight for e in traces.examples if isinstance(e, Weighted)}
+    assert kept == {text: found[text] for text in found if text != "\\boxed{8}"}, (
+        "one trace, the right one; its steps are worth what all ends make of them"
+    )
     tree.nodes[2].logprob = None
     with pytest.raises(UserError, match="tells no log-probabilities"):
         TreeRl()._forks(tree)
@@ -131,6 +135,17 @@ def test_tree_po_shares_its_budget_of_paths() -> None:
     for tree in grown(recipe):
         ends = sum(node.copies for node in tree.nodes if node.terminal or node.pruned)
         assert 8 <= ends <= 2 * 8, "no fewer than there may be, and hardly more"
+
+
+def test_tree_po_counts_equal_solutions_each_in_one_example() -> None:
+    tree = Tree(Problem("p", "?", "7"))
+    tree.add(Node(ROOT, "\\boxed{7}", terminal=True, reward=1.0, copies=3))
+    tree.add(Node(ROOT, "\\boxed{8}", terminal=True, reward=0.0))
+    right, wrong = weights(TreePo(), tree)
+    assert right == pytest.approx(3 * (0.25 + 0) / 2), "the end is a group of its own samples"
+    assert wrong == pytest.approx(-0.75)
+    found = TreePo().harvest(tree).examples
+    assert list(distinct_examples(found, TreePo().objective)) == list(found)
 
 
 def test_a_path_that_repeats_itself_is_stopped() -> None:

@@ -11,7 +11,7 @@ def concluded(text: str) -> str | None:
     The rule of all recipes: a search by steps ends a solution at the first step that concludes, and
     what a solution written whole concludes with is judged. A box that holds a blank to be filled
     in, or the word "answer" as the instructions have it, and a sentence about whether an answer is
-    correct, conclude nothing.
+    correct, what it would be, is not, or comes from, conclude nothing.
     """
     if not (
         "box" in text
@@ -35,12 +35,18 @@ def settled(text: str) -> str:
             text = _CHECKED.sub(r"\1", text)
         if any(word in lower for word in _JUDGEMENTS):
             text = _JUDGED.sub("", text)
+        if any(word in lower for word in _OPENINGS):
+            text = _OPEN.sub(r"\1", text)
     return text
 
 
 # words without which the patterns below find nothing, looked for because that is quicker
 _DOUBTS = ("check", "verif", "confirm", "ensure", "make sure", "see ", "whether")
 _JUDGEMENTS = ("correct", "right", "wrong", "valid", "reasonable", "consistent", "verified")
+_OPENINGS = (
+    *("if ", "suppose ", "assum", "unless ", "answer is not "),
+    *("obtained", "found", "given", "computed", "calculated", "determined", "derived"),
+)
 
 _BLANK = re.compile(
     r"\\(?:boxed|fbox)\s{0,4}\{"
@@ -65,4 +71,12 @@ _JUDGED = re.compile(
     r"(?:(?:in)?correct|right|wrong|(?:in)?valid|(?:un)?reasonable|(?:in)?consistent|verified)"
     r"(?:\s*[.,;:!?)]|\s*$|\s+(?:and|as|because|since|if|or|by|with|for)\b))",
     re.IGNORECASE | re.MULTILINE,
+)
+_OPEN = re.compile(
+    r"(\b(?:if|suppose|assum(?:e|ing)|unless)\s+(?:that\s+)?(?:(?:the|our|my|this|final)\s+){0,3})"
+    r"answer(?=\s+(?:is|was|were)\b)"
+    r"|\banswer(?=\s+is\s+not\s+(?:\$|\\\(|\\boxed\{)?\s?-?\d)"
+    r"|\banswer(?=\s+is\s+(?:obtained|found|given|computed|calculated|determined|derived)\s+"
+    r"(?:by|from|as|in|using|when|with)\b)",
+    re.IGNORECASE,
 )

@@ -6,8 +6,8 @@ place of a group of whole solutions; whichever recipe grew the tree, it can be r
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import sqrt
 from statistics import fmean, stdev
 
@@ -123,6 +123,17 @@ def taught_ends(tree: Tree, ends: Sequence[End], advantages: Sequence[float]) ->
         one = Weighted(prompt, tree.text(end.node).rstrip(), weight, whole, tree.origin(end.node))
         if weight:
             yield from [one] * end.copies
+
+
+def merged(examples: Iterable[Weighted]) -> list[Weighted]:
+    """Equal samples as one example with the sum of their weights: a harvest writes equal examples
+    once where the objective is a mean over tokens."""
+    found: dict[Weighted, tuple[Weighted, float]] = {}
+    for one in examples:
+        taught = replace(one, weight=0.0, origin="")
+        first, weight = found.get(taught, (one, 0.0))
+        found[taught] = first, weight + one.weight
+    return [replace(first, weight=weight) for first, weight in found.values()]
 
 
 def taught_steps(tree: Tree, advantages: Mapping[int, float]) -> Iterator[Weighted]:

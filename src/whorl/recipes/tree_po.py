@@ -10,7 +10,8 @@ Differences from the paper and its code
 1. Advantages are not whitened over the batch; the step that trains does not know the others.
 2. One step from the policy that sampled: no ratio, no clipping, and a penalty of `kl`; the code has
    none. Questions whose ends are all right or all wrong are left out; the code draws others.
-3. Equal segments are one node, which goes on as often as it was sampled.
+3. Equal segments are one node, which goes on as often as it was sampled. Equal solutions are one
+   example with the sum of their advantages; the mean is over the tokens of distinct ones.
 4. A path ends where it states its answer, or where the policy ends its turn; the code wants both.
 5. The first fork is `branch` wide, as the code runs it; the paper says up to 8.
 6. The penalty on overlong solutions is not here.
@@ -25,7 +26,7 @@ from typing import ClassVar
 from whorl import prompts
 from whorl.ask import Asking, Reply, Role, together
 from whorl.credit import backup_all, first_right
-from whorl.credit.branches import ancestor_advantages, ends_of, taught_ends, tell_apart
+from whorl.credit.branches import ancestor_advantages, ends_of, merged, taught_ends, tell_apart
 from whorl.example import Likelihood, Objective
 from whorl.problem import Problem
 from whorl.prompts.wording import WHORL, Wording
@@ -145,7 +146,8 @@ class TreePo:
         ends = ends_of(tree)
         if not tell_apart(ends):
             return Harvest((), {"all right or all wrong" if ends else "no end": 1})
-        return Harvest(tuple(taught_ends(tree, ends, ancestor_advantages(ends))), {})
+        samples = taught_ends(tree, ends, ancestor_advantages(ends))
+        return Harvest(tuple(merged(samples)), {})
 
     def tally(self, tree: Tree) -> Mapping[str, int]:
         """Counts: ends by outcome, paths that repeated themselves, and whether these tell

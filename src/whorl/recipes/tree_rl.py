@@ -12,9 +12,9 @@ Differences from the paper
 2. Steps with the end of a solution, and first steps, start no fork. The paper leaves out what
    follows "answer" or "conclusion", and the first token of a branch.
 3. Equal steps are one node, so its ends are counted together.
-4. A step is one example, weighted by the number of trained ends below it times its advantage; the
-   paper trains each end's whole path, so that the sum is the same. The mean is over distinct
-   tokens.
+4. A step is one example, weighted by the number of trained ends below it times its advantage, of
+   which V and n are over all ends, trained or not; the paper trains each end's whole path, so that
+   the sum is the same. The mean is over distinct tokens.
 5. One step from the policy that sampled: no ratio and no clipping; a penalty of `kl`, where the
    paper has none, since likelihood has no lower bound where the weight is negative.
 6. A cut-off end, or one without an answer, is wrong. The code's division before differences are
@@ -126,13 +126,15 @@ class TreeRl:
 
         Takes trees of any recipe in which the policy sampled.
         """
-        ends = self._traces(tree, ends_of(tree))
+        ends = ends_of(tree)
         if not tell_apart(ends):
             return Harvest((), {"all right or all wrong" if ends else "no end": 1})
-        counts = below(ends)
+        advantages = step_advantages(tree, ends)
+        trained = below(self._traces(tree, ends))
         weights = {
-            step: counts[step].count * advantage
-            for step, advantage in step_advantages(tree, ends).items()
+            step: trained[step].count * advantage
+            for step, advantage in advantages.items()
+            if step in trained
         }
         return Harvest(tuple(taught_steps(tree, weights)), {})
 
