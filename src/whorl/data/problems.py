@@ -77,7 +77,10 @@ def collect(
                 raise BadRow(f"the id {problem.id!r} occurs twice")
         except BadRow as bad:
             if not skip_bad:
-                advice = "mend it or leave such lines out (--skip-bad)"
+                advice = (
+                    "mend it, or leave such lines out: "
+                    f"whorl problems --from {where} --skip-bad --out problems.jsonl"
+                )
                 if isinstance(bad, NoColumn):
                     advice = (
                         f"say which columns they are: whorl problems --from {where} "
