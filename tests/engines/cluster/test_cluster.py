@@ -371,16 +371,16 @@ def test_a_cluster_of_this_machine_alone_leaves_another_one_in_peace(
     cluster: Any, run: Callable[..., Run]
 ) -> None:
     like = run("beside")
-    child = subprocess.Popen(
+    seen = []
+    with subprocess.Popen(
         grow_on("local:1", like, 4),
-        stdout=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env=os.environ | {"RAY_ADDRESS": cluster.address},
-    )
-    seen = []
-    while child.poll() is None:
-        seen += workers(cluster)
-        time.sleep(0.1)
+    ) as child:
+        while child.poll() is None:
+            seen += workers(cluster)
+            time.sleep(0.1)
     assert (child.returncode, seen) == (0, [])
     assert (like.folder / "trees.jsonl").read_bytes().count(b"\n") == 40
 
@@ -402,8 +402,12 @@ def workers(cluster: Any) -> list[psutil.Process]:
 def actors_of(cluster: Any, kind: str) -> list[psutil.Process]:
     """Processes of this cluster's actors of a kind."""
     raylets = [node.all_processes["raylet"][0].process.pid for node in cluster.list_all_nodes()]
-    children = [child for pid in raylets for child in psutil.Process(pid).children()]
-    return [child for child in children if child.cmdline()[:1][0].startswith(f"ray::{kind}")]
+    found = []
+    for child in [child for pid in raylets for child in psutil.Process(pid).children()]:
+        with suppress(psutil.Error):  # it may end as it is looked at
+            if child.cmdline()[:1][0].startswith(f"ray::{kind}"):
+                found.append(child)
+    return found
 
 
 @pytest.mark.slow
