@@ -405,7 +405,7 @@ def actors_of(cluster: Any, kind: str) -> list[psutil.Process]:
     found = []
     for child in [child for pid in raylets for child in psutil.Process(pid).children()]:
         with suppress(psutil.Error):  # it may end as it is looked at
-            if child.cmdline()[:1][0].startswith(f"ray::{kind}"):
+            if " ".join(child.cmdline()).startswith(f"ray::{kind}"):
                 found.append(child)
     return found
 
