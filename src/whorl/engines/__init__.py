@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from whorl.ask import Engine
 from whorl.engines.dress import read_value, template_names, unknown
-from whorl.engines.model import Model, find_model, read_config
+from whorl.engines.model import Model, find_model, read_config, refuse_code
 from whorl.engines.spec import HERE, Spec
 from whorl.errors import UserError, need
 
@@ -117,8 +117,7 @@ def _vllm(model: Model) -> Callable[[], Engine]:
     """As `_local`, for vLLM; its engine arguments follow the model, as `?dtype=bfloat16`."""
     settings = {name: read_value(text) for name, text in model.settings.items()}
     _look("vllm", model, *settings)
-    if settings.get("trust_remote_code"):
-        raise UserError("whorl runs no code that comes with a model; leave out trust_remote_code")
+    refuse_code(settings.get("trust_remote_code"))
     if find_spec("vllm") is None:
         raise UserError(
             "vLLM is not installed: pip install vllm, in an environment of its own if it wants an "

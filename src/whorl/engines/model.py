@@ -19,7 +19,9 @@ from whorl.errors import UserError
 SHIPPED = ("policy", "teacher", "small", "prm", "countdown_policy", "countdown_teacher")
 """Names of the tiny models that come with whorl. A folder of that name is meant first."""
 
-_MANY = {"count", "gpus"}  # how many servers there are, and of what, is nothing of the model
+SERVERS = ("count", "gpus")
+"""Settings that say how many servers of a model there are, and of what: nothing of the model."""
+
 _HUB = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5")
 
@@ -83,7 +85,7 @@ def model_content(name: str) -> str:
             model = find_model(name)
         except UserError:
             return str(named)
-        settings = {key: text for key, text in model.settings.items() if key not in _MANY}
+        settings = {key: text for key, text in model.settings.items() if key not in SERVERS}
         return str(replace(named, place=model.identity(), query=urlencode(settings)))
     told = named.settings.get("model")
     return f"{named.scheme}:{told}" if told else name
@@ -103,6 +105,12 @@ def copy_model(model: Model, out: Path) -> None:
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise UserError(f"{out} cannot be written: {error.strerror or error}") from error
+
+
+def refuse_code(wanted: object) -> None:
+    """Raises `UserError` if it is wanted that code which comes with a model is run."""
+    if wanted:
+        raise UserError("whorl runs no code that comes with a model; leave out trust_remote_code")
 
 
 def pending(name: str) -> str:

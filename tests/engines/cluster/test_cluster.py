@@ -69,7 +69,6 @@ class Deadly(Rft):
 
 SERVER = """
 import os, sys
-from pathlib import Path
 
 rig, seen, folder, *given = sys.argv[1:]
 with open(seen, "a") as file:

@@ -43,6 +43,7 @@ def test_how_many_there_are_is_nothing_of_the_model() -> None:
         ("port=8000", "leave out port, which whorl says itself"),
         ("served-model-name=x", "leave out served-model-name"),
         ("trust_remote_code=true", "runs no code that comes with a model"),
+        ("trust-remote-code=true", "runs no code that comes with a model"),
     ],
 )
 def test_what_cannot_be_started_is_refused(settings: str, said: str) -> None:

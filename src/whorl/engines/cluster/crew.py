@@ -65,12 +65,12 @@ class OnCluster:
         named = self._engines.named()
         served = {name for name in named.values() if Spec.read(name).scheme == "replicas"}
         wanted = {named[role] for role in roles or named if role in named} & served
-        setup = Setup(self._engines, roles, str(Path.cwd()), self._shared())
         if self._crew is None:
             self._crew = _Crew(self._address, self._fleet)
         try:
             self._fleet.serve(wanted, served)
-            self._crew.open(setup)
+            urls = self._fleet.urls()
+            self._crew.open(Setup(self._engines, roles, str(Path.cwd()), self._shared(), urls))
         except BaseException:
             self._end()
             raise
@@ -142,7 +142,6 @@ class _Crew:
     def open(self, setup: Setup) -> None:
         """See that workers have opened the engines of a setup: as many as there is room for, or one
         where others are late. Raises `UserError` if one cannot, or none comes."""
-        setup = replace(setup, served=self._fleet.urls())
         if setup != self._setup:
             self._setup = setup
             for hand in self.hands:

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from whorl.engines.cluster.replica import NAME, Replica, Standing
-from whorl.engines.model import find_model
+from whorl.engines.model import SERVERS, find_model, refuse_code
 from whorl.engines.spec import Spec
 from whorl.errors import UserError
 
@@ -45,25 +45,24 @@ class Service:
         """Read an engine's name: `count` and `gpus` are ours, the chat template's settings are the
         model's, all others are arguments of `vllm serve`. Raises `UserError` if one cannot be."""
         named = Spec.read(name)
-        settings = dict(find_model(name).settings)
-        if settings.get("trust_remote_code"):
-            raise UserError(
-                "whorl runs no code that comes with a model; leave out trust_remote_code"
-            )
+        settings = find_model(name).settings
+        refuse_code([key for key in settings if key.replace("-", "_") == "trust_remote_code"])
         if taken := [key for key in settings if key.replace("-", "_") in _OURS]:
             raise UserError(f"replicas: leave out {taken[0]}, which whorl says itself")
         parallel = prod(_number(settings, f"{kind}_parallel_size", 1, 1) for kind in _PARALLEL)
-        own = {"count": _number(settings, "count", 1, 1), "gpus": 0}
-        own["gpus"] = _number(settings, "gpus", parallel, 0)
-        rest = {key: text for key, text in settings.items() if key not in own}
-        about = tuple(_argument(key.replace("_", "-"), text) for key, text in rest.items())
+        about = [_argument(key, text) for key, text in settings.items() if key not in SERVERS]
         template = {key: text for key, text in named.settings.items() if key not in settings}
-        model = str(replace(named, query=urlencode(template)))
-        return cls(model, own["count"], own["gpus"], (f"--served-model-name={NAME}", *about))
+        return cls(
+            str(replace(named, query=urlencode(template))),
+            _number(settings, "count", 1, 1),
+            _number(settings, "gpus", parallel, 0),
+            (f"--served-model-name={NAME}", *about),
+        )
 
 
 def _argument(name: str, text: str) -> str:
     """A setting as `vllm serve` takes it: a switch is turned off by another name."""
+    name = name.replace("_", "-")
     switch = {"true": f"--{name}", "false": f"--no-{name}"}
     return switch.get(text, f"--{name}={text}")
 
@@ -79,7 +78,6 @@ def _number(settings: Mapping[str, str], name: str, usual: int, least: int) -> i
 class _Servers:
     """The servers of one model. asked: what each will say of itself. said: what it said last."""
 
-    name: str
     group: Any
     actors: dict[int, Any]
     asked: dict[Any, int] = field(default_factory=dict)
@@ -105,9 +103,9 @@ class Fleet:
         new = [name for name in wanted if name not in self._servers]
         services = [Service.read(name) for name in new]
         for name, service in zip(new, services, strict=True):
-            self._servers[name] = _begin(name, service)
+            self._servers[name] = _begin(service)
         for name in new:
-            _await(self._servers[name])
+            _await(name, self._servers[name])
             _LOG.info("%s: %s", name, ", ".join(self.urls()[name]))
 
     def urls(self) -> dict[str, tuple[str, ...]]:
@@ -154,7 +152,7 @@ class Fleet:
             ray.util.remove_placement_group(servers.group)
 
 
-def _begin(name: str, service: Service) -> _Servers:
+def _begin(service: Service) -> _Servers:
     """Find room for servers and let them start."""
     import ray
     from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
@@ -185,10 +183,10 @@ def _begin(name: str, service: Service) -> _Servers:
         actors[number] = kind.remote(PROGRAM, service.model, service.arguments, str(Path.cwd()))
     _LOG.info("starting %s", what)
     asked = {actor.ready.remote(): number for number, actor in actors.items()}
-    return _Servers(name, group, actors, asked)
+    return _Servers(group, actors, asked)
 
 
-def _await(servers: _Servers) -> None:
+def _await(name: str, servers: _Servers) -> None:
     """Wait until all have answered. Raises `UserError` if one cannot be started."""
     import ray
 
@@ -200,7 +198,7 @@ def _await(servers: _Servers) -> None:
             words, one = "", servers.actors[min(servers.asked.values())]
             with suppress(ray.exceptions.RayError):
                 words = ray.get(one.words.remote(), timeout=LOOK)
-            _LOG.info("waiting for %d of %s: %s", len(servers.asked), servers.name, words)
+            _LOG.info("waiting for %d of %s: %s", len(servers.asked), name, words)
 
 
 def _hear(servers: _Servers, timeout: float) -> None:

@@ -113,16 +113,19 @@ class Stage:
 
     def leave(self, hand: Hand) -> None:
         """Take back what a worker had that is sent away."""
-        self._sent.lose(hand)
-        self._journal.learn()
+        self._forget(hand)
         self.leases.leave(hand)
 
     def lose(self, hand: Hand, why: str) -> Iterator[Finished[Any]]:
         """Take back what a dead worker had; yields, as failed, what has killed too many."""
         _LOG.info("a worker died, its searches go to others: %s: %s", hand.name, why)
-        self._sent.lose(hand)
-        self._journal.learn()
+        self._forget(hand)
         for key in self.leases.die(hand):
             del self._begins[key]
             told = f"set aside: workers died over it, the last time alone: {why}"
             yield Finished(key, None, told, {})
+
+    def _forget(self, hand: Hand) -> None:
+        """Count what a worker had sent that comes no more; its replies serve whoever goes on."""
+        self._sent.lose(hand)
+        self._journal.learn()
