@@ -102,7 +102,7 @@ def best(
     votes: Mapping[str, Row],
 ) -> dict[str, Any]:
     """The form that repairs most, less what it breaks, on one half of the problems; its figures on
-    the other half."""
+    the other half. Of the forms that were put to all paths, or to the most."""
 
     def part(found: Mapping[str, Row], half: int) -> dict[str, Row]:
         return {name: row for name, row in found.items() if half_of(name) == half}
@@ -114,6 +114,8 @@ def best(
     forms = [name for name in by_form if name[1] not in (PLAIN, VOTE)]
     if not forms:
         return {}
+    most = max(len(by_form[name]) for name in forms)
+    forms = [name for name in forms if len(by_form[name]) == most]
     name = max(forms, key=merit)
     ours, theirs, vote = against(trees, part(by_form[name], 1), afresh[name[0]], votes)
     return {

@@ -144,16 +144,22 @@ def choose(*, rival: bool = False, led: bool = True) -> Form:
     return form
 
 
-def answers() -> Form:
+def answers(*, told: bool = False) -> Form:
     """Nothing but the answers in which other solutions ended is shown to who solves the problem
-    anew, before he does."""
+    anew, before he does.
+
+    told: of a wrong path, he is told that they are all wrong; a right one is left as it is.
+    """
 
     def form(tree: Tree) -> Asking[Outcome]:
         best = best_own(tree)
+        if told and tree.nodes[best].reward == 1.0:
+            return Outcome([tree.text(best)], [], 0, len(tree.path(best)))
         found = [concluded(text) for text in _distinct(tree, best)]
         ends = list(dict.fromkeys(answer for answer in found if answer))[:4]
         prompt = prompts.solve(tree.problem.question)
-        noted = f"{prompt.user}\n\nOthers found {' or '.join(ends)}; some of it is wrong, or all."
+        how = "all of that is wrong" if told else "some of it is wrong, or all"
+        noted = f"{prompt.user}\n\nOthers found {' or '.join(ends)}; {how}."
         if not ends:
             noted = prompt.user
         most = MOST.solution_tokens
@@ -204,6 +210,7 @@ FORMS: Mapping[str, Form] = {
     "rival": choose(rival=True),
     "first, outcomes": first(outcomes=True),
     "answers": answers(),
+    "answers, told": answers(told=True),
     "hint": hint(),
     "hint, told": hint(told=True),
     "first, told": first(outcomes=True, told=True),

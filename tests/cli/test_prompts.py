@@ -25,6 +25,8 @@ def test_each_role_is_shown_as_it_is_asked(whorl: Whorl) -> None:
     assert "End with your advice" in said and "Reference answer" not in said
     told = whorl("prompts", "--set", "mode=whole_path", "--set", "show_gold=true").stdout
     assert "=== critic: critique_path" in told and "Reference answer: 12" in told
+    afresh = whorl("prompts", "--set", "mode=afresh").stdout
+    assert "critic" not in afresh and "Others found 17 or 2; all of that is wrong." in afresh
     assert "=== policy: reflect" in whorl("prompts", "--recipe", "sphere").stdout
 
 

@@ -108,6 +108,26 @@ def test_per_depth_asks_twice_per_step_and_whole_path_twice_in_all() -> None:
     assert steps(tree, tree.tip) == ["3+4=7", "7+5=12", "\\boxed{12}"]
 
 
+def test_solved_afresh_the_reviser_sees_of_the_tree_its_wrong_answers_alone() -> None:
+    script = Script(WRONG, [], ["It is \\boxed{15}.", "3+4=7\n\n7+5=12\n\n\\boxed{12}"])
+    tree = script.grow(replace(ONE, mode="afresh"))
+    assert steps(tree, tree.tip) == ["3+4=7", "7+5=12", "\\boxed{12}"]
+    assert not script.prompts("critic")
+    first, second = script.prompts("reviser")
+    assert first.endswith("\n\nOthers found 13 or 14; all of that is wrong.")
+    assert second.endswith("\n\nOthers found 13 or 14 or 15; all of that is wrong.")
+    assert "3+4=8" not in first + second and "8+5" not in first + second
+    tally = SIGMA.tally(tree)
+    assert (tally["wrong to right"], tally["tries"], tally["wrong path revised"]) == (1, 2, 1)
+
+
+def test_solved_afresh_a_right_path_costs_nothing() -> None:
+    script = Script(RIGHT, [], [])
+    tree = script.grow(replace(ONE, mode="afresh"))
+    assert tree.nodes[tree.tip].reward == 1.0 and not script.prompts("reviser")
+    assert SIGMA.tally(tree)["right path left as it was"] == 1
+
+
 def test_a_kept_step_costs_no_revision() -> None:
     script = Script(RIGHT, [KEEP] * 3, [])
     tree = script.grow(ONE)

@@ -25,6 +25,7 @@ __all__ = [
     "revise_path",
     "revise_step",
     "solve",
+    "solve_again",
 ]
 
 
@@ -41,6 +42,13 @@ def solve(question: str, words: Wording = WHORL) -> Prompt:
     system, user = words.solve.about(question=question)
     shots = (f"{words.solve.about(question=e.question)[1]}\n\n{e.solution}" for e in words.examples)
     return Prompt(system, "\n\n".join((*shots, user)))
+
+
+def solve_again(question: str, missed: Sequence[str], words: Wording = WHORL) -> Prompt:
+    """Ask for a solution of a problem to which the answers `missed` are known to be wrong."""
+    prompt = solve(question, words)
+    known = filled(words.missed, {"answers": " or ".join(missed)}) if missed else ""
+    return Prompt(prompt.system, prompt.user + known)
 
 
 def alpaca(question: str) -> Prompt:

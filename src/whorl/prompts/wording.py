@@ -89,6 +89,7 @@ class Wording:
     examples: solved problems, shown before the one to be solved, each as `solve` asks for it.
     alternatives: what stands before the siblings of a step.
     reference: names the gold answer, {gold}; mismatch: an earlier try's wrong answer, {missed}.
+    missed: stands behind a problem that is solved again; names wrong {answers} to it.
     step: a step of a path, by its {number}.
     """
 
@@ -117,6 +118,7 @@ class Wording:
     alternatives: str = "Alternatives:"
     reference: str = "Reference answer: {gold}\n"
     mismatch: str = "An earlier rewrite ended in {missed}, which is wrong.\n"
+    missed: str = "\n\nOthers found {answers}; all of that is wrong."
     step: str = "Step {number}: {step}"
 
     def __post_init__(self) -> None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 ASKED: tuple[Mark, ...] = ("ignored critique", "formatting only", "revised", "cut off")
 """Marks of steps that the reviser was asked to rewrite; only its own text can be cut off."""
 
+_ANSWERS = 4  # wrong ones that are told; more crowd the problem out
+
 
 class _Told(TypedDict):
     """Parts that every prompt is made with: the gold answer, if it may be shown, and the words."""
@@ -75,7 +77,13 @@ class Refinement:
     def run(self) -> Asking[int]:
         """Revise, verify, try again, fall back; returns the tip."""
         recipe, tree = self.recipe, self.tree
-        attempt = self._sweep if recipe.mode == "per_depth" else self._rewrite
+        if recipe.mode == "afresh" and tree.nodes[self.best].reward == 1.0:
+            return self.best  # nothing in it is known to be wrong
+        attempt = {
+            "per_depth": self._sweep,
+            "whole_path": self._rewrite,
+            "afresh": self._solve_again,
+        }[recipe.mode]
         missed, temperature = None, 0.0
         for _ in range(recipe.retries + 1):
             end = yield from attempt(missed, temperature)
@@ -174,6 +182,22 @@ class Refinement:
         first = len(tree.nodes)
         end = add_solution(tree, ROOT, reply, recipe.sampling, author="reviser", share=False)
         tree.nodes[first].mark = tree.nodes[first].mark or mark
+        return end
+
+    def _solve_again(self, missed: str | None, temperature: float) -> Asking[int]:
+        """A solution from the start, by who sees of the tree the wrong answers alone."""
+        recipe, tree = self.recipe, self.tree
+        ends = [leaf for leaf in tree.leaves() if tree.nodes[leaf].reward is not None]
+        found = dict.fromkeys(answer for end in ends if (answer := concluded(tree.text(end))))
+        answers = [*found][:_ANSWERS]
+        if missed and missed not in answers:
+            answers.append(missed)
+        prompt = prompts.solve_again(tree.problem.question, answers, recipe.words)
+        tokens = recipe.sampling.solution_tokens
+        reply = yield from self._heard(prompt, "reviser", tokens, temperature)
+        first = len(tree.nodes)
+        end = add_solution(tree, ROOT, reply, recipe.sampling, author="reviser", share=False)
+        tree.nodes[first].mark = tree.nodes[first].mark or "revised"
         return end
 
     def _heard(

@@ -25,6 +25,8 @@ Differences from the paper
 7. If every depth has been revised and there is still no answer, the policy completes the solution.
    Simulations run in waves of `uct.parallel`, kept apart by virtual loss.
 8. A revised step is the reviser's whole reply without preamble and labels (`revision.read_step`).
+9. `mode="afresh"` is ours: small chat models copy whatever solution they are shown, so the reviser
+   is shown none, but the wrong answers of the tree (docs/real-critique.md). No critic is asked.
 """
 
 from collections import Counter
@@ -65,7 +67,8 @@ class Sigma:
     uct, sampling: the search.
     temperatures: one search per temperature; their harvests are pooled.
     mode: `per_depth` asks critic and reviser for every step (the paper), `whole_path` asks each
-        of them once (the code).
+        of them once (the code). `afresh` leaves right paths alone; of others the reviser solves the
+        problem anew, and sees of the tree nothing but its wrong answers (ours).
     best: the path to refine: the right one of highest `mean` Q, or the `first` right one that is
         found depth first, the last child before the others (the code).
     siblings: shown per depth, best Q first; 0 is the ablation without them.
@@ -90,7 +93,7 @@ class Sigma:
     uct: Uct = Uct()  # noqa: RUF009
     sampling: Sampling = Sampling()  # noqa: RUF009
     temperatures: tuple[float, ...] = (0.4, 0.7)
-    mode: Literal["per_depth", "whole_path"] = "per_depth"
+    mode: Literal["per_depth", "whole_path", "afresh"] = "per_depth"
     best: Literal["mean", "first"] = "mean"
     siblings: int = 2
     shown: Literal["step", "end"] = "step"

@@ -89,6 +89,8 @@ def asked(recipe: "Recipe") -> "list[tuple[Role, str, Prompt]]":
             ("reviser", "revise_path", made.revise_path(
                 QUESTION, STEPS, critique, gold=gold, words=words)),
         ]  # fmt: skip
+    elif getattr(recipe, "mode", "") == "afresh":
+        found.append(("reviser", "solve, missed", made.solve_again(QUESTION, ["17", "2"], words)))
     elif "critic" in recipe.roles:
         found += [
             ("critic", "critique", made.critique_step(
