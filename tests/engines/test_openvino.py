@@ -135,7 +135,7 @@ def test_what_does_not_fit_fails_alone_and_a_cut_says_so(engine: Engine) -> None
 
 
 def test_it_runs_in_a_process_of_its_own() -> None:
-    engine = open_engine(f"openvino:{POLICY}?cache_gb=1")
+    engine = open_engine(f"openvino:{POLICY}?cache_gb=0.5")
     ask = Ask(prompts.solve(QUESTIONS[0]), temperature=0.0)
     local = open_engine(f"local:{POLICY}", processes=0)
     try:
@@ -148,8 +148,8 @@ def test_it_runs_in_a_process_of_its_own() -> None:
     ("query", "words"),
     [
         ("?cache=1", "has no setting 'cache'; did you mean cache_gb"),
-        ("?cache_gb=some", "whole number of GiB, not 'some'"),
-        ("?cache_gb=0", "whole number of GiB, not 0"),
+        ("?cache_gb=some", "number of GiB above 0, not 'some'"),
+        ("?cache_gb=0", "number of GiB above 0, not 0"),
         ("?weights=int2", "one of f16, int8, int4, not 'int2'"),
     ],
 )

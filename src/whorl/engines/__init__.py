@@ -144,10 +144,12 @@ def _openvino(model: Model) -> Callable[[], Engine]:
     """As `_local`, for OpenVINO; its settings follow the model, as `?weights=int8&cache_gb=4`."""
     folder, config = model.folder, _look("openvino", model, "weights", "cache_gb")
     settings = {name: read_value(text) for name, text in model.settings.items()}
-    if not isinstance(settings.get("cache_gb", 1), int) or settings.get("cache_gb", 1) < 1:
-        raise UserError(f"cache_gb should be a whole number of GiB, not {settings['cache_gb']!r}")
+    gb = settings.get("cache_gb", 1)
+    if not isinstance(gb, int | float) or not 0 < gb < float("inf"):
+        raise UserError(f"cache_gb should be a number of GiB above 0, not {gb!r}")
     if find_spec("openvino_genai") is None:
         raise UserError("OpenVINO is not installed: pip install 'whorl[cpu]'")
+    from whorl.engines.memory import usual_cache
     from whorl.engines.openvino_graph import unsupported
     from whorl.engines.openvino_weights import KINDS
 
@@ -155,6 +157,7 @@ def _openvino(model: Model) -> Callable[[], Engine]:
         raise UserError(f"weights should be one of {', '.join(KINDS)}, not {kind!r}")
     if reason := unsupported(config):
         raise UserError(f"OpenVINO cannot take {folder}: {reason}; write local:{model.origin}")
+    settings.setdefault("cache_gb", usual_cache(config, kind))
 
     def opener() -> Engine:
         from whorl.engines.openvino import OpenVino
@@ -166,7 +169,7 @@ def _openvino(model: Model) -> Callable[[], Engine]:
 
 def _check_memory(named: Spec, model: Model, processes: int) -> None:
     """Raises `UserError` where a model takes more memory than there is; vLLM looks itself."""
-    from whorl.engines.memory import check_fit, need
+    from whorl.engines.memory import Need, check_fit, need, usual_cache
 
     if named.scheme == "vllm":
         return
@@ -177,11 +180,14 @@ def _check_memory(named: Spec, model: Model, processes: int) -> None:
             for kind in ("int8", "int4"):
                 others[f"openvino:{model.origin}?weights={kind}"] = need(model.folder, kind, 1e9)
     else:
-        cache = int(model.settings.get("cache_gb", 1)) * float(1 << 30)
-        kind = model.settings.get("weights", "f16")
-        wanted = need(model.folder, kind, cache)
-        for kind in ("int8", "int4"):
-            others[f"weights={kind}"] = need(model.folder, kind, cache)
+        config, said = read_config(model.folder), model.settings.get("cache_gb")
+
+        def kept(kind: str) -> Need:
+            cache = float(said) if said else usual_cache(config, kind)
+            return need(model.folder, kind, cache * (1 << 30))
+
+        wanted = kept(model.settings.get("weights", "f16"))
+        others = {f"weights={kind}": kept(kind) for kind in ("int8", "int4")}
     check_fit(str(named), wanted, processes, others)
 
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from whorl.engines.weights import weight_count
 from whorl.errors import UserError
@@ -16,6 +17,7 @@ _GB = 1e9
 _PROCESS = 0.5e9  # Python, its libraries and scores of a batch
 _ROWS = 128 * 512  # tokens whose keys and values the embedded engine and generate() hold, about
 _PREFIXES = 512 << 20  # what the embedded engine keeps of prompts
+_TOKENS = 64 * 672  # whose keys and values OpenVINO holds of a model with rounded weights
 
 BYTES: Mapping[str, float] = {
     "float32": 4.0,
@@ -46,12 +48,29 @@ def need(folder: Path, kind: str, cache_bytes: float | None = None) -> Need:
     what the embedded engine takes."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if cache_bytes is None:
-        heads = config.get("num_attention_heads", 1)
-        size = config.get("head_dim") or config.get("hidden_size", 0) // heads
-        layers = config.get("num_hidden_layers", 0)
-        width = 2 * layers * size * (config.get("num_key_value_heads") or heads)
-        cache_bytes = _ROWS * width * BYTES[kind] + _PREFIXES
+        cache_bytes = _ROWS * _numbers(config) * BYTES[kind] + _PREFIXES
     return Need(_PROCESS + BYTES[kind] * weight_count(folder), cache_bytes)
+
+
+def usual_cache(config: Mapping[str, Any], kind: str) -> float:
+    """GiB for keys and values in OpenVINO if nothing is said: 1, or less where rounded weights show
+    that memory is dear and fewer are enough."""
+    enough = _TOKENS * token_bytes(config, kind) / (1 << 30)
+    return 1.0 if kind == "f16" else min(1.0, enough)
+
+
+def token_bytes(config: Mapping[str, Any], kind: str) -> int:
+    """What keys and values of one token take in OpenVINO: in float16 beside rounded weights, else
+    in float32. config: of the model."""
+    return _numbers(config) * (4 if kind == "f16" else 2)
+
+
+def _numbers(config: Mapping[str, Any]) -> int:
+    """Numbers in the keys and values of one token."""
+    heads = config.get("num_attention_heads", 1)
+    size = config.get("head_dim") or config.get("hidden_size", 0) // heads
+    layers: int = config.get("num_hidden_layers", 0)
+    return 2 * layers * size * (config.get("num_key_value_heads") or heads)
 
 
 def check_fit(name: str, wanted: Need, processes: int, others: Mapping[str, Need]) -> None:

@@ -14,12 +14,14 @@ from whorl.ask import Ask, Failure, Replies, Reply, repeated
 from whorl.chat import Chat
 from whorl.engines.admission import admitted
 from whorl.engines.local.stops import Stops
+from whorl.engines.memory import token_bytes
 from whorl.engines.openvino_weights import Kind, converted
 from whorl.errors import UserError
 from whorl.steps import cut
 
 _STEPS = 32  # tokens for every sample in a slice of work, at most
 _GROUP = 128  # numbers of a row that share a scale when they are rounded for a product
+_BLOCK = 32  # tokens whose keys and values OpenVINO keeps together on a CPU
 _ROWS = 256  # samples at once; more gain nothing on a core
 
 
@@ -37,7 +39,7 @@ class OpenVino:
 
     weights: how its matrices are kept. Below 16 bits products are of whole numbers: what goes into
         one is rounded to eight bits in groups of a row.
-    cache_gb: memory for keys and values.
+    cache_gb: GiB for keys and values, which are kept in float16 beside rounded weights.
 
     All else is computed in float32: with one thread OpenVINO 2026.4 divides by zero in bfloat16.
     What is sampled for an ask depends on the ask alone, up to the rounding of sums. Replies have no
@@ -45,10 +47,11 @@ class OpenVino:
     Raises `UserError` if OpenVINO cannot load the model.
     """
 
-    def __init__(self, folder: Path, *, weights: Kind = "f16", cache_gb: int = 1) -> None:
+    def __init__(self, folder: Path, *, weights: Kind = "f16", cache_gb: float = 1.0) -> None:
         self.chat = Chat.load(folder)
-        self._engine = _start(folder, weights, cache_gb)
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        blocks = cache_gb * (1 << 30) / token_bytes(config, weights) / _BLOCK
+        self._engine = _start(folder, weights, max(1, int(blocks)))
         self._limit: int = config["max_position_embeddings"]
         self._stops = Stops(self.chat, config["vocab_size"])
         self._endings: dict[tuple[str, ...], set[int]] = {}  # tokens, by an ask's stop strings
@@ -122,15 +125,16 @@ class OpenVino:
         return Reply(self.chat.begun(ask.prompt) + text, finished, len(ids))
 
 
-def _start(folder: Path, kind: Kind, cache_gb: int) -> Any:
-    """OpenVINO's pipeline over the folder's weights."""
+def _start(folder: Path, kind: Kind, blocks: int) -> Any:
+    """OpenVINO's pipeline over the folder's weights. blocks: for keys and values, of `_BLOCK`
+    tokens each."""
     config = openvino_genai.SchedulerConfig()
-    config.cache_size = cache_gb
+    config.num_kv_blocks = blocks
     config.max_num_seqs = _ROWS
     config.enable_prefix_caching = True
     properties = {
         "INFERENCE_PRECISION_HINT": "f32",
-        "KV_CACHE_PRECISION": "f32",
+        "KV_CACHE_PRECISION": "f32" if kind == "f16" else "f16",
         "INFERENCE_NUM_THREADS": 1,
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0 if kind == "f16" else _GROUP,
     }

@@ -125,8 +125,8 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     learns and where it is measured.
 
     --cluster auto grows and measures on the Ray cluster that this machine belongs
-    to, a recipe after the other, and trains here: docs/cluster.md. CPU minutes are
-    then those of this process alone.
+    to, a recipe after the other, and trains here: docs/cluster.md. CPU minutes
+    are then those of this process alone.
     """
     from dataclasses import replace
 
