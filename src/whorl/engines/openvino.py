@@ -136,6 +136,7 @@ def _start(folder: Path, kind: Kind, blocks: int) -> Any:
         "INFERENCE_PRECISION_HINT": "f32",
         "KV_CACHE_PRECISION": "f32" if kind == "f16" else "f16",
         "INFERENCE_NUM_THREADS": 1,
+        "ENABLE_CPU_PINNING": False,  # else every process computes on the machine's first core
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0 if kind == "f16" else _GROUP,
     }
     place = converted(folder, kind)

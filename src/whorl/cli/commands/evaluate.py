@@ -98,14 +98,15 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     `whorl show OUT`. After a crash or Ctrl-C the same command goes on, and
     asks nothing again. Many results side by side: `whorl table`.
 
-    With the preset `whorl` a model that whorl trained is asked in the words it was
-    trained under, which its folder says.
+    With the preset `whorl` a model that whorl trained is asked in the words it
+    was trained under, which its folder says.
 
     A model is not measured on questions it was trained on. A folder that whorl
     trained says which these are; for others name them with --trained-on.
 
-    --shard 3/16 attempts the third of sixteen equal parts, in a folder beside OUT
-    that other machines share; after all of them `whorl merge OUT` writes the scores.
+    --shard 3/16 attempts the third of sixteen equal parts, in a folder beside
+    OUT that other machines share; after all of them `whorl merge OUT` writes the
+    scores.
     --cluster auto attempts them on a Ray cluster (docs/cluster.md).
     """
     import json
