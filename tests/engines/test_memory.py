@@ -6,7 +6,7 @@ import pytest
 from transformers import AutoModelForCausalLM
 
 from whorl.engines import memory, open_engine
-from whorl.engines.memory import Need, check_fit, free_memory, need
+from whorl.engines.memory import Need, check_fit, free_memory, need, token_bytes, usual_cache
 from whorl.engines.weights import weight_count
 from whorl.errors import UserError
 from whorl.models import POLICY
@@ -65,3 +65,17 @@ def test_engines_look_before_they_load(spec: str, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(memory, "free_memory", lambda: 1e6)
     with pytest.raises(UserError, match=r"GB of memory, and 0\.0 GB are free; take a smaller"):
         open_engine(spec)
+
+
+def test_rounded_weights_come_with_no_larger_a_cache_than_is_of_use() -> None:
+    small = {
+        "num_hidden_layers": 24,
+        "num_attention_heads": 14,
+        "num_key_value_heads": 2,
+        "hidden_size": 896,
+    }
+    assert token_bytes(small, "int8") == 2 * 24 * 2 * 64 * 2  # float16
+    assert token_bytes(small, "f16") == 2 * token_bytes(small, "int8")  # float32
+    assert 0.45 < usual_cache(small, "int8") < 0.5
+    assert usual_cache(small, "f16") == 1.0
+    assert usual_cache(small | {"num_hidden_layers": 96}, "int4") == 1.0

@@ -101,7 +101,10 @@ def test_bare_words_and_toml_both_do_as_values() -> None:
         ("seed = 'one'", "seed should be a valid integer, not 'one'"),
         ("seed = true", "seed should be a valid integer, not True"),
         ("recipe.check = 1", "recipe.check should be a valid boolean, not 1"),
-        ("recipe.mode = 'deep'", "recipe.mode should be 'per_depth', 'whole_path' or 'afresh', not 'deep'"),
+        (
+            "recipe.mode = 'deep'",
+            "recipe.mode should be 'per_depth', 'whole_path' or 'afresh', not 'deep'",
+        ),
         ("recipe.temperatures = 0.5", "recipe.temperatures should be a valid list, not 0.5"),
         ("recipe.temperatures = ['hot']", "recipe.temperatures should be a valid number"),
         ("recipe.uct = 3", "recipe.uct should be a table of settings, not 3"),

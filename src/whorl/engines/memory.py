@@ -69,8 +69,8 @@ def _numbers(config: Mapping[str, Any]) -> int:
     """Numbers in the keys and values of one token."""
     heads = config.get("num_attention_heads", 1)
     size = config.get("head_dim") or config.get("hidden_size", 0) // heads
-    layers: int = config.get("num_hidden_layers", 0)
-    return 2 * layers * size * (config.get("num_key_value_heads") or heads)
+    layers = config.get("num_hidden_layers", 0)
+    return int(2 * layers * size * (config.get("num_key_value_heads") or heads))
 
 
 def check_fit(name: str, wanted: Need, processes: int, others: Mapping[str, Need]) -> None:
