@@ -1,6 +1,7 @@
 """Jobs in real processes: what they say and how they end."""
 
 import os
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ class Note:
             raise UserError(f"{self.name} is refused")
         if self.end == "broken":
             os._exit(7)
+        if self.end == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
         if self.end == "long":
             time.sleep(600)
         watch.wrote(file, "done")
@@ -72,3 +75,5 @@ def test_a_refusal_ends_the_others_unless_it_is_taken_care_of(tmp_path: Path) ->
 def test_a_process_that_breaks_is_named(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="the process of odd ended with code 7"):
         side_by_side([Note(tmp_path, "odd", "broken")], 1, Heard())
+    with pytest.raises(UserError, match="of big was killed, as .* memory runs out; the same"):
+        side_by_side([Note(tmp_path, "big", "killed")], 1, Heard())

@@ -14,7 +14,7 @@ from tests.compare.watching import Heard
 from whorl.compare.comparison import Comparison
 from whorl.compare.findings import Student, read_student
 from whorl.compare.methods import methods, select_methods
-from whorl.compare.students import Part, TooFew, play_part
+from whorl.compare.students import Part, TooFew, bound_to, play_part
 from whorl.data.examples import read_examples
 from whorl.data.problems import write_problems
 from whorl.data.synthetic import problems
@@ -133,3 +133,13 @@ def test_too_few_tokens_for_a_tree_say_how_many_would_do(part: Part) -> None:
     with Opened(own.comparison.engines) as opened:
         play_part(own, opened, Heard(), only_try=True)
     assert not list(part.path.rglob("checkpoint")), "only tried"
+
+
+def test_students_are_bound_to_what_their_weights_depend_on_alone() -> None:
+    def bound(*overrides: str) -> dict[str, object]:
+        (method,) = select_methods(methods("tiny"), ["rft"], overrides)
+        return bound_to(method)
+
+    assert bound("rft.train.tokens=512", "rft.train.checkpointing=true") == bound()
+    for other in ("train.lr=0.5", "train.lora.rank=3", "recipe.samples=2", "shares=[0.5,1]"):
+        assert bound(f"rft.{other}") != bound()

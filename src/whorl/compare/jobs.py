@@ -42,7 +42,8 @@ def side_by_side(
     """Do the jobs, at most `most` at once; a job is taken from `jobs` when its process can start.
 
     failed: called with the `UserError` of a job; if it raises, the jobs that run are ended.
-    Raises RuntimeError if a process ends in any other way, and ends the others.
+    Raises `UserError` if a process is killed, RuntimeError if one ends in any other way, and ends
+    the others.
     """
     waiting = iter(jobs)
     running: dict[Connection, SpawnProcess] = {}
@@ -88,6 +89,11 @@ def _hear(pipe: Connection, watch: Watch, failed: Callable[[UserError], None]) -
 
 def _end(process: SpawnProcess) -> None:
     process.join()
+    if process.exitcode == -signal.SIGKILL:
+        raise UserError(
+            f"the process of {process.name} was killed, as the system does where memory runs out; "
+            "the same command goes on, and takes less of it with --set NAME.train.tokens=512"
+        )
     if process.exitcode:
         raise RuntimeError(f"the process of {process.name} ended with code {process.exitcode}")
 

@@ -7,6 +7,7 @@ from functools import partial
 from math import ceil
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from whorl import __version__, settings
 from whorl.compare.budgeted import Budgeted, Clock, counted, grow_within, write_counted
@@ -19,6 +20,7 @@ from whorl.data.problems import read_problems
 from whorl.engines.roles import Crews, Engines, trainable
 from whorl.errors import UserError
 from whorl.evaluate.exam import Exam, measure
+from whorl.learn.training import EXECUTION
 from whorl.loop.folder import RunFolder
 from whorl.loop.grow import GrowPlan
 from whorl.loop.harvest import harvest
@@ -88,7 +90,7 @@ def play_part(part: Part, opened: Crews, watch: Watch, *, only_try: bool = False
         part.comparison.engines,
         1_000_000 * part.seed + (1000 if method.rounds else 0),
     )
-    with RunFolder.open(part.folder, settings.as_table(method), version=__version__):
+    with RunFolder.open(part.folder, bound_to(method), version=__version__):
         for home, share in zip(part.homes(), method.shares, strict=True):
             home.mkdir(exist_ok=True)
             grown = _grow(part, start, share, opened, watch)
@@ -99,6 +101,14 @@ def play_part(part: Part, opened: Crews, watch: Watch, *, only_try: bool = False
                 watch.say(f"{part.name}: measured at {point.tokens:,} tokens")
             if method.rounds:
                 start = _next_round(home, start, grown)
+
+
+def bound_to(method: Method) -> dict[str, object]:
+    """The settings that a method's students depend on, for the manifest of their folder: how
+    weights are computed, such as the tokens in one forward pass, may change between two calls."""
+    table: dict[str, Any] = settings.as_table(method)
+    train = {name: value for name, value in table["train"].items() if name not in EXECUTION}
+    return table | {"train": train}
 
 
 def _grow(part: Part, start: _Start, share: float, opened: Crews, watch: Watch) -> Budgeted:

@@ -148,7 +148,14 @@ STEPS = Training(epochs=1, lr=1e-5, batch=64, lora=Lora(rank=64, alpha=128.0))
 
 # Of real models, with low-rank adapters: these learn at ten times the rate of all weights
 LAPTOP = Training(
-    epochs=2, lr=2e-4, batch=16, max_length=1024, warmup=0.1, lora=Lora(16, alpha=32.0), bf16=True
+    epochs=2,
+    lr=2e-4,
+    batch=16,
+    max_length=1024,
+    warmup=0.1,
+    lora=Lora(16, alpha=32.0),
+    bf16=True,
+    tokens=1024,  # with a vocabulary of 150,000, 4,096 at once take 16 GB
 )
 ONE_GPU = replace(
     LAPTOP,
