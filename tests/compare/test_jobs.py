@@ -75,5 +75,5 @@ def test_a_refusal_ends_the_others_unless_it_is_taken_care_of(tmp_path: Path) ->
 def test_a_process_that_breaks_is_named(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="the process of odd ended with code 7"):
         side_by_side([Note(tmp_path, "odd", "broken")], 1, Heard())
-    with pytest.raises(UserError, match="of big was killed, as .* memory runs out; the same"):
+    with pytest.raises(UserError, match=r"of big was killed, as .* memory runs out; the same"):
         side_by_side([Note(tmp_path, "big", "killed")], 1, Heard())
