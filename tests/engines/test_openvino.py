@@ -136,6 +136,19 @@ def test_what_does_not_fit_fails_alone_and_a_cut_says_so(engine: Engine) -> None
     assert (cut.finished, cut.tokens) == ("length", 3)
 
 
+def test_samples_that_do_not_fit_into_the_cache_at_once_follow_one_another() -> None:
+    engine = open_engine(f"openvino:{POLICY}?cache_gb=0.004", processes=0)  # 2,784 tokens
+    ask = Ask(prompts.solve(QUESTIONS[0]), n=24, max_tokens=60, seed=5)
+    parts = replace(ask, prompt=Prompt("", "1 + 1 " * 300))
+    long = replace(ask, prompt=Prompt("", "1 + 1 " * 500))
+    *answers, failed = answer(engine, [ask, ask, parts, long])
+    for samples in answers:
+        assert not isinstance(samples, Failure) and len(samples) == 24
+        assert all(one.tokens == 60 for one in samples if one.finished == "length")
+    assert answers[0] == answers[1] and len({one.text for one in answers[2]}) > 12
+    assert isinstance(failed, Failure) and "a larger cache_gb holds more" in failed.error
+
+
 def test_it_runs_in_a_process_of_its_own_on_any_core() -> None:
     engine = open_engine(f"openvino:{POLICY}?cache_gb=0.5")
     local = open_engine(f"local:{POLICY}", processes=0)
@@ -162,6 +175,7 @@ def test_it_runs_in_a_process_of_its_own_on_any_core() -> None:
         ("?cache=1", "has no setting 'cache'; did you mean cache_gb"),
         ("?cache_gb=some", "number of GiB above 0, not 'some'"),
         ("?cache_gb=0", "number of GiB above 0, not 0"),
+        ("?cache_gb=true", "number of GiB above 0, not True"),
         ("?weights=int2", "one of f16, int8, int4, not 'int2'"),
     ],
 )

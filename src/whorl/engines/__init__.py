@@ -145,7 +145,7 @@ def _openvino(model: Model) -> Callable[[], Engine]:
     folder, config = model.folder, _look("openvino", model, "weights", "cache_gb")
     settings = {name: read_value(text) for name, text in model.settings.items()}
     gb = settings.get("cache_gb", 1)
-    if not isinstance(gb, int | float) or not 0 < gb < float("inf"):
+    if not isinstance(gb, int | float) or isinstance(gb, bool) or not 0 < gb < float("inf"):
         raise UserError(f"cache_gb should be a number of GiB above 0, not {gb!r}")
     if find_spec("openvino_genai") is None:
         raise UserError("OpenVINO is not installed: pip install 'whorl[cpu]'")
@@ -173,19 +173,20 @@ def _check_memory(named: Spec, model: Model, processes: int) -> None:
 
     if named.scheme == "vllm":
         return
+    config, said = read_config(model.folder), read_value(model.settings.get("cache_gb", "0"))
+
+    def kept(kind: str) -> Need:
+        """What OpenVINO takes with weights of this kind."""
+        cache = float(said or usual_cache(config, kind))
+        return need(model.folder, kind, cache * (1 << 30))
+
     others = {}
     if named.scheme != "openvino":
         wanted = need(model.folder, model.settings.get("dtype", "float32"))
         if named.scheme == "local" and find_spec("openvino_genai"):
             for kind in ("int8", "int4"):
-                others[f"openvino:{model.origin}?weights={kind}"] = need(model.folder, kind, 1e9)
+                others[f"openvino:{model.origin}?weights={kind}"] = kept(kind)
     else:
-        config, said = read_config(model.folder), model.settings.get("cache_gb")
-
-        def kept(kind: str) -> Need:
-            cache = float(said) if said else usual_cache(config, kind)
-            return need(model.folder, kind, cache * (1 << 30))
-
         wanted = kept(model.settings.get("weights", "f16"))
         others = {f"weights={kind}": kept(kind) for kind in ("int8", "int4")}
     check_fit(str(named), wanted, processes, others)

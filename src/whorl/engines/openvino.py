@@ -1,8 +1,10 @@
 """OpenVINO in this process: on a CPU it samples faster than the embedded engine."""
 
 import json
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,13 +27,28 @@ _BLOCK = 32  # tokens whose keys and values OpenVINO keeps together on a CPU
 _ROWS = 256  # samples at once; more gain nothing on a core
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Job:
-    """An ask in work, and OpenVINO's hold of it."""
+    """An ask in work: its `parts`, as far as they are done.
+
+    There is more than one where its samples do not fit into the cache together.
+    """
 
     ask: Ask
     prompt_tokens: int
-    handle: Any
+    parts: list[Sequence[Any] | None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """Samples of an ask that are drawn together, and the blocks that they may come to fill."""
+
+    ticket: int
+    number: int
+    ask: Ask
+    ids: list[int]
+    allowed: int
+    blocks: int
 
 
 class OpenVino:
@@ -42,16 +59,21 @@ class OpenVino:
     cache_gb: GiB for keys and values, which are kept in float16 beside rounded weights.
 
     All else is computed in float32: with one thread OpenVINO 2026.4 divides by zero in bfloat16.
-    What is sampled for an ask depends on the ask alone, up to the rounding of sums. Replies have no
-    log-probabilities: OpenVINO tells those after temperature. Each `poll` does a slice of the work.
-    Raises `UserError` if OpenVINO cannot load the model.
+    What is sampled for an ask depends on the ask alone, up to the rounding of sums, unless its
+    samples are more than fit into the cache. Replies have no log-probabilities: OpenVINO tells
+    those after temperature. Each `poll` does a slice of the work. Raises `UserError` if OpenVINO
+    cannot load the model.
     """
 
     def __init__(self, folder: Path, *, weights: Kind = "f16", cache_gb: float = 1.0) -> None:
         self.chat = Chat.load(folder)
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         blocks = cache_gb * (1 << 30) / token_bytes(config, weights) / _BLOCK
-        self._engine = _start(folder, weights, max(1, int(blocks)))
+        self._blocks = self._free = max(1, int(blocks))
+        self._engine = _start(folder, weights, self._blocks)
+        self._requests = count()
+        self._waiting: deque[_Part] = deque()
+        self._running: dict[_Part, Any] = {}  # and OpenVINO's hold of each
         self._limit: int = config["max_position_embeddings"]
         self._stops = Stops(self.chat, config["vocab_size"])
         self._endings: dict[tuple[str, ...], set[int]] = {}  # tokens, by an ask's stop strings
@@ -60,34 +82,76 @@ class OpenVino:
 
     def submit(self, ticket: int, ask: Ask) -> None:
         ids, answer = admitted(ask, self.chat.encode, self._limit)
+        if answer is None:
+            answer = self._queued(ticket, ask, ids)
         if answer is not None:
             self._done.append((ticket, answer))
-        else:
-            allowed = min(ask.max_tokens, self._limit - len(ids))
-            tokens = openvino.Tensor(np.array([ids], dtype=np.int64))
-            try:
-                handle = self._engine.add_request(ticket, tokens, self._sampling(ask, allowed))
-            except RuntimeError as error:  # OpenVINO refuses the ask
-                self._done.append((ticket, Failure(f"OpenVINO: {' '.join(str(error).split())}")))
-            else:
-                self._jobs[ticket] = _Job(ask, len(ids), handle)
+
+    def _queued(self, ticket: int, ask: Ask, ids: list[int]) -> Failure | None:
+        """Put an ask into the queue, in as many parts as the cache makes of it."""
+        allowed = min(ask.max_tokens, self._limit - len(ids))
+        prompt, each = len(ids) // _BLOCK, allowed // _BLOCK + 2  # the prompt's last block is in it
+        at_once = min(_ROWS, (self._blocks - prompt) // each)
+        if at_once < 1:
+            return Failure(
+                f"a prompt of {len(ids):,} tokens and a sample of {allowed:,} do not fit into the "
+                f"cache of {self._blocks * _BLOCK:,}; a larger cache_gb holds more"
+            )
+        wanted = 1 if ask.temperature == 0 else ask.n
+        sizes = [min(at_once, wanted - begun) for begun in range(0, wanted, at_once)]
+        self._jobs[ticket] = _Job(ask, len(ids), [None] * len(sizes))
+        for number, n in enumerate(sizes):
+            own = replace(ask, n=n, seed=ask.seed + number)
+            part = _Part(ticket, number, own, ids, allowed, prompt + n * each)
+            self._waiting.append(part)
+        return None
 
     def poll(self, timeout: float) -> Sequence[tuple[int, Replies | Failure]]:
         for _ in range(_STEPS):
-            if self._done or not self._jobs:
+            self._begin()
+            if self._done or not self._running:
                 break
             self._engine.step()
             running = openvino_genai.GenerationStatus.RUNNING
-            for ticket, job in list(self._jobs.items()):
-                if job.handle.get_status() != running:
-                    del self._jobs[ticket]
-                    self._done.append((ticket, self._replies(job)))
+            for part, handle in list(self._running.items()):
+                if handle.get_status() != running:
+                    del self._running[part]
+                    self._free += part.blocks
+                    self._end(part, handle.read_all())
         done, self._done = self._done, []
         return done
 
+    def _begin(self) -> None:
+        """Hand over what waits, as long as all that runs fits into the cache: where it does not,
+        OpenVINO cuts samples short without a word, or comes to no end."""
+        while self._waiting and self._waiting[0].blocks <= self._free:
+            part = self._waiting.popleft()
+            if part.ticket not in self._jobs:  # another part of it was refused
+                continue
+            tokens = openvino.Tensor(np.array([part.ids], dtype=np.int64))
+            sampling = self._sampling(part.ask, part.allowed)
+            try:
+                handle = self._engine.add_request(next(self._requests), tokens, sampling)
+            except RuntimeError as error:  # OpenVINO refuses the ask
+                del self._jobs[part.ticket]
+                failure = Failure(f"OpenVINO: {' '.join(str(error).split())}")
+                self._done.append((part.ticket, failure))
+            else:
+                self._free -= part.blocks
+                self._running[part] = handle
+
+    def _end(self, part: _Part, outputs: Sequence[Any]) -> None:
+        """Keep the samples of a part; with the last one the ask is answered."""
+        if (job := self._jobs.get(part.ticket)) is None:
+            return
+        job.parts[part.number] = outputs
+        if all(each is not None for each in job.parts):
+            del self._jobs[part.ticket]
+            self._done.append((part.ticket, self._replies(job)))
+
     def close(self) -> None:
-        self._jobs.clear()
-        self._done.clear()
+        for each in (self._waiting, self._running, self._jobs, self._done):
+            each.clear()
         del self._engine
 
     def _sampling(self, ask: Ask, allowed: int) -> Any:
@@ -109,7 +173,7 @@ class OpenVino:
         return config
 
     def _replies(self, job: _Job) -> Replies:
-        outputs = job.handle.read_all()
+        outputs = [output for part in job.parts for output in part or ()]
         first, *others = (self._reply(job.ask, list(output.generated_ids)) for output in outputs)
         first = replace(first, prompt_tokens=job.prompt_tokens)
         return (first, *others) if len(outputs) == job.ask.n else repeated(first, job.ask.n)
