@@ -10,7 +10,9 @@ from whorl.ask import Ask, Replies
 from whorl.engines import toy
 from whorl.engines.function import Function
 from whorl.errors import UserError
-from whorl.recipes import Rft
+from whorl.recipe import Recipe
+from whorl.recipes import Rft, Sigma, TreeRl
+from whorl.search import Uct
 from whorl.steps import BlankLine, Entropy
 
 
@@ -20,13 +22,18 @@ def told(ask: Ask) -> Replies:
 
 
 @pytest.mark.parametrize(
-    "rules", [{"steps": Entropy()}, {"thought_tokens": 40, "inside": Entropy()}]
+    "recipe",
+    [
+        Rft(Sampling(steps=Entropy()), samples=2),
+        Rft(Sampling(thought_tokens=40, inside=Entropy()), samples=2),
+        Sigma(Uct(simulations=1, selection="puct")),
+        TreeRl(chains=2),
+    ],
 )
-def test_steps_by_entropy_need_log_probabilities(rules: dict[str, object], tmp_path: Path) -> None:
-    problems = list(toy.problems(1))
-    recipe = Rft(Sampling(**rules), samples=2)  # type: ignore[arg-type]
+def test_what_looks_at_likelihoods_needs_log_probabilities(recipe: Recipe, tmp_path: Path) -> None:
+    engines = dict.fromkeys(recipe.roles, Function(dumb))
     with pytest.raises(UserError, match="log-probabilities"):
-        grow(problems, recipe, {"policy": Function(dumb)}, tmp_path / "dumb")
+        grow(list(toy.problems(1)), recipe, engines, tmp_path / "dumb")
     assert not (tmp_path / "dumb" / "journal.db").exists()
 
 

@@ -17,7 +17,7 @@ from whorl.engines.function import Function
 from whorl.example import Weighted
 from whorl.problem import Problem
 from whorl.prompts.critique import Critique, write_critique, write_critiques
-from whorl.recipes.refinement import Refinement, best_own, ends_of_tries
+from whorl.recipes.refinement import Refinement, best_own, ends_of_tries, wrong_answers
 from whorl.recipes.sigma import Gate, Sigma
 from whorl.rollout import Sampling
 from whorl.search import Uct
@@ -75,6 +75,7 @@ class Script:
 WRONG = [["3+4=8", "3+4=7"], ["8+5=13", "8+5=14"], ["\\boxed{13}", "\\boxed{14}"]]
 RIGHT = [["3+4=7", "3+4=8"], ["7+5=12", "7+5=11"], ["\\boxed{12}", "\\boxed{11}"]]
 ONE = replace(SIGMA, uct=Uct(simulations=1, children=2))
+AFRESH = replace(ONE, mode="afresh")
 
 
 def steps(tree: Tree, end: int) -> list[str]:
@@ -110,22 +111,48 @@ def test_per_depth_asks_twice_per_step_and_whole_path_twice_in_all() -> None:
 
 def test_solved_afresh_the_reviser_sees_of_the_tree_its_wrong_answers_alone() -> None:
     script = Script(WRONG, [], ["It is \\boxed{15}.", "3+4=7\n\n7+5=12\n\n\\boxed{12}"])
-    tree = script.grow(replace(ONE, mode="afresh"))
+    tree = script.grow(replace(AFRESH, retries=2))
     assert steps(tree, tree.tip) == ["3+4=7", "7+5=12", "\\boxed{12}"]
-    assert not script.prompts("critic")
+    assert not script.prompts("critic") and "critic" not in AFRESH.roles
     first, second = script.prompts("reviser")
     assert first.endswith("\n\nOthers found 13 or 14; all of that is wrong.")
     assert second.endswith("\n\nOthers found 13 or 14 or 15; all of that is wrong.")
     assert "3+4=8" not in first + second and "8+5" not in first + second
-    tally = SIGMA.tally(tree)
+    tally = AFRESH.tally(tree)
     assert (tally["wrong to right"], tally["tries"], tally["wrong path revised"]) == (1, 2, 1)
+
+
+@pytest.mark.parametrize("useless", ["It is about a dozen.", "", "\\boxed{x^{", f"{OPEN}Is it"])
+def test_solved_afresh_a_reply_of_no_use_is_followed_by_another_try(useless: str) -> None:
+    script = Script(WRONG, [], [useless, "It is \\boxed{12}."])
+    tree = script.grow(replace(AFRESH, retries=1))
+    assert len(script.prompts("reviser")) == 2 and tree.nodes[tree.tip].reward == 1.0
+    assert AFRESH.tally(tree)["wrong path revised"] == 1
+
+
+def test_answers_told_are_the_most_frequent_and_all_of_the_reviser() -> None:
+    answers = ["\\boxed{13}", "\\boxed{ 13 }", "\\boxed{14}", "\\boxed{15}", "\\boxed{16}"]
+    tree = Tree(PROBLEM)
+    for number, text in enumerate([*answers, "\\boxed{17}", "\\boxed{18}", "\\boxed{9}"]):
+        tree.add(Node(ROOT, text, reward=0.0, terminal=True, copies=1 + (number == 5)))
+    tree.add(Node(ROOT, "\\boxed{12}", reward=1.0, terminal=True))
+    for text in ("\\boxed{20}", "\\boxed{21}"):
+        tree.add(Node(ROOT, text, reward=0.0, terminal=True, author="reviser"))
+    assert wrong_answers(tree) == ["13", "17", "14", "15", "20", "21"]
 
 
 def test_solved_afresh_a_right_path_costs_nothing() -> None:
     script = Script(RIGHT, [], [])
-    tree = script.grow(replace(ONE, mode="afresh"))
+    tree = script.grow(AFRESH)
     assert tree.nodes[tree.tip].reward == 1.0 and not script.prompts("reviser")
     assert SIGMA.tally(tree)["right path left as it was"] == 1
+
+
+def test_a_solution_afresh_is_one_ask_of_a_solutions_length() -> None:
+    searched = replace(AFRESH, retries=0)
+    more = replace(AFRESH, retries=3)
+    assert more.samples_at_most - searched.samples_at_most == 3
+    assert more.tokens_at_most - searched.tokens_at_most == 3 * AFRESH.sampling.solution_tokens
 
 
 def test_a_kept_step_costs_no_revision() -> None:
@@ -471,7 +498,13 @@ def test_the_code_preset_rewrites_the_whole_path_with_the_answer_in_sight() -> N
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"temperatures": ()}, {"temperatures": (-1.0,)}, {"retries": -1}, {"critic_tokens": 0}],
+    [
+        {"temperatures": ()},
+        {"temperatures": (-1.0,)},
+        {"retries": -1},
+        {"critic_tokens": 0},
+        {"show_gold": True, "mode": "afresh"},
+    ],
 )
 def test_settings_without_sense_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):

@@ -89,9 +89,11 @@ def attempts(which: str) -> Decoding:
 def variants(entries: Mapping[str, Method]) -> Mapping[str, Method]:
     """Variants of SIGMA, ablations, and process supervision in a single round."""
     sigma, process = entries["sigma"], entries["process"]
-    search = cast(Sigma, sigma.grow)
+    own = search = cast(Sigma, sigma.grow)
+    if own.mode == "afresh":  # of critiques there is nothing to leave out
+        search = replace(own, mode="per_depth")
     made = (
-        replace(sigma, name="sigma_unrefined", harvest=replace(search, take="unrefined")),
+        replace(sigma, name="sigma_unrefined", harvest=replace(own, take="unrefined")),
         _grown(sigma, "sigma_no_siblings", replace(search, siblings=0)),
         _grown(sigma, "sigma_whole_path", replace(search, mode="whole_path")),
         _grown(sigma, "sigma_show_gold", replace(search, show_gold=True)),

@@ -9,7 +9,9 @@ from whorl.engines.tokenizer import chat_of
 from whorl.errors import UserError
 from whorl.example import Distillation
 from whorl.recipe import Recipe
+from whorl.recipes import TreeRl
 from whorl.rollout import Sampling
+from whorl.search import Uct
 
 _ASKED = Ask(Prompt("", "1 + 1 = ?"), max_tokens=1)
 _READ = Ask(Prompt("", "1 + 1 = ?"), "teacher", given=Given("It is 2."))
@@ -59,21 +61,29 @@ def _read(chat: Chat) -> list[int]:
 
 
 def check_logprobs(recipe: Recipe, engines: Mapping[str, Engine]) -> None:
-    """Ask the policy for a token, if steps end by its uncertainty. Raises `UserError` if it does
-    not say how likely the token was."""
-    sampling = getattr(recipe, "sampling", None)
-    if not isinstance(sampling, Sampling) or "policy" not in engines:
-        return
-    if not any(rule and rule.nats for rule in (sampling.steps, sampling.inside)):
+    """Ask the policy for a token, if the recipe looks at how likely tokens were. Raises `UserError`
+    if it does not say."""
+    if not (what := _by_likelihood(recipe)) or "policy" not in engines:
         return
     answer = _answer(engines["policy"], _ASKED)
     if isinstance(answer, Failure):
         raise UserError(f"policy: {answer.error}")
     if answer[0].logprob is None:
         raise UserError(
-            "steps by entropy need log-probabilities, which the policy's engine does not tell; "
-            "take blank_line or tokens, or another engine, as local: or vllm:"
+            f"{what} log-probabilities, which the policy's engine does not tell; take another "
+            "engine, as local: or vllm:"
         )
+
+
+def _by_likelihood(recipe: Recipe) -> str:
+    """What of a recipe looks at how likely tokens were, with its verb; empty if nothing does."""
+    sampling, uct = getattr(recipe, "sampling", None), getattr(recipe, "uct", None)
+    rules = (sampling.steps, sampling.inside) if isinstance(sampling, Sampling) else ()
+    if any(rule and rule.nats for rule in rules):
+        return "steps by entropy need"
+    if isinstance(uct, Uct) and uct.selection == "puct":
+        return "selection by PUCT needs"
+    return "forks at surprising steps need" if isinstance(recipe, TreeRl) else ""
 
 
 def _answer(engine: Engine, ask: Ask) -> Replies | Failure:

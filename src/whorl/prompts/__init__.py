@@ -46,9 +46,8 @@ def solve(question: str, words: Wording = WHORL) -> Prompt:
 
 def solve_again(question: str, missed: Sequence[str], words: Wording = WHORL) -> Prompt:
     """Ask for a solution of a problem to which the answers `missed` are known to be wrong."""
-    prompt = solve(question, words)
     known = filled(words.missed, {"answers": " or ".join(missed)}) if missed else ""
-    return Prompt(prompt.system, prompt.user + known)
+    return solve(question + known, words)
 
 
 def alpaca(question: str) -> Prompt:

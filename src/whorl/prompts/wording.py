@@ -89,7 +89,7 @@ class Wording:
     examples: solved problems, shown before the one to be solved, each as `solve` asks for it.
     alternatives: what stands before the siblings of a step.
     reference: names the gold answer, {gold}; mismatch: an earlier try's wrong answer, {missed}.
-    missed: stands behind a problem that is solved again; names wrong {answers} to it.
+    missed: stands behind a question that is asked again; names wrong {answers} to it.
     step: a step of a path, by its {number}.
     """
 
@@ -126,6 +126,8 @@ class Wording:
             for what in needed:
                 if what not in getattr(self, name).user:
                     raise ValueError(f"{name}.user should name {what}")
+        if "{answers}" not in self.missed:
+            raise ValueError("missed should name {answers}")
 
     @property
     def default(self) -> bool:

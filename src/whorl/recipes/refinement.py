@@ -1,11 +1,12 @@
 """SIGMA's refinement: a path on its way through critic and reviser, and what a tree tells of it."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 from whorl import prompts
-from whorl.answer import concluded
+from whorl.answer import concluded, normalise
 from whorl.answer.thoughts import parted, without_thoughts
 from whorl.ask import Ask, Asking, Prompt, Reply, Role
 from whorl.credit import best_path, siblings
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 ASKED: tuple[Mark, ...] = ("ignored critique", "formatting only", "revised", "cut off")
 """Marks of steps that the reviser was asked to rewrite; only its own text can be cut off."""
 
-_ANSWERS = 4  # wrong ones that are told; more crowd the problem out
+_ANSWERS = 4  # wrong ones of the policy that are told; more crowd the problem out
 
 
 class _Told(TypedDict):
@@ -65,6 +66,21 @@ def ends_of_tries(tree: Tree) -> list[int]:
     return [i for i in ends if any(nodes[step].author == "reviser" for step in tree.path(i))]
 
 
+def wrong_answers(tree: Tree) -> list[str]:
+    """Answers of a tree that are known to be wrong: those in which most of the policy's solutions
+    end, then those of the reviser. Numbers that are written alike but for their form count as
+    one."""
+    told: Counter[str] = Counter()
+    tried: dict[str, str] = {}
+    for leaf in tree.leaves():
+        reward, answer = tree.nodes[leaf].reward, concluded(tree.text(leaf))
+        if answer and reward is not None and reward < 1.0:
+            known = tried.setdefault(normalise(answer), answer)
+            told[known] += tree.nodes[leaf].copies if tree.first_hand(leaf) else 0
+    own = [answer for answer, often in told.most_common() if often][:_ANSWERS]
+    return own + [answer for answer, often in told.items() if not often]
+
+
 @dataclass(frozen=True, slots=True)
 class Refinement:
     """The refinement of one best path by critic and reviser. Critiques are asked for once."""
@@ -90,8 +106,9 @@ class Refinement:
             yield from judge_ends(tree, [end])
             if tree.nodes[end].reward == 1.0 or not recipe.check:
                 return end
-            if not any(tree.nodes[i].mark in ASKED for i in tree.path(end)):
-                break  # the reviser was never asked, so another try would be the same
+            asked = any(tree.nodes[i].mark in ASKED for i in tree.path(end))
+            if not asked and recipe.mode != "afresh":
+                break  # another try would be the same
             missed, temperature = concluded(tree.text(end)), recipe.retry_temperature
         return if_right(tree, self.best)
 
@@ -184,15 +201,10 @@ class Refinement:
         tree.nodes[first].mark = tree.nodes[first].mark or mark
         return end
 
-    def _solve_again(self, missed: str | None, temperature: float) -> Asking[int]:
+    def _solve_again(self, _missed: str | None, temperature: float) -> Asking[int]:
         """A solution from the start, by who sees of the tree the wrong answers alone."""
         recipe, tree = self.recipe, self.tree
-        ends = [leaf for leaf in tree.leaves() if tree.nodes[leaf].reward is not None]
-        found = dict.fromkeys(answer for end in ends if (answer := concluded(tree.text(end))))
-        answers = [*found][:_ANSWERS]
-        if missed and missed not in answers:
-            answers.append(missed)
-        prompt = prompts.solve_again(tree.problem.question, answers, recipe.words)
+        prompt = prompts.solve_again(tree.problem.question, wrong_answers(tree), recipe.words)
         tokens = recipe.sampling.solution_tokens
         reply = yield from self._heard(prompt, "reviser", tokens, temperature)
         first = len(tree.nodes)

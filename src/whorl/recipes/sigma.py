@@ -68,7 +68,9 @@ class Sigma:
     temperatures: one search per temperature; their harvests are pooled.
     mode: `per_depth` asks critic and reviser for every step (the paper), `whole_path` asks each
         of them once (the code). `afresh` leaves right paths alone; of others the reviser solves the
-        problem anew, and sees of the tree nothing but its wrong answers (ours).
+        problem anew, and sees of the tree nothing but its wrong answers (ours). No critic is asked
+        then, and what is said below of siblings, of steps and of critic's and reviser's tokens is
+        idle.
     best: the path to refine: the right one of highest `mean` Q, or the `first` right one that is
         found depth first, the last child before the others (the code).
     siblings: shown per depth, best Q first; 0 is the ablation without them.
@@ -86,7 +88,6 @@ class Sigma:
     words: in which models are asked.
     """
 
-    roles: ClassVar[Sequence[Role]] = ("policy", "critic", "reviser")
     objective: ClassVar[Objective] = Likelihood()
     starts: ClassVar[Start] = "first"  # as RFT; the paper makes one pass
 
@@ -114,17 +115,24 @@ class Sigma:
             raise ValueError("temperatures must hold at least one, and none may be negative")
         if self.sampling.inside:
             raise ValueError("steps of a solution are revised; leave sampling.inside out")
+        if self.mode == "afresh" and self.show_gold:
+            raise ValueError("show_gold: who solves afresh is shown wrong answers alone")
         if min(self.siblings, self.retries) < 0:
             raise ValueError("siblings and retries must not be negative")
         if min(self.critic_tokens, self.reviser_tokens) < 1:
             raise ValueError("critic_tokens and reviser_tokens must be at least 1")
 
     @property
+    def roles(self) -> Sequence[Role]:
+        """A critic is not asked where problems are solved afresh."""
+        return ("policy", "reviser") if self.mode == "afresh" else ("policy", "critic", "reviser")
+
+    @property
     def samples_at_most(self) -> int:
         """The samples if simulations expand to full depth and tries revise every step."""
-        calls = 2 * self.uct.depth if self.mode == "per_depth" else 2
+        calls = {"per_depth": 2 * self.uct.depth + 1, "whole_path": 3, "afresh": 1}[self.mode]
         searched = self.uct.simulations * self.uct.depth * self.uct.children
-        return searched + (self.retries + 1) * (calls + 1)
+        return searched + (self.retries + 1) * calls
 
     @property
     def tokens_at_most(self) -> int:
@@ -132,6 +140,9 @@ class Sigma:
         times as long, of the path, and a solution to its end."""
         searched = self.uct.simulations * self.uct.depth * self.uct.children
         step = self.sampling.step_tokens + (self.sampling.thought_tokens or 0)
+        if self.mode == "afresh":
+            solved = self.sampling.solution_tokens + (self.helper_thought_tokens or 0)
+            return searched * step + (self.retries + 1) * solved
         calls, length = (self.uct.depth, 1) if self.mode == "per_depth" else (1, 4)
         helped = length * (self.critic_tokens + self.reviser_tokens)
         helped += 2 * (self.helper_thought_tokens or 0)
@@ -196,7 +207,8 @@ class Sigma:
         counts["fell back"] = int(tree.tip == best and after == "wrong")
         counts.update(tree.nodes[i].mark for i in tree.path(best) if tree.nodes[i].mark in HEARD)
         ways = (tree.nodes[i] for end in tries for i in tree.path(end))
-        revised = any(s.author == "reviser" and s.mark in ("revised", "cut off") for s in ways)
+        taken = [s for s in ways if s.author == "reviser" and s.mark in ("revised", "cut off")]
+        revised = bool(tries if self.mode == "afresh" else taken)
         counts[f"{before} path {'revised' if revised else 'left as it was'}"] = 1
         for end in tries:
             steps = [tree.nodes[i] for i in tree.path(end)]

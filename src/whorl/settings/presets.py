@@ -229,7 +229,19 @@ PRESETS: Mapping[type[Recipe], Mapping[str, Preset]] = {
         "paper_deepseek": replace(_SIGMA, train=replace(SFT, lr=5e-5)),
         "paper_mistral": replace(_SIGMA, train=replace(SFT, lr=4e-6)),
         "code": replace(_SIGMA, recipe=_SIGMA_CODE),
-        "laptop": laptop(Sigma(_SHORT, temperatures=(0.7,), mode="afresh", retries=1)),
+        "laptop": laptop(
+            Sigma(
+                _SHORT,
+                temperatures=(0.7,),
+                mode="afresh",
+                retries=1,
+                # for who sets another mode
+                show_q="none",
+                words=SETS["prose"],
+                critic_tokens=256,
+                reviser_tokens=256,
+            )
+        ),
         "gpu": gpu(_SIGMA),
         "tiny": usual_tiny(_SIGMA_TINY),
     },

@@ -27,7 +27,11 @@ def demo(  # noqa: PLR0913 (each parameter is an option)
         ),
     ] = "",
     critic: Annotated[
-        str, typer.Option(help="Model that criticises and rewrites it; itself if none is named.")
+        str,
+        typer.Option(
+            help="With --model: a larger one that solves what its search does not; itself, which "
+            "seldom does, if none is named."
+        ),
     ] = "",
     problems: Annotated[
         Path | None,
