@@ -76,7 +76,7 @@ def check_logprobs(recipe: Recipe, engines: Mapping[str, Engine]) -> None:
 
 
 def _by_likelihood(recipe: Recipe) -> str:
-    """What of a recipe looks at how likely tokens were, with its verb; empty if nothing does."""
+    """The part of a recipe that looks at how likely tokens were, and its verb; empty if none."""
     sampling, uct = getattr(recipe, "sampling", None), getattr(recipe, "uct", None)
     rules = (sampling.steps, sampling.inside) if isinstance(sampling, Sampling) else ()
     if any(rule and rule.nats for rule in rules):
