@@ -4,13 +4,13 @@ of the tree's best path, and which solution comes of it."""
 import random
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from whorl import prompts
 from whorl.answer import concluded
 from whorl.ask import Ask, Asking, Prompt
 from whorl.credit import siblings
-from whorl.prompts.wording import SETS
+from whorl.prompts.wording import SETS, WHORL
 from whorl.recipes.refinement import ASKED, Refinement, best_own, ends_of_tries
 from whorl.recipes.sigma import Sigma
 from whorl.rollout import Sampling
@@ -19,6 +19,7 @@ from whorl.tree import Tree
 MOST = Sampling(temperature=0.0, solution_tokens=400)
 SAMPLES = 4
 SHOWN = 3  # solutions that a critic compares
+UNSURE = replace(WHORL, missed="\n\nOthers found {answers}; some of it is wrong, or all.")
 
 
 @dataclass
@@ -157,15 +158,9 @@ def answers(*, told: bool = False) -> Form:
             return Outcome([tree.text(best)], [], 0, len(tree.path(best)))
         found = [concluded(text) for text in _distinct(tree, best)]
         ends = list(dict.fromkeys(answer for answer in found if answer))[:4]
-        prompt = prompts.solve(tree.problem.question)
-        how = "all of that is wrong" if told else "some of it is wrong, or all"
-        noted = f"{prompt.user}\n\nOthers found {' or '.join(ends)}; {how}."
-        if not ends:
-            noted = prompt.user
+        prompt = prompts.solve_again(tree.problem.question, ends, WHORL if told else UNSURE)
         most = MOST.solution_tokens
-        ((end,),) = yield [
-            Ask(Prompt(prompt.system, noted), "critic", max_tokens=most, temperature=0.0)
-        ]
+        ((end,),) = yield [Ask(prompt, "critic", max_tokens=most, temperature=0.0)]
         return Outcome([end.text], [], None, len(tree.path(best)))
 
     return form

@@ -89,9 +89,9 @@ def attempts(which: str) -> Decoding:
 def variants(entries: Mapping[str, Method]) -> Mapping[str, Method]:
     """Variants of SIGMA, ablations, and process supervision in a single round."""
     sigma, process = entries["sigma"], entries["process"]
-    own = search = cast(Sigma, sigma.grow)
-    if own.mode == "afresh":  # of critiques there is nothing to leave out
-        search = replace(own, mode="per_depth")
+    own = cast(Sigma, sigma.grow)
+    # of critiques there is nothing to leave out where none is written
+    search = replace(own, mode="per_depth") if own.mode == "afresh" else own
     made = (
         replace(sigma, name="sigma_unrefined", harvest=replace(own, take="unrefined")),
         _grown(sigma, "sigma_no_siblings", replace(search, siblings=0)),

@@ -149,7 +149,6 @@ def _openvino(model: Model) -> Callable[[], Engine]:
         raise UserError(f"cache_gb should be a number of GiB above 0, not {gb!r}")
     if find_spec("openvino_genai") is None:
         raise UserError("OpenVINO is not installed: pip install 'whorl[cpu]'")
-    from whorl.engines.memory import usual_cache
     from whorl.engines.openvino_graph import unsupported
     from whorl.engines.openvino_weights import KINDS
 
@@ -157,7 +156,6 @@ def _openvino(model: Model) -> Callable[[], Engine]:
         raise UserError(f"weights should be one of {', '.join(KINDS)}, not {kind!r}")
     if reason := unsupported(config):
         raise UserError(f"OpenVINO cannot take {folder}: {reason}; write local:{model.origin}")
-    settings.setdefault("cache_gb", usual_cache(config, kind))
 
     def opener() -> Engine:
         from whorl.engines.openvino import OpenVino
@@ -169,26 +167,22 @@ def _openvino(model: Model) -> Callable[[], Engine]:
 
 def _check_memory(named: Spec, model: Model, processes: int) -> None:
     """Raises `UserError` where a model takes more memory than there is; vLLM looks itself."""
-    from whorl.engines.memory import Need, check_fit, need, usual_cache
+    from whorl.engines.memory import check_fit, need, need_openvino
 
     if named.scheme == "vllm":
         return
-    config, said = read_config(model.folder), read_value(model.settings.get("cache_gb", "0"))
-
-    def kept(kind: str) -> Need:
-        """What OpenVINO takes with weights of this kind."""
-        cache = float(said or usual_cache(config, kind))
-        return need(model.folder, kind, cache * (1 << 30))
-
     others = {}
-    if named.scheme != "openvino":
+    if named.scheme == "openvino":
+        cache = float(read_value(model.settings.get("cache_gb", "0")))
+        wanted = need_openvino(model.folder, model.settings.get("weights", "f16"), cache)
+        for kind in ("int8", "int4"):
+            others[f"weights={kind}"] = need_openvino(model.folder, kind, cache)
+    else:
         wanted = need(model.folder, model.settings.get("dtype", "float32"))
         if named.scheme == "local" and find_spec("openvino_genai"):
             for kind in ("int8", "int4"):
-                others[f"openvino:{model.origin}?weights={kind}"] = kept(kind)
-    else:
-        wanted = kept(model.settings.get("weights", "f16"))
-        others = {f"weights={kind}": kept(kind) for kind in ("int8", "int4")}
+                name = f"openvino:{model.origin}?weights={kind}"
+                others[name] = need_openvino(model.folder, kind, 0.0)
     check_fit(str(named), wanted, processes, others)
 
 

@@ -52,6 +52,12 @@ def need(folder: Path, kind: str, cache_bytes: float | None = None) -> Need:
     return Need(_PROCESS + BYTES[kind] * weight_count(folder), cache_bytes)
 
 
+def need_openvino(folder: Path, kind: str, cache_gb: float) -> Need:
+    """As `need`, in OpenVINO. cache_gb: GiB for keys and values; 0 is what is usual."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return need(folder, kind, (cache_gb or usual_cache(config, kind)) * (1 << 30))
+
+
 def usual_cache(config: Mapping[str, Any], kind: str) -> float:
     """GiB for keys and values in OpenVINO if nothing is said: 1, or less where rounded weights show
     that memory is dear and fewer are enough."""

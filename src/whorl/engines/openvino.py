@@ -16,7 +16,7 @@ from whorl.ask import Ask, Failure, Replies, Reply, repeated
 from whorl.chat import Chat
 from whorl.engines.admission import admitted
 from whorl.engines.local.stops import Stops
-from whorl.engines.memory import token_bytes
+from whorl.engines.memory import token_bytes, usual_cache
 from whorl.engines.openvino_weights import Kind, converted
 from whorl.errors import UserError
 from whorl.steps import cut
@@ -47,7 +47,6 @@ class _Part:
     number: int
     ask: Ask
     ids: list[int]
-    allowed: int
     blocks: int
 
 
@@ -56,7 +55,8 @@ class OpenVino:
 
     weights: how its matrices are kept. Below 16 bits products are of whole numbers: what goes into
         one is rounded to eight bits in groups of a row.
-    cache_gb: GiB for keys and values, which are kept in float16 beside rounded weights.
+    cache_gb: GiB for keys and values, which are kept in float16 beside rounded weights; 0 is what
+        is usual (`memory.usual_cache`).
 
     All else is computed in float32: with one thread OpenVINO 2026.4 divides by zero in bfloat16.
     What is sampled for an ask depends on the ask alone, up to the rounding of sums, unless its
@@ -65,10 +65,11 @@ class OpenVino:
     cannot load the model.
     """
 
-    def __init__(self, folder: Path, *, weights: Kind = "f16", cache_gb: float = 1.0) -> None:
+    def __init__(self, folder: Path, *, weights: Kind = "f16", cache_gb: float = 0.0) -> None:
         self.chat = Chat.load(folder)
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        blocks = cache_gb * (1 << 30) / token_bytes(config, weights) / _BLOCK
+        cache = (cache_gb or usual_cache(config, weights)) * (1 << 30)
+        blocks = cache / token_bytes(config, weights) / _BLOCK
         self._blocks = self._free = max(1, int(blocks))
         self._engine = _start(folder, weights, self._blocks)
         self._requests = count()
@@ -101,9 +102,8 @@ class OpenVino:
         sizes = [min(at_once, wanted - begun) for begun in range(0, wanted, at_once)]
         self._jobs[ticket] = _Job(ask, len(ids), [None] * len(sizes))
         for number, n in enumerate(sizes):
-            own = replace(ask, n=n, seed=ask.seed + number)
-            part = _Part(ticket, number, own, ids, allowed, prompt + n * each)
-            self._waiting.append(part)
+            own = replace(ask, n=n, seed=ask.seed + number, max_tokens=allowed)
+            self._waiting.append(_Part(ticket, number, own, ids, prompt + n * each))
         return None
 
     def poll(self, timeout: float) -> Sequence[tuple[int, Replies | Failure]]:
@@ -129,9 +129,9 @@ class OpenVino:
             if part.ticket not in self._jobs:  # another part of it was refused
                 continue
             tokens = openvino.Tensor(np.array([part.ids], dtype=np.int64))
-            sampling = self._sampling(part.ask, part.allowed)
+            number, sampling = next(self._requests), self._sampling(part.ask)
             try:
-                handle = self._engine.add_request(next(self._requests), tokens, sampling)
+                handle = self._engine.add_request(number, tokens, sampling)
             except RuntimeError as error:  # OpenVINO refuses the ask
                 del self._jobs[part.ticket]
                 failure = Failure(f"OpenVINO: {' '.join(str(error).split())}")
@@ -154,11 +154,11 @@ class OpenVino:
             each.clear()
         del self._engine
 
-    def _sampling(self, ask: Ask, allowed: int) -> Any:
+    def _sampling(self, ask: Ask) -> Any:
         """Sampling stops at tokens that hold a stop string: looking for the strings would cost
         OpenVINO a third of its speed. A stop that several tokens make is cut at afterwards."""
         config = openvino_genai.GenerationConfig()
-        config.max_new_tokens = allowed
+        config.max_new_tokens = ask.max_tokens
         config.eos_token_id = self.chat.end[-1]  # the pipeline has no tokenizer to ask
         if ask.stop not in self._endings:
             holding = self._stops.holding((*ask.stop, *self.chat.stops))

@@ -73,8 +73,8 @@ def wrong_answers(tree: Tree) -> list[str]:
     told: Counter[str] = Counter()
     tried: dict[str, str] = {}
     for leaf in tree.leaves():
-        reward, answer = tree.nodes[leaf].reward, concluded(tree.text(leaf))
-        if answer and reward is not None and reward < 1.0:
+        answer = concluded(tree.text(leaf)) if tree.nodes[leaf].reward == 0.0 else None
+        if answer:
             known = tried.setdefault(normalise(answer), answer)
             told[known] += tree.nodes[leaf].copies if tree.first_hand(leaf) else 0
     own = [answer for answer, often in told.most_common() if often][:_ANSWERS]

@@ -207,8 +207,10 @@ class Sigma:
         counts["fell back"] = int(tree.tip == best and after == "wrong")
         counts.update(tree.nodes[i].mark for i in tree.path(best) if tree.nodes[i].mark in HEARD)
         ways = (tree.nodes[i] for end in tries for i in tree.path(end))
-        taken = [s for s in ways if s.author == "reviser" and s.mark in ("revised", "cut off")]
-        revised = bool(tries if self.mode == "afresh" else taken)
+        taken = ("revised", "cut off")
+        revised = any(
+            s.author == "reviser" and (self.mode == "afresh" or s.mark in taken) for s in ways
+        )
         counts[f"{before} path {'revised' if revised else 'left as it was'}"] = 1
         for end in tries:
             steps = [tree.nodes[i] for i in tree.path(end)]
