@@ -102,6 +102,15 @@ class Bounded(Protocol):
         """Sampled tokens that one search may cost; an upper bound for planning, seldom reached."""
 
 
+@runtime_checkable
+class ByLikelihood(Protocol):
+    """A recipe that looks at how likely the policy's tokens were, whatever its settings."""
+
+    @property
+    def by_likelihood(self) -> str:
+        """The part of it that does, in words and in the plural."""
+
+
 def tokens_at_most(recipe: Recipe) -> int:
     """Sampled tokens that one search of a recipe may cost: its own bound, or all samples as long as
     the settings named `..._tokens` let the longest one be. 0: no setting says."""

@@ -8,8 +8,7 @@ from whorl.engines.admission import NO_SCORES
 from whorl.engines.tokenizer import chat_of
 from whorl.errors import UserError
 from whorl.example import Distillation
-from whorl.recipe import Recipe
-from whorl.recipes import TreeRl
+from whorl.recipe import ByLikelihood, Recipe
 from whorl.rollout import Sampling
 from whorl.search import Uct
 
@@ -70,20 +69,20 @@ def check_logprobs(recipe: Recipe, engines: Mapping[str, Engine]) -> None:
         raise UserError(f"policy: {answer.error}")
     if answer[0].logprob is None:
         raise UserError(
-            f"{what} log-probabilities, which the policy's engine does not tell; take another "
+            f"{what} need log-probabilities, which the policy's engine does not tell; take another "
             "engine, as local: or vllm:"
         )
 
 
 def _by_likelihood(recipe: Recipe) -> str:
-    """The part of a recipe that looks at how likely tokens were, and its verb; empty if none."""
+    """The part of a recipe that looks at how likely tokens were, in the plural; empty if none."""
     sampling, uct = getattr(recipe, "sampling", None), getattr(recipe, "uct", None)
     rules = (sampling.steps, sampling.inside) if isinstance(sampling, Sampling) else ()
     if any(rule and rule.nats for rule in rules):
-        return "steps by entropy need"
+        return "steps by entropy"
     if isinstance(uct, Uct) and uct.selection == "puct":
-        return "selection by PUCT needs"
-    return "forks at surprising steps need" if isinstance(recipe, TreeRl) else ""
+        return "descents by PUCT"
+    return recipe.by_likelihood if isinstance(recipe, ByLikelihood) else ""
 
 
 def _answer(engine: Engine, ask: Ask) -> Replies | Failure:

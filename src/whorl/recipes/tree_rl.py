@@ -64,6 +64,7 @@ class TreeRl:
 
     roles: ClassVar[Sequence[Role]] = ("policy",)
     starts: ClassVar[Start] = "last"
+    by_likelihood: ClassVar[str] = "forks at surprising steps"
 
     sampling: Sampling = Sampling(  # noqa: RUF009
         temperature=1.2, top_p=0.95, solution_tokens=8192, steps=Tokens(16)
