@@ -3,6 +3,8 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14 p
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 export OMP_NUM_THREADS = 1
 export HF_HUB_OFFLINE = 1
+# Tests start hundreds of processes: each would compile whorl anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo test test-real test-vllm test-llama check browser site pictures
 

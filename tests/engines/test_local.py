@@ -1,11 +1,13 @@
 """The embedded engine against transformers, and against itself in other company."""
 
 import gc
+import json
 import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -20,6 +22,7 @@ from whorl.engines.local import Local
 from whorl.engines.local.llama import Llama, Piece
 from whorl.engines.local.prefix import BLOCK
 from whorl.engines.local.rows import Rows
+from whorl.engines.local.shape import read_shape
 from whorl.errors import UserError
 from whorl.models import POLICY
 
@@ -140,6 +143,30 @@ def test_other_families_equal_transformers(
     engine = Local(tmp_path)
     asks = [replace(ask, temperature=0.0, n=1, stop=()) for ask in mixed_asks(16)]
     assert_like_transformers(tmp_path, engine.chat, asks, answer(engine, asks))
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3", "gemma", "mistral"])
+def test_the_shape_of_a_model_is_that_which_transformers_reads(tmp_path: Path, kind: str) -> None:
+    usual = ("vocab_size", "hidden_act", "rms_norm_eps", "head_dim", "max_position_embeddings")
+    usual += ("tie_word_embeddings", "num_hidden_layers", "rope_parameters")
+    names = (*usual, "model_type", "hidden_size", "num_attention_heads", "num_key_value_heads")
+    sizes = {"hidden_size": 96, "num_attention_heads": 6, "num_key_value_heads": 3}
+    AutoConfig.for_model(kind, **sizes).save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    written = json.loads(path.read_text())
+
+    def check() -> object:
+        shape, config = read_shape(tmp_path), AutoConfig.from_pretrained(tmp_path)
+        for name in names:
+            assert getattr(shape, name, None) == getattr(config, name, None), name
+        return shape
+
+    assert isinstance(check(), SimpleNamespace), "without transformers' models"
+    path.write_text(json.dumps(written | {"rope_parameters": None, "rope_theta": 7.0}))
+    check()
+    for name in usual:  # an older file leaves usual values out
+        path.write_text(json.dumps({key: written[key] for key in written if key != name}))
+        check()
 
 
 def assert_like_transformers(

@@ -1,8 +1,8 @@
 """Text to token ids: one renderer for sampling and for training, so both see the same ids.
 
-`template` is what renders, `renderer` has it do so within limits, `turns` finds out what a template
-does, `thoughts` knows a model's marks, `named` has templates for base models, `growing` tokenizes
-what grows.
+`tokenizer` loads a model's own, `template` is what renders, `renderer` has it do so within limits,
+`turns` finds out what a template does, `thoughts` knows a model's marks, `named` has templates for
+base models, `growing` tokenizes what grows.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from whorl import prompts
 from whorl.ask import Prompt
 from whorl.chat.growing import Growing
+from whorl.chat.tokenizer import load_tokenizer
 from whorl.errors import UserError
 from whorl.prompts.wording import SETS
 from whorl.steps import paragraphs
@@ -156,24 +157,6 @@ class Chat:
         """What a sample begins with before anything is sampled: the opening of a thought, where the
         template writes that."""
         return self.thoughts.begun(prompt.prefix) if prompt.system or prompt.user else ""
-
-
-def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """The tokenizer of a model folder. Raises `UserError` if there is none."""
-    from transformers import AutoTokenizer
-
-    if not (folder / "config.json").is_file():
-        raise UserError(f"{folder} is not a model folder: it has no config.json")
-    if not any(folder.glob("tokenizer*")):
-        raise UserError(f"{folder} has no tokenizer; save the model's tokenizer beside it")
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
-        )
-    except Exception as error:  # whatever a damaged file makes of the loader, it is one line
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise UserError(f"the tokenizer in {folder} cannot be read: {reason}") from error
-    return tokenizer
 
 
 def _declared(folder: Path) -> list[int]:

@@ -135,7 +135,7 @@ def _source(folder: Path, chosen: str) -> str:
 
 def _suited(folder: Path, chosen: str) -> str:
     """One of `TEMPLATES` for the folder's tokenizer. Raises `UserError` if that lacks a mark."""
-    from whorl.chat import load_tokenizer
+    from whorl.chat.tokenizer import load_tokenizer
 
     tokenizer = load_tokenizer(folder)
     source = TEMPLATES[chosen]

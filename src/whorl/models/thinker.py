@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM
 
 from whorl import prompts
 from whorl.answer.thoughts import CLOSE, OPEN
-from whorl.chat import load_tokenizer
+from whorl.chat.tokenizer import load_tokenizer
 from whorl.data.story import Story, equation_text
 from whorl.example import Weighted
 from whorl.learn.train import train

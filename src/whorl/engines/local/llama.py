@@ -18,6 +18,7 @@ from torch import Tensor
 from whorl.engines.local.linear import Bend, Linear, linear
 from whorl.engines.local.rows import Rows
 from whorl.engines.local.sampling import logprobs
+from whorl.engines.local.shape import read_shape
 from whorl.engines.weights import weight_files
 
 ARCHITECTURES = (
@@ -124,9 +125,7 @@ class Llama:
     """
 
     def __init__(self, folder: Path, *, dtype: torch.dtype = torch.float32) -> None:
-        from transformers import AutoConfig
-
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        config = read_shape(folder)
         self.heads: int = config.num_attention_heads
         self.kv_heads: int = config.num_key_value_heads or self.heads
         self.head_dim: int = getattr(config, "head_dim", None) or config.hidden_size // self.heads
@@ -347,12 +346,12 @@ def _rounded(rows: int) -> int:
 
 def _rotary(config: Any, head_dim: int) -> tuple[Tensor, float]:
     """Inverse frequencies `[D / 2]` and the factor on cosine and sine."""
-    from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
-
     rope = config.rope_parameters
     if rope["rope_type"] == "default":
         exponents = torch.arange(0, head_dim, 2, dtype=torch.float) / head_dim
         return 1.0 / (rope["rope_theta"] ** exponents), 1.0
+    from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
     frequencies, factor = ROPE_INIT_FUNCTIONS[rope["rope_type"]](config)
     return frequencies, factor
 
