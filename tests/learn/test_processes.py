@@ -3,15 +3,18 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-import psutil
 import pytest
+from tests.learn.several import play_as_one_of_two
 from transformers import AutoModelForCausalLM
 from typer.testing import CliRunner
 
@@ -69,6 +72,7 @@ processes add up a step's gradient in another order, and AdamW makes much of sma
 
 SEVERAL = str(Path(__file__).with_name("several.py"))
 """What a launcher starts: commands one after the other, as starting takes longest."""
+PRELOADED = ["whorl.learn.train", "transformers.models.llama.modeling_llama"]
 
 
 @dataclass(frozen=True)
@@ -98,37 +102,70 @@ class Command:
         ]
 
 
-def start(launcher: list[str], *commands: list[str]) -> subprocess.Popen[str]:
-    """Carry out commands, one after the other, in processes of a launcher."""
-    program = ["-m", "whorl", *commands[0]]
-    if len(commands) > 1:
-        program = [SEVERAL, json.dumps(commands)]
-    return subprocess.Popen(
-        [sys.executable, *launcher, *program],
+def launch(launcher: list[str], *commands: list[str]) -> tuple[int, str]:
+    """Carry out commands, one after the other, in processes of a launcher; with what it exits, and
+    what they say."""
+    done = subprocess.run(
+        [sys.executable, *launcher, SEVERAL, json.dumps(commands)],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         stderr=subprocess.PIPE,
         text=True,
+        timeout=600,
     )
+    return done.returncode, done.stderr
 
 
-def run(launcher: list[str], *commands: list[str]) -> None:
-    process = start(launcher, *commands)
-    _, errors = process.communicate()
-    assert process.returncode == 0, errors
-    assert errors.count("wrote ") == len(commands)  # one process speaks
+@dataclass(frozen=True)
+class Launched:
+    """What launchers left behind. by_task: commands, whose outputs are there. refused: a command
+    that `code` and `errors` are of."""
+
+    by_task: dict[str, Command]
+    refused: Command
+    code: int
+    errors: str
 
 
 @pytest.fixture(scope="module")
-def commands(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Command]:
+def launched(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Launched:
     """A command for each task, in a folder of its own, after two processes, and of some two that
-    share the weights, have trained in `two` and in `sharded`."""
+    share the weights, have trained in `two` and in `sharded`; the two were told to do more then,
+    which is refused."""
     home = tmp_path_factory.mktemp("processes")
     found = {task: Command(tiny_model, home / task, task) for task in TASKS}
-    run(TORCHRUN, *(command.arguments("two") for command in found.values()))
+    refused = Command(tiny_model, home / "refused", "likelihood")
+    wrong = refused.arguments("out", "objective.kl=0")
+    code, errors = launch(TORCHRUN, *(each.arguments("two") for each in found.values()), wrong)
+    assert errors.count("wrote ") == len(found), errors  # one process speaks
     (home / "fsdp.yaml").write_text(FSDP)
     launcher = ["-m", "accelerate.commands.launch", "--config_file", str(home / "fsdp.yaml")]
-    run(launcher, *(found[task].arguments("sharded") for task in SHARDED))
-    return found
+    finished, said = launch(launcher, *(found[task].arguments("sharded") for task in SHARDED))
+    assert (finished, said.count("wrote ")) == (0, len(SHARDED)), said
+    return Launched(found, refused, code, errors)
+
+
+@pytest.fixture
+def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[BaseProcess]]:
+    """Starts two processes that carry out commands, told what launchers tell those that they start.
+    They are forks of one that has loaded what training takes, so they begin at once."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    context = get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+
+    def start(*commands: list[str]) -> list[BaseProcess]:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        said = tmp_path / "said.txt"
+        both = [
+            context.Process(target=play_as_one_of_two, args=(rank, port, said, commands))
+            for rank in range(2)
+        ]
+        for process in both:
+            process.start()
+        return both
+
+    return start
 
 
 def losses(out: Path) -> tuple[float, float | None]:
@@ -138,9 +175,9 @@ def losses(out: Path) -> tuple[float, float | None]:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_two_processes_come_to_what_one_comes_to(
-    tiny_model: Path, commands: dict[str, Command], apart: Apart, task: str
+    tiny_model: Path, launched: Launched, apart: Apart, task: str
 ) -> None:
-    command, folder = commands[task], commands[task].folder
+    command, folder = launched.by_task[task], launched.by_task[task].folder
     alone, two = command.alone("alone"), folder / "two"
     assert apart(two, alone) < ROUNDING < 1e-3 * apart(two, tiny_model)
     assert losses(two) == pytest.approx(losses(alone), abs=1e-6)
@@ -153,37 +190,42 @@ def test_two_processes_come_to_what_one_comes_to(
 
 
 def test_two_killed_processes_go_on_to_the_same_weights(
-    tiny_model: Path, tmp_path: Path, apart: Apart
+    tiny_model: Path, tmp_path: Path, apart: Apart, two: Callable[..., list[BaseProcess]]
 ) -> None:
     killed = [Command(tiny_model, tmp_path / task, task) for task in ("likelihood", "preference")]
     for command in killed:
-        process = start(TORCHRUN, command.arguments("out", "epochs=12"))
-        kill_at_a_checkpoint(process, command.folder / "out.partial")
+        both = two(command.arguments("out", "epochs=12"))
+        kill_at_a_checkpoint(both, command.folder / "out.partial")
         assert not (command.folder / "out").exists()
     outs = ("out", "undisturbed")
-    run(TORCHRUN, *(each.arguments(out, "epochs=12") for each in killed for out in outs))
+    both = two(*(each.arguments(out, "epochs=12") for each in killed for out in outs))
+    for process in both:
+        process.join(600)
+    said = (tmp_path / "said.txt").read_text()
+    assert [process.exitcode for process in both] == [0, 0], said
+    assert said.count("wrote ") == 4  # one process speaks
     for command in killed:
         assert apart(command.folder / "out", command.folder / "undisturbed") == 0
 
 
-def kill_at_a_checkpoint(process: subprocess.Popen[str], partial: Path) -> None:
-    """Kill a launcher and all that it started once they have written a checkpoint."""
+def kill_at_a_checkpoint(both: list[BaseProcess], partial: Path) -> None:
+    """Kill processes once they have written a checkpoint."""
     deadline = time.monotonic() + 200
     while not any(partial.glob("checkpoint-*/trainer_state.json")):
-        assert process.poll() is None and time.monotonic() < deadline
+        assert all(process.is_alive() for process in both) and time.monotonic() < deadline
         time.sleep(0.01)
-    launched = psutil.Process(process.pid)
-    for each in (*launched.children(recursive=True), launched):
-        each.kill()
-    process.communicate()
+    for process in both:
+        process.kill()
+    for process in both:
+        process.join()
 
 
 @pytest.mark.parametrize("task", SHARDED)
 def test_sharded_weights_come_to_the_same(
-    tiny_model: Path, commands: dict[str, Command], apart: Apart, task: str
+    tiny_model: Path, launched: Launched, apart: Apart, task: str
 ) -> None:
     """FSDP2 on the CPU; the result is an ordinary folder."""
-    command = commands[task]
+    command = launched.by_task[task]
     alone, sharded = command.alone("alone"), command.folder / "sharded"
     assert apart(sharded, alone) < ROUNDING < 1e-3 * apart(sharded, tiny_model)
     assert losses(sharded) == pytest.approx(losses(alone), abs=1e-6)
@@ -192,11 +234,9 @@ def test_sharded_weights_come_to_the_same(
     assert Chat.load(sharded).tokenizer.chat_template
 
 
-def test_trouble_is_told_once(tiny_model: Path, tmp_path: Path) -> None:
+def test_trouble_is_told_once(launched: Launched) -> None:
     """The launcher adds a word of its own; the command's line stands there once."""
-    command = Command(tiny_model, tmp_path / "likelihood", "likelihood")
-    process = start(TORCHRUN, command.arguments("out", "objective.kl=0"))
-    _, errors = process.communicate(timeout=100)
-    assert process.returncode != 0
-    assert len(re.findall("^error: 33% of the examples have a negative weight", errors, re.M)) == 1
-    assert [path.name for path in command.folder.glob("out*")] == ["out.events.jsonl"]
+    assert launched.code != 0
+    told = "^error: 33% of the examples have a negative weight"
+    assert len(re.findall(told, launched.errors, re.M)) == 1
+    assert [path.name for path in launched.refused.folder.glob("out*")] == ["out.events.jsonl"]
