@@ -80,7 +80,7 @@ def _answered(journal: Path) -> bool:
 def test_a_disk_that_fills_up_loses_nothing(whorl, arguments: list[str], tmp_path: Path) -> None:
     limit = 32_768
     done = subprocess.run(
-        [sys.executable, "-c", WHORL, *arguments],
+        [sys.executable, "-c", WHORL, *arguments, "--processes", "0"],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
         stderr=subprocess.PIPE,
         text=True,

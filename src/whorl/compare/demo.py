@@ -7,6 +7,7 @@ folder, so a demo that was interrupted goes on.
 
 import os
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -44,7 +45,10 @@ from whorl.watch import Watch
 from whorl.watch.events import recorded
 
 _LARGER = f"local:{TEACHER}"
-MODELS = {"policy": f"local:{POLICY}", **dict.fromkeys(("critic", "reviser", "teacher"), _LARGER)}
+MODELS: dict[str, Any] = {
+    "policy": f"local:{POLICY}",
+    **dict.fromkeys(("critic", "reviser", "teacher"), _LARGER),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +86,10 @@ def play_demo(folder: Path, size: Size, watch: Watch, *, seed: int = 0) -> Findi
         write_problems(test, synthetic.problems("test", size.test, seed=1))
         base = folder / "base"
         base.mkdir(exist_ok=True)
-        with Opened(Engines(MODELS["policy"], processes=_cores())) as opened:
+        with Opened(Engines(**MODELS, processes=_cores())) as opened:
             examine(base, _exams(test), opened, watch)
-        for method in {method.forest: method for method in METHODS}.values():
-            _grow(folder / method.forest, train, method, watch, seed)
+            for method in {method.forest: method for method in METHODS}.values():
+                _grow(folder / method.forest, train, method, opened, watch, seed)
         crops = {method: _harvest(folder, method) for method in METHODS}
         count = min(crop.examples for crop in crops.values())
         jobs = [
@@ -106,19 +110,18 @@ def sampled_tokens(findings: Findings) -> int:
     return sum({r.method.forest: r.last.point.tokens for r in findings.results}.values())
 
 
-def _grow(folder: Path, train: Path, method: Method, watch: Watch, seed: int) -> None:
-    """Grow a method's trees into a run folder, unless they are there already."""
+def _grow(
+    folder: Path, train: Path, method: Method, opened: Opened, watch: Watch, seed: int
+) -> None:
+    """Grow a method's trees into a run folder, unless they are there already. opened: the engines
+    of all methods, which stay from one to the next."""
     if (folder / "failures.jsonl").exists():  # what growing writes last
         return
-    named: dict[str, Any] = {
-        role: model for role, model in MODELS.items() if role in method.grow.roles
-    }
-    engines = Engines(**named, processes=_cores())
-    run = Run(folder, train, engines, method.grow, seed=seed)
+    run = Run(folder, train, opened.engines, method.grow, seed=seed)
     watch.say(f"{method.forest}: growing trees")
     settings = {"method": method.name, "seed": seed}
     with (
-        ready(run) as prepared,
+        ready(run, lambda engines: nullcontext(opened)) as prepared,
         RunFolder.open(folder, settings, version=__version__) as own,
     ):
         grow(
