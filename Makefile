@@ -22,8 +22,9 @@ setup: .venv/.ready
 demo: setup
 	.venv/bin/whorl demo
 
+# Three at once on two cores: a third of the time a test waits, for processes that start or for a disk.
 test: check
-	.venv/bin/python -m pytest -n 2
+	.venv/bin/python -m pytest -n 3 --dist worksteal
 
 test-real: setup
 	.venv/bin/python -m pytest -m real -rs -s --show-capture=no tests/cli/test_real.py

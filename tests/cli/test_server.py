@@ -129,6 +129,7 @@ def test_a_problem_without_an_answer_is_listed_with_the_command_that_tries_it_ag
     whorl: Whorl, rig_server: Server, easy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("whorl.engines.server.transport._TRIES", 1)
+    monkeypatch.setattr("whorl.engines.server.transport._PAUSE", 0.01)
     run = ("--problems", easy, "--run", tmp_path / "run")
     rough = rig_server(faults={"500": 0.3}, seed=1)
     done = whorl(*GROW, *run, "--policy", f"server:{rough}?tokenizer={POLICY}&model=rig")
@@ -185,6 +186,7 @@ def test_searches_that_fail_in_any_round_are_tried_again_by_the_command_that_is_
     """Critic and reviser are behind a server, so later rounds fail as well. With problems held out
     and a policy of its own in each round, `whorl grow` could not do the same."""
     monkeypatch.setattr("whorl.engines.server.transport._TRIES", 1)
+    monkeypatch.setattr("whorl.engines.server.transport._PAUSE", 0.01)
     write_problems(tmp_path / "problems.jsonl", problems("pool", 12, seed=0, levels=[1]))
     file, run = tmp_path / "run.toml", tmp_path / "run"
 
@@ -226,6 +228,7 @@ def test_a_round_whose_searches_failed_is_not_learned_from(
 ) -> None:
     """The same command asks again for what failed, and only then learns from it."""
     monkeypatch.setattr("whorl.engines.server.transport._TRIES", 1)
+    monkeypatch.setattr("whorl.engines.server.transport._PAUSE", 0.01)
     write_problems(tmp_path / "problems.jsonl", SUMS)
     file, run = tmp_path / "run.toml", tmp_path / "run"
 
