@@ -100,6 +100,13 @@ class _Job:
     def name(self) -> str:
         return f"{self.parts[0].method.forest}, seed {self.parts[0].seed}" if self.parts else "base"
 
+    @property
+    def thriftier(self) -> str:
+        """Fewer jobs at once, and half the tokens at once in training."""
+        fewer = ["--jobs 1"] if self.comparison.jobs > 1 else []
+        halves = {part.method.name: part.method.train.tokens // 2 for part in self.parts}
+        return " ".join(fewer + [f"--set {n}.train.tokens={h}" for n, h in halves.items() if h])
+
     def done(self) -> bool:
         if not self.parts:
             return (self.path / "base" / "sampled.jsonl").exists()

@@ -101,7 +101,8 @@ def check_fit(name: str, wanted: Need, processes: int, others: Mapping[str, Need
         f"{way} ({each.most / _GB:.1f} GB)" for way, each in others.items() if each.most <= free
     ]
     if processes > 1 and wanted.most <= free:
-        fits.insert(0, f"--processes {max(1, int(free // wanted.most))}")
+        fewer = max(1, int(free // wanted.most))
+        fits.insert(0, f"{fewer} of these processes")
     advice = f"; what would fit: {', '.join(fits)}" if fits else "; take a smaller model"
     raise UserError(short + advice)
 

@@ -8,7 +8,14 @@ from sqlite3 import Row
 from markupsafe import Markup
 
 from whorl.report import ReportTree
-from whorl.report.critiques import Side, StepPair, compare_paths, revised_path, searched_path, two_solutions
+from whorl.report.critiques import (
+    Side,
+    StepPair,
+    compare_paths,
+    revised_path,
+    searched_path,
+    two_solutions,
+)
 from whorl.tree import ROOT, Tree
 from whorl.view.address import Addresses
 from whorl.view.drawing import drawn

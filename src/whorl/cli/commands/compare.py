@@ -81,6 +81,7 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     width: options.Width = 256,
     processes: options.Processes = 0,
     cluster: options.Cluster = "",
+    repair: options.Repair = False,
     dry_run: options.DryRun = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON list as the last line.")
@@ -167,7 +168,7 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     if dry_run:
         return _describe(chosen)
     said = {"preset": preset, "evaluate": attempts} if size else _said(chosen)
-    _play(run, chosen, (said, size), where, as_json=as_json)
+    _play(run, chosen, (said, size), where, repair=repair, as_json=as_json)
 
 
 def _play(
@@ -176,10 +177,11 @@ def _play(
     bound: tuple[dict[str, Any], "ComparisonPreset | None"],
     where: "Opener",
     *,
+    repair: bool,
     as_json: bool,
 ) -> None:
     """Play a comparison and write its results. bound: to what the folder is; the size of made-up
-    problems, which are written first. where: opens engines."""
+    problems, which are written first. where: opens engines. repair: damaged journals."""
     import json
 
     from whorl import __version__
@@ -193,12 +195,14 @@ def _play(
     from whorl.cli.display import Display
     from whorl.compare.made_up import write_made_up
     from whorl.compare.play import play_comparison
+    from whorl.engines.repair import mended
     from whorl.loop.folder import RunFolder
     from whorl.watch.events import recorded
 
     display, (said, size) = Display(), bound
     display.say(f"comparing {', '.join(method.name for method in chosen.methods)} in {run}")
     with RunFolder.open(run, said, version=__version__) as folder:
+        display.say_all(mended(run.rglob("*journal.db")) if repair else ())
         if size:
             write_made_up(run, size)
         with recorded(display, folder.events, {}) as watch:
