@@ -118,7 +118,7 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     spoilt: verdicts drawn at random, as often right as there are; a fifth of
     them flipped (--set NAME_flipped.control.rate=0.4); all of them right; or
     other numbers in the answers. What it gains is no gain by the verdicts. The
-    search itself saw the true ones.
+    search itself saw the true ones. Its settings are those of its recipe.
 
     With --student the base model samples and another one learns, from the
     recipes that can teach another: not from on-policy ones (marge, grpo,
