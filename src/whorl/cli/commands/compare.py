@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from whorl.compare.made_up import ComparisonPreset
     from whorl.engines.roles import Engines, Opener
 
+PATIENCE = 300.0
+"""Seconds that a recipe waits for memory: it would be a pity if hours of others ended with it."""
+
 EXAMPLES = (
     "whorl compare --preset smoke",
     "whorl compare --preset smoke --recipes sigma,rft --run runs/compare --json",
@@ -137,7 +140,7 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     from whorl.errors import UserError
     from whorl.settings import read_settings
 
-    where = opener(cluster, run.absolute().parent)
+    where = opener(cluster, run.absolute().parent, patience=PATIENCE)
     if cluster and (jobs or 1) > 1:
         raise UserError("--cluster divides the searches of a recipe; leave out --jobs")
     names = [name.strip() for name in recipes.split(",") if name.strip()]
