@@ -50,7 +50,7 @@ from whorl.engines.server.background import Answer, Background
 from whorl.engines.server.wire import Abilities, Wire
 from whorl.errors import UserError
 from whorl.models import POLICY
-from whorl.prompts import critique, revision
+from whorl.prompts import critique, revision, unseen
 from whorl.report.critiques import read_note
 from whorl.steps import AfterMarker, BlankLine, Segmenter, StepMarker, Tokens, Words
 
@@ -302,6 +302,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "read_step": revision.read_step,
     "read_solution": revision.read_solution,
     "became": lambda text: revision.became("1 + 1 = 2", text),
+    "speaks_of_unseen": lambda text: unseen.speaks_of_unseen(text, "Add.", ["1", "2", "x", "$3"]),
     "read_note": read_note,
     **{f"{type(rule).__name__}.split": rule.split for rule in RULES},
     **{f"{type(rule).__name__}.whole": rule.whole for rule in RULES},

@@ -86,8 +86,6 @@ def first(
     def form(tree: Tree) -> Asking[Outcome]:
         best = best_own(tree)
         path, own = tree.path(best), tree.text(best)
-        if told and tree.nodes[best].reward == 1.0:
-            return Outcome([own], [], 0, len(path))
         user = _first_user(tree, path, outcomes=outcomes)
         if told:
             user += f"\n\nIts answer, {concluded(own)}, is known to be wrong."
@@ -104,7 +102,7 @@ def first(
         rest = yield from _solved(tree, before)
         return Outcome([before + rest], [reply.text], len(path) - at + 1, len(path))
 
-    return form
+    return _of_wrong_paths(form) if told else form
 
 
 def choose(*, rival: bool = False, led: bool = True) -> Form:
@@ -154,8 +152,6 @@ def answers(*, told: bool = False) -> Form:
 
     def form(tree: Tree) -> Asking[Outcome]:
         best = best_own(tree)
-        if told and tree.nodes[best].reward == 1.0:
-            return Outcome([tree.text(best)], [], 0, len(tree.path(best)))
         found = [concluded(text) for text in _distinct(tree, best)]
         ends = list(dict.fromkeys(answer for answer in found if answer))[:4]
         prompt = prompts.solve_again(tree.problem.question, ends, WHORL if told else UNSURE)
@@ -163,7 +159,7 @@ def answers(*, told: bool = False) -> Form:
         ((end,),) = yield [Ask(prompt, "critic", max_tokens=most, temperature=0.0)]
         return Outcome([end.text], [], None, len(tree.path(best)))
 
-    return form
+    return _of_wrong_paths(form) if told else form
 
 
 def hint(*, told: bool = False) -> Form:
@@ -176,8 +172,6 @@ def hint(*, told: bool = False) -> Form:
     def form(tree: Tree) -> Asking[Outcome]:
         best = best_own(tree)
         own, steps = tree.text(best), len(tree.path(best))
-        if told and tree.nodes[best].reward == 1.0:
-            return Outcome([own], [], 0, steps)
         shown = "\n\n".join(
             f"Solution {letter}:\n{text.strip()}"
             for letter, text in zip("ABC", _distinct(tree, best)[:SHOWN], strict=False)
@@ -196,7 +190,19 @@ def hint(*, told: bool = False) -> Form:
         ]
         return Outcome([end.text], [reply.text], steps, steps)
 
-    return form
+    return _of_wrong_paths(form) if told else form
+
+
+def _of_wrong_paths(form: Form) -> Form:
+    """A form that says that the path is wrong, so a right one is left as it is."""
+
+    def told(tree: Tree) -> Asking[Outcome]:
+        best = best_own(tree)
+        if tree.nodes[best].reward == 1.0:
+            return Outcome([tree.text(best)], [], 0, len(tree.path(best)))
+        return (yield from form(tree))
+
+    return told
 
 
 FORMS: Mapping[str, Form] = {

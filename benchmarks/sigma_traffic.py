@@ -48,8 +48,9 @@ SIGMA = Sigma(
     critic_tokens=128,
     reviser_tokens=128,
 )
-OURS = ("openvino int8", "openvino f16", "local")
+OURS = ("openvino int8", "openvino int4", "openvino f16", "local")
 OTHERS = {"vs_generate": "generate", "vs_llama_cpp": "llama.cpp q8_0", "vs_vllm_cpu": "vllm"}
+FILED = "llama.cpp file"  # FOLDER.gguf as it lies there, of four bits (Q4_K_M) for instance
 
 
 def measure(model: Path, problems: Path | None, seconds: float, sides: Sequence[str]) -> None:
@@ -58,8 +59,9 @@ def measure(model: Path, problems: Path | None, seconds: float, sides: Sequence[
     command += ["--problems", str(problems)] if problems else []
     running = {
         side: subprocess.Popen([*command, "--side", side], stdout=subprocess.PIPE, text=True)
-        for side in sides or [*OURS, *OTHERS.values()]
-        if (side != OTHERS["vs_llama_cpp"] or LLAMA.exists())
+        for side in sides or [*OURS, *OTHERS.values(), FILED]
+        if (not side.startswith("llama.cpp") or LLAMA.exists())
+        and (side != FILED or filed(model).exists())
         and (side != OTHERS["vs_vllm_cpu"] or VLLM.exists())
     }
     found: dict[str, dict[str, float]] = {}
@@ -79,7 +81,7 @@ def measure(model: Path, problems: Path | None, seconds: float, sides: Sequence[
         "open_s": found[best]["open_s"],
         "open_cpu_s": found[best]["open_cpu_s"],
     }
-    for name, side in OTHERS.items():
+    for name, side in (OTHERS | {"vs_llama_cpp_file": FILED}).items():
         figures[name] = round(rates[best] / rates[side], 2) if side in rates else None
     print(json.dumps(figures))
 
@@ -150,6 +152,11 @@ def one_side(side: str, model: Path, problems: Path | None, seconds: float) -> d
     }
 
 
+def filed(model: Path) -> Path:
+    """The GGUF file beside a model's folder, if there is one."""
+    return model.with_name(f"{model.name}.gguf")
+
+
 @contextmanager
 def opened(side: str, model: Path) -> Iterator[tuple[Engine, int | None, float, float]]:
     """A side's engine, its server's process, and the seconds that opening took, of the clock and of
@@ -171,8 +178,8 @@ def opened(side: str, model: Path) -> Iterator[tuple[Engine, int | None, float, 
             engine = Generate(model, max_rows=IN_FLIGHT)
             yield engine, None, time.monotonic() - wall, time.process_time() - cpu
         else:
-            file = place / "model.gguf"
-            if side != OTHERS["vs_vllm_cpu"]:
+            file = filed(model) if side == FILED else place / "model.gguf"
+            if side == OTHERS["vs_llama_cpp"]:
                 write_gguf(model, file, dtype="q8_0")
             wall = time.monotonic()
             process, url = stack.enter_context(served(side, model, file))

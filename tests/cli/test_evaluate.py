@@ -50,6 +50,8 @@ def test_killed_it_goes_on_and_asks_nothing_again(whorl, tmp_path: Path) -> None
     on = whorl(*command, out)
     assert on.exit_code == 0, on.output
     assert f", {known:,} asks recalled" in on.stderr
+    begun, counted = "evaluate: 30 problems, waiting for the first answers", "evaluate: 30/30 done"
+    assert 0 <= on.stderr.find(begun) < on.stderr.find(counted)
     assert not place.journal.exists()
     assert whorl(*command, whole).exit_code == 0
     assert out.read_bytes() == whole.read_bytes()

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -58,6 +59,44 @@ def test_bad_problems_leave_no_run_folder(
         problems.write_text(text)
     assert why in told(grow(whorl, problems, tmp_path / "run"))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "evaluate --model policy --problems bad --out out/o.jsonl",
+        "evaluate --model policy --problems bad --out out/o.jsonl --shard 1/2",
+        "evaluate --model policy --problems easy --out out/o.jsonl --against none.jsonl",
+        "evaluate --model policy --problems easy --out out/o.jsonl --against others.jsonl",
+        "evaluate --model policy --problems learned --out out/o.jsonl --trained-on learned",
+        "compare --policy policy --tokens 9 --recipes rft --run out/r --problems bad --test easy",
+        "compare --policy policy --tokens 9 --recipes rft --run out/r --problems easy --test bad",
+        "demo --model policy --run out/r --problems bad",
+        "demo --model policy --run out/r --problems easy --test bad",
+        "demo --model nowhere --run out/r",
+        "train --model policy --examples empty.jsonl --out out/m",
+        "probe policy --recall bad",
+    ],
+)
+def test_a_bad_file_is_refused_before_a_model_is_opened_and_nothing_is_left(
+    whorl, easy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    def opened(spec: str, **_: object) -> NoReturn:
+        raise AssertionError(f"{spec} is opened")
+
+    monkeypatch.setattr("whorl.engines.roles.open_engine", opened)
+    monkeypatch.setattr("whorl.engines.open_engine", opened)
+    monkeypatch.chdir(tmp_path)
+    Path("out").mkdir()
+    Path("bad").write_text(GOOD + "{\n")
+    Path("learned").write_text(GOOD)
+    Path("empty.jsonl").touch()
+    Path("others.jsonl").write_text('{"id": "a", "right": [1.0], "tokens": [3]}\n')
+    names = {"easy": str(easy), "policy": str(POLICY)}
+    refused = whorl(*(names.get(word, word) for word in words.split()))
+    assert refused.exit_code == 2, refused.output
+    assert refused.stderr.splitlines()[-1].startswith("error: ")
+    assert not list(Path("out").iterdir())
 
 
 @pytest.mark.parametrize(

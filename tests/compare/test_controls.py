@@ -167,11 +167,11 @@ def test_perturbed_answers_are_others_and_the_way_there_stays() -> None:
 
 def test_names_and_overrides() -> None:
     tiny = methods("tiny")
-    sets = ["rft.recipe.samples=3", "rft_flipped.control.rate=0.4", "rft_random.recipe.keep=2"]
+    sets = ["rft.recipe.samples=3", "rft.recipe.keep=2", "rft_flipped.control.rate=0.4"]
     names = ["rft", "rft_flipped", "rft_random", "sigma_unrefined_perturbed", "process_flipped"]
     rft, flipped, drawn, perturbed, rounds = select_methods(tiny, names, sets)
     assert flipped == replace(rft, name="rft_flipped", control=Control("flipped", 0.4))
-    assert (drawn.forest, drawn.grow) == ("rft", rft.grow) and drawn.harvest.keep == 2  # type: ignore[attr-defined]
+    assert (drawn.forest, drawn.grow) == ("rft", rft.grow) and drawn.harvest == rft.harvest
     assert (perturbed.forest, perturbed.control) == ("sigma", Control("perturbed"))
     assert rounds.rounds and rounds.forest == "process_flipped", "rounds grow trees of their own"
     assert rft.control is None
@@ -180,6 +180,13 @@ def test_names_and_overrides() -> None:
         (["simga_random"], [], "no recipe 'simga'; did you mean sigma"),
         (["rft"], ["rft.control.rate=0.5"], "rft is no control; rft_flipped is one"),
         (["rft_flipped"], ["rft_flipped.control.rate=1.5"], r"should be in \[0, 1\], not 1.5"),
+        (
+            ["rft_random"],
+            ["rft_random.recipe.keep=2"],
+            "rft_random differs from rft by .*: write rft.recipe.keep=2",
+        ),
+        (["rft_random"], ["rft_random.train.lr=1"], "what it spoils alone: write rft.train.lr=1"),
+        (["process_random"], ["process_random.rounds=false"], "write process.rounds=false"),
         (["sigma_random"], ["sigma.recipe.check=false"], "sigma_random: this recipe uses no verd"),
     ):
         with pytest.raises(UserError, match=message):

@@ -11,6 +11,7 @@ import pytest
 from tests.compare.watching import Heard
 
 from whorl.compare.jobs import side_by_side
+from whorl.engines.journal import DamagedError
 from whorl.errors import UserError
 from whorl.watch import Watch
 
@@ -22,6 +23,7 @@ class Note:
     folder: Path
     name: str
     end: str = ""
+    thriftier: str = ""
 
     def run(self, watch: Watch) -> None:
         file = self.folder / self.name
@@ -29,6 +31,8 @@ class Note:
         watch.say(f"{self.name} at work")
         if self.end == "refused":
             raise UserError(f"{self.name} is refused")
+        if self.end == "damaged":
+            raise DamagedError(file, "row 3")
         if self.end == "broken":
             os._exit(7)
         if self.end == "killed":
@@ -75,5 +79,12 @@ def test_a_refusal_ends_the_others_unless_it_is_taken_care_of(tmp_path: Path) ->
 def test_a_process_that_breaks_is_named(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="the process of odd ended with code 7"):
         side_by_side([Note(tmp_path, "odd", "broken")], 1, Heard())
-    with pytest.raises(UserError, match=r"of big was killed, as .* memory runs out; the same"):
+    with pytest.raises(UserError, match=r"of big was killed, as .*; the same command goes on$"):
         side_by_side([Note(tmp_path, "big", "killed")], 1, Heard())
+    with pytest.raises(UserError, match=r"goes on, and takes less of it with --jobs 1$"):
+        side_by_side([Note(tmp_path, "big", "killed", "--jobs 1")], 1, Heard())
+
+
+def test_what_is_damaged_is_said_in_the_parent_as_in_the_child(tmp_path: Path) -> None:
+    with pytest.raises(DamagedError, match=r"journal .*j is damaged: row 3; .* --repair"):
+        side_by_side([Note(tmp_path, "j", "damaged")], 1, Heard())

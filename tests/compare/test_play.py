@@ -1,7 +1,9 @@
 """Recipes at equal cost: budgets that hold, the same trees however often interrupted, one table."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -9,6 +11,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from sqlite3 import connect
+from typing import NoReturn
 
 import pytest
 from tests.compare.watching import Heard
@@ -149,6 +152,26 @@ def counted(path: Path, forest: str, point: object) -> list[object]:
     return trees
 
 
+def killed(_engines: Engines) -> NoReturn:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("still there")
+
+
+def test_who_was_killed_is_told_what_the_command_takes(
+    comparison: Comparison, tmp_path: Path
+) -> None:
+    with RunFolder.open(tmp_path / "run", {}, version=__version__) as folder:
+        (folder.path / "base").mkdir()
+        (folder.path / "base" / "sampled.jsonl").touch()  # as if it had been measured
+        with pytest.raises(UserError, match=r"with --set rft\.train\.tokens=") as alone:
+            play_comparison(folder, replace(comparison, jobs=1), Heard(), where=killed)
+        with pytest.raises(UserError, match=r"with --jobs 1 --set .*\.train\.tokens="):
+            play_comparison(folder, comparison, Heard(), where=killed)
+    advised = str(alone.value).rpartition("--set ")[2]
+    (rft,) = select_methods(TINY, ["rft"], [advised])
+    assert rft.train.tokens == TINY["rft"].train.tokens // 2
+
+
 ARGUMENTS = ("compare", "--preset", "smoke", "--recipes", "rft", "--json")
 
 
@@ -178,6 +201,12 @@ def test_a_killed_comparison_goes_on_with_what_it_has_and_with_more_tokens(tmp_p
     assert found["low"] <= found["accuracy"] <= found["high"]
     page = (run / "compare.html").read_text()
     assert "Accuracy against generated tokens" in page and "rft" in (run / "compare.md").read_text()
+    sound = journal.read_bytes()
+    at = sound.index(b"policy") + 20
+    journal.write_bytes(sound[:at] + bytes([sound[at] ^ 4]) + sound[at + 1 :])
+    mended = subprocess.run([*command, "--repair"], capture_output=True, text=True)
+    assert mended.returncode == 0 and "repaired" in mended.stderr, mended.stderr
+    assert json.loads(mended.stdout.splitlines()[-1]) == [found]
     other = subprocess.run([*command, "--set", "evaluate.n=2"], capture_output=True)
     assert other.returncode == 2 and b"belongs to other settings" in other.stderr
 

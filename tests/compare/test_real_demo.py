@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from whorl.compare.real_demo import PROBLEMS, TEST, on_this_machine, real_demo
-from whorl.data.problems import read_problems
+from whorl.data.problems import read_problems, write_problems
 from whorl.errors import UserError
 from whorl.models import POLICY
+from whorl.problem import Problem
 from whorl.recipes.sigma import Sigma
 from whorl.settings.presets import PRESETS
 
@@ -37,9 +38,11 @@ def test_it_plays_a_round_of_the_preset(tmp_path: Path) -> None:
     assert run.test is not None
     assert len(list(read_problems(run.problems))) == PROBLEMS
     assert len(list(read_problems(run.test))) == TEST
-    alone = real_demo(tmp_path / "alone", "local:policy", problems=tmp_path / "mine.jsonl")
+    mine = tmp_path / "mine.jsonl"
+    write_problems(mine, [Problem("p", "1+1?", "2")])
+    alone = real_demo(tmp_path / "alone", "local:policy", problems=mine)
     assert alone.engines.critic == "local:policy"
-    assert alone.problems == tmp_path / "mine.jsonl" and not alone.problems.exists()
+    assert alone.problems == mine and len(list(read_problems(mine))) == 1
 
 
 def test_a_model_that_is_not_there_is_refused(tmp_path: Path) -> None:

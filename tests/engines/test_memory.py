@@ -1,12 +1,23 @@
 """What models take, and what is said where that is not there."""
 
 import logging
+from functools import partial
 
 import pytest
 from transformers import AutoModelForCausalLM
 
 from whorl.engines import memory, open_engine
-from whorl.engines.memory import Need, check_fit, free_memory, need, token_bytes, usual_cache
+from whorl.engines.memory import (
+    Need,
+    ShortError,
+    check_fit,
+    free_memory,
+    need,
+    token_bytes,
+    usual_cache,
+    when_free,
+)
+from whorl.engines.roles import Engines, Opened
 from whorl.engines.weights import weight_count
 from whorl.errors import UserError
 from whorl.models import POLICY
@@ -48,7 +59,7 @@ def test_what_fits_is_said_if_it_is_large(
     ("wanted", "processes", "advice"),
     [
         (4e9, 1, r"and 3\.0 GB are free; what would fit: weights=int8 \(2\.0 GB\)$"),
-        (2.5e9, 2, r"what would fit: --processes 1, weights=int8 \(2\.0 GB\)$"),
+        (2.5e9, 2, r"what would fit: 1 of these processes, weights=int8 \(2\.0 GB\)$"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_what_would(
@@ -79,3 +90,36 @@ def test_rounded_weights_come_with_no_larger_a_cache_than_is_of_use() -> None:
     assert 0.45 < usual_cache(small, "int8") < 0.5
     assert usual_cache(small, "f16") == 1.0
     assert usual_cache(small | {"num_hidden_layers": 96}, "int4") == 1.0
+
+
+def test_who_has_patience_waits_for_memory_and_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    free = iter([1e9, 1e9, 9e9])
+    monkeypatch.setattr(memory, "free_memory", lambda: next(free))
+    monkeypatch.setattr(memory, "_LOOK", 0.01)
+
+    def opened() -> str:
+        check_fit("local:m", Need(3e9, 0.0), 1, {})
+        return "open"
+
+    assert when_free(opened, 60.0) == "open"
+    (said,) = caplog.messages
+    assert "1.0 GB are free" in said and said.endswith("Waiting for memory, for 1 minutes")
+
+
+@pytest.mark.parametrize("patience", [0.0, 0.05])
+def test_patience_ends(monkeypatch: pytest.MonkeyPatch, patience: float) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda: 0.0)
+    monkeypatch.setattr(memory, "_LOOK", 0.01)
+    tries: list[str] = []
+    monkeypatch.setattr("whorl.engines.roles.open_engine", partial(check_fit_of, tries))
+    with Opened(Engines("local:m"), patience=patience) as opened, pytest.raises(ShortError):
+        opened.by_role("policy")
+    assert (len(tries) > 1) is (patience > 0)
+
+
+def check_fit_of(tries: list[str], spec: str, *, processes: int) -> None:
+    """Where an engine would be opened, the look at memory alone."""
+    tries.append(spec)
+    check_fit(spec, Need(3e9, 0.0), processes or 1, {})

@@ -130,6 +130,68 @@ def test_solved_afresh_a_reply_of_no_use_is_followed_by_another_try(useless: str
     assert AFRESH.tally(tree)["wrong path revised"] == 1
 
 
+TOLD = "The other answers, 13 and 14, are incorrect.\n\n3+4+5=12\n\n\\boxed{12}"
+PLAIN = "3+4=7\n\n7+5=12\n\n\\boxed{12}"
+
+
+def test_a_solution_that_speaks_of_what_it_was_told_is_followed_by_another_try() -> None:
+    script = Script(WRONG, [], [TOLD, PLAIN])
+    tree = script.grow(AFRESH)
+    first, second = script.prompts("reviser")
+    assert first == second and "12" not in first  # it was right, so nothing else is wrong
+    assert [ask.temperature for ask in script.asked if ask.role == "reviser"] == [0.0, 0.7]
+    assert [example.text for example in AFRESH.harvest(tree).examples] == [PLAIN]
+    assert AFRESH.choose(tree) == tree.tip
+    assert AFRESH.tally(tree)["speaks of what was shown"] == 1
+
+
+@pytest.mark.parametrize("mode", ["per_depth", "whole_path", "afresh"])
+def test_no_student_is_taught_what_he_is_not_shown(
+    mode: Literal["per_depth", "whole_path", "afresh"],
+) -> None:
+    recipe = replace(ONE, mode=mode, retries=0)
+    outline = write_critiques([Critique(errors=("x",), verdict="edit")] * 3)
+    said = {"per_depth": [EDIT] * 3, "whole_path": [outline], "afresh": []}[mode]
+    whole = "As the critique says, 3+4=7\n\n7+5=12\n\n\\boxed{12}"
+    wrote = {"per_depth": whole.split("\n\n"), "whole_path": [whole], "afresh": [TOLD]}[mode]
+    tree = Script(WRONG, said, wrote).grow(recipe)
+    assert tree.tip == ROOT
+    assert tree.nodes[ends_of_tries(tree)[-1]].reward == 1.0
+    reason = "revision speaks of what was shown for it"
+    assert recipe.harvest(tree).dropped == {reason: 1}
+    tree.tip = ends_of_tries(tree)[-1]  # as trees have it that are older
+    assert recipe.harvest(tree).dropped == {reason: 1}
+    assert replace(recipe, check=False).harvest(tree).examples
+
+
+def test_a_right_path_is_taught_where_its_revision_speaks_of_the_critique() -> None:
+    wrote = ["As the feedback says, 3+4=7", "7+5=12", "\\boxed{12}"]
+    tree = Script(RIGHT, [EDIT] * 3, wrote).grow(replace(ONE, retries=0))
+    (example,) = SIGMA.harvest(tree).examples
+    assert "feedback" not in example.text and example.text.endswith("\\boxed{12}")
+    assert SIGMA.tally(tree)["fell back"] == 1
+
+
+@pytest.mark.parametrize("reply", [PLAIN, "It is \\boxed{15}."])
+def test_a_search_without_an_end_is_solved_afresh_and_nothing_else(reply: str) -> None:
+    endless = [["3+4=8", "3+4=7"], ["8+5=13", "8+5=14"]]
+    recipe = replace(AFRESH, uct=Uct(simulations=1, children=2, depth=2))
+    script = Script(endless, [], [reply, reply])
+    tree = script.grow(replace(recipe, retries=1))
+    asked = script.prompts("reviser")
+    assert "Others found" not in asked[0] and PROBLEM.question in asked[0]
+    tally = recipe.tally(tree)
+    if reply == PLAIN:
+        assert [example.text for example in recipe.harvest(tree).examples] == [PLAIN]
+        assert tally["no solution, afresh right"] == tally["no solution"] == tally["tries"] == 1
+    else:
+        assert asked[1].endswith("\n\nOthers found 15; all of that is wrong.")
+        assert recipe.harvest(tree).dropped == {"search found no solution": 1}
+        assert tally["no solution, afresh wrong"] == 1
+    others = replace(recipe, mode="per_depth")
+    assert others.tally(Script(endless, [], []).grow(others)) == {"no solution": 1}
+
+
 def test_answers_told_are_the_most_frequent_and_all_of_the_reviser() -> None:
     answers = ["\\boxed{13}", "\\boxed{ 13 }", "\\boxed{14}", "\\boxed{15}", "\\boxed{16}"]
     tree = Tree(PROBLEM)

@@ -96,6 +96,25 @@ def hostile_report(text: str) -> Report:
     )
 
 
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_solution_written_afresh_stands_whole_beside_the_original(
+    tmp_path: Path, *, ended: bool
+) -> None:
+    tree = Tree(Problem("p", "q", "5"))
+    first = tree.add(Node(ROOT, "2+3=6\n\n", visits=1))
+    tree.add(Node(first, "\\boxed{6}", terminal=ended, reward=0.0 if ended else None))
+    second = tree.add(Node(ROOT, "Add.\n\n", author="reviser", mark="revised"))
+    third = tree.add(Node(second, "2+3=5\n\n", author="reviser"))
+    tree.tip = tree.add(Node(third, "\\boxed{5}", author="reviser", terminal=True, reward=1.0))
+    write_report(tmp_path / "r.html", Report("t", "l", trees=(ReportTree(tree),)))
+    html = (tmp_path / "r.html").read_text()
+    refined = html.partition('<div class="refined two">')[2].partition("\n</div>")[0]
+    assert ("2+3=6\n\n\\boxed{6}" if ended else "no solution") in refined
+    assert "Add.\n\n2+3=5\n\n\\boxed{5}" in refined and "<mark>" not in refined
+    assert "Solved afresh" in refined
+    assert "no critique" not in html and "no such step" not in html
+
+
 def test_page_is_well_formed_and_self_contained(tmp_path: Path, report: Report) -> None:
     html = written(tmp_path, report)
     page = Page(html)

@@ -7,12 +7,12 @@ from whorl.engines.roles import Opened, Opener
 from whorl.errors import UserError
 
 
-def opener(cluster: str, folder: Path, *, shard: str = "") -> Opener:
+def opener(cluster: str, folder: Path, *, shard: str = "", patience: float = 0.0) -> Opener:
     """Where engines are opened. cluster: as the option says it; empty for this process. folder: on
-    storage that all machines of a cluster share. Raises `UserError` if it cannot be read, or shards
-    are wanted too."""
+    storage that all machines of a cluster share. patience: as `Opened` has it, in this process.
+    Raises `UserError` if it cannot be read, or shards are wanted too."""
     if not cluster:
-        return Opened
+        return partial(Opened, patience=patience) if patience else Opened
     if shard:
         raise UserError("--cluster divides the problems itself; leave out --shard")
     from whorl.engines.cluster import Address

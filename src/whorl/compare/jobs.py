@@ -24,6 +24,10 @@ class Job(Protocol):
     def name(self) -> str:
         """Name of the job, for an error message."""
 
+    @property
+    def thriftier(self) -> str:
+        """Options of the command with which the job takes less memory; empty if there are none."""
+
     def run(self, watch: Watch) -> None:
         """Do the work. Messages to `watch` reach the parent's, except progress and training."""
 
@@ -46,20 +50,20 @@ def side_by_side(
     the others.
     """
     waiting = iter(jobs)
-    running: dict[Connection, SpawnProcess] = {}
+    running: dict[Connection, tuple[Job, SpawnProcess]] = {}
     try:
         while True:
             for job in islice(waiting, most - len(running)):
                 ours, process = _start(job)
-                running[ours] = process
+                running[ours] = job, process
             if not running:
                 return
             for pipe in wait(list(running)):
                 assert isinstance(pipe, Connection)
                 if not _hear(pipe, watch, failed):
-                    _end(running.pop(pipe))
+                    _end(*running.pop(pipe))
     finally:
-        for process in running.values():
+        for _, process in running.values():
             process.terminate()
             process.join()
 
@@ -87,15 +91,16 @@ def _hear(pipe: Connection, watch: Watch, failed: Callable[[UserError], None]) -
     return True
 
 
-def _end(process: SpawnProcess) -> None:
+def _end(job: Job, process: SpawnProcess) -> None:
     process.join()
     if process.exitcode == -signal.SIGKILL:
+        less = f", and takes less of it with {job.thriftier}" if job.thriftier else ""
         raise UserError(
-            f"the process of {process.name} was killed, as the system does where memory runs out; "
-            "the same command goes on, and takes less of it with --set NAME.train.tokens=512"
+            f"the process of {job.name} was killed, as the system does where memory runs out; "
+            f"the same command goes on{less}"
         )
     if process.exitcode:
-        raise RuntimeError(f"the process of {process.name} ended with code {process.exitcode}")
+        raise RuntimeError(f"the process of {job.name} ended with code {process.exitcode}")
 
 
 def _work(job: Job, pipe: Connection) -> None:

@@ -130,12 +130,13 @@ def select_methods(
 ) -> tuple[Method, ...]:
     """The methods and variants called `names`, with `NAME.recipe.KEY=VALUE`,
     `NAME.train.KEY=VALUE`, `NAME.shares=[...]` and `NAME.rounds=...` applied; a variant follows its
-    original, and so does a control, `NAME_random` and the others of `controls.KINDS`.
+    original, and so does a control, `NAME_random` and the others of `controls.KINDS`, of which
+    nothing can be changed but `NAME_random.control.KEY=VALUE`.
 
     A name that is `module:Class` is a recipe from elsewhere, of which the preset `which` is
     compared; in overrides it is called `Class`. Raises `UserError` for a name that is not there,
-    for two methods of one name, for an override of none of them, and for a control of a recipe that
-    uses no verdict.
+    for two methods of one name, for an override of none of them or of what a control has from its
+    original, and for a control of a recipe that uses no verdict.
     """
     names = list(dict.fromkeys(names))
     known = _known(entries, names, overrides, which)
@@ -148,7 +149,7 @@ def _known(
     entries: Mapping[str, Method], names: Sequence[str], overrides: Sequence[str], which: str
 ) -> Mapping[str, Method]:
     """All methods and variants with overrides applied, those from elsewhere in `names` too."""
-    places = dict.fromkeys(_original(name) for name in names if ":" in name)
+    places = dict.fromkeys(original(name) for name in names if ":" in name)
     strangers = {name: method(name.rpartition(":")[2], _preset(name, which)) for name in places}
     whole = dict(entries)
     for name, entry in strangers.items():
@@ -159,7 +160,7 @@ def _known(
     return changed | {name: _changed(entry, overrides) for name, entry in variants(changed).items()}
 
 
-def _original(name: str) -> str:
+def original(name: str) -> str:
     """The name of the method that a control's name is of; any other name as it is."""
     base, _, kind = name.rpartition("_")
     return base if kind in KINDS else name
@@ -168,7 +169,7 @@ def _original(name: str) -> str:
 def _entry(known: Mapping[str, Method], name: str, overrides: Sequence[str]) -> Method:
     if name in known:
         return known[name]
-    base = _original(name)
+    base = original(name)
     if base != name:
         entry = controlled(_entry(known, base, overrides), cast(Spoilt, name[len(base) + 1 :]))
         return _changed(entry, overrides)
@@ -179,6 +180,12 @@ def _entry(known: Mapping[str, Method], name: str, overrides: Sequence[str]) -> 
 
 def _changed(entry: Method, overrides: Sequence[str]) -> Method:
     own = [o.removeprefix(f"{entry.name}.") for o in overrides if o.startswith(f"{entry.name}.")]
+
+    if entry.control and (other := [o for o in own if not o.startswith("control.")]):
+        base = original(entry.name)
+        raise UserError(
+            f"{entry.name} differs from {base} by what it spoils alone: write {base}.{other[0]}"
+        )
 
     def about(section: str) -> list[str]:
         return [o.removeprefix(section) for o in own if o.startswith(section)]

@@ -29,6 +29,7 @@ from whorl.compare.findings import (
     read_student,
 )
 from whorl.compare.jobs import side_by_side
+from whorl.compare.methods import original
 from whorl.compare.students import Part, TooFew, examine, play_part
 from whorl.engines.roles import Opened, Opener
 from whorl.errors import UserError
@@ -99,6 +100,17 @@ class _Job:
     @property
     def name(self) -> str:
         return f"{self.parts[0].method.forest}, seed {self.parts[0].seed}" if self.parts else "base"
+
+    @property
+    def thriftier(self) -> str:
+        """Fewer jobs at once, and half the tokens at once in training."""
+        fewer = ["--jobs 1"] if self.comparison.jobs > 1 else []
+        halves = [
+            f"--set {original(m.name) if m.control else m.name}.train.tokens={m.train.tokens // 2}"
+            for m in (part.method for part in self.parts)
+            if m.train.tokens > 1
+        ]
+        return " ".join(fewer + list(dict.fromkeys(halves)))
 
     def done(self) -> bool:
         if not self.parts:

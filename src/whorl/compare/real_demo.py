@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from whorl.data import synthetic
-from whorl.data.problems import write_problems
+from whorl.data.problems import problem_ids, write_problems
 from whorl.engines.model import find_model, read_config
 from whorl.engines.roles import Engines
 from whorl.engines.spec import Spec
@@ -34,8 +34,12 @@ def real_demo(
 
     critic: criticises and revises; the policy itself if none is named.
     problems, test: files; made-up problems, written into `folder`, for one that is not given.
-    Raises `UserError` if a model cannot be used.
+    Raises `UserError` if a model cannot be used or a file cannot be read.
     """
+    policy = on_this_machine(model)
+    helper = on_this_machine(critic) if critic else policy
+    for given in filter(None, (problems, test)):
+        problem_ids(given)  # before anything is written
     folder.mkdir(parents=True, exist_ok=True)
     if problems is None:
         problems = folder / "problems.jsonl"
@@ -43,8 +47,6 @@ def real_demo(
     if test is None:
         test = folder / "test.jsonl"
         write_problems(test, synthetic.problems("test", TEST, seed=1))
-    policy = on_this_machine(model)
-    helper = on_this_machine(critic) if critic else policy
     return Run(
         folder / "run",
         problems,

@@ -53,6 +53,12 @@ def read_problems(
     return collect(read_rows(path), read, where=f"{path}", skip_bad=skip_bad, on_skip=on_skip)
 
 
+def problem_ids(path: Path | str) -> list[str]:
+    """Ids of the problems of a file, every line of which is read: for who is about to open a model
+    for them. Raises as `read_problems`."""
+    return [problem.id for problem in read_problems(path)]
+
+
 def collect(
     rows: Iterable[tuple[int, T | BadRow]],
     read: Callable[[int, T], Problem],

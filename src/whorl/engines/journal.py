@@ -53,10 +53,13 @@ class DamagedError(UserError):
     """A journal that is not as it was written; `whorl.engines.repair` makes a sound one of it."""
 
     def __init__(self, path: Path, what: str) -> None:
-        line = " ".join(what.split())[:_LONGEST]
-        super().__init__(
-            f"the journal {path} is damaged: {line}; the same command with --repair asks anew for "
-            "what cannot be read, or put a copy of the file in its place"
+        super().__init__(path, what)  # by which it is made again where it is sent to
+        self.path, self.what = path, " ".join(what.split())[:_LONGEST]
+
+    def __str__(self) -> str:
+        return (
+            f"the journal {self.path} is damaged: {self.what}; the same command with --repair asks "
+            "anew for what cannot be read, or put a copy of the file in its place"
         )
 
 

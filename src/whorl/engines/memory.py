@@ -3,16 +3,19 @@ loaded."""
 
 import json
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from whorl.engines.weights import weight_count
 from whorl.errors import UserError
 
 LOG = logging.getLogger("whorl.engines")
+T = TypeVar("T")
 
+_LOOK = 10.0  # seconds between two looks at what is free
 _GB = 1e9
 _PROCESS = 0.5e9  # Python, its libraries and scores of a batch
 _ROWS = 128 * 512  # tokens whose keys and values the embedded engine and generate() hold, about
@@ -29,6 +32,26 @@ BYTES: Mapping[str, float] = {
 """Bytes that a weight takes, by how matrices are kept: in the embedded engine once, as it computes;
 in OpenVINO as its products want it. The file it is mapped from is not counted: the system can drop
 that."""
+
+
+class ShortError(UserError):
+    """A model that takes more memory than is free now."""
+
+
+def when_free(opened: Callable[[], T], patience: float) -> T:
+    """What `opened` opens. Where memory is short it tries again, for so many seconds of
+    `patience`: others may give back what they have. Raises `ShortError` after that."""
+    end, told = time.monotonic() + patience, False
+    while True:
+        try:
+            return opened()
+        except ShortError as error:
+            if time.monotonic() + _LOOK > end:
+                raise
+            if not told:
+                LOG.warning("%s. Waiting for memory, for %.0f minutes", error, patience / 60)
+            told = True
+            time.sleep(_LOOK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +106,7 @@ def check_fit(name: str, wanted: Need, processes: int, others: Mapping[str, Need
     """Say what a model takes, and look whether that is free.
 
     wanted: for each of `processes`. others: what other ways to open it take, by what is to be
-    written. Raises `UserError` if what is taken at once does not fit; where only keys and values
+    written. Raises `ShortError` if what is taken at once does not fit; where only keys and values
     may not, in time, there is a warning.
     """
     free = free_memory()
@@ -101,9 +124,10 @@ def check_fit(name: str, wanted: Need, processes: int, others: Mapping[str, Need
         f"{way} ({each.most / _GB:.1f} GB)" for way, each in others.items() if each.most <= free
     ]
     if processes > 1 and wanted.most <= free:
-        fits.insert(0, f"--processes {max(1, int(free // wanted.most))}")
+        fewer = max(1, int(free // wanted.most))
+        fits.insert(0, f"{fewer} of these processes")
     advice = f"; what would fit: {', '.join(fits)}" if fits else "; take a smaller model"
-    raise UserError(short + advice)
+    raise ShortError(short + advice)
 
 
 def free_memory() -> float | None:

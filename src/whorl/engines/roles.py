@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlencode
@@ -13,6 +14,7 @@ from whorl.ask import Engine, Lasting, Role
 from whorl.engines import open_engine
 from whorl.engines.crew import Crew, Here
 from whorl.engines.judge import Judges
+from whorl.engines.memory import when_free
 from whorl.engines.model import engine_settings, find_model
 from whorl.engines.spec import Spec
 from whorl.engines.unpack import quantised
@@ -107,10 +109,11 @@ class Opened(AbstractContextManager["Opened"]):
     """The engines that `engines` names, each opened when it is first asked for.
 
     They stay open from stage to stage, until others are to answer (`follow`) or the `with` ends.
+    patience: seconds in which one that memory is short for is tried again.
     """
 
-    def __init__(self, engines: Engines) -> None:
-        self._engines = engines
+    def __init__(self, engines: Engines, *, patience: float = 0.0) -> None:
+        self._engines, self._patience = engines, patience
         self._open: dict[str, _Open] = {}
 
     def __exit__(self, *error: object) -> None:
@@ -178,7 +181,8 @@ class Opened(AbstractContextManager["Opened"]):
     def _new(self, spec: str) -> Engine:
         if spec == _JUDGE:
             return Judges()
-        return open_engine(spec, processes=self._engines.processes)
+        opener = partial(open_engine, spec, processes=self._engines.processes)
+        return when_free(opener, self._patience)
 
     def _close(self, spec: str) -> None:
         self._open.pop(spec).engine.close()

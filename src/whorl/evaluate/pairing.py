@@ -1,7 +1,7 @@
 """Two evaluations of the same problems compared problem by problem, with a test of no change."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist, fmean, stdev
@@ -40,13 +40,7 @@ def paired(before: Sequence[Score], after: Sequence[Score]) -> Paired:
     Raises `UserError` unless both hold the same problems once each.
     """
     first, second = _firsts(before), _firsts(after)
-    if first.keys() != second.keys() or not first:
-        missing = sorted(first.keys() ^ second.keys())
-        raise UserError(
-            f"the evaluations are not of the same problems: {missing[0]!r} is in one only"
-            if missing
-            else "there are no problems to compare"
-        )
+    check_same(first.keys(), second.keys())
     fixed = sum(second[id] and not first[id] for id in first)
     broken = sum(first[id] and not second[id] for id in first)
     changed, gap, n = fixed + broken, fixed - broken, len(first)
@@ -61,6 +55,16 @@ def paired(before: Sequence[Score], after: Sequence[Score]) -> Paired:
         p_value=_fair(broken, changed),
         mean=bootstrap(list(_changes(before, after).values())),
     )
+
+
+def check_same(before: Set[str], after: Set[str]) -> None:
+    """Raises `UserError` unless evaluations of problems with these ids can be compared."""
+    if missing := sorted(before ^ after):
+        raise UserError(
+            f"the evaluations are not of the same problems: {missing[0]!r} is in one only"
+        )
+    if not before:
+        raise UserError("there are no problems to compare")
 
 
 def paired_over(runs: Sequence[tuple[Sequence[Score], Sequence[Score]]]) -> Paired:

@@ -44,14 +44,14 @@ def recall_questions(
     """Have a model write on every question, greedily; yields what came of each, in any order.
 
     engines: for `policy` and `judge`. share: of a question's words, in (0, 1), that are shown; of
-    words at least one is shown and one is not. A question of one word is passed over.
+    words at least one is shown and one is not. A question that is not `askable` is passed over.
     """
     asked: dict[str, Recalled] = {}
 
     def searches() -> Iterator[tuple[str, Asking[Recalled]]]:
         for problem in problems:
-            shown, rest = _cut(problem.question, share)
-            if shown and rest:
+            if askable(problem.question):
+                shown, rest = _cut(problem.question, share)
                 asked[problem.id] = Recalled(problem, rest)
                 yield problem.id, _recalled(asked[problem.id], shown, max_tokens)
 
@@ -60,15 +60,19 @@ def recall_questions(
         yield done.result or replace(one, error=done.error or "")
 
 
+def askable(question: str) -> bool:
+    """Whether a question has words to show and words to leave out."""
+    return len(question.split()) > 1
+
+
 def _cut(question: str, share: float) -> tuple[str, str]:
-    """The first words of a question, its layout kept, and the others."""
+    """The first words of a question that is askable, its layout kept, and the others."""
     words = question.split()
     count = min(max(1, round(share * len(words))), len(words) - 1)
-    rest = words[count:] if count > 0 else []
-    shown = question.rstrip()
+    rest, shown = words[count:], question.rstrip()
     for word in reversed(rest):
         shown = shown.removesuffix(word).rstrip()
-    return shown if rest else "", " ".join(rest)
+    return shown, " ".join(rest)
 
 
 def _recalled(one: Recalled, shown: str, max_tokens: int) -> Asking[Recalled]:

@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 
 from whorl.chat import Chat
 from whorl.engines.model import read_config
+from whorl.engines.weights import weight_count
 from whorl.errors import UserError
 from whorl.example import Example, Likelihood, Objective
 from whorl.learn import network, reference
@@ -26,6 +27,7 @@ from whorl.learn.corpus import Corpus, Encoded, encode
 from whorl.learn.fit import SAVED, fit, last_epoch, quiet_transformers
 from whorl.learn.folder import write_questions
 from whorl.learn.layout import LogProbs
+from whorl.learn.memory import give_back
 from whorl.learn.moments import moments_of
 from whorl.learn.pack import Packing
 from whorl.learn.trainer import Task, check_trackers
@@ -112,6 +114,7 @@ def carry_out(
                 publish(folder, out)
             shutil.rmtree(partial)
         state.wait_for_everyone()
+    give_back(weight_count(out))
     return result
 
 

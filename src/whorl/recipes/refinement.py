@@ -13,6 +13,7 @@ from whorl.credit import best_path, siblings
 from whorl.prompts import Candidate
 from whorl.prompts.critique import Critique, read_critique, read_critiques, repeats_request
 from whorl.prompts.revision import became, read_solution, read_step
+from whorl.prompts.unseen import speaks_of_unseen
 from whorl.prompts.wording import Wording
 from whorl.rollout import add_solution, judge_ends, sample, step_node
 from whorl.tree import ROOT, Mark, Tree
@@ -81,6 +82,14 @@ def wrong_answers(tree: Tree) -> list[str]:
     return own + [answer for answer, often in told.items() if not often]
 
 
+def tells(tree: Tree, end: int) -> bool:
+    """Whether a solution with a reviser's steps speaks of what only the reviser was shown."""
+    if tree.first_hand(end):
+        return False
+    text = without_thoughts(tree.text(end))
+    return speaks_of_unseen(text, tree.problem.question, wrong_answers(tree))
+
+
 @dataclass(frozen=True, slots=True)
 class Refinement:
     """The refinement of one best path by critic and reviser. Critiques are asked for once."""
@@ -95,22 +104,26 @@ class Refinement:
         recipe, tree = self.recipe, self.tree
         if recipe.mode == "afresh" and tree.nodes[self.best].reward == 1.0:
             return self.best  # nothing in it is known to be wrong
-        attempt = {
-            "per_depth": self._sweep,
-            "whole_path": self._rewrite,
-            "afresh": self._solve_again,
-        }[recipe.mode]
         missed, temperature = None, 0.0
         for _ in range(recipe.retries + 1):
-            end = yield from attempt(missed, temperature)
+            end = yield from self._attempt(missed, temperature)
             yield from judge_ends(tree, [end])
-            if tree.nodes[end].reward == 1.0 or not recipe.check:
+            right = tree.nodes[end].reward == 1.0
+            if not recipe.check or (right and not tells(tree, end)):
                 return end
             asked = any(tree.nodes[i].mark in ASKED for i in tree.path(end))
             if not asked and recipe.mode != "afresh":
                 break  # another try would be the same
-            missed, temperature = concluded(tree.text(end)), recipe.retry_temperature
+            missed = missed if right else concluded(tree.text(end))
+            temperature = recipe.retry_temperature
         return if_right(tree, self.best)
+
+    def _attempt(self, missed: str | None, temperature: float) -> Asking[int]:
+        """One try. missed: the wrong answer of the one before; who solves afresh is told all."""
+        if self.recipe.mode == "afresh":
+            return self._solve_again(temperature)
+        whole = self.recipe.mode == "whole_path"
+        return (self._rewrite if whole else self._sweep)(missed, temperature)
 
     def _sweep(self, missed: str | None, temperature: float) -> Asking[int]:
         """Depth by depth: critique the step, revise it, go on behind the revised step."""
@@ -201,8 +214,9 @@ class Refinement:
         tree.nodes[first].mark = tree.nodes[first].mark or mark
         return end
 
-    def _solve_again(self, _missed: str | None, temperature: float) -> Asking[int]:
-        """A solution from the start, by who sees of the tree the wrong answers alone."""
+    def _solve_again(self, temperature: float) -> Asking[int]:
+        """A solution from the start, by who sees of the tree the wrong answers alone; if it has
+        none, or no end at all, by who sees the question."""
         recipe, tree = self.recipe, self.tree
         prompt = prompts.solve_again(tree.problem.question, wrong_answers(tree), recipe.words)
         tokens = recipe.sampling.solution_tokens

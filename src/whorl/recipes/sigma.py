@@ -10,7 +10,8 @@ Differences from the paper
    they are, none by default.
 2. A revised solution is verified. If wrong, the reviser tries again (`retries`) and is told which
    answer missed; if still wrong, a right unrevised path is kept, else the problem is dropped. The
-   authors' script stores whatever comes back, without an answer too: `check=False`.
+   authors' script stores whatever comes back, without an answer too: `check=False`. So is one that
+   is right but speaks of what its student never sees, as a critique (`prompts.unseen`).
 3. The gold answer is hidden from critic and reviser; the authors' script shows it: `show_gold`. The
    mean outcomes Q that the critic sees are its shadow: the script shows those of the path, the
    text names none; `show_q`. What no simulation went through has none.
@@ -48,6 +49,7 @@ from whorl.recipes.refinement import (
     best_own,
     ends_of_tries,
     if_right,
+    tells,
 )
 from whorl.rollout import Sampling
 from whorl.search import Uct, mcts, within_budget
@@ -67,10 +69,10 @@ class Sigma:
     uct, sampling: the search.
     temperatures: one search per temperature; their harvests are pooled.
     mode: `per_depth` asks critic and reviser for every step (the paper), `whole_path` asks each
-        of them once (the code). `afresh` leaves right paths alone; of others the reviser solves the
-        problem anew, and sees of the tree nothing but its wrong answers (ours). No critic is asked
-        then, and what is said below of siblings, of steps and of critic's and reviser's tokens is
-        idle.
+        of them once (the code). `afresh` leaves right paths alone; otherwise, and where no
+        solution came to its end, the reviser solves the problem anew, and sees of the tree nothing
+        but its wrong answers (ours). No critic is asked then, and what is said below of siblings,
+        of steps and of critic's and reviser's tokens is idle.
     best: the path to refine: the right one of highest `mean` Q, or the `first` right one that is
         found depth first, the last child before the others (the code).
     siblings: shown per depth, best Q first; 0 is the ablation without them.
@@ -160,18 +162,19 @@ class Sigma:
         with within_budget(tree):
             yield from mcts(tree, sampling, self.uct)
             best = best_own(tree, self.best)
-            if best != ROOT:
+            if best != ROOT or self.mode == "afresh":
                 tree.tip = yield from Refinement(self, tree, best).run()
         if tree.cut_short:
             tree.tip = if_right(tree, best_own(tree, self.best))
         return tree
 
     def choose(self, tree: Tree) -> int:
-        """The first revised solution that is right, else the best path if that is."""
+        """The first revised solution that is right and speaks of nothing its student will not see,
+        else the best path if that is right."""
         if not self.check:
             return tree.tip
-        right = [end for end in ends_of_tries(tree) if tree.nodes[end].reward == 1.0]
-        return right[0] if right else if_right(tree, best_own(tree, self.best))
+        sound = (end for end in _right_tries(tree) if not tells(tree, end))
+        return next(sound, if_right(tree, best_own(tree, self.best)))
 
     @property
     def verified(self) -> bool:
@@ -180,38 +183,37 @@ class Sigma:
 
     def harvest(self, tree: Tree) -> Harvest:
         """The chosen solution, after nothing but the plain question."""
-        best = best_own(tree, self.best)
-        if best == ROOT:
-            return Harvest((), {"search found no solution": 1})
-        tip = tree.tip
+        best, tip = best_own(tree, self.best), tree.tip
         if self.take == "unrefined":
             tip = if_right(tree, best) if self.check else best
+        elif self.check and tells(tree, tip):
+            tip = self.choose(tree)  # grown when nobody looked at that
         if tip == ROOT:
-            reason = "wrong after revision" if self.take == "refined" else "best path is wrong"
-            return Harvest((), {reason: 1})
+            return Harvest((), {self._lacking(tree, best): 1})
         prompt = prompts.plain(tree)
         text, end = tree.text(tip).rstrip(), tree.nodes[tip]
         whole = ended(end) or end.mark == "no answer"  # where nothing is checked
         return Harvest((Weighted(prompt, text, ended=whole, origin=tree.origin(tip)),), {})
 
+    def _lacking(self, tree: Tree, best: int) -> str:
+        """Why nothing is taken of a tree whose `best` path is not."""
+        if self.take == "refined" and any(tells(tree, end) for end in _right_tries(tree)):
+            return "revision speaks of what was shown for it"
+        if best == ROOT:
+            return "search found no solution"
+        return "wrong after revision" if self.take == "refined" else "best path is wrong"
+
     def tally(self, tree: Tree) -> Mapping[str, int]:
         """Counts: outcome before and after refinement, tries, and how often each guard fired."""
-        best = best_own(tree, self.best)
+        best, tries = best_own(tree, self.best), ends_of_tries(tree)
+        counts: Counter[str] = Counter({"tries": len(tries)})
         if best == ROOT:
-            return {"no solution": 1}
-        tries = ends_of_tries(tree)
-        before = _word(tree, best)
-        after = _word(tree, tries[-1]) if tries else before
-        counts = Counter({f"{before} to {after}": 1, "tries": len(tries)})
-        counts["drift"] = int(before == "right" and any(_word(tree, t) == "wrong" for t in tries))
-        counts["fell back"] = int(tree.tip == best and after == "wrong")
-        counts.update(tree.nodes[i].mark for i in tree.path(best) if tree.nodes[i].mark in HEARD)
-        ways = (tree.nodes[i] for end in tries for i in tree.path(end))
-        taken = ("revised", "cut off")
-        revised = any(
-            s.author == "reviser" and (self.mode == "afresh" or s.mark in taken) for s in ways
-        )
-        counts[f"{before} path {'revised' if revised else 'left as it was'}"] = 1
+            if not tries:
+                return {"no solution": 1}
+            counts.update(["no solution", f"no solution, afresh {_word(tree, tries[-1])}"])
+        else:
+            counts.update(self._of_path(tree, best, tries))
+        counts.update("speaks of what was shown" for end in tries if tells(tree, end))
         for end in tries:
             steps = [tree.nodes[i] for i in tree.path(end)]
             counts.update(
@@ -220,6 +222,22 @@ class Sigma:
                 if s.author == "reviser" and s.mark
             )
             counts["completed by the policy"] += steps[-1].author == "policy"
+        return counts
+
+    def _of_path(self, tree: Tree, best: int, tries: Sequence[int]) -> Counter[str]:
+        """Counts of what became of the best path."""
+        before = _word(tree, best)
+        after = _word(tree, tries[-1]) if tries else before
+        counts = Counter({f"{before} to {after}": 1})
+        counts["drift"] = int(before == "right" and any(_word(tree, t) == "wrong" for t in tries))
+        counts["fell back"] = int(bool(tries) and tree.tip == best)
+        counts.update(tree.nodes[i].mark for i in tree.path(best) if tree.nodes[i].mark in HEARD)
+        ways = (tree.nodes[i] for end in tries for i in tree.path(end))
+        taken = ("revised", "cut off")
+        revised = any(
+            s.author == "reviser" and (self.mode == "afresh" or s.mark in taken) for s in ways
+        )
+        counts[f"{before} path {'revised' if revised else 'left as it was'}"] = 1
         return counts
 
     def remarks(self, tally: Mapping[str, int]) -> Sequence[str]:
@@ -241,3 +259,7 @@ class Sigma:
 
 def _word(tree: Tree, end: int) -> Literal["right", "wrong"]:
     return "right" if tree.nodes[end].reward == 1.0 else "wrong"
+
+
+def _right_tries(tree: Tree) -> list[int]:
+    return [end for end in ends_of_tries(tree) if tree.nodes[end].reward == 1.0]

@@ -12,6 +12,7 @@ from whorl.tree import Node, Tree
 
 STEP = 1_200  # characters of a step that are shown
 NOTE = 2_000  # characters of a critique that are shown
+SOLUTION = 5_000  # characters of a solution that is shown whole
 
 
 class Piece(NamedTuple):
@@ -107,6 +108,15 @@ def compare_paths(tree: Tree, before: Sequence[int], after: Sequence[int]) -> tu
             )
         )
     return tuple(comparisons)
+
+
+def two_solutions(tree: Tree, before: Sequence[int], after: Sequence[int]) -> tuple[Side, Side]:
+    """Both paths as whole solutions, for one that was written without sight of the other: their
+    steps do not correspond. `before` may be empty."""
+    own, afresh = (
+        clip("".join(tree.nodes[i].text for i in path), SOLUTION) for path in (before, after)
+    )
+    return _side([Piece(own.text, False)], own), _side([Piece(afresh.text, False)], afresh)
 
 
 def read_note(note: str, *, limit: int = NOTE) -> Note | None:

@@ -220,6 +220,7 @@ _GRPO = Preset(
     Grpo(), replace(POLICY_GRADIENT, epochs=1, batch_of="examples"), rounds=10, patience=2
 )
 _SPHERE = Preset(Sphere(), DPO)
+_NARROW = Uct(children=2, simulations=4, depth=12)  # solves most for a token: docs/real.md
 _SHORT = Uct(simulations=8, depth=12)
 _SHORT_OF_FOUR = replace(Process().uct, simulations=8, depth=12)
 
@@ -231,7 +232,7 @@ PRESETS: Mapping[type[Recipe], Mapping[str, Preset]] = {
         "code": replace(_SIGMA, recipe=_SIGMA_CODE),
         "laptop": laptop(
             Sigma(
-                _SHORT,
+                _NARROW,
                 temperatures=(0.7,),
                 mode="afresh",
                 retries=1,
@@ -274,7 +275,7 @@ PRESETS: Mapping[type[Recipe], Mapping[str, Preset]] = {
     },
     Rft: {
         "paper": Preset(Rft(), SFT),
-        "laptop": laptop(Rft()),
+        "laptop": laptop(Rft(samples=4)),
         "gpu": gpu(Preset(Rft(), SFT)),
         "tiny": usual_tiny(Rft(Sampling(temperature=1.0))),
     },

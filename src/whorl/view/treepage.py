@@ -8,7 +8,14 @@ from sqlite3 import Row
 from markupsafe import Markup
 
 from whorl.report import ReportTree
-from whorl.report.critiques import StepPair, compare_paths, revised_path, searched_path
+from whorl.report.critiques import (
+    Side,
+    StepPair,
+    compare_paths,
+    revised_path,
+    searched_path,
+    two_solutions,
+)
 from whorl.tree import ROOT, Tree
 from whorl.view.address import Addresses
 from whorl.view.drawing import drawn
@@ -41,10 +48,20 @@ class TreePage:
 
     @cached_property
     def comparisons(self) -> tuple[StepPair, ...]:
-        """Critique and revision step by step; empty if there was neither."""
+        """Critique and revision step by step; empty if there was no critique."""
+        best = searched_path(self.tree)
+        return compare_paths(self.tree, best, revised_path(self.tree)) if self._criticised else ()
+
+    @cached_property
+    def afresh(self) -> tuple[Side, Side] | None:
+        """The best solution, and one that the reviser wrote without a critique of it."""
         best, revised = searched_path(self.tree), revised_path(self.tree)
-        criticised = any(self.tree.nodes[i].note for i in best)
-        return compare_paths(self.tree, best, revised) if criticised or revised else ()
+        return None if self._criticised or not revised else two_solutions(self.tree, best, revised)
+
+    @property
+    def _criticised(self) -> bool:
+        nodes = [self.tree.nodes[i] for i in searched_path(self.tree)]
+        return any(node.note or "critique" in node.mark for node in nodes)
 
     @property
     def revised(self) -> bool:

@@ -25,6 +25,7 @@ from typing import Any
 
 from whorl.ask import Role
 from whorl.budget import Prices
+from whorl.errors import UserError
 from whorl.watch import Progress, Watch
 from whorl.watch.pace import Pace, seconds_left
 from whorl.watch.process import command, myself, versions
@@ -52,6 +53,8 @@ def recorded(
         keeps one.
     report_to: trackers that are told the figures of the events too.
 
+    A new file goes again if the block is refused, with a `UserError`, before it says anything.
+
     Raises `UserError` if a tracker is unknown or not installed.
     """
     if os.environ.get("RANK", "0") != "0":
@@ -61,6 +64,7 @@ def recorded(
     trackers = (
         Trackers(report_to, path.with_name("trackers"), about | versions()) if report_to else None
     )
+    new = not path.exists()
     events = Events(watch, path, trackers)
     events.write("begin", command=command(), process=myself(), versions=versions(), models=models)
     try:
@@ -70,6 +74,8 @@ def recorded(
         how = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
         why = _short(f"{error}" or type(error).__name__)
         events.write("end", how="spent" if events.spent else how, error=events.spent or why)
+        if new and not events.told and isinstance(error, UserError):
+            path.unlink(missing_ok=True)
         raise
     else:
         events.write("end", how="spent" if events.spent else "done", error=events.spent)
@@ -90,10 +96,11 @@ class Events:
     """A `Watch` that appends what it is told to a file, and passes it on to another watch.
 
     spent: the limit of the budget that ended a stage, as a setting; empty if none did.
+    told: whether there is anything in it but that it lives.
     """
 
     def __init__(self, watch: Watch, path: Path, trackers: Trackers | None = None) -> None:
-        self.spent = ""
+        self.spent, self.told = "", False
         self._trackers = trackers
         self._watch = watch
         self._lock = threading.Lock()
@@ -105,6 +112,7 @@ class Events:
 
     def write(self, event: str, **said: Any) -> None:
         """Append a line."""
+        self.told = self.told or event not in ("begin", "alive", "end")
         if self._trackers is not None:
             self._trackers.hear({"event": event, **said})
             while self._trackers.failed:

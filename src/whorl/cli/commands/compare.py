@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from whorl.compare.made_up import ComparisonPreset
     from whorl.engines.roles import Engines, Opener
 
+PATIENCE = 300.0
+"""Seconds that a recipe waits for memory: it would be a pity if hours of others ended with it."""
+
 EXAMPLES = (
     "whorl compare --preset smoke",
     "whorl compare --preset smoke --recipes sigma,rft --run runs/compare --json",
@@ -81,6 +84,7 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     width: options.Width = 256,
     processes: options.Processes = 0,
     cluster: options.Cluster = "",
+    repair: options.Repair = False,
     dry_run: options.DryRun = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON list as the last line.")
@@ -117,7 +121,7 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     spoilt: verdicts drawn at random, as often right as there are; a fifth of
     them flipped (--set NAME_flipped.control.rate=0.4); all of them right; or
     other numbers in the answers. What it gains is no gain by the verdicts. The
-    search itself saw the true ones.
+    search itself saw the true ones. Its settings are those of its recipe.
 
     With --student the base model samples and another one learns, from the
     recipes that can teach another: not from on-policy ones (marge, grpo,
@@ -136,7 +140,7 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     from whorl.errors import UserError
     from whorl.settings import read_settings
 
-    where = opener(cluster, run.absolute().parent)
+    where = opener(cluster, run.absolute().parent, patience=PATIENCE)
     if cluster and (jobs or 1) > 1:
         raise UserError("--cluster divides the searches of a recipe; leave out --jobs")
     names = [name.strip() for name in recipes.split(",") if name.strip()]
@@ -167,7 +171,7 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     if dry_run:
         return _describe(chosen)
     said = {"preset": preset, "evaluate": attempts} if size else _said(chosen)
-    _play(run, chosen, (said, size), where, as_json=as_json)
+    _play(run, chosen, (said, size), where, repair=repair, as_json=as_json)
 
 
 def _play(
@@ -176,10 +180,11 @@ def _play(
     bound: tuple[dict[str, Any], "ComparisonPreset | None"],
     where: "Opener",
     *,
+    repair: bool,
     as_json: bool,
 ) -> None:
     """Play a comparison and write its results. bound: to what the folder is; the size of made-up
-    problems, which are written first. where: opens engines."""
+    problems, which are written first. where: opens engines. repair: damaged journals."""
     import json
 
     from whorl import __version__
@@ -193,12 +198,14 @@ def _play(
     from whorl.cli.display import Display
     from whorl.compare.made_up import write_made_up
     from whorl.compare.play import play_comparison
+    from whorl.engines.repair import mended
     from whorl.loop.folder import RunFolder
     from whorl.watch.events import recorded
 
     display, (said, size) = Display(), bound
     display.say(f"comparing {', '.join(method.name for method in chosen.methods)} in {run}")
     with RunFolder.open(run, said, version=__version__) as folder:
+        display.say_all(mended(run.rglob("*journal.db")) if repair else ())
         if size:
             write_made_up(run, size)
         with recorded(display, folder.events, {}) as watch:

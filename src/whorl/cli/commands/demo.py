@@ -41,6 +41,7 @@ def demo(  # noqa: PLR0913 (each parameter is an option)
         Path | None, typer.Option(help="With --model: problems to measure on; else 200 made up.")
     ] = None,
     seed: options.Seed = 0,
+    repair: options.Repair = False,
     as_json: options.Json = False,
 ) -> None:
     """Play the whole loop with the tiny models that come with whorl, or with one of yours.
@@ -56,20 +57,28 @@ def demo(  # noqa: PLR0913 (each parameter is an option)
     (pip install 'whorl\\[cpu]'), else in bfloat16; a name such as
     openvino:FOLDER?weights=int4 is taken as it stands.
     """
-    if model:
-        return _with_model(model, critic, run, problems, test, seed)
-    if critic or problems or test:
-        raise UserError("--critic, --problems and --test go with --model")
     import json
     import time
 
-    from whorl.cli.demonstration import demo_as_json, print_demo, write_demo
     from whorl.cli.display import Display
 
     start, display = time.monotonic(), Display()
+    if model:
+        from whorl.cli.commands.run import play
+        from whorl.compare.real_demo import real_demo
+
+        display.say(f"writing {run}: opening {model}")
+        chosen = real_demo(run, model, critic=critic, problems=problems, test=test, seed=seed)
+        return play(chosen, repair=repair)
+    if critic or problems or test:
+        raise UserError("--critic, --problems and --test go with --model")
+    from whorl.cli.demonstration import demo_as_json, print_demo, write_demo
+
     display.say(f"writing {run}: opening the models that come with whorl")
     from whorl.compare.demo import FULL, SMOKE, play_demo
+    from whorl.engines.repair import mended
 
+    display.say_all(mended(run.rglob("*journal.db")) if repair else ())
     size = SMOKE if smoke else FULL
     findings = play_demo(run, size, display, seed=seed)
     seconds = time.monotonic() - start
@@ -79,15 +88,3 @@ def demo(  # noqa: PLR0913 (each parameter is an option)
     if as_json:
         said = demo_as_json(findings) | {"seconds": round(seconds, 1), "report": str(page)}
         typer.echo(json.dumps(said))
-
-
-def _with_model(
-    model: str, critic: str, folder: Path, problems: Path | None, test: Path | None, seed: int
-) -> None:
-    """Play one round of SIGMA with a model of the user's."""
-    from whorl.cli.commands.run import play
-    from whorl.cli.display import Display
-    from whorl.compare.real_demo import real_demo
-
-    Display().say(f"writing {folder}: opening {model}")
-    play(real_demo(folder, model, critic=critic, problems=problems, test=test, seed=seed))

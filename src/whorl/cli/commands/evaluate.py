@@ -122,7 +122,7 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     from whorl.engines.roles import Engines
     from whorl.engines.spec import HERE, Spec
     from whorl.errors import UserError
-    from whorl.evaluate import PRESETS, Place, paired, read_scores, sensible_ks, summarise
+    from whorl.evaluate import PRESETS, Place, paired, sensible_ks, summarise
     from whorl.evaluate.exam import Exam
     from whorl.prompts.wording import WHORL
     from whorl.watch import trackers
@@ -137,7 +137,7 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     said = (samples, temperature, top_p, max_tokens, thought_tokens)
     setup = replace(PRESETS[preset], words=read_prompt(folder) if folder else WHORL)
     setup = _decoding(setup, dict(zip(DECODING, said, strict=True)))
-    before = read_scores(against) if against else None
+    before = _compared(against, problems)
     seen, what_it_knows = _seen(model, problems, trained_on or [], allow_seen)
     for line in (f"model     {model}", f"problems  {problems}", *_told(setup, seed), what_it_knows):
         typer.echo(line)
@@ -158,6 +158,21 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     if as_json:
         typer.echo(json.dumps(summary_as_json(summary, comparison) | {"made": Place(out).said()}))
     _tell_end(scores, out, against, display)
+
+
+def _compared(against: Path | None, problems: Path) -> "list[Score] | None":
+    """The scores to compare with. Raises `UserError`, before a model is opened, if they or the
+    problems cannot be read, or are not of the same problems."""
+    from whorl.data.problems import problem_ids
+    from whorl.evaluate import read_scores
+    from whorl.evaluate.pairing import check_same
+
+    asked = problem_ids(problems)
+    if against is None:
+        return None
+    before = read_scores(against)
+    check_same({score.id for score in before}, set(asked))
+    return before
 
 
 def _tell_end(
@@ -198,13 +213,11 @@ def _measured(
     """Scores of the policy; events of their making are kept beside them, and the trackers
     `report_to` are told them."""
     from whorl.ask import Role
-    from whorl.data.problems import read_problems
     from whorl.engines.model import model_content
     from whorl.evaluate import Place
     from whorl.evaluate.exam import measure
     from whorl.watch.events import recorded
 
-    next(read_problems(exam.problems))  # before anything is written
     models: dict[Role, str] = {"policy": model_content(opened.engines.policy)}
     with recorded(display, Place(out).events, models, report_to) as watch:
         return measure(opened, exam, watch, out=out)

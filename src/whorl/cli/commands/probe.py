@@ -62,10 +62,10 @@ def probe(
     from whorl.errors import UserError
 
     check(model)
-    Display().say(f"opening {model}")
     if recall:
         _recall(model, recall, share, limit, as_json)
         return
+    Display().say(f"opening {model}")
     engine = open_engine(model, processes=0)
     try:
         engine.submit(0, Ask(prompts.solve(question), max_tokens=512, temperature=0.0))
@@ -90,19 +90,22 @@ def _recall(model: str, file: Path, share: float, limit: int | None, as_json: bo
     """Say how many questions of a file a model knows by heart."""
     from itertools import islice
 
+    from whorl.cli.display import Display
     from whorl.data.problems import read_problems
     from whorl.engines.roles import Engines, Opened
     from whorl.errors import UserError
     from whorl.evaluate import wilson
-    from whorl.evaluate.recall import recall_questions
+    from whorl.evaluate.recall import askable, recall_questions
 
-    problems = list(islice(read_problems(file), limit))
+    problems = [one for one in islice(read_problems(file), limit) if askable(one.question)]
+    if not problems:
+        raise UserError(f"{file}: no question can be asked, none has two words")
+    Display().say(f"opening {model}")
     with Opened(Engines(model, processes=0)) as opened:
         every = list(recall_questions(problems, opened.by_role("policy"), share=share))
     asked = [one for one in every if not one.error]
     if not asked:
-        why = f": {every[0].error}" if every else ", none has two words"
-        raise UserError(f"{file}: no question could be asked{why}")
+        raise UserError(f"{file}: no question could be asked: {every[0].error}")
     counts = {
         "rest of the question word for word": sum(one.exact for one in asked),
         "right answer all the same": sum(one.right for one in asked),
