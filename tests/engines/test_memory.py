@@ -95,6 +95,7 @@ def test_rounded_weights_come_with_no_larger_a_cache_than_is_of_use() -> None:
 def test_who_has_patience_waits_for_memory_and_says_so_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("WARNING", logger="whorl")  # a command in this process lets it say more
     free = iter([1e9, 1e9, 9e9])
     monkeypatch.setattr(memory, "free_memory", lambda: next(free))
     monkeypatch.setattr(memory, "_LOOK", 0.01)
