@@ -24,7 +24,8 @@ def told(result) -> str:
     assert result.exit_code == 2, result.output
     assert "Traceback" not in result.output
     said = result.stderr.strip().splitlines()
-    (line,) = [each for each in said if not each.startswith(("opening ", "objective ", "loading "))]
+    before = ("opening ", "objective ", "loading ", "evaluate: ")
+    (line,) = [each for each in said if not each.startswith(before)]
     assert line.startswith("error: ")
     return line
 
