@@ -16,6 +16,7 @@ from whorl.engines.memory import (
     token_bytes,
     usual_cache,
     when_free,
+    whole_memory,
 )
 from whorl.engines.roles import Engines, Opened
 from whorl.engines.weights import weight_count
@@ -38,6 +39,8 @@ def test_fewer_bits_need_less() -> None:
 def test_free_memory_is_some_of_what_there_is() -> None:
     free = free_memory()
     assert free is None or 0 <= free < 1 << 50
+    whole = whole_memory()
+    assert whole is None or (free is not None and free <= whole)
 
 
 def test_what_fits_is_said_if_it_is_large(
@@ -107,6 +110,15 @@ def test_who_has_patience_waits_for_memory_and_says_so_once(
     assert when_free(opened, 60.0) == "open"
     (said,) = caplog.messages
     assert "1.0 GB are free" in said and said.endswith("Waiting for memory, for 1 minutes")
+
+
+def test_what_this_machine_never_holds_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda: 3e9)
+    monkeypatch.setattr(memory, "whole_memory", lambda: 8e9)
+    for wanted, waits in ((7e9, True), (9e9, False)):
+        with pytest.raises(UserError) as refused:
+            check_fit("local:m", Need(wanted, 0.0), 1, {})
+        assert isinstance(refused.value, ShortError) is waits
 
 
 @pytest.mark.parametrize("patience", [0.0, 0.05])

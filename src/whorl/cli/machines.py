@@ -6,6 +6,9 @@ from pathlib import Path
 from whorl.engines.roles import Opened, Opener
 from whorl.errors import UserError
 
+PATIENCE = 300.0
+"""Seconds that a command of many stages waits for memory: hours of work would end with it."""
+
 
 def opener(cluster: str, folder: Path, *, shard: str = "", patience: float = 0.0) -> Opener:
     """Where engines are opened. cluster: as the option says it; empty for this process. folder: on

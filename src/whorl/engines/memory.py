@@ -20,6 +20,7 @@ _GB = 1e9
 _PROCESS = 0.5e9  # Python, its libraries and scores of a batch
 _ROWS = 128 * 512  # tokens whose keys and values the embedded engine and generate() hold, about
 _PREFIXES = 512 << 20  # what the embedded engine keeps of prompts
+_GROUP = Path("/sys/fs/cgroup")
 _TOKENS = 64 * 672  # whose keys and values OpenVINO holds of a model with rounded weights
 
 BYTES: Mapping[str, float] = {
@@ -106,8 +107,8 @@ def check_fit(name: str, wanted: Need, processes: int, others: Mapping[str, Need
     """Say what a model takes, and look whether that is free.
 
     wanted: for each of `processes`. others: what other ways to open it take, by what is to be
-    written. Raises `ShortError` if what is taken at once does not fit; where only keys and values
-    may not, in time, there is a warning.
+    written. Raises `ShortError` if what is taken at once does not fit, and `UserError` if it never
+    will on this machine; where only keys and values may not, in time, there is a warning.
     """
     free = free_memory()
     each = f" in each of {processes} processes" if processes > 1 else ""
@@ -127,23 +128,40 @@ def check_fit(name: str, wanted: Need, processes: int, others: Mapping[str, Need
         fewer = max(1, int(free // wanted.most))
         fits.insert(0, f"{fewer} of these processes")
     advice = f"; what would fit: {', '.join(fits)}" if fits else "; take a smaller model"
-    raise ShortError(short + advice)
+    whole = whole_memory()
+    ever = whole is None or wanted.least * processes <= whole
+    raise (ShortError if ever else UserError)(short + advice)
 
 
 def free_memory() -> float | None:
     """Bytes that can be taken without swapping, within what a container may have; None where the
     system does not say."""
+    free = _said("MemAvailable")
     try:
-        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return None
-    free = next((float(line.split()[1]) * 1024 for line in lines if "MemAvailable" in line), None)
-    group = Path("/sys/fs/cgroup")
-    try:
-        most = int((group / "memory.max").read_text(encoding="utf-8"))
-        used = int((group / "memory.current").read_text(encoding="utf-8"))
-        kept = (group / "memory.stat").read_text(encoding="utf-8").splitlines()
+        most = int((_GROUP / "memory.max").read_text(encoding="utf-8"))
+        used = int((_GROUP / "memory.current").read_text(encoding="utf-8"))
+        kept = (_GROUP / "memory.stat").read_text(encoding="utf-8").splitlines()
         used -= next((int(line.split()[1]) for line in kept if "inactive_file" in line), 0)
     except (OSError, ValueError):  # no such group, or one without a limit
         return free
     return min(free, max(0, most - used)) if free is not None else None
+
+
+def whole_memory() -> float | None:
+    """Bytes that the machine has, or that a container may have; None where the system does not
+    say."""
+    whole = _said("MemTotal")
+    try:
+        most = int((_GROUP / "memory.max").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return whole
+    return min(whole, most) if whole is not None else None
+
+
+def _said(name: str) -> float | None:
+    """Bytes in one line of what Linux says of its memory."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    return next((float(line.split()[1]) * 1024 for line in lines if name in line), None)

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from whorl.compare.made_up import ComparisonPreset
     from whorl.engines.roles import Engines, Opener
 
-PATIENCE = 300.0
-"""Seconds that a recipe waits for memory: it would be a pity if hours of others ended with it."""
-
 EXAMPLES = (
     "whorl compare --preset smoke",
     "whorl compare --preset smoke --recipes sigma,rft --run runs/compare --json",
@@ -134,7 +131,7 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     """
     from dataclasses import replace
 
-    from whorl.cli.machines import opener
+    from whorl.cli.machines import PATIENCE, opener
     from whorl.compare.made_up import PRESETS, made_up
     from whorl.engines.roles import Engines
     from whorl.errors import UserError

@@ -93,12 +93,12 @@ def run(  # noqa: PLR0913 (each parameter is an option)
     goes on all the same. Paths are relative to the folder in which the command is given.
     """
     from whorl import settings
-    from whorl.cli.machines import opener
+    from whorl.cli.machines import PATIENCE, opener
     from whorl.cli.plan import describe_run, downloads
     from whorl.loop.runfile import answered, read_run
 
     chosen = answered(read_run(file, overrides or ()))
-    where = opener(cluster, chosen.folder.parent, shard=shard)
+    where = opener(cluster, chosen.folder.parent, shard=shard, patience=PATIENCE)
     if not (dry_run or tries) or not downloads(chosen):
         _ = chosen.weights  # what cannot be trained is not worth growing for
     if dry_run or tries:
