@@ -162,8 +162,9 @@ def test_the_shape_of_a_model_is_that_which_transformers_reads(tmp_path: Path, k
         return shape
 
     assert isinstance(check(), SimpleNamespace), "without transformers' models"
-    path.write_text(json.dumps(written | {"rope_parameters": None, "rope_theta": 7.0}))
-    check()
+    for rope in (None, {"rope_type": "default"}):
+        path.write_text(json.dumps(written | {"rope_parameters": rope, "rope_theta": 7.0}))
+        check()
     for name in usual:  # an older file leaves usual values out
         path.write_text(json.dumps({key: written[key] for key in written if key != name}))
         check()

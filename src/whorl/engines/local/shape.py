@@ -22,7 +22,8 @@ def read_shape(folder: Path) -> Any:
     said = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     wanted = _SAID if said.get("model_type") == "qwen2" else (*_SAID, "head_dim")
     rope = said.get("rope_parameters") or {}
-    if all(name in said for name in wanted) and rope.get("rope_type") == "default":
+    plain = rope.get("rope_type") == "default" and "rope_theta" in rope
+    if plain and all(name in said for name in wanted):
         return SimpleNamespace(**said)
     from transformers import AutoConfig
 
