@@ -7,14 +7,17 @@
 Counts what the policy wrote alone, no reviser's solution. solved: problems with a right solution;
 mixed: with a right and a wrong one, of which methods that compare can learn; per 10k: problems
 solved, and different right solutions, for 10,000 sampled tokens. Settings differ fairly only on the
-same problems: those that all folders have are counted.
+same problems: those that all folders have are counted, each with all its trees, as SIGMA grows one
+at every temperature.
 """
 
 import argparse
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 from whorl.data.forest import read_trees
+from whorl.errors import UserError
 from whorl.tree import Tree
 
 
@@ -24,35 +27,48 @@ def main() -> None:
     )
     parser.add_argument("runs", type=Path, nargs="+", help="run folders of whorl grow")
     runs = parser.parse_args().runs
-    forests = [{tree.problem.id: tree for tree in read_trees(run / "trees.jsonl")} for run in runs]
+    try:
+        forests = [forest(run) for run in runs]
+    except UserError as error:
+        parser.error(str(error))
     shared = set.intersection(*map(set, forests))
+    if not shared:
+        parser.error("there is no problem of which all runs have a tree")
     print(f"{len(shared)} problems")
     print("| run | solved | mixed | tokens a problem | solved per 10k | right ends per 10k |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
-    for run, forest in zip(runs, forests, strict=True):
-        print(row(run.name, [forest[name] for name in sorted(shared)]))
+    for run, trees in zip(runs, forests, strict=True):
+        print(row(run.name, [trees[name] for name in sorted(shared)]))
 
 
-def row(name: str, trees: Sequence[Tree]) -> str:
-    """One line of the table, of the trees of one setting."""
-    outcomes = [ends(tree) for tree in trees]
+def forest(run: Path) -> dict[str, list[Tree]]:
+    """The trees of a run folder, by their problems. Raises `UserError` if they cannot be read."""
+    trees = defaultdict[str, list[Tree]](list)
+    for tree in read_trees(run / "trees.jsonl"):
+        trees[tree.problem.id].append(tree)
+    return trees
+
+
+def row(name: str, problems: Sequence[Sequence[Tree]]) -> str:
+    """One line of the table: the trees of each problem, grown by one setting."""
+    outcomes = [ends(trees) for trees in problems]
     solved = sum(bool(right) for right, _ in outcomes)
     mixed = sum(bool(right and wrong) for right, wrong in outcomes)
-    tokens = sum(tree.cost.get("policy", 0) for tree in trees)
+    tokens = sum(tree.cost.get("policy", 0) for trees in problems for tree in trees)
     rights = sum(len(right) for right, _ in outcomes)
     return (
-        f"| {name} | {solved} | {mixed} | {tokens / len(trees):,.0f}"
-        f" | {1e4 * solved / tokens:.1f} | {1e4 * rights / tokens:.1f} |"
+        f"| {name} | {solved} | {mixed} | {tokens / len(problems):,.0f}"
+        f" | {1e4 * solved / max(tokens, 1):.1f} | {1e4 * rights / max(tokens, 1):.1f} |"
     )
 
 
-def ends(tree: Tree) -> tuple[set[str], set[str]]:
-    """The policy's different right solutions, and its wrong ones, as texts."""
+def ends(trees: Sequence[Tree]) -> tuple[set[str], set[str]]:
+    """The policy's different right solutions of a problem, and its wrong ones, as texts."""
     right, wrong = set[str](), set[str]()
-    for index, node in enumerate(tree.nodes):
-        own = all(tree.nodes[at].author == "policy" for at in tree.path(index))
-        if own and node.reward is not None:
-            (right if node.reward == 1.0 else wrong).add(tree.text(index))
+    for tree in trees:
+        for index, node in enumerate(tree.nodes):
+            if node.reward is not None and tree.first_hand(index):
+                (right if node.reward == 1.0 else wrong).add(tree.text(index))
     return right, wrong
 
 

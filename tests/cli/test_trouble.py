@@ -100,6 +100,25 @@ def test_a_bad_file_is_refused_before_a_model_is_opened_and_nothing_is_left(
     assert not list(Path("out").iterdir())
 
 
+def test_a_demo_repairs_what_is_in_folders_of_its_own_alone(whorl, tmp_path: Path) -> None:
+    journal = tmp_path / "base" / "journal.db"
+    journal.parent.mkdir()
+    journal.write_bytes(b"damaged")
+    refused = whorl("demo", "--repair", "--run", tmp_path)
+    assert refused.exit_code == 2 and "not a run folder" in refused.stderr.splitlines()[-1]
+    assert [path.name for path in journal.parent.iterdir()] == ["journal.db"]
+    assert journal.read_bytes() == b"damaged"
+
+
+@pytest.mark.parametrize("option", ["--smoke", "--json"])
+def test_a_demo_with_ones_own_model_takes_no_option_without_effect(
+    whorl, tmp_path: Path, option: str
+) -> None:
+    refused = told(whorl("demo", "--model", "policy", option, "--run", tmp_path / "run"))
+    assert refused == "error: --smoke and --json go without --model"
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("lost", "why"),
     [

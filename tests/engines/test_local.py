@@ -162,11 +162,29 @@ def test_the_shape_of_a_model_is_that_which_transformers_reads(tmp_path: Path, k
         return shape
 
     assert isinstance(check(), SimpleNamespace), "without transformers' models"
-    path.write_text(json.dumps(written | {"rope_parameters": None, "rope_theta": 7.0}))
-    check()
+    for rope in (None, {"rope_type": "default"}):
+        path.write_text(json.dumps(written | {"rope_parameters": rope, "rope_theta": 7.0}))
+        check()
     for name in usual:  # an older file leaves usual values out
         path.write_text(json.dumps({key: written[key] for key in written if key != name}))
         check()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"num_attention_heads": 5}, {"num_hidden_layers": "3"}, {"rms_norm_eps": None}],
+)
+def test_a_shape_that_transformers_refuses_is_refused(
+    tmp_path: Path, wrong: dict[str, object]
+) -> None:
+    sizes = {"hidden_size": 96, "num_attention_heads": 6, "num_key_value_heads": 3}
+    AutoConfig.for_model("llama", **sizes).save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | wrong))
+    with pytest.raises(Exception, match="alidation error") as theirs:
+        AutoConfig.from_pretrained(tmp_path)
+    with pytest.raises(theirs.type, match="alidation error"):
+        read_shape(tmp_path)
 
 
 def assert_like_transformers(

@@ -32,6 +32,10 @@ OWN = [
     "128 and 1.28 are not the right ones.",
     "The answer 5 is wrong.",
     "The correct answer is 12.",
+    "One root is 28; the other solution is 12.",
+    "The only other option is 28.",
+    "As x > 0, the root 28 is invalid, and 23 is not a valid length.",
+    "With sides 28 and 23 it is not a right triangle, nor 28 degrees a right angle.",
 ]
 
 
@@ -48,3 +52,12 @@ def test_a_solution_of_its_own_is_none(text: str) -> None:
 def test_words_of_the_question_are_no_sign() -> None:
     question = "Ann had 28 answers, 5 of them wrong. She got feedback. Is it 23 or 28?"
     assert not speaks_of_unseen("28 - 5 wrong = 23. Feedback: 23 or 28.", question, ["28", "23"])
+
+
+def test_choices_that_the_question_offers_are_seen() -> None:
+    question, said = "Add. (A) 28 (B) 12", "Of the given options, A is incorrect."
+    assert not speaks_of_unseen(said, question, ["A"])
+    assert not speaks_of_unseen(said, question, ["(A)"])
+    assert speaks_of_unseen(said, "Add.") and speaks_of_unseen("A is incorrect.", "Add.", ["A"])
+    assert speaks_of_unseen("28 is incorrect.", question, ["A", "28"])
+    assert speaks_of_unseen("Others found A; all of that is wrong.", question, ["A"])

@@ -28,6 +28,7 @@ from whorl.compare.methods import Method
 from whorl.compare.students import draw_examples, examine, train_student
 from whorl.data import synthetic
 from whorl.data.problems import write_problems
+from whorl.engines.repair import mended
 from whorl.engines.roles import Engines, Opened, following
 from whorl.evaluate import Setup
 from whorl.evaluate.exam import Exam
@@ -75,12 +76,17 @@ METHODS = (
 )
 
 
-def play_demo(folder: Path, size: Size, watch: Watch, *, seed: int = 0) -> Findings:
-    """Play the demo in `folder`, or go on with the one there."""
+def play_demo(
+    folder: Path, size: Size, watch: Watch, *, seed: int = 0, repair: bool = False
+) -> Findings:
+    """Play the demo in `folder`, or go on with the one there. repair: its damaged journals, once
+    the folder is known to be a demo's, which nobody else plays."""
     with (
         RunFolder.open(folder, {"demo": asdict(size), "seed": seed}, version=__version__) as own,
         recorded(watch, own.events, {}) as watch,
     ):
+        for line in mended(folder.rglob("*journal.db")) if repair else ():
+            watch.say(line)
         train, test = folder / "problems.jsonl", folder / "test.jsonl"
         write_problems(train, synthetic.problems("pool", size.problems, seed=seed))
         write_problems(test, synthetic.problems("test", size.test, seed=1))

@@ -9,15 +9,18 @@ from itertools import permutations
 def speaks_of_unseen(text: str, question: str, told: Sequence[str] = ()) -> bool:
     """Whether a solution speaks of more than its question: of a critique, another solution, a
     reference, or of answers `told` to its writer, which it calls wrong or lists. Words that the
-    question has too are no sign."""
-    common = question.lower()
+    question has too are no sign, nor is it one to speak of choices that the question offers."""
+    common, offered = question.lower(), set(_OFFERED.findall(question))
 
     def own(found: re.Match[str] | None) -> bool:
-        return found is not None and found[0].lower() not in common
+        if found is None or (offered and _CHOICES.search(found[0])):
+            return False
+        return found[0].lower() not in common
 
     if any(own(found) for found in _UNSEEN.finditer(text)):
         return True
-    answers = [rf"(?<![\w.]){re.escape(answer)}(?![\w]|\.\d)" for answer in told]
+    unseen = [answer for answer in told if answer.strip("()") not in offered]
+    answers = [rf"(?<![\w.]){re.escape(answer)}(?![\w]|\.\d)" for answer in unseen]
     if any(own(re.search(f"{a} or {b}", text)) for a, b in permutations(answers, 2)):
         return True
     return any(
@@ -27,6 +30,8 @@ def speaks_of_unseen(text: str, question: str, told: Sequence[str] = ()) -> bool
     )
 
 
+_OFFERED = re.compile(r"\(([A-H])\)")  # the letter of a choice, as AQuA's questions have them here
+_CHOICES = re.compile(r"option|choice", re.IGNORECASE)
 _SENTENCE = re.compile(r"(?<=[.:;!?])\s+|\n")
 _UNSEEN = re.compile(
     r"\b(?:critiques?|feedback|(?:the|your) reviewer|reference (?:answer|solution)"
@@ -36,12 +41,15 @@ _UNSEEN = re.compile(
     r"|(?:suggestions?|advice) (?:for|on)|step is (?:also |already )?(?:well|clear)"
     r"|others (?:have |also )?(?:found|got|answered)|others['’] (?:answer|solution|result)s?"
     r"|(?:all|some) of (?:it|that|those|these|them) (?:is|are|was|were) (?:wrong|incorrect)"
-    r"|(?:other|given|provided|listed) (?:answer|option|choice|solution)s?)\b"
+    r"|(?:given|provided|listed) (?:answer|option|choice|solution)s?"
+    r"|other (?:answers?|(?:option|choice|solution)s))\b"  # the other solution: of an equation
     r"|^[*_#> -]{0,8}(?:alternatives|suggestions?|verdict)[*_]{0,3}:"
     r"|批评意见|反馈|原步骤|原解答|参考答案|其他人",
     re.IGNORECASE | re.MULTILINE,
 )
+# A root may be invalid, and a triangle not a right one, in any solution.
 _WRONG = re.compile(
-    r"\b(?:wrong|incorrect(?:ly)?|mistaken|invalid|not(?: a| the)? (?:correct|right|valid))\b|错",
+    r"\b(?:wrong|incorrect(?:ly)?|mistaken|not(?: a| the)? (?:correct|right(?![ -]?(?:angle|tri))))"
+    r"\b|错",
     re.IGNORECASE,
 )

@@ -10,8 +10,9 @@ Differences from the paper
    they are, none by default.
 2. A revised solution is verified. If wrong, the reviser tries again (`retries`) and is told which
    answer missed; if still wrong, a right unrevised path is kept, else the problem is dropped. The
-   authors' script stores whatever comes back, without an answer too: `check=False`. So is one that
-   is right but speaks of what its student never sees, as a critique (`prompts.unseen`).
+   authors' script stores whatever comes back, without an answer too: `check=False`. One that is
+   right but speaks of what its student never sees, of a critique say, is no better than a wrong one
+   here (`prompts.unseen`).
 3. The gold answer is hidden from critic and reviser; the authors' script shows it: `show_gold`. The
    mean outcomes Q that the critic sees are its shadow: the script shows those of the path, the
    text names none; `show_q`. What no simulation went through has none.

@@ -64,6 +64,8 @@ def demo(  # noqa: PLR0913 (each parameter is an option)
 
     start, display = time.monotonic(), Display()
     if model:
+        if smoke or as_json:
+            raise UserError("--smoke and --json go without --model")
         from whorl.cli.commands.run import play
         from whorl.compare.real_demo import real_demo
 
@@ -76,11 +78,9 @@ def demo(  # noqa: PLR0913 (each parameter is an option)
 
     display.say(f"writing {run}: opening the models that come with whorl")
     from whorl.compare.demo import FULL, SMOKE, play_demo
-    from whorl.engines.repair import mended
 
-    display.say_all(mended(run.rglob("*journal.db")) if repair else ())
     size = SMOKE if smoke else FULL
-    findings = play_demo(run, size, display, seed=seed)
+    findings = play_demo(run, size, display, seed=seed, repair=repair)
     seconds = time.monotonic() - start
     page = write_demo(run, findings, size, seconds)
     display.wrote(page, "report; open it in a browser")
