@@ -5,7 +5,7 @@ import io
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from whorl.errors import Visible, visible
+from whorl.errors import Visible, reason, visible
 
 
 @given(st.text(st.characters()))
@@ -37,3 +37,12 @@ def test_a_stream_lets_progress_bars_be_drawn() -> None:
     for text in ("\n", "\r 50%|###   |", "\x1b[A", "\x1b[A\x1b[A", "\x1b[31mred"):
         stream.write(text)
     assert under.getvalue() == "\n\r 50%|###   |\x1b[A\x1b[A\x1b[A‹U+001B›[31mred"
+
+
+def test_a_reason_is_one_line_that_says_something() -> None:
+    assert reason(ValueError("no such key\nTraceback ...")) == "no such key"
+    assert reason(ValueError("\nfield 'layers':\n    wants a whole number\nmore")) == (
+        "field 'layers': wants a whole number"
+    )
+    assert reason(KeyError()) == "KeyError"
+    assert reason(ValueError(" \n ")) == "ValueError"

@@ -11,6 +11,15 @@ class UserError(Exception):
     do."""
 
 
+def reason(error: BaseException) -> str:
+    """The message of another library's error in one line: its first, with the next one where the
+    first ends in a colon; the error's kind if it has none."""
+    said = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not said:
+        return type(error).__name__
+    return " ".join(said[:2]) if said[0].endswith(":") else said[0]
+
+
 def visible(text: str, kept: str = "\n\t") -> str:
     """The text with characters that have no glyph written as `‹U+202E›`: control characters, which
     a terminal obeys, and formatting ones (bidirectional, zero-width). Those in `kept` stay."""

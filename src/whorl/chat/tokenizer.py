@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from whorl.errors import UserError
+from whorl.errors import UserError, reason
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -33,8 +33,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
             folder, local_files_only=True, trust_remote_code=False
         )
     except Exception as error:  # whatever a damaged file makes of the loader, it is one line
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise UserError(f"the tokenizer in {folder} cannot be read: {reason}") from error
+        raise UserError(f"the tokenizer in {folder} cannot be read: {reason(error)}") from error
     return tokenizer
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from whorl.data.atomic import replacing
 from whorl.data.examples import write_examples
-from whorl.errors import UserError
+from whorl.errors import UserError, reason
 from whorl.example import Example, Pair
 
 ROWS = "data/train.jsonl"
@@ -119,6 +119,5 @@ def push_to_hub(folder: Path, repository: str, *, public: bool) -> str:
             commit_message="Examples harvested by whorl",
         )
     except Exception as error:  # of the client, of the network, of the hub
-        first = next(iter(f"{error}".splitlines()), "") or type(error).__name__
-        raise UserError(f"{repository} was not written to: {first}") from error
+        raise UserError(f"{repository} was not written to: {reason(error)}") from error
     return str(made.commit_url)

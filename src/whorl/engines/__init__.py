@@ -12,7 +12,7 @@ from whorl.ask import Engine
 from whorl.engines.dress import read_value, template_names, unknown
 from whorl.engines.model import Model, find_model, read_config, refuse_code
 from whorl.engines.spec import HERE, Spec
-from whorl.errors import UserError, need
+from whorl.errors import UserError, need, reason
 
 
 def open_engine(spec: str, *, processes: int = 1) -> Engine:
@@ -42,8 +42,7 @@ def open_engine(spec: str, *, processes: int = 1) -> Engine:
         except UserError:
             raise
         except Exception as error:  # whatever a damaged folder makes of a loader
-            why = str(error).partition("\n")[0] or type(error).__name__
-            raise UserError(f"{spec} cannot be opened: {why}") from error
+            raise UserError(f"{spec} cannot be opened: {reason(error)}") from error
     from whorl.engines.workers import Workers
 
     found = replace(named, place=str(model.folder), query=urlencode(model.settings))

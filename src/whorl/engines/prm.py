@@ -20,7 +20,7 @@ from transformers.utils import logging
 from whorl.ask import Ask, Failure, Prompt, Replies, Reply
 from whorl.chat import Chat
 from whorl.engines.admission import fitting
-from whorl.errors import UserError
+from whorl.errors import UserError, reason
 
 GOOD = 1
 """The label of a good step; the other one is 0."""
@@ -134,8 +134,7 @@ def _load(folder: Path, *, separated: bool) -> Any:
             output_loading_info=True,
         )
     except Exception as error:  # whatever a damaged folder makes of the loader, it is one line here
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise UserError(f"the model in {folder} cannot be loaded: {reason}") from error
+        raise UserError(f"the model in {folder} cannot be loaded: {reason(error)}") from error
     finally:
         if shown:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from whorl.engines.cache import cached
-from whorl.errors import UserError
+from whorl.errors import UserError, reason
 
 LOG = logging.getLogger("whorl.engines")
 
@@ -64,8 +64,7 @@ def _examine(file: Path) -> None:
 
 
 def _unusable(file: Path, error: Exception) -> UserError:
-    reason = next(iter(str(error).splitlines()), type(error).__name__)
-    return UserError(f"{file} cannot be made a model folder: {reason}")
+    return UserError(f"{file} cannot be made a model folder: {reason(error)}")
 
 
 def _unpack(file: Path, folder: Path) -> None:

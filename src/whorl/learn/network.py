@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
-from whorl.errors import UserError
+from whorl.errors import UserError, reason
 from whorl.example import Likelihood
 from whorl.learn import attention, losses
 from whorl.learn.attention import FLEX, GATHERED, register
@@ -32,7 +32,7 @@ def read_config(model: Path) -> PretrainedConfig:
             model, local_files_only=True, trust_remote_code=False
         )
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{model}/config.json cannot be read: {first_line(error)}") from error
+        raise UserError(f"{model}/config.json cannot be read: {reason(error)}") from error
     return config
 
 
@@ -59,15 +59,11 @@ def load_model(model: Path) -> PreTrainedModel:
             output_loading_info=True,
         )
     except Exception as error:  # whatever a damaged folder makes of the loader, it is one line here
-        raise UserError(f"the model in {model} cannot be loaded: {first_line(error)}") from error
+        raise UserError(f"the model in {model} cannot be loaded: {reason(error)}") from error
     network, report = cast(tuple[PreTrainedModel, dict[str, set[str]]], loaded)
     if report["missing_keys"]:
         raise UserError(f"the model in {model} lacks weights: {min(report['missing_keys'])}")
     return network
-
-
-def first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def logits(network: nn.Module, batch: Batch) -> Tensor:
@@ -87,8 +83,8 @@ def packing(network: PreTrainedModel, settings: Training, longest: int) -> tuple
     padded = Packing(settings.tokens, "padded")
     if not settings.packed:
         return padded, ""
-    if reason := _obstacle(network, longest):
-        return padded, reason
+    if obstacle := _obstacle(network, longest):
+        return padded, obstacle
     if torch.cuda.is_available():
         network.set_attn_implementation(FLEX)
         return Packing(settings.tokens, "flex"), ""
@@ -118,7 +114,7 @@ def _obstacle(network: PreTrainedModel, longest: int) -> str:
                 raise ValueError("it computes something else with it")
     except Exception as error:  # a model that cannot be told whom to attend to may say so anyhow
         network.set_attn_implementation(own)
-        return f"its attention cannot be exchanged ({first_line(error)})"
+        return f"its attention cannot be exchanged ({reason(error)})"
     return ""
 
 

@@ -22,13 +22,13 @@ from transformers import (
 )
 from transformers.integrations.integration_utils import get_reporting_integration_callbacks
 
-from whorl.errors import UserError
+from whorl.errors import UserError, reason
 from whorl.example import Likelihood, Objective
 from whorl.learn.batches import Steps
 from whorl.learn.layout import Batch
 from whorl.learn.losses import batch_loss, chance
 from whorl.learn.moments import load_moments
-from whorl.learn.network import first_line, logits
+from whorl.learn.network import logits
 from whorl.learn.training import Training, TrainingWatch
 from whorl.learn.unfinished import explain_full_disk
 
@@ -110,7 +110,7 @@ def check_trackers(names: Sequence[str]) -> None:
             (tracker,) = get_reporting_integration_callbacks([name])  # type: ignore[no-untyped-call]
             tracker()
         except Exception as error:  # each tracker has its own way to say what it lacks
-            raise UserError(f"report_to = {name}: {first_line(error)}") from error
+            raise UserError(f"report_to = {name}: {reason(error)}") from error
 
 
 class TreeTrainer(Trainer):

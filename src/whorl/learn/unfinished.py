@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from safetensors import SafetensorError
 
-from whorl.errors import UserError
+from whorl.errors import UserError, reason
 from whorl.example import Objective
 from whorl.learn.corpus import Corpus
 from whorl.learn.training import EXECUTION, Training, TrainResult
@@ -118,9 +118,8 @@ def explain_full_disk(partial: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(
-            f"{partial} cannot be written; is the disk full? ({reason}) "
+            f"{partial} cannot be written; is the disk full? ({reason(error)}) "
             "Put that right, then give the same command again"
         ) from error
 

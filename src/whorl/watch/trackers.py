@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from whorl.errors import UserError
+from whorl.errors import UserError, reason
 
 FIGURES = ("done", "failed", "tokens", "rate", "in_flight", "cached", "money", "loss", "step")
 """Numbers of an event that are reported, each under the title of its stage."""
@@ -65,8 +65,7 @@ class Trackers:
             getattr(self._open[name], what)(*values, **more)
         except Exception as error:  # whatever a service or its client may raise
             del self._open[name]
-            first = next(iter(f"{error}".splitlines()), "")
-            self.failed.append(f"{name} is not reported to any more: {first or repr(error)}")
+            self.failed.append(f"{name} is not reported to any more: {reason(error)}")
 
 
 def check(names: Sequence[str]) -> None:
@@ -100,6 +99,5 @@ def _opened(name: str, folder: Path) -> Any:
         tracker = kind("whorl", *place)
         tracker.start()
     except Exception as error:
-        first = next(iter(f"{error}".splitlines()), "")
-        raise UserError(f"report_to = {name}: {first or repr(error)}") from error
+        raise UserError(f"report_to = {name}: {reason(error)}") from error
     return tracker

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from whorl.chat import Chat
 from whorl.engines.model import SHIPPED, find_model
-from whorl.errors import UserError
+from whorl.errors import UserError, reason
 
 _FILES = ["config.json", "tokenizer*", "*.jinja", "special_tokens_map.json", "vocab*", "merges.txt"]
 
@@ -32,8 +32,7 @@ def load_chat(named: str, model: str) -> Chat | None:
         except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
             if named:
                 raise UserError(
-                    f"the tokenizer of {name} cannot be fetched from the hub: "
-                    f"{str(error).splitlines()[0]}"
+                    f"the tokenizer of {name} cannot be fetched from the hub: {reason(error)}"
                 ) from error
     if named:
         raise UserError(f"there is no tokenizer folder {named!r}; give tokenizer=FOLDER, or policy")
