@@ -76,7 +76,8 @@ def measure(opened: Crews, exam: Exam, watch: Watch, *, out: Path, part: Part = 
         return read_scores(place.scores)
     problems = [one for _, one in part.shard.part(problems) if one.id not in part.done]
     progress = Progress(total=len(problems))
-    watch.say(f"evaluate: {progress.total:,} problems, waiting for the first answers")
+    if problems:
+        watch.say(f"evaluate: {len(problems):,} problems, waiting for the first answers")
     with ExitStack() as stack:
         crew = opened.crew("policy")
         journal = stack.enter_context(Journal(place.journal, earlier=part.journals))
