@@ -49,8 +49,13 @@ SIGMA = Sigma(
     reviser_tokens=128,
 )
 OURS = ("openvino int8", "openvino int4", "openvino f16", "local")
-OTHERS = {"vs_generate": "generate", "vs_llama_cpp": "llama.cpp q8_0", "vs_vllm_cpu": "vllm"}
 FILED = "llama.cpp file"  # FOLDER.gguf as it lies there, of four bits (Q4_K_M) for instance
+OTHERS = {
+    "vs_generate": "generate",
+    "vs_llama_cpp": "llama.cpp q8_0",
+    "vs_llama_cpp_file": FILED,
+    "vs_vllm_cpu": "vllm",
+}
 
 
 def measure(model: Path, problems: Path | None, seconds: float, sides: Sequence[str]) -> None:
@@ -59,7 +64,7 @@ def measure(model: Path, problems: Path | None, seconds: float, sides: Sequence[
     command += ["--problems", str(problems)] if problems else []
     running = {
         side: subprocess.Popen([*command, "--side", side], stdout=subprocess.PIPE, text=True)
-        for side in sides or [*OURS, *OTHERS.values(), FILED]
+        for side in sides or [*OURS, *OTHERS.values()]
         if (not side.startswith("llama.cpp") or LLAMA.exists())
         and (side != FILED or filed(model).exists())
         and (side != OTHERS["vs_vllm_cpu"] or VLLM.exists())
@@ -81,7 +86,7 @@ def measure(model: Path, problems: Path | None, seconds: float, sides: Sequence[
         "open_s": found[best]["open_s"],
         "open_cpu_s": found[best]["open_cpu_s"],
     }
-    for name, side in (OTHERS | {"vs_llama_cpp_file": FILED}).items():
+    for name, side in OTHERS.items():
         figures[name] = round(rates[best] / rates[side], 2) if side in rates else None
     print(json.dumps(figures))
 

@@ -80,9 +80,8 @@ def check_comparison(comparison: Comparison) -> None:
             if not getattr(comparison.engines, role):
                 raise UserError(f"{method.name} asks a {role}: name one, --{role} local:FOLDER")
         check_teacher(method.grow, comparison.engines.policy, comparison.engines.teacher)
-    problem_ids(comparison.problems)  # each file to its end, before a model is measured
+    problem_ids(comparison.problems)  # to their end, before a model is measured
     for test in filter(None, (comparison.test, comparison.often)):
-        problem_ids(test)
         check_apart(comparison.problems, test)
         for words in dict.fromkeys(words_of(method.grow) for method in comparison.methods):
             check_examples(words, test)

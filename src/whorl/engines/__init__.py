@@ -84,18 +84,16 @@ def _local(model: Model) -> Callable[[], Engine]:
         from whorl.engines.weights import weight_files
 
         dtype = torch.bfloat16 if kind == "bfloat16" else torch.float32
-        reason = unsupported(config)
-        if reason is None and not weight_files(folder):
-            reason = "its weights are not in model.safetensors"
-        if reason is None:
+        why = unsupported(config)
+        if why is None and not weight_files(folder):
+            why = "its weights are not in model.safetensors"
+        if why is None:
             from whorl.engines.local import Local
 
             return Local(folder, dtype=dtype)
         from whorl.engines.generate import Generate
 
-        warnings.warn(
-            f"{folder} is answered by generate(), which is slower: {reason}", stacklevel=2
-        )
+        warnings.warn(f"{folder} is answered by generate(), which is slower: {why}", stacklevel=2)
         return Generate(folder, dtype=dtype)
 
     return opener
@@ -107,8 +105,8 @@ def _prm(model: Model) -> Callable[[], Engine]:
     from whorl.engines.prm import Prm, unsupported
 
     folder, config = model.folder, _look("prm", model)
-    if reason := unsupported(config):
-        raise UserError(f"{folder} is no process reward model: {reason}")
+    if why := unsupported(config):
+        raise UserError(f"{folder} is no process reward model: {why}")
     return lambda: Prm(folder)
 
 
@@ -153,8 +151,8 @@ def _openvino(model: Model) -> Callable[[], Engine]:
 
     if (kind := settings.get("weights", "f16")) not in KINDS:
         raise UserError(f"weights should be one of {', '.join(KINDS)}, not {kind!r}")
-    if reason := unsupported(config):
-        raise UserError(f"OpenVINO cannot take {folder}: {reason}; write local:{model.origin}")
+    if why := unsupported(config):
+        raise UserError(f"OpenVINO cannot take {folder}: {why}; write local:{model.origin}")
 
     def opener() -> Engine:
         from whorl.engines.openvino import OpenVino

@@ -70,8 +70,8 @@ class Need:
 def need(folder: Path, kind: str, cache_bytes: float | None = None) -> Need:
     """What the model of a folder takes. kind: of `BYTES`. cache_bytes: for keys and values; None is
     what the embedded engine takes."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if cache_bytes is None:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         cache_bytes = _ROWS * _numbers(config) * BYTES[kind] + _PREFIXES
     return Need(_PROCESS + BYTES[kind] * weight_count(folder), cache_bytes)
 
@@ -136,26 +136,31 @@ def check_fit(name: str, wanted: Need, processes: int, others: Mapping[str, Need
 def free_memory() -> float | None:
     """Bytes that can be taken without swapping, within what a container may have; None where the
     system does not say."""
-    free = _said("MemAvailable")
+    free, most = _said("MemAvailable"), _allowed()
+    if free is None or most is None:
+        return free
     try:
-        most = int((_GROUP / "memory.max").read_text(encoding="utf-8"))
         used = int((_GROUP / "memory.current").read_text(encoding="utf-8"))
         kept = (_GROUP / "memory.stat").read_text(encoding="utf-8").splitlines()
         used -= next((int(line.split()[1]) for line in kept if "inactive_file" in line), 0)
-    except (OSError, ValueError):  # no such group, or one without a limit
+    except (OSError, ValueError):
         return free
-    return min(free, max(0, most - used)) if free is not None else None
+    return min(free, max(0, most - used))
 
 
 def whole_memory() -> float | None:
     """Bytes that the machine has, or that a container may have; None where the system does not
     say."""
-    whole = _said("MemTotal")
+    whole, most = _said("MemTotal"), _allowed()
+    return whole if whole is None or most is None else min(whole, most)
+
+
+def _allowed() -> int | None:
+    """Bytes that a container may have; None where there is none, or none with a limit."""
     try:
-        most = int((_GROUP / "memory.max").read_text(encoding="utf-8"))
+        return int((_GROUP / "memory.max").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return whole
-    return min(whole, most) if whole is not None else None
+        return None
 
 
 def _said(name: str) -> float | None:
