@@ -12,6 +12,7 @@ from whorl.engines.function import Function
 from whorl.loop.folder import RunFolder
 from whorl.loop.grow import GrowPlan
 from whorl.recipes.rft import Rft
+from whorl.watch import Quiet
 
 PLAN = GrowPlan(Rft(samples=4), "rft", seed=5)
 PROBLEMS = list(toy.problems(40))
@@ -33,7 +34,7 @@ def within(path: Path, budget: int) -> tuple[list[int], bytes, int]:
     world = Counted()
     with RunFolder.open(path, {}, version=__version__) as folder:
         crew = Here({"policy": Function(world.answer)})
-        costs, failed = grow_pass(folder, PROBLEMS, PLAN, crew, budget, None)
+        costs, failed = grow_pass(folder, PROBLEMS, PLAN, crew, budget, Quiet())
         assert failed == 0
         return costs, folder.trees.read_bytes(), world.asked
 

@@ -81,7 +81,8 @@ def test_a_recipe_from_elsewhere_is_compared_as_its_objective_suggests(
 
 @pytest.fixture
 def comparison(tmp_path: Path) -> Comparison:
-    """RFT and distillation on three easy problems, which it goes over again and again."""
+    """RFT and distillation on three easy problems, which it goes over again and again. Nobody asks
+    its critic, which is nowhere."""
     write_problems(tmp_path / "p.jsonl", problems("pool", 3, seed=0, levels=[1]))
     write_problems(tmp_path / "t.jsonl", problems("test", 8, seed=1, levels=[1]))
     policy = f"local:{POLICY}"
@@ -89,7 +90,7 @@ def comparison(tmp_path: Path) -> Comparison:
     return Comparison(
         tmp_path / "p.jsonl",
         tmp_path / "t.jsonl",
-        Engines(policy, teacher=policy, processes=0),
+        Engines(policy, critic="local:nowhere", teacher=policy, processes=0),
         select_methods(TINY, ["rft", "distill"], [*sets, "distill.recipe.samples=2"]),
         900,
         seeds=1,
@@ -109,6 +110,18 @@ def test_what_cannot_be_compared_is_refused(comparison: Comparison) -> None:
         replace(comparison, protocol="alpaca")
     with pytest.raises(UserError, match="3 problems are both in"):
         check_comparison(replace(comparison, test=comparison.problems))
+
+
+def test_a_model_that_is_not_there_is_told_before_anything_is_measured(
+    comparison: Comparison, tmp_path: Path
+) -> None:
+    away = replace(comparison, engines=replace(comparison.engines, teacher="openvino:nowhere"))
+    with (
+        RunFolder.open(tmp_path / "run", {}, version=__version__) as folder,
+        pytest.raises(UserError, match="there is no model folder 'nowhere'"),
+    ):
+        play_comparison(folder, away, Heard())
+    assert not (tmp_path / "run" / "base").exists()
 
 
 @pytest.mark.slow

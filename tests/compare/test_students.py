@@ -121,7 +121,7 @@ def test_what_a_harvest_remarks_is_said(part: Part) -> None:
     )
     own = replace(part, comparison=replace(part.comparison, methods=short), method=short[0])
     _, said = played(own, 200)
-    assert any("rft, seed 0: " in line and "came to no end of a solution" in line for line in said)
+    assert any("came to no end of a solution" in line for line in said)
 
 
 def test_too_few_tokens_for_a_tree_say_how_many_would_do(part: Part) -> None:

@@ -8,12 +8,11 @@ from pathlib import Path
 from rich.live import Live
 from rich.text import Text
 
-from whorl.budget import Prices
 from whorl.cli.speech import SPEECH, Speech
 from whorl.cli.terminal import console
-from whorl.report.text import clock
 from whorl.watch import Progress
 from whorl.watch.course import Course
+from whorl.watch.line import clock, counts_line, training_line
 from whorl.watch.pace import Pace, seconds_left
 from whorl.watch.repeating import repeating
 
@@ -37,7 +36,7 @@ class Display:
 
         def line() -> Text:
             """The status with the rate of the last seconds, and what is left of the run."""
-            said = status(progress, pace.seconds, pace.rate())
+            said = counts_line(progress, pace.seconds, pace.rate())
             return Text(f"{title}: {said}{self._left(seconds_left(progress, pace.seconds))}")
 
         try:
@@ -54,7 +53,7 @@ class Display:
                     yield
         finally:
             self._course.end(time.time())
-            self.say(f"{title}: {status(progress, pace.seconds)}")
+            self.say(f"{title}: {counts_line(progress, pace.seconds)}")
 
     def _left(self, own: float | None) -> str:
         """Time that is left of a run of rounds, behind a stage's own line."""
@@ -74,8 +73,8 @@ class Display:
         if step == steps or self._console.is_terminal or time.monotonic() > self._logged + EVERY:
             self._logged = time.monotonic()
             left = self._course.of_training(time.time())
-            more = "" if left is None else f", {clock(left)} left{self._left(left)}"
-            self.say(f"train: step {step}/{steps}, loss {loss:.4f}{more}")
+            run = "" if left is None else self._left(left)
+            self.say(f"{training_line(step, steps, loss, left)}{run}")
 
     def wrote(self, path: Path, what: str) -> None:
         """Name a file that is now complete."""
@@ -96,42 +95,3 @@ class Display:
         """Show a line of text."""
         self._speech.lines.append(line)
         self._console.print(Text(line))
-
-
-def status(progress: Progress, seconds: float, rate: float | None = None) -> str:
-    """A line about a stage that has run for `seconds`; a narrow terminal cuts off its end.
-
-    rate: sampled tokens per second of late; None: since the start.
-    """
-    purse = progress.purse
-    parts = [f"{progress.found + progress.done}/{progress.total} done"]
-    if progress.found:
-        parts.append(f"{progress.found} of them before")
-    if progress.short:
-        parts.append(f"{progress.short} cut short")
-    if progress.failed:
-        parts.append(f"{progress.failed} failed")
-    if progress.recalled:
-        parts.append(f"{progress.recalled:,} asks recalled")
-    waiting = f"{progress.in_flight:,} in flight" if progress.in_flight else ""
-    if progress.tokens or not waiting:
-        parts.append(f"{progress.tokens:,} tokens{_pace(progress, seconds, rate)}")
-    else:  # engines count what they sample when an answer is whole
-        parts.append(f"waiting for the first answers, {waiting}")
-    left = seconds_left(progress, seconds)
-    parts.append(clock(seconds) if left is None else f"{clock(left)} left")
-    if purse is not None and purse.budget.prices != Prices():
-        parts.append(f"{purse.spent.money:,.2f} spent")
-    if waiting and progress.tokens:
-        parts.append(waiting)
-    if progress.cached is not None:
-        parts.append(f"{100 * progress.cached:.0f} % cached")
-    return ", ".join(parts)
-
-
-def _pace(progress: Progress, seconds: float, rate: float | None) -> str:
-    """Sampled tokens per second; nothing where none came, which is no speed: long answers are still
-    being written."""
-    if rate is None:
-        rate = progress.tokens / seconds if seconds else 0.0
-    return f", {rate:,.0f}/s" if rate >= 0.5 else ""

@@ -10,7 +10,7 @@ from whorl.loop.forecast import mean
 from whorl.loop.run import Run
 from whorl.loop.split import Survey
 from whorl.recipe import arms_of, tokens_at_most
-from whorl.report.text import clock
+from whorl.watch.line import clock
 
 
 def at_most(run: Run, found: Survey) -> Iterator[str]:

@@ -5,8 +5,8 @@ from dataclasses import asdict
 from typing import Any
 
 from whorl.errors import visible
-from whorl.report.text import clock
 from whorl.watch.course import Stage
+from whorl.watch.line import clock
 from whorl.watch.status import Status
 
 SHOWN = 3  # errors, and lines, that are shown

@@ -18,6 +18,7 @@ from whorl.loop.folder import RunFolder
 from whorl.loop.grow import GrowPlan, grow
 from whorl.problem import Problem
 from whorl.tree import Tree
+from whorl.watch import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +59,13 @@ def grow_within(
     opened: Crews,
     plan: GrowPlan,
     budget: int,
-    last: Path | None,
+    watch: Watch,
 ) -> Iterator[Budgeted]:
     """Grow trees in problem order, pass after pass, until the next one would exceed `budget`.
 
-    Yields what there is after each pass, or once, if all was done before.
-
-    last: trees of the round before, for the first pass. A larger budget than before adds to the
-    trees there are; one below it counts the first of them.
+    Yields what there is after each pass, or once, if all was done before. Trees of the round before
+    (`plan.last`) are for the first pass. A larger budget than before adds to the trees there are;
+    one below it counts the first of them.
     """
     record = path / f"{budget}.json"
     if record.exists():
@@ -76,7 +76,7 @@ def grow_within(
     passes: list[int] = []
     reached: set[str] = set()
     spent = left_out = failed = 0
-    crew = opened.crew()
+    crew = opened.crew(*plan.recipe.roles)
     while not left_out:
         number = len(passes) + 1
         left = budget - spent
@@ -84,14 +84,14 @@ def grow_within(
         said = {"recipe": settings.as_table(plan.recipe), "seed": own.seed}
         said["policy"] = opened.engines.policy
         with RunFolder.open(path / f"{number}", said, version=__version__) as folder:
-            costs, missed = grow_pass(folder, problems, own, crew, left, last)
+            costs, missed = grow_pass(folder, problems, own, crew, left, watch)
             failed += missed
         if not costs:
             raise UserError(f"{plan.name}: no search succeeded, see {folder.failures}")
         fit = sum(total <= left for total in accumulate(costs))
         passes += [fit] if fit else []
         spent += sum(costs[:fit])
-        left_out, last = sum(costs[fit:]), None
+        left_out, plan = sum(costs[fit:]), replace(plan, last=None)
         reached |= {tree.problem.id for tree in islice(read_trees(folder.trees), fit)}
         gathered = Budgeted(tuple(passes), len(reached), failed, spent, left_out, *clock.read())
         if left_out:
@@ -106,7 +106,7 @@ def grow_pass(
     plan: GrowPlan,
     crew: Crew,
     budget: int,
-    last: Path | None,
+    watch: Watch,
 ) -> tuple[list[int], int]:
     """Grow trees, some problems at a time, until they exceed the budget or no problem is left.
     Returns the cost of each in problem order, and how many searches failed.
@@ -122,7 +122,7 @@ def grow_pass(
             more = min(more, int(0.8 * (budget - sum(costs)) * started / sum(costs)))
         started = min(len(problems), started + max(1, more))
         now = problems[:started]
-        grown = grow(folder, now, replace(plan, last=last), crew)
+        grown = grow(folder, now, plan, crew, watch=watch, expected=len(now))
         failed = len(grown.failures)
         ids = {problem.id for problem in now}
         trees = read_trees(folder.trees)

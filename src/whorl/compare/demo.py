@@ -25,6 +25,7 @@ from whorl.compare.findings import (
 )
 from whorl.compare.jobs import side_by_side
 from whorl.compare.methods import Method
+from whorl.compare.spoken import Spoken
 from whorl.compare.students import draw_examples, examine, train_student
 from whorl.data import synthetic
 from whorl.data.problems import write_problems
@@ -184,13 +185,12 @@ class _Student:
         import torch
 
         torch.set_num_threads(1)
-        clock, policy = Clock(), MODELS["policy"]
+        clock, policy, told = Clock(), MODELS["policy"], Spoken(watch, self.name)
         learned = self.home / "learned.jsonl"
         draw_examples(self.home / "examples.jsonl", learned, self.count, self.seed)
-        trained = train_student(self.home, learned, policy, self.method, self.seed)
-        watch.say(f"{self.name}: {trained.steps} steps, loss {trained.loss:.3f}")
+        trained = train_student(self.home, learned, policy, self.method, self.seed, told)
         with Opened(Engines(following(policy, trained.model), processes=0)) as opened:
-            examine(self.home, _exams(self.test), opened, watch)
+            examine(self.home, _exams(self.test), opened, told)
         watch.wrote(self.home, f"{self.name}: trained and measured")
         wall, cpu = clock.read()
         crop = self.harvested

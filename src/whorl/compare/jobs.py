@@ -29,7 +29,8 @@ class Job(Protocol):
         """Options of the command with which the job takes less memory; empty if there are none."""
 
     def run(self, watch: Watch) -> None:
-        """Do the work. Messages to `watch` reach the parent's, except progress and training."""
+        """Do the work. Files and lines that `watch` is told of reach the parent's; rounds, stages
+        and training do not, which `Spoken` makes lines of."""
 
 
 def end_all(error: UserError) -> None:
@@ -123,10 +124,10 @@ def _end_with_parent() -> None:
 
 
 class _Speaker:
-    """A `Watch` that sends each call through a pipe: the method's name and its arguments."""
+    """A `Watch` that sends files and lines through a pipe: the method's name and its arguments."""
 
     def __init__(self, pipe: Connection) -> None:
-        self._pipe = pipe
+        self._pipe, self._lock = pipe, threading.Lock()
 
     def round(self, number: int, rounds: int, policy: str) -> None: ...
 
@@ -137,7 +138,11 @@ class _Speaker:
     def training(self, step: int, steps: int, loss: float) -> None: ...
 
     def wrote(self, path: Path, what: str) -> None:
-        self._pipe.send(("wrote", path, what))
+        self._send("wrote", path, what)
 
     def say(self, line: str) -> None:
-        self._pipe.send(("say", line))
+        self._send("say", line)
+
+    def _send(self, *said: object) -> None:
+        with self._lock:  # a thread may tell how far a stage is
+            self._pipe.send(said)

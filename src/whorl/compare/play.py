@@ -30,7 +30,9 @@ from whorl.compare.findings import (
 )
 from whorl.compare.jobs import side_by_side
 from whorl.compare.methods import original
+from whorl.compare.spoken import Spoken
 from whorl.compare.students import Part, TooFew, examine, play_part
+from whorl.engines.model import check_there
 from whorl.engines.roles import Opened, Opener
 from whorl.errors import UserError
 from whorl.loop.folder import RunFolder
@@ -50,6 +52,7 @@ def play_comparison(
     method.
     """
     check_comparison(comparison)
+    _check_models(comparison)
     short: list[TooFew] = []
 
     def lacking() -> Iterator[_Job]:
@@ -70,6 +73,15 @@ def play_comparison(
             f"--tokens {max(one.least for one in short)} at least ({each})"
         )
     return read_findings(folder.path, comparison)
+
+
+def _check_models(comparison: Comparison) -> None:
+    """Raises `UserError` unless the models that methods ask are there: some of them are first asked
+    after hours."""
+    named = comparison.engines.named()
+    asked = {named[role] for method in comparison.methods for role in method.grow.roles}
+    for name in sorted({*asked, comparison.engines.learner}):
+        check_there(name)
 
 
 def read_findings(path: Path, comparison: Comparison) -> Findings:
@@ -126,9 +138,9 @@ class _Job:
                 base = self.path / "base"
                 base.mkdir(exist_ok=True)
                 opened.follow(self.comparison.engines.measured())
-                examine(base, self.comparison.exams(), opened, watch)
+                examine(base, self.comparison.exams(), opened, Spoken(watch, self.name))
             for part in self.parts:
-                play_part(part, opened, watch, only_try=self.only_try)
+                play_part(part, opened, Spoken(watch, part.name), only_try=self.only_try)
 
 
 def _jobs(path: Path, comparison: Comparison, where: Opener) -> Iterator[_Job]:

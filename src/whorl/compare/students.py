@@ -98,7 +98,7 @@ def play_part(part: Part, opened: Crews, watch: Watch, *, only_try: bool = False
                 return
             if not has_student(home):
                 point = _make_student(home, part, start, grown, opened, watch)
-                watch.say(f"{part.name}: measured at {point.tokens:,} tokens")
+                watch.say(f"measured at {point.tokens:,} tokens")
             if method.rounds:
                 start = _next_round(home, start, grown)
 
@@ -115,13 +115,14 @@ def _grow(part: Part, start: _Start, share: float, opened: Crews, watch: Watch) 
     """Grow the trees of a student: as many as its share of the tokens allows."""
     comparison, method = part.comparison, part.method
     asked = list(read_problems(comparison.problems))
-    plan = GrowPlan(method.grow, method.forest, start.seed, comparison.width)
+    plan = GrowPlan(method.grow, method.forest, start.seed, comparison.width, last=start.last)
     budget = int(comparison.tokens * share) - start.spent
     opened.follow(start.engines)
     grown = Budgeted()
-    for grown in grow_within(start.forest, asked, opened, plan, budget, start.last):
+    for grown in grow_within(start.forest, asked, opened, plan, budget, watch):
+        passes = len(grown.passes)
         watch.say(
-            f"{plan.name}: {sum(grown.passes):,} trees in {len(grown.passes)} passes, "
+            f"{sum(grown.passes):,} trees in {passes} {'passes' if passes > 1 else 'pass'}, "
             f"{grown.tokens:,} tokens so far"
         )
     if not grown.passes:
@@ -140,8 +141,9 @@ def _make_student(
     harvested = harvest(trees, part.method.harvest, examples, setup=part.comparison.setup)
     trees.unlink()
     for remark in harvested.remarks:
-        watch.say(f"{part.name}: {remark}")
-    trained = train_student(home, examples, start.engines.learner, part.method, part.seed)
+        watch.say(remark)
+    watch.say(f"train: {harvested}")
+    trained = train_student(home, examples, start.engines.learner, part.method, part.seed, watch)
     opened.follow(start.engines.taught(trained.model).measured())
     examine(home, part.comparison.exams(), opened, watch)
     wall, cpu = clock.read()
@@ -191,14 +193,11 @@ class Trained:
     """The weights of a student and the examples that made them.
 
     model: the folder of the weights. tokens: of the examples' completions, times the epochs.
-    steps, loss: see `TrainResult`.
     """
 
     model: Path
     examples: int = 0
     tokens: int = 0
-    steps: int = 0
-    loss: float = 0.0
 
 
 def draw_examples(examples: Path, learned: Path, count: int, seed: int) -> None:
@@ -211,7 +210,9 @@ def draw_examples(examples: Path, learned: Path, count: int, seed: int) -> None:
     write_examples(learned, (found[i] for i in chosen))
 
 
-def train_student(home: Path, examples: Path, start: str, method: Method, seed: int) -> Trained:
+def train_student(
+    home: Path, examples: Path, start: str, method: Method, seed: int, watch: Watch
+) -> Trained:
     """Train the model of the engine `start` on a file of examples, into `home/checkpoint`. From an
     empty file nothing is learned: it stays as it is."""
     from whorl.learn.train import train  # takes seconds
@@ -225,9 +226,10 @@ def train_student(home: Path, examples: Path, start: str, method: Method, seed: 
         model,
         settings=replace(method.train, seed=method.train.seed + seed),
         objective=method.harvest.objective,
+        watch=watch,
     )
     tokens = result.tokens * method.train.epochs
-    return Trained(model, result.examples, tokens, result.steps, result.loss)
+    return Trained(model, result.examples, tokens)
 
 
 def examine(home: Path, exams: Mapping[str, Exam], opened: Crews, watch: Watch) -> None:

@@ -76,6 +76,13 @@ def model_folder(name: str) -> Path | None:
         return None
 
 
+def check_there(name: str) -> None:
+    """Raises `UserError` if a model of this machine is not to be had, or has no weights that can be
+    read; one of the hub is downloaded. A model behind a server is not asked."""
+    if Spec.read(name).scheme in HERE:
+        read_config(find_model(name).folder)
+
+
 def model_content(name: str) -> str:
     """What replies depend on: a model of this machine by its content, which training may have
     changed in its place, one behind a server by its name if that is given, wherever it is."""

@@ -24,13 +24,6 @@ def number(value: int | str | None) -> str:
     return f"{value:,}".replace(",", "\u2009") if isinstance(value, int) else value
 
 
-def clock(seconds: float) -> str:
-    """`1:02:03`, or `2:03` below an hour."""
-    minutes, second = divmod(round(seconds), 60)
-    hour, minute = divmod(minutes, 60)
-    return f"{hour}:{minute:02}:{second:02}" if hour else f"{minute}:{second:02}"
-
-
 def percent(share: float) -> str:
     """A share in [0, 1] as text, e.g. `61.2 %`."""
     return f"{100 * share:.1f}\u00a0%" if math.isfinite(share) else "–"

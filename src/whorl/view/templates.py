@@ -12,6 +12,7 @@ from whorl.report.plots import accuracy_plot, curve_plot, level_plot
 from whorl.view.address import quoted
 from whorl.view.facts import outcome
 from whorl.view.mathematics import text
+from whorl.watch.line import clock
 
 
 def read(name: str) -> str:
@@ -40,7 +41,7 @@ def templates() -> Environment:
         "level_plot": lambda levels: Markup(level_plot(levels)),
         "clip": words.clip,
         "brief": lambda value, limit: words.clip(" ".join(str(value).split()), limit),
-        "clock": words.clock,
+        "clock": clock,
         "number": words.number,
         "percent": words.percent,
         "points": words.points,

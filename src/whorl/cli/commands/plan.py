@@ -73,7 +73,7 @@ def plan(  # noqa: PLR0913 (each parameter is an option)
 
 def _lines(run: "Run", plan: "Forecast", machines: int, devices: int, hour: float) -> list[str]:
     """The plan in words and figures. hour: price of a device's hour."""
-    from whorl.report.text import clock
+    from whorl.watch.line import clock
 
     scale, sample = plan.scale, plan.sample
     searches = scale.problems * scale.arms * scale.rounds
@@ -132,7 +132,7 @@ def _span(amount: "Amount", unit: str = "") -> str:
 def _until(seconds: float) -> str:
     from math import isfinite
 
-    from whorl.report.text import clock
+    from whorl.watch.line import clock
 
     return clock(seconds) if isfinite(seconds) else "unknown"
 
@@ -156,7 +156,7 @@ def _assumptions(plan: "Forecast") -> list[str]:
 
 def _tell_check(check: "Check") -> None:
     """Say how far a plan was off."""
-    from whorl.report.text import clock
+    from whorl.watch.line import clock
 
     typer.echo(f"{check.rounds:,} of {check.planned:,} rounds were played")
     typer.echo(f"{'':12}{'planned':>14}{'it was':>14}{'off by':>9}   90 % interval")
