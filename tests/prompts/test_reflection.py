@@ -32,12 +32,32 @@ def test_the_line_is_known_as_models_write_it(line: str) -> None:
 @pytest.mark.parametrize(
     ("text", "stopped"),
     [
-        (SAID, False),
         ('The first error is in the line "', True),
         ("Here is the **", True),
         ("", True),
+        ("", False),
         ("This is how to mark it:\n```\n# Corrected solution:\n```", False),
     ],
 )
-def test_without_the_line_there_is_no_reflection(text: str, stopped: bool) -> None:
+def test_what_says_nothing_of_an_error_is_no_reflection(text: str, stopped: bool) -> None:
     assert not read_reflection(text, stopped=stopped)
+
+
+@pytest.mark.parametrize(
+    ("text", "taken"),
+    [
+        (SAID, SAID),
+        (f"{SAID}\n\nNow let's solve it again:\n\n3 + 4 = 7", SAID),
+        (f"{SAID} The correct equation should be:\n\n\\[ 3 + 4 = 7 \\]", SAID),
+        (f"{SAID} It should be 7, so the nex", SAID),  # at the limit of its tokens
+        ("Step 2 is wrong.\n\nThe second error is in step 3.", "Step 2 is wrong."),
+        ("第二步错了。 应该是 7。\n\n重新解答", "第二步错了。 应该是 7。"),
+        ("To solve the problem, we add 3 and 4.\n\nThe error is in step 2.", ""),
+        ("The error is in step 2, so the answer is \\boxed{7}.", ""),
+        ("The first error is in the addition:\n\n3 + 4 = 7", ""),
+    ],
+)
+def test_without_the_line_it_is_the_first_paragraph_that_was_asked_for(
+    text: str, taken: str
+) -> None:
+    assert read_reflection(text, stopped=False) == taken
