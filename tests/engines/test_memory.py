@@ -63,7 +63,7 @@ def test_what_fits_is_said_if_it_is_large(
     ("wanted", "processes", "advice"),
     [
         (4e9, 1, r"and 3\.0 GB are free; what would fit: weights=int8 \(2\.0 GB\)$"),
-        (2.5e9, 2, r"what would fit: 1 of these processes, weights=int8 \(2\.0 GB\)$"),
+        (2.5e9, 2, r"what would fit: --processes 1, weights=int8 \(2\.0 GB\)$"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_what_would(

@@ -126,7 +126,7 @@ def check_fit(name: str, wanted: Need, processes: int, others: Mapping[str, Need
     ]
     if processes > 1 and wanted.most <= free:
         fewer = max(1, int(free // wanted.most))
-        fits.insert(0, f"{fewer} of these processes")
+        fits.insert(0, f"--processes {fewer}")
     advice = f"; what would fit: {', '.join(fits)}" if fits else "; take a smaller model"
     whole = whole_memory()
     ever = whole is None or wanted.least * processes <= whole
