@@ -2,17 +2,19 @@
 
     python benchmarks/critique.py FOLDER
 
-reads `trees.jsonl` and `replies.jsonl`, which `critique_record.py` wrote, and asks no model. For
-each critic and form it prints, over the wrong and the right best paths that were put to it: how
-many wrong ones came out right (repaired), how many right ones wrong (broken), the share of steps
-rewritten, and sampled tokens per path; beside it, over the same paths and at the same tokens,
-solving afresh by the same critic (one solution, or the vote of as many as the tokens buy) and the
-policy's vote. The form is chosen on half of the problems; its figures are those of the other half.
+reads `trees.jsonl` and `replies.jsonl`, packed by gzip or not, which `critique_record.py` wrote,
+and asks no model. For each critic and form it prints, over the wrong and the right best paths that
+were put to it: how many wrong ones came out right (repaired), how many right ones wrong (broken),
+the share of steps rewritten, and sampled tokens per path; beside it, over the same paths and at the
+same tokens, solving afresh by the same critic (one solution, or the vote of as many as the tokens
+buy) and the policy's vote. The form is chosen on half of the problems; its figures are those of the
+other half.
 
 The last line is one JSON object.
 """
 
 import argparse
+import gzip
 import json
 import zlib
 from collections import Counter
@@ -48,14 +50,22 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--policy", default="policy", help="its name as a critic in the replies")
     options = parser.parse_args()
-    trees = read_trees(options.folder / "trees.jsonl")
-    rows = [json.loads(line) for line in (options.folder / "replies.jsonl").open()]
+    trees = read_trees(options.folder)
+    rows = list(map(json.loads, lines(options.folder, "replies")))
     print(json.dumps(report(trees, rows, options.policy)))
 
 
-def read_trees(file: Path) -> dict[str, Tree]:
+def lines(folder: Path, name: str) -> list[str]:
+    """The lines of a file, which may be packed."""
+    packed = folder / f"{name}.jsonl.gz"
+    if packed.exists():
+        return gzip.decompress(packed.read_bytes()).decode().splitlines()
+    return (folder / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+
+
+def read_trees(folder: Path) -> dict[str, Tree]:
     """Trees that have a best path, by their problems."""
-    trees = [Tree.from_json(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    trees = map(Tree.from_json, lines(folder, "trees"))
     return {tree.problem.id: tree for tree in trees if best_own(tree) != ROOT}
 
 

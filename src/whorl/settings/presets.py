@@ -267,7 +267,7 @@ PRESETS: Mapping[type[Recipe], Mapping[str, Preset]] = {
         "paper": _SPHERE,
         "laptop": laptop(
             Sphere(
-                candidates=3, depth=12, score="rollouts", rollouts=2, tries=1, small_candidates=4
+                candidates=3, depth=12, score="rollouts", rollouts=1, tries=1, small_candidates=4
             )
         ),
         "gpu": gpu(_SPHERE),
