@@ -1,6 +1,7 @@
 """Paired comparisons, against known values."""
 
 from collections.abc import Sequence
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from whorl.errors import UserError
 from whorl.evaluate import (
     Score,
+    findable,
     paired,
     paired_over,
     pass_rate,
@@ -107,3 +109,16 @@ def test_pooling_is_over_problems_and_runs() -> None:
     assert found.p_value == pytest.approx(0.0917, abs=1e-3)
     with pytest.raises(UserError, match="same problems"):
         paired_over([(first, second), (first[:2], second[:2])])
+
+
+def test_a_findable_difference_is_found_four_times_in_five() -> None:
+    problems, changed = 400, 0.25
+    gain = findable(problems, changed)
+    assert findable(4 * problems, changed) == pytest.approx(gain / 2)
+    fixed, rng, found = (changed + gain) / 2, Random(0), 0
+    for _ in range(300):
+        drawn = [rng.random() for _ in range(problems)]
+        before = [float(fixed <= x < changed) for x in drawn]
+        after = [float(x < fixed) for x in drawn]
+        found += paired(scores(before), scores(after)).p_value < 0.05
+    assert 0.72 < found / 300 < 0.85  # the exact test is a little stricter than its approximation

@@ -4,7 +4,7 @@ problems that were tried say of the rest."""
 from collections.abc import Iterator
 
 from whorl.budget import Prices, Spent
-from whorl.evaluate import Decoding
+from whorl.evaluate import Decoding, findable
 from whorl.loop.estimate import Tried
 from whorl.loop.forecast import mean
 from whorl.loop.run import Run
@@ -55,6 +55,15 @@ def by_trial(run: Run, found: Survey, tried: Tried) -> Iterator[str]:
         for role, usage in tried.spent.by_role.items():
             spent.add(role, usage.times(problems / count))
         yield f"money: about {spent.money:,.2f}"
+
+
+def findable_gain(problems: int) -> str:
+    """A line that says which gain so many problems can tell from chance."""
+    gain = 100 * findable(problems)
+    return (
+        f"test: {problems:,} problems find a true gain of {gain:.1f} points four times in five "
+        "(p < 0.05, where a fifth of the answers change); half of it takes four times as many"
+    )
 
 
 def evaluation_at_most(decoding: Decoding, problems: int) -> str:

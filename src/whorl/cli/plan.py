@@ -12,7 +12,7 @@ import typer
 
 from whorl import settings
 from whorl.cli.display import Display
-from whorl.cli.estimate import at_most, by_trial, evaluation_at_most
+from whorl.cli.estimate import at_most, by_trial, evaluation_at_most, findable_gain
 from whorl.cli.guard import FAILED, SPENT, this_command
 from whorl.data.problems import read_problems
 from whorl.engines.model import pending
@@ -58,6 +58,7 @@ def describe_run(
         tests = sum(1 for _ in read_problems(run.test))
         again = f", {run.rounds + 1} times"
         typer.echo(evaluation_at_most(run.evaluate, tests) + again)
+        typer.echo(findable_gain(tests))
     for line in lacking:
         typer.echo(line)
     tell_failures(Path("failures"), tried.failures if tried else {}, "They were tried only.")

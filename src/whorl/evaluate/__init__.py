@@ -16,7 +16,7 @@ from whorl.evaluate.measures import (
     sensible_ks,
     summarise,
 )
-from whorl.evaluate.pairing import Paired, paired, paired_over
+from whorl.evaluate.pairing import Paired, findable, paired, paired_over
 from whorl.evaluate.scores import (
     Place,
     Score,
@@ -43,6 +43,7 @@ __all__ = [
     "Summary",
     "attempt_problems",
     "attempted",
+    "findable",
     "in_order",
     "macro_rate",
     "paired",

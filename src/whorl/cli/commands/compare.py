@@ -223,7 +223,7 @@ def _play(
 
 def _describe(chosen: "Comparison") -> None:
     """Say what a comparison would do and take at most."""
-    from whorl.cli.estimate import evaluation_at_most
+    from whorl.cli.estimate import evaluation_at_most, findable_gain
     from whorl.data.problems import read_problems
 
     names = ", ".join(method.name for method in chosen.methods)
@@ -249,6 +249,8 @@ def _describe(chosen: "Comparison") -> None:
         if exam.problems.exists():
             count = sum(1 for _ in read_problems(exam.problems))
             typer.echo(f"{evaluation_at_most(exam.setup.decoding, count)}, for each student")
+            if exam.setup.decoding.n == 1:
+                typer.echo(findable_gain(count))
     typer.echo("nothing was written")
 
 
