@@ -57,10 +57,10 @@ def main() -> None:
 
 def lines(folder: Path, name: str) -> list[str]:
     """The lines of a file, which may be packed."""
-    packed = folder / f"{name}.jsonl.gz"
-    if packed.exists():
-        return gzip.decompress(packed.read_bytes()).decode().splitlines()
-    return (folder / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+    plain = folder / f"{name}.jsonl"
+    if plain.exists():
+        return plain.read_text(encoding="utf-8").splitlines()
+    return gzip.decompress(plain.with_suffix(".jsonl.gz").read_bytes()).decode().splitlines()
 
 
 def read_trees(folder: Path) -> dict[str, Tree]:

@@ -80,6 +80,7 @@ def record_trees(options: argparse.Namespace) -> None:
             if min(counts[:2]) >= options.paths:
                 break
     judges.close()
+    engines["policy"].close()
 
 
 def record_replies(options: argparse.Namespace) -> None:
@@ -113,6 +114,7 @@ def record_replies(options: argparse.Namespace) -> None:
             out.write(json.dumps(row) + "\n")
             out.flush()
     judges.close()
+    engine.close()
 
 
 def grown(problem: Problem) -> Asking[Tree]:

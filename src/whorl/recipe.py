@@ -168,11 +168,14 @@ def lacks(kind: type) -> list[str]:
 def unsound(recipe: Recipe) -> str:
     """Why the members of a recipe cannot be used, whatever it does; empty if they can."""
     try:
-        starts, objective = recipe.starts, recipe.objective
+        starts, objective, roles = recipe.starts, recipe.objective, tuple(recipe.roles)
     except Exception as error:  # somebody's property
         return " ".join(f"{type(error).__name__}: {error}".split())
     if starts not in get_args(Start):
         return f"starts should be one of {', '.join(get_args(Start))}, not {starts!r}"
+    for role in roles:
+        if role not in get_args(Role):
+            return f"it asks a {role}; the roles there are: {', '.join(get_args(Role))}"
     if not isinstance(objective, Likelihood | Preference | Distillation):
         return f"objective should be a Likelihood, Preference or Distillation, not {objective!r}"
     return ""

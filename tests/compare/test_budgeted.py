@@ -6,6 +6,7 @@ from pathlib import Path
 from whorl import __version__
 from whorl.ask import Ask, Replies
 from whorl.compare.budgeted import grow_pass
+from whorl.compare.spoken import WithinBudget
 from whorl.engines import toy
 from whorl.engines.crew import Here
 from whorl.engines.function import Function
@@ -34,7 +35,9 @@ def within(path: Path, budget: int) -> tuple[list[int], bytes, int]:
     world = Counted()
     with RunFolder.open(path, {}, version=__version__) as folder:
         crew = Here({"policy": Function(world.answer)})
-        costs, failed = grow_pass(folder, PROBLEMS, PLAN, crew, budget, Quiet())
+        costs, failed = grow_pass(
+            folder, PROBLEMS, PLAN, crew, budget, WithinBudget(Quiet(), budget)
+        )
         assert failed == 0
         return costs, folder.trees.read_bytes(), world.asked
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from whorl.budget import Prices, Spent
 from whorl.evaluate import Decoding, findable
+from whorl.evaluate.pairing import CHANGED
 from whorl.loop.estimate import Tried
 from whorl.loop.forecast import mean
 from whorl.loop.run import Run
@@ -59,6 +60,8 @@ def by_trial(run: Run, found: Survey, tried: Tried) -> Iterator[str]:
 
 def findable_gain(problems: int) -> str:
     """A line that says which gain so many problems can tell from chance."""
+    if findable(problems) >= CHANGED:
+        return f"test: {problems:,} problems are too few to tell a gain from chance"
     gain = 100 * findable(problems)
     return (
         f"test: {problems:,} problems find a true gain of {gain:.1f} points four times in five "

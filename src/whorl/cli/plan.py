@@ -58,7 +58,8 @@ def describe_run(
         tests = sum(1 for _ in read_problems(run.test))
         again = f", {run.rounds + 1} times"
         typer.echo(evaluation_at_most(run.evaluate, tests) + again)
-        typer.echo(findable_gain(tests))
+        if run.evaluate.n == 1:
+            typer.echo(findable_gain(tests))
     for line in lacking:
         typer.echo(line)
     tell_failures(Path("failures"), tried.failures if tried else {}, "They were tried only.")

@@ -9,6 +9,7 @@ from itertools import accumulate, islice
 from pathlib import Path
 
 from whorl import __version__, settings
+from whorl.compare.spoken import WithinBudget
 from whorl.data.atomic import replacing
 from whorl.data.forest import read_trees
 from whorl.engines.crew import Crew
@@ -76,7 +77,8 @@ def grow_within(
     passes: list[int] = []
     reached: set[str] = set()
     spent = left_out = failed = 0
-    crew = opened.crew(*plan.recipe.roles)
+    told = WithinBudget(watch, budget)
+    crew = opened.crew(*plan.recipe.roles, "judge")
     while not left_out:
         number = len(passes) + 1
         left = budget - spent
@@ -84,7 +86,7 @@ def grow_within(
         said = {"recipe": settings.as_table(plan.recipe), "seed": own.seed}
         said["policy"] = opened.engines.policy
         with RunFolder.open(path / f"{number}", said, version=__version__) as folder:
-            costs, missed = grow_pass(folder, problems, own, crew, left, watch)
+            costs, missed = grow_pass(folder, problems, own, crew, left, told)
             failed += missed
         if not costs:
             raise UserError(f"{plan.name}: no search succeeded, see {folder.failures}")
@@ -106,7 +108,7 @@ def grow_pass(
     plan: GrowPlan,
     crew: Crew,
     budget: int,
-    watch: Watch,
+    told: WithinBudget,
 ) -> tuple[list[int], int]:
     """Grow trees, some problems at a time, until they exceed the budget or no problem is left.
     Returns the cost of each in problem order, and how many searches failed.
@@ -115,18 +117,19 @@ def grow_pass(
     however often the work is interrupted.
     """
     costs: list[int] = []
-    started = failed = 0
+    started, failed, before = 0, 0, told.spent
     while started < len(problems) and sum(costs) <= budget:
         more = 8 * started
         if costs:  # at the mean cost so far, less a fifth: the mean is only an estimate
             more = min(more, int(0.8 * (budget - sum(costs)) * started / sum(costs)))
         started = min(len(problems), started + max(1, more))
         now = problems[:started]
-        grown = grow(folder, now, plan, crew, watch=watch, expected=len(now))
+        grown = grow(folder, now, plan, crew, watch=told, expected=len(now))
         failed = len(grown.failures)
         ids = {problem.id for problem in now}
         trees = read_trees(folder.trees)
         costs = [sum(tree.cost.values()) for tree in trees if tree.problem.id in ids]
+        told.spent = before + sum(costs)
     return costs, failed
 
 

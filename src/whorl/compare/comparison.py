@@ -14,7 +14,7 @@ from whorl.evaluate import PRESETS, Decoding, Setup
 from whorl.evaluate.exam import Exam
 from whorl.loop.run import check_student
 from whorl.loop.trial import check_teacher
-from whorl.recipe import words_of
+from whorl.recipe import unsound, words_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +74,11 @@ def check_comparison(comparison: Comparison) -> None:
     the same words, and a student of its own can learn from every method."""
     _check_words(comparison)
     for method in comparison.methods:
+        if fault := unsound(method.grow):
+            raise UserError(f"{method.name} is no recipe: {fault}")
         if comparison.engines.student:
             check_student(method.harvest)
-        for role in method.grow.roles:
+        for role in method.roles:
             if not getattr(comparison.engines, role):
                 raise UserError(f"{method.name} asks a {role}: name one, --{role} local:FOLDER")
         check_teacher(method.grow, comparison.engines.policy, comparison.engines.teacher)

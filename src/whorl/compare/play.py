@@ -33,7 +33,7 @@ from whorl.compare.methods import original
 from whorl.compare.spoken import Spoken
 from whorl.compare.students import Part, TooFew, examine, play_part
 from whorl.engines.model import check_there
-from whorl.engines.roles import Opened, Opener
+from whorl.engines.roles import Opened, Opener, trainable
 from whorl.errors import UserError
 from whorl.loop.folder import RunFolder
 from whorl.watch import Watch
@@ -52,7 +52,7 @@ def play_comparison(
     method.
     """
     check_comparison(comparison)
-    _check_models(comparison)
+    _check_models(folder.path, comparison, where)
     short: list[TooFew] = []
 
     def lacking() -> Iterator[_Job]:
@@ -75,12 +75,16 @@ def play_comparison(
     return read_findings(folder.path, comparison)
 
 
-def _check_models(comparison: Comparison) -> None:
-    """Raises `UserError` unless the models that methods ask are there: some of them are first asked
-    after hours."""
-    named = comparison.engines.named()
-    asked = {named[role] for method in comparison.methods for role in method.grow.roles}
-    for name in sorted({*asked, comparison.engines.learner}):
+def _check_models(path: Path, comparison: Comparison, where: Opener) -> None:
+    """Raises `UserError` unless the models that are to be asked are there, and the one that learns
+    can be trained: some of that comes after hours."""
+    lacking = [job for job in _jobs(path, comparison, where) if not job.done()]
+    engines = comparison.engines
+    parts = [part for job in lacking for part in job.parts]
+    if parts:
+        trainable(engines.learner)
+    asked = {engines.named()[role] for part in parts for role in part.method.roles}
+    for name in sorted({*asked, engines.learner} if lacking else ()):
         check_there(name)
 
 

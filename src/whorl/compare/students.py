@@ -122,7 +122,7 @@ def _grow(part: Part, start: _Start, share: float, opened: Crews, watch: Watch) 
     for grown in grow_within(start.forest, asked, opened, plan, budget, watch):
         passes = len(grown.passes)
         watch.say(
-            f"{sum(grown.passes):,} trees in {passes} {'passes' if passes > 1 else 'pass'}, "
+            f"{sum(grown.passes):,} trees in {passes} {'pass' if passes == 1 else 'passes'}, "
             f"{grown.tokens:,} tokens so far"
         )
     if not grown.passes:

@@ -245,11 +245,11 @@ def _describe(chosen: "Comparison") -> None:
             f"lr {own.lr:g}, batches of {own.batch:,} {own.batch_of}, warm-up "
             f"{own.warmup:g}, {own.max_length:,} tokens{adapters}"
         )
-    for exam in chosen.exams().values():
+    for name, exam in chosen.exams().items():
         if exam.problems.exists():
             count = sum(1 for _ in read_problems(exam.problems))
             typer.echo(f"{evaluation_at_most(exam.setup.decoding, count)}, for each student")
-            if exam.setup.decoding.n == 1:
+            if name == "greedy":
                 typer.echo(findable_gain(count))
     typer.echo("nothing was written")
 
