@@ -5,11 +5,11 @@
     python benchmarks/kept_rows.py against FILE sigma:rft process:base
 
 `keep` adds the base model and every student of a seed to FILE, or puts them in the place of rows of
-the same name; of a recipe that is measured on the way the last student is kept. A row takes a
-kilobyte: digits for the greedy attempts (1 right, 0 wrong, - not decided), and how many of the
-sampled attempts were right. `table` and `against` compute accuracy, pass@k, intervals and paired
-tests from FILE alone. Rows of other test problems do not go into the same file. The last line of
-`against` is a JSON object.
+the same name (`rft`, and `rft/1` of seed 1); of a recipe that is measured on the way the last
+student is kept. A row takes a kilobyte: digits for the greedy attempts (1 right, 0 wrong, - not
+decided), and how many of the sampled attempts were right. `table` and `against` compute accuracy,
+pass@k, intervals and paired tests from FILE alone. Rows of other test problems or beside another
+base model do not go into the same file. The last line of `against` is a JSON object.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from whorl.compare.findings import read_both_scores, read_student
+from whorl.data.atomic import replacing
 from whorl.errors import UserError
 from whorl.evaluate import Score, paired, pass_rate
 
@@ -40,32 +41,43 @@ def main() -> None:
         command.add_argument("file", type=Path)
     pairing.add_argument("pairs", nargs="+", metavar="A:B")
     options = parser.parse_args()
-    if options.command == "keep":
-        keep(options.run, options.seed, options.file)
-    elif options.command == "table":
-        print("\n".join(table(read_rows(options.file))))
-    else:
-        rows = read_rows(options.file)
-        found = {pair: against(rows, *pair.split(":")) for pair in options.pairs}
-        for pair, own in found.items():
-            within = f"{own['low']:+.1f} to {own['high']:+.1f}"
-            print(f"{pair}: {own['points']:+.1f} ({within}), p {own['p']:.2g}")
-        print(json.dumps(found))
+    try:
+        if options.command == "keep":
+            keep(options.run, options.seed, options.file)
+        elif options.command == "table":
+            print("\n".join(table(read_rows(options.file))))
+        else:
+            print_pairs(read_rows(options.file), options.pairs)
+    except UserError as error:
+        raise SystemExit(f"error: {error}") from error
+
+
+def print_pairs(rows: dict[str, Row], pairs: Sequence[str]) -> None:
+    found = {}
+    for pair in pairs:
+        one, _, other = pair.partition(":")
+        found[pair] = own = against(rows, one, other or "base")
+        within = f"{own['low']:+.1f} to {own['high']:+.1f}"
+        print(f"{pair}: {own['points']:+.1f} ({within}), p {own['p']:.2g}")
+    print(json.dumps(found))
 
 
 def keep(run: Path, seed: int, file: Path) -> None:
     """Add the students of a comparison to `file`. Raises `UserError` if they were measured on other
-    problems than those in it."""
+    problems than those in it, or beside another base model."""
     rows = read_rows(file) if file.exists() else {}
     for row in rows_of(run, seed):
         first = next(iter(rows.values()), row)
         if any(first[name] != row[name] for name in ("problems", "often")):
             raise UserError(f"{run} is measured on other problems than the rows of {file}")
+        if row["student"] == "base" and first["right"] != row["right"]:
+            raise UserError(f"the base model of {run} is another one than that of {file}")
         rows[row["student"]] = row
     about = {name: next(iter(rows.values()))[name] for name in ("problems", "often")}
     own = [{k: said for k, said in row.items() if k not in about} for row in rows.values()]
     lines = [json.dumps(each, separators=(",", ":")) for each in (about, *own)]
-    file.write_text("\n".join(lines) + "\n")
+    with replacing(file) as out:
+        out.write("".join(f"{line}\n" for line in lines).encode())
     print(f"{file}: {', '.join(rows)}")
 
 
@@ -78,7 +90,7 @@ def rows_of(run: Path, seed: int) -> Iterator[Row]:
         name = point.relative_to(run / f"seed-{seed}").parts[0]
         cost = student.point
         yield {
-            "student": name,
+            "student": f"{name}/{seed}" if seed else name,
             "tokens": cost.tokens,
             "questions": cost.problems,
             "examples": cost.examples,
@@ -128,7 +140,8 @@ def table(rows: dict[str, Row]) -> Iterator[str]:
     for name, row in rows.items():
         greedy, sampled = scores(row)
         rate = pass_rate(greedy, 1)
-        often = ", ".join(f"{100 * pass_rate(sampled, k).value:.1f}" for k in (1, 4))
+        ks = [k for k in (1, 4) if sampled and k <= len(sampled[0].right)]
+        often = ", ".join(f"{100 * pass_rate(sampled, k).value:.1f}" for k in ks)
         cells = [name if name == "base" else f"`{name}`", f"{100 * rate.value:.1f}"]
         cells += [f"{100 * rate.low:.1f} to {100 * rate.high:.1f}"]
         if name == "base":

@@ -71,6 +71,7 @@ def test_a_plan_says_how_the_preset_trains_and_measures(  # noqa: PLR0913
     assert planned.exit_code == 0, planned.output
     assert f"  rft: {rft}\n" in planned.stdout and f"  marge: {marge}\n" in planned.stdout
     assert f"1 attempt at each, {tokens:,} tokens at most" in planned.stdout
+    assert planned.stdout.count("test: 8 problems are too few to tell a gain from chance") == 1
 
 
 def test_recipes_that_ask_in_different_words_are_refused(whorl, easy: Path, held: Path) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from sqlite3 import connect
 from typing import NoReturn
@@ -79,6 +79,13 @@ def test_a_recipe_from_elsewhere_is_compared_as_its_objective_suggests(
         select_methods(TINY, pairs)
 
 
+@dataclass(frozen=True, slots=True)
+class Odd(Rft):
+    """A recipe that asks somebody unknown."""
+
+    roles = ("verifier",)
+
+
 @pytest.fixture
 def comparison(tmp_path: Path) -> Comparison:
     """RFT and distillation on three easy problems, which it goes over again and again. Nobody asks
@@ -108,19 +115,29 @@ def test_what_cannot_be_compared_is_refused(comparison: Comparison) -> None:
         check_comparison(replace(comparison, engines=engines, methods=marge))
     with pytest.raises(UserError, match="no protocol 'alpaca'; there are whorl, dart, qwen"):
         replace(comparison, protocol="alpaca")
+    odd = replace(TINY["rft"], grow=Odd())
+    with pytest.raises(UserError, match="rft is no recipe: it asks a verifier; the roles there"):
+        check_comparison(replace(comparison, methods=[odd]))
     with pytest.raises(UserError, match="3 problems are both in"):
         check_comparison(replace(comparison, test=comparison.problems))
 
 
-def test_a_model_that_is_not_there_is_told_before_anything_is_measured(
-    comparison: Comparison, tmp_path: Path
+@pytest.mark.parametrize(
+    ("role", "model", "said"),
+    [
+        ("teacher", "openvino:nowhere", "there is no model folder 'nowhere'"),
+        ("policy", "server:http://localhost:1/v1?model=a", "can be trained, not server:"),
+    ],
+)
+def test_a_model_that_will_not_do_is_told_before_anything_is_measured(
+    comparison: Comparison, tmp_path: Path, role: str, model: str, said: str
 ) -> None:
-    away = replace(comparison, engines=replace(comparison.engines, teacher="openvino:nowhere"))
+    engines = replace(comparison.engines, **{role: model})
     with (
         RunFolder.open(tmp_path / "run", {}, version=__version__) as folder,
-        pytest.raises(UserError, match="there is no model folder 'nowhere'"),
+        pytest.raises(UserError, match=said),
     ):
-        play_comparison(folder, away, Heard())
+        play_comparison(folder, replace(comparison, engines=engines), Heard())
     assert not (tmp_path / "run" / "base").exists()
 
 
@@ -150,7 +167,9 @@ def test_equal_cost_and_nothing_is_done_twice(comparison: Comparison, tmp_path: 
             assert (figures.against_rft is None) == (result.method.name == "rft")
         watch = Heard()
         again = play_comparison(folder, comparison, watch)
-    assert not watch.said and again == findings
+        gone = replace(comparison.engines, teacher="local:nowhere")
+        needless = play_comparison(folder, replace(comparison, engines=gone), watch)
+    assert not watch.said and again == findings == needless, "nobody asks a model again"
 
 
 def counted(path: Path, forest: str, point: object) -> list[object]:

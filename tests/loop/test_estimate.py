@@ -8,7 +8,7 @@ import pytest
 from whorl import Function, drive, toy
 from whorl.ask import Ask, Replies
 from whorl.budget import Budget, Price, Prices
-from whorl.cli.estimate import at_most, by_trial, evaluation_at_most
+from whorl.cli.estimate import at_most, by_trial, evaluation_at_most, findable_gain
 from whorl.data.problems import write_problems
 from whorl.engines.crew import Here
 from whorl.engines.roles import Engines
@@ -66,5 +66,6 @@ def test_problems_that_are_tried_say_what_all_will_cost(tmp_path: Path) -> None:
 
 
 def test_an_evaluation_says_what_it_may_take() -> None:
+    assert "600 problems find a true gain of 5.1 points" in findable_gain(600)
     told = evaluation_at_most(Decoding(4, 0.8, max_tokens=100, thought_tokens=50), 10)
     assert told == "evaluation: 10 problems, 4 attempts at each, 6,000 tokens at most"
