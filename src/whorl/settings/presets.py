@@ -267,7 +267,13 @@ PRESETS: Mapping[type[Recipe], Mapping[str, Preset]] = {
         "paper": _SPHERE,
         "laptop": laptop(
             Sphere(
-                candidates=3, depth=12, score="rollouts", rollouts=1, tries=1, small_candidates=4
+                candidates=3,
+                depth=12,
+                score="rollouts",
+                rollouts=1,
+                floor=0.0,  # one rollout says 0 or 1, and the worst step is one that says 0
+                tries=1,
+                small_candidates=4,
             )
         ),
         "gpu": gpu(_SPHERE),
