@@ -5,8 +5,9 @@ The tables of `docs/results.md` are what `whorl compare`, `benchmarks/against.py
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -156,6 +157,14 @@ def test_every_row_of_sphere_says_what_stood_in() -> None:
         for row in table[1:]:
             if row[0].startswith("sphere"):
                 assert re.match(r"sphere \(rollouts, (?:policy|small)\)", row[0]), row
+
+
+def test_the_table_of_a_real_model_is_that_of_its_rows(
+    load_benchmark: Callable[[str], ModuleType],
+) -> None:
+    script = load_benchmark("kept_rows")
+    made = "\n".join(script.table(script.read_rows(ROOT / "docs" / "real-gsm8k.jsonl")))
+    assert f"{made}\n" in RESULTS
 
 
 def test_every_figure_of_the_readme_is_in_a_document() -> None:
