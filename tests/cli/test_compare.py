@@ -101,7 +101,9 @@ def test_a_missing_role_is_named_with_its_flag(whorl, easy: Path, tmp_path: Path
     assert not (tmp_path / "run").exists()
 
 
-def test_a_file_of_options_is_read_and_the_command_line_comes_first(whorl, tmp_path: Path) -> None:
+def test_a_file_of_options_is_read_and_the_command_line_comes_first(
+    whorl, easy: Path, held: Path, tmp_path: Path
+) -> None:
     file = tmp_path / "own.toml"
     file.write_text('preset = "huge"\nrun = "elsewhere"\nset = ["evaluate.m=2"]\n')
     refused = whorl("compare", file)
@@ -109,6 +111,16 @@ def test_a_file_of_options_is_read_and_the_command_line_comes_first(whorl, tmp_p
     assert "no preset 'huge'" in refused.stderr and "laptop" in refused.stderr
     refused = whorl("compare", file, "--preset", "smoke", "--run", tmp_path / "run")
     assert "unknown setting m" in refused.stderr
+    added = whorl(
+        *("compare", file, "--preset", "smoke", "--run", tmp_path / "run", "--set", "evaluate.n=2")
+    )
+    assert "unknown setting m" in added.stderr, "the file's settings stay"
+    file.write_text('set = ["evaluate.n=2", "evaluate.max_tokens=99"]\n')
+    planned = whorl(
+        *("compare", file, "--problems", easy, "--test", held, "--policy", f"local:{POLICY}"),
+        *("--tokens", "1000", "--recipes", "rft", "--set", "evaluate.n=3", "--dry-run"),
+    )
+    assert "8 problems, 3 attempts at each, 2,376 tokens" in planned.stdout, planned.output
     file.write_text('presett = "smoke"\n')
     refused = whorl("compare", file)
     assert refused.exit_code == 2

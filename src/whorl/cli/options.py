@@ -13,9 +13,25 @@ Problems = Annotated[
 RunFolderArgument = Annotated[
     Path, typer.Argument(metavar="RUN", help="Run folder.", show_default=False)
 ]
+
+
+def added(
+    context: typer.Context, parameter: typer.CallbackParam, value: list[str] | None
+) -> list[str] | None:
+    """Settings of a file of options and then those of the command line, of which a later one holds:
+    who changes one setting of a file keeps the others."""
+    before = (context.default_map or {}).get(parameter.name or "")
+    source = context.get_parameter_source(parameter.name or "")
+    if value and isinstance(before, list) and source is not None and source.name == "COMMANDLINE":
+        return [*before, *value]
+    return value
+
+
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; may be repeated."),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change one setting; may be repeated.", callback=added
+    ),
 ]
 Recipe = Annotated[
     str,

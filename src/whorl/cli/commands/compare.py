@@ -26,7 +26,7 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
         Path | None,
         typer.Argument(
             help="File of these options, as in runs/real-gsm8k.toml; those given besides are "
-            "taken instead of the file's.",
+            "taken instead of the file's; --set adds to its settings.",
             callback=options_from,
             is_eager=True,
             show_default=False,
