@@ -165,6 +165,11 @@ def lacks(kind: type) -> list[str]:
     return [name for name in wanted if not hasattr(kind, name) and name not in own]
 
 
+def asked_roles(recipe: Recipe) -> list[Role]:
+    """The roles that a recipe asks, without the judge, which no model plays, if it names it too."""
+    return [role for role in recipe.roles if role != "judge"]
+
+
 def unsound(recipe: Recipe) -> str:
     """Why the members of a recipe cannot be used, whatever it does; empty if they can."""
     try:

@@ -14,7 +14,7 @@ from whorl.evaluate import PRESETS, Decoding, Setup
 from whorl.evaluate.exam import Exam
 from whorl.loop.run import check_student
 from whorl.loop.trial import check_teacher
-from whorl.recipe import unsound, words_of
+from whorl.recipe import asked_roles, unsound, words_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def check_comparison(comparison: Comparison) -> None:
             raise UserError(f"{method.name} is no recipe: {fault}")
         if comparison.engines.student:
             check_student(method.harvest)
-        for role in method.roles:
+        for role in asked_roles(method.grow):
             if not getattr(comparison.engines, role):
                 raise UserError(f"{method.name} asks a {role}: name one, --{role} local:FOLDER")
         check_teacher(method.grow, comparison.engines.policy, comparison.engines.teacher)

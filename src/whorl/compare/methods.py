@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import cast
 
-from whorl.ask import Role
 from whorl.compare.controls import KINDS, Control, Spoilt
 from whorl.errors import UserError
 from whorl.evaluate import Decoding
@@ -40,11 +39,6 @@ class Method:
     shares: tuple[float, ...] = (1.0,)
     rounds: bool = False
     control: Control | None = field(default=None, metadata={"quiet": True})
-
-    @property
-    def roles(self) -> Sequence[Role]:
-        """The roles that its searches ask, the judge aside."""
-        return [role for role in self.grow.roles if role != "judge"]
 
     def __post_init__(self) -> None:
         rising = list(self.shares) == sorted(set(self.shares))

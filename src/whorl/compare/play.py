@@ -36,6 +36,7 @@ from whorl.engines.model import check_there
 from whorl.engines.roles import Opened, Opener, trainable
 from whorl.errors import UserError
 from whorl.loop.folder import RunFolder
+from whorl.recipe import asked_roles
 from whorl.watch import Watch
 
 
@@ -83,7 +84,7 @@ def _check_models(path: Path, comparison: Comparison, where: Opener) -> None:
     parts = [part for job in lacking for part in job.parts]
     if parts:
         trainable(engines.learner)
-    asked = {engines.named()[role] for part in parts for role in part.method.roles}
+    asked = {engines.named()[role] for part in parts for role in asked_roles(part.method.grow)}
     for name in sorted({*asked, engines.learner} if lacking else ()):
         check_there(name)
 

@@ -10,7 +10,7 @@ from whorl.ask import Role
 from whorl.data.storage import LOCAL, fetched, url_of
 from whorl.errors import UserError
 from whorl.loop.run import Run
-from whorl.recipe import unsound
+from whorl.recipe import asked_roles, unsound
 from whorl.recipes import name_of
 from whorl.settings import read_table
 from whorl.watch import trackers
@@ -45,7 +45,7 @@ def answered(run: Run) -> Run:
     trackers.check(run.trackers)
     if fault := unsound(run.recipe):
         raise UserError(f"{name_of(run.recipe)} is no recipe: {fault}")
-    roles = [role for role in run.recipe.roles if role != "judge"]
+    roles = asked_roles(run.recipe)
     named = run.engines.named()
     policy = named.get("policy", "")
     usual: dict[str, Any] = {
