@@ -74,6 +74,15 @@ def test_a_plan_says_how_the_preset_trains_and_measures(  # noqa: PLR0913
     assert planned.stdout.count("test: 8 problems are too few to tell a gain from chance") == 1
 
 
+def test_a_plan_looks_for_the_models(whorl, easy: Path, held: Path, tmp_path: Path) -> None:
+    command = ("compare", "--problems", easy, "--test", held, "--tokens", "1000", "--dry-run")
+    roles = ("--policy", f"local:{POLICY}", "--critic", "local:nowhere", "--reviser", "local:none")
+    assert whorl(*command, *roles, "--recipes", "rft").exit_code == 0, "it asks the policy alone"
+    refused = whorl(*command, *roles, "--recipes", "rft,sigma")
+    assert refused.exit_code == 2
+    assert "there is no model folder 'none'" in refused.stderr, refused.output
+
+
 def test_recipes_that_ask_in_different_words_are_refused(whorl, easy: Path, held: Path) -> None:
     asked = (
         *("compare", "--problems", easy, "--test", held, "--policy", f"local:{POLICY}"),

@@ -173,7 +173,9 @@ def test_names_and_overrides() -> None:
     assert flipped == replace(rft, name="rft_flipped", control=Control("flipped", 0.4))
     assert (drawn.forest, drawn.grow) == ("rft", rft.grow) and drawn.harvest == rft.harvest
     assert (perturbed.forest, perturbed.control) == ("sigma", Control("perturbed"))
-    assert rounds.rounds and rounds.forest == "process_flipped", "rounds grow trees of their own"
+    assert rounds.rounds and rounds.forest == "process_flipped", "its students grow trees"
+    (once,) = select_methods(tiny, ["process_flipped"], ["process.shares=[1]"])
+    assert once.rounds and once.forest == "process", "its student grows none"
     assert rft.control is None
     for names, sets, message in (
         (["rft_radnom"], [], "no recipe 'rft_radnom'"),

@@ -110,6 +110,7 @@ def test_a_student_of_its_own_learns_from_the_policys_trees(part: Part, tiny_mod
 def test_students_are_measured_in_the_words_of_the_recipes(part: Part) -> None:
     method = select_methods(methods("tiny"), ["rft"], ["rft.recipe.words=qwen"])
     exams = replace(part.comparison, methods=method).exams()
+    assert len({exam.title for exam in exams.values()}) == 2, "a watch tells them apart"
     for exam in exams.values():
         assert exam.setup.ask("1+1?").user == "1+1?", "the bare question"
     assert part.comparison.exams()["greedy"].setup.ask("1+1?").user == "Problem: 1+1?"

@@ -17,7 +17,6 @@ from whorl.cli.guard import FAILED, SPENT, this_command
 from whorl.data.problems import read_problems
 from whorl.engines.model import pending
 from whorl.engines.roles import Engines, Opener, rounded_by
-from whorl.engines.spec import HERE, Spec
 from whorl.loop.estimate import try_problems
 from whorl.loop.grow import Grown, ready
 from whorl.loop.run import Run
@@ -127,8 +126,7 @@ def downloads(run: Run) -> list[str]:
     """Lines that say what a run would download before it begins."""
     base = str(run.base) if run.base else ""
     names = filter(None, (*run.engines.named().values(), run.engines.student, base))
-    here = [name for name in dict.fromkeys(names) if Spec.read(name).scheme in HERE]
-    return [line for name in here if (line := pending(name))]
+    return list(filter(None, map(pending, dict.fromkeys(names))))
 
 
 def tell_failures(

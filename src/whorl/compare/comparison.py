@@ -61,10 +61,12 @@ class Comparison:
     def exams(self) -> Mapping[str, Exam]:
         """The exams that every model takes: one greedy attempt per problem, then several sampled
         ones."""
-        greedy = replace(self.evaluate, n=1, temperature=0.0, top_p=1.0)
+        one = replace(self.evaluate, n=1, temperature=0.0, top_p=1.0)
+        greedy = replace(self.setup, decoding=one)
+        sampled = replace(self.setup, decoding=self.evaluate)
         return {
-            "greedy": Exam(self.test, replace(self.setup, decoding=greedy)),
-            "sampled": Exam(self.often or self.test, replace(self.setup, decoding=self.evaluate)),
+            "greedy": Exam(self.test, greedy, title="evaluate, greedy"),
+            "sampled": Exam(self.often or self.test, sampled, title="evaluate, sampled"),
         }
 
 

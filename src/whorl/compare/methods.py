@@ -44,10 +44,15 @@ class Method:
         rising = list(self.shares) == sorted(set(self.shares))
         if not rising or self.shares[:1] <= (0,) or self.shares[-1] != 1:
             raise UserError(f"{self.name}: shares should rise from above 0 to 1")
-        if self.rounds and self.forest != self.name:
+        if self.students_grow and self.forest != self.name:
             raise UserError(f"{self.name}: rounds need trees of their own")
         if self.control and self.control.spoils_verdicts and not heeds_verdicts(self.harvest):
             raise UserError(f"{self.name}: this recipe uses no verdict, so there is none to spoil")
+
+    @property
+    def students_grow(self) -> bool:
+        """Whether trees are grown by students too: in the rounds after the first."""
+        return self.rounds and len(self.shares) > 1
 
 
 MEASURED: Mapping[str, tuple[float, ...]] = {"rft": (0.25, 0.5, 1.0)}
@@ -107,10 +112,10 @@ def _grown(entry: Method, name: str, recipe: Recipe) -> Method:
 
 
 def controlled(entry: Method, kind: Spoilt) -> Method:
-    """The control of a method that spoils `kind`: the same trees, unless it plays rounds, in which
-    each student grows those of the next round. Raises `UserError` if it uses no verdict."""
+    """The control of a method that spoils `kind`: the same trees, unless its students grow those of
+    the next round. Raises `UserError` if it uses no verdict."""
     name = f"{entry.name}_{kind}"
-    forest = name if entry.rounds else entry.forest
+    forest = name if entry.students_grow else entry.forest
     return replace(entry, name=name, forest=forest, control=Control(kind))
 
 

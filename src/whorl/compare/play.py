@@ -32,7 +32,7 @@ from whorl.compare.jobs import side_by_side
 from whorl.compare.methods import original
 from whorl.compare.spoken import Spoken
 from whorl.compare.students import Part, TooFew, examine, play_part
-from whorl.engines.model import check_there
+from whorl.engines.model import check_there, pending
 from whorl.engines.roles import Opened, Opener, trainable
 from whorl.errors import UserError
 from whorl.loop.folder import RunFolder
@@ -53,7 +53,7 @@ def play_comparison(
     method.
     """
     check_comparison(comparison)
-    _check_models(folder.path, comparison, where)
+    check_models(folder.path, comparison)
     short: list[TooFew] = []
 
     def lacking() -> Iterator[_Job]:
@@ -76,17 +76,24 @@ def play_comparison(
     return read_findings(folder.path, comparison)
 
 
-def _check_models(path: Path, comparison: Comparison, where: Opener) -> None:
-    """Raises `UserError` unless the models that are to be asked are there, and the one that learns
-    can be trained: some of that comes after hours."""
-    lacking = [job for job in _jobs(path, comparison, where) if not job.done()]
+def check_models(path: Path, comparison: Comparison, *, download: bool = True) -> list[str]:
+    """Look at the models of what is not done yet, before hours go into it.
+
+    Returns what has to be downloaded first, in words; with `download` that is done instead. Raises
+    `UserError` unless the others are there, and the one that learns can be trained.
+    """
+    lacking = [job for job in _jobs(path, comparison, Opened) if not job.done()]
     engines = comparison.engines
     parts = [part for job in lacking for part in job.parts]
-    if parts:
-        trainable(engines.learner)
     asked = {engines.named()[role] for part in parts for role in asked_roles(part.method.grow)}
-    for name in sorted({*asked, engines.learner} if lacking else ()):
-        check_there(name)
+    names = sorted({*asked, engines.learner} if lacking else ())
+    waiting = {} if download else {name: line for name in names if (line := pending(name))}
+    if parts and engines.learner not in waiting:
+        trainable(engines.learner)
+    for name in names:
+        if name not in waiting:
+            check_there(name)
+    return list(waiting.values())
 
 
 def read_findings(path: Path, comparison: Comparison) -> Findings:

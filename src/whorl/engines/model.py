@@ -121,9 +121,12 @@ def refuse_code(wanted: object) -> None:
 
 
 def pending(name: str) -> str:
-    """What has to be done before a model can be opened, in words; empty if nothing has to."""
-    place = Spec.read(name).place
-    if (found := _of_hub(place)) and (lacking := missing(found)).files:
+    """What has to be done before a model can be opened, in words; empty if nothing has to, and for
+    a model behind a server."""
+    named = Spec.read(name)
+    if named.scheme not in HERE:
+        return ""
+    if (found := _of_hub(named.place)) and (lacking := missing(found)).files:
         return f"{found} is to be downloaded: {described(lacking)}"
     return ""
 

@@ -39,12 +39,14 @@ class Exam:
     """An exam: problems, and how they are put to a model.
 
     seen: ids of the problems that it is known to be trained on; None: as its own folder says.
+    title: what a watch calls it.
     """
 
     problems: Path
     setup: Setup = Setup()  # noqa: RUF009 (frozen)
     seed: int = 0
     seen: Sequence[str] | None = None
+    title: str = "evaluate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +79,11 @@ def measure(opened: Crews, exam: Exam, watch: Watch, *, out: Path, part: Part = 
     problems = [one for _, one in part.shard.part(problems) if one.id not in part.done]
     progress = Progress(total=len(problems))
     if problems:
-        watch.say(f"evaluate: {len(problems):,} problems, waiting for the first answers")
+        watch.say(f"{exam.title}: {len(problems):,} problems, waiting for the first answers")
     with ExitStack() as stack:
         crew = opened.crew("policy")
         journal = stack.enter_context(Journal(place.journal, earlier=part.journals))
-        stack.enter_context(watch.stage("evaluate", progress))
+        stack.enter_context(watch.stage(exam.title, progress))
 
         def run(searches: Iterable[Begun[T]]) -> Iterator[Finished[T]]:
             ended = crew.drive(searches, journal, seed=exam.seed)

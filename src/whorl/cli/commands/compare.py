@@ -166,7 +166,7 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     at_once = 1 if cluster else jobs or chosen.jobs
     chosen = replace(chosen, jobs=at_once, width=width, evaluate=evaluate)
     if dry_run:
-        return _describe(chosen)
+        return _describe(chosen, run)
     said = {"preset": preset, "evaluate": attempts} if size else _said(chosen)
     _play(run, chosen, (said, size), where, repair=repair, as_json=as_json)
 
@@ -221,9 +221,11 @@ def _play(
         typer.echo(json.dumps(as_list(findings)))
 
 
-def _describe(chosen: "Comparison") -> None:
-    """Say what a comparison would do and take at most."""
+def _describe(chosen: "Comparison", run: Path) -> None:
+    """Say what a comparison would do and take at most. Raises `UserError` if a model it has yet to
+    ask is not there."""
     from whorl.cli.estimate import evaluation_at_most, findable_gain
+    from whorl.compare.play import check_models
     from whorl.data.problems import read_problems
 
     names = ", ".join(method.name for method in chosen.methods)
@@ -251,6 +253,8 @@ def _describe(chosen: "Comparison") -> None:
             typer.echo(f"{evaluation_at_most(exam.setup.decoding, count)}, for each student")
             if name == "greedy":
                 typer.echo(findable_gain(count))
+    for line in check_models(run, chosen, download=False):
+        typer.echo(line)
     typer.echo("nothing was written")
 
 

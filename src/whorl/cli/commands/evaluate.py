@@ -196,11 +196,9 @@ def _describe(engines: "Engines", problems: Path, decoding: "Decoding", where: "
     from whorl.cli.estimate import evaluation_at_most
     from whorl.data.problems import read_problems
     from whorl.engines.model import pending
-    from whorl.engines.spec import HERE, Spec
 
     typer.echo(evaluation_at_most(decoding, sum(1 for _ in read_problems(problems))))
-    here = Spec.read(engines.policy).scheme in HERE
-    lacking = pending(engines.policy) if here else ""
+    lacking = pending(engines.policy)
     if not lacking:
         with where(engines) as opened:
             opened.crew("policy")
