@@ -40,6 +40,8 @@ def test_killed_it_goes_on_and_asks_nothing_again(whorl, tmp_path: Path) -> None
     process = subprocess.Popen([sys.executable, "-c", WHORL, *command, str(out)])
     while not (known := answers(place.journal)) and process.poll() is None:
         time.sleep(0.02)
+    twice = whorl(*command, out)
+    assert twice.exit_code == 2 and f"is in use by process {process.pid}" in twice.stderr
     process.send_signal(signal.SIGKILL)
     process.wait()
     known = answers(place.journal)

@@ -16,6 +16,7 @@ import whorl
 from whorl.ask import Prompt
 from whorl.chat import Chat
 from whorl.data.contamination import ids_among
+from whorl.data.lock import InUseError, held
 from whorl.engines.local import Local
 from whorl.errors import UserError
 from whorl.evaluate import Decoding, Setup, attempt_problems
@@ -234,6 +235,12 @@ def test_a_killed_training_ends_in_the_same_weights(
         log.losses[0][0] == (step - 1) // 2 * 2 + 1
     )  # nothing before the checkpoint was done again
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "undisturbed"]
+
+
+def test_no_two_train_the_same_model_at_once(tiny_model: Path, tmp_path: Path) -> None:
+    with held(tmp_path / "out"), pytest.raises(InUseError, match="out is in use by process"):
+        train(tiny_model, EXAMPLES, tmp_path / "out", settings=SETTINGS)
+    assert not list(tmp_path.iterdir()), "nothing was begun"
 
 
 def test_a_torn_checkpoint_is_passed_over(tiny_model: Path, trained: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ all of them, and the first process alone touches files.
 import copy
 import shutil
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from random import Random
 
@@ -16,6 +17,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from whorl.chat import Chat
+from whorl.data.lock import held
 from whorl.engines.model import read_config
 from whorl.engines.weights import weight_count
 from whorl.errors import UserError
@@ -92,17 +94,17 @@ def carry_out(
     card: Callable[[Path, TrainResult], None],
 ) -> TrainResult:
     """Carry out a training in `OUT.partial`, and give its model folder the name `out` once it is
-    complete.
+    complete. No other process trains it meanwhile.
 
     play: trains in the working folder and returns the saved model's folder in it. card: writes the
     model card. Raises `UserError` as `train` does.
     """
     state = PartialState(cpu=not torch.accelerator.is_available())
     partial = out.with_name(out.name + ".partial")
-    if state.is_main_process:
-        open_partial(partial, identity)
-    state.wait_for_everyone()
-    with quiet_transformers():
+    with held(out) if state.is_main_process else nullcontext(), quiet_transformers():
+        if state.is_main_process:
+            open_partial(partial, identity)
+        state.wait_for_everyone()
         folder, result = play(partial)
         if state.is_main_process:
             with explain_full_disk(partial):

@@ -4,7 +4,6 @@ uses it."""
 import fcntl
 import json
 import os
-import platform
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
@@ -15,14 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from whorl.data.atomic import replacing, unwritable
+from whorl.data.lock import InUseError, take
 from whorl.errors import UserError
 
 _OWN = {"lock", "manifest.json", "manifest.json.partial"}
+_OTHER = "another run folder"
 _SHOWN = 3  # differences named before "and so on"
-
-
-class InUseError(UserError):
-    """A run folder that another process has locked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +53,7 @@ class RunFolder(AbstractContextManager["RunFolder"]):
         except OSError as error:
             raise unwritable(path, error) from error
         try:
-            _take(lock, path)
+            take(lock, path, _OTHER)
             if not (path / "manifest.json").exists():
                 _write_manifest(path, settings, version)
             folder = cls(path, *_read_manifest(path), lock)
@@ -87,7 +84,7 @@ class RunFolder(AbstractContextManager["RunFolder"]):
             else:
                 lock = (path / "lock").open("a+b", buffering=0)
                 try:
-                    _take(lock, path, fcntl.LOCK_SH)
+                    take(lock, path, _OTHER, fcntl.LOCK_SH)
                     folder = cls(path, *_read_manifest(path), lock)
                     _compare(path, settings, folder.settings)
                     return folder
@@ -158,25 +155,6 @@ class RunFolder(AbstractContextManager["RunFolder"]):
 
     def __exit__(self, *error: object) -> None:
         self.close()
-
-
-def _take(lock: FileIO, path: Path, how: int = fcntl.LOCK_EX) -> None:
-    """Lock the folder for this process; the system releases the lock however the process ends.
-
-    how: `LOCK_EX` for it alone, `LOCK_SH` for it and others that lock it so.
-    """
-    try:
-        fcntl.flock(lock, how | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        lock.seek(0)
-        owner = lock.read().decode("ascii", "replace").strip()
-        who = f"process {owner}" if owner else "other processes"
-        raise InUseError(
-            f"{path} is in use by {who}; wait for it or use another run folder"
-        ) from error
-    lock.truncate(0)
-    if how == fcntl.LOCK_EX:
-        lock.write(f"{os.getpid()} on {platform.node()}\n".encode())
 
 
 def _write_manifest(path: Path, settings: Mapping[str, object], version: str) -> None:

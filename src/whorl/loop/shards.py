@@ -10,10 +10,11 @@ from pathlib import Path
 
 from whorl.data.atomic import replacing
 from whorl.data.forest import Key, read_keys
+from whorl.data.lock import InUseError
 from whorl.data.shard import Shard
 from whorl.engines.journal import Journal
 from whorl.errors import UserError
-from whorl.loop.folder import InUseError, RunFolder
+from whorl.loop.folder import RunFolder
 from whorl.loop.grow import Others
 from whorl.loop.run import Run
 from whorl.problem import Problem

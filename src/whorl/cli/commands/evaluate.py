@@ -110,33 +110,23 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     --cluster auto attempts them on a Ray cluster (docs/cluster.md).
     """
     import json
-    from dataclasses import replace
 
     from whorl.cli.display import Display
     from whorl.cli.machines import opener
     from whorl.cli.results import print_summary, summary_as_json
-    from whorl.data.taught import read_prompt, read_protocol
+    from whorl.data.lock import held
     from whorl.engines import check
-    from whorl.engines.model import find_model
     from whorl.engines.repair import mended
     from whorl.engines.roles import Engines
-    from whorl.engines.spec import HERE, Spec
-    from whorl.errors import UserError
-    from whorl.evaluate import PRESETS, Place, paired, sensible_ks, summarise
+    from whorl.evaluate import Place, paired, sensible_ks, summarise
     from whorl.evaluate.exam import Exam
-    from whorl.prompts.wording import WHORL
     from whorl.watch import trackers
 
     check(model)
     trackers.check(report_to or ())
     where = opener(cluster, out.absolute().parent, shard=shard)
-    folder = find_model(model).folder if Spec.read(model).scheme in HERE else None
-    preset = preset or (read_protocol(folder) if folder else "whorl")
-    if preset not in PRESETS:
-        raise UserError(f"there is no preset {preset!r}; there are {', '.join(PRESETS)}")
     said = (samples, temperature, top_p, max_tokens, thought_tokens)
-    setup = replace(PRESETS[preset], words=read_prompt(folder) if folder else WHORL)
-    setup = _decoding(setup, dict(zip(DECODING, said, strict=True)))
+    setup = _setup(model, preset, dict(zip(DECODING, said, strict=True)))
     before = _compared(against, problems)
     seen, what_it_knows = _seen(model, problems, trained_on or [], allow_seen)
     for line in (f"model     {model}", f"problems  {problems}", *_told(setup, seed), what_it_knows):
@@ -147,9 +137,10 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     display, exam = Display(), Exam(problems, setup, seed, seen)
     if shard:
         return _attempt_shard(engines, exam, (out, shard), display)
-    display.say_all(mended([Place(out).journal]) if repair else ())
-    with where(engines) as opened:
-        scores = _measured(opened, exam, out, display, report_to or ())
+    with held(out):
+        display.say_all(mended([Place(out).journal]) if repair else ())
+        with where(engines) as opened:
+            scores = _measured(opened, exam, out, display, report_to or ())
     summary = summarise(scores, ks=sensible_ks(setup.decoding.n))
     comparison = paired(before, scores) if before else None
     print_summary(summary, comparison)
@@ -224,10 +215,23 @@ def _measured(
 DECODING = ("n", "temperature", "top_p", "max_tokens", "thought_tokens")
 
 
-def _decoding(setup: "Setup", said: Mapping[str, float | None]) -> "Setup":
-    """The setup with what the command says of its decoding, by the names of `DECODING`."""
+def _setup(model: str, preset: str, said: Mapping[str, float | None]) -> "Setup":
+    """The setup of a preset, or of how a model was trained, with what the command says of its
+    decoding, by the names of `DECODING`."""
     from dataclasses import replace
 
+    from whorl.data.taught import read_prompt, read_protocol
+    from whorl.engines.model import find_model
+    from whorl.engines.spec import HERE, Spec
+    from whorl.errors import UserError
+    from whorl.evaluate import PRESETS
+    from whorl.prompts.wording import WHORL
+
+    folder = find_model(model).folder if Spec.read(model).scheme in HERE else None
+    preset = preset or (read_protocol(folder) if folder else "whorl")
+    if preset not in PRESETS:
+        raise UserError(f"there is no preset {preset!r}; there are {', '.join(PRESETS)}")
+    setup = replace(PRESETS[preset], words=read_prompt(folder) if folder else WHORL)
     own: Any = {name: value for name, value in said.items() if value is not None}
     return replace(setup, decoding=replace(setup.decoding, **own))
 
