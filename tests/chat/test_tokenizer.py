@@ -11,6 +11,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen2Tokenizer
 
 from whorl.chat.tokenizer import load_tokenizer
 from whorl.engines.model import SHIPPED, find_model
+from whorl.errors import UserError
 
 NEEDED = """
 import sys
@@ -68,3 +69,11 @@ def test_a_tokenizer_needs_no_torch(tmp_path: Path, tiny_model: Path) -> None:
         [sys.executable, "-c", NEEDED, *folders], capture_output=True, text=True, check=True
     )
     assert done.stdout == "False\n"
+
+
+def test_a_folder_without_a_vocabulary_is_refused(tmp_path: Path) -> None:
+    folder = qwen(tmp_path, "qwen2")
+    for path in ("tokenizer.json", "vocab.json", "merges.txt"):
+        (folder / path).unlink(missing_ok=True)
+    with pytest.raises(UserError, match="has no vocabulary; put its tokenizer.json there"):
+        load_tokenizer(folder)

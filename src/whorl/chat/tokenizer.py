@@ -34,6 +34,11 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         )
     except Exception as error:  # whatever a damaged file makes of the loader, it is one line
         raise UserError(f"the tokenizer in {folder} cannot be read: {reason(error)}") from error
+    if len(tokenizer) <= len(tokenizer.get_added_vocab()):  # some classes make do with no words
+        raise UserError(
+            f"the tokenizer in {folder} has no vocabulary; put its tokenizer.json there, or "
+            "vocab.json and merges.txt, or tokenizer.model"
+        )
     return tokenizer
 
 
