@@ -9,6 +9,7 @@ from sqlite3 import connect
 import pytest
 from tests.compare.watching import Heard
 
+from whorl.answer import concluded
 from whorl.compare.comparison import Comparison
 from whorl.compare.controls import KINDS, Control, Spoilt, spoilt
 from whorl.compare.findings import read_student
@@ -26,7 +27,7 @@ from whorl.evaluate import Decoding
 from whorl.models import POLICY
 from whorl.problem import Problem
 from whorl.recipe import Recipe, chosen_of, heeds_verdicts
-from whorl.recipes import Process, Rft, Sigma, StepDpo
+from whorl.recipes import Process, Rft, Sigma, Sphere, StepDpo
 from whorl.rollout import Sampling
 from whorl.search import Uct
 from whorl.steps import BlankLine
@@ -163,6 +164,46 @@ def test_perturbed_answers_are_others_and_the_way_there_stays() -> None:
         assert first.startswith("3+4=7\n\nSo \\boxed{") and first.endswith("}.")
         assert 1 <= abs(int(first.partition("{")[2][:-2]) - 7) <= 9
         assert second != "\\boxed{12}" and verdicts([tree]) == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The answer is \\boxed{5}. Check: 15 - 10 = 5, so \\boxed{5}.",
+        "**Answer:** 5\n\nSo he has 5 apples left after 15 days.",
+        "The solutions are $\\boxed{2}$ and $\\boxed{3}$.",
+        "$-\\boxed{5}$",
+        "#### 5\n(step 5 of 5)",
+    ],
+)
+def test_what_is_perturbed_says_another_answer(text: str) -> None:
+    tree = Tree(Problem("p", "?", "5"))
+    tree.add(Node(ROOT, text, terminal=True, reward=1.0))
+    for seed in range(10):
+        (other,) = controlled([tree], Control("perturbed"), Rft(), seed)
+        said = concluded(other.text(1))
+        assert said and said != concluded(text) and other.nodes[1].reward == 1.0
+
+
+def test_an_answer_that_cannot_be_perturbed_is_left_out() -> None:
+    tree = Tree(Problem("p", "?", "x"))
+    tree.add(Node(ROOT, "So \\boxed{x}.", terminal=True, reward=1.0, visits=1, total=1.0))
+    tree.nodes[ROOT].visits, tree.nodes[ROOT].total = 1, 1.0
+    (other,) = controlled([tree], Control("perturbed"), Rft())
+    assert other.nodes[1].pruned and other.nodes[ROOT].total == 0.0 and other.tip == ROOT
+
+
+def test_values_by_rollouts_follow_from_the_verdicts() -> None:
+    tree = Tree(Problem("p", "?", "5"))
+    step = tree.add(Node(ROOT, "a\n\n", value=2 / 3))
+    tree.add(Node(step, "\\boxed{5}", author="rollout", terminal=True, reward=1.0, copies=2))
+    tree.add(Node(step, "\\boxed{6}", author="rollout", terminal=True, reward=0.0))
+    tree.add(Node(ROOT, "\\boxed{7}", terminal=True, reward=0.0, value=0.0))
+    (other,) = controlled([tree], Control("flipped", 1.0), Sphere(score="rollouts"))
+    assert [node.value for node in other.nodes[1:]] == [pytest.approx(1 / 3), None, None, 1.0]
+    tree.nodes[2].author = tree.nodes[3].author = "policy"
+    (other,) = controlled([tree], Control("flipped", 1.0), Sphere())
+    assert other.nodes[1].value == 2 / 3, "a reward model's"
 
 
 def test_names_and_overrides() -> None:

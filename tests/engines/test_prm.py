@@ -157,10 +157,13 @@ def test_the_blank_line_after_a_step_changes_nothing_and_a_poll_is_bounded(ours:
     assert answers[0][0].value == pytest.approx(answers[1][0].value, abs=2e-6)
 
 
-def test_every_sample_wanted_is_the_same_score_and_costs_no_token(ours: Path) -> None:
-    (replies,) = collect(Prm(ours), [ask("7", n=3)])
-    assert len(replies) == 3 and len(set(replies)) == 1
-    assert (replies[0].tokens, replies[0].text) == (0, "")
+def test_every_sample_wanted_is_the_same_score_of_a_prompt_that_is_read_once(ours: Path) -> None:
+    engine = Prm(ours)
+    read = len(engine.chat.encode_step(ask("7").prompt))
+    (replies,) = collect(engine, [ask("7", n=3)])
+    assert len(replies) == 3 and len({reply.value for reply in replies}) == 1
+    assert {(reply.tokens, reply.text) for reply in replies} == {(0, "")}
+    assert [reply.prompt_tokens for reply in replies] == [read, 0, 0]
 
 
 @pytest.mark.parametrize(

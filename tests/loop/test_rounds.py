@@ -115,7 +115,7 @@ def test_a_round_starts_from_the_model_of_the_one_before_and_nothing_is_done_twi
     assert second.stages == ["grow", "train", "evaluate"]
     assert rounds[0] == played
     trees = json.loads((run.folder / "round-2" / "manifest.json").read_text())
-    assert trees["settings"]["engines"]["policy"] == played.model
+    assert trees["settings"]["engines"]["policy"] == "local:round-1/checkpoint", "wherever it lies"
     lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
     assert [line["round"] for line in lines] == [1, 2]
     assert len(read_scores(run.folder / "scores-2.jsonl")) == 4
@@ -133,6 +133,11 @@ def test_a_round_starts_from_the_model_of_the_one_before_and_nothing_is_done_twi
     assert fourth.stages == ["evaluate"]
     assert (run.folder / "scores-1.jsonl").read_bytes() == whole
     assert not (run.folder / "scores-1.journal.db").exists()
+
+    moved = run.folder.rename(run.folder.with_name("moved"))
+    fifth = Log()
+    there = play(replace(run, folder=moved), fifth)
+    assert fifth.stages == [] and [own.grown for own in there] == [own.grown for own in rounds]
 
 
 def test_a_student_of_its_own_learns_for_two_rounds_while_the_policy_samples(

@@ -88,6 +88,7 @@ WRAPPED = {
     "Chinese preamble": f"好的，以下是修改后的步骤：\n\n下一步：{LINE}",
     "the original before": f"**Original:** So 9 are left.\n**Revised:** {LINE}",
     "the critique before": f"The critique is right: 12 - 4 is not 9.\n\nRevised step: {LINE}",
+    "why, in a line": f"**Rewritten step:**\n\n{LINE}\n\n**Explanation:** I counted again.",
     "options": f"Option 1: {LINE}\n\nOption 2: Eight are left.",
 }
 
@@ -95,6 +96,12 @@ WRAPPED = {
 @pytest.mark.parametrize("form", WRAPPED)
 def test_a_step_is_found_in_whatever_it_comes(form: str) -> None:
     assert read_step(WRAPPED[form], "So 12 - 4 = 9 are left.") == LINE
+
+
+def test_options_that_the_original_compares_are_no_second_try() -> None:
+    step = "Option A: 3 tickets cost 15.\n\nOption B: a pass costs 12."
+    assert read_step(step) == "3 tickets cost 15."
+    assert read_step(step, "Option A: 3 tickets cost 16.\n\nOption B: a pass costs 12.") == step
 
 
 def test_latex_in_json_is_read_as_it_is_meant() -> None:
@@ -116,6 +123,8 @@ def test_latex_in_json_is_read_as_it_is_meant() -> None:
         '"A" is 3 and "B"',
         "> 5 apples",
         "Option 1: take 3 of 5.",
+        "Option A:\n3 tickets cost 15.\n\nOption B:\nA pass costs 12.\n\nSo \\boxed{3} less.",
+        "To solve the next step: we compute 3 + 4\n= 7.",
         "3+4 is 7.\n\nExplanation:\n\nSo \\boxed{7}",
         "We need 3.\n\nNote: there are 3 of them.",
         "Here is how many there are: 3+4=7\n\nSo 7.",

@@ -62,6 +62,14 @@ def test_the_teacher_reads_each_distinct_sample_and_its_tokens_are_paid() -> Non
     assert recipe.tally(done.result) == {"right": 2, "wrong": 0, "no answer": 2, "tokens read": 7}
 
 
+def test_an_open_verdict_does_not_tell_that_the_policy_ended_its_turn() -> None:
+    tree = Tree(PROBLEM)
+    tree.add(Node(ROOT, "So \\boxed{\\int x} as", pruned=True, mark="undecided", taught=(-0.5,)))
+    tree.add(Node(ROOT, "I do not know", pruned=True, mark="no answer", taught=(-0.5,)))
+    found = OnPolicyDistill(SAMPLING).harvest(tree).examples
+    assert [one.ended for one in found] == [False, True]  # type: ignore[union-attr]
+
+
 def test_steps_count_by_how_much_their_siblings_disagree() -> None:
     tree = Tree(PROBLEM)
     first = tree.add(Node(ROOT, "a\n\n", visits=4, total=3.0, taught=(-0.1,)))

@@ -89,6 +89,15 @@ def test_tree_rpo_compares_siblings_by_the_mean_of_what_follows() -> None:
     assert isinstance(one, Weighted) and one.text == "a\n\n" and not one.ended
 
 
+def test_tree_rpo_teaches_how_solutions_end() -> None:
+    recipe = TreeRpo(SHORT, children=3, depth=2)
+    trees = grown(recipe)
+    assert {len(tree.path(end)) for tree in trees for end in tree.leaves()} <= {1, 2}
+    assert any("\n\n" in node.text.strip() for tree in trees for node in tree.nodes)
+    found = [one for tree in trees for one in recipe.harvest(tree).examples]
+    assert any(one.ended and one.prompt.prefix for one in found if isinstance(one, Weighted))
+
+
 def test_tree_rl_forks_before_the_least_likely_steps_and_weighs_by_ends() -> None:
     tree = Tree(Problem("p", "?", "7"))
     at = ROOT

@@ -3,21 +3,24 @@ much."""
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import accumulate, islice
+from itertools import accumulate
 from pathlib import Path
+from typing import NamedTuple
 
 from whorl import __version__, settings
 from whorl.compare.spoken import WithinBudget
 from whorl.data.atomic import replacing
-from whorl.data.forest import read_trees
+from whorl.data.forest import Forest, Key, key_of, read_trees
 from whorl.engines.crew import Crew
 from whorl.engines.roles import Crews
+from whorl.engines.spec import Spec
 from whorl.errors import UserError
 from whorl.loop.folder import RunFolder
 from whorl.loop.grow import GrowPlan, grow
 from whorl.problem import Problem
+from whorl.recipe import arms_of
 from whorl.tree import Tree
 from whorl.watch import Watch
 
@@ -26,22 +29,31 @@ from whorl.watch import Watch
 class Budgeted:
     """The trees that fit into a budget of tokens.
 
-    passes: per pass over the problems, how many of its trees fit the budget, a prefix in problem
-        order.
+    passes: per pass over the problems, the keys of its trees that fit the budget: as many searches
+        as do, in problem order.
     problems: that have a tree. failed: searches that ended in an error.
-    tokens: sampled for those trees. left_out: for trees that were grown and would exceed the
-        budget.
+    tokens: sampled for those searches, the failed ones too. left_out: for searches that were made
+        and would exceed the budget.
     wall, cpu: seconds of growing, by the calls that finished this budget and smaller ones. CPU is
         that of the process that leads; workers of a cluster are not counted.
     """
 
-    passes: Sequence[int] = ()
+    passes: Sequence[Sequence[Key]] = ()
     problems: int = 0
     failed: int = 0
     tokens: int = 0
     left_out: int = 0
     wall: float = 0.0
     cpu: float = 0.0
+
+
+class Searched(NamedTuple):
+    """A search that was made: the key of its tree, its sampled tokens, and whether it came to a
+    tree or failed."""
+
+    key: Key
+    tokens: int
+    grown: bool
 
 
 class Clock:
@@ -74,8 +86,7 @@ def grow_within(
         return
     before = _before(path, budget)
     clock = Clock(before.wall, before.cpu)
-    passes: list[int] = []
-    reached: set[str] = set()
+    passes: list[Sequence[Key]] = []
     spent = left_out = failed = 0
     told = WithinBudget(watch, budget)
     crew = opened.crew(*plan.recipe.roles, "judge")
@@ -84,17 +95,19 @@ def grow_within(
         left = budget - spent
         own = replace(plan, seed=plan.seed + number)
         said = {"recipe": settings.as_table(plan.recipe), "seed": own.seed}
-        said["policy"] = opened.engines.policy
+        said["policy"] = str(Spec.read(opened.engines.policy).seen_from(path.parent))
         with RunFolder.open(path / f"{number}", said, version=__version__) as folder:
-            costs, missed = grow_pass(folder, problems, own, crew, left, told)
-            failed += missed
-        if not costs:
+            made = grow_pass(folder, problems, own, crew, left, told)
+        if not any(search.grown for search in made):
             raise UserError(f"{plan.name}: no search succeeded, see {folder.failures}")
-        fit = sum(total <= left for total in accumulate(costs))
-        passes += [fit] if fit else []
-        spent += sum(costs[:fit])
-        left_out, plan = sum(costs[fit:]), replace(plan, last=None)
-        reached |= {tree.problem.id for tree in islice(read_trees(folder.trees), fit)}
+        fit = sum(total <= left for total in accumulate(search.tokens for search in made))
+        keys = [search.key for search in made[:fit] if search.grown]
+        passes += [keys] if keys else []
+        spent += sum(search.tokens for search in made[:fit])
+        left_out = sum(search.tokens for search in made[fit:])
+        failed += sum(not search.grown for search in made)
+        plan = replace(plan, last=None)
+        reached = {name for keys in passes for name, _ in keys}
         gathered = Budgeted(tuple(passes), len(reached), failed, spent, left_out, *clock.read())
         if left_out:
             with replacing(record) as file:
@@ -109,28 +122,41 @@ def grow_pass(
     crew: Crew,
     budget: int,
     told: WithinBudget,
-) -> tuple[list[int], int]:
+) -> list[Searched]:
     """Grow trees, some problems at a time, until they exceed the budget or no problem is left.
-    Returns the cost of each in problem order, and how many searches failed.
+    Returns the searches that were made, in problem order.
 
     How many are started depends on the costs of those before alone, so the trees are the same
     however often the work is interrupted.
     """
-    costs: list[int] = []
-    started, failed, before = 0, 0, told.spent
-    while started < len(problems) and sum(costs) <= budget:
+    made: list[Searched] = []
+    started = spent = 0
+    before = told.spent
+    while started < len(problems) and spent <= budget:
         more = 8 * started
-        if costs:  # at the mean cost so far, less a fifth: the mean is only an estimate
-            more = min(more, int(0.8 * (budget - sum(costs)) * started / sum(costs)))
+        if spent:  # at the mean cost so far, less a fifth: the mean is only an estimate
+            more = min(more, int(0.8 * (budget - spent) * started / spent))
         started = min(len(problems), started + max(1, more))
         now = problems[:started]
         grown = grow(folder, now, plan, crew, watch=told, expected=len(now))
-        failed = len(grown.failures)
-        ids = {problem.id for problem in now}
-        trees = read_trees(folder.trees)
-        costs = [sum(tree.cost.values()) for tree in trees if tree.problem.id in ids]
-        told.spent = before + sum(costs)
-    return costs, failed
+        made = list(_made(folder.trees, now, arms_of(plan.recipe), grown.lost))
+        spent = sum(search.tokens for search in made)
+        told.spent = before + spent
+    return made
+
+
+def _made(
+    trees: Path, problems: Iterable[Problem], arms: Iterable[str], lost: Mapping[str, int]
+) -> Iterator[Searched]:
+    """The searches of some problems, in their order. lost: tokens of those that failed."""
+    costs = {key_of(tree): sum(tree.cost.values()) for tree in read_trees(trees)}
+    for problem in problems:
+        for arm in arms:
+            key = problem.id, arm
+            if key in costs:
+                yield Searched(key, costs[key], grown=True)
+            elif (failed := f"{problem.id}#{arm}") in lost:
+                yield Searched(key, lost[failed], grown=False)
 
 
 def _before(path: Path, budget: int) -> Budgeted:
@@ -140,7 +166,9 @@ def _before(path: Path, budget: int) -> Budgeted:
 
 
 def _read(record: Path) -> Budgeted:
-    return Budgeted(**json.loads(record.read_text()))
+    said = json.loads(record.read_text())
+    passes = tuple([(name, arm) for name, arm in keys] for keys in said.pop("passes"))
+    return Budgeted(passes, **said)
 
 
 def write_counted(file: Path, trees: Iterable[Tree]) -> None:
@@ -150,7 +178,13 @@ def write_counted(file: Path, trees: Iterable[Tree]) -> None:
             out.write(tree.to_json().encode() + b"\n")
 
 
-def counted(path: Path, passes: Sequence[int]) -> Iterator[Tree]:
-    """The trees under `path` that are within the budget, of all passes."""
-    for number, count in enumerate(passes, start=1):
-        yield from islice(read_trees(path / f"{number}" / "trees.jsonl"), count)
+def counted(path: Path, passes: Sequence[Sequence[Key]]) -> Iterator[Tree]:
+    """The trees under `path` that are within the budget, of all passes. Raises `UserError` if one
+    is not there any more."""
+    for number, keys in enumerate(passes, start=1):
+        with Forest(path / f"{number}" / "trees.jsonl") as forest:
+            for key in keys:
+                tree = forest.get(key)
+                if tree is None:
+                    raise UserError(f"{forest.path} has lost a tree of {key[0]}")
+                yield tree

@@ -12,6 +12,7 @@ from random import Random
 from typing import Literal, TypeAlias, get_args
 
 from whorl.answer import concluded
+from whorl.credit import prune
 from whorl.errors import UserError
 from whorl.recipe import Recipe, chosen_of
 from whorl.tree import NO_PARENT, Mark, Tree
@@ -23,8 +24,9 @@ random: every verdict is drawn anew, right as often as verdicts in these trees a
     (Spurious Rewards, 2506.10947, draws with probability 0.5).
 flipped: a share of the verdicts is turned into the opposite.
 unfiltered: whatever the policy wrote counts as right, cut off or without an answer too.
-perturbed: the numbers in every final answer are others; the verdicts stay. Who copies what is
-    taught gets worse, who learns to give the answer he finds does not.
+perturbed: the numbers in every final answer are others; the verdicts stay, and an end whose answer
+    cannot be changed so is left out. Who copies what is taught gets worse, who learns to give the
+    answer he finds does not.
 """
 
 KINDS: tuple[Spoilt, ...] = get_args(Spoilt)
@@ -53,7 +55,8 @@ class Control:
 def spoilt(
     trees: Callable[[], Iterable[Tree]], control: Control, recipe: Recipe, seed: int
 ) -> Iterator[Tree]:
-    """The trees as a control has them, with sums and tips that follow from its verdicts.
+    """The trees as a control has them, with sums, values by rollouts and tips that follow from its
+    verdicts.
 
     trees: gives all of them, each time it is called. recipe: that will harvest them.
 
@@ -64,6 +67,7 @@ def spoilt(
     for tree in trees():
         for end in list(_ends(tree, control)):
             _spoil(tree, end, control.kind, rate, seed)
+        _value_again(tree)
         tree.tip = chosen_of(recipe, tree)
         yield tree
 
@@ -80,10 +84,11 @@ def _spoil(tree: Tree, end: int, kind: Spoilt, rate: float, seed: int) -> None:
             node.terminal, node.pruned = True, False
             _judge(tree, end, 1.0)
         case "perturbed" if answer := concluded(text):
-            before, found, behind = node.text.rpartition(answer)
-            if found:
-                other = Random(f"{kind} {seed} {tree.problem.id} {answer}")
-                node.text = before + _perturbed(answer, other) + behind
+            named = f"{kind} {seed} {tree.problem.id} {answer}"
+            if not _misstate(tree, end, answer, named):
+                _judge(tree, end, 0.0)
+                node.reward = None
+                prune(node, "undecided")
 
 
 def _ends(tree: Tree, control: Control) -> Iterator[int]:
@@ -117,6 +122,48 @@ def _judge(tree: Tree, end: int, reward: float) -> None:
         end = node.parent
 
 
+def _value_again(tree: Tree) -> None:
+    """Give the steps that rollouts were to value what follows from the verdicts on these. A reward
+    model's values are no verdicts, and stay."""
+    if not any(node.author == "rollout" for node in tree.nodes):
+        return
+    for node in tree.nodes:
+        if node.value is None:
+            continue
+        played = [child for child in node.children if tree.nodes[child].author == "rollout"]
+        if played:
+            right = sum(_right_copies(tree, child) for child in played)
+            node.value = right / sum(tree.nodes[child].copies for child in played)
+        elif node.terminal:
+            node.value = node.reward
+
+
+def _right_copies(tree: Tree, step: int) -> int:
+    """How many of the rollouts that begin with a step are right."""
+    node = tree.nodes[step]
+    own = node.copies if node.terminal and node.reward == 1.0 else 0
+    return own + sum(_right_copies(tree, child) for child in node.children)
+
+
+def _misstate(tree: Tree, end: int, answer: str, seed: str) -> bool:
+    """Write other numbers where the last step states the answer; returns whether the solution says
+    another one now. If not, it stays as it was."""
+    node = tree.nodes[end]
+    whole = node.text
+    stated = rf"(?<![\d.,]){re.escape(answer)}(?!\d|[.,]\d)"
+    places = [found.span() for found in re.finditer(stated, whole)]
+    boxes = [found.span() for found in _BOX.finditer(whole)]
+    for spans in (*([place] for place in reversed(places)), boxes):
+        node.text = whole
+        for begin, behind in reversed(spans):
+            other = _perturbed(whole[begin:behind], Random(seed))
+            node.text = node.text[:begin] + other + node.text[behind:]
+        if concluded(tree.text(end)) not in (answer, None):
+            return True
+    node.text = whole
+    return False
+
+
 def _perturbed(answer: str, draw: Random) -> str:
     """An answer with other numbers, each not far from the one there was."""
 
@@ -129,3 +176,4 @@ def _perturbed(answer: str, draw: Random) -> str:
 
 _ENDS: tuple[Mark, ...] = ("cut off", "no answer", "undecided")
 _NUMBER = re.compile(r"\d{1,18}")
+_BOX = re.compile(r"\\boxed\s*\{(?:[^{}]|\{[^{}]*\})*\}")

@@ -45,6 +45,12 @@ class Part:
     def folder(self) -> Path:
         return self.path / f"seed-{self.seed}" / self.method.name
 
+    @property
+    def first_seed(self) -> int:
+        """The seed of the searches of a method without rounds, and of what its controls draw; those
+        of a round add to it."""
+        return 1_000_000 * self.seed
+
     def homes(self) -> Iterator[Path]:
         """The folders of the students, named by the tokens that each may use. In rounds a student's
         folder lies in that of the student before."""
@@ -88,7 +94,7 @@ def play_part(part: Part, opened: Crews, watch: Watch, *, only_try: bool = False
     start = _Start(
         part.folder.parent / "trees" / method.forest,
         part.comparison.engines,
-        1_000_000 * part.seed + (1000 if method.rounds else 0),
+        part.first_seed + (1000 if method.rounds else 0),
     )
     with RunFolder.open(part.folder, bound_to(method), version=__version__):
         for home, share in zip(part.homes(), method.shares, strict=True):
@@ -120,9 +126,9 @@ def _grow(part: Part, start: _Start, share: float, opened: Crews, watch: Watch) 
     opened.follow(start.engines)
     grown = Budgeted()
     for grown in grow_within(start.forest, asked, opened, plan, budget, watch):
-        passes = len(grown.passes)
+        trees, passes = sum(map(len, grown.passes)), len(grown.passes)
         watch.say(
-            f"{sum(grown.passes):,} trees in {passes} {'pass' if passes == 1 else 'passes'}, "
+            f"{trees:,} trees in {passes} {'pass' if passes == 1 else 'passes'}, "
             f"{grown.tokens:,} tokens so far"
         )
     if not grown.passes:
@@ -152,7 +158,7 @@ def _make_student(
         left_out=grown.left_out,
         problems=grown.problems,
         passes=len(grown.passes),
-        trees=sum(grown.passes),
+        trees=sum(map(len, grown.passes)),
         failed=grown.failed,
         cost=harvested.cost,
         examples=trained.examples,
@@ -174,7 +180,7 @@ def _as_read(part: Part, start: _Start, grown: Budgeted) -> Iterator[Tree]:
     method, trees = part.method, partial(counted, start.forest, grown.passes)
     if method.control is None:
         return trees()
-    return spoilt(trees, method.control, method.harvest, start.seed)
+    return spoilt(trees, method.control, method.harvest, part.first_seed)
 
 
 def _next_round(home: Path, start: _Start, grown: Budgeted) -> _Start:

@@ -48,6 +48,8 @@ def held(path: Path) -> Iterator[None]:
     with lock:
         with suppress(OSError):  # no locks on this disk, or no room to say whose this is
             take(lock, path, "another name")
+        if not os.fstat(lock.fileno()).st_nlink:  # removed by who had it, and another may have one
+            raise InUseError(f"{path} was in use until now; give the command again")
         try:
             yield
         finally:

@@ -79,8 +79,9 @@ class Prm:
             first = -max(1, self._tokens // longest)
             batch, self._waiting = self._waiting[first:], self._waiting[:first]
             values = self._values([ids for _, _, ids in batch])
-            for (ticket, ask, _), value in zip(batch, values, strict=True):
-                done.append((ticket, (Reply(value=value),) * ask.n))
+            for (ticket, ask, ids), value in zip(batch, values, strict=True):
+                reply = Reply(value=value, prompt_tokens=len(ids))
+                done.append((ticket, (reply,) + (Reply(value=value),) * (ask.n - 1)))
         return done
 
     def close(self) -> None:

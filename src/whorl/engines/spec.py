@@ -1,6 +1,7 @@
 """How an engine is named: `SCHEME:PLACE`, or `SCHEME:PLACE?NAME=VALUE&...` with settings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from urllib.parse import parse_qsl
 
 HERE = ("local", "openvino", "vllm", "replicas", "prm")
@@ -25,6 +26,13 @@ class Spec:
     @property
     def settings(self) -> dict[str, str]:
         return dict(parse_qsl(self.query, keep_blank_values=True))
+
+    def seen_from(self, folder: Path) -> "Spec":
+        """The engine by its place in `folder`, if that lies there: a name that stays true when the
+        folder is moved, and whichever way it is named."""
+        place = Path(self.place)
+        inside = place.is_relative_to(folder)
+        return replace(self, place=str(place.relative_to(folder))) if inside else self
 
     def __str__(self) -> str:
         return f"{self.scheme}:{self.place}" + (f"?{self.query}" if self.query else "")

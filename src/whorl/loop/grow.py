@@ -64,6 +64,7 @@ class GrowPlan:
 class Grown:
     """Result of `grow`: trees in the file, failed searches (key -> error), tokens generated now.
 
+    lost: sampled tokens of each failed search, by key.
     recalled: asks answered from the journal.
     missing: searches that the run's budget did not last for; begun: those of them that have
         replies; limit: the limit that was reached, as a setting.
@@ -78,6 +79,7 @@ class Grown:
     begun: int = 0
     limit: str = ""
     solved: int = 0
+    lost: Mapping[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
         failed = f", {len(self.failures):,} failed" if self.failures else ""
@@ -173,7 +175,14 @@ def grow(
         watch.wrote(folder.trees, f"{trees:,} trees")
         for line in plan.purse.lines():
             watch.say(line)
-    grown = Grown(trees, missed.failures, progress.tokens, progress.recalled, solved=solved)
+    grown = Grown(
+        trees,
+        missed.failures,
+        progress.tokens,
+        progress.recalled,
+        solved=solved,
+        lost=missed.lost,
+    )
     if not missed.suspended:
         return grown
     missing = lacking - len(missed.failures)
@@ -233,10 +242,11 @@ def _labelled(
 
 @dataclass(slots=True)
 class _Missed:
-    """Searches without a tree: errors by key, the number suspended at the end of the budget, and
-    how many of those are begun."""
+    """Searches without a tree: errors and sampled tokens by key, the number suspended at the end of
+    the budget, and how many of those are begun."""
 
     failures: dict[str, str]
+    lost: dict[str, int] = field(default_factory=dict)
     suspended: int = 0
     begun: int = 0
 
@@ -254,6 +264,7 @@ def _record(finished: Finished[Tree], forest: Forest, progress: Progress, missed
         missed.begun += bool(finished.cost)
     elif finished.result is None:
         progress.errors[finished.key] = finished.error or "no tree"
+        missed.lost[finished.key] = sum(finished.cost.values())
     else:
         finished.result.cost = dict(sorted(finished.cost.items()))
         forest.append(finished.result)

@@ -16,6 +16,7 @@ from whorl.data.problems import write_problems
 from whorl.data.taught import write_prompt
 from whorl.engines.journal import Journal
 from whorl.engines.roles import Crews, Engines, trainable
+from whorl.engines.spec import Spec
 from whorl.evaluate import Decoding, Place, Score, pass_rate, read_scores
 from whorl.evaluate.exam import Exam, measure
 from whorl.learn.training import TrainResult
@@ -116,7 +117,8 @@ def round_settings(folder: RunFolder, plan: RoundPlan) -> dict[str, Any]:
     said = {name: folder.settings[name] for name in names if name in folder.settings}
     said["seed"] = plan.seed
     if plan.number > 1:
-        said["engines"] = {**said["engines"], "policy": plan.engines.policy}
+        policy = str(Spec.read(plan.engines.policy).seen_from(folder.path))
+        said["engines"] = {**said["engines"], "policy": policy}
     return said
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from whorl.prompts.forms import LATEX
 from whorl.prompts.unsaid import is_none
-from whorl.prompts.wrapping import unwrapped, without_remarks
+from whorl.prompts.wrapping import boxed_behind, unwrapped, without_remarks
 from whorl.steps import unformatted
 
 
@@ -16,7 +16,9 @@ def read_step(text: str, original: str = "", prefix: str = "") -> str:
     the solution so far, `prefix`, before it, and of the critique behind it. "Step k:" stays if the
     `original` begins so, for that is how its author writes, or if it is one of several. Empty if
     the reply is a word for nothing."""
-    text = _first_of_titled(_NEXT.sub("", _behind_prefix(prefix, _bare(text))))
+    text = _NEXT.sub("", _behind_prefix(prefix, _bare(text)))
+    if not _OPTION.search(original):  # else it is options that the step compares
+        text = _first_of_titled(text)
     if is_none(text):
         return ""
     titled = _TITLE.match(text) is not None
@@ -109,7 +111,7 @@ def _without_torn_request(text: str) -> str:
 def _preamble(line: str) -> bool:
     """Whether a line speaks of the rewriting and not of the problem."""
     bare = line.strip(" \t*_#>-")
-    if not bare or len(bare) > 200 or "=" in bare:
+    if not bare or len(bare) > 200 or _COMPUTES.search(bare):
         return not bare
     if _YES.fullmatch(bare):
         return True
@@ -121,13 +123,14 @@ def _preamble(line: str) -> bool:
 
 def _first_of_titled(text: str) -> str:
     """A reply that begins with a title ("Corrected step:", "Option 1:"), up to the next line that
-    does: a second try at what is there already."""
-    found = _OPTION.match(text)
-    if found and (again := _OPTION.search(text, found.end())):
-        return text[found.end() : again.start()].rstrip() or text
-    found = _TITLE.match(text)
-    again = _TITLE_LINE.search(text, found.end()) if found else None
-    return text[: again.start()].rstrip() if again else text
+    does: a second try at what is there already. One whose only box comes later is a whole."""
+    for title, line in ((_OPTION, _OPTION), (_TITLE, _TITLE_LINE)):
+        found = title.match(text)
+        again = line.search(text, found.end()) if found else None
+        if found and again and not boxed_behind(text, again.start()):
+            start = found.end() if title is _OPTION else 0
+            return text[start : again.start()].rstrip() or text
+    return text
 
 
 def _without(label: re.Pattern[str], text: str) -> str:
@@ -188,6 +191,7 @@ _REWRITING = re.compile(
     r"|next (?:step|solution|version)(?! is\b))\b|(?:修改|修正|更正|重写|改写|修订)后?",
     re.IGNORECASE,
 )
+_COMPUTES = re.compile(r"=|\d [-+*/×÷] \d")
 _REPEATED = re.compile(
     rf"(?m)^{_MARKUP}(?:(?:Critique|Errors|Missing|Avoid|Suggestion|Verdict|Alternatives)[*_]{{0,3}}:"
     r"|(?:Next step: ?)?(?:Problem|Solution so far)[*_]{0,3}:"

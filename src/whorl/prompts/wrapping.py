@@ -55,7 +55,8 @@ _SECTION = re.compile(
     re.IGNORECASE,
 )
 _REASON = re.compile(
-    rf"(?m)^{_MARKED}(?:explanation|rationale|justification|reason(?:ing)?)[*_: \t]*(?:\n|$)",
+    rf"(?m)^{_MARKED}(?:explanation|rationale|justification|reason(?:ing)?)"
+    r"(?:[*_: \t]*(?:\n|$)|[*_]{0,3}:[*_]{0,3}[ \t]+[^\n=]*$)",
     re.IGNORECASE,
 )
 _RULER = re.compile(r"[ \t]*[-*_]{3,}")
@@ -90,13 +91,13 @@ def without_remarks(text: str, *, titled: bool) -> str:
     """
     sections = (_SECTION.search(text), _REASON.search(text) if titled else None)
     for start in sorted(found.start() for found in sections if found):
-        if text[:start].strip() and not _boxed_behind(text, start):
+        if text[:start].strip() and not boxed_behind(text, start):
             text = text[:start]
             break
     text = _unruled(text)
     for _ in range(_REMARKS):
         gap = text.rfind("\n\n")
-        if gap < 0 or not _remark(text[gap:]) or _boxed_behind(text, gap) or not text[:gap].strip():
+        if gap < 0 or not _remark(text[gap:]) or boxed_behind(text, gap) or not text[:gap].strip():
             break
         text = _unruled(text[:gap])
     return text
@@ -156,6 +157,6 @@ def _unruled(text: str) -> str:
     return text.removesuffix(last).rstrip() if _RULER.fullmatch(last) and last != text else text
 
 
-def _boxed_behind(text: str, at: int) -> bool:
+def boxed_behind(text: str, at: int) -> bool:
     """Whether a box stands behind a place of the text and none before it."""
     return "boxed" in text[at:] and "boxed" not in text[:at]

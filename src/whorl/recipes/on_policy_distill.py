@@ -23,7 +23,7 @@ from typing import ClassVar, Literal
 
 from whorl import prompts
 from whorl.ask import Ask, Asking, Given, Role
-from whorl.credit import first_right, outcomes
+from whorl.credit import ended, first_right, outcomes
 from whorl.errors import UserError
 from whorl.example import Distillation, Objective, Weighted
 from whorl.problem import Problem
@@ -157,6 +157,6 @@ def read_by_teacher(tree: Tree, steps: Sequence[int]) -> Asking[None]:
 
 
 def _ended(tree: Tree, step: int) -> bool:
-    """Whether the policy ended its turn behind a step."""
-    node = tree.nodes[step]
-    return (node.terminal or node.mark in ("no answer", "undecided")) and node.mark != "cut off"
+    """Whether the policy is known to have ended its turn behind a step: one whose verdict is open
+    may have been cut off behind its answer."""
+    return ended(tree.nodes[step]) or tree.nodes[step].mark == "no answer"

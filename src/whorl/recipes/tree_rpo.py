@@ -30,7 +30,7 @@ from whorl.example import Likelihood, Objective, Weighted
 from whorl.problem import Problem
 from whorl.prompts.wording import WHORL, Wording
 from whorl.recipe import Harvest, Start
-from whorl.rollout import Sampling, sample
+from whorl.rollout import Sampling, complete
 from whorl.search import expand, within_budget
 from whorl.steps import Tokens
 from whorl.tree import ROOT, Tree
@@ -85,8 +85,8 @@ class TreeRpo:
         return tree
 
     def _spread(self, tree: Tree, at: int, depth: int) -> Asking[None]:
-        if depth == 1:
-            yield from sample(tree, self.children, self.sampling, at=at)
+        if depth == 1:  # what is left of a solution is one step, which its end belongs to
+            yield from complete(tree, at, self.children, self.sampling)
             return
         steps = yield from expand(tree, at, self.sampling, self.children)
         going_on = [s for s in steps if not tree.nodes[s].terminal and not tree.nodes[s].pruned]
