@@ -26,7 +26,12 @@ def main() -> None:
     parser.add_argument("--any", action="store_true", help="pass@n instead of greedy accuracy")
     parser.add_argument("--json", action="store_true", help="print nothing but the last line")
     options = parser.parse_args()
-    found = {pair: against(options.run, *pair.split(":"), options.any) for pair in options.pairs}
+    try:
+        found = {
+            pair: against(options.run, *pair.split(":"), options.any) for pair in options.pairs
+        }
+    except UserError as error:
+        raise SystemExit(f"error: {error}") from error
     for pair, row in () if options.json else found.items():
         print(
             f"{pair}: {row['points']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f}), "
@@ -38,6 +43,8 @@ def main() -> None:
 def against(run: Path, one: str, other: str, sampled: bool) -> dict[str, Any]:
     """How much better `one` is, in points."""
     seeds = sorted(run.glob("seed-*"))
+    if not seeds:
+        raise UserError(f"{run} is no folder of a comparison")
     pairs = [
         (scores(place(run, seed, other), sampled), scores(place(run, seed, one), sampled))
         for seed in seeds

@@ -61,7 +61,10 @@ def main() -> None:
     parser.add_argument("--run", type=Path, help="another folder to write")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    said = tomllib.loads(options.experiment.read_text())
+    try:
+        said = tomllib.loads(options.experiment.read_text())
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"error: {options.experiment}: {error}") from error
     folder = options.run or Path(said["run"])
     rounds, seeds = options.rounds or said["rounds"], options.seeds or said.get("seeds", 3)
     found = play(folder, said["arms"], rounds, seeds, Display())

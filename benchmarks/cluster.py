@@ -155,7 +155,7 @@ def drawn(rates: Mapping[int, float]) -> str:
 
 COMMAND = """
 import sys
-from whorl.cli import main
+from whorl.__main__ import main
 sys.argv[0] = "whorl"
 main()
 """

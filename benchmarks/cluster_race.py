@@ -43,7 +43,7 @@ IN_FLIGHT = 32  # asks at once, on either side
 WIDTH = 8  # searches of a worker
 AT_ONCE = 4  # batches that an actor of Ray Data has at once; the rows of one go one by one
 MOST_LIVES = 4
-WHORL = "import sys; sys.argv[0] = 'whorl'; from whorl.cli import main; main()"
+WHORL = "import sys; sys.argv[0] = 'whorl'; from whorl.__main__ import main; main()"
 
 
 def prepare(base: Path, count: int) -> Path:

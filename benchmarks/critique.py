@@ -50,8 +50,11 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--policy", default="policy", help="its name as a critic in the replies")
     options = parser.parse_args()
-    trees = read_trees(options.folder)
-    rows = list(map(json.loads, lines(options.folder, "replies")))
+    try:
+        trees = read_trees(options.folder)
+        rows = list(map(json.loads, lines(options.folder, "replies")))
+    except OSError as error:
+        raise SystemExit(f"error: {error}") from error
     print(json.dumps(report(trees, rows, options.policy)))
 
 

@@ -10,9 +10,9 @@ strict-match, which wants an answer behind "####". The last line is one JSON obj
 only_theirs].
 """
 
+import argparse
 import json
 import re
-import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -73,9 +73,13 @@ READERS = {
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("scores", type=Path, nargs="+")
     found: Counter[str] = Counter()
     readers = {name: Counter[str]() for name in READERS}
-    for path in map(Path, sys.argv[1:]):
+    for path in parser.parse_args().scores:
         for record in read_records(path.with_suffix(".attempts.jsonl")):
             for attempt in record.attempts:
                 found["attempts"] += 1

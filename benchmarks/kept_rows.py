@@ -48,7 +48,7 @@ def main() -> None:
             print("\n".join(table(read_rows(options.file))))
         else:
             print_pairs(read_rows(options.file), options.pairs)
-    except UserError as error:
+    except (UserError, OSError) as error:
         raise SystemExit(f"error: {error}") from error
 
 

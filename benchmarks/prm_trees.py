@@ -64,7 +64,10 @@ def main() -> None:
     by_problem: dict[str, list[Place]] = {}
     for name, places in scored(options.prm, options.trees, learned):
         by_problem.setdefault(name, []).extend(places)
-    result = report([places for places in by_problem.values() if places])
+    telling = [places for places in by_problem.values() if places]
+    if not telling:
+        raise SystemExit("error: these trees hold no candidates, of new problems, that differ")
+    result = report(telling)
     for name, value in result.items():
         print(f"{name}: {value}")
     print(json.dumps(result))

@@ -20,7 +20,7 @@ from whorl.evaluate import Place, Score, read_records, read_scores, score_of, wr
 from whorl.models import POLICY
 
 MODEL = f"local:{POLICY}"
-WHORL = "from whorl.cli import main; main()"
+WHORL = "from whorl.__main__ import main; main()"
 SAMPLED = ("--samples", "4", "--temperature", "0.8", "--max-tokens", "80", "--processes", "0")
 
 
@@ -40,6 +40,7 @@ def test_killed_it_goes_on_and_asks_nothing_again(whorl, tmp_path: Path) -> None
     process = subprocess.Popen([sys.executable, "-c", WHORL, *command, str(out)])
     while not (known := answers(place.journal)) and process.poll() is None:
         time.sleep(0.02)
+    process.send_signal(signal.SIGSTOP)
     twice = whorl(*command, out)
     assert twice.exit_code == 2 and f"is in use by process {process.pid}" in twice.stderr
     process.send_signal(signal.SIGKILL)
@@ -52,7 +53,7 @@ def test_killed_it_goes_on_and_asks_nothing_again(whorl, tmp_path: Path) -> None
     on = whorl(*command, out)
     assert on.exit_code == 0, on.output
     assert f", {known:,} asks recalled" in on.stderr
-    begun, counted = "evaluate: 30 problems, waiting for the first answers", "evaluate: 30/30 done"
+    begun, counted = "evaluate: 30 problems\n", "evaluate: 30/30 done"
     assert 0 <= on.stderr.find(begun) < on.stderr.find(counted)
     assert not place.journal.exists()
     assert whorl(*command, whole).exit_code == 0

@@ -28,3 +28,10 @@ def test_where_nothing_was_written_down_there_is_no_status(whorl, tmp_path: Path
     shown = whorl("status", tmp_path)
     assert shown.exit_code == 2
     assert "there are no events" in shown.stderr
+    (tmp_path / "run" / "shards").mkdir(parents=True)
+    (tmp_path / "scores.shards").mkdir()
+    for name in ("run", "scores.jsonl"):
+        assert "is made in shards" in whorl("status", tmp_path / name).stderr
+    (tmp_path / "run" / "round-1").mkdir()
+    told = whorl("status", tmp_path / "run" / "round-1").stderr
+    assert f"its run says how far it is: whorl status {tmp_path / 'run'}" in " ".join(told.split())

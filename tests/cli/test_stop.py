@@ -15,7 +15,7 @@ from whorl.data.problems import write_problems
 from whorl.data.synthetic import problems
 from whorl.models import POLICY
 
-WHORL = "from whorl.cli import main; main()"
+WHORL = "from whorl.__main__ import main; main()"
 
 Row = tuple[int, bytes]
 

@@ -231,7 +231,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
         [
             sys.executable,
             "-c",
-            "from whorl.cli import main; main()",
+            "from whorl.__main__ import main; main()",
             "problems",
             "--n",
             "300",

@@ -210,7 +210,7 @@ ARGUMENTS = ("compare", "--preset", "smoke", "--recipes", "rft", "--json")
 @pytest.mark.slow
 def test_a_killed_comparison_goes_on_with_what_it_has_and_with_more_tokens(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    command = [sys.executable, "-c", "from whorl.cli import main; main()", *ARGUMENTS]
+    command = [sys.executable, "-c", "from whorl.__main__ import main; main()", *ARGUMENTS]
     command += ["--run", str(run)]
     less = [*command, "--tokens", "3000"]
     process = subprocess.Popen(less, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)

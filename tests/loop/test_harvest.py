@@ -25,6 +25,7 @@ from whorl.loop.variety import Solutions
 from whorl.problem import Problem
 from whorl.prompts import alpaca
 from whorl.recipe import Harvest
+from whorl.recipes.marge import Marge
 from whorl.recipes.rft import Rft
 from whorl.recipes.sigma import Sigma
 from whorl.search import Uct
@@ -198,3 +199,13 @@ class TwoRequests(Rft):
     def harvest(self, tree: Tree) -> Harvest:
         step = Weighted(replace(prompts.plain(tree), prefix="Add.\n\n"), "2")
         return Harvest((step, Weighted(prompts.reflect("1+1?", "3"), "2")), {})
+
+
+def test_a_harvest_that_fails_leaves_the_examples_and_their_purpose(folder: Path) -> None:
+    trees, out = folder / "trees.jsonl", folder / "examples.jsonl"
+    harvest(trees, Rft(), out)
+    files = [out, *sorted(folder.glob("examples.*.json"))]
+    before = [file.read_bytes() for file in files]
+    with pytest.raises(UserError, match="has no guide"):
+        harvest(trees, Marge(), out)
+    assert [file.read_bytes() for file in files] == before and len(files) == 2

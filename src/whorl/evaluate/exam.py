@@ -79,7 +79,7 @@ def measure(opened: Crews, exam: Exam, watch: Watch, *, out: Path, part: Part = 
     problems = [one for _, one in part.shard.part(problems) if one.id not in part.done]
     progress = Progress(total=len(problems))
     if problems:
-        watch.say(f"{exam.title}: {len(problems):,} problems, waiting for the first answers")
+        watch.say(f"{exam.title}: {len(problems):,} problems")
     with ExitStack() as stack:
         crew = opened.crew("policy")
         journal = stack.enter_context(Journal(place.journal, earlier=part.journals))

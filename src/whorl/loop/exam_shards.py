@@ -8,6 +8,7 @@ from typing import Any
 
 from whorl import __version__
 from whorl.data.atomic import replacing
+from whorl.data.lock import held
 from whorl.data.problems import read_problems
 from whorl.data.shard import Shard
 from whorl.engines.journal import Journal
@@ -33,6 +34,19 @@ class MergedExam:
 def home_of(out: Path) -> Path:
     """The folder of an evaluation's shards, beside its file of scores."""
     return out.with_name(f"{out.name.removesuffix('.jsonl')}.shards")
+
+
+@contextmanager
+def whole_exam(out: Path) -> Iterator[None]:
+    """Context of the evaluation that goes to `out` without shards, which this process has alone.
+    Raises `UserError` if another one has it, or if it has shards that are not merged."""
+    if parts_of(home_of(out)):
+        raise UserError(
+            f"{out} has shards, which are not merged: whorl merge {out}; or go on "
+            "in shards, with --shard"
+        )
+    with held(out):
+        yield
 
 
 @contextmanager

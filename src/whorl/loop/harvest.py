@@ -119,8 +119,8 @@ def harvest(
                 found += len(kept)
                 yield from kept
 
-    write_purpose(out, name_of(recipe), recipe.objective)
     written = write_examples(out, distinct_examples(examples(), recipe.objective))
+    write_purpose(out, name_of(recipe), recipe.objective)
     with replacing(out.with_suffix(".dropped.jsonl")) as file:
         file.writelines(lacking)
     dropped = +dropped  # without what counts nothing

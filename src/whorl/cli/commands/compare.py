@@ -148,6 +148,8 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     if preset in PRESETS:
         if any((problems, test, often, policy, critic, reviser, teacher, small, prm, student)):
             raise UserError("a preset has its own models and problems; leave those options out")
+        if any(text.startswith("protocol=") for text in own):
+            raise UserError("protocol is of a --student, which this preset has none of")
         size = _sized(PRESETS[preset], names, seeds, tokens)
         chosen = made_up(run, size, own)
     else:

@@ -48,14 +48,14 @@ def demo(  # noqa: PLR0913 (each parameter is an option)
 
     Grows trees for made-up problems, harvests, trains students by SIGMA and
     by the methods it is compared with, and measures all on held-out problems.
-    Needs no network. Writes report.html into the run folder.
+    Needs no network. Writes report.html into RUN.
 
     With --model it plays one round of SIGMA for that model, by the preset
     `laptop`: grow, refine, harvest, train low-rank adapters, measure before and
-    after. A model of half a billion parameters takes half an hour on two cores.
-    The weights are read in eight bits where OpenVINO can take the model
-    (pip install 'whorl\\[cpu]'), else in bfloat16; a name such as
-    openvino:FOLDER?weights=int4 is taken as it stands.
+    after, in RUN/run with its report.html. A model of half a billion parameters
+    takes half an hour on two cores. The weights are read in eight bits where
+    OpenVINO can take the model (pip install 'whorl\\[cpu]'), else in bfloat16; a
+    name such as openvino:FOLDER?weights=int4 is taken as it stands.
     """
     import json
     import time

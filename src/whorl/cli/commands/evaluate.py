@@ -114,12 +114,12 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     from whorl.cli.display import Display
     from whorl.cli.machines import opener
     from whorl.cli.results import print_summary, summary_as_json
-    from whorl.data.lock import held
     from whorl.engines import check
     from whorl.engines.repair import mended
     from whorl.engines.roles import Engines
     from whorl.evaluate import Place, paired, sensible_ks, summarise
     from whorl.evaluate.exam import Exam
+    from whorl.loop.exam_shards import whole_exam
     from whorl.watch import trackers
 
     check(model)
@@ -137,7 +137,7 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     display, exam = Display(), Exam(problems, setup, seed, seen)
     if shard:
         return _attempt_shard(engines, exam, (out, shard), display)
-    with held(out):
+    with whole_exam(out):
         display.say_all(mended([Place(out).journal]) if repair else ())
         with where(engines) as opened:
             scores = _measured(opened, exam, out, display, report_to or ())

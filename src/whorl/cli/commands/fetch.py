@@ -37,13 +37,15 @@ def fetch(
     """
     from whorl.cli.display import Display
     from whorl.cli.guard import whorl
-    from whorl.engines.model import copy_model, find_model, pending
+    from whorl.engines.model import copy_model, find_model, pending, read_config
 
-    if dry_run:
-        typer.echo(pending(model) or f"nothing is to be downloaded for {model}")
-        return
+    if dry_run and (lacking := pending(model)):
+        return typer.echo(lacking)
     display = Display()
     found = find_model(model)
+    read_config(found.folder)
+    if dry_run:
+        return typer.echo(f"nothing is to be downloaded for {model}")
     if out is None:
         typer.echo(found.folder)
         display.next(whorl("probe", model))

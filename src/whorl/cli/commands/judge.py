@@ -53,7 +53,8 @@ def judge(  # noqa: PLR0913 (each parameter is an option)
     what makes the answer right, as in a file of problems: countdown, say.
 
     What counts as the same answer is changed with --set: percent, units,
-    lists, intervals, assignments, choices, tolerance. See docs/verdicts.md.
+    lists, intervals, assignments, choices, tolerance,
+    vectors, decimals. See docs/verdicts.md.
     """
     from whorl.answer import USUAL
     from whorl.cli.display import Display

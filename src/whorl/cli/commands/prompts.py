@@ -34,7 +34,7 @@ def prompts(
     """Show what each role is asked, on a made-up problem.
 
     The words are the recipe's setting `words`, in a run file \\[prompts]: the
-    name of a set (whorl, prose, qwen), or a table that starts from one:
+    name of a set (whorl, prose, script, qwen), or a table that starts from one:
 
         \\[prompts]
         set = "prose"

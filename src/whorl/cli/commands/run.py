@@ -84,9 +84,9 @@ def run(  # noqa: PLR0913 (each parameter is an option)
     --cluster auto grows and evaluates on the Ray cluster that this machine belongs
     to, and trains here: docs/cluster.md.
 
-    metrics.jsonl gets a line per round. --dry-run lists every setting there
-    is. What is complete is not done again: after a crash or Ctrl-C the same
-    command goes on where it stopped. A search that fails is left out and listed
+    metrics.jsonl gets a line per round. --dry-run lists the settings; `whorl
+    init` writes a file of all. What is complete is not done again: after a crash
+    or Ctrl-C the same command goes on where it stopped. A search that fails is left out and listed
     at the end; --retry grows its tree after all, and what was learned stays as
     it is. If more than one in ten of a round fail, the run stops before it
     learns from the rest, and the same command tries them again; may_fail = 1

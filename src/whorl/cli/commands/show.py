@@ -64,5 +64,6 @@ def show(
         parts = RunFolder.read(where).parts(round) if where.is_dir() and not table else []
         found = print_trees([part / "trees.jsonl" for part in parts] or [where], wanted)
     if not found:
-        what = f"no tree of problem {problem!r}" if problem else "no trees"
+        sort = "attempts" if attempts.is_file() else "trees"
+        what = f"no {sort}" + (f" of problem {problem!r}" if problem else "")
         raise UserError(f"{where} holds {what}; `whorl show {where}` lists what there is")

@@ -52,9 +52,7 @@ def status(
         return found
 
     if not look().last:
-        if not where.exists():
-            raise UserError(f"{where} does not exist; name a run folder, or a file of scores")
-        raise UserError(f"{where}: there are no events at {path}; only newer runs write them")
+        raise UserError(_why_none(where, path))
 
     def lines() -> Text:
         return Text("\n".join(status_lines(str(where), look(), time.time())))
@@ -68,3 +66,17 @@ def status(
     terminal.print(lines())
     if as_json:
         typer.echo(json.dumps(as_object(found, time.time())))
+
+
+def _why_none(where: Path, path: Path) -> str:
+    """Why there are no events at `path`, which tells how `where` goes on, and where to look."""
+    parts = where if where.is_dir() else where.with_name(where.name.removesuffix(".jsonl"))
+    if (parts / "shards").is_dir() or parts.with_name(f"{parts.name}.shards").is_dir():
+        return f"{where} is made in shards, each of which says how far it is where it runs"
+    if not where.exists():
+        return f"{where} does not exist; name a run folder, or a file of scores"
+    if where.name.startswith("round-"):
+        return f"{where} is a round; its run says how far it is: whorl status {where.parent}"
+    return (
+        f"{where}: there are no events at {path}: it is no run, or nothing could be written there"
+    )
