@@ -39,22 +39,24 @@ def init(  # noqa: PLR0913 (each parameter is an option)
     """Write a run file for a model and a data set, with every setting explained.
 
     What the options say stands in it, and each other setting as a comment with
-    its default and what it means. Nothing is asked or loaded; files and names
-    are looked at. Then: whorl run run.toml --dry-run.
+    its default and what it means. Nothing is asked or loaded; files are
+    read, and names are looked at. Then: whorl run run.toml --dry-run.
     """
     from whorl import settings
     from whorl.cli.display import Display
     from whorl.cli.guard import whorl
     from whorl.cli.template import run_file
     from whorl.data.atomic import replacing
+    from whorl.data.problems import problem_ids
     from whorl.engines.roles import Engines
     from whorl.errors import UserError
     from whorl.loop.run import Run
     from whorl.loop.runfile import answered, read_run
 
-    for file in (problems, test):
-        if file is not None and not file.is_file():
+    for file in filter(None, (problems, test)):
+        if not file.is_file():
             raise UserError(f"there is no file {file}; `whorl problems` writes one")
+        problem_ids(file)  # every line can be read
     if out.exists():
         raise UserError(f"{out} exists; choose another --out")
     chosen = answered(
