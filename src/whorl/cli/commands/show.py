@@ -64,6 +64,6 @@ def show(
         parts = RunFolder.read(where).parts(round) if where.is_dir() and not table else []
         found = print_trees([part / "trees.jsonl" for part in parts] or [where], wanted)
     if not found:
-        sort = "attempts" if attempts.is_file() else "trees"
-        what = f"no {sort}" + (f" of problem {problem!r}" if problem else "")
+        one, many = ("attempt at", "attempts") if attempts.is_file() else ("tree of", "trees")
+        what = f"no {one} problem {problem!r}" if problem else f"no {many}"
         raise UserError(f"{where} holds {what}; `whorl show {where}` lists what there is")
