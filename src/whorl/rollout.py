@@ -45,8 +45,8 @@ class Sampling:
     inside: Segmenter | None = field(default=None, metadata={"quiet": True})
 
     def __post_init__(self) -> None:
-        if self.temperature < 0 or not 0 < self.top_p <= 1:
-            raise ValueError("temperature must not be negative, and top_p must be in (0, 1]")
+        if not 0 <= self.temperature < float("inf") or not 0 < self.top_p <= 1:
+            raise ValueError("temperature must be a number from 0 on, and top_p must be in (0, 1]")
         if min(self.step_tokens, self.solution_tokens) < 1:
             raise ValueError("step_tokens and solution_tokens must be at least 1")
         if self.thought_tokens is not None and self.thought_tokens < 0:

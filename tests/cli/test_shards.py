@@ -71,6 +71,8 @@ def test_evaluating_in_shards_is_evaluating(whorl: Whorl, held: Path, tmp_path: 
     assert evaluate(out, "--shard", "2/2").exit_code == 0
     early = whorl("merge", out)
     assert early.exit_code == 1 and "4 problems are not attempted yet" in early.stderr
+    refused = evaluate(out, "--shard", "1/2", "--json")
+    assert refused.exit_code == 2 and "a shard has no figures" in refused.stderr
     refused = evaluate(out)
     assert refused.exit_code == 2 and "has shards, which are not merged" in refused.stderr
     assert evaluate(out, "--shard", "1/1").exit_code == 0

@@ -139,6 +139,13 @@ def test_what_is_written_is_read(tmp_path: Path, written: list[Problem], name: s
     assert path.read_bytes() == before
 
 
+def test_a_name_that_would_be_read_as_something_else_is_refused(tmp_path: Path) -> None:
+    for name in ("a.csv", "a.tsv.gz", "a.parquet"):
+        with pytest.raises(UserError, match="are written as"):
+            write_problems(tmp_path / name, [])
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "p.jsonl"
     old = [Problem("a", "1+1?", "2")]

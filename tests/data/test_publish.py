@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from whorl.data.examples import read_examples
 from whorl.data.publish import ROWS, Card, push_to_hub, write_dataset
 from whorl.errors import UserError
 from whorl.example import Pair, Weighted
@@ -37,6 +38,15 @@ def test_a_data_set_is_read_as_it_says(tmp_path: Path) -> None:
     )
     assert found["weight"] == [0.5, 1.0]
     assert found[0]["prompt"][-1]["content"] == solve("1+1?").user
+
+
+def test_every_row_has_every_column(tmp_path: Path) -> None:
+    last = Weighted(solve("2+1?"), "3", ended=False)
+    write_dataset(iter([*EXAMPLES, last]), tmp_path / "set", CARD)
+    rows = [json.loads(line) for line in (tmp_path / "set" / ROWS).read_text().splitlines()]
+    assert len({tuple(row) for row in rows}) == 1
+    assert [row["ended"] for row in rows] == [True, True, False]
+    assert list(read_examples(tmp_path / "set" / ROWS)) == [*EXAMPLES, last]
 
 
 def test_the_card_says_what_is_known(tmp_path: Path) -> None:

@@ -93,6 +93,17 @@ def test_a_run_is_copied_there_and_back_and_not_while_it_is_in_use(
     assert again.exit_code == 2 and "is there already" in again.stderr
 
 
+def test_only_what_means_something_to_a_process_stays_behind(store: Store, run: Path) -> None:
+    for name in ("clock-problems.jsonl", "street-walks.jsonl", "a.lock", "b.partial", "c.db-wal"):
+        (run / name).write_text("x")
+    assert whorl("copy", run, "s3://whorl/runs/b").exit_code == 0
+    assert [name.rpartition("/")[2] for name in store("s3://whorl")[:2]] == [
+        "clock-problems.jsonl",
+        "manifest.json",
+    ]
+    assert store("s3://whorl")[-1].endswith("/street-walks.jsonl") and len(store("s3://whorl")) == 5
+
+
 def test_trees_are_exported_to_a_url_and_shown_and_harvested_from_there(
     store: Store, run: Path, tmp_path: Path
 ) -> None:

@@ -111,6 +111,17 @@ def test_pooling_is_over_problems_and_runs() -> None:
         paired_over([(first, second), (first[:2], second[:2])])
 
 
+def test_equal_changes_are_no_certainty() -> None:
+    for n in (1, 2, 5):
+        one = paired(scores([0] * n), scores([1] * n))
+        over = paired_over([(scores([0] * n), scores([1] * n))])
+        assert (over.difference, over.p_value) == (one.difference, one.p_value)
+        assert over.p_value > 0 and over.difference.low < over.difference.high
+    half = [(scores([0, 0, 0]), scores([1, 1, 1])), (scores([0, 0, 0]), scores([0, 0, 0]))]
+    assert paired_over(half).difference.value == paired_over(half).difference.high == 0.5
+    assert paired_over(half).difference.low < 0.5 and paired_over(half).p_value == 0.25
+
+
 def test_a_findable_difference_is_found_four_times_in_five() -> None:
     problems, changed = 400, 0.25
     gain = findable(problems, changed)

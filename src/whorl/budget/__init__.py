@@ -113,8 +113,8 @@ class Budget:
     prices: Prices = Prices()
 
     def __post_init__(self) -> None:
-        unpriced = self.prices == Prices()
-        if unpriced and (self.run.money is not None or self.problem.money is not None):
+        priced, run = self.prices != Prices(), self.run  # whose limits are looked at
+        if not priced and (run.money is not None or self.problem.money is not None):
             raise ValueError("money needs prices, for example prices.policy.sampled = 0.4")
 
     @property

@@ -99,7 +99,7 @@ def _label(node: Node, chosen: bool, longest: int) -> Text:
         facts.append(f"{node.visits} visits, mean {node.mean:.2f}")
     if node.copies > 1:
         facts.append(f"{node.copies} copies")
-    if node.terminal:
+    if node.reward is not None:
         facts.append("right" if node.reward == 1.0 else "wrong")
     if node.pruned:
         facts.append(f"pruned: {node.mark}" if node.mark else "pruned")

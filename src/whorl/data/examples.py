@@ -17,13 +17,16 @@ from whorl.errors import UserError
 from whorl.example import Example, Pair, Weighted
 
 
-def write_examples(path: Path, examples: Iterable[Example]) -> int:
+def write_examples(path: Path, examples: Iterable[Example], *, every: bool = False) -> int:
     """Write one line per example; returns the number of lines. The file appears when it is
-    complete."""
+    complete.
+
+    every: write all columns in every row, for readers that go by the first rows.
+    """
     count = 0
     with replacing(path) as file:
         for example in examples:
-            file.write(_line(example) + b"\n")
+            file.write(_line(example, every) + b"\n")
             count += 1
     return count
 
@@ -42,9 +45,9 @@ def read_examples(path: Path) -> Iterator[Example]:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _line(example: Example) -> bytes:
+def _line(example: Example, every: bool) -> bytes:
     """An example as a row; `prefix`, `origin` and the end, which are our columns, are left out
-    where they hold their default."""
+    where they hold their default, unless `every` column is wanted."""
     prompt = example.prompt
     messages = [{"role": "user", "content": prompt.user}]
     if prompt.system:
@@ -60,11 +63,9 @@ def _line(example: Example) -> bytes:
         row |= {"completion": _turn(example.text), "weight": example.weight}
         ours = {"ended": example.ended}
         row |= {"taught": example.taught} if example.taught else {}
-    row |= {name: False for name, ended in ours.items() if not ended}
-    if prompt.prefix:
-        row["prefix"] = prompt.prefix
-    if example.origin:
-        row["origin"] = example.origin
+    row |= {name: ended for name, ended in ours.items() if every or not ended}
+    texts = {"prefix": prompt.prefix, "origin": example.origin}
+    row |= {name: text for name, text in texts.items() if every or text}
     return json.dumps(row, allow_nan=False, separators=(",", ":")).encode()
 
 

@@ -108,6 +108,8 @@ def write_problems(path: Path | str, problems: Iterable[Problem]) -> int:
     """Write problems so that `read_problems` returns equal ones; returns their number. The file
     appears whole or not at all; `UserError` if it cannot be written."""
     path = Path(path)
+    if path.name.removesuffix(".gz").endswith((".csv", ".tsv", ".parquet")):
+        raise UserError(f"{path}: problems are written as .jsonl, or .jsonl.gz")
     count = 0
     with replacing(path) as raw:
         # No time stamp and no name inside: equal problems give equal bytes.

@@ -42,7 +42,7 @@ def write_dataset(examples: Iterable[Example], folder: Path, card: Card) -> int:
     first = next(rows, None)
     if first is None:
         raise UserError("there are no examples to publish; `whorl harvest` writes them")
-    count = write_examples(folder / ROWS, chain([first], rows))
+    count = write_examples(folder / ROWS, chain([first], rows), every=True)
     with replacing(folder / "README.md") as file:
         file.write(_text(card, count, pairs=isinstance(first, Pair)).encode())
     return count
@@ -60,7 +60,7 @@ def _text(card: Card, rows: int, *, pairs: bool) -> str:
                 "weight": "of its likelihood; 1 where it is not there; may be negative",
             }
         ),
-        "prefix": "what the assistant's turn begins with, which carries no loss; often not there",
+        "prefix": "what the assistant's turn begins with, which carries no loss; often empty",
         "origin": "problem id, arm and node of the tree it came from",
     }
     head = [

@@ -15,8 +15,8 @@ from whorl.data.place import place_of
 from whorl.errors import UserError
 
 _URL = re.compile(r"([a-z][a-z0-9+.-]+):/{1,2}(?!/)")
-_OURS = ("lock", ".partial", ".probe-", "-wal", "-shm")
-"""Names, or parts of them, of files that mean something to a process alone."""
+_OURS = re.compile(r"(?:.*\.)?lock|\.probe-.*|.*(?:\.partial|-wal|-shm)")
+"""Names of files that mean something to a process alone."""
 LOCAL = (
     "locks and SQLite need a disk: `whorl copy` brings it from there, and takes it there when it "
     "is finished"
@@ -39,8 +39,8 @@ def url_of(path: Path | str) -> str:
 
 def fetched(url: str, *, beside: str = "") -> Path:
     """A copy of the file at a URL, or of the folder of all that is below it, under its own name in
-    the cache; it is made again when what is there has changed. Raises `UserError` if nothing can be
-    read there.
+    the cache; it is made again when what is there has changed, or the store does not tell. Raises
+    `UserError` if nothing can be read there.
 
     beside: name of a file beside it that comes along, if there is one.
     """
@@ -49,11 +49,14 @@ def fetched(url: str, *, beside: str = "") -> Path:
         found = store.find(root, detail=True)
         other = f"{home}/{beside}"
         found |= store.find(other, detail=True) if beside and store.exists(other) else {}
-        digest = blake2b(url.encode(), digest_size=8)
+        digest, known = blake2b(url.encode(), digest_size=8), True
         for file, said in sorted(found.items()):
             state = {k: str(v) for k, v in said.items() if k.lower() in _STATE}
+            known = known and len(state) > ("size" in state)
             digest.update(json.dumps([file, state], sort_keys=True).encode())
     place = place_of("urls", digest.hexdigest())
+    if not known:  # of another day, for all that the store says
+        shutil.rmtree(place, ignore_errors=True)
     if not (place / name).exists():
         if other in found:
             download(f"{url.rpartition('/')[0]}/{beside}", place / beside)
@@ -90,7 +93,7 @@ def upload(path: Path, url: str) -> int:
     same names; returns the number of files. The manifest of a run comes last, so that a copy that
     broke off is no run. Raises `UserError` if it cannot be written there."""
     files = [path] if path.is_file() else [one for one in path.rglob("*") if one.is_file()]
-    wanted = [one for one in files if not any(part in one.name for part in _OURS)]
+    wanted = [one for one in files if not _OURS.fullmatch(one.name)]
     if not wanted:
         raise UserError(f"{path}: there is nothing to copy")
     with _store(url) as (store, root):

@@ -49,16 +49,12 @@ def paired(before: Sequence[Score], after: Sequence[Score]) -> Paired:
     check_same(first.keys(), second.keys())
     fixed = sum(second[id] and not first[id] for id in first)
     broken = sum(first[id] and not second[id] for id in first)
-    changed, gap, n = fixed + broken, fixed - broken, len(first)
-    middle = gap / (n + 2)
-    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
-    half = z * sqrt(changed + 1 - gap * middle) / (n + 2)
     return Paired(
-        problems=n,
+        problems=len(first),
         fixed=fixed,
         broken=broken,
-        difference=Rate(gap / n, max(-1.0, middle - half), min(1.0, middle + half)),
-        p_value=_fair(broken, changed),
+        difference=_difference(fixed, broken, len(first)),
+        p_value=_fair(broken, fixed + broken),
         mean=bootstrap(list(_changes(before, after).values())),
     )
 
@@ -91,8 +87,10 @@ def paired_over(runs: Sequence[tuple[Sequence[Score], Sequence[Score]]]) -> Pair
 
     fixed and broken are counted over all of them. The difference is the mean; its interval and the
     p-value are those of a paired t-test over problems, each with its mean change over the runs, so
-    that attempts at one problem count as one observation. Whether other seeds would say the same is
-    not in them. Raises `UserError` unless all hold the same problems once each.
+    that attempts at one problem count as one observation. Where all changes are equal, so that
+    their spread is not known, they are those of `paired`, by the signs of the changes. Whether
+    other seeds would say the same is not in them. Raises `UserError` unless all hold the same
+    problems once each.
     """
     from scipy.stats import t
 
@@ -108,16 +106,33 @@ def paired_over(runs: Sequence[tuple[Sequence[Score], Sequence[Score]]]) -> Pair
         raise UserError("the evaluations are not of the same problems")
     values = [fmean(own) for own in changes.values()]
     n, gap = len(values), fmean(values)
-    error = stdev(values) / sqrt(n) if n > 1 else 0.0
-    half = float(t.ppf((1 + CONFIDENCE) / 2, n - 1)) * error if error else 0.0
+    if len(set(values)) > 1:
+        error = stdev(values) / sqrt(n)
+        half = float(t.ppf((1 + CONFIDENCE) / 2, n - 1)) * error
+        difference = Rate(gap, max(-1.0, gap - half), min(1.0, gap + half))
+        p_value = float(2 * t.sf(abs(gap) / error, n - 1))
+    else:
+        signs = _difference(n * (gap > 0), n * (gap < 0), n)
+        size = abs(gap) or 1.0
+        difference = Rate(gap, size * signs.low, size * signs.high)
+        p_value = _fair(0, n * (gap != 0))
     return Paired(
         problems=n,
         fixed=sum(one.fixed for one in each),
         broken=sum(one.broken for one in each),
-        difference=Rate(gap, max(-1.0, gap - half), min(1.0, gap + half)),
-        p_value=float(2 * t.sf(abs(gap) / error, n - 1)) if error else float(gap == 0),
+        difference=difference,
+        p_value=p_value,
         mean=bootstrap([fmean(own) for own in means.values()]),
     )
+
+
+def _difference(fixed: int, broken: int, n: int) -> Rate:
+    """The difference in accuracy, with Agresti and Min's interval: see `paired`."""
+    changed, gap = fixed + broken, fixed - broken
+    middle = gap / (n + 2)
+    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    half = z * sqrt(changed + 1 - gap * middle) / (n + 2)
+    return Rate(gap / n, max(-1.0, middle - half), min(1.0, middle + half))
 
 
 def _fair(heads: int, tosses: int) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 
 from whorl import __version__
 from whorl.data.atomic import replacing
+from whorl.data.content import content
 from whorl.data.lock import held
 from whorl.data.problems import read_problems
 from whorl.data.shard import Shard
@@ -101,7 +102,10 @@ def _merged(out: Path, parts: Sequence[Place]) -> MergedExam:
     if not begun:
         raise UserError(f"no shard of {out} has begun")
     place, said = Place(out), begun[0].said()
-    order = [problem.id for problem in read_problems(Path(said["about"]["problems"]))]
+    problems = Path(said["about"]["problems"])
+    order = [problem.id for problem in read_problems(problems)]
+    if content(problems) != said["problems"]:
+        raise UserError(f"{problems} has changed since shards of {out} were attempted; put it back")
     found: dict[str, Record] = {}
     for part in begun:
         if _binding(part.said()) != _binding(said):

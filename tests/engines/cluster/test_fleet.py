@@ -24,6 +24,7 @@ def test_a_name_says_how_many_servers_and_what_they_are_told() -> None:
     assert service.model == f"replicas:{POLICY}?date=2026-01-01"  # the template's is the model's
     spread = Service.read(f"replicas:{POLICY}?tensor_parallel_size=2&data_parallel_size=3")
     assert spread.gpus == 6
+    assert Service.read(f"replicas:{POLICY}?tensor-parallel-size=2").gpus == 2
     few = Service.read(f"replicas:{POLICY}?gpus=0")
     assert (few.count, few.gpus) == (1, 0)
 

@@ -117,6 +117,7 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     from whorl.engines import check
     from whorl.engines.repair import mended
     from whorl.engines.roles import Engines
+    from whorl.errors import UserError
     from whorl.evaluate import Place, paired, sensible_ks, summarise
     from whorl.evaluate.exam import Exam
     from whorl.loop.exam_shards import whole_exam
@@ -124,6 +125,10 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
 
     check(model)
     trackers.check(report_to or ())
+    if shard and (as_json or against or report_to):
+        raise UserError(
+            "a shard has no figures; give --json, --against, --report-to without --shard"
+        )
     where = opener(cluster, out.absolute().parent, shard=shard)
     said = (samples, temperature, top_p, max_tokens, thought_tokens)
     setup = _setup(model, preset, dict(zip(DECODING, said, strict=True)))

@@ -49,7 +49,8 @@ class Service:
         refuse_code([key for key in settings if key.replace("-", "_") == "trust_remote_code"])
         if taken := [key for key in settings if key.replace("-", "_") in _OURS]:
             raise UserError(f"replicas: leave out {taken[0]}, which whorl says itself")
-        parallel = prod(_number(settings, f"{kind}_parallel_size", 1, 1) for kind in _PARALLEL)
+        said = {key.replace("-", "_"): text for key, text in settings.items()}
+        parallel = prod(_number(said, f"{kind}_parallel_size", 1, 1) for kind in _PARALLEL)
         about = [_argument(key, text) for key, text in settings.items() if key not in SERVERS]
         template = {key: text for key, text in named.settings.items() if key not in settings}
         return cls(

@@ -100,10 +100,11 @@ class Stage:
     def keep(self, hand: Hand, batch: Batch, purse: Purse) -> Iterator[Finished[Any]]:
         """Record what a worker sent, then yield the searches that ended."""
         rows = {name: (name, role, replies) for name, role, replies in batch.rows}
+        paid = {name: len(self._journal.recall(name)) for name in rows}
         if rows:
             self._journal.record([*rows.values()])
-        for _, role, replies in rows.values():
-            purse.pay(role, replies)  # type: ignore[arg-type]
+        for name, role, replies in rows.values():
+            purse.pay(role, replies[paid[name] :])  # type: ignore[arg-type]
         self._sent.by_hand[hand] = batch.counts
         self._journal.recalled = self._sent.recalled
         for finished in batch.ended:
