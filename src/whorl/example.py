@@ -68,7 +68,7 @@ class Likelihood:
     the reference model.
 
     kl: coefficient of the penalty; the reference model is the one that training starts from, or
-        that a run's `anchor` names.
+        that `Training.reference` names.
     penalty: `exact` is KL(new || reference) over the whole vocabulary at every completion token;
         `k3` is its estimate exp(d) - d - 1 at the token that stands there, d = log reference -
         log new (Schulman 2020), unbiased only for tokens sampled from the new model; `linear` is d

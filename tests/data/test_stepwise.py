@@ -28,7 +28,7 @@ def test_a_step_has_what_its_completions_reach() -> None:
     first, second, third = label(grown())
     assert first == Stepwise("1+1+1?", ("1+1=2", "2+1=3 \\boxed{3}"), (3, 3), (4, 3))
     assert second.values == (0.75, 0.0)
-    assert third.values == (0.0, 0.0) and third.judged == (2, 2)
+    assert third.values == (0.0, 0.0) and third.judged == (3, 2), "what was cut off is wrong"
 
 
 def test_every_step_is_rated_once_after_what_the_policy_saw() -> None:
@@ -45,6 +45,22 @@ def test_every_step_is_rated_once_after_what_the_policy_saw() -> None:
     assert soft[1].prompt.prefix == "1+1=2\n\n2+1=3 \\boxed{3}"
     assert [s.value for s in rated_steps(tree, enough=0.0)] == [1, 1, 0, 0, 0]
     assert [s.value for s in rated_steps(tree, enough=0.75)] == [0, 1, 0, 0, 0]
+
+
+def test_a_step_behind_which_nothing_ends_is_wrong_and_an_open_verdict_does_not_count() -> None:
+    tree = Tree(Problem("a", "1+1+1?", "3"))
+    first = tree.add(Node(ROOT, "1+1=2\n\n"))
+    tree.add(Node(first, "so 2+1=3 \\boxed{3}", terminal=True, reward=1.0))
+    tree.add(Node(first, "who knows", pruned=True, mark="no answer", copies=2))
+    tree.add(Node(first, "on and", pruned=True, mark="cut off"))
+    tree.add(Node(first, "\\boxed{3.0?}", pruned=True, mark="undecided"))
+    endless = tree.add(Node(ROOT, "let us see\n\n"))
+    tree.add(Node(endless, "and see", pruned=True, mark="cut off"))
+    assert [(s.origin, s.value) for s in rated_steps(tree)] == [
+        ("a#/1", 0.25),
+        ("a#/2", 1.0),
+        ("a#/6", 0.0),
+    ]
 
 
 def test_rows_hold_what_reward_trainers_read(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ Differences from the paper
    below it: they share steps, and where the search liked to go there are more of them. `counts`
    says how many there are.
 2. The last step of a solution is labelled by that solution alone.
+3. A completion whose answer cannot be judged does not count. One that was cut off or states no
+   answer is wrong, as it does not reach the right one.
 """
 
 from collections import Counter
@@ -17,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from whorl.ask import Prompt
+from whorl.credit import outcome
 from whorl.data.export import Exported, ExportRow, write_rows
 from whorl.errors import UserError
 from whorl.example import Rated
@@ -30,7 +33,7 @@ MARKER = " ки"
 class Stepwise:
     """A solution and, for each of its steps, counts of the completions through it.
 
-    right, judged: completions with the right answer, and all whose answer was judged; equal
+    right, judged: completions with the right answer, and all that count as right or wrong; equal
     samples count as often as they were drawn.
     """
 
@@ -64,7 +67,8 @@ def label(tree: Tree) -> Iterator[Stepwise]:
 
 
 def rated_steps(tree: Tree, *, enough: float | None = None) -> Iterator[Rated]:
-    """Every step of the solutions of `label` once, with its value, in order of creation.
+    """Every step once that completions go through or end in with a verdict, with its value, in
+    order of creation.
 
     The value is the soft estimate, or with `enough` the hard one: 1 if more than this share of the
     step's completions is right, else 0.
@@ -73,7 +77,8 @@ def rated_steps(tree: Tree, *, enough: float | None = None) -> Iterator[Rated]:
     prompt = Prompt("", tree.problem.question)
     origin = f"{tree.problem.id}#{tree.provenance.get('arm', '')}/"
     for step, node in enumerate(tree.nodes):
-        if judged[step] and node.text.strip():
+        whole = node.children or node.reward is not None
+        if judged[step] and whole and node.text.strip():
             value = right[step] / judged[step]
             if enough is not None:
                 value = float(value > enough)
@@ -125,13 +130,16 @@ def _judged(tree: Tree) -> list[int]:
 
 
 def _completions(tree: Tree) -> tuple[list[int], list[int]]:
-    """By node, the number of right completions through it and of judged ones."""
+    """By node, the number of right completions through it, and of all that count."""
     nodes = tree.nodes
     right, judged = [0] * len(nodes), [0] * len(nodes)
-    for leaf in _judged(tree):
-        for node in tree.path(leaf):
-            right[node] += nodes[leaf].copies * (nodes[leaf].reward == 1.0)
-            judged[node] += nodes[leaf].copies
+    for end in range(1, len(nodes)):
+        reward = outcome(nodes[end])
+        if reward is None or nodes[end].children or not tree.first_hand(end):
+            continue
+        for node in tree.path(end):
+            right[node] += nodes[end].copies * (reward == 1.0)
+            judged[node] += nodes[end].copies
     return right, judged
 
 

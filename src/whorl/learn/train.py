@@ -210,6 +210,8 @@ class _Training:
         other = net
         if settings.reference and (objective.compares_tokens or objective.compares_distributions):
             other = network.load_model(settings.reference).requires_grad_(False).train(False)
+            own, _ = network.packing(other, settings, self._corpus.longest)
+            packing = own if own.form == "padded" else packing  # what both can read
         if objective.compares_tokens:
             known = self._log_probs(other, packing, "reference.npy")
         if objective.compares_start:
@@ -270,11 +272,22 @@ def dropped_examples(corpus: Corpus, held: Sequence[Sequence[Encoded]]) -> dict[
 def hold_out(
     groups: list[list[Encoded]], settings: Training
 ) -> tuple[list[list[Encoded]], list[list[Encoded]]]:
-    """Groups of examples to train on, and groups to measure on, by question."""
+    """Groups of examples to train on, and groups to measure on: those of a share of the questions,
+    and whatever else was asked about the same problems."""
     if not settings.holdout:
         return groups, []
     held = max(1, round(settings.holdout * len(groups)))
     if held >= len(groups):
         raise UserError(f"holdout = {settings.holdout} leaves nothing of {len(groups)} questions")
     shuffled = Random(settings.seed).sample(groups, len(groups))
-    return shuffled[held:], shuffled[:held]
+    problems = {_problem(example) for group in shuffled[:held] for example in group} - {""}
+    also = [group for group in shuffled[held:] if problems.intersection(map(_problem, group))]
+    taught = [group for group in shuffled[held:] if not problems.intersection(map(_problem, group))]
+    if not taught:
+        raise UserError(f"holdout = {settings.holdout} leaves nothing of {len(groups)} questions")
+    return taught, shuffled[:held] + also
+
+
+def _problem(example: Encoded) -> str:
+    """The id of the problem that an example is of; empty if that is not known."""
+    return example.origin.rpartition("#")[0]

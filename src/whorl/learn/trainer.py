@@ -91,7 +91,7 @@ def arguments(
         metric_for_best_model="loss" if held_out else None,
         greater_is_better=False if held_out else None,
         restore_callback_states_from_checkpoint=True,  # patience is counted across a kill
-        logging_steps=math.ceil(steps / 50),
+        logging_steps=_often(math.ceil(steps / 50), per_epoch),
         logging_nan_inf_filter=False,  # a loss that is not finite is an error, see `training_step`
         report_to=list(settings.trackers) or "none",
         disable_tqdm=True,
@@ -100,6 +100,11 @@ def arguments(
         dataloader_num_workers=int(torch.cuda.is_available()),  # packs while the device computes
         ddp_find_unused_parameters=False,
     )
+
+
+def _often(most: int, per_epoch: int) -> int:
+    """Steps between two reports of the loss: at most so many, and none in two epochs."""
+    return max(steps for steps in range(1, most + 1) if per_epoch % steps == 0)
 
 
 def check_trackers(names: Sequence[str]) -> None:
@@ -215,7 +220,9 @@ class TreeTrainer(Trainer):
     def _reference_logits(self, model: nn.Module, batch: Batch) -> Tensor | None:
         if not self._task.objective.compares_distributions:
             return None
-        with torch.no_grad():
+        # as the trained model computes, which the trainer lets do so by itself
+        own = torch.autocast(self.args.device.type, torch.bfloat16, enabled=self.args.bf16)
+        with torch.no_grad(), own:
             if self._task.reference is not None:
                 return logits(self._task.reference, batch)
             bare: Any = self.accelerator.unwrap_model(model)

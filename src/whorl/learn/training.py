@@ -64,8 +64,8 @@ class Training:
     report_to: a tracker that `transformers` knows, for example `tensorboard` or `wandb`, or a list
         of them.
 
-    The last five and `save_steps` change how the weights are computed, not which: an unfinished
-    training goes on with other values of them.
+    The last five, and `save_steps` without `holdout`, change how the weights are computed, not
+    which: an unfinished training goes on with other values of them.
     """
 
     epochs: int = 3

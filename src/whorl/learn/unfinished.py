@@ -44,6 +44,8 @@ def identify(model: Path, corpus: Corpus, objective: Objective, settings: Traini
         for name, value in asdict(settings).items()
         if name not in (*EXECUTION, "reference") and (name != "carry" or value)
     }
+    if settings.holdout and settings.save_steps:  # the best checkpoint is taken, of these
+        said["save_steps"] = settings.save_steps
     return {
         "model": weights.hexdigest(),
         "examples": learned.hexdigest(),

@@ -56,7 +56,8 @@ class TreeRl:
     forks: steps of each chain's tree that are sampled again, per round.
     rounds: of forking.
     again: continuations from each fork.
-    traces: ends that are trained on, drawn at random, a right one among them if there is one.
+    traces: distinct ends that are trained on, drawn at random, a right one among them if there is
+        one.
     depth: steps of a solution at most.
     kl: coefficient of the penalty.
     words: in which models are asked.

@@ -11,7 +11,9 @@ Differences from the paper
 2. 4 next steps instead of 8, so 64 ends at most and not 512; the penalty is ours.
 3. Equal steps are one node and as many examples.
 4. One step from the policy that sampled, so the importance ratio is 1 and nothing is clipped.
-5. An end that was cut off or states no answer is wrong; one that cannot be judged is left out, with
+5. A step as good as its siblings on average is left out: it would only add to the number of
+   completions that the loss is divided by, and be held to the reference model.
+6. An end that was cut off or states no answer is wrong; one that cannot be judged is left out, with
    every step that only such ends follow.
 """
 
