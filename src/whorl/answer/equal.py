@@ -16,6 +16,7 @@ from whorl.answer.lists import Items, items
 from whorl.answer.measures import both_measured, in_one_unit, tell_apart
 from whorl.answer.numbers import number
 from whorl.answer.plain import take_apart, with_points
+from whorl.answer.times import same_time
 from whorl.answer.units import measured_otherwise
 
 _PLAIN_INTEGER = re.compile(r"-?\d{1,18}")
@@ -56,7 +57,6 @@ _SHORT_WORDS = frozenset(
 )
 _CHOICE = re.compile(r"(?:[oO]ption|[cC]hoice)? ?(?:\(?([A-Z])\)?|\(?([a-d])\)?)")
 _LABELLED = re.compile(r"(?:\(([A-Ja-e])\)|([A-J])[).:])\s*(\S.*)")
-_TIME = re.compile(r"\d{1,2}(?::\d\d)?[aApP]\.?[mM]")
 _BASED = re.compile(r"(\d+)_(?:\{(\d+)\}|(\d+))")
 _NESTING = 2  # lists of tuples
 _ALGEBRA = Verdict(None, "takes algebra")
@@ -109,8 +109,8 @@ def _compare(one: str, other: str, rules: Conventions, *, nesting: int) -> Verdi
         # Letters of a few may be variables, whose case counts.
         words = len(one) > 4 or one.casefold() in _SHORT_WORDS
         return _said(True, "words") if words else _ALGEBRA
-    if one.casefold() == other.casefold() and _TIME.fullmatch(one):
-        return _said(True, "time")
+    if of_day := same_time(one, other):
+        return of_day
     if (left := _BASED.fullmatch(one)) and (right := _BASED.fullmatch(other)):
         if int(left[2] or left[3]) != int(right[2] or right[3]):
             return _ALGEBRA

@@ -5,6 +5,7 @@ import re
 from whorl.answer.boxes import find_boxes, listed
 from whorl.answer.characters import in_latex
 from whorl.answer.magnitudes import written_out
+from whorl.answer.times import in_one_form
 
 _FONT = r"\\(?:mathbf|boldsymbol|bm|pmb|mathit|mathsf|mathnormal|underline|displaystyle|textstyle)"
 _ARGUMENT = r"\s?(?:\[\w{1,20}\])?\{[\w!]{1,40}\}"
@@ -108,7 +109,7 @@ def spelled(answer: str) -> str:
         for needle, pattern, plain in rewrites:
             if needle in text:
                 text = pattern.sub(plain, text)
-    return undressed(single_spaced(written_out(text)))
+    return undressed(single_spaced(in_one_form(written_out(text))))
 
 
 def _in_radians(text: str) -> str:

@@ -25,7 +25,9 @@ _CJK_UNIT = re.compile(r"(?<=[\d}%)])\s?([\u4e00-\u9fff]{1,8})[\s.]{0,3}$")
 _CJK_NO_UNIT = re.compile(
     r"[百千万亿分兆一二三四五六七八九十两半倍次方成折增减东西南北左右上下前后亏赚]"
 )
-_HALF_OF_DAY = re.compile(r"\s*[ap]\.?\s*m\b", re.IGNORECASE)
+_OF_DAY = re.compile(
+    r"\s*(?:[ap]\.?\s*m\b|(?:o'clock\s+)?in the (?:morning|afternoon|evening)\b)", re.IGNORECASE
+)
 _NO_UNIT = re.compile(  # counts, multiples, comparisons, constants
     r"(?:and|or|not|nor|but|base|times|plus|minus|over|choose|mod(?:ulo)?|squared|cubed|factorial|power"
     r"|root|is|are|if|when|with|remainder|rem|out|from|than|except|at|between|infinity|sqrt|euler"
@@ -38,7 +40,7 @@ _NO_UNIT = re.compile(  # counts, multiples, comparisons, constants
     r"|more|less|fewer|greater|smaller|most|least|many|few|none|zero|all"
     # what has an opposite
     r"|(?:in|de)crease[sd]?|above|below|under|north\w*|south\w*|east\w*|west\w*|left|right|ago"
-    r"|now|later|earlier|before|after|past|future|ahead|behind|gain(?:s|ed)?|loss(?:es)?|los[et]|wins?"
+    r"|now|noon|midnight|later|earlier|before|after|past|future|ahead|behind|gain(?:s|ed)?|loss(?:es)?|los[et]|wins?"
     r"|won|profits?|deficits?|surplus|debts?|credits?|debits?|positive|negative|(?:up|down)(?:wards?)?"
     r"|forward|backward|clockwise|counterclockwise|anticlockwise|bce|higher|lower|older|younger"
     r"|longer|shorter|taller|faster|slower|early|late|fast|slow|true|false|odd|even|yes)",
@@ -99,7 +101,7 @@ def _are_counted(written: str) -> bool:
     """Whether every word is a known unit or what may be counted: `3 million`, `3 of 4` and
     `3 below` are other values than 3."""
     text = _JOINTS.sub(" ", _EXPONENTS.sub(" ", written)).strip()
-    if _HALF_OF_DAY.match(text) or not _WORDS.fullmatch(text) or not _LETTERS.search(text):
+    if _OF_DAY.match(text) or not _WORDS.fullmatch(text) or not _LETTERS.search(text):
         return False
     return measure(written) is not None or all(map(_is_counted, _WORD.findall(text)))
 

@@ -16,6 +16,8 @@ from whorl.answer import (
     tell_apart,
     with_points,
 )
+from whorl.answer.numbers import number
+from whorl.answer.times import is_time
 from whorl.answer.units import measured_otherwise
 from whorl.engines.judge.compare import same_terms
 from whorl.engines.judge.lists import Judged, each, is_several, same_list, solutions_as_tuples
@@ -54,7 +56,8 @@ def _judge(gold: str, answer: str, rules: Conventions) -> Verdict:
     if _are_words(one.body, other.body, gold + answer):
         return _said(_letters(one.body) == _letters(other.body), "words")
     return (
-        _numerals(one.body, other.body)
+        _of_day(one.body, other.body)
+        or _numerals(one.body, other.body)
         or _approximate(one, other, rules)
         or same_ratio(one.body, other.body, rules)
         or same_statement(gold, answer, rules)
@@ -123,6 +126,14 @@ def _equation(answer: Parts) -> str:
 
 def _said(same: bool, what: str) -> Verdict:
     return Verdict(same, f"{'same' if same else 'different'} {what}")
+
+
+def _of_day(one: str, other: str) -> Verdict | None:
+    """A time of day beside a number, or anything else if it is surely one."""
+    for time, beside in ((one, other), (other, one)):
+        if is_time(time) and (":" in time or number(beside) is not None):
+            return Verdict(None, "a time of day and something else")
+    return None
 
 
 _BASED = re.compile(r"(\d+)_\{?(\d+)\}?")
