@@ -16,6 +16,7 @@ from whorl.answer.lists import Items, items
 from whorl.answer.measures import both_measured, in_one_unit, tell_apart
 from whorl.answer.numbers import number
 from whorl.answer.plain import take_apart, with_points
+from whorl.answer.spoken import ordinal
 from whorl.answer.times import same_time
 from whorl.answer.units import measured_otherwise
 
@@ -31,10 +32,6 @@ _SHORT_WORDS = frozenset(
         "none",
         "all",
         "both",
-        "one",
-        "two",
-        "six",
-        "ten",
         "red",
         "blue",
         "left",
@@ -155,7 +152,9 @@ def _letter(labelled: re.Match[str]) -> str:
 def _compare_numbers(one: str, other: str, rules: Conventions) -> Verdict | None:
     left, right = number(one.removesuffix("%")), number(other.removesuffix("%"))
     if left is None or right is None:
-        return None
+        left = ordinal(one) if left is None else left
+        right = ordinal(other) if right is None else right
+        return _said(left == right, "number") if left is not None and right is not None else None
     signs = one.endswith("%"), other.endswith("%")
     if signs[0] != signs[1] and rules.percent != "number":
         parts = left / (100 if signs[0] else 1), right / (100 if signs[1] else 1)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from whorl.answer.conventions import LONGEST
 from whorl.answer.numbers import DECIMAL
 from whorl.answer.spelling import spelled
+from whorl.answer.spoken import in_figures
 from whorl.answer.units import without_money, without_unit
 
 
@@ -54,7 +55,7 @@ def take_apart(answer: str) -> Parts:
     """What the answer says, in plain form: see `normalise`, which is the body alone."""
     if DECIMAL.fullmatch(answer):
         return Parts("", answer, "")
-    text, unit, money = _bare(spelled(answer))
+    text, unit, money = _bare(in_figures(spelled(answer)))
     if not _RELATION.search(text):  # of which "and" and "or" make different sets
         text = _JOINED.sub(",", _solutions_apart(text)).strip()
     if about := _ABOUT.match(text):
@@ -91,9 +92,12 @@ def _bare(text: str) -> tuple[str, str, str]:
     """A text without unit, money and text macros; the unit; the sign of money."""
     text, money = without_money(text)
     text, unit = without_unit(text)
+    if money and _RATE.match(unit):
+        unit, money = f"{money} {unit}", ""
     return " ".join(TEXT_MACRO.sub(r" \1 ", text).split()), unit, money
 
 
+_RATE = re.compile(r"(?:\\text\s?\{\s?)?(?:/|(?:per|an?)\s)")  # $40 a day, per week
 _DECIMAL_COMMA = re.compile(r"(?<=\d)(?:\{,\}|,)(?=\d)")
 _POINTS = re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{3})+(?![\d.])")
 

@@ -15,6 +15,7 @@ from whorl.answer import (
     take_apart,
     tell_apart,
     with_points,
+    worded,
 )
 from whorl.answer.numbers import number
 from whorl.answer.times import is_time
@@ -57,6 +58,8 @@ def _judge(gold: str, answer: str, rules: Conventions) -> Verdict:
         return _said(_letters(one.body) == _letters(other.body), "words")
     return (
         _of_day(one.body, other.body)
+        or _words(gold, other.body)
+        or _words(answer, one.body)
         or _numerals(one.body, other.body)
         or _approximate(one, other, rules)
         or same_ratio(one.body, other.body, rules)
@@ -136,6 +139,15 @@ def _of_day(one: str, other: str) -> Verdict | None:
     return None
 
 
+def _words(written: str, beside: str) -> Verdict | None:
+    """A number with letters after a blank beside a number: `3 wug` are three, or a product."""
+    letters = _LETTERS_AFTER.fullmatch(worded(written)) if number(beside) is not None else None
+    if letters and number(letters[1].replace(" ", "")) is not None:
+        return Verdict(None, "a word or a product")
+    return None
+
+
+_LETTERS_AFTER = re.compile(r"(.*[\d}])\s(?:[a-zA-Z]{2,4}|[mghlsJKLNVW])")
 _BASED = re.compile(r"(\d+)_\{?(\d+)\}?")
 
 
