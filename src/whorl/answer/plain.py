@@ -47,6 +47,9 @@ _NAMED = re.compile(
 )
 _NAMED_AFTER = re.compile(rf"([^=<>]+)=\s?([a-zA-Z]{_INDEX})")
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?!\d|,\d)")
+_LAKHS = re.compile(  # 1,00,000; 1,23,456 may be a list
+    r"(?<![\d.,])(?=[\d,]*,0)\d{1,2}(?:,\d\d)+,\d{3}(?!\d|,\d)"
+)
 _LOOSE = re.compile(r"(?<=\d)\s+(?=[a-zA-Z])|(?<![a-zA-Z0-9])\s+|\s+(?![a-zA-Z0-9])")
 _AFTER_MACRO = re.compile(r"(\\[a-zA-Z]+)\s+(?=\d)")
 
@@ -127,6 +130,7 @@ def _tight(text: str) -> str:
             text = pattern.sub(plain, text)
     if not re.search(r"[(\[]|\\\{", text):
         text = _THOUSANDS.sub(lambda number: number[0].replace(",", ""), text)
+        text = _LAKHS.sub(lambda number: number[0].replace(",", ""), text)
     text = _LOOSE.sub("", _AFTER_MACRO.sub(r"\1", text))
     text = re.sub(r"\s+", " ", text).rstrip(".,;")
     return re.sub(r"(?<!\{),(?!\})", ", ", text)

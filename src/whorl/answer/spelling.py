@@ -86,12 +86,17 @@ _DEGREES = re.compile(
 _OTHER_DEGREES = re.compile(r"\^\s?(?:\\circ(?![a-zA-Z])|\{\s?\\circ\s?\})|\\degree(?![a-zA-Z])")
 
 
+_GOES_ON = re.compile(r"(\d*\.\d+)\s?(?:\.{2,}|\\(?:[lcd]?dots|dotsc)(?![a-zA-Z]))")
+
+
 def spelled(answer: str) -> str:
     """The answer in one spelling, without the signs of a formula round the whole; the contents of
     its boxes, if it has some."""
     text = single_spaced(in_latex(answer))
     if "\\\\" in text and r"\begin" not in text:
         text = _DOUBLED.sub("\\\\", text)
+    if ".." in text or "dots" in text:
+        text = _GOES_ON.sub(r"\1\\ldots ", text)
     if text.startswith("**"):
         text = undressed(text)
     if "box" in text:
@@ -127,7 +132,14 @@ def single_spaced(text: str) -> str:
 def undressed(text: str) -> str:
     """Without the signs of a formula or of bold print around the whole, nor final punctuation."""
     text = text.strip().rstrip(".,;").strip()
-    for left, right in (("**", "**"), ("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]")):
+    for left, right in (
+        ("**", "**"),
+        ("$$", "$$"),
+        ("$", "$"),
+        (r"\(", r"\)"),
+        (r"\[", r"\]"),
+        ('"', '"'),
+    ):
         inner = text[len(left) : -len(right)]
         if text.startswith(left) and text.endswith(right) and left not in inner and inner:
             return inner.strip().rstrip(".,;").strip()

@@ -302,6 +302,7 @@ RIGHT: dict[str, Pairs] = {
         (r"3 \bmod 7", r"3 \pmod 7"),
     ],
     "thousands": [
+        ("100000", "1,00,000"),
         ("10000", r"10\ 000"),
         ("10000", "10 000"),
         ("10000", "10~000"),
@@ -357,6 +358,25 @@ RIGHT: dict[str, Pairs] = {
         ("24", "2 dozen eggs"),
         ("1.05 million", "1,050,000"),
         ("-3000000", "-3 million"),
+    ],
+    "measures in two units": [
+        ("5.5", "5 feet 6 inches"),
+        ("66 inches", r"5 \text{ feet } 6\text{ inches}"),
+        ("5 ft, 6 in", "5 feet and 6 inches"),
+        ("5.25", r"5\text{ dollars and }25\text{ cents}"),
+        (r"\$5.25", "5 dollars and 25 cents"),
+        ("90 minutes", "1 hour 30 minutes"),
+        ("2.5", "2 years and 6 months"),
+    ],
+    "decimals that go on": [
+        (r"\frac13", "0.333..."),
+        (r"\frac16", r"0.1666\ldots"),
+        (r"\frac{4}{33}", "0.1212…"),
+        ("0.333...", "0.3333..."),
+    ],
+    "words": [
+        (r"\text{parabola}", r"\text{a parabola}"),
+        ("the circle", "Circle"),
     ],
     "times of day": [
         (r"\text{4:30 p.m.}", r"4:30 \text{ PM}"),
@@ -765,6 +785,9 @@ WRONG: dict[str, Pairs] = {
     "thousands": [
         ("10000", "10 00"),
         ("1, 234", "1234"),
+        ("1, 00, 000", "100000"),
+        ("1, 05, 000", "105000"),
+        ("1,00,00", "10000"),
         ("(1,234)", "1234"),
         ("10 000", "10 001"),
         ("12345", "12, 345"),
@@ -805,6 +828,22 @@ WRONG: dict[str, Pairs] = {
         ("3000", "3 thousandths"),
         ("2", "2 dozen"),
         ("5亿", "5万"),
+    ],
+    "measures in two units": [
+        ("5 feet", "5 feet 6 inches"),
+        ("66", "5 feet 6 inches"),
+        ("90", "1 hour 30 minutes"),
+        ("1 hour 30 minutes", "1 hour 30 seconds"),
+        ("5 dollars and 25 cents", "5 feet 3 inches"),
+        ("5.3", "5 m and 30 cm"),
+        ("2.5", "1 hour 90 minutes"),
+    ],
+    "decimals that go on": [
+        ("0.333", "0.333..."),
+        (r"\frac13", "-0.333..."),
+        (r"\frac13", "0.334..."),
+        (r"\pi", "3.14159..."),
+        ("3.14", "3.14..."),
     ],
     "times of day": [
         ("3:00 PM", "4:00 PM"),

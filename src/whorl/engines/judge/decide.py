@@ -17,6 +17,7 @@ from whorl.answer import (
     with_points,
     worded,
 )
+from whorl.answer.compounds import in_two_units
 from whorl.answer.numbers import number
 from whorl.answer.times import is_time
 from whorl.answer.units import measured_otherwise
@@ -47,6 +48,8 @@ def _judge(gold: str, answer: str, rules: Conventions) -> Verdict:
         return settled
     if not (parsable(gold) and parsable(answer)):
         return Verdict(None, "braces do not match")
+    if compound := in_two_units(gold, answer, rules):
+        return compound
     if measured_otherwise(gold, answer):
         return Verdict(None, "numbers with other units")
     one, other = both_measured(take_apart(gold), take_apart(answer))
@@ -163,8 +166,11 @@ def _numerals(one: str, other: str) -> Verdict | None:
     return Verdict(None, "a numeral with its base")
 
 
+_ARTICLE = re.compile(r"(?:an?|the) (?=[a-z]{3})", re.IGNORECASE)
+
+
 def _letters(text: str) -> str:
-    letters = re.sub(r"[\s{}]", "", text).casefold()
+    letters = re.sub(r"[\s{}]", "", _ARTICLE.sub("", text)).casefold()
     return "doesnotexist" if letters == "dne" else letters
 
 

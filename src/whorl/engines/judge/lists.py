@@ -1,5 +1,6 @@
 """Lists, tuples and sets of answers, compared member by member."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 
 from whorl.answer import Items, Parts, Verdict, compare, items, take_apart
@@ -98,7 +99,12 @@ def _one_and_many(
     term = read(single)
     if has_sets(term) or (isinstance(term, Symbol) and term.name.startswith("\\")):
         return None
+    if any(map(_PROSE.search, alone)) or "".join(alone) == single:  # 1,23,456 may be a number
+        return Verdict(None, "a list, perhaps")
     return Verdict(False, "a list and a single value")
+
+
+_PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{2,} [a-zA-Z]{2,}")
 
 
 def _names(members: Sequence[str]) -> list[str]:
