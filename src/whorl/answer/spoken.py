@@ -3,6 +3,7 @@
 import re
 from fractions import Fraction
 
+from whorl.answer.dimensions import measure
 from whorl.answer.magnitudes import written_out
 from whorl.answer.units import without_unit
 
@@ -29,8 +30,8 @@ _ORDINAL = re.compile(r"(\d{1,15})\^?\{?(st|nd|rd|th)\}?")
 
 
 def in_figures(text: str) -> str:
-    """A text that is a number in words, with a unit or without, and `2 and a half` in figures;
-    what says more, `one third` or `two to one`, stays as it is."""
+    """A text that is a number in words, with a known unit or without, and `2 and a half` in
+    figures; what says more, `one third` or `two lines`, stays as it is."""
     if text[:1].isalpha() or text[:5] == r"\text":
         text = _counted(text)
     return _AND_A_HALF.sub(_mixed, text) if " a" in text or "and" in text else text
@@ -45,7 +46,8 @@ def _counted(text: str) -> str:
         rest = rest[1:] if rest.startswith("}") else f"{found[1]}{rest}"
     figures = written_out(f"{_value(found[2])} {rest.strip()}").strip()
     mixed = _AND_A_HALF.sub(_mixed, figures)
-    alone = figures.isdigit() or without_unit(mixed)[0] != mixed or mixed != figures
+    value, unit = without_unit(mixed)
+    alone = mixed.isdigit() or mixed != figures or (value != mixed and measure(unit))
     return figures if alone else text
 
 

@@ -8,7 +8,7 @@ _FONT = r"\\(?:text(?:rm|bf|it|sf|normal|up)?|mathrm|mbox|rm)\s?\{\s?"
 _HALF = r"(?P<half>[ap])(?:\.?m(?![a-zA-Z])|\.\s?m(?![a-zA-Z]))\.?"
 _PART = r"(?:o'clock\s)?(?:in the (?P<part>morning|afternoon|evening)|(?P<night>at night))\b"
 _CLOCK = re.compile(
-    r"(?<![\w:.,/^\\])(?P<hour>0?[1-9]|1[0-2])(?::(?P<minute>[0-5]\d))?"
+    r"(?<![\w:.,/^\\])(?P<hour>0?[1-9]|1[0-2])(?::\s?(?P<minute>[0-5]\d))?"
     rf"(?P<gap>\s?)(?P<font>{_FONT})?(?:{_HALF}|{_PART})(?P<closed>(?(font)\s?\}}|))?",
     re.IGNORECASE,
 )

@@ -73,6 +73,9 @@ _WORD = re.compile(r"[a-zA-Z]+|[\u4e00-\u9fff]+")
 _MONEY = re.compile(r"[-+]?\s?(?:\\?\$|\\?€|\\?£|\\?¥|\\(?:euro|pounds|yen)(?![a-zA-Z]))")
 
 
+_WORKED = re.compile(r"^(?:[\d\s.+*/()$-]|\\(?:times|cdot|div)(?![a-zA-Z])){1,80}=(?=[^=]*$)")
+
+
 def without_unit(text: str) -> tuple[str, str]:
     """A text and the unit at its end: any text macros after a value, words only after a number."""
     unit = _TEXT_UNIT.search(text)
@@ -82,7 +85,7 @@ def without_unit(text: str) -> tuple[str, str]:
     if unit and _are_counted(unit[0]):
         value = text[: unit.start()]
         if (
-            number(_about(value.rpartition("=")[2])) is not None
+            number(_about(_WORKED.sub("", value, count=1))) is not None
             or value.rstrip().endswith(r"\pi")
             or unit.re is _CJK_UNIT
         ):
