@@ -31,7 +31,7 @@ _MORE = r"(?:[ /][a-z]{1,30}){0,16}"
 _WORD_UNIT = re.compile(
     r"(?:(?<=[\d}])|(?<=\\pi)|(?<=\\pi\s))"
     rf"(?:\s(?:[a-z]{{4,30}}|{_SHORT_NOUNS}){_MORE}"
-    rf"|(?:\s(?:per|an?)\s|\s?/\s?){_RATE}{_MORE}"
+    rf"|(?:\s(?:per|an?|of (?:an?|the))\s|\s?/\s?){_RATE}{_MORE}"
     r"|\s?(?:cm|mm|km|kg|mg|m[lL]|ft|lbs?|oz|yd|mph|hrs?|min|sec|km/h|km/hr|m/s|ft/s|mi/hr?|cm/s|g/cm|kg/m"
     r"|(?<=\s)(?:in|mi|qts?|pts?|gals?|yrs?|wks?|tsp|tbsp)|USD|EUR|GBP)"
     r"(?:\s?\^\s?\{?\s?[23]\s?\}?)?)[\s.]{0,3}$"
