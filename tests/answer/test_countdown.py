@@ -21,6 +21,8 @@ GOLD = gold(24, (3, 3, 8, 8))
         (GOLD, r"8 \div \left(3 - 8 \div 3\right)"),
         (GOLD, "8 ÷ (3 − 8 ÷ 3) = 24"),
         (GOLD, "$8/(3-8/3)=24$"),
+        (GOLD, "24 = 8/(3-8/3)."),
+        (GOLD, "8/(3-8/3) = 24.0"),
         ("24 from 3 4 5 6", r"[3 + 4 + 5] \times 6 - 6 + 6"),
         ("10 from 10 10 10", "10*10/10"),
         ("24 from 3 4 4", "3(4 + 4)"),
@@ -40,6 +42,11 @@ def test_an_expression_that_makes_the_target_is_right(asked: str, answer: str) -
         ("3*8+3-3*8/8-8", "more often"),
         ("8/(3-8/3) = 25", "says that it makes 25"),
         ("8/(3-8/3) = 24 = 24", "says that it makes"),
+        ("25 = 8/(3-8/3)", "says that it makes 8/"),
+        ("8/(3-8/3) = 24.5", "says that it makes 24.5"),
+        ("24 = 8*3", "leaves out 3"),
+        ("24 = 24", "not given"),
+        ("24 =", "not given"),
         ("8+8+3+3", "makes 22"),
         ("(8-8)/(3-3)", "divides by zero"),
         ("38-8-3-3", "not given"),
@@ -92,4 +99,4 @@ def test_no_text_does_anything_but_be_judged(answer: str) -> None:
     verdict = check(GOLD, answer)
     assert verdict.right in (True, False)
     if verdict.right:
-        assert Fraction(eval(answer.partition("=")[0])).limit_denominator(1000) == 24
+        assert Fraction(eval(answer.rstrip(". ").partition("=")[0])).limit_denominator(1000) == 24

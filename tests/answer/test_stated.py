@@ -75,6 +75,18 @@ from whorl.prompts.revision import read_solution, read_step
         ("The answer is $2$ apples, as $1+1=2$.", "2"),
         ("The answer is $2$ and we are done.", "2"),
         ("答案是 $2$ 元。", "2"),
+        ("The answer is therefore 5.", "5"),
+        ("The answer is equal to $5$.", "5"),
+        ("The answer is thus: $x=5$", "x=5"),
+        ("The answer is 5, i.e. five apples.", "5"),
+        ("The answer is the sum of 2 and 3, which is 5.", "the sum of 2 and 3"),
+        ("The answer is $120$!", "120"),
+        ("It is \\boxed{120}!", "120"),
+        ("It is \\boxed{120}! Great", "120"),
+        ("**It is \\boxed{120}!**", "120"),
+        ("It is $\\boxed{5}!$", "5!"),
+        ("It is $x = \\boxed{5}! = 120$", "5!"),
+        ("It is \\boxed{5!}", "5!"),
     ],
 )
 def test_an_answer_is_found_where_models_state_it(text: str, answer: str | None) -> None:

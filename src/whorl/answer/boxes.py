@@ -73,12 +73,15 @@ def _is_joint(bare: str) -> bool:
     return _JOINT.fullmatch(bare) is not None
 
 
+EXCLAMATION = r"!(?=\s{0,9}(?:$|\*\*|[A-Z]))"
+"""A mark at the end of a sentence, which is no factorial."""
+
 _LEFT = re.compile(
     r"[-+*/^_<>!]\s?$|[\d)]$|(?:\\(?:pm|mp|times|cdot|sqrt|ne|neq|le|ge|leq|geq|ln|log|sin|cos|tan|div)|"
     r"\\[dt]?frac\s?\{[^{}$\n]{0,80}\})\s?\{?\s?$|\\(?:[dt]?frac|sqrt)\s?\{[^{}$\n]{0,80}$"
 )
 _RIGHT = re.compile(
-    r"\s?(?:\\?%|[\^_!*/+]|-(?=\s?[\d\\a-zA-Z(])|\}\s?\{"
+    rf"\s?(?:\\?%|[\^_*/+]|(?!{EXCLAMATION})!|-(?=\s?[\d\\a-zA-Z(])|\}}\s?\{{"
     r"|\\(?:pi|cdot|times|sqrt|[dt]?frac|div)(?![a-zA-Z]))|[a-zA-Z(\u4e00-\u9fff]"
 )
 _MORE = re.compile(

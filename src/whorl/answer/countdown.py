@@ -1,9 +1,10 @@
 """Countdown: an expression that makes a target of given numbers, each used exactly once.
 
 The gold answer says what is asked for, `24 from 3 4 5 6`. The answer is an expression of whole
-numbers with + - * / and brackets, in LaTeX or plain, perhaps with `= 24` behind it. It is parsed
-and worked out with exact fractions, never run. Signs before a number, powers, decimals and numbers
-put together, which let a wrong answer through elsewhere, are no such expression.
+numbers with + - * / and brackets, in LaTeX or plain, perhaps with `= 24` behind it or `24 =` before
+it. It is parsed and worked out with exact fractions, never run. Signs before a number, powers,
+decimals and numbers put together, which let a wrong answer through elsewhere, are no such
+expression.
 """
 
 import ast
@@ -58,8 +59,10 @@ def check(gold: str, answer: str) -> Verdict:
     target, numbers = int(asked[1]), Counter(map(int, asked[2].split()))
     if len(answer) > LONGEST:
         return Verdict(False, f"over {LONGEST} characters")
-    expression, _, said = _spelled(answer).partition("=")
-    if said and said.strip() != str(target):
+    expression, _, said = _spelled(answer).rstrip(". ").partition("=")
+    if said and _is(target, expression):  # 24 = 8/(3 - 8/3)
+        expression, said = said, expression
+    if said and not _is(target, said):
         return Verdict(False, f"says that it makes {said.strip()[:20]}")
     try:
         tree = _parsed(expression)
@@ -70,6 +73,10 @@ def check(gold: str, answer: str) -> Verdict:
     except NotAnExpressionError as why:
         return Verdict(False, str(why))
     return Verdict(value == target, f"makes {value}")
+
+
+def _is(target: int, said: str) -> bool:
+    return re.fullmatch(rf"\s*{target}(?:\.0{{1,40}})?\s*", said) is not None
 
 
 class NotAnExpressionError(ValueError):

@@ -22,7 +22,8 @@ _UNITS = {
     "in inch inches 英寸=0.0254 ft foot feet=0.3048 yd yard=0.9144 mi mile=1609.344",
     "mass": "g gm gram 克=1 mg milligram=1/1000 kg kilogram kilos 千克 公斤=1000 "
     "oz ounce=28.349523125 lb pound=453.59237 tonne=1000000",
-    "time": "s sec second 秒=1 min minute 分钟=60 h hr hour 小时=3600 day 天=86400 week 周=604800",
+    "time": "s sec second 秒=1 min minute 分钟=60 h hr hour 小时=3600 day 天=86400 "
+    "week wk 周=604800",
     "calendar time": "month 个月=1 year yr 年=12 decade=120 century centuries=1200",
     "money": "$ dollar usd=1 cent penny pennies=1/100 nickel=1/20 dime=1/10",
     "euro": "€ euro eur=1",
@@ -68,7 +69,7 @@ _QUOTIENT = re.compile(
     r"\\frac\s?\{\s?((?:[^{}]|\{[^{}]{0,80}\}){1,100})\}\s?\{\s?((?:[^{}]|\{[^{}]{0,80}\}){1,100})\}"
 )
 _PIECE = re.compile(
-    r"\s*(?:(?P<over>/|\bper\b)|(?P<times>\\cdot|\\times|\*)|\^?\s*(?P<power>-?[1-4])(?!\d)"
+    r"\s*(?:(?P<over>/|\bper\b|\ban?\b(?=\s))|(?P<times>\\cdot|\\times|\*)|\^?\s*(?P<power>-?[1-4])(?!\d)"
     r"|(?P<shape>square|sq|cubic|cu|平方|立方)\b|(?P<shape2>平方|立方)"
     r"|(?P<name>[a-zA-Z]+|[$€£¥]|[\u4e00-\u9fff]+))"
 )

@@ -3,6 +3,7 @@
 import re
 from fractions import Fraction
 
+from whorl.answer.compounds import in_two_units
 from whorl.answer.conventions import (
     FLOAT_DIGITS,
     FLOAT_NOISE,
@@ -14,8 +15,10 @@ from whorl.answer.conventions import (
 )
 from whorl.answer.lists import Items, items
 from whorl.answer.measures import both_measured, in_one_unit, tell_apart
-from whorl.answer.numbers import number
+from whorl.answer.numbers import going_on, number
 from whorl.answer.plain import take_apart, with_points
+from whorl.answer.spoken import ordinal
+from whorl.answer.times import same_time
 from whorl.answer.units import measured_otherwise
 
 _PLAIN_INTEGER = re.compile(r"-?\d{1,18}")
@@ -30,10 +33,6 @@ _SHORT_WORDS = frozenset(
         "none",
         "all",
         "both",
-        "one",
-        "two",
-        "six",
-        "ten",
         "red",
         "blue",
         "left",
@@ -56,7 +55,6 @@ _SHORT_WORDS = frozenset(
 )
 _CHOICE = re.compile(r"(?:[oO]ption|[cC]hoice)? ?(?:\(?([A-Z])\)?|\(?([a-d])\)?)")
 _LABELLED = re.compile(r"(?:\(([A-Ja-e])\)|([A-J])[).:])\s*(\S.*)")
-_TIME = re.compile(r"\d{1,2}(?::\d\d)?[aApP]\.?[mM]")
 _BASED = re.compile(r"(\d+)_(?:\{(\d+)\}|(\d+))")
 _NESTING = 2  # lists of tuples
 _ALGEBRA = Verdict(None, "takes algebra")
@@ -79,6 +77,8 @@ def compare(gold: str, answer: str, rules: Conventions = USUAL) -> Verdict:
         return Verdict(False, f"over {LONGEST:,} characters")
     if _PLAIN_INTEGER.fullmatch(gold) and _PLAIN_INTEGER.fullmatch(answer):
         return _said(int(gold) == int(answer), "number")
+    if compound := in_two_units(gold, answer, rules):
+        return compound
     if measured_otherwise(gold, answer):
         return Verdict(None, "numbers with other units")
     one, other = both_measured(take_apart(gold), take_apart(answer))
@@ -103,14 +103,16 @@ def _compare(one: str, other: str, rules: Conventions, *, nesting: int) -> Verdi
     verdict = _compare_numbers(one, other, rules)
     if verdict is not None:
         return verdict
+    if r"\ldots" in one + other and (endless := _compare_endless(one, other)):
+        return endless
     if chosen := _compare_choices(one, other, rules, nesting=nesting):
         return chosen
     if _WORDS.fullmatch(one) and _WORDS.fullmatch(other) and one.casefold() == other.casefold():
         # Letters of a few may be variables, whose case counts.
         words = len(one) > 4 or one.casefold() in _SHORT_WORDS
         return _said(True, "words") if words else _ALGEBRA
-    if one.casefold() == other.casefold() and _TIME.fullmatch(one):
-        return _said(True, "time")
+    if of_day := same_time(one, other):
+        return of_day
     if (left := _BASED.fullmatch(one)) and (right := _BASED.fullmatch(other)):
         if int(left[2] or left[3]) != int(right[2] or right[3]):
             return _ALGEBRA
@@ -155,7 +157,9 @@ def _letter(labelled: re.Match[str]) -> str:
 def _compare_numbers(one: str, other: str, rules: Conventions) -> Verdict | None:
     left, right = number(one.removesuffix("%")), number(other.removesuffix("%"))
     if left is None or right is None:
-        return None
+        left = ordinal(one) if left is None else left
+        right = ordinal(other) if right is None else right
+        return _said(left == right, "number") if left is not None and right is not None else None
     signs = one.endswith("%"), other.endswith("%")
     if signs[0] != signs[1] and rules.percent != "number":
         parts = left / (100 if signs[0] else 1), right / (100 if signs[1] else 1)
@@ -163,6 +167,23 @@ def _compare_numbers(one: str, other: str, rules: Conventions) -> Verdict | None
         if same or rules.percent == "fraction":
             return _said(same, "number")
     return _said(left == right or _close(one, left, other, right, rules), "number")
+
+
+def _compare_endless(one: str, other: str) -> Verdict | None:
+    """`0.333...` is 1/3, and may be what else begins so; None if one is no decimal."""
+    shown = [side.removesuffix(r"\ldots") for side in (one, other)]
+    left, right = (number(side) for side in shown)
+    if left is None or right is None:
+        return None
+    exact = [
+        number(side) if decimal == side else going_on(decimal)
+        for side, decimal in zip((one, other), shown, strict=True)
+    ]
+    if exact[0] is not None and exact[0] == exact[1]:
+        return _said(True, "number")
+    places = min(len(side.partition(".")[2]) for side in shown if f"{side}\\ldots" in (one, other))
+    apart = abs(left - right) > Fraction(1, 10**places)
+    return _said(False, "number") if apart else Verdict(None, "a decimal that goes on")
 
 
 def _close(one: str, left: Fraction, other: str, right: Fraction, rules: Conventions) -> bool:

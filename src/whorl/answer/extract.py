@@ -20,7 +20,7 @@ _PHRASE = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _TAGGED = re.compile(r"<(/?)answer>", re.IGNORECASE)
-_SENTENCE = re.compile(r"[.!?](?=\s|$)|[。！？]|,?\s(?:because|since|which|where)\s")
+_SENTENCE = re.compile(r"[.!?](?=\s|$)|[。！？]|,?\s(?:because|since|which|where|i\.e\.)\s")
 _VALUE = r"(?=[-$]{0,2}\d|\$|\\[(\[])"
 _CLAIM = re.compile(
     r"\b(?:is|are|equals|was|were|be|has|have|had|needs?|gets?|got|costs?|earn(?:s|ed)?|makes?|made"
@@ -92,9 +92,15 @@ def _hashed(text: str) -> tuple[int, str] | None:
     return found
 
 
+_ADVERB = re.compile(
+    r"(?:(?:therefore|thus|hence|indeed|simply|just|exactly|equal to)\b[,:]?\s{0,9}){1,3}",
+    re.IGNORECASE,
+)
+
+
 def _said(stated: str) -> str | None:
     """What a text that follows "the answer is" begins with."""
-    stated = stated.lstrip(" *_`\n\r\t")
+    stated = _ADVERB.sub("", stated.lstrip(" *_`\n\r\t"))
     if stated.startswith("}"):  # \text{The answer is } 5
         stated = stated[1:].lstrip()
     if formula := FORMULA.match(stated):

@@ -2,6 +2,7 @@
 
 import re
 
+from whorl.answer.boxes import EXCLAMATION
 from whorl.answer.units import changes_value
 
 FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$(?!\d)|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
@@ -9,7 +10,9 @@ _LIST = re.compile(
     r"\s{0,3}(?:[,;、]\s{0,3}(?:and\b|or\b)?|and\b|or\b|和|或|与|及)\s{0,3}(?=[-$\d]|\\[(\[])"
 )
 _NUMBER = re.compile(r"-?\d[\d.,/]{0,40}(?<=\d)(?![\w$%^*/\\])")
-_CLAUSE = re.compile(r"[.?;。！？](?!\d)|\n|\b(?:because|since|which|where)\b|[,，]\s|因为|, ")
+_CLAUSE = re.compile(
+    rf"[.?;。！？](?!\d)|{EXCLAMATION}|\n|\b(?:because|since|which|where)\b|[,，]\s|因为|, "
+)
 _PROSE = re.compile(r"(?:[\s(\u4e00-\u9fff][\w\s,'’()\"–-]*)?")
 _IS = re.compile(r"\s[a-zA-Z ]{1,60}\b(?:is|equals) (?=\$|\\[(\[])")
 _MEMBERS = 32

@@ -11,6 +11,7 @@ _SCIENTIFIC = re.compile(
 _RATIO = re.compile(rf"({_SIGNED})/({_SIGNED})|([+-]?)\\frac\{{({_SIGNED})\}}\{{({_SIGNED})\}}")
 _MIXED = re.compile(r"([+-]?)(\d+)(?: (\d+)/(\d+)|\\frac\{(\d+)\}\{(\d+)\})")
 _REPEATING = re.compile(r"([+-]?)(\d*)\.(\d*)\\overline(?:\{(\d+)\}|(\d))")
+_GOING_ON = re.compile(r"([+-]?\d{0,40}\.\d{0,12}?)(\d{1,12}?)\2{1,40}")
 _WRAPPED = re.compile(r"([+-]?)(?:\((.*)\)|\{(.*)\})")
 
 
@@ -42,3 +43,9 @@ def number(text: str) -> Fraction | None:
         value = Fraction(twice - once, 10 ** len(first) * (10 ** len(again) - 1))
         return -value if match[1] == "-" else value
     return None
+
+
+def going_on(decimal: str) -> Fraction | None:
+    """The exact value of a decimal whose last digits go on as they repeat: 1/6 of `0.1666`."""
+    found = _GOING_ON.fullmatch(decimal)
+    return number(f"{found[1]}\\overline{{{found[2]}}}") if found else None

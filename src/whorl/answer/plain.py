@@ -6,6 +6,7 @@ from typing import NamedTuple
 from whorl.answer.conventions import LONGEST
 from whorl.answer.numbers import DECIMAL
 from whorl.answer.spelling import spelled
+from whorl.answer.spoken import in_figures
 from whorl.answer.units import without_money, without_unit
 
 
@@ -46,6 +47,9 @@ _NAMED = re.compile(
 )
 _NAMED_AFTER = re.compile(rf"([^=<>]+)=\s?([a-zA-Z]{_INDEX})")
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?!\d|,\d)")
+_LAKHS = re.compile(  # 1,00,000; 1,23,456 may be a list
+    r"(?<![\d.,])(?=[\d,]*,0)\d{1,2}(?:,\d\d)+,\d{3}(?!\d|,\d)"
+)
 _LOOSE = re.compile(r"(?<=\d)\s+(?=[a-zA-Z])|(?<![a-zA-Z0-9])\s+|\s+(?![a-zA-Z0-9])")
 _AFTER_MACRO = re.compile(r"(\\[a-zA-Z]+)\s+(?=\d)")
 
@@ -54,7 +58,7 @@ def take_apart(answer: str) -> Parts:
     """What the answer says, in plain form: see `normalise`, which is the body alone."""
     if DECIMAL.fullmatch(answer):
         return Parts("", answer, "")
-    text, unit, money = _bare(spelled(answer))
+    text, unit, money = _bare(in_figures(spelled(answer)))
     if not _RELATION.search(text):  # of which "and" and "or" make different sets
         text = _JOINED.sub(",", _solutions_apart(text)).strip()
     if about := _ABOUT.match(text):
@@ -91,9 +95,12 @@ def _bare(text: str) -> tuple[str, str, str]:
     """A text without unit, money and text macros; the unit; the sign of money."""
     text, money = without_money(text)
     text, unit = without_unit(text)
+    if money and _RATE.match(unit):
+        unit, money = f"{money} {unit}", ""
     return " ".join(TEXT_MACRO.sub(r" \1 ", text).split()), unit, money
 
 
+_RATE = re.compile(r"(?:\\text\s?\{\s?)?(?:/|(?:per|an?)\s)")  # $40 a day, per week
 _DECIMAL_COMMA = re.compile(r"(?<=\d)(?:\{,\}|,)(?=\d)")
 _POINTS = re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{3})+(?![\d.])")
 
@@ -123,6 +130,7 @@ def _tight(text: str) -> str:
             text = pattern.sub(plain, text)
     if not re.search(r"[(\[]|\\\{", text):
         text = _THOUSANDS.sub(lambda number: number[0].replace(",", ""), text)
+        text = _LAKHS.sub(lambda number: number[0].replace(",", ""), text)
     text = _LOOSE.sub("", _AFTER_MACRO.sub(r"\1", text))
     text = re.sub(r"\s+", " ", text).rstrip(".,;")
     return re.sub(r"(?<!\{),(?!\})", ", ", text)

@@ -5,6 +5,7 @@ import re
 from whorl.answer.boxes import find_boxes, listed
 from whorl.answer.characters import in_latex
 from whorl.answer.magnitudes import written_out
+from whorl.answer.times import in_one_form
 
 _FONT = r"\\(?:mathbf|boldsymbol|bm|pmb|mathit|mathsf|mathnormal|underline|displaystyle|textstyle)"
 _ARGUMENT = r"\s?(?:\[\w{1,20}\])?\{[\w!]{1,40}\}"
@@ -85,12 +86,17 @@ _DEGREES = re.compile(
 _OTHER_DEGREES = re.compile(r"\^\s?(?:\\circ(?![a-zA-Z])|\{\s?\\circ\s?\})|\\degree(?![a-zA-Z])")
 
 
+_GOES_ON = re.compile(r"(\d*\.\d+)\s?(?:\.{2,}|\\(?:[lcd]?dots|dotsc)(?![a-zA-Z]))")
+
+
 def spelled(answer: str) -> str:
     """The answer in one spelling, without the signs of a formula round the whole; the contents of
     its boxes, if it has some."""
     text = single_spaced(in_latex(answer))
     if "\\\\" in text and r"\begin" not in text:
         text = _DOUBLED.sub("\\\\", text)
+    if ".." in text or "dots" in text:
+        text = _GOES_ON.sub(r"\1\\ldots ", text)
     if text.startswith("**"):
         text = undressed(text)
     if "box" in text:
@@ -108,7 +114,7 @@ def spelled(answer: str) -> str:
         for needle, pattern, plain in rewrites:
             if needle in text:
                 text = pattern.sub(plain, text)
-    return undressed(single_spaced(written_out(text)))
+    return undressed(single_spaced(in_one_form(written_out(text))))
 
 
 def _in_radians(text: str) -> str:
@@ -126,7 +132,14 @@ def single_spaced(text: str) -> str:
 def undressed(text: str) -> str:
     """Without the signs of a formula or of bold print around the whole, nor final punctuation."""
     text = text.strip().rstrip(".,;").strip()
-    for left, right in (("**", "**"), ("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]")):
+    for left, right in (
+        ("**", "**"),
+        ("$$", "$$"),
+        ("$", "$"),
+        (r"\(", r"\)"),
+        (r"\[", r"\]"),
+        ('"', '"'),
+    ):
         inner = text[len(left) : -len(right)]
         if text.startswith(left) and text.endswith(right) and left not in inner and inner:
             return inner.strip().rstrip(".,;").strip()

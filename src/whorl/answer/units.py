@@ -16,16 +16,34 @@ _TEXT_UNIT = re.compile(
 _LETTERS = re.compile(r"[a-zA-Z\u4e00-\u9fff$€£¥]")
 _LONE_LETTER = re.compile(rf"\s?{_FONT}\s?\{{\s?([a-zA-Z])\s?\.?\}}[\s.]*")
 _KNOWN_LETTERS = frozenset("mshgJNVWLlCFK")
+_SHORT_NOUNS = (  # which lack a letter to be words rather than products anyway
+    "ant|ape|arm|bag|bar|bat|bed|bee|bet|bid|bin|bow|box|boy|bug|bun|bus|cab|can|cap|car|cat|"
+    "cow|cub|cup|dad|day|dog|ear|egg|elf|elk|eye|fan|fee|fig|fly|fox|fry|gem|gum|guy|gym|ham|"
+    "hat|hen|hut|ice|inn|jam|jar|job|jug|key|kid|kit|lap|leg|log|lot|man|map|mat|men|mom|mug|"
+    "net|nut|owl|pan|pea|pen|pet|pie|pig|pin|pot|pup|rat|rod|row|rug|sea|set|son|tag|tax|tea|"
+    "tie|tin|tip|toe|ton|toy|tub|van|way|yak"
+)
+_RATE = (
+    r"(?:[a-z]{5,30}|week|year|hour|hrs?|day|min|sec|lbs?|kg|gal|cup|mile|foot|acre|unit|item|page"
+    r"|trip)"
+)
+_MORE = r"(?:[ /][a-z]{1,30}){0,16}"
 _WORD_UNIT = re.compile(
-    r"(?:(?<=[\d}])|(?<=\\pi)|(?<=\\pi\s))(?:\s[a-z]{4,30}(?:[ /][a-z]{1,30}){0,16}"
-    r"|\s?(?:cm|mm|km|kg|mg|m[lL]|ft|lbs?|oz|yd|mph|hrs?|min|sec|km/h|km/hr|m/s|ft/s|mi/hr?|cm/s|g/cm|kg/m)"
+    r"(?:(?<=[\d}])|(?<=\\pi)|(?<=\\pi\s))"
+    rf"(?:\s(?:[a-z]{{4,30}}|{_SHORT_NOUNS}){_MORE}"
+    rf"|(?:\s(?:per|an?|of (?:an?|the))\s|\s?/\s?){_RATE}{_MORE}"
+    r"|\s?(?:cm|mm|km|kg|mg|m[lL]|ft|lbs?|oz|yd|mph|hrs?|min|sec|km/h|km/hr|m/s|ft/s|mi/hr?|cm/s|g/cm|kg/m"
+    r"|(?<=\s)(?:in|mi|qts?|pts?|gals?|yrs?|wks?|tsp|tbsp)|USD|EUR|GBP)"
     r"(?:\s?\^\s?\{?\s?[23]\s?\}?)?)[\s.]{0,3}$"
 )
 _CJK_UNIT = re.compile(r"(?<=[\d}%)])\s?([\u4e00-\u9fff]{1,8})[\s.]{0,3}$")
 _CJK_NO_UNIT = re.compile(
     r"[百千万亿分兆一二三四五六七八九十两半倍次方成折增减东西南北左右上下前后亏赚]"
 )
-_HALF_OF_DAY = re.compile(r"\s*[ap]\.?\s*m\b", re.IGNORECASE)
+_NO_COUNT = re.compile(  # a time of day, odds
+    r"\s*(?:[ap]\.?\s*m\b|(?:o'clock\s+)?in the (?:morning|afternoon|evening)\b|to one\b)",
+    re.IGNORECASE,
+)
 _NO_UNIT = re.compile(  # counts, multiples, comparisons, constants
     r"(?:and|or|not|nor|but|base|times|plus|minus|over|choose|mod(?:ulo)?|squared|cubed|factorial|power"
     r"|root|is|are|if|when|with|remainder|rem|out|from|than|except|at|between|infinity|sqrt|euler"
@@ -34,11 +52,12 @@ _NO_UNIT = re.compile(  # counts, multiples, comparisons, constants
     r"|(?:twen|thir|for|fif|six|seven|eigh|nine)ty|half|halve|third|quarter|single|double|triple"
     r"|kilo|mega|giga|tera|milli|micro|nano|percentage|percentile|twice|thrice|score)e?s?|mil|mils"
     r"|(?:four|fif|six|seven|eigh|nin|ten|hundred|thousand|million|billion)ths?|twelfths?|nths?"
+    r"|(?:eleven|[a-z]{2,5}teen|[a-z]{3,6}ie)ths?"
     r"|permille|ppm|ppb|bps|alpha|beta|gamma|delta|phi|tau|theta|sigma|omega|psi|eta|chi|rho"
     r"|more|less|fewer|greater|smaller|most|least|many|few|none|zero|all"
     # what has an opposite
     r"|(?:in|de)crease[sd]?|above|below|under|north\w*|south\w*|east\w*|west\w*|left|right|ago"
-    r"|now|later|earlier|before|after|past|future|ahead|behind|gain(?:s|ed)?|loss(?:es)?|los[et]|wins?"
+    r"|now|noon|midnight|later|earlier|before|after|past|future|ahead|behind|gain(?:s|ed)?|loss(?:es)?|los[et]|wins?"
     r"|won|profits?|deficits?|surplus|debts?|credits?|debits?|positive|negative|(?:up|down)(?:wards?)?"
     r"|forward|backward|clockwise|counterclockwise|anticlockwise|bce|higher|lower|older|younger"
     r"|longer|shorter|taller|faster|slower|early|late|fast|slow|true|false|odd|even|yes)",
@@ -54,6 +73,9 @@ _WORD = re.compile(r"[a-zA-Z]+|[\u4e00-\u9fff]+")
 _MONEY = re.compile(r"[-+]?\s?(?:\\?\$|\\?€|\\?£|\\?¥|\\(?:euro|pounds|yen)(?![a-zA-Z]))")
 
 
+_WORKED = re.compile(r"^(?:[\d\s.+*/()$-]|\\(?:times|cdot|div)(?![a-zA-Z])){1,80}=(?=[^=]*$)")
+
+
 def without_unit(text: str) -> tuple[str, str]:
     """A text and the unit at its end: any text macros after a value, words only after a number."""
     unit = _TEXT_UNIT.search(text)
@@ -63,7 +85,7 @@ def without_unit(text: str) -> tuple[str, str]:
     if unit and _are_counted(unit[0]):
         value = text[: unit.start()]
         if (
-            number(_about(value)) is not None
+            number(_about(_WORKED.sub("", value, count=1))) is not None
             or value.rstrip().endswith(r"\pi")
             or unit.re is _CJK_UNIT
         ):
@@ -99,7 +121,7 @@ def _are_counted(written: str) -> bool:
     """Whether every word is a known unit or what may be counted: `3 million`, `3 of 4` and
     `3 below` are other values than 3."""
     text = _JOINTS.sub(" ", _EXPONENTS.sub(" ", written)).strip()
-    if _HALF_OF_DAY.match(text) or not _WORDS.fullmatch(text) or not _LETTERS.search(text):
+    if _NO_COUNT.match(text) or not _WORDS.fullmatch(text) or not _LETTERS.search(text):
         return False
     return measure(written) is not None or all(map(_is_counted, _WORD.findall(text)))
 

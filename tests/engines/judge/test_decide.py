@@ -60,6 +60,25 @@ def test_what_is_the_same_at_integers_alone_is_undecided() -> None:
     assert judge(r"\lceil n/2\rceil", r"\lfloor(n+1)/2\rfloor").right is None
 
 
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [
+        ("5", "the sum of 2 and 3"),
+        ("123456", "1,23,456"),
+        ("0.333", "0.333..."),
+        ("90", "1 hour and 30 minutes"),
+    ],
+)
+def test_what_may_be_meant_otherwise_is_undecided(gold: str, answer: str) -> None:
+    assert judge(gold, answer).right is None
+
+
+@pytest.mark.parametrize("answer", ["3 wug", "3 KM", "3 m", "3 ab"])
+def test_letters_after_a_blank_may_be_a_word_and_are_undecided(answer: str) -> None:
+    assert judge("3", answer).right is None
+    assert judge("4", "3x").right is False
+
+
 @pytest.mark.skipif(not CASES.is_file(), reason="the shared cases are not beside the repo")
 def test_the_shared_cases() -> None:
     from whorl.answer import read

@@ -15,7 +15,11 @@ from whorl.answer import (
     take_apart,
     tell_apart,
     with_points,
+    worded,
 )
+from whorl.answer.compounds import in_two_units
+from whorl.answer.numbers import number
+from whorl.answer.times import is_time
 from whorl.answer.units import measured_otherwise
 from whorl.engines.judge.compare import same_terms
 from whorl.engines.judge.lists import Judged, each, is_several, same_list, solutions_as_tuples
@@ -44,6 +48,8 @@ def _judge(gold: str, answer: str, rules: Conventions) -> Verdict:
         return settled
     if not (parsable(gold) and parsable(answer)):
         return Verdict(None, "braces do not match")
+    if compound := in_two_units(gold, answer, rules):
+        return compound
     if measured_otherwise(gold, answer):
         return Verdict(None, "numbers with other units")
     one, other = both_measured(take_apart(gold), take_apart(answer))
@@ -54,7 +60,10 @@ def _judge(gold: str, answer: str, rules: Conventions) -> Verdict:
     if _are_words(one.body, other.body, gold + answer):
         return _said(_letters(one.body) == _letters(other.body), "words")
     return (
-        _numerals(one.body, other.body)
+        _of_day(one.body, other.body)
+        or _words(gold, other.body)
+        or _words(answer, one.body)
+        or _numerals(one.body, other.body)
         or _approximate(one, other, rules)
         or same_ratio(one.body, other.body, rules)
         or same_statement(gold, answer, rules)
@@ -125,6 +134,23 @@ def _said(same: bool, what: str) -> Verdict:
     return Verdict(same, f"{'same' if same else 'different'} {what}")
 
 
+def _of_day(one: str, other: str) -> Verdict | None:
+    """A time of day beside a number, or anything else if it is surely one."""
+    for time, beside in ((one, other), (other, one)):
+        if is_time(time) and (":" in time or number(beside) is not None):
+            return Verdict(None, "a time of day and something else")
+    return None
+
+
+def _words(written: str, beside: str) -> Verdict | None:
+    """A number with letters after a blank beside a number: `3 wug` are three, or a product."""
+    letters = _LETTERS_AFTER.fullmatch(worded(written)) if number(beside) is not None else None
+    if letters and number(letters[1].replace(" ", "")) is not None:
+        return Verdict(None, "a word or a product")
+    return None
+
+
+_LETTERS_AFTER = re.compile(r"(.*[\d}])\s(?:[a-zA-Z]{2,4}|[mghlsJKLNVW])")
 _BASED = re.compile(r"(\d+)_\{?(\d+)\}?")
 
 
@@ -140,8 +166,11 @@ def _numerals(one: str, other: str) -> Verdict | None:
     return Verdict(None, "a numeral with its base")
 
 
+_ARTICLE = re.compile(r"(?:an?|the) (?=[a-z]{3})", re.IGNORECASE)
+
+
 def _letters(text: str) -> str:
-    letters = re.sub(r"[\s{}]", "", text).casefold()
+    letters = re.sub(r"[\s{}]", "", _ARTICLE.sub("", text)).casefold()
     return "doesnotexist" if letters == "dne" else letters
 
 

@@ -1,5 +1,6 @@
 """Lists, tuples and sets of answers, compared member by member."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 
 from whorl.answer import Items, Parts, Verdict, compare, items, take_apart
@@ -98,7 +99,14 @@ def _one_and_many(
     term = read(single)
     if has_sets(term) or (isinstance(term, Symbol) and term.name.startswith("\\")):
         return None
+    grouped = "".join(alone) == single and _LAKHS.fullmatch(",".join(alone))
+    if grouped or any(map(_PROSE.search, alone)):
+        return Verdict(None, "a list, perhaps")
     return Verdict(False, "a list and a single value")
+
+
+_LAKHS = re.compile(r"\d{1,2}(?:,\d\d)+,\d{3}")  # 1,23,456 is a number in India
+_PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{2,} [a-zA-Z]{2,}")
 
 
 def _names(members: Sequence[str]) -> list[str]:

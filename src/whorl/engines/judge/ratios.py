@@ -5,10 +5,11 @@ import re
 from whorl.answer import Conventions, Verdict
 from whorl.engines.judge.compare import same_terms
 from whorl.engines.judge.reader import read
-from whorl.engines.judge.terms import Apply, Number, Term
+from whorl.engines.judge.same import ZERO, same
+from whorl.engines.judge.terms import Apply, Term
 
 _RATIO = re.compile(r"[^:=<>,;|]{1,200}(?::[^:=<>,;|]{1,200}){1,5}")
-_OF_DAY_OR_LABEL = re.compile(r"\d{1,2}:\d\d(?!\d)|[A-J]:\s?\d")
+_OF_DAY_OR_LABEL = re.compile(r"\d{1,2}:\d\d|(?:\d+:){1,2}\d\d\s?[a-zA-Z][a-zA-Z. ]+|[A-J]:\s?\d")
 
 
 def same_ratio(one: str, other: str, rules: Conventions) -> Verdict | None:
@@ -20,7 +21,7 @@ def same_ratio(one: str, other: str, rules: Conventions) -> Verdict | None:
     left, right = _members(one), _members(other)
     if left is None or right is None:
         return None
-    if any(isinstance(member, Number) and not member.value for member in left + right):
+    if any(same(member, ZERO).right is not False for member in left + right):
         return None  # proportional to anything
     if len(left) == len(right):
         verdicts = [
