@@ -8,11 +8,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 from torch import Tensor
 
 from whorl.ask import Prompt
 from whorl.errors import UserError
-from whorl.example import Likelihood, Weighted
+from whorl.example import Likelihood, Pair, Preference, Weighted
 from whorl.learn.corpus import Encoded, TokenPath
 from whorl.learn.layout import Share, lay_out
 from whorl.learn.losses import batch_loss, clipped
@@ -108,6 +109,38 @@ def test_the_penalty_holds_to_the_model_that_is_named(tiny_model: Path, tmp_path
         with pytest.raises(UserError, match="holds another training"):
             out = tmp_path / f"b{number}"
             train(tmp_path / "moved", idle, out, settings=own, objective=objective)
+
+
+BRANCHES = [
+    Weighted(PROMPT, f"12+5={text}\n\nSo \\boxed{{{text}}}.", weight)
+    for text, weight in (("17", 1.0), ("16", -0.5), ("18", -0.5), ("17, as 2+5=7", 0.5))
+]
+BETTER = [Pair(PROMPT, BRANCHES[0].text, one.text) for one in BRANCHES[1:]]
+
+
+@pytest.mark.parametrize("objective", [
+    Likelihood(kl=1.0, penalty="k3"), Likelihood(kl=1.0), Preference(0.1)
+], ids=lambda objective: getattr(objective, "penalty", "preference"))  # fmt: skip
+def test_the_model_itself_may_be_named_where_examples_share_what_they_begin_with(
+    tiny_model: Path, tmp_path: Path, objective: Likelihood | Preference
+) -> None:
+    examples = BETTER if isinstance(objective, Preference) else BRANCHES
+    found = []
+    for name, reference in (("none", None), ("named", tiny_model)):
+        settings = replace(SETTINGS, reference=reference)
+        out = tmp_path / name
+        result = train(tiny_model, examples, out, settings=settings, objective=objective)
+        found.append((result.loss, load_file(out / "model.safetensors")))
+    (loss, weights), (again, others) = found
+    assert again == pytest.approx(loss, abs=1e-5)
+    assert max(float((weights[k] - others[k]).abs().max()) for k in weights) < 1e-4
+
+
+def test_in_bfloat16_too_the_model_is_its_own_reference(tiny_model: Path, tmp_path: Path) -> None:
+    idle = [replace(one, weight=0.0) for one in BRANCHES]
+    settings = replace(SETTINGS, epochs=1, bf16=True)
+    result = train(tiny_model, idle, tmp_path / "out", settings=settings, objective=Likelihood(1.0))
+    assert result.loss == 0
 
 
 def test_settings_without_sense_are_refused(tmp_path: Path) -> None:

@@ -117,6 +117,31 @@ def test_held_out_questions_are_measured_and_never_trained_on(
     assert result.held_out == min(passes.losses)
 
 
+def test_what_else_is_asked_about_a_held_out_problem_is_held_out_too(
+    tiny_model: Path, tmp_path: Path, passes: Passes
+) -> None:
+    reflected = [
+        replace(one, prompt=replace(one.prompt, user=f"Reflect: {one.prompt.user}"))
+        for one in EXAMPLES
+    ]
+    settings = replace(SETTINGS, epochs=1, holdout=0.1)
+    train(tiny_model, [*EXAMPLES, *reflected], tmp_path / "out", settings=settings)
+    trained, held = (
+        {origin.partition("#")[0] for origin in seen}
+        for seen in (passes.trained, passes.measured[0])
+    )
+    assert held and trained and not held & trained
+
+
+def test_where_the_best_checkpoint_is_taken_their_distance_is_of_the_training(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    settings = replace(SETTINGS, epochs=1)
+    train(tiny_model, EXAMPLES, tmp_path / "out", settings=settings)
+    with pytest.raises(UserError, match=r"\(save_steps = None, now 1\)"):
+        train(tiny_model, EXAMPLES, tmp_path / "out", settings=replace(settings, save_steps=1))
+
+
 def test_the_best_model_is_published(tiny_model: Path, tmp_path: Path, passes: Passes) -> None:
     """It overfits: the last model is worse than the best one at what it does not see."""
     result = train(tiny_model, EXAMPLES, tmp_path / "out", settings=SETTINGS)

@@ -237,6 +237,17 @@ def test_a_killed_training_ends_in_the_same_weights(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "undisturbed"]
 
 
+def test_the_loss_is_that_of_the_last_epoch(tiny_model: Path, tmp_path: Path) -> None:
+    """However seldom it is told: 51 steps are more than fifty."""
+    log, questions = Log(), [
+        Weighted(solve(f"{number}+{number}?"), f"{2 * number}") for number in range(17)
+    ]  # fmt: skip
+    settings = replace(SETTINGS, epochs=3, batch=1, save_steps=1000)
+    result = train(tiny_model, questions, tmp_path / "out", settings=settings, watch=log)
+    assert [step for step, _, _ in log.losses] == list(range(1, 52))
+    assert result.loss == pytest.approx(sum(loss for *_, loss in log.losses[-17:]) / 17, abs=1e-6)
+
+
 def test_no_two_train_the_same_model_at_once(tiny_model: Path, tmp_path: Path) -> None:
     with held(tmp_path / "out"), pytest.raises(InUseError, match="out is in use by process"):
         train(tiny_model, EXAMPLES, tmp_path / "out", settings=SETTINGS)
