@@ -60,11 +60,14 @@ OTHERS = {
 
 def measure(model: Path, problems: Path | None, seconds: float, sides: Sequence[str]) -> None:
     """Run the sides at once; print each, and one JSON object with what the best of ours makes."""
+    known = (*OURS, *OTHERS.values())
+    if unknown := set(sides).difference(known):
+        raise SystemExit(f"error: no side {min(unknown)!r}; there are {', '.join(known)}")
     command = [sys.executable, __file__, str(model), "--seconds", str(seconds)]
     command += ["--problems", str(problems)] if problems else []
     running = {
         side: subprocess.Popen([*command, "--side", side], stdout=subprocess.PIPE, text=True)
-        for side in sides or [*OURS, *OTHERS.values()]
+        for side in sides or known
         if (not side.startswith("llama.cpp") or LLAMA.exists())
         and (side != FILED or filed(model).exists())
         and (side != OTHERS["vs_vllm_cpu"] or VLLM.exists())
@@ -78,6 +81,8 @@ def measure(model: Path, problems: Path | None, seconds: float, sides: Sequence[
         found[side] = json.loads(said.splitlines()[-1])
         print(side, found[side])
     rates = {side: each["rate"] for side, each in found.items()}
+    if not rates.keys() & set(OURS):
+        raise SystemExit("error: none of our engines was measured, so there is nothing to compare")
     best = max((side for side in OURS if side in rates), key=lambda side: rates[side])
     figures: dict[str, object] = {
         "engine": best,
