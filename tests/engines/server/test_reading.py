@@ -136,6 +136,14 @@ def test_odd_counts_are_not_believed(usage: object) -> None:
     assert (reply.tokens, reply.prompt_tokens, reply.cached_tokens) == (4, 7, 0)
 
 
+@pytest.mark.parametrize("logprobs", [{"content": []}, {"token_logprobs": []}])
+def test_an_empty_list_is_no_log_probabilities(logprobs: object) -> None:
+    said = {**chat("4"), "usage": {"completion_tokens": 90}}
+    said["choices"] = [{**said["choices"][0], "logprobs": logprobs}] * 3
+    replies = answered(said, asked(3))
+    assert [(reply.tokens, reply.logprob) for reply in replies] == [(30, None)] * 3
+
+
 def test_no_more_of_a_prompt_is_known_than_was_read() -> None:
     usage = {
         "completion_tokens": 3.0,
