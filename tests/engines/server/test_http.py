@@ -119,9 +119,14 @@ def test_a_busy_server_says_how_long(served: Served) -> None:
     assert sent(url) == [Response(429, "", b"later", 7)]
 
 
-def test_a_key_is_not_sent_on_to_another_host(served: Served) -> None:
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_what_is_posted_is_posted_on_and_a_key_not_to_another_host(
+    status: int, served: Served
+) -> None:
     there = served(echo).replace("127.0.0.1", "localhost")
-    away = served(lambda handler: says(handler, 307, Location=f"{there}/moved", Connection="close"))
+    away = served(
+        lambda handler: says(handler, status, Location=f"{there}/moved", Connection="close")
+    )
     (response,) = sent(away, data=b"body")
     assert isinstance(response, Response)
     assert response.body == b"POST /moved None body"
