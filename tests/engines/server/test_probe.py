@@ -4,12 +4,20 @@ import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 
 import pytest
-from tests.engines.server.conftest import SOLVE, STEP, Opened, answer, answers
+from tests.engines.server.conftest import (
+    SOLVE,
+    STEP,
+    Chatting,
+    Opened,
+    Served,
+    answer,
+    answers,
+    says,
+)
 
 from whorl.ask import Ask, Failure, Prompt
 from whorl.chat import Chat
@@ -228,6 +236,16 @@ def test_a_key_opens_the_server_and_is_never_said(
     assert "sesame" not in caplog.text
 
 
+def test_a_key_in_a_fault_that_is_answered_with_200_is_not_repeated(
+    chatting: Chatting, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RIG_KEY", "sesame-opens")
+    url = chatting(lambda body: (200, {"error": "wrong key: sesame-opens"}, {}))
+    with pytest.raises(UserError, match=r"wrong key: \*\*\*") as refused:
+        opened(url, key="RIG_KEY", tokenizer=None)
+    assert "sesame" not in str(refused.value)
+
+
 def test_a_prompt_longer_than_the_context_fails_alone(rig_server: Server, opened: Opened) -> None:
     engine = opened(rig_server(tokenizer=str(POLICY), context=100))
     long = replace(STEP, prompt=replace(SOLVE, prefix="We add 7 and 5.\n\n" * 20))
@@ -254,15 +272,10 @@ def test_a_server_that_says_nothing_is_not_taken_for_one_that_does_not_sample(
     assert [reply.text for reply in answer(engine, STEP)] == [""] * 3
 
 
-def test_a_web_page_is_not_repeated_at_length(opened: Opened) -> None:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        with pytest.raises(UserError, match="is that its address") as refused:
-            opened(f"http://127.0.0.1:{server.server_port}/v1")
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+def test_a_web_page_is_not_repeated_at_length(served: Served, opened: Opened) -> None:
+    def page(handler: BaseHTTPRequestHandler) -> None:
+        says(handler, 501, b"<html>no</html>", Content_Type="text/html")
+
+    with pytest.raises(UserError, match="is that its address") as refused:
+        opened(f"{served(page)}/v1")
     assert "<" not in str(refused.value)

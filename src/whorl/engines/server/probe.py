@@ -206,7 +206,8 @@ class _Asked:
         try:
             said = read_said(answer)
         except ValueError as error:
-            raise RefusedError(f"{self._url}{path} cannot be read: {error}") from error
+            shown = self._transport.shown(error)
+            raise RefusedError(f"{self._url}{path} cannot be read: {shown}") from error
         if not said.parts:
             raise RefusedError(f"{self._url}{path} gave no choices")
         return said

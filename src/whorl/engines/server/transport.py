@@ -135,11 +135,11 @@ class Transport:
                     pause = _pause(response)
             except UnreachableError as error:
                 raise OutOfReachError(
-                    f"no answer from {url}: {self._line(error)}; is the server running, and is "
+                    f"no answer from {url}: {self.shown(error)}; is the server running, and is "
                     "this its address?"
                 ) from error
             except (BrokenError, ValueError) as error:
-                trouble = f"{url}{path} gave no JSON: {self._line(error)}"
+                trouble = f"{url}{path} gave no JSON: {self.shown(error)}"
             if loop.time() >= end:
                 break
             await asyncio.sleep(pause + _backoff(tried))
@@ -198,10 +198,10 @@ class Transport:
                 else:
                     broken += 1
             except UnreachableError as error:
-                trouble = f"no answer from {endpoint.url}: {self._line(error)}"
+                trouble = f"no answer from {endpoint.url}: {self.shown(error)}"
                 self._mark_down(endpoint, trouble)
             except (BrokenError, ValueError) as error:
-                trouble = f"broken answer from {endpoint.url}: {self._line(error)}"
+                trouble = f"broken answer from {endpoint.url}: {self.shown(error)}"
                 broken += 1
                 left -= loop.time() - since
             finally:
@@ -232,10 +232,10 @@ class Transport:
         said = ""
         if response.kind != "text/html":  # a page says it at length
             said = _message(response.body[:_READ].decode("utf-8", "replace"))
-        said = self._line(said) if said else _reason(response.status)
+        said = self.shown(said) if said else _reason(response.status)
         return f"{url} says {response.status}: {said}"
 
-    def _line(self, said: object) -> str:
+    def shown(self, said: object) -> str:
         """A server's words, or an error about them, in one line and without the key."""
         return line(redacted(str(said), self.secret), _SHOWN) or type(said).__name__
 
