@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.engines.server.conftest import (
@@ -14,13 +15,16 @@ from tests.engines.server.conftest import (
     Chatting,
     Opened,
     Served,
+    Spoken,
     answer,
     answers,
+    chat,
     says,
 )
 
 from whorl.ask import Ask, Failure, Prompt
 from whorl.chat import Chat
+from whorl.engines.server import transport
 from whorl.errors import UserError
 from whorl.models import POLICY
 
@@ -145,6 +149,40 @@ def test_where_a_prefix_cannot_be_continued_whole_solutions_are_left(
     (failure,) = answers(engine, [Ask(Prompt("", "Problem: x", "Step 1"))])
     assert isinstance(failure, Failure)
     assert "continue a prefix" in failure.error
+
+
+def continuing(body: dict[str, Any]) -> Spoken:
+    """What is said by a server that continues a prefix: a new turn would cost some tokens more."""
+    status, said, headers = chat(body)
+    words = sum(len(message["content"].split()) for message in body["messages"])
+    return status, said | {"usage": {"prompt_tokens": 10 + words, "completion_tokens": 10}}, headers
+
+
+@pytest.mark.parametrize("status", [408, 429, 502, 503, 504])
+def test_a_server_that_is_busy_is_asked_again_before_a_worse_way_is_taken(
+    status: int,
+    chatting: Chatting,
+    opened: Opened,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(transport, "_PAUSE", 0.01)
+    monkeypatch.setattr(transport, "_UNSAID", 0.01)
+    refusals = 5
+
+    def say(body: dict[str, Any]) -> Spoken:
+        nonlocal refusals
+        if body["messages"][-1]["role"] == "assistant" and refusals:
+            refusals -= 1
+            return status, {"error": "too many requests"}, {}
+        return continuing(body)
+
+    opened(chatting(say), tokenizer=None)
+    assert table(caplog)["a prefix is continued"] == "yes"
+    refusals = -1  # for good
+    with pytest.raises(UserError, match=rf"says {status}: too many requests \(for 0 s\);") as busy:
+        opened(chatting(say), tokenizer=None, patience=0.1)
+    assert "\n" not in str(busy.value)
 
 
 def test_a_server_without_temperature_answers_greedy_asks_only(

@@ -36,6 +36,9 @@ _READ = 4096  # bytes of them
 _PROBED = 8 << 20  # bytes of a response that finds out what a server can do, at most
 _FILES = 128  # that are open besides
 _BUSY = {408, 429, 503}
+_PASSING = _BUSY | {502, 504, 529}
+"""What says nothing of the request: besides, what gateways say of the server behind them, and that
+it is overloaded. 500 is not here: some servers say it of a field that they do not know."""
 
 
 class RefusedError(Exception):
@@ -47,7 +50,7 @@ class RefusedError(Exception):
 
 
 class OutOfReachError(UserError):
-    """An endpoint cannot be reached, as its server is found out about."""
+    """An endpoint cannot be reached, or is too busy, as its server is found out about."""
 
 
 class LostError(UserError):
@@ -57,6 +60,11 @@ class LostError(UserError):
     """
 
     made: Replies = ()
+
+
+def read_json(response: Response) -> Any:
+    """The body as JSON; ValueError if it is none."""
+    return loads(response.body)
 
 
 @dataclass(slots=True, eq=False)
@@ -111,28 +119,38 @@ class Transport:
         self._endpoints = [one for one in self._endpoints if one.url in there]
         return there
 
-    async def once(self, url: str, path: str, body: Mapping[str, object] | None) -> Any:
-        """The JSON that one endpoint gives, a GET if there is no body: for finding out what it can
-        do. Raises `RefusedError` if there is none after some tries, which have the address's
-        time-out together, and `UserError` if the endpoint cannot be reached or does not take the
-        key."""
+    async def once(
+        self,
+        url: str,
+        path: str,
+        body: Mapping[str, object] | None,
+        read: Read[Any] = read_json,
+    ) -> Any:
+        """What `read` makes of one endpoint's response, a GET if there is no body: for finding out
+        what it can do. Raises `RefusedError` if there is none after some tries, which have the
+        address's time-out together, and `UserError` if the endpoint does not take the key,
+        cannot be reached or is busy for longer than the address's patience: neither says anything
+        of what it can do."""
         data, trouble = None if body is None else dumps(body), ""
         loop = asyncio.get_running_loop()
-        end = loop.time() + self.address.timeout
-        for tried in range(1, _PROBES + 1):
-            pause = 0.0
+        tried, left, busy_since = 0, self.address.timeout, 0.0
+        while tried < _PROBES and left > 0:
+            begun = loop.time()
             try:
-                left = max(0.001, end - loop.time())
                 response = await self._client.send(url + path, data, timeout=left, most=_PROBED)
                 if response.status == 200:
-                    return read_json(response)
+                    return read(response)
                 trouble = self._complaint(url, response)
                 if response.status in (401, 403):
                     raise UserError(f"{trouble}; the key is read from {self.address.key}")
-                if response.status < 500 and response.status not in _BUSY:
+                if response.status in _PASSING:
+                    if not busy_since:
+                        busy_since = begun
+                        _LOG.info("%s; waiting up to %g s", trouble, self.address.patience)
+                    await self._wait_out(busy_since, trouble, _pause(response))
+                    continue
+                if response.status < 500:
                     break
-                if response.status in _BUSY:
-                    pause = _pause(response)
             except UnreachableError as error:
                 raise OutOfReachError(
                     f"no answer from {url}: {self.shown(error)}; is the server running, and is "
@@ -140,10 +158,21 @@ class Transport:
                 ) from error
             except (BrokenError, ValueError) as error:
                 trouble = f"{url}{path} gave no JSON: {self.shown(error)}"
-            if loop.time() >= end:
-                break
-            await asyncio.sleep(pause + _backoff(tried))
+            tried += 1
+            left -= loop.time() - begun
+            await asyncio.sleep(_backoff(tried))
         raise RefusedError(trouble)
+
+    async def _wait_out(self, since: float, trouble: str, pause: float) -> None:
+        """Wait until a busy endpoint may be asked again. Raises `OutOfReachError` if that is later
+        than patience allows."""
+        patience = self.address.patience
+        if asyncio.get_running_loop().time() + pause - since > patience:
+            raise OutOfReachError(
+                f"{trouble} (for {patience:.0f} s); what it can do cannot be found out while it is "
+                "busy: try again later, or wait longer with patience=SECONDS."
+            )
+        await asyncio.sleep(pause + _backoff(1))
 
     async def post(
         self,
@@ -250,11 +279,6 @@ def _open_files(wanted: int) -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         return max(1, min(wanted, soft - _FILES))
     return wanted
-
-
-def read_json(response: Response) -> Any:
-    """The body as JSON; ValueError if it is none."""
-    return loads(response.body)
 
 
 def _message(text: str) -> str:
