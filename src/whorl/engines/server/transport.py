@@ -26,6 +26,7 @@ Read: TypeAlias = Callable[[Response], T]
 """Makes something of a response. Raises ValueError if it cannot; the request is repeated."""
 
 _TRIES = 6  # of a request whose answer is broken
+_PASSED_OVER = 30  # times that a busy server may refuse one and answer others: it never takes it
 _PROBES = 3  # of one that finds out what a server can do
 _PAUSE = 0.5  # seconds before the first repetition; doubled each time, and drawn by lot below that
 _LONGEST = 30.0
@@ -76,6 +77,33 @@ class _Endpoint:
 
 
 @dataclass(slots=True)
+class _Refusals:
+    """Refusals of one request by busy endpoints.
+
+    last: who refused it last. seconds: for how long it has been refused, and nothing been answered:
+        while others are, it waits for its turn among our own. passed_over: how often it was refused
+        again after others were answered.
+    """
+
+    last: _Endpoint | None = None
+    seconds: float = 0.0
+    passed_over: int = 0
+    _first: float = 0.0
+    _latest: float = 0.0
+
+    def add(self, endpoint: _Endpoint, pause: float, answered: float) -> None:
+        """Count one, after which the endpoint is left alone for `pause` seconds. answered: when a
+        request was answered last."""
+        now = asyncio.get_running_loop().time()
+        if self.last is None:
+            self._first = now
+        elif answered > self._latest:
+            self.passed_over += 1
+        self.last, self._latest = endpoint, now
+        self.seconds = now + pause - max(self._first, answered)
+
+
+@dataclass(slots=True)
 class Transport:
     """The connection to one address. Lives in one event loop."""
 
@@ -83,6 +111,7 @@ class Transport:
     secret: str
     _endpoints: list[_Endpoint] = field(init=False)
     _client: Client = field(init=False)
+    _answered: float = field(default=0.0, init=False)  # when an answer came last
 
     def __post_init__(self) -> None:
         urls = self.address.urls
@@ -187,8 +216,9 @@ class Transport:
         """What `read` makes of the answer to a request, from whichever endpoint has room.
 
         Requests with the same `home` go to the same endpoint, whose cache knows their prefix,
-        unless that one has far more to do than another. What may pass is tried again: broken
-        answers some times, a busy server until patience ends, another endpoint if one is down.
+        unless that one is busy or has far more to do than another. What may pass is tried again:
+        broken answers some times, a busy server until patience ends, another endpoint if one is
+        down or busy. How long a request waits for its turn here is nothing that it is refused.
         All tries that break off have the address's time-out and patience together. `most` says how
         many bytes a response to so many may have, `watch` makes what decides of each try when
         enough has come. Raises `RefusedError` if this request has no answer, `LostError` if no
@@ -196,12 +226,9 @@ class Transport:
         """
         data, timeout = dumps(body), self.address.timeout
         loop = asyncio.get_running_loop()
-        start, broken, left = loop.time(), 0, timeout + self.address.patience
+        broken, left, refusals = 0, timeout + self.address.patience, _Refusals()
         while True:
-            endpoint = self._choose(home)
-            if (pause := endpoint.back_at - loop.time()) > 0:  # none is up
-                await asyncio.sleep(pause)
-            since = await endpoint.window.enter()
+            endpoint, since = await self._place(home, refusals)
             try:
                 enough = watch() if watch is not None else None
                 response = await self._client.send(
@@ -215,13 +242,19 @@ class Transport:
                 if response.status == 200:
                     answer = read(response)
                     endpoint.window.answered()
+                    self._answered = loop.time()
                     return answer
                 trouble = self._complaint(endpoint.url, response)
                 if response.status in _BUSY:
                     pause = _pause(response)
                     endpoint.window.refused(since, pause)
-                    if loop.time() + pause - start > self.address.patience:
+                    refusals.add(endpoint, pause, self._answered)
+                    if refusals.seconds > self.address.patience:
                         raise RefusedError(f"{trouble} (for {self.address.patience:.0f} s)")
+                    if refusals.passed_over > _PASSED_OVER:
+                        raise RefusedError(f"{trouble} (others are answered)")
+                    if self._choose(home, refusals) is not endpoint:
+                        endpoint.window.send_away()
                 elif response.status < 500:
                     raise RefusedError(trouble)
                 else:
@@ -239,11 +272,21 @@ class Transport:
                 raise RefusedError(f"{trouble} ({broken} times)")
             await asyncio.sleep(_backoff(broken))
 
-    def _choose(self, home: str) -> _Endpoint:
+    async def _place(self, home: str, refusals: _Refusals) -> tuple[_Endpoint, float]:
+        """An endpoint at which a request has a place, and when that was given."""
+        while True:
+            endpoint = self._choose(home, refusals)
+            if (pause := endpoint.back_at - asyncio.get_running_loop().time()) > 0:  # none is up
+                await asyncio.sleep(pause)
+            if (since := await endpoint.window.enter()) is not None:
+                return endpoint, since
+
+    def _choose(self, home: str, refusals: _Refusals) -> _Endpoint:
         now = asyncio.get_running_loop().time()
         up = [endpoint for endpoint in self._endpoints if endpoint.back_at <= now]
         up = up or [min(self._endpoints, key=lambda endpoint: endpoint.back_at)]
-        return affinity.home(home, up, lambda endpoint: endpoint.window.load)
+        open_ = [one for one in up if one is not refusals.last and not one.window.closed]
+        return affinity.home(home, open_ or up, lambda endpoint: endpoint.window.load)
 
     def _mark_down(self, endpoint: _Endpoint, trouble: str) -> None:
         now = asyncio.get_running_loop().time()
