@@ -23,6 +23,8 @@ from tests.engines.server.conftest import (
 )
 
 from whorl.ask import Ask, Failure, Prompt
+from whorl.budget import Budget, Price, Prices
+from whorl.budget.purse import Purse
 from whorl.chat import Chat
 from whorl.engines.server import transport
 from whorl.errors import UserError
@@ -282,6 +284,21 @@ def test_a_key_in_a_fault_that_is_answered_with_200_is_not_repeated(
     with pytest.raises(UserError, match=r"wrong key: \*\*\*") as refused:
         opened(url, key="RIG_KEY", tokenizer=None)
     assert "sesame" not in str(refused.value)
+
+
+def test_samples_that_are_withheld_are_paid_by_the_usage_of_their_server(
+    chatting: Chatting, opened: Opened
+) -> None:
+    def say(body: dict[str, Any]) -> Spoken:
+        bad = body["messages"][-1]["content"] == "bad"
+        return chat(body, "content_filter" if bad else "stop")
+
+    prices = Prices(policy=Price(prompt=1000, sampled=1000))
+    purse = Purse(Budget(money=1.0, prices=prices))
+    engine = purse.wrap(opened(chatting(say), tokenizer=None))
+    (failure,) = answers(engine, [Ask(Prompt("", "bad"), n=3)])
+    assert isinstance(failure, Failure) and "content_filter" in failure.error
+    assert purse.spent.money == pytest.approx((50 + 30) / 1000)
 
 
 def test_a_prompt_longer_than_the_context_fails_alone(rig_server: Server, opened: Opened) -> None:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whorl.ask import Prompt, Reply
+from whorl.ask import Failure, Prompt, Reply, paid
+from whorl.ask import made as samples
 from whorl.engines.server.http import Response
 from whorl.engines.server.reading import count, number, read_said
 from whorl.engines.server.scores import Plain
@@ -84,6 +85,21 @@ def test_what_a_server_keeps_from_us_fails_and_the_rest_is_kept() -> None:
     with pytest.raises(RefusedError, match="tool_calls") as refused:
         answered(said, asked(3))
     assert [reply.text for reply in refused.value.made] == ["4"]
+
+
+@pytest.mark.parametrize(("kept", "made"), [(0, [10, 10, 10]), (1, [10, 10]), (3, [])])
+def test_what_a_server_keeps_from_us_is_paid_for(kept: int, made: list[int]) -> None:
+    said = {"usage": {"prompt_tokens": 50, "completion_tokens": 30}, "choices": []}
+    for slot in range(3):
+        said["choices"] += chat("4", "content_filter" if slot < kept else "stop")["choices"]
+    try:
+        answer: Any = answered(said, asked(3))
+    except RefusedError as error:
+        answer = Failure(str(error), error.made, error.withheld)
+        assert [reply.text for reply in error.withheld] == [""] * kept
+    assert [reply.tokens for reply in samples(answer)] == made
+    assert sum(reply.tokens for reply in paid(answer)) == 30
+    assert sum(reply.prompt_tokens for reply in paid(answer)) == 50
 
 
 @pytest.mark.parametrize(

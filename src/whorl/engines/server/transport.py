@@ -43,11 +43,13 @@ it is overloaded. 500 is not here: some servers say it of a field that they do n
 
 
 class RefusedError(Exception):
-    """The server will not answer this request, in one line. made: samples that it gave of it."""
+    """The server will not answer this request, in one line. made, withheld: samples that it gave
+    of it, and that it made and keeps, see `Failure`."""
 
-    def __init__(self, said: str, made: Replies = ()) -> None:
+    def __init__(self, said: str, made: Replies = (), withheld: Replies = ()) -> None:
         super().__init__(said)
         self.made = made
+        self.withheld = withheld
 
 
 class OutOfReachError(UserError):

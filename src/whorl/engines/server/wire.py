@@ -201,18 +201,20 @@ class Wire:
         read = request.length or 0 if said.read is None else said.read
         cached = min(said.cached or 0, read)
         replies: list[Reply] = []
-        withheld = ""
+        withheld: list[Reply] = []
+        why = ""
         for part, tokens in zip(parts, self._counts(said, pieces), strict=True):
             ended = self._ended(part, request, tokens)
             if ended is None:
-                withheld = str(part.finish)
-                continue
-            reply = _reply(part, request, tokens, ended)
-            if not replies:
-                reply = replace(reply, prompt_tokens=read, cached_tokens=cached)
-            replies.append(reply)
+                why = str(part.finish)
+                withheld.append(Reply(tokens=tokens))
+            else:
+                replies.append(_reply(part, request, tokens, ended))
+        first = replies or withheld
+        first[0] = replace(first[0], prompt_tokens=read, cached_tokens=cached)
         if withheld:
-            raise RefusedError(f"the server ended a sample with {withheld}", tuple(replies))
+            trouble = f"the server ended a sample with {why}"
+            raise RefusedError(trouble, tuple(replies), tuple(withheld))
         return tuple(replies)
 
     def _prompt(self, prompt: Prompt) -> tuple[dict[str, object], int | None]:
