@@ -1,5 +1,6 @@
 """What servers cannot do is found out, worked round where that is possible, and told."""
 
+import json
 import logging
 import shutil
 from collections.abc import Callable
@@ -284,6 +285,31 @@ def test_a_key_in_a_fault_that_is_answered_with_200_is_not_repeated(
     with pytest.raises(UserError, match=r"wrong key: \*\*\*") as refused:
         opened(url, key="RIG_KEY", tokenizer=None)
     assert "sesame" not in str(refused.value)
+
+
+@pytest.mark.parametrize("refused", [False, True])
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_stream_costs_its_prompt(
+    refused: bool, cut: bool, chatting: Chatting, opened: Opened
+) -> None:
+    """As the server counts it, if it takes the wish; else, or if it is cut, as its text has it."""
+
+    def say(body: dict[str, Any]) -> Spoken:
+        if not body.get("stream"):
+            return chat(body)
+        if refused and "stream_options" in body:
+            return 400, {"error": "stream_options: extra fields are not permitted"}, {}
+        said = "A step.\n\nMore." if cut else "A step."
+        events = [{"choices": [{"delta": {"content": said}, "finish_reason": "stop"}]}]
+        if body.get("stream_options") == {"include_usage": True}:
+            events.append({"choices": [], "usage": {"prompt_tokens": 70, "completion_tokens": 7}})
+        lines = "".join(f"data: {json.dumps(event)}\n\n" for event in events)
+        return 200, lines.encode(), {"Content_Type": "text/event-stream"}
+
+    engine = opened(chatting(say), tokenizer=None)
+    (reply,) = answer(engine, Ask(Prompt("", "x" * 400), stop=("\n\n",)))
+    assert reply.text == "A step."
+    assert reply.prompt_tokens == (100 if refused or cut else 70)
 
 
 def test_samples_that_are_withheld_are_paid_by_the_usage_of_their_server(
