@@ -132,10 +132,13 @@ class Failure:
 
     made: those of its samples that were made all the same. They are paid for, so they are counted
         and recorded, and the next time only the others are asked for.
+    withheld: samples that were made and are kept from us, without their texts. They are paid for,
+        and no use to anybody.
     """
 
     error: str
     made: Replies = ()
+    withheld: Replies = ()
 
 
 def encodable(text: str) -> str:
@@ -152,6 +155,11 @@ def encodable(text: str) -> str:
 def made(answer: Replies | Failure) -> Replies:
     """The samples in an answer, be they all or some."""
     return answer.made if isinstance(answer, Failure) else answer
+
+
+def paid(answer: Replies | Failure) -> Replies:
+    """All samples that an answer costs, those included that are withheld."""
+    return made(answer) + answer.withheld if isinstance(answer, Failure) else answer
 
 
 def repeated(reply: Reply, n: int) -> Replies:

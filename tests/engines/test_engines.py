@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from whorl.engines import open_engine
+from whorl.engines import check, open_engine
 from whorl.engines.local import Local
 from whorl.errors import UserError
 
@@ -23,6 +23,21 @@ from whorl.errors import UserError
 def test_a_wrong_name(spec: str, words: str) -> None:
     with pytest.raises(UserError, match=words):
         open_engine(spec)
+
+
+@pytest.mark.parametrize(
+    ("spec", "address"),
+    [
+        ("https://user:sk-sesame@host/v1", "https://host/v1"),
+        ("http://a:sk-sesame@one,http://b:sk-sesame@two/v1", "http://two/v1"),
+        ("https://host/v1?key=sk-sesame", r"https://host/v1\?\.\.\."),
+        ("https://user:sk?sesame@host/v1", r"https://\.\.\.\?\.\.\."),
+        ("https://host/v1#sk-sesame", "https://host/v1"),
+    ],
+)
+def test_a_key_in_an_address_is_not_repeated(spec: str, address: str) -> None:
+    with pytest.raises(UserError, match=f"^{address} is an address; write server:{address}$"):
+        check(spec)
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,30 @@ def test_everything_is_passed_on_and_counted() -> None:
     assert not meter.poll(0.0)
 
 
+def test_what_an_engine_keeps_to_itself_is_counted_and_is_no_sample() -> None:
+    failure = Failure("kept", (Reply("x", tokens=2),), (Reply(tokens=5, prompt_tokens=9),))
+    meter = Meter(Withholding(failure))
+    meter.submit(0, Ask(Prompt("", "a"), n=2))
+    assert meter.poll(0.0) == [(0, failure)]
+    assert (meter.samples, meter.tokens, meter.prompt_tokens) == (1, 7, 9)
+
+
+class Withholding:
+    """An engine that answers every poll with the same failure."""
+
+    def __init__(self, failure: Failure) -> None:
+        self._failure = failure
+
+    def submit(self, ticket: int, ask: Ask) -> None:
+        pass
+
+    def poll(self, timeout: float) -> list[tuple[int, Failure]]:
+        return [(0, self._failure)]
+
+    def close(self) -> None:
+        pass
+
+
 def test_inside_a_journal_it_counts_what_is_generated(tmp_path: Path) -> None:
     meter = Meter(Function(answer))
     counts = []

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from whorl.ask import Ask, Engine, Failure, Replies, Role, made
+from whorl.ask import Ask, Engine, Failure, Replies, Role, paid
 from whorl.budget import SPENT, Budget, Spent, Usage, is_paid
 
 ALL = sys.maxsize
@@ -206,7 +206,7 @@ class _Paid:
         answers = self._engine.poll(0.0 if self._refused else timeout)
         for ticket, answer in answers:
             if ask := self._asked.pop(ticket, None):
-                self._purse._pay(ask, made(answer))
+                self._purse._pay(ask, paid(answer))
         self._pass_on()
         refused, self._refused = self._refused, []
         return [*refused, *answers]

@@ -55,7 +55,9 @@ def check(spec: str) -> None:
     named = Spec.read(spec)
     if named.scheme not in (schemes := (*_HERE, *_ELSEWHERE)):
         if named.scheme in ("http", "https"):
-            raise UserError(f"{spec} is an address; write server:{spec}")
+            from whorl.engines.server.address import shown
+
+            raise UserError(f"{shown(named)} is an address; write server:{shown(named)}")
         near = get_close_matches(named.scheme, schemes, n=1, cutoff=0.4)
         known = ", ".join(f"{name}:..." for name in schemes)
         hint = f"; did you mean {near[0]}:?" if near else ""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from whorl.ask import Ask, Engine, Failure, Replies, made
+from whorl.ask import Ask, Engine, Failure, Replies, made, paid
 
 
 class Counts(Protocol):
@@ -36,8 +36,8 @@ class Meter:
     answered: of those, answered with replies.
     failed: of those, failed.
     samples: replies received.
-    tokens: sampled tokens in them.
-    prompt_tokens, cached_tokens: read for them, and those of them that the engine knew from before.
+    tokens: sampled tokens in them, and in samples that are withheld.
+    prompt_tokens, cached_tokens: read for both, and those of them that the engine knew from before.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -66,8 +66,8 @@ class Meter:
                 self.failed += 1
             else:
                 self.answered += 1
-            for reply in made(answer):
-                self.samples += 1
+            self.samples += len(made(answer))
+            for reply in paid(answer):
                 self.tokens += reply.tokens
                 self.prompt_tokens += reply.prompt_tokens
                 self.cached_tokens += reply.cached_tokens

@@ -6,52 +6,17 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+from tests.engines.server.conftest import Handle, Served, says
 
 from whorl.engines.server.http import BrokenError, Client, Enough, Response, UnreachableError
 
-Handle = Callable[[BaseHTTPRequestHandler], None]
-Served = Callable[..., str]
 MOST = 1 << 23
 LIMITS = {"timeout": 10.0, "most": MOST}
-
-
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64  # connections that wait to be taken
-
-
-@pytest.fixture
-def served() -> Iterator[Served]:
-    """Starts a server that answers with `handle`; returns its URL."""
-    with ExitStack() as stack:
-
-        def start(handle: Handle, tls: ssl.SSLContext | None = None) -> str:
-            class Handler(BaseHTTPRequestHandler):
-                protocol_version = "HTTP/1.1"
-
-                def do_GET(self) -> None:
-                    handle(self)
-
-                do_POST = do_GET
-
-                def log_message(self, *_: object) -> None:
-                    pass
-
-            server = Server(("127.0.0.1", 0), Handler)
-            if tls is not None:
-                server.socket = tls.wrap_socket(server.socket, server_side=True)
-            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-            stack.callback(server.server_close)
-            stack.callback(server.shutdown)
-            return f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}"
-
-        yield start
 
 
 def sent(
@@ -73,14 +38,6 @@ def sent(
     found = asyncio.run(send())
     assert len(found) == count
     return found
-
-
-def says(handler: BaseHTTPRequestHandler, status: int, body: bytes = b"", **headers: str) -> None:
-    handler.send_response(status)
-    for name, value in {"Content-Length": str(len(body)), **headers}.items():
-        handler.send_header(name.replace("_", "-"), value)
-    handler.end_headers()
-    handler.wfile.write(body)
 
 
 def echo(handler: BaseHTTPRequestHandler) -> None:
@@ -119,9 +76,14 @@ def test_a_busy_server_says_how_long(served: Served) -> None:
     assert sent(url) == [Response(429, "", b"later", 7)]
 
 
-def test_a_key_is_not_sent_on_to_another_host(served: Served) -> None:
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_what_is_posted_is_posted_on_and_a_key_not_to_another_host(
+    status: int, served: Served
+) -> None:
     there = served(echo).replace("127.0.0.1", "localhost")
-    away = served(lambda handler: says(handler, 307, Location=f"{there}/moved", Connection="close"))
+    away = served(
+        lambda handler: says(handler, status, Location=f"{there}/moved", Connection="close")
+    )
     (response,) = sent(away, data=b"body")
     assert isinstance(response, Response)
     assert response.body == b"POST /moved None body"

@@ -1,18 +1,33 @@
 """What servers cannot do is found out, worked round where that is possible, and told."""
 
+import json
 import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
+from typing import Any
 
 import pytest
-from tests.engines.server.conftest import SOLVE, STEP, Opened, answer, answers
+from tests.engines.server.conftest import (
+    SOLVE,
+    STEP,
+    Chatting,
+    Opened,
+    Served,
+    Spoken,
+    answer,
+    answers,
+    chat,
+    says,
+)
 
 from whorl.ask import Ask, Failure, Prompt
+from whorl.budget import Budget, Price, Prices
+from whorl.budget.purse import Purse
 from whorl.chat import Chat
+from whorl.engines.server import transport
 from whorl.errors import UserError
 from whorl.models import POLICY
 
@@ -139,6 +154,40 @@ def test_where_a_prefix_cannot_be_continued_whole_solutions_are_left(
     assert "continue a prefix" in failure.error
 
 
+def continuing(body: dict[str, Any]) -> Spoken:
+    """What is said by a server that continues a prefix: a new turn would cost some tokens more."""
+    status, said, headers = chat(body)
+    words = sum(len(message["content"].split()) for message in body["messages"])
+    return status, said | {"usage": {"prompt_tokens": 10 + words, "completion_tokens": 10}}, headers
+
+
+@pytest.mark.parametrize("status", [408, 429, 502, 503, 504])
+def test_a_server_that_is_busy_is_asked_again_before_a_worse_way_is_taken(
+    status: int,
+    chatting: Chatting,
+    opened: Opened,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(transport, "_PAUSE", 0.01)
+    monkeypatch.setattr(transport, "_UNSAID", 0.01)
+    refusals = 5
+
+    def say(body: dict[str, Any]) -> Spoken:
+        nonlocal refusals
+        if body["messages"][-1]["role"] == "assistant" and refusals:
+            refusals -= 1
+            return status, {"error": "too many requests"}, {}
+        return continuing(body)
+
+    opened(chatting(say), tokenizer=None)
+    assert table(caplog)["a prefix is continued"] == "yes"
+    refusals = -1  # for good
+    with pytest.raises(UserError, match=rf"says {status}: too many requests \(for 0 s\);") as busy:
+        opened(chatting(say), tokenizer=None, patience=0.1)
+    assert "\n" not in str(busy.value)
+
+
 def test_a_server_without_temperature_answers_greedy_asks_only(
     rig_server: Server, opened: Opened, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -228,6 +277,56 @@ def test_a_key_opens_the_server_and_is_never_said(
     assert "sesame" not in caplog.text
 
 
+def test_a_key_in_a_fault_that_is_answered_with_200_is_not_repeated(
+    chatting: Chatting, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RIG_KEY", "sesame-opens")
+    url = chatting(lambda body: (200, {"error": "wrong key: sesame-opens"}, {}))
+    with pytest.raises(UserError, match=r"wrong key: \*\*\*") as refused:
+        opened(url, key="RIG_KEY", tokenizer=None)
+    assert "sesame" not in str(refused.value)
+
+
+@pytest.mark.parametrize("refused", [False, True])
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_stream_costs_its_prompt(
+    refused: bool, cut: bool, chatting: Chatting, opened: Opened
+) -> None:
+    """As the server counts it, if it takes the wish; else, or if it is cut, as its text has it."""
+
+    def say(body: dict[str, Any]) -> Spoken:
+        if not body.get("stream"):
+            return chat(body)
+        if refused and "stream_options" in body:
+            return 400, {"error": "stream_options: extra fields are not permitted"}, {}
+        said = "A step.\n\nMore." if cut else "A step."
+        events = [{"choices": [{"delta": {"content": said}, "finish_reason": "stop"}]}]
+        if body.get("stream_options") == {"include_usage": True}:
+            events.append({"choices": [], "usage": {"prompt_tokens": 70, "completion_tokens": 7}})
+        lines = "".join(f"data: {json.dumps(event)}\n\n" for event in events)
+        return 200, lines.encode(), {"Content_Type": "text/event-stream"}
+
+    engine = opened(chatting(say), tokenizer=None)
+    (reply,) = answer(engine, Ask(Prompt("", "x" * 400), stop=("\n\n",)))
+    assert reply.text == "A step."
+    assert reply.prompt_tokens == (100 if refused or cut else 70)
+
+
+def test_samples_that_are_withheld_are_paid_by_the_usage_of_their_server(
+    chatting: Chatting, opened: Opened
+) -> None:
+    def say(body: dict[str, Any]) -> Spoken:
+        bad = body["messages"][-1]["content"] == "bad"
+        return chat(body, "content_filter" if bad else "stop")
+
+    prices = Prices(policy=Price(prompt=1000, sampled=1000))
+    purse = Purse(Budget(money=1.0, prices=prices))
+    engine = purse.wrap(opened(chatting(say), tokenizer=None))
+    (failure,) = answers(engine, [Ask(Prompt("", "bad"), n=3)])
+    assert isinstance(failure, Failure) and "content_filter" in failure.error
+    assert purse.spent.money == pytest.approx((50 + 30) / 1000)
+
+
 def test_a_prompt_longer_than_the_context_fails_alone(rig_server: Server, opened: Opened) -> None:
     engine = opened(rig_server(tokenizer=str(POLICY), context=100))
     long = replace(STEP, prompt=replace(SOLVE, prefix="We add 7 and 5.\n\n" * 20))
@@ -254,15 +353,10 @@ def test_a_server_that_says_nothing_is_not_taken_for_one_that_does_not_sample(
     assert [reply.text for reply in answer(engine, STEP)] == [""] * 3
 
 
-def test_a_web_page_is_not_repeated_at_length(opened: Opened) -> None:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        with pytest.raises(UserError, match="is that its address") as refused:
-            opened(f"http://127.0.0.1:{server.server_port}/v1")
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+def test_a_web_page_is_not_repeated_at_length(served: Served, opened: Opened) -> None:
+    def page(handler: BaseHTTPRequestHandler) -> None:
+        says(handler, 501, b"<html>no</html>", Content_Type="text/html")
+
+    with pytest.raises(UserError, match="is that its address") as refused:
+        opened(f"{served(page)}/v1")
     assert "<" not in str(refused.value)

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whorl.ask import Prompt, Reply
+from whorl.ask import Failure, Prompt, Reply, paid
+from whorl.ask import made as samples
 from whorl.engines.server.http import Response
 from whorl.engines.server.reading import count, number, read_said
 from whorl.engines.server.scores import Plain
@@ -86,6 +87,21 @@ def test_what_a_server_keeps_from_us_fails_and_the_rest_is_kept() -> None:
     assert [reply.text for reply in refused.value.made] == ["4"]
 
 
+@pytest.mark.parametrize(("kept", "made"), [(0, [10, 10, 10]), (1, [10, 10]), (3, [])])
+def test_what_a_server_keeps_from_us_is_paid_for(kept: int, made: list[int]) -> None:
+    said = {"usage": {"prompt_tokens": 50, "completion_tokens": 30}, "choices": []}
+    for slot in range(3):
+        said["choices"] += chat("4", "content_filter" if slot < kept else "stop")["choices"]
+    try:
+        answer: Any = answered(said, asked(3))
+    except RefusedError as error:
+        answer = Failure(str(error), error.made, error.withheld)
+        assert [reply.text for reply in error.withheld] == [""] * kept
+    assert [reply.tokens for reply in samples(answer)] == made
+    assert sum(reply.tokens for reply in paid(answer)) == 30
+    assert sum(reply.prompt_tokens for reply in paid(answer)) == 50
+
+
 @pytest.mark.parametrize(
     "said",
     [
@@ -134,6 +150,14 @@ def test_a_server_that_never_says_why_is_believed_its_tokens() -> None:
 def test_odd_counts_are_not_believed(usage: object) -> None:
     (reply,) = answered({**chat("twelve chars"), "usage": usage})
     assert (reply.tokens, reply.prompt_tokens, reply.cached_tokens) == (4, 7, 0)
+
+
+@pytest.mark.parametrize("logprobs", [{"content": []}, {"token_logprobs": []}])
+def test_an_empty_list_is_no_log_probabilities(logprobs: object) -> None:
+    said = {**chat("4"), "usage": {"completion_tokens": 90}}
+    said["choices"] = [{**said["choices"][0], "logprobs": logprobs}] * 3
+    replies = answered(said, asked(3))
+    assert [(reply.tokens, reply.logprob) for reply in replies] == [(30, None)] * 3
 
 
 def test_no_more_of_a_prompt_is_known_than_was_read() -> None:

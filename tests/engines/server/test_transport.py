@@ -7,11 +7,21 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from types import ModuleType
+from typing import Any
 
 import pytest
-from tests.engines.server.conftest import SOLVE, STEP, Opened, answer, answers
+from tests.engines.server.conftest import (
+    SOLVE,
+    STEP,
+    Chatting,
+    Opened,
+    Spoken,
+    answer,
+    answers,
+    chat,
+)
 
-from whorl.ask import Ask, Failure, Replies
+from whorl.ask import Ask, Failure, Prompt, Replies
 from whorl.engines.server import transport
 from whorl.engines.server.http import Response
 from whorl.errors import UserError
@@ -112,6 +122,72 @@ def test_a_busy_server_is_left_alone_for_as_long_as_it_asks(
     assert len(said(answers(engine, asks(2)))) == 2
     assert time.monotonic() - start >= 1
     assert rig.stats(url)["statuses"]["429"] == 1
+
+
+def test_the_time_that_a_request_waits_for_its_turn_is_no_refusal(
+    chatting: Chatting, opened: Opened
+) -> None:
+    """A server that answers one in a tenth of a second, and 20 that want one in half of one."""
+    free = 0.0
+
+    def say(body: dict[str, Any]) -> Spoken:
+        nonlocal free
+        if body["max_tokens"] != STEP.max_tokens or (now := time.monotonic()) >= free:
+            free = time.monotonic() + 0.1
+            return chat(body)
+        return 429, {"error": f"in {free - now} s"}, {}
+
+    engine = opened(chatting(say), tokenizer=None, patience=0.5, in_flight=4)
+    start = time.monotonic()
+    said(answers(engine, [replace(one, stop=(), n=1) for one in asks(20)]))
+    assert time.monotonic() - start > 1.5
+
+
+def test_a_request_that_a_server_never_takes_fails_though_others_are_answered(
+    chatting: Chatting, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "_PASSED_OVER", 3)
+
+    def say(body: dict[str, Any]) -> Spoken:
+        never = body["messages"][-1]["content"] == "never"
+        return (429, {"error": "too large"}, {}) if never else chat(body)
+
+    engine = opened(chatting(say), tokenizer=None)
+    engine.submit(0, Ask(Prompt("", "never")))
+    found: dict[int, Replies | Failure] = {}
+    for number in range(1, 100):  # one after the other
+        engine.submit(number, Ask(Prompt("", "now")))
+        while number not in found and 0 not in found:
+            found.update(engine.poll(0.1))
+        if 0 in found:
+            break
+        time.sleep(0.02)
+    failure = found[0]
+    assert isinstance(failure, Failure) and failure.error.endswith(
+        "too large (others are answered)"
+    )
+
+
+@pytest.mark.parametrize("in_flight", [1, 64])
+def test_what_a_busy_server_refuses_goes_to_another(
+    in_flight: int, chatting: Chatting, opened: Opened
+) -> None:
+    """Also what waits there for its turn."""
+    busy, refused = False, 0
+
+    def refusing(body: dict[str, Any]) -> Spoken:
+        nonlocal refused
+        if not busy:
+            return chat(body)
+        refused += 1
+        return 503, {"error": "overloaded"}, {"Retry_After": "1"}
+
+    engine = opened(
+        chatting(refusing), chatting(chat), tokenizer=None, patience=2, in_flight=in_flight
+    )
+    busy = True
+    said(answers(engine, [replace(one, stop=(), n=1) for one in asks(40)]))
+    assert 0 < refused < 40
 
 
 def test_no_more_is_in_flight_than_allowed(

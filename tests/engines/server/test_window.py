@@ -90,6 +90,23 @@ def test_nothing_is_sent_while_the_server_asks_to_wait() -> None:
     run(check())
 
 
+def test_who_is_sent_away_has_no_place_and_who_comes_after_has() -> None:
+    async def check() -> None:
+        window = Window(1)
+        await window.enter()
+        waiting = [asyncio.create_task(window.enter()) for _ in range(2)]
+        await asyncio.sleep(0)
+        window.send_away()
+        waiting[1].cancel()
+        first, second = await asyncio.gather(*waiting, return_exceptions=True)
+        assert first is None and isinstance(second, asyncio.CancelledError)
+        assert window.load == 1
+        window.leave()
+        assert await window.enter() is not None
+
+    run(check())
+
+
 @given(st.integers(1, 5), st.lists(st.integers(0, 19), max_size=10))
 def test_whoever_is_cancelled_gives_the_place_to_another(most: int, cancelled: list[int]) -> None:
     async def check() -> None:

@@ -73,6 +73,15 @@ def read_address(named: Spec) -> Address:
         raise UserError(f"{scheme}: {fault['loc'][0]}: {fault['msg']}") from error
 
 
+def shown(named: Spec) -> str:
+    """An address without its scheme's name, as it may be repeated: what may be a key is left out,
+    which is whatever stands before an @ and behind a question mark."""
+    rest = "?..." if named.query else ""
+    host = named.place.lstrip("/").rpartition("@")[2].partition("#")[0]
+    # an @ behind a question mark may be of a key that has one
+    return f"{named.scheme}://{'...' if '@' in named.query else host}{rest}"
+
+
 def _url(place: str, scheme: str) -> str:
     try:
         parts = urlsplit(place)

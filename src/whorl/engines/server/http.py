@@ -116,6 +116,7 @@ class Client:
         curl.setopt(pycurl.HTTPHEADER, self._headers)
         curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
         curl.setopt(pycurl.FOLLOWLOCATION, True)  # a key is not sent on to another host
+        curl.setopt(pycurl.POSTREDIR, pycurl.REDIR_POST_301 | pycurl.REDIR_POST_302)  # else a GET
         curl.setopt(pycurl.MAXREDIRS, _REDIRECTED)
         curl.setopt(pycurl.TCP_KEEPALIVE, True)
         curl.setopt(pycurl.NOSIGNAL, True)  # we are in a thread

@@ -107,12 +107,27 @@ async def probe(transport: Transport, url: str, model: Served, chat: Chat | None
         tells_end=any(part.finish is not None for part in plain.parts),
     )
     several = await _several(answer, replace(greedy, temperature=_HOT, max_tokens=1))
+    samples = await _samples(answer, replace(greedy, temperature=_HOT))
+    tells_stop = await _tells_stop(answer, replace(greedy, temperature=_COLD), plain, several)
     return replace(
         abilities,
-        samples=await _samples(answer, replace(greedy, temperature=_HOT)),
+        samples=samples,
         several=several,
-        tells_stop=await _tells_stop(answer, replace(greedy, temperature=_COLD), plain, several),
+        tells_stop=tells_stop,
+        counts_streams=not tells_stop and await _counts_streams(asked, abilities, chat, greedy),
     )
+
+
+async def _counts_streams(
+    asked: "_Asked", abilities: Abilities, chat: Chat | None, ask: Ask
+) -> bool:
+    """Whether it takes the wish that a stream ends in counts."""
+    able = replace(abilities, tells_stop=0, counts_streams=True)
+    (request,) = Wire(asked.model, able, chat).requests(replace(ask, stop=("\n\n",)))
+    with suppress(RefusedError):
+        await asked.stream(request.path, request.body)
+        return True
+    return False
 
 
 async def _samples(answer: _Answer, ask: Ask) -> bool:
@@ -198,6 +213,7 @@ class _Asked:
     def __init__(self, transport: Transport, url: str, model: str) -> None:
         self._transport = transport
         self._url = url
+        self.model = model
         self._base = {"model": model, "max_tokens": _TOKENS, "temperature": 0.0}
 
     async def post(self, path: str, **body: object) -> Said:
@@ -206,10 +222,15 @@ class _Asked:
         try:
             said = read_said(answer)
         except ValueError as error:
-            raise RefusedError(f"{self._url}{path} cannot be read: {error}") from error
+            shown = self._transport.shown(error)
+            raise RefusedError(f"{self._url}{path} cannot be read: {shown}") from error
         if not said.parts:
             raise RefusedError(f"{self._url}{path} gave no choices")
         return said
+
+    async def stream(self, path: str, body: Mapping[str, object]) -> None:
+        """Raises `RefusedError` if the body of a stream is not taken."""
+        await self._transport.once(self._url, path, body, read=lambda _: None)
 
 
 async def _completions(asked: _Asked, chat: Chat) -> Abilities | None:

@@ -193,13 +193,14 @@ def _piece(part: Mapping[str, Any], name: str) -> str:
 
 
 def _logprobs(said: object) -> tuple[float, ...] | None:
-    """Log-probabilities of the sampled tokens, in either endpoint's form."""
+    """Log-probabilities of the sampled tokens, in either endpoint's form; an empty list is none, as
+    a sample has a token at least."""
     if not isinstance(said, Mapping):
         return None
-    if isinstance(tokens := said.get("content"), list):
+    if isinstance(tokens := said.get("content"), list) and tokens:
         return tuple(number(_object(token).get("logprob")) for token in tokens)
     values = said.get("token_logprobs")
-    return tuple(map(number, values)) if isinstance(values, list) else None
+    return tuple(map(number, values)) if isinstance(values, list) and values else None
 
 
 def _object(said: object) -> Mapping[str, Any]:

@@ -112,7 +112,7 @@ async def _scorer(transport: Transport, url: str) -> Pooling | Plain:
             plain.reply(await transport.once(url, plain.path, plain.body(_TRIED)), _TRIED)
             return plain
         except (RefusedError, ValueError) as error:  # vLLM has something else at that place
-            trouble = str(error)
+            trouble = transport.shown(error)
     model = await served(transport, f"{url}/v1")
     chat = load_chat(transport.address.tokenizer, model.name)
     if chat is None:
@@ -122,8 +122,8 @@ async def _scorer(transport: Transport, url: str) -> Pooling | Plain:
         pooling.reply(await transport.once(url, pooling.path, pooling.body(_TRIED)), _TRIED)
     except (RefusedError, ValueError) as error:
         raise UserError(
-            f"{url} does not score steps: {error}; is it a process reward model, and started with "
-            "--runner pooling?"
+            f"{url} does not score steps: {transport.shown(error)}; is it a process reward model, "
+            "and started with --runner pooling?"
         ) from error
     return pooling
 

@@ -88,7 +88,8 @@ async def answer(transport: Transport, wire: Wire, ask: Ask) -> Replies | Failur
         if not isinstance(fault, RefusedError):
             raise fault
     if faults:
-        return Failure(str(faults[0]), replies)
+        withheld = [one for fault in faults for one in getattr(fault, "withheld", ())]
+        return Failure(str(faults[0]), replies, tuple(withheld))
     return replies if len(replies) == ask.n else repeated(replies[0], ask.n)  # greedy ones
 
 

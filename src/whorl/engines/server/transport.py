@@ -26,6 +26,7 @@ Read: TypeAlias = Callable[[Response], T]
 """Makes something of a response. Raises ValueError if it cannot; the request is repeated."""
 
 _TRIES = 6  # of a request whose answer is broken
+_PASSED_OVER = 30  # times that a busy server may refuse one and answer others: it never takes it
 _PROBES = 3  # of one that finds out what a server can do
 _PAUSE = 0.5  # seconds before the first repetition; doubled each time, and drawn by lot below that
 _LONGEST = 30.0
@@ -36,18 +37,23 @@ _READ = 4096  # bytes of them
 _PROBED = 8 << 20  # bytes of a response that finds out what a server can do, at most
 _FILES = 128  # that are open besides
 _BUSY = {408, 429, 503}
+_PASSING = _BUSY | {502, 504, 529}
+"""What says nothing of the request: besides, what gateways say of the server behind them, and that
+it is overloaded. 500 is not here: some servers say it of a field that they do not know."""
 
 
 class RefusedError(Exception):
-    """The server will not answer this request, in one line. made: samples that it gave of it."""
+    """The server will not answer this request, in one line. made, withheld: samples that it gave
+    of it, and that it made and keeps, see `Failure`."""
 
-    def __init__(self, said: str, made: Replies = ()) -> None:
+    def __init__(self, said: str, made: Replies = (), withheld: Replies = ()) -> None:
         super().__init__(said)
         self.made = made
+        self.withheld = withheld
 
 
 class OutOfReachError(UserError):
-    """An endpoint cannot be reached, as its server is found out about."""
+    """An endpoint cannot be reached, or is too busy, as its server is found out about."""
 
 
 class LostError(UserError):
@@ -59,12 +65,44 @@ class LostError(UserError):
     made: Replies = ()
 
 
+def read_json(response: Response) -> Any:
+    """The body as JSON; ValueError if it is none."""
+    return loads(response.body)
+
+
 @dataclass(slots=True, eq=False)
 class _Endpoint:
     url: str
     window: Window
     down_since: float | None = None
     back_at: float = 0.0
+
+
+@dataclass(slots=True)
+class _Refusals:
+    """Refusals of one request by busy endpoints.
+
+    last: who refused it last. seconds: for how long it has been refused, and nothing been answered:
+        while others are, it waits for its turn among our own. passed_over: how often it was refused
+        again after others were answered.
+    """
+
+    last: _Endpoint | None = None
+    seconds: float = 0.0
+    passed_over: int = 0
+    _first: float = 0.0
+    _latest: float = 0.0
+
+    def add(self, endpoint: _Endpoint, pause: float, answered: float) -> None:
+        """Count one, after which the endpoint is left alone for `pause` seconds. answered: when a
+        request was answered last."""
+        now = asyncio.get_running_loop().time()
+        if self.last is None:
+            self._first = now
+        elif answered > self._latest:
+            self.passed_over += 1
+        self.last, self._latest = endpoint, now
+        self.seconds = now + pause - max(self._first, answered)
 
 
 @dataclass(slots=True)
@@ -75,6 +113,7 @@ class Transport:
     secret: str
     _endpoints: list[_Endpoint] = field(init=False)
     _client: Client = field(init=False)
+    _answered: float = field(default=0.0, init=False)  # when an answer came last
 
     def __post_init__(self) -> None:
         urls = self.address.urls
@@ -111,39 +150,60 @@ class Transport:
         self._endpoints = [one for one in self._endpoints if one.url in there]
         return there
 
-    async def once(self, url: str, path: str, body: Mapping[str, object] | None) -> Any:
-        """The JSON that one endpoint gives, a GET if there is no body: for finding out what it can
-        do. Raises `RefusedError` if there is none after some tries, which have the address's
-        time-out together, and `UserError` if the endpoint cannot be reached or does not take the
-        key."""
+    async def once(
+        self,
+        url: str,
+        path: str,
+        body: Mapping[str, object] | None,
+        read: Read[Any] = read_json,
+    ) -> Any:
+        """What `read` makes of one endpoint's response, a GET if there is no body: for finding out
+        what it can do. Raises `RefusedError` if there is none after some tries, which have the
+        address's time-out together, and `UserError` if the endpoint does not take the key,
+        cannot be reached or is busy for longer than the address's patience: neither says anything
+        of what it can do."""
         data, trouble = None if body is None else dumps(body), ""
         loop = asyncio.get_running_loop()
-        end = loop.time() + self.address.timeout
-        for tried in range(1, _PROBES + 1):
-            pause = 0.0
+        tried, left, busy_since = 0, self.address.timeout, 0.0
+        while tried < _PROBES and left > 0:
+            begun = loop.time()
             try:
-                left = max(0.001, end - loop.time())
                 response = await self._client.send(url + path, data, timeout=left, most=_PROBED)
                 if response.status == 200:
-                    return read_json(response)
+                    return read(response)
                 trouble = self._complaint(url, response)
                 if response.status in (401, 403):
                     raise UserError(f"{trouble}; the key is read from {self.address.key}")
-                if response.status < 500 and response.status not in _BUSY:
+                if response.status in _PASSING:
+                    if not busy_since:
+                        busy_since = begun
+                        _LOG.info("%s; waiting up to %g s", trouble, self.address.patience)
+                    await self._wait_out(busy_since, trouble, _pause(response))
+                    continue
+                if response.status < 500:
                     break
-                if response.status in _BUSY:
-                    pause = _pause(response)
             except UnreachableError as error:
                 raise OutOfReachError(
-                    f"no answer from {url}: {self._line(error)}; is the server running, and is "
+                    f"no answer from {url}: {self.shown(error)}; is the server running, and is "
                     "this its address?"
                 ) from error
             except (BrokenError, ValueError) as error:
-                trouble = f"{url}{path} gave no JSON: {self._line(error)}"
-            if loop.time() >= end:
-                break
-            await asyncio.sleep(pause + _backoff(tried))
+                trouble = f"{url}{path} gave no JSON: {self.shown(error)}"
+            tried += 1
+            left -= loop.time() - begun
+            await asyncio.sleep(_backoff(tried))
         raise RefusedError(trouble)
+
+    async def _wait_out(self, since: float, trouble: str, pause: float) -> None:
+        """Wait until a busy endpoint may be asked again. Raises `OutOfReachError` if that is later
+        than patience allows."""
+        patience = self.address.patience
+        if asyncio.get_running_loop().time() + pause - since > patience:
+            raise OutOfReachError(
+                f"{trouble} (for {patience:.0f} s); what it can do cannot be found out while it is "
+                "busy: try again later, or wait longer with patience=SECONDS."
+            )
+        await asyncio.sleep(pause + _backoff(1))
 
     async def post(
         self,
@@ -158,8 +218,9 @@ class Transport:
         """What `read` makes of the answer to a request, from whichever endpoint has room.
 
         Requests with the same `home` go to the same endpoint, whose cache knows their prefix,
-        unless that one has far more to do than another. What may pass is tried again: broken
-        answers some times, a busy server until patience ends, another endpoint if one is down.
+        unless that one is busy or has far more to do than another. What may pass is tried again:
+        broken answers some times, a busy server until patience ends, another endpoint if one is
+        down or busy. How long a request waits for its turn here is nothing that it is refused.
         All tries that break off have the address's time-out and patience together. `most` says how
         many bytes a response to so many may have, `watch` makes what decides of each try when
         enough has come. Raises `RefusedError` if this request has no answer, `LostError` if no
@@ -167,12 +228,9 @@ class Transport:
         """
         data, timeout = dumps(body), self.address.timeout
         loop = asyncio.get_running_loop()
-        start, broken, left = loop.time(), 0, timeout + self.address.patience
+        broken, left, refusals = 0, timeout + self.address.patience, _Refusals()
         while True:
-            endpoint = self._choose(home)
-            if (pause := endpoint.back_at - loop.time()) > 0:  # none is up
-                await asyncio.sleep(pause)
-            since = await endpoint.window.enter()
+            endpoint, since = await self._place(home, refusals)
             try:
                 enough = watch() if watch is not None else None
                 response = await self._client.send(
@@ -186,22 +244,28 @@ class Transport:
                 if response.status == 200:
                     answer = read(response)
                     endpoint.window.answered()
+                    self._answered = loop.time()
                     return answer
                 trouble = self._complaint(endpoint.url, response)
                 if response.status in _BUSY:
                     pause = _pause(response)
                     endpoint.window.refused(since, pause)
-                    if loop.time() + pause - start > self.address.patience:
+                    refusals.add(endpoint, pause, self._answered)
+                    if refusals.seconds > self.address.patience:
                         raise RefusedError(f"{trouble} (for {self.address.patience:.0f} s)")
+                    if refusals.passed_over > _PASSED_OVER:
+                        raise RefusedError(f"{trouble} (others are answered)")
+                    if self._choose(home, refusals) is not endpoint:
+                        endpoint.window.send_away()
                 elif response.status < 500:
                     raise RefusedError(trouble)
                 else:
                     broken += 1
             except UnreachableError as error:
-                trouble = f"no answer from {endpoint.url}: {self._line(error)}"
+                trouble = f"no answer from {endpoint.url}: {self.shown(error)}"
                 self._mark_down(endpoint, trouble)
             except (BrokenError, ValueError) as error:
-                trouble = f"broken answer from {endpoint.url}: {self._line(error)}"
+                trouble = f"broken answer from {endpoint.url}: {self.shown(error)}"
                 broken += 1
                 left -= loop.time() - since
             finally:
@@ -210,11 +274,21 @@ class Transport:
                 raise RefusedError(f"{trouble} ({broken} times)")
             await asyncio.sleep(_backoff(broken))
 
-    def _choose(self, home: str) -> _Endpoint:
+    async def _place(self, home: str, refusals: _Refusals) -> tuple[_Endpoint, float]:
+        """An endpoint at which a request has a place, and when that was given."""
+        while True:
+            endpoint = self._choose(home, refusals)
+            if (pause := endpoint.back_at - asyncio.get_running_loop().time()) > 0:  # none is up
+                await asyncio.sleep(pause)
+            if (since := await endpoint.window.enter()) is not None:
+                return endpoint, since
+
+    def _choose(self, home: str, refusals: _Refusals) -> _Endpoint:
         now = asyncio.get_running_loop().time()
         up = [endpoint for endpoint in self._endpoints if endpoint.back_at <= now]
         up = up or [min(self._endpoints, key=lambda endpoint: endpoint.back_at)]
-        return affinity.home(home, up, lambda endpoint: endpoint.window.load)
+        open_ = [one for one in up if one is not refusals.last and not one.window.closed]
+        return affinity.home(home, open_ or up, lambda endpoint: endpoint.window.load)
 
     def _mark_down(self, endpoint: _Endpoint, trouble: str) -> None:
         now = asyncio.get_running_loop().time()
@@ -232,10 +306,10 @@ class Transport:
         said = ""
         if response.kind != "text/html":  # a page says it at length
             said = _message(response.body[:_READ].decode("utf-8", "replace"))
-        said = self._line(said) if said else _reason(response.status)
+        said = self.shown(said) if said else _reason(response.status)
         return f"{url} says {response.status}: {said}"
 
-    def _line(self, said: object) -> str:
+    def shown(self, said: object) -> str:
         """A server's words, or an error about them, in one line and without the key."""
         return line(redacted(str(said), self.secret), _SHOWN) or type(said).__name__
 
@@ -250,11 +324,6 @@ def _open_files(wanted: int) -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         return max(1, min(wanted, soft - _FILES))
     return wanted
-
-
-def read_json(response: Response) -> Any:
-    """The body as JSON; ValueError if it is none."""
-    return loads(response.body)
 
 
 def _message(text: str) -> str:

@@ -16,7 +16,7 @@ class Window:
         self._limit = float(min(start, most))
         self._slow_start = True
         self._open = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[asyncio.Future[bool]] = deque()
         self._closed_until = 0.0
         self._opening: asyncio.TimerHandle | None = None
 
@@ -29,17 +29,24 @@ class Window:
         """Requests in flight and waiting."""
         return self._open + len(self._waiting)
 
-    async def enter(self) -> float:
-        """Wait for a place; returns when it was given, for `refused`."""
+    @property
+    def closed(self) -> bool:
+        """Whether the endpoint is left alone now."""
+        return asyncio.get_running_loop().time() < self._closed_until
+
+    async def enter(self) -> float | None:
+        """Wait for a place; returns when it was given, for `refused`, or None if there is none to
+        be waited for, see `send_away`."""
         loop = asyncio.get_running_loop()
-        if self._waiting or self._open >= self.limit or loop.time() < self._closed_until:
+        if self._waiting or self._open >= self.limit or self.closed:
             place = loop.create_future()
             self._waiting.append(place)
             self._admit()
             try:
-                await place
+                if not await place:
+                    return None
             except asyncio.CancelledError:  # a place that is waited for is passed over by `_admit`
-                if not place.cancelled():
+                if not place.cancelled() and place.result():
                     self.leave()
                 raise
         else:
@@ -66,6 +73,13 @@ class Window:
             self._closed_until = now
         self._closed_until = max(self._closed_until, now + pause)
 
+    def send_away(self) -> None:
+        """Have all who wait look for a place elsewhere."""
+        while self._waiting:
+            place = self._waiting.popleft()
+            if not place.done():
+                place.set_result(False)
+
     def _admit(self) -> None:
         loop = asyncio.get_running_loop()
         left = self._closed_until - loop.time()
@@ -77,7 +91,7 @@ class Window:
             place = self._waiting.popleft()
             if not place.done():
                 self._open += 1
-                place.set_result(None)
+                place.set_result(True)
 
     def _reopen(self) -> None:
         self._opening = None

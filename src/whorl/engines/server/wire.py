@@ -34,6 +34,9 @@ After any other word a sample is not whole."""
 _WITHHELD = {"content_filter", "safety", "refusal", "tool_calls", "tool_use", "function_call"}
 """Words after which the same request would end the same way."""
 
+_COUNTED: Mapping[str, object] = {"stream_options": {"include_usage": True}}
+"""The wish for the counts of a stream, which come as its last event."""
+
 _LONGER = ": start the server with a longer context, or search with fewer or shorter steps"
 
 _SPARE = 1 << 20  # bytes of a response besides those of its tokens
@@ -53,7 +56,8 @@ class Abilities:
     tells_stop: of so many samples of a request it says whether a stop string or the end of the turn
         ended them. One that says it of none is read as a stream, which is cut off at the string.
     tells_end: it says whether a sample ended by itself or by the limit; else its tokens tell.
-    seeds: it takes one. usage: it counts tokens.
+    seeds: it takes one. usage: it counts tokens. counts_streams: and takes the wish for that in
+        those that it is read as.
     logprobs: so many alternatives it has to be asked for to tell the log-probabilities of what was
         sampled; None if it never does.
     context: tokens that prompt and sample may have together, None if it does not say.
@@ -71,6 +75,7 @@ class Abilities:
     seeds: bool = True
     logprobs: int | None = 0
     usage: bool = True
+    counts_streams: bool = False
     context: int | None = None
     ends: bool = False
 
@@ -146,6 +151,8 @@ class Wire:
         stops = [*map(self._own, ask.stop), *(ends if can.ends else ())]
         if streamed:
             body["stream"] = True
+            if can.counts_streams:
+                body |= _COUNTED
         elif stops:
             body["stop"] = stops
         if can.logprobs is not None and not streamed:
@@ -198,21 +205,23 @@ class Wire:
         parts = [self._ours(part) for part in said.parts]
         if len(parts) != request.n:
             raise ValueError(f"{len(parts) or 'no'} choices instead of {request.n}")
-        read = request.length or 0 if said.read is None else said.read
+        read = said.read or self._sent(request)
         cached = min(said.cached or 0, read)
         replies: list[Reply] = []
-        withheld = ""
+        withheld: list[Reply] = []
+        why = ""
         for part, tokens in zip(parts, self._counts(said, pieces), strict=True):
             ended = self._ended(part, request, tokens)
             if ended is None:
-                withheld = str(part.finish)
-                continue
-            reply = _reply(part, request, tokens, ended)
-            if not replies:
-                reply = replace(reply, prompt_tokens=read, cached_tokens=cached)
-            replies.append(reply)
+                why = str(part.finish)
+                withheld.append(Reply(tokens=tokens))
+            else:
+                replies.append(_reply(part, request, tokens, ended))
+        first = replies or withheld
+        first[0] = replace(first[0], prompt_tokens=read, cached_tokens=cached)
         if withheld:
-            raise RefusedError(f"the server ended a sample with {withheld}", tuple(replies))
+            trouble = f"the server ended a sample with {why}"
+            raise RefusedError(trouble, tuple(replies), tuple(withheld))
         return tuple(replies)
 
     def _prompt(self, prompt: Prompt) -> tuple[dict[str, object], int | None]:
@@ -264,6 +273,13 @@ class Wire:
             each, rest = divmod(said.sampled, len(parts))
             return [each + (slot < rest) for slot in range(len(parts))]
         return [max(pieces, self._length(part.thought + part.text)) + 1 for part in parts]
+
+    def _sent(self, request: Request) -> int:
+        """Tokens of a prompt that the server does not count; of messages, those of their texts."""
+        if request.length is not None:
+            return request.length
+        turns = cast(list[dict[str, str]], request.body.get("messages", []))
+        return sum(self._length(turn["content"]) for turn in turns)
 
     def _length(self, text: str) -> int:
         """Tokens of a text; without a tokenizer, at four characters each."""
