@@ -54,8 +54,15 @@ def test_a_word_is_its_number_and_no_other(word: int, number: int) -> None:
 @pytest.mark.parametrize(
     ("body", "number"),
     [
-        *(("1st", 1), ("2nd", 2), ("3rd", 3), ("7th", 7), ("11th", 11), ("21^{st}", 21)),
-        *(("112^th", 112), ("3th", None), ("11st", None), ("7^{n}", None), ("1/7th", None)),
+        *(("1st", 1), ("2nd", 2), ("3rd", 3), ("7th", 7), ("11th", 11), ("21st", 21)),
+        *(
+            ("112th", 112),
+            ("112^th", None),
+            ("3th", None),
+            ("11st", None),
+            ("7^{n}", None),
+            ("1/7th", None),
+        ),
     ],
 )
 def test_ordinals_end_as_their_number_does(body: str, number: int | None) -> None:
@@ -66,7 +73,8 @@ def test_ordinals_end_as_their_number_does(body: str, number: int | None) -> Non
     ("one", "other", "verdict"),
     [
         ("7", "7th", True),
-        ("21", r"21^{\text{st}}", True),
+        ("2", r"2^{nd}", None),  # a power, for all we know
+        (r"7\%", "7th", None),
         ("0", "0th", True),
         ("8", "7th", False),
         ("7th", "8th", False),

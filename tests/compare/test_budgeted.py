@@ -1,9 +1,12 @@
 """Trees within a budget: it holds, and more of it only adds to them."""
 
+import json
 from collections.abc import Set
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
+
+import pytest
 
 from whorl import __version__
 from whorl.ask import Ask, Replies, Role
@@ -14,6 +17,7 @@ from whorl.engines.crew import Here
 from whorl.engines.function import Function
 from whorl.engines.journal import Journal
 from whorl.engines.roles import Engines
+from whorl.errors import UserError
 from whorl.loop.folder import RunFolder
 from whorl.loop.grow import GrowPlan
 from whorl.recipes import Rft, Sigma
@@ -103,6 +107,16 @@ def test_a_smaller_budget_later_leaves_the_larger_one_its_trees(tmp_path: Path) 
     assert small.tokens <= 600 and small.passes[0] == large.passes[0][: len(small.passes[0])]
     assert last(tmp_path, PLAN, 3000) == large
     assert [tree.to_json() for tree in counted(tmp_path, large.passes)] == trees
+
+
+def test_a_record_of_an_earlier_version_is_refused(tmp_path: Path) -> None:
+    found = last(tmp_path, PLAN, 600)
+    record = tmp_path / "600.json"
+    record.write_text(
+        json.dumps(json.loads(record.read_text()) | {"passes": [len(found.passes[0])]})
+    )
+    with pytest.raises(UserError, match="of an earlier whorl"):
+        last(tmp_path, PLAN, 600)
 
 
 def test_searches_that_fail_are_charged(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from sqlite3 import connect
 import pytest
 from tests.compare.watching import Heard
 
-from whorl.answer import concluded
+from whorl.answer import concluded, equal
 from whorl.compare.comparison import Comparison
 from whorl.compare.controls import KINDS, Control, Spoilt, spoilt
 from whorl.compare.findings import read_student
@@ -183,6 +183,14 @@ def test_what_is_perturbed_says_another_answer(text: str) -> None:
         (other,) = controlled([tree], Control("perturbed"), Rft(), seed)
         said = concluded(other.text(1))
         assert said and said != concluded(text) and other.nodes[1].reward == 1.0
+
+
+def test_a_perturbed_fraction_is_another_number() -> None:
+    tree = Tree(Problem("p", "?", "1/2"))
+    tree.add(Node(ROOT, "So \\boxed{1/2}.", terminal=True, reward=1.0))
+    for seed in range(100):
+        (other,) = controlled([tree], Control("perturbed"), Rft(), seed)
+        assert other.nodes[1].pruned or equal("1/2", concluded(other.text(1)) or "") is False
 
 
 def test_an_answer_that_cannot_be_perturbed_is_left_out() -> None:

@@ -98,6 +98,12 @@ def test_a_step_is_found_in_whatever_it_comes(form: str) -> None:
     assert read_step(WRAPPED[form], "So 12 - 4 = 9 are left.") == LINE
 
 
+def test_steps_that_are_named_by_number_are_no_arithmetic() -> None:
+    assert read_step("Here is the corrected version of steps 2 - 3:\n\n3*4 = 12") == "3*4 = 12"
+    titled = "Corrected step: We factor.\nReasoning: both are even.\nSo 2 + 4 = 6."
+    assert read_step(titled).endswith("So 2 + 4 = 6.")
+
+
 def test_options_that_the_original_compares_are_no_second_try() -> None:
     step = "Option A: 3 tickets cost 15.\n\nOption B: a pass costs 12."
     assert read_step(step) == "3 tickets cost 15."
@@ -125,6 +131,7 @@ def test_latex_in_json_is_read_as_it_is_meant() -> None:
         "Option 1: take 3 of 5.",
         "Option A:\n3 tickets cost 15.\n\nOption B:\nA pass costs 12.\n\nSo \\boxed{3} less.",
         "To solve the next step: we compute 3 + 4\n= 7.",
+        "There are 3 cats.\nExplanation: each has 4 legs, so there are 12.\nDogs have 8.",
         "3+4 is 7.\n\nExplanation:\n\nSo \\boxed{7}",
         "We need 3.\n\nNote: there are 3 of them.",
         "Here is how many there are: 3+4=7\n\nSo 7.",

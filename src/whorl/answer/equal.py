@@ -156,10 +156,12 @@ def _letter(labelled: re.Match[str]) -> str:
 
 def _compare_numbers(one: str, other: str, rules: Conventions) -> Verdict | None:
     left, right = number(one.removesuffix("%")), number(other.removesuffix("%"))
-    if left is None or right is None:
+    if (left is None or right is None) and "%" not in one + other:
         left = ordinal(one) if left is None else left
         right = ordinal(other) if right is None else right
         return _said(left == right, "number") if left is not None and right is not None else None
+    if left is None or right is None:
+        return None
     signs = one.endswith("%"), other.endswith("%")
     if signs[0] != signs[1] and rules.percent != "number":
         parts = left / (100 if signs[0] else 1), right / (100 if signs[1] else 1)

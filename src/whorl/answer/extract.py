@@ -93,7 +93,8 @@ def _hashed(text: str) -> tuple[int, str] | None:
 
 
 _ADVERB = re.compile(
-    r"(?:(?:therefore|thus|hence|indeed|simply|just|exactly|equal to)\b[,:]?\s{0,9}){1,3}",
+    r"(?:(?:therefore|thus|hence|indeed|simply|just|exactly|equal to)\b[,:]?\s{0,9}){1,3}"
+    r"(?=[-+*$\\(\[\d])",  # else it is part of an answer in words
     re.IGNORECASE,
 )
 

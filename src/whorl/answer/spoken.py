@@ -26,7 +26,7 @@ _AND_A_HALF = re.compile(
     r"((?(2)\s?\})?)"
 )
 _PARTS = {"half": "1/2", "third": "1/3", "quarter": "1/4"}
-_ORDINAL = re.compile(r"(\d{1,15})\^?\{?(st|nd|rd|th)\}?")
+_ORDINAL = re.compile(r"(\d{1,15})(st|nd|rd|th)")
 
 
 def in_figures(text: str) -> str:
@@ -70,7 +70,8 @@ def _mixed(found: re.Match[str]) -> str:
 
 
 def ordinal(body: str) -> Fraction | None:
-    """The number of a plain `7th` or `21^{st}`; None for `3th`, which is none."""
+    """The number of a plain `7th`; None for `3th`, which is none, and `2^{nd}`, which may be a
+    power."""
     found = _ORDINAL.fullmatch(body)
     if found is None:
         return None

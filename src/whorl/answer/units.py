@@ -17,21 +17,19 @@ _LETTERS = re.compile(r"[a-zA-Z\u4e00-\u9fff$€£¥]")
 _LONE_LETTER = re.compile(rf"\s?{_FONT}\s?\{{\s?([a-zA-Z])\s?\.?\}}[\s.]*")
 _KNOWN_LETTERS = frozenset("mshgJNVWLlCFK")
 _SHORT_NOUNS = (  # which lack a letter to be words rather than products anyway
-    "ant|ape|arm|bag|bar|bat|bed|bee|bet|bid|bin|bow|box|boy|bug|bun|bus|cab|can|cap|car|cat|"
-    "cow|cub|cup|dad|day|dog|ear|egg|elf|elk|eye|fan|fee|fig|fly|fox|fry|gem|gum|guy|gym|ham|"
-    "hat|hen|hut|ice|inn|jam|jar|job|jug|key|kid|kit|lap|leg|log|lot|man|map|mat|men|mom|mug|"
-    "net|nut|owl|pan|pea|pen|pet|pie|pig|pin|pot|pup|rat|rod|row|rug|sea|set|son|tag|tax|tea|"
-    "tie|tin|tip|toe|ton|toy|tub|van|way|yak"
+    "ant|bag|bar|bat|bed|bee|box|boy|bug|bus|cab|car|cat|cow|cub|cup|day|dog|egg|fan|fox|gum|hat"
+    "|hen|jar|job|key|kid|leg|man|men|mom|mug|nut|owl|pan|pea|pen|pet|pie|pig|pin|pot|pup|rat|rug"
+    "|toy|van"
 )
-_RATE = (
-    r"(?:[a-z]{5,30}|week|year|hour|hrs?|day|min|sec|lbs?|kg|gal|cup|mile|foot|acre|unit|item|page"
-    r"|trip)"
+_RATE = (  # a list, as after a slash a word may be a variable
+    r"(?:week|month|year|hour|hr|day|night|minute|min|second|sec|pound|lb|kg|gal|gallon|lit(?:er|re)"
+    r"|ounce|cup|mile|foot|yard|acre|unit|item|page|trip|person|student|child|bottle|ticket|game)s?"
 )
 _MORE = r"(?:[ /][a-z]{1,30}){0,16}"
 _WORD_UNIT = re.compile(
     r"(?:(?<=[\d}])|(?<=\\pi)|(?<=\\pi\s))"
     rf"(?:\s(?:[a-z]{{4,30}}|{_SHORT_NOUNS}){_MORE}"
-    rf"|(?:\s(?:per|an?|of (?:an?|the))\s|\s?/\s?){_RATE}{_MORE}"
+    rf"|(?:\s(?:per|an?)\s|\s?/\s?){_RATE}{_MORE}|\sof (?:an?|the)\s[a-z]{{3,30}}{_MORE}"
     r"|\s?(?:cm|mm|km|kg|mg|m[lL]|ft|lbs?|oz|yd|mph|hrs?|min|sec|km/h|km/hr|m/s|ft/s|mi/hr?|cm/s|g/cm|kg/m"
     r"|(?<=\s)(?:in|mi|qts?|pts?|gals?|yrs?|wks?|tsp|tbsp)|USD|EUR|GBP)"
     r"(?:\s?\^\s?\{?\s?[23]\s?\}?)?)[\s.]{0,3}$"
@@ -76,6 +74,10 @@ _MONEY = re.compile(r"[-+]?\s?(?:\\?\$|\\?€|\\?£|\\?¥|\\(?:euro|pounds|yen)(
 _WORKED = re.compile(r"^(?:[\d\s.+*/()$-]|\\(?:times|cdot|div)(?![a-zA-Z])){1,80}=(?=[^=]*$)")
 
 
+_A = re.compile(r"\s*an?\s")
+_WHOLE = re.compile(r"[-+$\\\s\d,.]*")
+
+
 def without_unit(text: str) -> tuple[str, str]:
     """A text and the unit at its end: any text macros after a value, words only after a number."""
     unit = _TEXT_UNIT.search(text)
@@ -84,6 +86,8 @@ def without_unit(text: str) -> tuple[str, str]:
     unit = _WORD_UNIT.search(text) or _CJK_UNIT.search(text)
     if unit and _are_counted(unit[0]):
         value = text[: unit.start()]
+        if _A.match(unit[0]) and not _WHOLE.fullmatch(value):
+            return text, ""  # half an hour is no rate
         if (
             number(_about(_WORKED.sub("", value, count=1))) is not None
             or value.rstrip().endswith(r"\pi")

@@ -167,7 +167,10 @@ def _before(path: Path, budget: int) -> Budgeted:
 
 def _read(record: Path) -> Budgeted:
     said = json.loads(record.read_text())
-    passes = tuple([(name, arm) for name, arm in keys] for keys in said.pop("passes"))
+    passes = said.pop("passes")
+    if any(isinstance(keys, int) for keys in passes):
+        raise UserError(f"{record.parent} is of an earlier whorl; begin the comparison elsewhere")
+    passes = tuple([(name, arm) for name, arm in keys] for keys in passes)
     return Budgeted(passes, **said)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal, TypeAlias, get_args
 
-from whorl.answer import concluded
+from whorl.answer import concluded, equal
 from whorl.credit import prune
 from whorl.errors import UserError
 from whorl.recipe import Recipe, chosen_of
@@ -158,7 +158,8 @@ def _misstate(tree: Tree, end: int, answer: str, seed: str) -> bool:
         for begin, behind in reversed(spans):
             other = _perturbed(whole[begin:behind], Random(seed))
             node.text = node.text[:begin] + other + node.text[behind:]
-        if concluded(tree.text(end)) not in (answer, None):
+        said = concluded(tree.text(end))
+        if said and equal(answer, said) is False:
             return True
     node.text = whole
     return False

@@ -41,7 +41,7 @@ def home_of(out: Path) -> Path:
 def whole_exam(out: Path) -> Iterator[None]:
     """Context of the evaluation that goes to `out` without shards, which this process has alone.
     Raises `UserError` if another one has it, or if it has shards that are not merged."""
-    if parts_of(home_of(out)):
+    if parts_of(home_of(out)) and not out.exists():
         raise UserError(
             f"{out} has shards, which are not merged: whorl merge {out}; or go on "
             "in shards, with --shard"
@@ -60,6 +60,8 @@ def open_exam_part(out: Path, shard: Shard) -> Iterator[tuple[Path, Part]]:
     """
     if out.exists():
         raise UserError(f"{out} is there already; choose another --out, or delete it")
+    with held(out):
+        pass  # nobody attempts all of it
     home = home_of(out)
     with shares(home, home, _bound(out), shard, version=__version__) as (own, others):
         done: set[str] = set()

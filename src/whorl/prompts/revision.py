@@ -111,7 +111,8 @@ def _without_torn_request(text: str) -> str:
 def _preamble(line: str) -> bool:
     """Whether a line speaks of the rewriting and not of the problem."""
     bare = line.strip(" \t*_#>-")
-    if not bare or len(bare) > 200 or _COMPUTES.search(bare):
+    computes = "=" in bare or (_SUM.search(bare) and not bare.endswith((":", "：")))
+    if not bare or len(bare) > 200 or computes:
         return not bare
     if _YES.fullmatch(bare):
         return True
@@ -191,7 +192,7 @@ _REWRITING = re.compile(
     r"|next (?:step|solution|version)(?! is\b))\b|(?:修改|修正|更正|重写|改写|修订)后?",
     re.IGNORECASE,
 )
-_COMPUTES = re.compile(r"=|\d [-+*/×÷] \d")
+_SUM = re.compile(r"\d [-+*/×÷] \d")
 _REPEATED = re.compile(
     rf"(?m)^{_MARKUP}(?:(?:Critique|Errors|Missing|Avoid|Suggestion|Verdict|Alternatives)[*_]{{0,3}}:"
     r"|(?:Next step: ?)?(?:Problem|Solution so far)[*_]{0,3}:"

@@ -56,7 +56,7 @@ _SECTION = re.compile(
 )
 _REASON = re.compile(
     rf"(?m)^{_MARKED}(?:explanation|rationale|justification|reason(?:ing)?)"
-    r"(?:[*_: \t]*(?:\n|$)|[*_]{0,3}:[*_]{0,3}[ \t]+[^\n=]*$)",
+    r"(?:[*_: \t]*(?:\n|$)|[*_]{0,3}:[*_]{0,3}[ \t]+[^\n=\d]*\s*\Z)",
     re.IGNORECASE,
 )
 _RULER = re.compile(r"[ \t]*[-*_]{3,}")

@@ -169,3 +169,30 @@ def test_hostile_answers_are_not_right_and_take_no_time(hostile: str) -> None:
     begun = time.process_time()
     assert judge(r"\frac{\pi}{7}", hostile).right is not True
     assert time.process_time() - begun < 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "verdict"),
+    [
+        ("6AM+3", "2", False),
+        ("6AM + 3", "6PM + 3", False),
+        ("5AM - 2", "-5/2", False),
+        ("2AM + 3BM", "3BM + 2AM", True),
+        (r"4PM^2", r"4\cdot PM^2", True),
+        ("3", "3 log n", False),
+        (r"2\log n", "2 log n", True),
+        ("4 tax", "4a t x", True),
+        ("2", "2/lambda", False),
+        ("1", "1/kappa", None),
+        (r"\frac{1}{\lambda}", "1/lambda", True),
+        ("5", "5/total", None),
+        ("10", "10^{th}", False),
+        (r"7\%", "7th", False),
+        ("1/2 mile", "1/2 a mile", None),
+        ("12:30 AM", "0:30 AM", None),
+    ],
+)
+def test_letters_in_a_formula_are_no_time_unit_or_ordinal(
+    one: str, other: str, verdict: bool | None
+) -> None:
+    assert judge(one, other).right is verdict and judge(other, one).right is verdict

@@ -38,6 +38,11 @@ def fetch(
     from whorl.cli.display import Display
     from whorl.cli.guard import whorl
     from whorl.engines.model import copy_model, find_model, pending, read_config
+    from whorl.engines.spec import HERE, Spec
+    from whorl.errors import UserError
+
+    if Spec.read(model).scheme not in HERE:
+        raise UserError(f"{model} is behind a server; there is nothing to fetch")
 
     if dry_run and (lacking := pending(model)):
         return typer.echo(lacking)

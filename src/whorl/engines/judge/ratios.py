@@ -11,12 +11,14 @@ from whorl.engines.judge.terms import Apply, Term
 _RATIO = re.compile(r"[^:=<>,;|]{1,200}(?::[^:=<>,;|]{1,200}){1,5}")
 _OF_DAY_OR_LABEL = re.compile(r"\d{1,2}:\d\d|(?:\d+:){1,2}\d\d\s?[a-zA-Z][a-zA-Z. ]+|[A-J]:\s?\d")
 
+_TIME = re.compile(r"\d:\d\d\s?[ap]\.?\s?m", re.IGNORECASE)
+
 
 def same_ratio(one: str, other: str, rules: Conventions) -> Verdict | None:
     """The verdict where a side is a ratio; None where neither is, or where one may be a time of
     day or a choice with its text. Raises `Unreadable`."""
     one, other = one.replace(r"\colon", ":"), other.replace(r"\colon", ":")
-    if ":" not in one + other:
+    if ":" not in one + other or _TIME.search(one) or _TIME.search(other):
         return None
     left, right = _members(one), _members(other)
     if left is None or right is None:
