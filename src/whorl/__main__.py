@@ -6,10 +6,10 @@ import sys
 def main() -> None:
     """The `whorl` command; Ctrl-C while it still loads ends it like one that comes later."""
     try:
-        from whorl.cli import app
+        from whorl.cli import main as command
     except KeyboardInterrupt:
         sys.exit(130)
-    app()
+    command()
 
 
 if __name__ == "__main__":

@@ -120,3 +120,8 @@ for _module in (
     _name = _module.__name__.rpartition(".")[2]
     EXAMPLES[_name] = _module.EXAMPLES
     _add(getattr(_module, _name), _module.EXAMPLES)
+
+
+def main() -> None:
+    """The `whorl` command."""
+    app()

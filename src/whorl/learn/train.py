@@ -281,8 +281,10 @@ def hold_out(
         raise UserError(f"holdout = {settings.holdout} leaves nothing of {len(groups)} questions")
     shuffled = Random(settings.seed).sample(groups, len(groups))
     problems = {_problem(example) for group in shuffled[:held] for example in group} - {""}
-    also = [group for group in shuffled[held:] if problems.intersection(map(_problem, group))]
-    taught = [group for group in shuffled[held:] if not problems.intersection(map(_problem, group))]
+    taught: list[list[Encoded]] = []
+    also: list[list[Encoded]] = []
+    for group in shuffled[held:]:
+        (taught if problems.isdisjoint(map(_problem, group)) else also).append(group)
     if not taught:
         raise UserError(f"holdout = {settings.holdout} leaves nothing of {len(groups)} questions")
     return taught, shuffled[:held] + also
