@@ -4,6 +4,8 @@ import re
 from fractions import Fraction
 from typing import NamedTuple
 
+from whorl.answer.fonts import TEXT
+
 
 class Measure(NamedTuple):
     """What a unit measures, as powers of base dimensions, and its size in their first units."""
@@ -62,9 +64,7 @@ _MEASURES = {
 }
 _MEASURES["mph"] = Measure((("length", 1), ("time", -1)), Fraction("0.44704"))
 _MEASURES["kmh"] = _MEASURES["kph"] = Measure((("length", 1), ("time", -1)), Fraction(5, 18))
-_MARKUP = re.compile(
-    r"\\(?:text(?:rm|bf|it|sf|normal|up)?|mbox|mathrm|rm|operatorname)(?![a-zA-Z])|[{}.]"
-)
+_MARKUP = re.compile(TEXT + r"(?![a-zA-Z])|[{}.]")
 _QUOTIENT = re.compile(
     r"\\frac\s?\{\s?((?:[^{}]|\{[^{}]{0,80}\}){1,100})\}\s?\{\s?((?:[^{}]|\{[^{}]{0,80}\}){1,100})\}"
 )

@@ -2,6 +2,8 @@
 
 import re
 
+from whorl.answer.fonts import OPENED
+
 _TIMES = {
     "dozen": 12,
     "hundred": 10**2,
@@ -14,9 +16,8 @@ _TIMES = {
     "万亿": 10**12,
 }
 _NUMBER = r"(?<![\w.,/^_{}\\)])(\d{1,3}(?:,\d{3}){1,6}|\d{1,40})(?:\.(\d{1,40}))?"
-_FONT = r"\\(?:text(?:rm|bf|it)?|mathrm|mbox|rm)\s?\{\s?"
 _MULTIPLIED = re.compile(
-    rf"{_NUMBER}\$?\s?\$?({_FONT})?(?:({'|'.join(list(_TIMES)[:6])})s?(?![a-zA-Z])|(万亿|[万亿]))"
+    rf"{_NUMBER}\$?\s?\$?({OPENED})?(?:({'|'.join(list(_TIMES)[:6])})s?(?![a-zA-Z])|(万亿|[万亿]))"
     r"((?(3)\s?\})?)",
     re.IGNORECASE,
 )

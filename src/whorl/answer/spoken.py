@@ -4,6 +4,7 @@ import re
 from fractions import Fraction
 
 from whorl.answer.dimensions import measure
+from whorl.answer.fonts import OPENED
 from whorl.answer.magnitudes import written_out
 from whorl.answer.units import without_unit
 
@@ -19,10 +20,9 @@ _GAP = "(?:-| | and )"
 _BELOW_100 = rf"(?:(?:{_TENS})(?:[- ](?:{_UNITS}))?|{_TEENS}|{_UNITS})"
 _BELOW_1000 = rf"(?:(?:{_UNITS}) hundred(?:{_GAP}{_BELOW_100})?|{_BELOW_100})"
 _NUMBER = rf"zero|{_BELOW_1000} thousand(?:{_GAP}{_BELOW_1000})?|{_BELOW_1000}"
-_FONT = r"\\(?:text(?:rm|bf|it)?|mathrm|mbox|rm)\s?\{\s?"
-_BEGINS = re.compile(rf"({_FONT})?({_NUMBER})(?![a-zA-Z-])\s?", re.IGNORECASE)
+_BEGINS = re.compile(rf"({OPENED})?({_NUMBER})(?![a-zA-Z-])\s?", re.IGNORECASE)
 _AND_A_HALF = re.compile(
-    rf"(?<![\w.,/^)}}])(\d{{1,9}}) ?({_FONT})?and (?:a|one)[ -](half|third|quarter)(?![a-zA-Z])"
+    rf"(?<![\w.,/^)}}])(\d{{1,9}}) ?({OPENED})?and (?:a|one)[ -](half|third|quarter)(?![a-zA-Z])"
     r"((?(2)\s?\})?)"
 )
 _PARTS = {"half": "1/2", "third": "1/3", "quarter": "1/4"}

@@ -4,18 +4,18 @@ import re
 from functools import partial
 
 from whorl.answer.conventions import Verdict
+from whorl.answer.fonts import OPENED
 
-_FONT = r"\\(?:text(?:rm|bf|it|sf|normal|up)?|mathrm|mbox|rm)\s?\{\s?"
 _HALF = r"(?P<half>[ap])(?:\.?m(?![a-zA-Z])|\.\s?m(?![a-zA-Z]))\.?"
 _PART = r"(?:o'clock\s)?(?:in the (?P<part>morning|afternoon|evening)|(?P<night>at night))\b"
 _CLOCK = re.compile(
     r"(?<![\w:.,/^\\])(?P<hour>0?[1-9]|1[0-2])(?::\s?(?P<minute>[0-5]\d))?"
-    rf"\s?(?P<font>{_FONT})?(?:{_HALF}|{_PART})(?P<closed>(?(font)\s?\}}|))?"
+    rf"\s?(?P<font>{OPENED})?(?:{_HALF}|{_PART})(?P<closed>(?(font)\s?\}}|))?"
     r"(?!\s*[-+*/^=<>_!(])",  # else it is a product, in a formula
     re.IGNORECASE,
 )
 _MIDDAY = re.compile(
-    rf"(?<![\w:.,/^\\])(?:12(?::00)?\s?(?P<font>{_FONT})?)?"
+    rf"(?<![\w:.,/^\\])(?:12(?::00)?\s?(?P<font>{OPENED})?)?"
     r"(?<![a-zA-Z])(?P<word>noon|midnight)(?![a-zA-Z])(?P<closed>(?(font)\s?\}|))?",
     re.IGNORECASE,
 )

@@ -3,10 +3,10 @@
 import re
 
 from whorl.answer.dimensions import measure, named
+from whorl.answer.fonts import OPENED, TEXT
 from whorl.answer.numbers import number
 
-_FONT = r"\\(?:text(?:rm|bf|it|sf|normal|up)?|mathrm|mbox|rm|operatorname)"
-_MACRO = rf"{_FONT}\s?\{{(?:[^{{}}]|\{{-?\d\}}){{0,80}}\}}"
+_MACRO = rf"{TEXT}\s?\{{(?:[^{{}}]|\{{-?\d\}}){{0,80}}\}}"
 _EXPONENT = r"(?:\s?\^\s?\{?\s?-?[1-4]\s?\}?)?"
 _BRACED = rf"\{{\s?{_MACRO}{_EXPONENT}\s?\}}"
 _ITEM = rf"(?:{_MACRO}|\\frac\s?{_BRACED}\s?{_BRACED}){_EXPONENT}"
@@ -14,7 +14,7 @@ _TEXT_UNIT = re.compile(
     rf"(?:(?<=[\d)}}\].!|])|(?<=\\pi))\s?{_ITEM}(?:\s?(?:/|\\cdot|\\times)?\s?{_ITEM}){{0,4}}[\s.]{{0,3}}$"
 )
 _LETTERS = re.compile(r"[a-zA-Z\u4e00-\u9fff$€£¥]")
-_LONE_LETTER = re.compile(rf"\s?{_FONT}\s?\{{\s?([a-zA-Z])\s?\.?\}}[\s.]*")
+_LONE_LETTER = re.compile(rf"\s?{TEXT}\s?\{{\s?([a-zA-Z])\s?\.?\}}[\s.]*")
 _KNOWN_LETTERS = frozenset("mshgJNVWLlCFK")
 _SHORT_NOUNS = (  # which lack a letter to be words rather than products anyway
     "ant|bag|bar|bat|bed|bee|box|boy|bug|bus|cab|car|cat|cow|cub|cup|day|dog|egg|fan|fox|gum|hat"
@@ -65,7 +65,7 @@ _BESIDE = frozenset(
     ("of", "the", "a", "an", "per", "in", "each", "by", "on", "to", "us", "sq", "cu")
 )
 _EXPONENTS = re.compile(r"\^\s?\{?\s?-?[1-4]\s?\}?")
-_JOINTS = re.compile(_FONT + r"(?![a-zA-Z])|\\(?:frac|cdot|times)(?![a-zA-Z])|[{}]")
+_JOINTS = re.compile(TEXT + r"(?![a-zA-Z])|\\(?:frac|cdot|times)(?![a-zA-Z])|[{}]")
 _WORDS = re.compile(r"[\sa-zA-Z\u4e00-\u9fff$€£¥./()'~*-]*")
 _WORD = re.compile(r"[a-zA-Z]+|[\u4e00-\u9fff]+")
 _MONEY = re.compile(r"[-+]?\s?(?:\\?\$|\\?€|\\?£|\\?¥|\\(?:euro|pounds|yen)(?![a-zA-Z]))")
@@ -159,9 +159,7 @@ def _about(value: str) -> str:
     return re.sub(r"[\s,]", "", value)
 
 
-_MEASURED = re.compile(
-    r"(\d[\d.,/]{0,40})(?:\s|~|\\[,;: ]){0,4}\\(?:text|mathrm|mbox|rm)\s?\{\s?([^{}]{1,40})\}"
-)
+_MEASURED = re.compile(rf"(\d[\d.,/]{{0,40}})(?:\s|~|\\[,;: ]){{0,4}}{OPENED}([^{{}}]{{1,40}})\}}")
 
 
 def measured_otherwise(one: str, other: str) -> bool:
