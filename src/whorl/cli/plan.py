@@ -21,7 +21,7 @@ from whorl.loop.estimate import try_problems
 from whorl.loop.grow import Grown, ready
 from whorl.loop.run import Run
 from whorl.loop.split import survey
-from whorl.settings.presets import default_of
+from whorl.settings.presets import default_of, presets_of
 from whorl.watch import Progress, Quiet
 
 SHOWN = 5  # failures that are listed
@@ -103,10 +103,10 @@ def setting_lines(said: Mapping[str, Any], defaults: Mapping[str, Any]) -> Itera
         )
 
 
-def usual_run(run: Run) -> Run:
-    """A run of the same files by the default preset of its recipe, with all other settings at their
-    defaults."""
-    preset = default_of(run.recipe)
+def usual_run(run: Run, which: str = "") -> Run:
+    """A run of the same files by a preset of its recipe, the default one if none is named, with all
+    other settings at their defaults."""
+    preset = presets_of(type(run.recipe))[which] if which else default_of(run.recipe)
     said = {field.name: getattr(preset, field.name) for field in fields(preset)}
     return Run(run.folder, run.problems, Engines(), **said)
 

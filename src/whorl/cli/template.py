@@ -22,9 +22,10 @@ HEAD = """\
 """
 
 
-def run_file(run: Run) -> str:
-    """The text of a run file that says what `run` is."""
-    usual = dict(settings.flat_items(settings.as_table(usual_run(run))))
+def run_file(run: Run, which: str = "") -> str:
+    """The text of a run file that says what `run` is, and names the preset it began with, `which`,
+    unless that is the recipe's default."""
+    usual = dict(settings.flat_items(settings.as_table(usual_run(run, which))))
     lines = [HEAD]
     for table in ("", *_TABLES):
         value = getattr(run, table) if table else run
@@ -33,6 +34,8 @@ def run_file(run: Run) -> str:
         said = settings.as_table(value)
         if "name" in said:
             lines.append(f'name = "{said["name"]}"')
+        if table == "recipe" and which:
+            lines.append(f'preset = "{which}"')
         skip = _TABLES if not table else ()
         before = ""
         for key, meaning in meanings(value, skip):

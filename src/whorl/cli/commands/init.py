@@ -33,15 +33,26 @@ def init(  # noqa: PLR0913 (each parameter is an option)
     teacher: options.Teacher = "",
     small: Annotated[str, typer.Option(help="Model that makes mistakes (SPHERE).")] = "",
     prm: Annotated[str, typer.Option(help="Process reward model (SPHERE).")] = "",
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds of search and training.")] = 2,
+    rounds: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Rounds of search and training; as many as the preset has, if not given.",
+            show_default=False,
+        ),
+    ] = None,
     overrides: options.Overrides = None,
 ) -> None:
     """Write a run file for a model and a data set, with every setting explained.
 
     What the options say stands in it, and each other setting as a comment with
-    its default and what it means. Nothing is asked or loaded; files are
-    read, and names are looked at. Then: whorl run run.toml --dry-run.
+    its default and what it means. --set changes the recipe; --set preset=laptop
+    takes all of that preset: its search, training, rounds and measuring. Nothing
+    is asked or loaded; files are read, and names are looked at.
+    Then: whorl run run.toml --dry-run.
     """
+    from dataclasses import fields, replace
+
     from whorl import settings
     from whorl.cli.display import Display
     from whorl.cli.guard import whorl
@@ -59,17 +70,12 @@ def init(  # noqa: PLR0913 (each parameter is an option)
         problem_ids(file)  # every line can be read
     if out.exists():
         raise UserError(f"{out} exists; choose another --out")
-    chosen = answered(
-        Run(
-            folder=run,
-            problems=problems,
-            test=test,
-            engines=Engines(policy, critic, reviser, small, prm, teacher=teacher),
-            recipe=settings.read_recipe({"name": recipe}, overrides or ()),
-            rounds=rounds,
-        )
-    )
-    text = run_file(chosen)
+    table = settings.override({"name": recipe}, overrides or ())
+    preset = replace(settings.read_preset(table), recipe=settings.read_recipe(table))
+    said = {field.name: getattr(preset, field.name) for field in fields(preset)}
+    engines = Engines(policy, critic, reviser, small, prm, teacher=teacher)
+    chosen = answered(Run(folder=run, problems=problems, test=test, engines=engines, **said))
+    text = run_file(replace(chosen, rounds=rounds or preset.rounds), table.get("preset", ""))
     with replacing(out) as written:
         written.write(text.encode())
     read_run(out)

@@ -1,0 +1,33 @@
+"""Run files that `whorl init` writes say what the preset of their recipe says."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from whorl.loop.runfile import read_run
+from whorl.recipes import RECIPES
+from whorl.settings.presets import presets_of
+
+CHOICES = [(name, preset) for name, kind in RECIPES.items() for preset in presets_of(kind)]
+MODELS = ("--policy", "policy", "--teacher", "teacher", "--small", "small", "--prm", "prm:prm")
+
+
+@pytest.mark.parametrize(("name", "which"), CHOICES)
+def test_it_is_the_whole_preset(whorl, easy: Path, tmp_path: Path, name: str, which: str) -> None:
+    out = tmp_path / "run.toml"
+    chosen = ("--recipe", name, "--set", f"preset={which}", "--out", out)
+    made = whorl("init", "--problems", easy, *MODELS, *chosen)
+    assert made.exit_code == 0, made.output
+    preset, run = presets_of(RECIPES[name])[which], read_run(out)
+    for field in fields(preset):
+        assert getattr(run, field.name) == getattr(preset, field.name)
+
+
+def test_the_options_change_it_alone(whorl, easy: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run.toml"
+    changes = ("--recipe", "marge", "--rounds", 3, "--set", "pool=4")
+    assert whorl("init", "--problems", easy, *MODELS, *changes, "--out", out).exit_code == 0
+    paper, run = presets_of(RECIPES["marge"])["paper"], read_run(out)
+    assert (run.rounds, run.recipe.pool) == (3, 4)  # type: ignore[attr-defined]
+    assert (run.train, run.patience) == (paper.train, paper.patience)
