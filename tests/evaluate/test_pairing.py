@@ -36,6 +36,7 @@ def test_paired_against_known_values() -> None:
     after = scores([1.0] * 794 + [0.0] * 150 + [1.0] * 86 + [0.0] * 570)
     result = paired(before, after)
     assert (result.problems, result.fixed, result.broken) == (1600, 86, 150)
+    assert (result.attempts, result.gain) == (1, result.difference)
     assert result.difference.value == pytest.approx(-0.04)
     assert result.difference.low == pytest.approx(-0.0587, abs=1e-4)  # Wald: -0.04 +- 0.0187
     assert result.difference.high == pytest.approx(-0.0213, abs=1e-4)
@@ -78,6 +79,8 @@ def test_the_bootstrap_of_a_difference_counts_all_attempts() -> None:
     after = [score([1.0, float(i % 4 == 0)], id=str(i)) for i in range(400)]
     result = paired(before, after)
     assert (result.fixed, result.broken, result.p_value) == (0, 0, 1.0)
+    assert (result.attempts, result.gain) == (2, result.mean)
+    assert result.gain.value == pytest.approx(pass_rate(after, 1).value - pass_rate(before, 1).value)
     deviation = 0.5 * (0.25 * 0.75) ** 0.5
     assert result.mean.value == pytest.approx(0.125)
     assert result.mean.low == pytest.approx(0.125 - 1.96 * deviation / 20, abs=0.002)

@@ -34,3 +34,12 @@ def test_other_problems_and_nothing_are_refused() -> None:
         table(before=scores(0, 1), after=scores(0))
     with pytest.raises(ValueError, match="needs an evaluation"):
         table()
+
+
+def test_a_change_is_that_of_the_column_beside_it() -> None:
+    """The first attempts became better, all of them together worse."""
+    before = [Score(str(n), "1", (0.0, 1.0, 1.0), ("1",) * 3) for n in range(8)]
+    after = [Score(str(n), "1", (1.0, 0.0, 0.0), ("1",) * 3) for n in range(8)]
+    first, second = table(before=before, after=after).rows
+    assert second["change"] == pytest.approx(-1 / 3)
+    assert first["pass@1"] == pytest.approx(2 / 3) and second["pass@1"] == pytest.approx(1 / 3)

@@ -58,11 +58,6 @@ def print_summary(summary: Summary, comparison: Paired | None) -> None:
         terminal.print(f"cut off at the token limit: {summary.cut:,}")
     if comparison:
         _print_difference(comparison)
-        attempts = ", over all attempts" if samples > 1 else ""
-        terminal.print(
-            f"bootstrap of the difference{attempts}: {100 * comparison.mean.value:+.1f} points "
-            f"({_interval(comparison.mean)})"
-        )
 
 
 def print_rounds(
@@ -90,14 +85,19 @@ def print_rounds(
         "sampled by the policy of the round before"
     )
     if before and after:
-        _print_difference(paired(before, after), "the last model against the first: ")
+        _print_difference(paired(before, after), "the last model against the first")
 
 
-def _print_difference(comparison: Paired, what: str = "difference ") -> None:
+def _print_difference(comparison: Paired, what: str = "difference") -> None:
+    several = comparison.attempts > 1
     console().print(
-        f"{what}{100 * comparison.difference.value:+.1f} points "
+        f"{what}{', first attempts' * several}: {100 * comparison.difference.value:+.1f} points "
         f"({_interval(comparison.difference)}): {comparison.fixed:,} fixed, "
         f"{comparison.broken:,} broken, p = {comparison.p_value:.2g} (McNemar, exact)"
+    )
+    console().print(
+        f"bootstrap of the difference{', over all attempts' * several}: "
+        f"{100 * comparison.mean.value:+.1f} points ({_interval(comparison.mean)})"
     )
 
 

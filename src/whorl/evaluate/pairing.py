@@ -26,6 +26,7 @@ class Paired:
     difference: after - before of the first attempts, with its 95 % confidence interval.
     p_value: two-sided exact McNemar test of no change in them.
     mean: after - before of the mean over all attempts, with a bootstrap interval over problems.
+    attempts: at a problem, where it had most.
     """
 
     problems: int
@@ -34,6 +35,12 @@ class Paired:
     difference: Rate
     p_value: float
     mean: Rate
+    attempts: int = 1
+
+    @property
+    def gain(self) -> Rate:
+        """Change in pass@1: `difference` where problems were attempted once, else `mean`."""
+        return self.difference if self.attempts == 1 else self.mean
 
 
 def paired(before: Sequence[Score], after: Sequence[Score]) -> Paired:
@@ -56,6 +63,7 @@ def paired(before: Sequence[Score], after: Sequence[Score]) -> Paired:
         difference=_difference(fixed, broken, len(first)),
         p_value=_fair(broken, fixed + broken),
         mean=bootstrap(list(_changes(before, after).values())),
+        attempts=max(1, *(len(score.right) for score in (*before, *after))),
     )
 
 
@@ -123,6 +131,7 @@ def paired_over(runs: Sequence[tuple[Sequence[Score], Sequence[Score]]]) -> Pair
         difference=difference,
         p_value=p_value,
         mean=bootstrap([fmean(own) for own in means.values()]),
+        attempts=max(one.attempts for one in each),
     )
 
 

@@ -35,7 +35,7 @@ class Table:
 
 def table(**evaluations: Sequence[Score] | Path | str) -> Table:
     """Evaluations of the same problems by name, a row each: pass@1 with its 95 % interval, and
-    against the first one the change and its p-value (exact McNemar test).
+    against the first one the change and a p-value (exact McNemar test of the first attempts).
 
     evaluations: scores, or the files that hold them. Raises `UserError` if they are not of the same
     problems, ValueError if there is none.
@@ -57,7 +57,7 @@ def table(**evaluations: Sequence[Score] | Path | str) -> Table:
                 "pass@1": rate.value,
                 "low": rate.low,
                 "high": rate.high,
-                "change": change.difference.value if change else None,
+                "change": change.gain.value if change else None,
                 "p": change.p_value if change else None,
             }
         )

@@ -32,9 +32,10 @@ class ResultRow:
 
     accuracy: share of right answers.
     n: problems it was measured on.
-    fixed, broken: problems the reference got wrong and this one right, and the reverse.
+    fixed, broken: problems the reference got wrong and this one right, and the reverse, by the
+        first attempts.
     difference: accuracy minus the reference's.
-    p_value: of the paired test against the reference.
+    p_value: of the paired test of the first attempts against the reference's.
     examples: training examples used.
     tokens: generated to make them.
     """

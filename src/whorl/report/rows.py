@@ -20,7 +20,7 @@ def row(name: str, before: Sequence[Score], after: Sequence[Score]) -> ResultRow
         change.problems,
         fixed=change.fixed,
         broken=change.broken,
-        difference=interval(change.difference),
+        difference=interval(change.gain),
         p_value=change.p_value,
     )
 
