@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from whorl import __version__
 from whorl.compare.comparison import Comparison, check_comparison
 from whorl.compare.findings import figures_of_seed, figures_over_seeds
 from whorl.compare.methods import methods, select_methods, without_prm
-from whorl.compare.play import play_comparison
+from whorl.compare.play import check_models, play_comparison
 from whorl.data.forest import read_trees
 from whorl.data.problems import write_problems
 from whorl.data.synthetic import problems
@@ -28,7 +29,7 @@ from whorl.engines.roles import Engines
 from whorl.errors import UserError
 from whorl.evaluate import Decoding
 from whorl.loop.folder import RunFolder
-from whorl.models import POLICY
+from whorl.models import POLICY, TEACHER
 from whorl.recipes.rft import Rft
 from whorl.recipes.sphere import Sphere
 
@@ -139,6 +140,20 @@ def test_a_model_that_will_not_do_is_told_before_anything_is_measured(
     ):
         play_comparison(folder, replace(comparison, engines=engines), Heard())
     assert not (tmp_path / "run" / "base").exists()
+
+
+def test_a_model_that_has_changed_is_refused(comparison: Comparison, tmp_path: Path) -> None:
+    shutil.copytree(POLICY, tmp_path / "own")
+    engines = replace(comparison.engines, policy=f"local:{tmp_path / 'own'}")
+    own = replace(comparison, engines=engines)
+    check_models(tmp_path, own)
+    before = (tmp_path / "models.json").read_bytes()
+    check_models(tmp_path, own)
+    assert (tmp_path / "models.json").read_bytes() == before
+    shutil.copy(TEACHER / "model.safetensors", tmp_path / "own" / "model.safetensors")
+    for download in (False, True):
+        with pytest.raises(UserError, match=r"own has changed since .* asked it: .*; bring that"):
+            check_models(tmp_path, own, download=download)
 
 
 @pytest.mark.slow

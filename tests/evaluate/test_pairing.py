@@ -80,7 +80,9 @@ def test_the_bootstrap_of_a_difference_counts_all_attempts() -> None:
     result = paired(before, after)
     assert (result.fixed, result.broken, result.p_value) == (0, 0, 1.0)
     assert (result.attempts, result.gain) == (2, result.mean)
-    assert result.gain.value == pytest.approx(pass_rate(after, 1).value - pass_rate(before, 1).value)
+    assert result.gain.value == pytest.approx(
+        pass_rate(after, 1).value - pass_rate(before, 1).value
+    )
     deviation = 0.5 * (0.25 * 0.75) ** 0.5
     assert result.mean.value == pytest.approx(0.125)
     assert result.mean.low == pytest.approx(0.125 - 1.96 * deviation / 20, abs=0.002)

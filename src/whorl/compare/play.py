@@ -10,6 +10,7 @@ it may use, not on what else was done in the folder, and is named by them. So mo
 further students beside those that are there, of trees that join those that are there:
 
     base/                            scores of the base model
+    models.json                      the models that were asked, by their contents
     seed-0/trees/rft/                trees, a folder per pass over the problems
     seed-0/rft/225000/               examples, student and scores at 225,000 tokens
     seed-0/process/225000/           a round's student, and the trees that it grows for the next one
@@ -30,6 +31,7 @@ from whorl.compare.findings import (
 )
 from whorl.compare.jobs import side_by_side
 from whorl.compare.methods import original
+from whorl.compare.same import hold_to
 from whorl.compare.spoken import Spoken
 from whorl.compare.students import Part, TooFew, examine, play_part
 from whorl.engines.model import check_there, pending
@@ -80,7 +82,8 @@ def check_models(path: Path, comparison: Comparison, *, download: bool = True) -
     """Look at the models of what is not done yet, before hours go into it.
 
     Returns what has to be downloaded first, in words; with `download` that is done instead. Raises
-    `UserError` unless the others are there, and the one that learns can be trained.
+    `UserError` unless the others are there and what they were when this comparison first asked
+    them, and the one that learns can be trained.
     """
     lacking = [job for job in _jobs(path, comparison, Opened) if not job.done()]
     engines = comparison.engines
@@ -90,9 +93,10 @@ def check_models(path: Path, comparison: Comparison, *, download: bool = True) -
     waiting = {} if download else {name: line for name in names if (line := pending(name))}
     if parts and engines.learner not in waiting:
         trainable(engines.learner)
-    for name in names:
-        if name not in waiting:
-            check_there(name)
+    there = [name for name in names if name not in waiting]
+    for name in there:
+        check_there(name)
+    hold_to(path, there, write=download)
     return list(waiting.values())
 
 
