@@ -86,6 +86,12 @@ def test_the_journey_from_a_table_to_a_table(whorl, home: Path) -> None:
     assert last(
         whorl("export", "--format", "trl", "runs/first", "--out", "out/sft.jsonl")
     ).endswith(" examples")
+    learned = Path("runs/first/round-2/examples.jsonl").read_bytes()
+    for where in (("runs/first", "--round", 2), ("runs/first/round-2",)):
+        refused = whorl("harvest", *where, "--protocol", "dart")
+        assert refused.exit_code == 2 and "name another --out" in refused.stderr
+        assert whorl("harvest", *where, "--out", "out/other.jsonl").exit_code == 0
+    assert Path("runs/first/round-2/examples.jsonl").read_bytes() == learned
     one = whorl("export", "--format", "trl", "runs/first", "--round", 2, "--out", "out/2.jsonl")
     assert last(one).startswith("wrote out/2.jsonl: ")
     common = ("--problems", "test.jsonl", "--max-tokens", 60, "--processes", 0)

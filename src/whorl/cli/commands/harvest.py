@@ -55,7 +55,8 @@ def harvest(  # noqa: PLR0913 (each parameter is an option)
     time. The examples have the columns prompt and completion, which other
     trainers read too. Beside RUN/examples.jsonl the counts are kept for the
     report, in harvested.json. Of a run of rounds all trees are harvested
-    together, or those of --round N into that round's folder.
+    together, or those of --round N; they need an --out, as the examples in the
+    round's folder are those that the run learns from.
 
     The folder says which recipe grew the trees. One that is not whorl's own is
     imported, so of a folder that somebody else made name the recipe yourself.
@@ -84,6 +85,8 @@ def harvest(  # noqa: PLR0913 (each parameter is an option)
     parts = folder.parts(round)
     usual = (parts[0] if round else folder.path) / "examples.jsonl"
     out = out or usual
+    if out.absolute() == usual.absolute() and _in_rounds(usual.parent.absolute()):
+        raise UserError(f"{usual} is what the run learns from in that round; name another --out")
     display = Display()
     for difference in changed_settings(chosen, folder):
         display.say(f"harvested with {difference}")
@@ -98,6 +101,11 @@ def harvest(  # noqa: PLR0913 (each parameter is an option)
     else:
         display.say("there is nothing to learn from: see what was left out, and why")
         display.next(whorl("show", run), whorl("view", run))
+
+
+def _in_rounds(folder: Path) -> bool:
+    """Whether a run folder is that of a round of `whorl run`."""
+    return folder.name.startswith("round-") and (folder.parent / "manifest.json").exists()
 
 
 def _harvest(
