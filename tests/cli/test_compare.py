@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from whorl.models import POLICY
+from whorl.recipes import RECIPES
+from whorl.settings.presets import presets_of
 
 RUNS = Path(__file__).parents[2] / "runs"
 
@@ -72,6 +74,21 @@ def test_a_plan_says_how_the_preset_trains_and_measures(  # noqa: PLR0913
     assert f"  rft: {rft}\n" in planned.stdout and f"  marge: {marge}\n" in planned.stdout
     assert f"1 attempt at each, {tokens:,} tokens at most" in planned.stdout
     assert planned.stdout.count("test: 8 problems are too few to tell a gain from chance") == 1
+
+
+@pytest.mark.parametrize("preset", ["laptop", "gpu"])
+def test_what_lacks_the_preset_is_compared_only_where_it_is_named(
+    whorl, easy: Path, held: Path, preset: str
+) -> None:
+    models = [part for role in ("critic", "reviser", "teacher") for part in (f"--{role}", "policy")]
+    files = ("--problems", easy, "--test", held, "--policy", f"local:{POLICY}", *models)
+    plan = ("compare", *files, "--tokens", "1000", "--preset", preset, "--dry-run")
+    usual = whorl(*plan)
+    assert usual.exit_code == 0, usual.output
+    recipes = usual.stdout.splitlines()[0].removeprefix("recipes: ").split(", ")
+    assert recipes == [name for name, kind in RECIPES.items() if preset in presets_of(kind)]
+    named = whorl(*plan, "--recipes", "rft,tree_rpo")
+    assert "  tree_rpo: 10 rounds" in named.stdout
 
 
 def test_a_plan_looks_for_the_models(whorl, easy: Path, held: Path, tmp_path: Path) -> None:

@@ -74,21 +74,20 @@ def comparison_as_json(findings: Findings) -> dict[str, Any]:
 
 
 def _as_mapping(findings: Findings, result: MethodResult) -> dict[str, Any]:
-    point = result.last.point
     return {
         "recipe": result.method.name,
         "seed": result.seed,
-        "tokens": point.tokens,
+        "tokens": result.last.point.tokens,
         **_said(figures_of_seed(findings, result)),
         "repeated": asdict(again) if (again := repeated(result.last.sampled)) else None,
         "left_out_tokens": result.left_out,
-        "problems": point.problems,
-        "passes": point.passes,
+        "problems": result.problems,
+        "passes": result.passes,
         "trees": result.trees,
-        "failed": point.failed,
-        "examples": point.examples,
+        "failed": result.failed,
+        "examples": result.examples,
         "entropy": result.entropy,
-        "trained_tokens": point.trained_tokens,
+        "trained_tokens": result.trained_tokens,
         "cpu_minutes": round(result.cpu / 60, 2),
         "wall_minutes": round(result.wall / 60, 2),
         "curve": [
@@ -164,7 +163,7 @@ def _words(figures: MethodFigures) -> tuple[str, ...]:
 def _counts(results: Sequence[MethodResult]) -> tuple[str, ...]:
     found = [
         (
-            *(result.last.point.tokens, result.last.point.problems, result.last.point.passes),
+            *(result.last.point.tokens, result.problems, result.passes),
             *(result.trees, result.examples, result.trained_tokens),
             *(result.entropy, result.cpu / 60),
         )

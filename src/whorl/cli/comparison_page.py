@@ -25,9 +25,10 @@ def page(findings: Findings, comparison: Comparison) -> Report:
     return Report(
         title="Recipes at equal cost",
         lead=(
-            f"With {comparison.tokens:,} generated tokens each, {len(pooled)} recipes change the "
-            f"base model's {100 * rate.value:.1f} % by up to {100 * change.value:+.1f} points "
-            f"({best}, 95 % interval {100 * change.low:+.1f} to {100 * change.high:+.1f})."
+            f"With {comparison.tokens:,} generated tokens each, the best of {len(pooled)} recipes, "
+            f"{best}, changes the base model's {100 * rate.value:.1f} % by "
+            f"{100 * change.value:+.1f} points (95 % interval {100 * change.low:+.1f} to "
+            f"{100 * change.high:+.1f})."
         ),
         figures=(
             Figure("tokens per recipe and seed", comparison.tokens, "all that was sampled counts"),

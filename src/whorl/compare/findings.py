@@ -88,6 +88,20 @@ class MethodResult:
         return sum(student.point.left_out for student in self.counted)
 
     @property
+    def problems(self) -> int:
+        """Problems that have a tree; in rounds, in the one that reached most."""
+        return max(student.point.problems for student in self.counted)
+
+    @property
+    def passes(self) -> int:
+        """Passes over the problems, in all rounds."""
+        return sum(student.point.passes for student in self.counted)
+
+    @property
+    def failed(self) -> int:
+        return sum(student.point.failed for student in self.counted)
+
+    @property
     def trees(self) -> int:
         return sum(student.point.trees for student in self.counted)
 

@@ -35,15 +35,16 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     preset: Annotated[
         str,
         typer.Option(
-            help="smoke or small: the shipped models on made-up problems. For your own: the preset "
-            "of every recipe that has it, paper (if not given), laptop or gpu."
+            help="smoke or small: the shipped models on made-up problems. For your own: paper (if "
+            "not given), laptop or gpu, the preset of every recipe that has it; one that has not "
+            "is compared only if --recipes names it, by its paper."
         ),
     ] = "",
     recipes: Annotated[
         str,
         typer.Option(
-            help=f"Comma-separated: {', '.join(RECIPES)} (all of them if not given), your own as "
-            "module:Class, or variants: sigma_unrefined, sigma_no_siblings, "
+            help=f"Comma-separated: {', '.join(RECIPES)} (all that have the preset if not "
+            "given), your own as module:Class, or variants: sigma_unrefined, sigma_no_siblings, "
             "sigma_whole_path, sigma_show_gold, process_once; or their "
             "controls: NAME_random, NAME_flipped, NAME_unfiltered, NAME_perturbed."
         ),
@@ -301,17 +302,19 @@ def _of_files(
     from whorl.compare.comparison import Comparison, check_comparison
     from whorl.compare.methods import attempts, methods, select_methods, without_prm
     from whorl.loop.run import on_policy
+    from whorl.settings.presets import presets_of
 
     problems, test, often = files
     known = methods(preset) if engines.prm else without_prm(methods(preset))
-    teach = [name for name, entry in known.items() if not on_policy(entry.harvest)]
+    usual = [name for name in known if not preset or preset in presets_of(RECIPES[name])]
+    teach = [name for name in usual if not on_policy(known[name].harvest)]
     protocols = [text for text in overrides if text.startswith("protocol=")]
     own = [text for text in overrides if text not in protocols]
     chosen = Comparison(
         problems,
         test,
         engines,
-        select_methods(known, names or (teach if engines.student else known), own, which=preset),
+        select_methods(known, names or (teach if engines.student else usual), own, which=preset),
         tokens,
         often,
         protocol=protocols[-1].removeprefix("protocol=") if protocols else "whorl",
