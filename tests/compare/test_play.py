@@ -219,7 +219,16 @@ def test_who_was_killed_is_told_what_the_command_takes(
     assert rft.train.tokens == TINY["rft"].train.tokens // 2
 
 
-ARGUMENTS = ("compare", "--preset", "smoke", "--recipes", "rft", "--json")
+ARGUMENTS = (
+    "compare",
+    "--preset",
+    "smoke",
+    "--recipes",
+    "rft",
+    "--set",
+    "rft.shares=[1]",
+    "--json",
+)
 
 
 @pytest.mark.slow
