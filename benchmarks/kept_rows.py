@@ -6,7 +6,7 @@
 
 `keep` adds the base model and every student of a seed to FILE, or puts them in the place of rows of
 the same name (`rft`, and `rft/1` of seed 1); of a recipe that is measured on the way the last
-student is kept. A row takes a kilobyte: digits for the greedy attempts (1 right, 0 wrong, - not
+student is kept, and `--mark @300k` behind its name keeps it beside one of fewer tokens. A row takes a kilobyte: digits for the greedy attempts (1 right, 0 wrong, - not
 decided), and how many of the sampled attempts were right. `table` and `against` compute accuracy,
 pass@k, intervals and paired tests from FILE alone. Rows of other test problems or beside another
 base model do not go into the same file. The last line of `against` is a JSON object.
@@ -35,6 +35,7 @@ def main() -> None:
     keeping = commands.add_parser("keep")
     keeping.add_argument("run", type=Path)
     keeping.add_argument("--seed", type=int, default=0)
+    keeping.add_argument("--mark", default="", help="behind the names of students")
     shown = commands.add_parser("table")
     pairing = commands.add_parser("against")
     for command in (keeping, shown, pairing):
@@ -43,7 +44,7 @@ def main() -> None:
     options = parser.parse_args()
     try:
         if options.command == "keep":
-            keep(options.run, options.seed, options.file)
+            keep(options.run, options.seed, options.file, options.mark)
         elif options.command == "table":
             print("\n".join(table(read_rows(options.file))))
         else:
@@ -62,7 +63,7 @@ def print_pairs(rows: dict[str, Row], pairs: Sequence[str]) -> None:
     print(json.dumps(found))
 
 
-def keep(run: Path, seed: int, file: Path) -> None:
+def keep(run: Path, seed: int, file: Path, mark: str = "") -> None:
     """Add the students of a comparison to `file`. Raises `UserError` if they were measured on other
     problems than those in it, or beside another base model."""
     rows = read_rows(file) if file.exists() else {}
@@ -72,7 +73,8 @@ def keep(run: Path, seed: int, file: Path) -> None:
             raise UserError(f"{run} is measured on other problems than the rows of {file}")
         if row["student"] == "base" and first["right"] != row["right"]:
             raise UserError(f"the base model of {run} is another one than that of {file}")
-        rows[row["student"]] = row
+        name = row["student"] if row["student"] == "base" else f"{row['student']}{mark}"
+        rows[name] = row | {"student": name}
     about = {name: next(iter(rows.values()))[name] for name in ("problems", "often")}
     own = [{k: said for k, said in row.items() if k not in about} for row in rows.values()]
     lines = [json.dumps(each, separators=(",", ":")) for each in (about, *own)]

@@ -49,9 +49,13 @@ def test_a_row_says_what_its_scores_said(
     again = file.read_bytes()
     script.keep(run, 0, file)
     assert file.read_bytes() == again
+    script.keep(run, 0, file, "@10k")
+    rows = script.read_rows(file)
+    assert list(rows) == ["base", "rft", "rft@10k"]
+    assert script.against(rows, "rft@10k", "rft")["points"] == 0
     other = tmp_path / "other"
     folder_of(other / "base", "111111", [1, 4])
     with pytest.raises(UserError, match=r"the base model of .* is another one"):
         script.keep(other, 0, file)
-    with pytest.raises(UserError, match="there is no row sigma; there are base, rft"):
+    with pytest.raises(UserError, match="there is no row sigma; there are base, rft, rft@10k"):
         script.against(rows, "sigma", "base")
