@@ -4,12 +4,13 @@
     python benchmarks/kept_rows.py table FILE
     python benchmarks/kept_rows.py against FILE sigma:rft process:base
 
-`keep` adds the base model and every student of a seed to FILE, or puts them in the place of rows of
-the same name (`rft`, and `rft/1` of seed 1); of a recipe that is measured on the way the last
-student is kept, and `--mark @300k` behind its name keeps it beside one of fewer tokens. A row takes a kilobyte: digits for the greedy attempts (1 right, 0 wrong, - not
-decided), and how many of the sampled attempts were right. `table` and `against` compute accuracy,
-pass@k, intervals and paired tests from FILE alone. Rows of other test problems or beside another
-base model do not go into the same file. The last line of `against` is a JSON object.
+`keep` adds the base model and every student of a seed to FILE, or puts them in the place of rows
+of the same name (`rft`, and `rft/1` of seed 1); of a recipe that is measured on the way the last
+student is kept, and `--mark @300k` behind its name keeps it beside one of fewer tokens. A row
+takes a kilobyte: digits for the greedy attempts (1 right, 0 wrong, - not decided), and how many of
+the sampled attempts were right. `table` and `against` compute accuracy, pass@k, intervals and
+paired tests from FILE alone. Rows of other test problems or beside another base model do not go
+into the same file. The last line of `against` is a JSON object.
 """
 
 import argparse
