@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from whorl import data
 from whorl.ask import Engine, Reply
+from whorl.cli.results import print_rounds
 from whorl.data.examples import read_examples
 from whorl.data.problems import read_problems, write_problems
 from whorl.data.synthetic import problems
@@ -25,7 +26,7 @@ from whorl.engines.function import Function
 from whorl.engines.journal import Journal
 from whorl.engines.roles import Engines, Opened
 from whorl.errors import UserError
-from whorl.evaluate import Decoding, read_scores
+from whorl.evaluate import Decoding, Score, read_scores
 from whorl.example import Example
 from whorl.learn.moments import MOMENTS
 from whorl.learn.training import Training
@@ -199,6 +200,10 @@ def test_a_round_can_go_on_from_the_last_model_and_says_what_it_came_to(
         assert line["seconds"] == played.seconds > 0
         assert "held_out" not in line
         assert "accuracy" not in metrics(replace(played, scores=()))
+        none = [Score(score.id, "", (), (), error="no answer") for score in played.scores]
+        failed = metrics(replace(played, scores=none))
+        assert [(k, rate[0]) for k, rate in failed["passed"].items()] == [(1, 0.0), (2, 0.0)]  # type: ignore[attr-defined]
+        print_rounds([metrics(played), failed], played.scores, none)
 
 
 def test_a_round_opens_its_engines_reads_the_problems_and_harvests_its_trees_once(

@@ -174,6 +174,7 @@ def _play(
         _scores(run, after, prepared.opened, watch),
         _watched(run, after, prepared.opened, watch),
         took.finish(),
+        run.evaluate.n,
     )
 
 
