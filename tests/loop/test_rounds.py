@@ -141,6 +141,21 @@ def test_a_round_starts_from_the_model_of_the_one_before_and_nothing_is_done_twi
     assert fifth.stages == [] and [own.grown for own in there] == [own.grown for own in rounds]
 
 
+def test_rounds_that_were_played_with_other_problems_are_named(run: Run, tmp_path: Path) -> None:
+    few = replace(run, folder=tmp_path / "run", limit=2, rounds=1, test=None)
+    first = Log()
+    (played,) = play(few, first)
+    assert played.grown.problems == 2 and not first.said
+    more = Log()
+    assert play(replace(few, limit=None), more) == [played] and not more.stages
+    (line,) = more.said
+    assert line.startswith("round 1 was played with 2 problems and stays as it is, though there ")
+    assert "there are 4 now" in line and line.endswith("in another folder: --set run=FOLDER")
+    again = Log()
+    play(few, again)
+    assert not again.said
+
+
 def test_a_student_of_its_own_learns_for_two_rounds_while_the_policy_samples(
     run: Run, tmp_path: Path, tiny_model: Path
 ) -> None:
