@@ -8,7 +8,10 @@ import typer
 
 from whorl.cli import options
 from whorl.cli.defaults import options_from
+from whorl.cli.given import given
 from whorl.recipes import RECIPES
+
+MODELS = ("policy", "critic", "reviser", "teacher", "small", "prm", "student")
 
 if TYPE_CHECKING:
     from whorl.compare.comparison import Comparison
@@ -138,7 +141,7 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     from whorl.settings import read_settings
 
     where = opener(cluster, run.absolute().parent, patience=PATIENCE)
-    if cluster and (jobs or 1) > 1:
+    if cluster and given("jobs") and (jobs or 1) > 1:
         raise UserError("--cluster divides the searches of a recipe; leave out --jobs")
     names = [name.strip() for name in recipes.split(",") if name.strip()]
     changes = overrides or ()
@@ -146,7 +149,7 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     attempts = [t.removeprefix("evaluate.") for t in changes if t.startswith("evaluate.")]
     size: ComparisonPreset | None = None
     if preset in PRESETS:
-        if any((problems, test, often, policy, critic, reviser, teacher, small, prm, student)):
+        if given("problems", "test", "often", *MODELS):
             raise UserError("a preset has its own models and problems; leave those options out")
         if any(text.startswith("protocol=") for text in own):
             raise UserError("protocol is of a --student, which this preset has none of")
