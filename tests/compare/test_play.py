@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from sqlite3 import connect
 from typing import NoReturn
@@ -19,18 +19,29 @@ from tests.compare.watching import Heard
 from whorl import __version__
 from whorl.compare.comparison import Comparison, check_comparison
 from whorl.compare.findings import figures_of_seed, figures_over_seeds
-from whorl.compare.methods import methods, select_methods, without_prm
+from whorl.compare.methods import (
+    HARVESTED,
+    check_compared,
+    methods,
+    select_methods,
+    without_prm,
+)
 from whorl.compare.play import play_comparison
 from whorl.data.forest import read_trees
 from whorl.data.problems import write_problems
 from whorl.data.synthetic import problems
+from whorl.drive import drive
+from whorl.engines import toy
+from whorl.engines.function import Function
 from whorl.engines.roles import Engines
 from whorl.errors import UserError
 from whorl.evaluate import Decoding
 from whorl.loop.folder import RunFolder
 from whorl.models import POLICY
 from whorl.recipes.rft import Rft
+from whorl.recipes.sigma import Sigma
 from whorl.recipes.sphere import Sphere
+from whorl.search import Uct
 
 PAPERS, TINY = methods(), methods("tiny")
 
@@ -54,9 +65,49 @@ def test_names_and_overrides() -> None:
         (["rft"], ["rtf.train.lr=1"], "did you mean rft"),
         (["rft"], ["rft.recipe.smaples=1"], "did you mean samples"),
         (["rft"], ["rft.shares=[0.5, 0.2]"], "shares should rise"),
+        (
+            ["sigma_unrefined"],
+            ["sigma_unrefined.recipe.uct.simulations=99"],
+            r"trees that sigma grows: write sigma\.recipe\.uct\.simulations=99",
+        ),
     ):
         with pytest.raises(UserError, match=message):
             select_methods(PAPERS, names, sets)
+
+
+def test_settings_of_the_harvest_are_all_that_it_reads() -> None:
+    """A variant of the same trees can change these, and no other."""
+    (own,) = select_methods(
+        TINY, ["sigma_unrefined"], ["sigma_unrefined.recipe.best=first", "sigma.recipe.siblings=1"]
+    )
+    assert own.harvest.best == "first" and own.harvest.siblings == own.grow.siblings == 1  # type: ignore[attr-defined]
+    read: set[str] = set()
+
+    class Watched(Sigma):
+        def __getattribute__(self, name: str) -> object:
+            read.add(name)
+            return super().__getattribute__(name)
+
+    settings = {field.name for field in fields(Sigma)}
+    watched = [Watched(take="refined"), Watched(take="unrefined")]
+    read.clear()
+    recipe = Sigma(Uct(simulations=4), temperatures=(0.7,))
+    world = dict.fromkeys(("policy", "critic", "reviser"), Function(toy.answer))
+    for finished in drive(((p.id, recipe.grow(p)) for p in toy.problems(12)), world):
+        assert finished.result
+        for own_recipe in watched:
+            own_recipe.harvest(finished.result)
+    assert read & settings == set(HARVESTED)
+
+
+def test_settings_of_what_is_not_compared_change_nothing() -> None:
+    chosen = select_methods(TINY, ["rft", "sigma_unrefined", "grpo_random", "process_once"])
+    ours = ["rft.train.lr=1", "sigma.recipe.siblings=1", "sigma_unrefined.train.lr=1"]
+    ours += ["grpo.recipe.samples=2", "grpo_random.control.rate=1", "process.train.lr=1"]
+    check_compared(chosen, ours)
+    for other in ("dpo.train.lr=1", "sigma_no_siblings.train.lr=1", "rft_random.control.rate=1"):
+        with pytest.raises(UserError, match=r"changes nothing: .* is not compared"):
+            check_compared(chosen, [*ours, other])
 
 
 def test_a_recipe_from_elsewhere_is_compared_as_its_objective_suggests(
