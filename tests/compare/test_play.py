@@ -255,6 +255,25 @@ def test_who_was_killed_is_told_what_the_command_takes(
     assert rft.train.tokens == TINY["rft"].train.tokens // 2
 
 
+def counting_threads(_engines: Engines) -> NoReturn:
+    import torch
+
+    raise UserError(f"{torch.get_num_threads()} threads")
+
+
+def test_a_job_computes_on_one_thread_however_many_there_are(
+    comparison: Comparison, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A student depends on its tokens and seed alone, and sums depend on the number of threads."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    for jobs in (1, 2):
+        with (
+            RunFolder.open(tmp_path / "run", {}, version=__version__) as folder,
+            pytest.raises(UserError, match=r"^1 threads$"),
+        ):
+            play_comparison(folder, replace(comparison, jobs=jobs), Heard(), where=counting_threads)
+
+
 ARGUMENTS = ("compare", "--preset", "smoke", "--recipes", "rft", "--json")
 
 

@@ -23,7 +23,7 @@ from whorl.compare.findings import (
     read_student,
     write_point,
 )
-from whorl.compare.jobs import side_by_side
+from whorl.compare.jobs import one_thread, side_by_side
 from whorl.compare.methods import Method
 from whorl.compare.spoken import Spoken
 from whorl.compare.students import draw_examples, examine, train_student
@@ -182,9 +182,7 @@ class _Student:
         return ""
 
     def run(self, watch: Watch) -> None:
-        import torch
-
-        torch.set_num_threads(1)
+        one_thread()
         policy, told, crop = MODELS["policy"], Spoken(watch, self.name), self.harvested
         learned = self.home / "learned.jsonl"
         with Clock(self.home / "begun.json") as clock:

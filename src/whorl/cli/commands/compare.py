@@ -79,7 +79,12 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     run: Annotated[Path, typer.Option(help="Run folder to write.")] = Path("runs/compare"),
     overrides: options.Overrides = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Recipes at work at once; 1, or one per core.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Recipes at work at once, on one thread each; 1, or with a preset of the shipped "
+            "models one per core.",
+        ),
     ] = None,
     width: options.Width = 256,
     processes: options.Processes = 0,
