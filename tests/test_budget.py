@@ -357,7 +357,7 @@ def test_larger_and_larger_budgets_come_to_the_trees_of_none_and_ask_nothing_twi
 ) -> None:
     free = Logged()
     whole, _ = grown(tmp_path / "free", 12, Budget(), free)
-    assert whole == Grown(12, {}, whole.tokens, 0, solved=12)
+    assert whole == Grown(12, {}, whole.tokens, 0, problems=12, solved=12)
     expected = (tmp_path / "free/trees.jsonl").read_bytes()
 
     asked: list[str] = []

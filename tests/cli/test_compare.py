@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from whorl.compare.comparison import Comparison
 from whorl.models import POLICY
 from whorl.recipes import RECIPES
 from whorl.settings.presets import presets_of
@@ -110,6 +111,44 @@ def test_recipes_that_ask_in_different_words_are_refused(whorl, easy: Path, held
     assert refused.exit_code == 2
     assert "rft and dpo ask for a solution in different words" in refused.stderr
     assert whorl(*asked, "--set", "rft.recipe.words=qwen").exit_code == 0
+
+
+def test_settings_without_effect_are_refused_unless_a_file_has_them(
+    whorl, easy: Path, held: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "own.toml"
+    said = f'problems = "{easy}"\ntest = "{held}"\npolicy = "policy"\ntokens = 1000\n'
+    file.write_text(f'{said}set = ["grpo.train.lr=1", "protocol=dart"]\n')
+    command = ("compare", file, "--recipes", "rft", "--dry-run")
+    assert whorl(*command).exit_code == 0
+    assert whorl(*command, "--set", "rft.train.lr=1").exit_code == 0
+    for setting, why in (
+        ("sigma.recipe.siblings=9", "changes nothing: sigma is not compared. Name it in --recipes"),
+        ("grpo.train.lr=2", "grpo is not compared"),
+        ("protocol=qwen", "protocol says how a --student is asked, and there is none"),
+    ):
+        refused = whorl(*command, "--set", setting)
+        assert refused.exit_code == 2 and why in refused.stderr, refused.output
+        assert len(refused.stderr.splitlines()) == 1
+    preset = ("compare", "--preset", "smoke", "--dry-run", "--run", tmp_path / "run", "--set")
+    assert "there is none" in whorl(*preset, "protocol=dart").stderr
+    assert "grpo is not compared" in whorl(*preset, "grpo.train.lr=2").stderr
+
+
+def test_processes_of_a_preset_are_obeyed(
+    whorl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def play(_folder: object, comparison: Comparison, *_: object, **__: object) -> None:
+        asked.append(comparison.engines.processes)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("whorl.compare.play.play_comparison", play)
+    command = ("compare", "--preset", "smoke", "--run", tmp_path / "run")
+    for more in ((), ("--processes", 2)):
+        assert whorl(*command, *more).exit_code == 130
+    assert asked == [0, 2]
 
 
 def test_a_missing_role_is_named_with_its_flag(whorl, easy: Path, tmp_path: Path) -> None:

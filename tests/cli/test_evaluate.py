@@ -147,6 +147,27 @@ def test_a_table_that_would_mislead_is_refused(
     assert named.exit_code == 0 and r"| model | Easy\|1 |" in named.stdout
 
 
+def test_names_and_files_of_a_table_may_hold_an_equals_sign(
+    whorl, scores: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = Path("lr=1e-4,n=2")
+    folder.mkdir()
+    for file in scores["a/easy"].parent.glob("*.json*"):
+        (folder / file.name.replace(scores["a/easy"].stem, "one")).write_bytes(file.read_bytes())
+    done = whorl("table", "lr=1e-4,n=2/one.jsonl")
+    assert done.exit_code == 0, done.output
+    assert "| a/checkpoint |" in done.stdout or "| checkpoint |" in done.stdout
+    for names in ("lr=1e-4,easy", "model,k=2"):
+        done = whorl("table", f"{names}=lr=1e-4,n=2/one.jsonl")
+        model, benchmark = names.split(",")
+        header, _, row, *_ = done.stdout.splitlines()
+        assert header == f"| model | {benchmark} |" and row.startswith(f"| {model} |"), done.output
+    for missing in ("lr=1e-4/none.jsonl", "none=lr"):
+        assert f"there is no file {missing};" in whorl("table", missing).stderr
+    assert "there is no file none.jsonl;" in whorl("table", "a,b=none.jsonl").stderr
+
+
 def test_measures_are_told_as_json(whorl, easy: Path, tmp_path: Path) -> None:
     out = tmp_path / "o.jsonl"
     done = whorl(

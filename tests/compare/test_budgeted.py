@@ -63,6 +63,13 @@ class Opened:
         return toy.answer(ask)
 
 
+class Stopped(Opened):
+    """Engines that somebody stops at the first ask."""
+
+    def _answer(self, ask: Ask) -> Replies:
+        raise KeyboardInterrupt
+
+
 def within(path: Path, budget: int) -> tuple[list[int], bytes, int]:
     """Costs, the file of trees, and asks that reached the policy."""
     world = Counted()
@@ -107,6 +114,27 @@ def test_a_smaller_budget_later_leaves_the_larger_one_its_trees(tmp_path: Path) 
     assert small.tokens <= 600 and small.passes[0] == large.passes[0][: len(small.passes[0])]
     assert last(tmp_path, PLAN, 3000) == large
     assert [tree.to_json() for tree in counted(tmp_path, large.passes)] == trees
+
+
+def test_growing_that_was_interrupted_keeps_its_seconds(tmp_path: Path) -> None:
+    def stopped(budget: int, wall: float) -> None:
+        """As a call that was killed leaves it, so many seconds after it began."""
+        (tmp_path / f"{budget}.begun").write_text(json.dumps({"wall": wall, "cpu": wall / 2}))
+
+    stopped(600, 1000)
+    small = last(tmp_path, PLAN, 600)
+    assert 1000 <= small.wall < 1060 and 500 <= small.cpu < 530
+    assert not (tmp_path / "600.begun").exists()
+    stopped(1200, 2000)  # then another number of tokens was asked for
+    stopped(3000, 4000)
+    large = last(tmp_path, PLAN, 3000)
+    assert 7000 <= large.wall < 7120, "all that led to these trees, each second once"
+    middle = last(tmp_path, PLAN, 1200)
+    assert 3000 <= middle.wall < 3060
+    assert last(tmp_path, PLAN, 6000).wall < 7180
+    with pytest.raises(KeyboardInterrupt):
+        last(tmp_path, PLAN, 9000, Stopped())
+    assert json.loads((tmp_path / "9000.begun").read_text())["wall"] > 0
 
 
 def test_a_record_of_an_earlier_version_is_refused(tmp_path: Path) -> None:

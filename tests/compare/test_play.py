@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from sqlite3 import connect
 from typing import NoReturn
@@ -20,18 +20,29 @@ from tests.compare.watching import Heard
 from whorl import __version__
 from whorl.compare.comparison import Comparison, check_comparison
 from whorl.compare.findings import figures_of_seed, figures_over_seeds
-from whorl.compare.methods import methods, select_methods, without_prm
+from whorl.compare.methods import (
+    HARVESTED,
+    check_compared,
+    methods,
+    select_methods,
+    without_prm,
+)
 from whorl.compare.play import check_models, play_comparison
 from whorl.data.forest import read_trees
 from whorl.data.problems import write_problems
 from whorl.data.synthetic import problems
+from whorl.drive import drive
+from whorl.engines import toy
+from whorl.engines.function import Function
 from whorl.engines.roles import Engines
 from whorl.errors import UserError
 from whorl.evaluate import Decoding
 from whorl.loop.folder import RunFolder
 from whorl.models import POLICY, TEACHER
 from whorl.recipes.rft import Rft
+from whorl.recipes.sigma import Sigma
 from whorl.recipes.sphere import Sphere
+from whorl.search import Uct
 
 PAPERS, TINY = methods(), methods("tiny")
 
@@ -55,9 +66,49 @@ def test_names_and_overrides() -> None:
         (["rft"], ["rtf.train.lr=1"], "did you mean rft"),
         (["rft"], ["rft.recipe.smaples=1"], "did you mean samples"),
         (["rft"], ["rft.shares=[0.5, 0.2]"], "shares should rise"),
+        (
+            ["sigma_unrefined"],
+            ["sigma_unrefined.recipe.uct.simulations=99"],
+            r"trees that sigma grows: write sigma\.recipe\.uct\.simulations=99",
+        ),
     ):
         with pytest.raises(UserError, match=message):
             select_methods(PAPERS, names, sets)
+
+
+def test_settings_of_the_harvest_are_all_that_it_reads() -> None:
+    """A variant of the same trees can change these, and no other."""
+    (own,) = select_methods(
+        TINY, ["sigma_unrefined"], ["sigma_unrefined.recipe.best=first", "sigma.recipe.siblings=1"]
+    )
+    assert own.harvest.best == "first" and own.harvest.siblings == own.grow.siblings == 1  # type: ignore[attr-defined]
+    read: set[str] = set()
+
+    class Watched(Sigma):
+        def __getattribute__(self, name: str) -> object:
+            read.add(name)
+            return super().__getattribute__(name)
+
+    settings = {field.name for field in fields(Sigma)}
+    watched = [Watched(take="refined"), Watched(take="unrefined")]
+    read.clear()
+    recipe = Sigma(Uct(simulations=4), temperatures=(0.7,))
+    world = dict.fromkeys(("policy", "critic", "reviser"), Function(toy.answer))
+    for finished in drive(((p.id, recipe.grow(p)) for p in toy.problems(12)), world):
+        assert finished.result
+        for own_recipe in watched:
+            own_recipe.harvest(finished.result)
+    assert read & settings == set(HARVESTED)
+
+
+def test_settings_of_what_is_not_compared_change_nothing() -> None:
+    chosen = select_methods(TINY, ["rft", "sigma_unrefined", "grpo_random", "process_once"])
+    ours = ["rft.train.lr=1", "sigma.recipe.siblings=1", "sigma_unrefined.train.lr=1"]
+    ours += ["grpo.recipe.samples=2", "grpo_random.control.rate=1", "process.train.lr=1"]
+    check_compared(chosen, ours)
+    for other in ("dpo.train.lr=1", "sigma_no_siblings.train.lr=1", "rft_random.control.rate=1"):
+        with pytest.raises(UserError, match=r"changes nothing: .* is not compared"):
+            check_compared(chosen, [*ours, other])
 
 
 def test_a_recipe_from_elsewhere_is_compared_as_its_objective_suggests(
@@ -217,6 +268,25 @@ def test_who_was_killed_is_told_what_the_command_takes(
     advised = str(alone.value).rpartition("--set ")[2]
     (rft,) = select_methods(TINY, ["rft"], [advised])
     assert rft.train.tokens == TINY["rft"].train.tokens // 2
+
+
+def counting_threads(_engines: Engines) -> NoReturn:
+    import torch
+
+    raise UserError(f"{torch.get_num_threads()} threads")
+
+
+def test_a_job_computes_on_one_thread_however_many_there_are(
+    comparison: Comparison, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A student depends on its tokens and seed alone, and sums depend on the number of threads."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    for jobs in (1, 2):
+        with (
+            RunFolder.open(tmp_path / "run", {}, version=__version__) as folder,
+            pytest.raises(UserError, match=r"^1 threads$"),
+        ):
+            play_comparison(folder, replace(comparison, jobs=jobs), Heard(), where=counting_threads)
 
 
 ARGUMENTS = (

@@ -7,10 +7,12 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from sqlite3 import connect
+from typing import NoReturn
 
 import pytest
 from tests.compare.watching import Heard
 
+from whorl.compare.clock import begun
 from whorl.compare.comparison import Comparison
 from whorl.compare.findings import Student, read_student
 from whorl.compare.methods import methods, select_methods
@@ -123,6 +125,27 @@ def test_what_a_harvest_remarks_is_said(part: Part) -> None:
     own = replace(part, comparison=replace(part.comparison, methods=short), method=short[0])
     _, said = played(own, 200)
     assert any("came to no end of a solution" in line for line in said)
+
+
+def test_a_student_that_was_interrupted_keeps_its_seconds(
+    part: Part, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    (short,) = select_methods(methods("tiny"), ["rft"], ["rft.shares=[1]", "rft.train.epochs=1"])
+    own = replace(part, comparison=replace(part.comparison, methods=(short,)), method=short)
+    with Opened(own.comparison.engines) as opened:
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr("whorl.compare.students.examine", stopped)
+            play_part(own, opened, Heard())
+        (home,) = own.homes()
+        before = begun(home / "begun.json")
+        assert before.wall > 0 and before.cpu > 0, "of harvesting and training"
+        play_part(own, opened, Heard())
+    point = read_student(home).point
+    assert point.wall > before.wall and point.cpu > before.cpu
+    assert not list(own.path.rglob("*begun*"))
 
 
 def test_too_few_tokens_for_a_tree_say_how_many_would_do(part: Part) -> None:

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from whorl import data
 from whorl.ask import Engine, Reply
+from whorl.cli.results import print_rounds
 from whorl.data.examples import read_examples
 from whorl.data.problems import read_problems, write_problems
 from whorl.data.synthetic import problems
@@ -25,7 +26,7 @@ from whorl.engines.function import Function
 from whorl.engines.journal import Journal
 from whorl.engines.roles import Engines, Opened
 from whorl.errors import UserError
-from whorl.evaluate import Decoding, read_scores
+from whorl.evaluate import Decoding, Score, read_scores
 from whorl.example import Example
 from whorl.learn.moments import MOMENTS
 from whorl.learn.training import Training
@@ -140,6 +141,21 @@ def test_a_round_starts_from_the_model_of_the_one_before_and_nothing_is_done_twi
     assert fifth.stages == [] and [own.grown for own in there] == [own.grown for own in rounds]
 
 
+def test_rounds_that_were_played_with_other_problems_are_named(run: Run, tmp_path: Path) -> None:
+    few = replace(run, folder=tmp_path / "run", limit=2, rounds=1, test=None)
+    first = Log()
+    (played,) = play(few, first)
+    assert played.grown.problems == 2 and not first.said
+    more = Log()
+    assert play(replace(few, limit=None), more) == [played] and not more.stages
+    (line,) = more.said
+    assert line.startswith("round 1 was played with 2 problems and stays as it is, though there ")
+    assert "there are 4 now" in line and line.endswith("in another folder: --set run=FOLDER")
+    again = Log()
+    play(few, again)
+    assert not again.said
+
+
 def test_a_student_of_its_own_learns_for_two_rounds_while_the_policy_samples(
     run: Run, tmp_path: Path, tiny_model: Path
 ) -> None:
@@ -199,6 +215,10 @@ def test_a_round_can_go_on_from_the_last_model_and_says_what_it_came_to(
         assert line["seconds"] == played.seconds > 0
         assert "held_out" not in line
         assert "accuracy" not in metrics(replace(played, scores=()))
+        none = [Score(score.id, "", (), (), error="no answer") for score in played.scores]
+        failed = metrics(replace(played, scores=none))
+        assert [(k, rate[0]) for k, rate in failed["passed"].items()] == [(1, 0.0), (2, 0.0)]  # type: ignore[attr-defined]
+        print_rounds([metrics(played), failed], played.scores, none)
 
 
 def test_a_round_opens_its_engines_reads_the_problems_and_harvests_its_trees_once(

@@ -8,9 +8,12 @@ from whorl import Function, Sampling, UserError, grow, harvest, measure, toy
 from whorl.data.examples import read_examples
 from whorl.data.synthetic import problems
 from whorl.example import Likelihood, Pair, Preference, Prompt, Weighted
+from whorl.loop.folder import RunFolder
+from whorl.loop.harvest import Harvested
 from whorl.loop.harvest import harvest as harvest_trees
 from whorl.loop.stages import usual_objective
 from whorl.recipes import Rft, Sigma, find_recipe
+from whorl.settings import as_table
 
 RFT = Rft(Sampling(temperature=1.0), samples=3)
 
@@ -25,17 +28,39 @@ def test_a_function_grows_trees_that_are_harvested(tmp_path: Path) -> None:
     world = list(toy.problems(5))
     grown = grow(world, RFT, {"policy": Function(answer)}, tmp_path / "run")
     assert (grown.trees, len(asked)) == (5, 5)
-    again = grow(iter(world), RFT, {"policy": Function(answer)}, tmp_path / "run")
-    assert (again.trees, again.tokens, len(asked)) == (5, 0, 5)
+    once_more = grow(iter(world), RFT, {"policy": Function(answer)}, tmp_path / "run")
+    assert (once_more.trees, once_more.tokens, len(asked)) == (5, 0, 5)
     found = harvest(tmp_path / "run")
     assert found.examples == len(list(read_examples(tmp_path / "run" / "examples.jsonl"))) > 0
     fewer = harvest(tmp_path / "run", Rft(keep=1), out=tmp_path / "fewer.jsonl")
     assert 0 < fewer.examples <= min(5, found.examples)
+    assert Harvested.read(tmp_path / "run") == found, "counts of the folder's own examples"
+    again = harvest(tmp_path / "run", Rft(keep=1), out=tmp_path / "run" / "examples.jsonl")
+    assert Harvested.read(tmp_path / "run") == again == fewer
     for other, what in ((Rft(samples=4), "recipe.samples: 4 here, 3"), (Rft(), "recipe.samp")):
         with pytest.raises(UserError, match=what):
             grow(world, other, {"policy": Function(answer)}, tmp_path / "run")
     with pytest.raises(UserError, match='problems: "problems '):
         grow(world[:4], RFT, {"policy": Function(answer)}, tmp_path / "run")
+
+
+def test_trees_of_rounds_are_harvested_together_or_one_round_alone(tmp_path: Path) -> None:
+    with RunFolder.open(tmp_path / "run", {"recipe": as_table(RFT)}, version="test") as run:
+        pass
+    world = {"policy": Function(toy.answer)}
+    grown = [
+        grow(toy.problems(count), RFT, world, run.path / f"round-{number}")
+        for number, count in ((1, 3), (2, 5))
+    ]
+    assert harvest(run.path).trees == sum(each.trees for each in grown) == 8
+    assert harvest(str(run.path), round=2, out=tmp_path / "two.jsonl").trees == 5
+    assert Harvested.read(run.path) == harvest(run.path)
+    for own, number in ((run.path, 2), (run.path / "round-2", 0)):
+        with pytest.raises(UserError, match="is what the run learns from in that round"):
+            harvest(own, round=number)
+    assert not list(run.path.glob("round-*/examples.jsonl"))
+    with pytest.raises(UserError, match="has no round 3; there are 1, 2"):
+        harvest(run.path, round=3)
 
 
 def test_roles_are_checked_before_there_is_a_folder(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from whorl.data.examples import read_examples
 from whorl.data.forest import Forest
 from whorl.errors import UserError
+from whorl.evaluate import Score, write_scores
 from whorl.loop.folder import RunFolder
 from whorl.loop.harvest import harvest
 from whorl.problem import Problem
@@ -134,3 +135,18 @@ def test_what_a_tree_taught_and_what_changed_is_part_of_the_report(shown: Path) 
 def test_a_folder_without_trees_says_what_writes_them(tmp_path: Path) -> None:
     with folder(tmp_path) as run, pytest.raises(UserError, match="no trees; `whorl grow` writes"):
         summary(run)
+
+
+def test_a_run_whose_test_problems_all_failed_has_its_chart(tmp_path: Path) -> None:
+    with folder(tmp_path) as run:
+        plant_in(run, plant("a"))
+        (tmp_path / "metrics.jsonl").write_text('{"round": 1, "generated_tokens": 5}\n')
+        right = [Score(name, "", (1.0, 0.0), ("5", "6")) for name in "bc"]
+        none = [Score(name, "", (), (), error="no answer") for name in "bc"]
+        for scores in ((none, right), (right, none), (none, none)):
+            for number, each in enumerate(scores):
+                write_scores(tmp_path / f"scores-{number}.jsonl", each)
+            (chart,) = summary(run).charts
+            assert [curve.name for curve in chart.curves] == (
+                ["pass@1"] if scores == (none, none) else ["pass@1", "pass@2"]
+            )

@@ -70,7 +70,9 @@ def whorl(
 
     Options may have defaults of your own: in whorl.toml in the current folder,
     for all commands or in a table of the command's name, or in the environment,
-    as WHORL_POLICY for --policy.
+    as WHORL_POLICY for --policy. An option that may be repeated takes a list in
+    the file, and in the environment a value on each line. A default that does not
+    go with what the command is given is left out of account.
     """
     show_log()
     guarded(_set_defaults)(context)
@@ -78,7 +80,7 @@ def whorl(
 
 def _set_defaults(context: typer.Context) -> None:
     options = {
-        name: {option: str(parameter.name) for option, parameter in named(command.params)}
+        name: dict(named(command.params))
         for name, command in getattr(context.command, "commands", {}).items()
     }
     context.default_map = defaults(options)

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from whorl.cli.given import GIVEN, read_given
 from whorl.cli.speech import SPEECH, Speech
 from whorl.cli.urls import local
 
@@ -31,10 +32,10 @@ def common(command: Callable[..., None]) -> Callable[..., None]:
     added = {"quiet": QUIET, "verbose": VERBOSE} | ({} if own_json else {"as_json": JSON})
 
     @wraps(command)
-    def run(*args: Any, quiet: bool, verbose: bool, **kwargs: Any) -> None:
+    def run(context: typer.Context, quiet: bool, verbose: bool, **kwargs: Any) -> None:
         generic = kwargs.pop("as_json") if not own_json else False
         speech = Speech(quiet=quiet, as_json=bool(kwargs.get("as_json", generic)))
-        token = SPEECH.set(speech)
+        token, before = SPEECH.set(speech), GIVEN.set(read_given(context))
         if verbose:
             os.environ["WHORL_DEBUG"] = "1"
         try:
@@ -42,16 +43,18 @@ def common(command: Callable[..., None]) -> Callable[..., None]:
                 _told(speech) if generic else _as_it_is(),
                 local(command.__name__, kwargs) as ours,
             ):
-                command(*args, **ours)
+                command(**ours)
         finally:
             SPEECH.reset(token)
+            GIVEN.reset(before)
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     more = [
         inspect.Parameter(name, keyword, default=False, annotation=annotation)
         for name, annotation in added.items()
     ]
-    parameters = [*signature.parameters.values(), *more]
+    context = inspect.Parameter("context", keyword, annotation=typer.Context)
+    parameters = [*signature.parameters.values(), context, *more]
     run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {each.name: each.annotation for each in parameters} | {"return": None}
     return run

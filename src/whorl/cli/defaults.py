@@ -10,33 +10,45 @@ from typing import Any
 
 import typer
 
+from whorl.cli.given import note_file
 from whorl.cli.guard import guarded
 from whorl.errors import UserError
 
 FILE = Path("whorl.toml")
 
 
-def defaults(options: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, Any]]:
-    """Defaults by command and parameter: what `whorl.toml` says for all commands, then in the table
-    of the command, then the environment.
+Options = Mapping[str, Any]
+"""The options of a command: names as in `policy` or `max_tokens`, and the parameter of each."""
 
-    options: by command, names as in `policy` or `max_tokens`, and the parameter of each.
+
+def defaults(options: Mapping[str, Options]) -> dict[str, dict[str, Any]]:
+    """Defaults by command and parameter: what `whorl.toml` says for all commands, then in the table
+    of the command, then the environment, where a repeated option has a value on each line.
+
+    options: by command.
     Raises `UserError` if the file cannot be read or names what is no option.
     """
     said = dict(_flat(FILE, _read(FILE) if FILE.is_file() else {}, options))
     found: dict[str, dict[str, Any]] = {}
     for command, own in options.items():
         values = {
-            parameter: said[key]
+            str(parameter.name): _value(parameter, said[key])
             for name, parameter in own.items()
             for key in (("", name), (command, name))
             if key in said
         }
         for name, parameter in own.items():
             if text := os.environ.get(f"WHORL_{name.upper()}", ""):
-                values[parameter] = text
+                own_lines = text.splitlines() if parameter.multiple else text
+                values[str(parameter.name)] = own_lines
         found[command] = values
     return found
+
+
+def _value(parameter: Any, value: Any) -> Any:
+    """A file's value of an option: of one that may be repeated a list, which a single value is
+    too."""
+    return [value] if parameter.multiple and not isinstance(value, list) else value
 
 
 def options_from(context: typer.Context, file: Path | None) -> Path | None:
@@ -49,9 +61,10 @@ def options_from(context: typer.Context, file: Path | None) -> Path | None:
 
 def _take(context: typer.Context, file: Path) -> None:
     command = str(context.command.name)
-    options = {name: str(parameter.name) for name, parameter in named(context.command.params)}
+    options = dict(named(context.command.params))
     said = _flat(file, _read(file), {command: options}, command)
-    own = {options[name]: value for (_, name), value in said}
+    own = {str(options[name].name): _value(options[name], value) for (_, name), value in said}
+    note_file(context, own)
     context.default_map = {**(context.default_map or {}), **own}
 
 
@@ -73,7 +86,7 @@ def _read(file: Path) -> dict[str, Any]:
 def _flat(
     file: Path,
     table: Mapping[str, Any],
-    options: Mapping[str, Mapping[str, str]],
+    options: Mapping[str, Options],
     command: str = "",
 ) -> Iterator[tuple[tuple[str, str], Any]]:
     """Values in a file's table, by command, empty for all of them, and name."""

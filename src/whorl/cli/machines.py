@@ -3,6 +3,7 @@
 from functools import partial
 from pathlib import Path
 
+from whorl.cli.given import given
 from whorl.engines.roles import Opened, Opener
 from whorl.errors import UserError
 
@@ -14,7 +15,8 @@ def opener(cluster: str, folder: Path, *, shard: str = "", patience: float = 0.0
     """Where engines are opened. cluster: as the option says it; empty for this process. folder: on
     storage that all machines of a cluster share. patience: as `Opened` has it, in this process.
     Raises `UserError` if it cannot be read, or shards are wanted too."""
-    if not cluster:
+    needless = shard and given("shard") and not given("cluster")  # the user's default alone
+    if not cluster or needless:
         return partial(Opened, patience=patience) if patience else Opened
     if shard:
         raise UserError("--cluster divides the problems itself; leave out --shard")

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from whorl.cli.given import note_settings, typed
 from whorl.recipes import RECIPES
 
 Problems = Annotated[
@@ -20,10 +21,10 @@ def added(
 ) -> list[str] | None:
     """Settings of a file of options and then those of the command line, of which a later one holds:
     who changes one setting of a file keeps the others."""
-    before = (context.default_map or {}).get(parameter.name or "")
-    source = context.get_parameter_source(parameter.name or "")
-    if value and isinstance(before, list) and source is not None and source.name == "COMMANDLINE":
-        return [*before, *value]
+    before: list[str] | None = (context.default_map or {}).get(parameter.name or "")
+    if value and typed(context, parameter.name or ""):
+        note_settings(context, value)
+        return [*(before or ()), *value]
     return value
 
 

@@ -2,7 +2,6 @@
 much."""
 
 import json
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import accumulate
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from whorl import __version__, settings
+from whorl.compare.clock import Clock, Seconds, begun
 from whorl.compare.spoken import WithinBudget
 from whorl.data.atomic import replacing
 from whorl.data.forest import Forest, Key, key_of, read_trees
@@ -34,8 +34,8 @@ class Budgeted:
     problems: that have a tree. failed: searches that ended in an error.
     tokens: sampled for those searches, the failed ones too. left_out: for searches that were made
         and would exceed the budget.
-    wall, cpu: seconds of growing, by the calls that finished this budget and smaller ones. CPU is
-        that of the process that leads; workers of a cluster are not counted.
+    wall, cpu: seconds of growing for this budget and smaller ones, over all calls, however each
+        ended. CPU is that of the process that leads; workers of a cluster are not counted.
     """
 
     passes: Sequence[Sequence[Key]] = ()
@@ -56,16 +56,6 @@ class Searched(NamedTuple):
     grown: bool
 
 
-class Clock:
-    """Stopwatch of wall and CPU seconds, which goes on from an earlier reading."""
-
-    def __init__(self, wall: float = 0.0, cpu: float = 0.0) -> None:
-        self._start = time.monotonic() - wall, time.process_time() - cpu
-
-    def read(self) -> tuple[float, float]:
-        return time.monotonic() - self._start[0], time.process_time() - self._start[1]
-
-
 def grow_within(
     path: Path,
     problems: Sequence[Problem],
@@ -84,15 +74,27 @@ def grow_within(
     if record.exists():
         yield _read(record)
         return
-    before = _before(path, budget)
-    clock = Clock(before.wall, before.cpu)
+    earlier = _earlier(path, budget)
+    with Clock(path / f"{budget}.begun") as clock:
+        for grown in _passes(path, problems, opened, plan, WithinBudget(watch, budget)):
+            wall, cpu = earlier.more(clock.read())
+            gathered = replace(grown, wall=wall, cpu=cpu)
+            if gathered.left_out:
+                with replacing(record) as file:
+                    file.write(json.dumps(asdict(gathered), indent=2).encode() + b"\n")
+            yield gathered
+
+
+def _passes(
+    path: Path, problems: Sequence[Problem], opened: Crews, plan: GrowPlan, told: WithinBudget
+) -> Iterator[Budgeted]:
+    """As `grow_within`, without its seconds and its record."""
     passes: list[Sequence[Key]] = []
     spent = left_out = failed = 0
-    told = WithinBudget(watch, budget)
     crew = opened.crew(*plan.recipe.roles, "judge")
     while not left_out:
         number = len(passes) + 1
-        left = budget - spent
+        left = told.budget - spent
         own = replace(plan, seed=plan.seed + number)
         said = {"recipe": settings.as_table(plan.recipe), "seed": own.seed}
         said["policy"] = str(Spec.read(opened.engines.policy).seen_from(path.parent))
@@ -108,11 +110,7 @@ def grow_within(
         failed += sum(not search.grown for search in made)
         plan = replace(plan, last=None)
         reached = {name for keys in passes for name, _ in keys}
-        gathered = Budgeted(tuple(passes), len(reached), failed, spent, left_out, *clock.read())
-        if left_out:
-            with replacing(record) as file:
-                file.write(json.dumps(asdict(gathered), indent=2).encode() + b"\n")
-        yield gathered
+        yield Budgeted(tuple(passes), len(reached), failed, spent, left_out)
 
 
 def grow_pass(
@@ -159,10 +157,17 @@ def _made(
                 yield Searched(key, lost[failed], grown=False)
 
 
-def _before(path: Path, budget: int) -> Budgeted:
-    """The record of the largest smaller budget in the folder."""
-    smaller = [record for record in path.glob("*.json") if int(record.stem) < budget]
-    return _read(max(smaller, key=lambda record: int(record.stem))) if smaller else Budgeted()
+def _earlier(path: Path, budget: int) -> Seconds:
+    """Seconds of growing so far for smaller budgets: those on the record of the largest one, and
+    those of calls that ended before they were through with a larger one than that."""
+    records = {int(record.stem): record for record in path.glob("*.json")}
+    before = max((done for done in records if done < budget), default=0)
+    done = _read(records[before]) if before else Budgeted()
+    found = Seconds(done.wall, done.cpu)
+    for record in path.glob("*.begun"):
+        if before < int(record.stem) < budget:
+            found = found.more(begun(record))
+    return found
 
 
 def _read(record: Path) -> Budgeted:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from whorl import __version__
-from whorl.compare.budgeted import Clock
+from whorl.compare.clock import Clock
 from whorl.compare.findings import (
     Findings,
     MethodResult,
@@ -23,7 +23,7 @@ from whorl.compare.findings import (
     read_student,
     write_point,
 )
-from whorl.compare.jobs import side_by_side
+from whorl.compare.jobs import one_thread, side_by_side
 from whorl.compare.methods import Method
 from whorl.compare.spoken import Spoken
 from whorl.compare.students import draw_examples, examine, train_student
@@ -182,31 +182,29 @@ class _Student:
         return ""
 
     def run(self, watch: Watch) -> None:
-        import torch
-
-        torch.set_num_threads(1)
-        clock, policy, told = Clock(), MODELS["policy"], Spoken(watch, self.name)
+        one_thread()
+        policy, told, crop = MODELS["policy"], Spoken(watch, self.name), self.harvested
         learned = self.home / "learned.jsonl"
-        draw_examples(self.home / "examples.jsonl", learned, self.count, self.seed)
-        trained = train_student(self.home, learned, policy, self.method, self.seed, told)
-        with Opened(Engines(following(policy, trained.model), processes=0)) as opened:
-            examine(self.home, _exams(self.test), opened, told)
-        watch.wrote(self.home, f"{self.name}: trained and measured")
-        wall, cpu = clock.read()
-        crop = self.harvested
-        point = Point(
-            tokens=sum(crop.cost.values()),
-            left_out=0,
-            problems=crop.trees,
-            passes=1,
-            trees=crop.trees,
-            failed=0,
-            cost=crop.cost,
-            examples=trained.examples,
-            trained_tokens=trained.tokens,
-            dropped=crop.dropped,
-            tally=crop.tally,
-            wall=wall,
-            cpu=cpu,
-        )
-        write_point(self.home, point)
+        with Clock(self.home / "begun.json") as clock:
+            draw_examples(self.home / "examples.jsonl", learned, self.count, self.seed)
+            trained = train_student(self.home, learned, policy, self.method, self.seed, told)
+            with Opened(Engines(following(policy, trained.model), processes=0)) as opened:
+                examine(self.home, _exams(self.test), opened, told)
+            watch.wrote(self.home, f"{self.name}: trained and measured")
+            wall, cpu = clock.read()
+            point = Point(
+                tokens=sum(crop.cost.values()),
+                left_out=0,
+                problems=crop.trees,
+                passes=1,
+                trees=crop.trees,
+                failed=0,
+                cost=crop.cost,
+                examples=trained.examples,
+                trained_tokens=trained.tokens,
+                dropped=crop.dropped,
+                tally=crop.tally,
+                wall=wall,
+                cpu=cpu,
+            )
+            write_point(self.home, point)

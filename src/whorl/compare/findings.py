@@ -34,7 +34,8 @@ class Point:
     dropped, tally: of the harvest.
     entropy: nats; of the answers to a question in one pass of the trees; see `Variety`.
     growing_wall, growing_cpu: seconds in which all of this student's trees were grown.
-    wall, cpu: seconds of harvesting, training and measuring.
+    wall, cpu: seconds of harvesting, training and measuring. All are of all calls that worked on
+        it, however each ended; of one that was killed the last second is not known.
     """
 
     tokens: int

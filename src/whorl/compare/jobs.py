@@ -33,6 +33,18 @@ class Job(Protocol):
         and training do not, which `Spoken` makes lines of."""
 
 
+def one_thread() -> None:
+    """Let torch compute on one thread in this process, even where a single job has all the cores.
+
+    Sums come out otherwise on another number of threads, and with them weights and samples, but a
+    student depends on its tokens and seed alone: neither on the machine's cores nor on how many
+    jobs there were when it was made. Many recipes fill the cores by `--jobs`.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+
+
 def end_all(error: UserError) -> None:
     """Answer to a failed job that ends the other jobs too: raises `error`."""
     raise error

@@ -1,6 +1,7 @@
 """The methods of `whorl compare`: which recipe grows, which harvests, and how the student is
 trained."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -91,6 +92,11 @@ def attempts(which: str) -> Decoding:
     return max(found, key=lambda decoding: decoding.max_tokens, default=Decoding())
 
 
+HARVESTED = ("best", "check", "take")
+"""SIGMA's settings that its harvest reads. Of a variant that reads SIGMA's own trees these alone
+can be changed; the others have had their effect when the trees were grown."""
+
+
 def variants(entries: Mapping[str, Method]) -> Mapping[str, Method]:
     """Variants of SIGMA, ablations, and process supervision in a single round."""
     sigma, process = entries["sigma"], entries["process"]
@@ -140,8 +146,9 @@ def select_methods(
 
     A name that is `module:Class` is a recipe from elsewhere, of which the preset `which` is
     compared; in overrides it is called `Class`. Raises `UserError` for a name that is not there,
-    for two methods of one name, for an override of none of them or of what a control has from its
-    original, and for a control of a recipe that uses no verdict.
+    for two methods of one name, for an override of none of them, of what a control has from its
+    original or a variant from the trees it shares, and for a control of a recipe that uses no
+    verdict.
     """
     names = list(dict.fromkeys(names))
     known = _known(entries, names, overrides, which)
@@ -171,6 +178,21 @@ def original(name: str) -> str:
     return base if kind in KINDS else name
 
 
+def check_compared(chosen: Iterable[Method], overrides: Iterable[str]) -> None:
+    """Raises `UserError` for an override, as in `select_methods`, of a method that is not compared
+    and that none of those compared follows, as a control or a variant does."""
+    originals = {method.name: original(method.name) for method in chosen}
+    # a variant is called by its original's name and what is varied
+    followed = {name.partition("_")[0] for name in originals.values()}
+    for override in overrides:
+        name = override.partition(".")[0]
+        if name not in (*originals, *originals.values(), *followed):
+            raise UserError(
+                f"--set {override} changes nothing: {name} is not compared. Name it in --recipes, "
+                "or leave the setting out"
+            )
+
+
 def _entry(known: Mapping[str, Method], name: str, overrides: Sequence[str]) -> Method:
     if name in known:
         return known[name]
@@ -197,6 +219,12 @@ def _changed(entry: Method, overrides: Sequence[str]) -> Method:
 
     if recipe := about("recipe."):
         shared = entry.forest != entry.name  # the trees are another entry's: only the harvest's
+        for setting in recipe if shared else ():
+            if re.split(r"[.=]", setting)[0] not in HARVESTED:
+                raise UserError(
+                    f"{entry.name} harvests the trees that {entry.forest} grows: write "
+                    f"{entry.forest}.recipe.{setting}"
+                )
         harvest = read_settings(entry.harvest, recipe)
         entry = replace(entry, harvest=harvest, grow=entry.grow if shared else harvest)
     train = read_settings(entry.train, about("train."))

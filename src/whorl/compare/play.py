@@ -29,7 +29,7 @@ from whorl.compare.findings import (
     read_both_scores,
     read_student,
 )
-from whorl.compare.jobs import side_by_side
+from whorl.compare.jobs import one_thread, side_by_side
 from whorl.compare.methods import original
 from whorl.compare.same import hold_to
 from whorl.compare.spoken import Spoken
@@ -146,9 +146,7 @@ class _Job:
         return all(has_student(home) for part in self.parts for home in part.homes())
 
     def run(self, watch: Watch) -> None:
-        import torch
-
-        torch.set_num_threads(1)
+        one_thread()
         with self.where(self.comparison.engines) as opened:
             if not self.parts:
                 base = self.path / "base"

@@ -59,14 +59,14 @@ class WithinBudget:
     """
 
     def __init__(self, watch: Watch, budget: int) -> None:
-        self._watch, self._budget, self.spent = watch, budget, 0
+        self._watch, self.budget, self.spent = watch, budget, 0
 
     def round(self, number: int, rounds: int, policy: str) -> None: ...
 
     @contextmanager
     def stage(self, title: str, progress: Progress) -> Iterator[None]:
         def tell() -> None:
-            sampled = f"{self.spent + progress.tokens:,} of {self._budget:,} tokens"
+            sampled = f"{self.spent + progress.tokens:,} of {self.budget:,} tokens"
             failed = f", {progress.failed} failed" if progress.failed else ""
             self.say(f"{title}: {sampled}{failed}")
 

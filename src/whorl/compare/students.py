@@ -10,7 +10,8 @@ from random import Random
 from typing import Any
 
 from whorl import __version__, settings
-from whorl.compare.budgeted import Budgeted, Clock, counted, grow_within, write_counted
+from whorl.compare.budgeted import Budgeted, counted, grow_within, write_counted
+from whorl.compare.clock import Clock
 from whorl.compare.comparison import Comparison
 from whorl.compare.controls import spoilt
 from whorl.compare.findings import Point, has_student, write_point
@@ -140,38 +141,39 @@ def _make_student(
     home: Path, part: Part, start: _Start, grown: Budgeted, opened: Crews, watch: Watch
 ) -> Point:
     """Harvest the trees within the budget, train, and measure the student."""
-    clock = Clock()
     opened.rest()
-    trees, examples = home / "trees.jsonl", home / "examples.jsonl"
-    write_counted(trees, _as_read(part, start, grown))
-    harvested = harvest(trees, part.method.harvest, examples, setup=part.comparison.setup)
-    trees.unlink()
-    for remark in harvested.remarks:
-        watch.say(remark)
-    watch.say(f"train: {harvested}")
-    trained = train_student(home, examples, start.engines.learner, part.method, part.seed, watch)
-    opened.follow(start.engines.taught(trained.model).measured())
-    examine(home, part.comparison.exams(), opened, watch)
-    wall, cpu = clock.read()
-    point = Point(
-        tokens=start.spent + grown.tokens,
-        left_out=grown.left_out,
-        problems=grown.problems,
-        passes=len(grown.passes),
-        trees=sum(map(len, grown.passes)),
-        failed=grown.failed,
-        cost=harvested.cost,
-        examples=trained.examples,
-        trained_tokens=trained.tokens,
-        dropped=harvested.dropped,
-        tally=harvested.tally,
-        entropy=harvested.variety.entropy,
-        growing_wall=grown.wall,
-        growing_cpu=grown.cpu,
-        wall=wall,
-        cpu=cpu,
-    )
-    write_point(home, point)
+    with Clock(home / "begun.json") as clock:
+        trees, examples = home / "trees.jsonl", home / "examples.jsonl"
+        write_counted(trees, _as_read(part, start, grown))
+        harvested = harvest(trees, part.method.harvest, examples, setup=part.comparison.setup)
+        trees.unlink()
+        for remark in harvested.remarks:
+            watch.say(remark)
+        watch.say(f"train: {harvested}")
+        learner = start.engines.learner
+        trained = train_student(home, examples, learner, part.method, part.seed, watch)
+        opened.follow(start.engines.taught(trained.model).measured())
+        examine(home, part.comparison.exams(), opened, watch)
+        wall, cpu = clock.read()
+        point = Point(
+            tokens=start.spent + grown.tokens,
+            left_out=grown.left_out,
+            problems=grown.problems,
+            passes=len(grown.passes),
+            trees=sum(map(len, grown.passes)),
+            failed=grown.failed,
+            cost=harvested.cost,
+            examples=trained.examples,
+            trained_tokens=trained.tokens,
+            dropped=harvested.dropped,
+            tally=harvested.tally,
+            entropy=harvested.variety.entropy,
+            growing_wall=grown.wall,
+            growing_cpu=grown.cpu,
+            wall=wall,
+            cpu=cpu,
+        )
+        write_point(home, point)
     return point
 
 

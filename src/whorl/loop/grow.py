@@ -68,7 +68,8 @@ class Grown:
     recalled: asks answered from the journal.
     missing: searches that the run's budget did not last for; begun: those of them that have
         replies; limit: the limit that was reached, as a setting.
-    solved: problems to which a tree, of this call or of an earlier one, holds a right solution.
+    problems: that trees were to be grown for; 0: an earlier whorl did not count them.
+    solved: those to which a tree, of this call or of an earlier one, holds a right solution.
     """
 
     trees: int
@@ -78,6 +79,7 @@ class Grown:
     missing: int = 0
     begun: int = 0
     limit: str = ""
+    problems: int = 0
     solved: int = 0
     lost: Mapping[str, int] = field(default_factory=dict)
 
@@ -180,6 +182,7 @@ def grow(
         missed.failures,
         progress.tokens,
         progress.recalled,
+        problems=len(ids),
         solved=solved,
         lost=missed.lost,
     )

@@ -17,6 +17,7 @@ from whorl.data.purpose import write_purpose
 from whorl.errors import UserError
 from whorl.evaluate import Setup
 from whorl.example import Example, Objective
+from whorl.loop.folder import RunFolder
 from whorl.loop.thoughts import AS_SAMPLED, Taught, taught
 from whorl.loop.variety import Solutions, Variety
 from whorl.recipe import Harvest, Recipe, remarks_of
@@ -130,6 +131,39 @@ def harvest(
     return Harvested(
         ends.total(), written, dict(dropped), dict(tally), dict(cost), solutions.variety, remarks
     )
+
+
+def usual_out(folder: RunFolder, number: int = 0) -> Path:
+    """The file that examples of a run folder are written to if no other is named: of all its trees,
+    or of those of one round."""
+    return (folder.parts(number)[0] if number else folder.path) / "examples.jsonl"
+
+
+def harvest_folder(
+    folder: RunFolder,
+    recipe: Recipe,
+    out: Path,
+    *,
+    number: int = 0,
+    setup: Setup | None = None,
+    how: Taught = AS_SAMPLED,
+) -> Harvested:
+    """Harvest all trees of a run folder together, or those of one round; see `harvest`. Beside the
+    folder's own examples the counts are kept, so that whatever shows the folder tells theirs.
+    Raises `UserError` if there is no such round, or if `out` holds what a run learns from in it."""
+    trees = [part / "trees.jsonl" for part in folder.parts(number)]
+    own = out.resolve() == usual_out(folder, number).resolve()
+    if own and _in_rounds(out.resolve().parent):
+        raise UserError(f"{out} is what the run learns from in that round; name another --out")
+    harvested = harvest(trees, recipe, out, setup=setup, how=how)
+    if own:
+        harvested.write(out.parent)
+    return harvested
+
+
+def _in_rounds(folder: Path) -> bool:
+    """Whether a run folder is that of a round of `whorl run`."""
+    return folder.name.startswith("round-") and (folder.parent / "manifest.json").exists()
 
 
 def _ending(tree: Tree) -> str:

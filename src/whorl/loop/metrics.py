@@ -17,7 +17,7 @@ class Round:
 
     harvested: counts of this round's trees; their variety is that of the policy it began with.
     model: the engine of the model it ended with.
-    scores: of that model, empty if nothing was measured.
+    scores: of that model, empty if nothing was measured; attempts: made at each test problem.
     watched: its mean outcome in [0, 1] over solutions sampled for the held-out training problems;
         None if none are held out.
     seconds: wall clock of all calls that worked on the round; one that was killed lasted until it
@@ -32,6 +32,7 @@ class Round:
     scores: Sequence[Score]
     watched: float | None
     seconds: float
+    attempts: int = 1
 
 
 def metrics(played: Round) -> dict[str, object]:
@@ -52,8 +53,8 @@ def metrics(played: Round) -> dict[str, object]:
     passed: k -> value, low and high of pass@k and its 95 % interval, for 1 and `evaluate.n`.
     """
     scores = played.scores
-    attempts = max((len(score.right) for score in scores), default=1)
-    passed = {k: pass_rate(scores, k) for k in {1, max(1, attempts)}} if scores else {}
+    # as many as were asked for: of problems that failed the scores hold none
+    passed = {k: pass_rate(scores, k) for k in {1, played.attempts}} if scores else {}
     line = {
         "round": played.number,
         "trees": played.grown.trees,

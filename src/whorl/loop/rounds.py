@@ -64,6 +64,7 @@ def play_rounds(folder: RunFolder, run: Run, prepared: Ready, watch: Watch) -> l
     """
     base = run.weights  # raises before anything is grown
     tell_bad(prepared.found, run, watch)
+    _tell_played(run, prepared.found.problems, watch)
     purse = purse_of(run)
     rounds: list[Round] = []
     _scores(run, plan_of(run, 1), prepared.opened, watch)
@@ -90,6 +91,22 @@ def play_rounds(folder: RunFolder, run: Run, prepared: Ready, watch: Watch) -> l
     if run.patience:
         watch.say(best_model([base, *(trainable(played.model) for played in rounds)], values))
     return rounds
+
+
+def _tell_played(run: Run, count: int, watch: Watch) -> None:
+    """Tell which rounds are complete with another number of problems than `count`, as after a
+    change of the limit: what was learned from them stays as it is."""
+    other: list[str] = []
+    for number in range(1, run.rounds + 1):
+        record = plan_of(run, number).folder / "grown.json"
+        grown = Grown(**json.loads(record.read_text())) if record.exists() else None
+        if grown and grown.problems not in (0, count):
+            other.append(f"round {number} was played with {grown.problems:,}")
+    if other:
+        watch.say(
+            f"{', '.join(other)} problems and stays as it is, though there are {count:,} now; to "
+            "learn from these, play them in another folder: --set run=FOLDER"
+        )
 
 
 def purse_of(run: Run) -> Purse:
@@ -174,6 +191,7 @@ def _play(
         _scores(run, after, prepared.opened, watch),
         _watched(run, after, prepared.opened, watch),
         took.finish(),
+        run.evaluate.n,
     )
 
 

@@ -38,7 +38,7 @@ class Run:
         `evaluate.PRESETS`. A policy that learns is asked as in its searches.
     evaluate: the attempts at each test problem.
     width: searches in flight.
-    limit: only the first so many problems.
+    limit: only the first so many problems; a round that is complete keeps those it had.
     skip_bad: pass over bad lines of problems.
     harvest: what examples keep of thoughts.
     may_fail: share of a round's searches, in [0, 1], that may fail. If more did, nothing is learned

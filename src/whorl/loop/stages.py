@@ -32,8 +32,7 @@ from whorl.learn.training import Training, TrainResult
 from whorl.loop.folder import RunFolder
 from whorl.loop.grow import Grown, GrowPlan
 from whorl.loop.grow import grow as grow_trees
-from whorl.loop.harvest import Harvested
-from whorl.loop.harvest import harvest as harvest_trees
+from whorl.loop.harvest import Harvested, harvest_folder, usual_out
 from whorl.loop.manifest import bound_to, recipe_of
 from whorl.loop.runfile import BY_POLICY
 from whorl.loop.thoughts import AS_SAMPLED, Taught
@@ -98,18 +97,22 @@ def harvest(
     recipe: Recipe | None = None,
     *,
     out: Path | str | None = None,
+    round: int = 0,
     how: Taught = AS_SAMPLED,
 ) -> Harvested:
     """Harvest the trees of the run folder `folder` into the file of examples `out`.
 
     recipe: the one that grew the trees, as it was set, if not given.
-    out: `examples.jsonl` in the folder if not given.
+    out: `examples.jsonl` in the folder if not given; beside it the counts are kept, for the report.
+    round: of a run of rounds only this one, into an `out` of its own; all of them together if 0.
     how: what the examples keep of thoughts.
 
-    Asks no model. Raises `UserError` if the folder holds no trees that the recipe can learn from.
+    Asks no model. Raises `UserError` if the folder holds no trees that the recipe can learn from,
+    or if `out` is what the run learns from in a round.
     """
     own = RunFolder.read(Path(folder))
-    return harvest_trees(own.trees, recipe or recipe_of(own), Path(out or own.examples), how=how)
+    file = Path(out) if out else usual_out(own, round)
+    return harvest_folder(own, recipe or recipe_of(own), file, number=round, how=how)
 
 
 def train(

@@ -161,9 +161,9 @@ def _chart(rounds: Sequence[Mapping[str, Any]], scores: Sequence[Sequence[Score]
     for line in rounds:
         spent += int(line.get("generated_tokens", 0))
         tokens.append(spent)
-    most = max(len(score.right) for score in scores[0])
+    most = max((len(score.right) for own in scores for score in own), default=1)
     curves = []
-    for k in sorted({1, most}):
+    for k in sorted({1, most or 1}):
         rates = [interval(pass_rate(own, k)) for own in scores]
         curves.append(Curve(f"pass@{k}", tuple(zip(tokens, rates, strict=False))))
     return Chart("Accuracy against sampled tokens", curves[0].points[0][1], tuple(curves))

@@ -1,6 +1,6 @@
 """`whorl compare`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,7 +8,10 @@ import typer
 
 from whorl.cli import options
 from whorl.cli.defaults import options_from
+from whorl.cli.given import given, settings_typed
 from whorl.recipes import RECIPES
+
+MODELS = ("policy", "critic", "reviser", "teacher", "small", "prm", "student")
 
 if TYPE_CHECKING:
     from whorl.compare.comparison import Comparison
@@ -77,7 +80,12 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     run: Annotated[Path, typer.Option(help="Run folder to write.")] = Path("runs/compare"),
     overrides: options.Overrides = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Recipes at work at once; 1, or one per core.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Recipes at work at once, on one thread each; 1, or with a preset of the shipped "
+            "models one per core.",
+        ),
     ] = None,
     width: options.Width = 256,
     processes: options.Processes = 0,
@@ -112,7 +120,8 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     temperature 0.8 for pass@k, as long as the presets have it. A recipe of your
     own is trained as its objective usually is, and called by its class.
     --set NAME.recipe.KEY=VALUE and NAME.train.KEY=VALUE change a recipe,
-    NAME.shares=[0.5,1] when its students are trained and measured, evaluate.n=16
+    NAME.shares=[0.5,1] when its students are trained and measured (of recipes that
+    are compared; FILE may have settings of others), evaluate.n=16
     the attempts for pass@k, evaluate.max_tokens=512 their length.
 
     A control harvests the trees of its recipe, at no tokens, with something
@@ -133,26 +142,26 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     from dataclasses import replace
 
     from whorl.cli.machines import PATIENCE, opener
+    from whorl.compare.comparison import check_comparison
     from whorl.compare.made_up import PRESETS, made_up
+    from whorl.compare.methods import check_compared
     from whorl.engines.roles import Engines
     from whorl.errors import UserError
     from whorl.settings import read_settings
 
     where = opener(cluster, run.absolute().parent, patience=PATIENCE)
-    if cluster and (jobs or 1) > 1:
+    if cluster and given("jobs") and (jobs or 1) > 1:
         raise UserError("--cluster divides the searches of a recipe; leave out --jobs")
     names = [name.strip() for name in recipes.split(",") if name.strip()]
-    changes = overrides or ()
-    own = [text for text in changes if not text.startswith("evaluate.")]
-    attempts = [t.removeprefix("evaluate.") for t in changes if t.startswith("evaluate.")]
+    own, attempts, protocol = _sorted(overrides or ())
+    _check_typed(student if preset not in PRESETS else "")
     size: ComparisonPreset | None = None
     if preset in PRESETS:
-        if any((problems, test, often, policy, critic, reviser, teacher, small, prm, student)):
+        if given("problems", "test", "often", *MODELS):
             raise UserError("a preset has its own models and problems; leave those options out")
-        if any(text.startswith("protocol=") for text in own):
-            raise UserError("protocol is of a --student, which this preset has none of")
         size = _sized(PRESETS[preset], names, seeds, tokens)
         chosen = made_up(run, size, own)
+        chosen = replace(chosen, engines=replace(chosen.engines, processes=processes))
     else:
         preset = _known(preset)
         if not (problems and test and policy and tokens):
@@ -164,7 +173,9 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
             teacher=teacher,
         )
         chosen = _of_files((problems, test, often), engines, names, own, tokens, preset)
-        chosen = replace(chosen, seeds=seeds or chosen.seeds)
+        chosen = replace(chosen, seeds=seeds or chosen.seeds, protocol=protocol)
+        check_comparison(chosen)
+    check_compared(chosen.methods, _sorted(settings_typed())[0])
     evaluate = read_settings(chosen.evaluate, attempts)
     at_once = 1 if cluster else jobs or chosen.jobs
     chosen = replace(chosen, jobs=at_once, width=width, evaluate=evaluate)
@@ -261,6 +272,30 @@ def _describe(chosen: "Comparison", run: Path) -> None:
     typer.echo("nothing was written")
 
 
+def _sorted(overrides: Iterable[str]) -> tuple[list[str], list[str], str]:
+    """The settings of recipes, those of the attempts for pass@k, and the protocol."""
+    own: list[str] = []
+    attempts: list[str] = []
+    protocol = "whorl"
+    for text in overrides:
+        if text.startswith("evaluate."):
+            attempts.append(text.removeprefix("evaluate."))
+        elif text.startswith("protocol="):
+            protocol = text.removeprefix("protocol=")
+        else:
+            own.append(text)
+    return own, attempts, protocol
+
+
+def _check_typed(student: str) -> None:
+    """Raises `UserError` for a protocol on the command line without a student that is asked by
+    it."""
+    from whorl.errors import UserError
+
+    if not student and any(text.startswith("protocol=") for text in settings_typed()):
+        raise UserError("protocol says how a --student is asked, and there is none; leave it out")
+
+
 def _sized(
     preset: "ComparisonPreset", names: Sequence[str], seeds: int | None, tokens: int | None
 ) -> "ComparisonPreset":
@@ -296,10 +331,10 @@ def _of_files(
     preset: str,
 ) -> "Comparison":
     """A comparison of the user's own models and problems. files: to learn from, to measure on, and
-    to attempt several times. Raises `UserError` if one is missing."""
+    to attempt several times."""
     from dataclasses import replace
 
-    from whorl.compare.comparison import Comparison, check_comparison
+    from whorl.compare.comparison import Comparison
     from whorl.compare.methods import attempts, methods, select_methods, without_prm
     from whorl.loop.run import on_policy
     from whorl.settings.presets import presets_of
@@ -308,18 +343,16 @@ def _of_files(
     known = methods(preset) if engines.prm else without_prm(methods(preset))
     usual = [name for name in known if not preset or preset in presets_of(RECIPES[name])]
     teach = [name for name in usual if not on_policy(known[name].harvest)]
-    protocols = [text for text in overrides if text.startswith("protocol=")]
-    own = [text for text in overrides if text not in protocols]
     chosen = Comparison(
         problems,
         test,
         engines,
-        select_methods(known, names or (teach if engines.student else usual), own, which=preset),
+        select_methods(
+            known, names or (teach if engines.student else usual), overrides, which=preset
+        ),
         tokens,
         often,
-        protocol=protocols[-1].removeprefix("protocol=") if protocols else "whorl",
     )
-    check_comparison(chosen)
     length = attempts(preset).max_tokens
     return replace(chosen, evaluate=replace(chosen.evaluate, max_tokens=length))
 

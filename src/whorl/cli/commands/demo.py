@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from whorl.cli import options
+from whorl.cli.given import given
 from whorl.errors import UserError
 
 EXAMPLES = (
@@ -63,8 +64,8 @@ def demo(  # noqa: PLR0913 (each parameter is an option)
     from whorl.cli.display import Display
 
     start, display = time.monotonic(), Display()
-    if model:
-        if smoke or as_json:
+    if model and (given("model") or not given("smoke", "as_json")):
+        if given("smoke", "as_json"):
             raise UserError("--smoke and --json go without --model")
         from whorl.cli.commands.run import play
         from whorl.compare.real_demo import real_demo
@@ -72,7 +73,7 @@ def demo(  # noqa: PLR0913 (each parameter is an option)
         display.say(f"writing {run}: opening {model}")
         chosen = real_demo(run, model, critic=critic, problems=problems, test=test, seed=seed)
         return play(chosen, repair=repair)
-    if critic or problems or test:
+    if given("critic", "problems", "test"):
         raise UserError("--critic, --problems and --test go with --model")
     from whorl.cli.demonstration import demo_as_json, print_demo, write_demo
 

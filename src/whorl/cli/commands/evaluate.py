@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from whorl.cli import options
+from whorl.cli.given import given
 
 if TYPE_CHECKING:
     from whorl.cli.display import Display
@@ -125,7 +126,7 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
 
     check(model)
     trackers.check(report_to or ())
-    if shard and (as_json or against or report_to):
+    if shard and given("as_json", "against", "report_to"):
         raise UserError(
             "a shard has no figures; give --json, --against, --report-to without --shard"
         )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from whorl.cli import options
+from whorl.cli.given import given
 from whorl.data.stepwise import MARKER
 
 if TYPE_CHECKING:
@@ -112,11 +113,11 @@ def export(  # noqa: PLR0913 (each parameter is an option)
 
     files = _files(source, out, round, trees=form in TREES)
     chosen = Choice(form, out, drop_weights=drop_weights, end_turns=end_turns)
-    if form in TREES and (drop_weights or end_turns):
+    if form in TREES and given("drop_weights", "end_turns"):
         raise UserError(f"--drop-weights and --end-turns are not for {form}, which reads trees")
-    if form != "prm" and not (enough is None and marker is None):
+    if form != "prm" and given("enough", "marker"):
         raise UserError(f"--enough and --marker are for prm, not for {form}")
-    if form != "dataset" and (push or public):
+    if form != "dataset" and given("push", "public"):
         raise UserError(f"--push and --public are for dataset, not for {form}")
     display = Display()
     if form == "dataset":

@@ -1,6 +1,5 @@
 """`whorl harvest`."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,8 +8,9 @@ import typer
 from whorl.cli import options
 
 if TYPE_CHECKING:
+    from whorl.evaluate import Setup
     from whorl.loop.harvest import Harvested
-    from whorl.recipe import Recipe
+    from whorl.loop.thoughts import Taught
 
 EXAMPLES = (
     "whorl harvest runs/a",
@@ -69,30 +69,29 @@ def harvest(  # noqa: PLR0913 (each parameter is an option)
     from whorl.data.parquet import parquet_files
     from whorl.errors import UserError
     from whorl.loop.folder import RunFolder
+    from whorl.loop.harvest import harvest as harvest_trees
+    from whorl.loop.harvest import harvest_folder, usual_out
     from whorl.loop.manifest import changed_settings, learner, recipe_of
 
-    changes, how = overrides or (), (protocol, thoughts)
+    changes, (setup, how) = overrides or (), _asked(protocol, thoughts)
     if tables := parquet_files(run):
         if not (recipe and out):
             raise UserError(f"{run} is a data set and no run folder; name --recipe and --out")
         if round:
             tables = [table for table in tables if table.parent.name == f"round={round}"]
-        _harvest(tables, settings.read_recipe({"name": recipe}, changes), out, how)
-        return
+        named = settings.read_recipe({"name": recipe}, changes)
+        return _tell(out, harvest_trees(tables, named, out, setup=setup, how=how))
     folder = RunFolder.read(run)
-    named = settings.read_recipe({"name": recipe}, changes) if recipe else None
-    chosen = named or recipe_of(folder, changes)
-    parts = folder.parts(round)
-    usual = (parts[0] if round else folder.path) / "examples.jsonl"
-    out = out or usual
-    if out.absolute() == usual.absolute() and _in_rounds(usual.parent.absolute()):
-        raise UserError(f"{usual} is what the run learns from in that round; name another --out")
+    if recipe:
+        chosen = settings.read_recipe({"name": recipe}, changes)
+    else:
+        chosen = recipe_of(folder, changes)
+    out = out or usual_out(folder, round)
     display = Display()
     for difference in changed_settings(chosen, folder):
         display.say(f"harvested with {difference}")
-    harvested = _harvest([part / "trees.jsonl" for part in parts], chosen, out, how)
-    if out == usual:
-        harvested.write(out.parent)
+    harvested = harvest_folder(folder, chosen, out, number=round, setup=setup, how=how)
+    _tell(out, harvested)
     if harvested.examples:
         learned = out.parent / "checkpoint"
         display.next(
@@ -103,32 +102,27 @@ def harvest(  # noqa: PLR0913 (each parameter is an option)
         display.next(whorl("show", run), whorl("view", run))
 
 
-def _in_rounds(folder: Path) -> bool:
-    """Whether a run folder is that of a round of `whorl run`."""
-    return folder.name.startswith("round-") and (folder.parent / "manifest.json").exists()
-
-
-def _harvest(
-    files: Sequence[Path], recipe: "Recipe", out: Path, how: tuple[str, str]
-) -> "Harvested":
-    """Harvest files of trees, and tell what came of it. how: the protocol by which the model that
-    learns is asked, and what is kept of thoughts."""
+def _asked(protocol: str, thoughts: str) -> "tuple[Setup, Taught]":
+    """The protocol by which the model that learns is asked, and what is kept of thoughts. Raises
+    `UserError` if there is none of that name."""
     from whorl import settings
-    from whorl.cli.display import Display
     from whorl.errors import UserError
     from whorl.evaluate import PRESETS
-    from whorl.loop.harvest import harvest as harvest_file
     from whorl.loop.thoughts import Taught
 
-    display, (protocol, thoughts) = Display(), how
     if protocol not in PRESETS:
         raise UserError(f"there is no protocol {protocol!r}; there are {', '.join(PRESETS)}")
-    kept = settings.read_settings(Taught(), [f"thoughts={thoughts}"])
-    harvested = harvest_file(files, recipe, out, setup=PRESETS[protocol], how=kept)
+    return PRESETS[protocol], settings.read_settings(Taught(), [f"thoughts={thoughts}"])
+
+
+def _tell(out: Path, harvested: "Harvested") -> None:
+    """Tell what came of a harvest, and what was left out."""
+    from whorl.cli.display import Display
+
+    display = Display()
     for title, counts in (("search", harvested.tally), ("left out", harvested.dropped)):
         for what, count in sorted(counts.items()):
             display.say(f"{title}: {what}: {count:,}")
     display.wrote(out, f"{harvested.examples:,} examples of {harvested.trees:,} trees")
     for remark in harvested.remarks:
         display.say(remark)
-    return harvested

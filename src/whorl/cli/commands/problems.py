@@ -8,6 +8,7 @@ import typer
 
 from whorl.cli import options
 from whorl.cli.filters import Noted, filters_of, is_file
+from whorl.cli.given import given
 from whorl.errors import UserError
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def problems(  # noqa: PLR0913 (each parameter is an option)
         found = _loaded(source, split, at, columns, skip_bad, noted)
         found = _of_levels(found, levels) if levels else found
     else:
-        if columns or skip_bad or (at and not against):
+        if given("columns", "skip_bad") or (given("at") and not against):
             raise UserError(
                 "--map, --skip-bad and --at are for a file or a data set; name it with --from"
             )
@@ -152,11 +153,11 @@ def _loaded(
     from whorl.data.problems import read_problems
 
     if is_file(source):
-        if split or at:
+        if given("split", "at"):
             raise UserError(f"--split and --at are for data sets, and {source} is a file")
         fields = _fields(columns)
         return read_problems(source, fields=fields, skip_bad=skip_bad, on_skip=noted.row)
-    if columns or skip_bad:
+    if given("columns", "skip_bad"):
         raise UserError(f"--map and --skip-bad are for files, and {source} is a data set")
     return load_benchmark(source, split=split, at=at, on_skip=noted.row)
 

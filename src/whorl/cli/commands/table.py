@@ -93,8 +93,7 @@ def _read(argument: str) -> _Cell:
     from whorl.errors import UserError
     from whorl.evaluate import Place, read_scores
 
-    names, _, path = argument.rpartition("=")
-    file = Path(path)
+    names, file = _parted(argument)
     said = Place(file).said()
     if not file.is_file():
         raise UserError(f"there is no file {file}; `whorl evaluate --out {file}` writes one")
@@ -104,6 +103,19 @@ def _read(argument: str) -> _Cell:
     if not names and not said:
         raise UserError(f"how {file} was made is not known; name it: MODEL,BENCHMARK={file}")
     return _Cell(file, model, benchmark, said, read_scores(file))
+
+
+def _parted(argument: str) -> tuple[str, Path]:
+    """The names in an argument and its file. Either may hold `=`, as folders called by their
+    settings do: it is parted where a file follows, and nowhere if the whole of it is one."""
+    whole = Path(argument)
+    if whole.is_file():
+        return "", whole
+    signs = [place for place, character in enumerate(argument) if character == "="]
+    ways = [(argument[:place], Path(argument[place + 1 :])) for place in signs]
+    there = [way for way in ways if way[1].is_file()]
+    named = [way for way in ways if "," in way[0]]
+    return next(iter(there + named), ("", whole))
 
 
 def _named(cells: Sequence[_Cell]) -> list[_Cell]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from whorl.cli import options
+from whorl.cli.given import given
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -91,7 +92,7 @@ def train(  # noqa: PLR0913 (each parameter is an option)
     from whorl.errors import UserError
 
     if target == "prm":
-        if recipe or run_file:
+        if given("recipe", "run_file"):
             raise UserError(
                 "--recipe and --run-file are for examples; --objective prm learns from any trees"
             )
@@ -99,7 +100,7 @@ def train(  # noqa: PLR0913 (each parameter is an option)
             raise UserError("--dry-run is for examples, not for --objective prm")
         _train_prm(model, examples, out, enough, overrides or [])
         return
-    if enough is not None:
+    if given("enough"):
         raise UserError("--enough is for --objective prm")
     from dataclasses import asdict
     from itertools import chain
