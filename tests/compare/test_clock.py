@@ -43,3 +43,23 @@ def test_a_call_that_was_killed_is_counted(tmp_path: Path) -> None:
 def test_work_that_was_not_begun_starts_at_nothing(tmp_path: Path) -> None:
     with Clock(tmp_path / "begun.json") as clock:
         assert 0 <= clock.read().wall < 10
+
+
+BUSY = """
+import sys, time
+while time.process_time() < 0.6:
+    pass
+print("done", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_processes_that_were_started_count_while_they_live_and_after(tmp_path: Path) -> None:
+    with Clock(tmp_path / "begun.json") as clock:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        with subprocess.Popen([sys.executable, "-c", BUSY], **pipes) as engine:
+            assert engine.stdout is not None
+            assert engine.stdout.readline() == "done\n"
+            alive = clock.read().cpu
+            engine.communicate()
+        assert 0.6 <= alive <= clock.read().cpu < 10

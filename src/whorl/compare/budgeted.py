@@ -35,7 +35,7 @@ class Budgeted:
     tokens: sampled for those searches, the failed ones too. left_out: for searches that were made
         and would exceed the budget.
     wall, cpu: seconds of growing for this budget and smaller ones, over all calls, however each
-        ended. CPU is that of the process that leads; workers of a cluster are not counted.
+        ended. CPU is that of this process and those that it started; a cluster's are not counted.
     """
 
     passes: Sequence[Sequence[Key]] = ()

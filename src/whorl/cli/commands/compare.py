@@ -137,7 +137,7 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
 
     --cluster auto grows and measures on the Ray cluster that this machine belongs
     to, a recipe after the other, and trains here: docs/cluster.md. CPU minutes
-    are then those of this process alone.
+    are then those of this machine alone.
     """
     from dataclasses import replace
 
