@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 
 from whorl.data.atomic import replacing
+from whorl.data.rounds import rounds_of
 from whorl.errors import UserError
 
 _DRAWS = 2000  # of the bootstrap
@@ -171,7 +172,7 @@ class Check:
 def checked(forecast: Forecast, run: Path) -> Check:
     """Compare a forecast with the run in a folder, as far as it was played. Raises `UserError` if
     no round is complete."""
-    rounds = sorted(path.parent for path in run.glob("round-*/seconds.json"))
+    rounds = [path for path in rounds_of(run) if (path / "seconds.json").exists()]
     if not rounds:
         raise UserError(f"{run} has played no round to its end; whorl plan --check is for later")
     tokens = sum(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from whorl.data.atomic import replacing
 from whorl.data.forest import Forest
+from whorl.data.rounds import rounds_of
 from whorl.engines.journal import Journal
 from whorl.loop.folder import RunFolder
 from whorl.loop.manifest import recipe_of
@@ -34,8 +35,7 @@ class Merged:
 
 def sharded(path: Path) -> list[Path]:
     """The folders of a run that have shards: itself, and those of its rounds."""
-    rounds = sorted(path.glob("round-*"), key=lambda one: (len(one.name), one.name))
-    return [folder for folder in (path, *rounds) if parts_of(folder / "shards")]
+    return [folder for folder in (path, *rounds_of(path)) if parts_of(folder / "shards")]
 
 
 def merge_run(path: Path) -> Iterator[Merged]:

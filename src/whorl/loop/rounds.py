@@ -13,6 +13,7 @@ from whorl.data.atomic import replacing
 from whorl.data.examples import read_examples
 from whorl.data.forest import read_keys
 from whorl.data.problems import write_problems
+from whorl.data.rounds import rounds_of
 from whorl.data.taught import write_prompt
 from whorl.engines.journal import Journal
 from whorl.engines.roles import Crews, Engines, trainable
@@ -96,7 +97,9 @@ def purse_of(run: Run) -> Purse:
     """The budget of a run, less the spending that journals of its rounds have on record."""
     purse = Purse(run.budget, samples_at_most=run.recipe.samples_at_most)
     if run.budget != Budget():  # opening a journal takes a while
-        for path in sorted(run.folder.glob("round-*/journal.db")):
+        for path in (folder / "journal.db" for folder in rounds_of(run.folder)):
+            if not path.exists():
+                continue
             with Journal(path) as journal:
                 file = path.with_name("trees.jsonl")
                 trees = sum(1 for _ in read_keys(file)) if file.exists() else 0
