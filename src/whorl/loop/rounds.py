@@ -32,6 +32,7 @@ from whorl.loop.split import held_out, problems_of, tell_bad
 from whorl.loop.took import Took
 from whorl.recipe import words_of
 from whorl.watch import Watch
+from whorl.watch.events import NAME as EVENTS
 
 T = TypeVar("T")
 
@@ -145,7 +146,7 @@ def _play(
 ) -> Round | None:
     """Play one round, from its trees to the scores of the model that it ends with; None where a
     later round adds no example to those of before."""
-    took = Took(inner.path)
+    took = Took(inner.path, run.folder / EVENTS)
 
     def grow_now() -> Grown:
         grown = grow_round(inner, run, plan, prepared, purse, watch)
