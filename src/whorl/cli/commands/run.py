@@ -166,7 +166,6 @@ def _grow_shard(chosen: "Run", text: str, *, repair: bool) -> None:
     from whorl.cli.display import Display
     from whorl.cli.guard import FAILED, this_command
     from whorl.cli.plan import opening, tell_failures
-    from whorl.engines.repair import mended
     from whorl.loop.round_shards import begun_round, grow_shard
     from whorl.loop.shards import shard_of
 
@@ -176,8 +175,7 @@ def _grow_shard(chosen: "Run", text: str, *, repair: bool) -> None:
     display.say(f"round {plan.number} of {chosen.rounds}, shard {share}")
     display.say(opening(chosen))
     own = plan.folder / "shards" / share.name
-    display.say_all(mended(own.glob("journal.db")) if repair else ())
-    grown = grow_shard(chosen, plan, share, display)
+    grown = grow_shard(chosen, plan, share, display, repair=repair)
     tell_failures(own / "failures.jsonl", grown.failures, f"Again: {this_command()}")
     display.say(
         f"shard {share} has come to its end; after all of them: whorl merge {chosen.folder}"
