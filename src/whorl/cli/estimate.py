@@ -69,8 +69,8 @@ def findable_gain(problems: int) -> str:
     )
 
 
-def evaluation_at_most(decoding: Decoding, problems: int) -> str:
-    """A line that says how much an evaluation may ask for at most."""
+def evaluation_at_most(decoding: Decoding, problems: int, *, of: str = "evaluation") -> str:
+    """A line that says how much an evaluation may ask for at most. of: what it is called."""
     tokens = problems * decoding.n * (decoding.max_tokens + (decoding.thought_tokens or 0))
     often = "1 attempt" if decoding.n == 1 else f"{decoding.n:,} attempts"
-    return f"evaluation: {problems:,} problems, {often} at each, {tokens:,} tokens at most"
+    return f"{of}: {problems:,} problems, {often} at each, {tokens:,} tokens at most"

@@ -18,7 +18,7 @@ from whorl.data.taught import write_prompt
 from whorl.engines.journal import Journal
 from whorl.engines.roles import Crews, Engines, trainable
 from whorl.engines.spec import Spec
-from whorl.evaluate import Decoding, Place, Score, pass_rate, read_scores
+from whorl.evaluate import Decoding, Place, Score, Setup, pass_rate, read_scores
 from whorl.evaluate.exam import Exam, measure
 from whorl.learn.training import TrainResult
 from whorl.loop.folder import RunFolder
@@ -40,6 +40,11 @@ WATCHED = Decoding(n=8, temperature=0.8, top_p=0.95)
 """How held-out training problems are attempted: as MARGE samples the completions of a state, so
 that the share of right ones is the value of the question (docs/papers.md, "Rounds"). That costs no
 more than 8 solutions for every twentieth problem."""
+
+
+def watching(run: Run) -> Setup:
+    """The setup in which the held-out problems of a run are attempted."""
+    return replace(run.setup, decoding=replace(WATCHED, max_tokens=run.evaluate.max_tokens))
 
 
 class Unfinished(Exception):
@@ -223,8 +228,7 @@ def _watched(run: Run, plan: RoundPlan, opened: Crews, watch: Watch) -> float | 
     problems = run.folder / "held-out.jsonl"
     if not problems.exists():
         write_problems(problems, held_out(run))
-    decoding = replace(WATCHED, max_tokens=run.evaluate.max_tokens)
-    exam = Exam(problems, replace(run.setup, decoding=decoding), plan.seed)
+    exam = Exam(problems, watching(run), plan.seed)
     path = run.folder / f"held-out-{plan.number - 1}.jsonl"
     return pass_rate(_measured(path, exam, plan.engines, opened, watch), 1).value
 

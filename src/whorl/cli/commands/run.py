@@ -58,8 +58,9 @@ def run(  # noqa: PLR0913 (each parameter is an option)
     for sigma and rft.
 
     patience = 2 stops after two rounds without a rise of accuracy on problems
-    that are held out for it, one in twenty. The presets `paper` of marge, grpo
-    and process say so: the papers of MARGE and of MCTS process supervision stop
+    that are held out for it, one in twenty, each of which is attempted eight
+    times before the first round and after every one. The presets `paper` of
+    marge, grpo and process say so: the papers of MARGE and of MCTS process supervision stop
     when there is no more gain, that it takes two rounds is ours. The test file
     never decides.
 
