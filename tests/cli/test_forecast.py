@@ -31,6 +31,10 @@ def test_a_run_is_planned_played_and_checked(
         assert name in planned.stdout
     assert "assumed:" in planned.stdout
     assert not run.exists()
+    sampled = next(line for line in planned.stdout.splitlines() if line.startswith("tokens sam"))
+    capped = whorl("plan", file, "--sample", 4, "--set", "budget.tokens=100")
+    assert sampled in capped.stdout, capped.output
+    assert "budget.tokens = 100 will end growing after about" in capped.stdout
     assert "has played no round" in whorl("plan", file, "--check").stderr
     assert whorl("run", file).exit_code == 0
     checked = whorl("plan", file, "--check")

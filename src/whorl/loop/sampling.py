@@ -63,7 +63,7 @@ def sample(run: Run, prepared: Ready, count: int, watch: Watch) -> Sample:
     with RunFolder.open(path, grown_from(run), version=__version__) as folder:
         tried = search_some(run, prepared.crew, count, folder, watch)
         if not any(tried.tokens):
-            why = next(iter(tried.failures.values()), tried.limit or "there are no problems")
+            why = next(iter(tried.failures.values()), "there are no problems")
             raise UserError(f"no tree could be grown to plan by: {why}")
         examples = _harvested(folder, run)
         size = sum(map(_bytes, (folder.trees, folder.journal, folder.examples)))

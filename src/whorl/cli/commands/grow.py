@@ -62,7 +62,8 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     --set preset=code SIGMA starts from its authors' script instead of the
     paper. --set budget.tokens=100000 stops after so many sampled tokens; there
     are requests, seconds and money as well, for all of it and, as in
-    budget.problem.tokens, for each search. --dry-run lists the settings.
+    budget.problem.tokens, for each search. --dry-run lists the settings; --try
+    searches without the budget for all of it, and says where that would end.
 
     --shard 3/16 grows the third of sixteen equal parts, in a folder of its own in
     the run folder, which other machines share: give the sixteen commands, then

@@ -74,6 +74,7 @@ def plan(  # noqa: PLR0913 (each parameter is an option)
 
 def _lines(run: "Run", plan: "Forecast", machines: int, devices: int, hour: float) -> list[str]:
     """The plan in words and figures. hour: price of a device's hour."""
+    from whorl.cli.estimate import ends_early
     from whorl.watch.line import clock
 
     scale, sample = plan.scale, plan.sample
@@ -116,7 +117,9 @@ def _lines(run: "Run", plan: "Forecast", machines: int, devices: int, hour: floa
     for part in ("grow", "evaluate", "train"):
         if part in plan.amounts:
             lines.append(f"{'  of one: ' + part:24}{clock(plan.amounts[part].expected):>14}")
-    return [*lines, "", *_assumptions(plan)]
+    grown = {name: amount.expected for name, amount in plan.grown.items()}
+    ending = ends_early(run, scale.problems, {**grown, "seconds": grown["grow"]})
+    return [*lines, *ending, "", *_assumptions(plan)]
 
 
 def _figure(number: float, unit: str = "") -> str:

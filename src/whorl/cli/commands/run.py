@@ -74,7 +74,8 @@ def run(  # noqa: PLR0913 (each parameter is an option)
     there are requests, seconds and money as well, for all rounds together and,
     as in budget.problem.tokens, for each search. Money needs prices per
     million tokens, such as budget.prices.critic.sampled = 0.4. The same
-    command with a larger budget goes on.
+    command with a larger budget goes on. --try and `whorl plan` search their
+    problems without the budget of all rounds, and say where it would end.
 
     --shard 3/16 grows the third of sixteen equal parts of the trees of the round
     that is under way, in a folder of its own in the run folder, which other
