@@ -134,7 +134,7 @@ WRONG = {
     GROW.replace("good.jsonl", "latin.csv"): "latin.csv, line 2: not UTF-8; save the file as UTF-8",
     GROW.replace("good.jsonl", "book.xlsx"): "book.xlsx is no text; save it as CSV in UTF-8, JSON",
     GROW.replace("good.jsonl", "list.json"): "not a JSON object, but a list; write its objects one",
-    GROW.replace("good.jsonl", "."): ". is a folder; name a .jsonl",
+    GROW.replace("good.jsonl", "."): " is a folder; name a .jsonl",
     GROW.replace("--policy policy", "--policy http://h:1/v1"): "write server:http://h:1/v1",
     GROW.replace("--policy policy", "--policy policy?wieghts=int8"): "has no setting 'wieghts'",
     GROW + " --report-to wandv": "report_to = wandv: there are ",

@@ -1,10 +1,15 @@
 """`whorl plan` before a run, and `whorl plan --check` after it."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 from typer.testing import Result
 
+from whorl.data.forest import read_trees
+from whorl.data.problems import write_problems
+from whorl.data.synthetic import problems
+from whorl.evaluate import read_records
 from whorl.models import POLICY
 
 
@@ -26,9 +31,45 @@ def test_a_run_is_planned_played_and_checked(
         assert name in planned.stdout
     assert "assumed:" in planned.stdout
     assert not run.exists()
+    sampled = next(line for line in planned.stdout.splitlines() if line.startswith("tokens sam"))
+    capped = whorl("plan", file, "--sample", 4, "--set", "budget.tokens=100")
+    assert sampled in capped.stdout, capped.output
+    assert "budget.tokens = 100 will end growing after about" in capped.stdout
     assert "has played no round" in whorl("plan", file, "--check").stderr
     assert whorl("run", file).exit_code == 0
     checked = whorl("plan", file, "--check")
     assert checked.exit_code == 0 and "1 of 1 rounds were played" in checked.stdout
     tokens = next(line for line in checked.stdout.splitlines() if line.startswith("tokens"))
     assert all(int(figure.replace(",", "")) > 50 for figure in tokens.split()[1:3])
+
+
+def test_attempts_at_held_out_problems_are_planned(
+    whorl: Callable[..., Result], tmp_path: Path
+) -> None:
+    file, run, asked = tmp_path / "run.toml", tmp_path / "run", tmp_path / "p.jsonl"
+    write_problems(asked, problems("pool", 20, seed=0, levels=[1]))
+    file.write_text(
+        f'run = "{run}"\nproblems = "{asked}"\nrecipe.name = "rft"\nrecipe.samples = 2\n'
+        "recipe.sampling.solution_tokens = 60\ntrain.epochs = 1\nevaluate.max_tokens = 60\n"
+        f'engines.policy = "local:{POLICY}"\nengines.processes = 0\npatience = 1\nholdout = 0.3\n'
+    )
+    described = whorl("run", file, "--dry-run")
+    assert described.exit_code == 0, described.output
+    found = re.search(r"problems: (\d+), (\d+) more held out", described.stdout)
+    assert found is not None
+    grown, held = map(int, found.groups())
+    most = f"8 attempts at each, {held * 8 * 60:,} tokens at most, 2 times"
+    assert f"held out: {held} problems, {most}" in described.stdout
+    planned = whorl("plan", file, "--sample", grown)
+    assert planned.exit_code == 0, planned.output
+    assert f"{held} problems held out and attempted 2 times" in planned.stdout
+    assert "of one: evaluate" in planned.stdout
+    assert whorl("run", file).exit_code == 0
+    checked = whorl("plan", file, "--check")
+    (line,) = [line for line in checked.stdout.splitlines() if line.startswith("tokens")]
+    expected, actual = (int(figure.replace(",", "")) for figure in line.split()[1:3])
+    records = [*run.glob("held-out-?.attempts.jsonl")]
+    sampled = sum(one.tokens for p in records for r in read_records(p) for one in r.attempts)
+    trees = read_trees(run / "round-1" / "trees.jsonl")
+    assert len(records) == 2 and actual == sampled + sum(sum(t.cost.values()) for t in trees)
+    assert 0.5 < expected / actual < 2

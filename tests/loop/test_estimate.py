@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from whorl import Function, drive, toy
 from whorl.ask import Ask, Replies
-from whorl.budget import Budget, Price, Prices
+from whorl.budget import Budget, Limits, Price, Prices
 from whorl.cli.estimate import at_most, by_trial, evaluation_at_most, findable_gain
 from whorl.data.problems import write_problems
 from whorl.engines.crew import Here
@@ -63,6 +64,45 @@ def test_problems_that_are_tried_say_what_all_will_cost(tmp_path: Path) -> None:
     assert first.startswith("tried 4 problems: 150 tokens each, from 150 to 150, in ")
     assert second.startswith("growing of 2 rounds: about 3,000 tokens (90 % interval 3,000 to ")
     assert third == "money: about 0.01"
+
+
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        ({"tokens": 300}, "tokens = 300 will end growing after about 2 of 20 searches, in round 1"),
+        ({"tokens": 2000, "requests": 12}, "requests = 12 will end growing after about 12 of 20"),
+        (
+            {"money": 0.003},
+            "money = 0.003 will end growing after about 10 of 20 searches, in round 2",
+        ),
+        ({"tokens": 3001, "requests": 21, "seconds": 1e9}, ""),
+    ],
+)
+def test_a_budget_of_the_run_leaves_what_is_tried_whole_and_says_where_it_ends(
+    tmp_path: Path, limits: dict[str, Any], told: str
+) -> None:
+    file = tmp_path / "problems.jsonl"
+    write_problems(file, toy.problems(10))
+    recipe = Rft(Sampling(1.0, solution_tokens=50), samples=3)
+    budget = Budget(**limits, prices=Prices(policy=Price(sampled=2.0)))
+    run = Run(tmp_path / "run", file, Engines("policy"), recipe, rounds=2, budget=budget)
+    crew = Here(dict.fromkeys(("policy", "judge"), Function(wordy)))
+    tried = try_problems(run, crew, 4, Quiet())
+    assert tried.tokens == (150,) * 4
+    _, growing, _, *ending = by_trial(run, Survey(problems=10), tried)
+    assert growing.startswith("growing of 2 rounds: about 3,000 tokens")
+    assert len(ending) == bool(told) and all(f"budget.{told}" in line for line in ending)
+
+
+def test_the_budget_of_a_problem_holds_for_what_is_tried(tmp_path: Path) -> None:
+    file = tmp_path / "problems.jsonl"
+    write_problems(file, toy.problems(4))
+    budget = Budget(tokens=1, problem=Limits(requests=1))
+    recipe = find_recipe("step_dpo")()
+    run = Run(tmp_path / "run", file, Engines("policy"), recipe, budget=budget)
+    crew = Here(dict.fromkeys(("policy", "judge"), Function(wordy)))
+    free = try_problems(replace(run, budget=Budget()), crew, 4, Quiet())
+    assert 0 < sum(try_problems(run, crew, 4, Quiet()).tokens) < sum(free.tokens)
 
 
 def test_an_evaluation_says_what_it_may_take() -> None:

@@ -1,6 +1,7 @@
 """The loop: rounds that learn from each other, stages that are done once."""
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from safetensors.torch import load_file
 
 from whorl import data
 from whorl.ask import Engine, Reply
+from whorl.budget import Budget
 from whorl.cli.results import print_rounds
 from whorl.data.examples import read_examples
 from whorl.data.problems import read_problems, write_problems
@@ -34,7 +36,7 @@ from whorl.loop.folder import RunFolder
 from whorl.loop.grow import ready
 from whorl.loop.harvest import distinct_examples
 from whorl.loop.metrics import Round, metrics, stopped_rising
-from whorl.loop.rounds import play_rounds
+from whorl.loop.rounds import Unfinished, play_rounds
 from whorl.loop.run import Run
 from whorl.models import POLICY
 from whorl.recipe import Harvest, Recipe, Start
@@ -219,6 +221,22 @@ def test_a_round_can_go_on_from_the_last_model_and_says_what_it_came_to(
         failed = metrics(replace(played, scores=none))
         assert [(k, rate[0]) for k, rate in failed["passed"].items()] == [(1, 0.0), (2, 0.0)]  # type: ignore[attr-defined]
         print_rounds([metrics(played), failed], played.scores, none)
+
+
+def test_the_time_for_which_a_run_lay_stopped_is_none_of_its_rounds(run: Run) -> None:
+    run = replace(run, rounds=1, test=None)
+    with pytest.raises(Unfinished):
+        play(replace(run, budget=Budget(requests=2)), Log())
+    inner = run.folder / "round-1"
+    began = time.time() - 7200
+    (inner / "begun.json").write_text(json.dumps({"seconds": 500, "began": began}))
+    events = [(began + 1000, "alive"), (began + 7190, "begin"), (began + 7199, "alive")]
+    with (run.folder / "events.jsonl").open("w") as file:
+        for at, event in events:
+            file.write(json.dumps({"at": at, "event": event, "process": {}}) + "\n")
+    (inner / "trees.index.db").touch()  # as `whorl report` leaves it
+    (played,) = play(run, Log())
+    assert 1500 <= played.seconds < 1700
 
 
 def test_a_round_opens_its_engines_reads_the_problems_and_harvests_its_trees_once(

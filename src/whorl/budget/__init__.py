@@ -122,6 +122,10 @@ class Budget:
         """The limits of the whole run."""
         return Limits(self.tokens, self.requests, self.seconds, self.money)
 
+    def of_problems(self) -> "Budget":
+        """The budget without the limits of the whole run."""
+        return Budget(problem=self.problem, prices=self.prices)
+
 
 @dataclass(slots=True)
 class Usage:

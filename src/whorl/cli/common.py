@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -43,7 +44,7 @@ def common(command: Callable[..., None]) -> Callable[..., None]:
                 _told(speech) if generic else _as_it_is(),
                 local(command.__name__, kwargs) as ours,
             ):
-                command(**ours)
+                command(**{name: _named(value) for name, value in ours.items()})
         finally:
             SPEECH.reset(token)
             GIVEN.reset(before)
@@ -58,6 +59,15 @@ def common(command: Callable[..., None]) -> Callable[..., None]:
     run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {each.name: each.annotation for each in parameters} | {"return": None}
     return run
+
+
+def _named(value: Any) -> Any:
+    """An argument in which every path ends in a name: commands write beside what they are given."""
+    from whorl.data.naming import named
+
+    if isinstance(value, list):
+        return [_named(each) for each in value]
+    return named(value) if isinstance(value, Path) else value
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Lines that say what a run will cost: the most that its recipe may ask for, and what a few of its
 problems that were tried say of the rest."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from whorl.budget import Prices, Spent
 from whorl.evaluate import Decoding, findable
@@ -51,11 +51,31 @@ def by_trial(run: Run, found: Survey, tried: Tried) -> Iterator[str]:
         f"{clock(tried.seconds * problems / count)} at the pace of "
         f"{count:,} problems side by side; {min(run.width, found.problems):,} will be"
     )
+    spent = Spent(run.budget.prices)
+    for role, usage in tried.spent.by_role.items():
+        spent.add(role, usage.times(problems / count))
     if run.budget.prices != Prices():
-        spent = Spent(run.budget.prices)
-        for role, usage in tried.spent.by_role.items():
-            spent.add(role, usage.times(problems / count))
         yield f"money: about {spent.money:,.2f}"
+    likely = {"tokens": whole.expected, "seconds": tried.seconds * problems / count}
+    yield from ends_early(run, found.problems, {**spent.amounts(), **likely})
+
+
+def ends_early(run: Run, problems: int, likely: Mapping[str, float]) -> Iterator[str]:
+    """A line that says where the budget will end growing, if it is likely to.
+
+    problems: of a round. likely: amounts of growing in all rounds, by the names of limits.
+    """
+    limits = run.budget.run.named()
+    shares = {name: limit / likely[name] for name, limit in limits.items() if likely[name] > limit}
+    if not shares:
+        return
+    name, share = min(shares.items(), key=lambda item: item[1])
+    searches = problems * len(arms_of(run.recipe)) * run.rounds
+    where = f", in round {int(share * run.rounds) + 1} of {run.rounds}" if run.rounds > 1 else ""
+    yield (
+        f"budget.{name} = {limits[name]} will end growing after about {share * searches:,.0f} of "
+        f"{searches:,} searches{where}; the other figures are of the run without it"
+    )
 
 
 def findable_gain(problems: int) -> str:
@@ -69,8 +89,8 @@ def findable_gain(problems: int) -> str:
     )
 
 
-def evaluation_at_most(decoding: Decoding, problems: int) -> str:
-    """A line that says how much an evaluation may ask for at most."""
+def evaluation_at_most(decoding: Decoding, problems: int, *, of: str = "evaluation") -> str:
+    """A line that says how much an evaluation may ask for at most. of: what it is called."""
     tokens = problems * decoding.n * (decoding.max_tokens + (decoding.thought_tokens or 0))
     often = "1 attempt" if decoding.n == 1 else f"{decoding.n:,} attempts"
-    return f"evaluation: {problems:,} problems, {often} at each, {tokens:,} tokens at most"
+    return f"{of}: {problems:,} problems, {often} at each, {tokens:,} tokens at most"

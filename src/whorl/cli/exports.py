@@ -14,6 +14,7 @@ from whorl.data.parquet import write_parquet
 from whorl.data.publish import Card, push_to_hub, write_dataset
 from whorl.data.purpose import read_purpose
 from whorl.data.rollouts import about, export_groups, export_problems, export_traces, session
+from whorl.data.rounds import number_of
 from whorl.data.stepwise import export_steps
 from whorl.errors import UserError
 from whorl.example import Example, Likelihood
@@ -57,7 +58,7 @@ def _examples(files: Sequence[Path]) -> Iterator[Example]:
 def exported_trees(files: Sequence[Path], chosen: Choice, enough: float, marker: str) -> Exported:
     """Write the trees of these files. enough, marker: of step labels."""
     if chosen.form == "parquet":
-        rounds = {_round(file): read_trees(file) for file in files if file.exists()}
+        rounds = {number_of(file.parent): read_trees(file) for file in files if file.exists()}
         return Exported(write_parquet(rounds, chosen.out), {}, {})
     trees = chain.from_iterable(map(read_trees, files))
     if chosen.form == "prm":
@@ -66,12 +67,6 @@ def exported_trees(files: Sequence[Path], chosen: Choice, enough: float, marker:
         return _to_trackio(trees, str(chosen.out))
     write = {"verl": export_problems, "art": export_groups, "traces": export_traces}
     return write[chosen.form](trees, chosen.out)
-
-
-def _round(file: Path) -> int:
-    """The round that a file of trees is of, by its folder's name; 0 if it is of none."""
-    number = file.parent.name.removeprefix("round-")
-    return int(number) if number.isdecimal() else 0
 
 
 def _to_trackio(trees: Iterator[Tree], project: str) -> Exported:

@@ -19,6 +19,7 @@ from whorl.engines.model import pending
 from whorl.engines.roles import Engines, Opener, rounded_by
 from whorl.loop.estimate import try_problems
 from whorl.loop.grow import Grown, ready
+from whorl.loop.rounds import watching
 from whorl.loop.run import Run
 from whorl.loop.split import survey
 from whorl.settings.presets import default_of, presets_of
@@ -59,6 +60,9 @@ def describe_run(
         typer.echo(evaluation_at_most(run.evaluate, tests) + again)
         if run.evaluate.n == 1:
             typer.echo(findable_gain(tests))
+    if found.held:
+        own = watching(run).decoding
+        typer.echo(evaluation_at_most(own, found.held, of="held out") + f", {run.rounds + 1} times")
     for line in lacking:
         typer.echo(line)
     tell_failures(Path("failures"), tried.failures if tried else {}, "They were tried only.")

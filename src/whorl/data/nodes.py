@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from whorl.data.forest import read_trees
+from whorl.data.rounds import rounds_of
 from whorl.errors import UserError
 from whorl.tree import ROOT, Tree
 
@@ -71,6 +72,5 @@ def rows(tree: Tree) -> Iterator[dict[str, Any]]:
 def _read(place: Path) -> Iterator[Tree]:
     if not place.is_dir():
         return read_trees(place)
-    rounds = [path for path in place.glob("round-*") if path.name[6:].isdecimal()]
-    folders = sorted(rounds, key=lambda path: int(path.name[6:])) or [place]
+    folders = rounds_of(place) or [place]
     return chain.from_iterable(read_trees(folder / "trees.jsonl") for folder in folders)

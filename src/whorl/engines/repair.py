@@ -1,7 +1,7 @@
 """A sound journal made of a damaged one: what can be read goes on, the rest is asked for again."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from shutil import copy2
@@ -13,6 +13,17 @@ _SMALLEST = 64  # bytes of a row
 _TOGETHER = 1000  # rows that are written at once
 
 
+Tell = Callable[[str], object]
+"""Who is told, a line each, which journals were repaired."""
+
+
+def mend(paths: Iterable[Path], tell: Tell | None) -> None:
+    """As `mended`, telling the lines; nothing is repaired without somebody to tell."""
+    if tell:
+        for line in mended(paths):
+            tell(line)
+
+
 def mended(paths: Iterable[Path]) -> Iterator[str]:
     """Repair those of the journals that are there and damaged; yields a line for each. Nobody else
     may have one open."""
@@ -22,6 +33,15 @@ def mended(paths: Iterable[Path]) -> Iterator[str]:
                 f"repaired {path}: {kept:,} answers are kept, what is missing is asked for again; "
                 f"the damaged file is {path.name}.damaged"
             )
+
+
+def damaged(path: Path) -> bool:
+    """Whether a journal is damaged, which is seen without writing to it."""
+    try:
+        Journal(path, writes=False).close()
+    except DamagedError:
+        return True
+    return False
 
 
 def repair(path: Path) -> int | None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import nsmallest
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,22 +25,26 @@ class Tried:
     """Problems that were searched to see what they cost.
 
     tokens: sampled for each problem, in its trees. spent: by all searches. seconds: of wall clock,
-    side by side. failures: searches that failed, with why. limit: of the budget, if one ended it.
+    side by side. failures: searches that failed, with why.
     """
 
     tokens: tuple[int, ...]
     spent: Spent
     seconds: float
     failures: Mapping[str, str]
-    limit: str = ""
 
 
 def search_some(run: Run, crew: Crew, count: int, folder: RunFolder, watch: Watch) -> Tried:
     """Search `count` of the run's problems, drawn by lot, as the run would; the trees end in
-    `folder`."""
+    `folder`.
+
+    The run's whole budget is left out: problems that it does not last for say nothing of what one
+    costs, and those that end first are the cheap ones.
+    """
+    plan = GrowPlan.of(replace(run, budget=run.budget.of_problems()))
     drawn = nsmallest(count, problems_of(run), key=lambda problem: lot(f"plan/{problem.id}"))
     began = time.monotonic()
-    grown = grow(folder, drawn, GrowPlan.of(run), crew, watch=watch, expected=len(drawn))
+    grown = grow(folder, drawn, plan, crew, watch=watch, expected=len(drawn))
     seconds = time.monotonic() - began
     tokens = dict.fromkeys((problem.id for problem in drawn), 0)
     for tree in read_trees(folder.trees):
@@ -49,7 +53,7 @@ def search_some(run: Run, crew: Crew, count: int, folder: RunFolder, watch: Watc
     with Journal(folder.journal) as journal:
         for role, usage in journal.usage():
             spent.add(role, usage)
-    return Tried(tuple(tokens.values()), spent, seconds, grown.failures, grown.limit)
+    return Tried(tuple(tokens.values()), spent, seconds, grown.failures)
 
 
 def try_problems(run: Run, crew: Crew, count: int, watch: Watch) -> Tried:

@@ -13,6 +13,7 @@ from whorl.data.lock import held
 from whorl.data.problems import read_problems
 from whorl.data.shard import Shard
 from whorl.engines.journal import Journal
+from whorl.engines.repair import Tell, mend
 from whorl.errors import UserError
 from whorl.evaluate import Place, Record, Score, read_records, score_of
 from whorl.evaluate.exam import Part
@@ -51,19 +52,23 @@ def whole_exam(out: Path) -> Iterator[None]:
 
 
 @contextmanager
-def open_exam_part(out: Path, shard: Shard) -> Iterator[tuple[Path, Part]]:
+def open_exam_part(
+    out: Path, shard: Shard, repair: Tell | None = None
+) -> Iterator[tuple[Path, Part]]:
     """The file of scores of a shard of the evaluation that goes to `out`, and the part of the exam
     that is left for it.
 
-    An evaluation may be divided anew as a run may (`loop.shards`). Raises `UserError` if another
-    process has this shard, or one of another division.
+    An evaluation may be divided anew as a run may, and its journals are repaired as those of one
+    are (`loop.shards`). Raises `UserError` if another process has this shard, or one of another
+    division.
     """
     if out.exists():
         raise UserError(f"{out} is there already; choose another --out, or delete it")
     with held(out):
         pass  # nobody attempts all of it
     home = home_of(out)
-    with shares(home, home, _bound(out), shard, version=__version__) as (own, others):
+    share = shares(home, home, _bound(out), shard, version=__version__, repair=repair)
+    with share as (own, others):
         done: set[str] = set()
         journals: list[Journal] = []
         try:
@@ -78,18 +83,21 @@ def open_exam_part(out: Path, shard: Shard) -> Iterator[tuple[Path, Part]]:
                 journal.close()
 
 
-def merge_exam(out: Path) -> MergedExam:
+def merge_exam(out: Path, repair: Tell | None = None) -> MergedExam:
     """Merge the shards of an evaluation into the file of scores `out` and those beside it, and
     remove the shards; as long as problems are missing, nothing is written and none is removed.
 
+    repair: is told which of their journals were damaged and are repaired first.
     Raises `UserError` if there are no shards, or a process still has one.
     """
     home = home_of(out)
     if not parts_of(home):
         raise UserError(f"{out} has no shards; whorl evaluate --shard makes them")
-    with RunFolder.open(home, _bound(out), version=__version__) as whole:
+    with held(out), RunFolder.open(home, _bound(out), version=__version__) as whole:
         with opened(home, whole) as parts:
-            merged = _merged(out, [_place(part.path) for part in parts])
+            places = [_place(part.path) for part in parts]
+            mend([Place(out).journal, *(place.journal for place in places)], repair)
+            merged = _merged(out, places)
         if not merged.missing:
             remove(home)
             with suppress(OSError):  # as where files that are open cannot go

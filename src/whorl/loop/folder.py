@@ -15,6 +15,7 @@ from typing import Any
 
 from whorl.data.atomic import replacing, unwritable
 from whorl.data.lock import InUseError, take
+from whorl.data.rounds import number_of, rounds_of
 from whorl.errors import UserError
 
 _OWN = {"lock", "manifest.json", "manifest.json.partial"}
@@ -114,13 +115,15 @@ class RunFolder(AbstractContextManager["RunFolder"]):
     def parts(self, round: int = 0) -> list[Path]:
         """The folders that hold trees: those of the rounds, in order, if there are any, else this
         one; or that of one `round`. Raises `UserError` if there is no such round."""
-        rounds = sorted(self.path.glob("round-*"), key=lambda path: int(path.name[6:]))
+        rounds = rounds_of(self.path)
         if not round:
             return rounds or [self.path]
         if (one := self.path / f"round-{round}") in rounds:
             return [one]
         there = (
-            f"there are {', '.join(path.name[6:] for path in rounds)}" if rounds else "it has none"
+            f"there are {', '.join(str(number_of(path)) for path in rounds)}"
+            if rounds
+            else "it has none"
         )
         raise UserError(f"{self.path} has no round {round}; {there}")
 

@@ -14,6 +14,7 @@ from whorl.data.atomic import replacing
 from whorl.data.examples import write_examples
 from whorl.data.forest import key_of, read_trees
 from whorl.data.purpose import write_purpose
+from whorl.data.rounds import number_of
 from whorl.errors import UserError
 from whorl.evaluate import Setup
 from whorl.example import Example, Objective
@@ -152,18 +153,14 @@ def harvest_folder(
     folder's own examples the counts are kept, so that whatever shows the folder tells theirs.
     Raises `UserError` if there is no such round, or if `out` holds what a run learns from in it."""
     trees = [part / "trees.jsonl" for part in folder.parts(number)]
+    at = out.resolve().parent
     own = out.resolve() == usual_out(folder, number).resolve()
-    if own and _in_rounds(out.resolve().parent):
+    if own and number_of(at) and (at.parent / "manifest.json").exists():  # of `whorl run`
         raise UserError(f"{out} is what the run learns from in that round; name another --out")
     harvested = harvest(trees, recipe, out, setup=setup, how=how)
     if own:
         harvested.write(out.parent)
     return harvested
-
-
-def _in_rounds(folder: Path) -> bool:
-    """Whether a run folder is that of a round of `whorl run`."""
-    return folder.name.startswith("round-") and (folder.parent / "manifest.json").exists()
 
 
 def _ending(tree: Tree) -> str:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from whorl.data.atomic import replacing
 from whorl.data.forest import Forest
+from whorl.data.rounds import rounds_of
 from whorl.engines.journal import Journal
+from whorl.engines.repair import Tell, mend
 from whorl.loop.folder import RunFolder
 from whorl.loop.manifest import recipe_of
 from whorl.loop.shards import Share, parts_of
@@ -34,31 +36,33 @@ class Merged:
 
 def sharded(path: Path) -> list[Path]:
     """The folders of a run that have shards: itself, and those of its rounds."""
-    rounds = sorted(path.glob("round-*"), key=lambda one: (len(one.name), one.name))
-    return [folder for folder in (path, *rounds) if parts_of(folder / "shards")]
+    return [folder for folder in (path, *rounds_of(path)) if parts_of(folder / "shards")]
 
 
-def merge_run(path: Path) -> Iterator[Merged]:
-    """Merge the shards of a run folder and of its rounds, one folder after the other."""
+def merge_run(path: Path, repair: Tell | None = None) -> Iterator[Merged]:
+    """Merge the shards of a run folder and of its rounds, one folder after the other. repair: as in
+    `merge`."""
     for folder in sharded(path):
         if folder == path:
-            yield merge(path)
+            yield merge(path, repair)
         else:  # nobody may play the rounds meanwhile
             said = RunFolder.read(path)
             with RunFolder.open(path, said.settings, version=said.version):
-                yield merge(folder)
+                yield merge(folder, repair)
 
 
-def merge(path: Path) -> Merged:
+def merge(path: Path, repair: Tell | None = None) -> Merged:
     """Merge the shards in the run folder `path` into it, and remove them.
 
     Trees come in the order of the problems, and replies of all journals into one, so a search that
     a shard has begun goes on in its middle, in whatever process. May be repeated after a kill.
+    repair: is told which journals were damaged and are repaired first; without it they are refused.
     Raises `UserError` if a process still grows one of the shards.
     """
     said = RunFolder.read(path)
     with RunFolder.open(path, said.settings, version=said.version) as run:
         with opened(path / "shards", run) as parts:
+            mend((one.journal for one in (run, *parts)), repair)
             merged = _merged(run, parts)
         remove(path / "shards")
     return merged

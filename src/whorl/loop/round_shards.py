@@ -33,14 +33,23 @@ def begun_round(run: Run) -> RoundPlan:
     return plan
 
 
-def grow_shard(run: Run, plan: RoundPlan, shard: Shard, watch: Watch) -> Grown:
-    """Grow a shard of the trees of a round. Raises `UserError` as `loop.shards.open_part` does."""
+def grow_shard(
+    run: Run, plan: RoundPlan, shard: Shard, watch: Watch, *, repair: bool = False
+) -> Grown:
+    """Grow a shard of the trees of a round. repair: damaged journals, before they are opened.
+    Raises `UserError` as `loop.shards.open_part` does."""
+    tell = watch.say if repair else None
     read = partial(problems_of, run, plan.number)
     with (
         ready(replace(run, engines=plan.engines)) as prepared,
-        joined(run.folder, learned_from(run), __version__) as whole,
+        joined(run.folder, learned_from(run), __version__, tell) as whole,
         open_part(
-            plan.folder, round_settings(whole, plan), shard, read, version=__version__
+            plan.folder,
+            round_settings(whole, plan),
+            shard,
+            read,
+            version=__version__,
+            repair=tell,
         ) as part,
         recorded(watch, part.folder.events, part.folder.settings["engines"]) as told,
     ):

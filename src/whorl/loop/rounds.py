@@ -13,11 +13,12 @@ from whorl.data.atomic import replacing
 from whorl.data.examples import read_examples
 from whorl.data.forest import read_keys
 from whorl.data.problems import write_problems
+from whorl.data.rounds import rounds_of
 from whorl.data.taught import write_prompt
 from whorl.engines.journal import Journal
 from whorl.engines.roles import Crews, Engines, trainable
 from whorl.engines.spec import Spec
-from whorl.evaluate import Decoding, Place, Score, pass_rate, read_scores
+from whorl.evaluate import Decoding, Place, Score, Setup, pass_rate, read_scores
 from whorl.evaluate.exam import Exam, measure
 from whorl.learn.training import TrainResult
 from whorl.loop.folder import RunFolder
@@ -31,6 +32,7 @@ from whorl.loop.split import held_out, problems_of, tell_bad
 from whorl.loop.took import Took
 from whorl.recipe import words_of
 from whorl.watch import Watch
+from whorl.watch.events import NAME as EVENTS
 
 T = TypeVar("T")
 
@@ -38,6 +40,11 @@ WATCHED = Decoding(n=8, temperature=0.8, top_p=0.95)
 """How held-out training problems are attempted: as MARGE samples the completions of a state, so
 that the share of right ones is the value of the question (docs/papers.md, "Rounds"). That costs no
 more than 8 solutions for every twentieth problem."""
+
+
+def watching(run: Run) -> Setup:
+    """The setup in which the held-out problems of a run are attempted."""
+    return replace(run.setup, decoding=replace(WATCHED, max_tokens=run.evaluate.max_tokens))
 
 
 class Unfinished(Exception):
@@ -113,7 +120,9 @@ def purse_of(run: Run) -> Purse:
     """The budget of a run, less the spending that journals of its rounds have on record."""
     purse = Purse(run.budget, samples_at_most=run.recipe.samples_at_most)
     if run.budget != Budget():  # opening a journal takes a while
-        for path in sorted(run.folder.glob("round-*/journal.db")):
+        for path in (folder / "journal.db" for folder in rounds_of(run.folder)):
+            if not path.exists():
+                continue
             with Journal(path) as journal:
                 file = path.with_name("trees.jsonl")
                 trees = sum(1 for _ in read_keys(file)) if file.exists() else 0
@@ -159,7 +168,7 @@ def _play(
 ) -> Round | None:
     """Play one round, from its trees to the scores of the model that it ends with; None where a
     later round adds no example to those of before."""
-    took = Took(inner.path)
+    took = Took(inner.path, run.folder / EVENTS)
 
     def grow_now() -> Grown:
         grown = grow_round(inner, run, plan, prepared, purse, watch)
@@ -237,8 +246,7 @@ def _watched(run: Run, plan: RoundPlan, opened: Crews, watch: Watch) -> float | 
     problems = run.folder / "held-out.jsonl"
     if not problems.exists():
         write_problems(problems, held_out(run))
-    decoding = replace(WATCHED, max_tokens=run.evaluate.max_tokens)
-    exam = Exam(problems, replace(run.setup, decoding=decoding), plan.seed)
+    exam = Exam(problems, watching(run), plan.seed)
     path = run.folder / f"held-out-{plan.number - 1}.jsonl"
     return pass_rate(_measured(path, exam, plan.engines, opened, watch), 1).value
 

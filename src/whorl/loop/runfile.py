@@ -7,6 +7,7 @@ from typing import Any
 
 from whorl import engines
 from whorl.ask import Role
+from whorl.data.naming import named
 from whorl.data.storage import LOCAL, fetched, url_of
 from whorl.errors import UserError
 from whorl.loop.run import Run
@@ -26,7 +27,7 @@ def read_run(path: Path, overrides: Sequence[str] = ()) -> Run:
         run = replace(run, problems=fetched(url))
     if run.test and (url := url_of(run.test)):
         run = replace(run, test=fetched(url))
-    return run
+    return replace(run, folder=named(run.folder))  # its sample and its probes lie beside it
 
 
 BY_POLICY: tuple[Role, ...] = ("critic", "reviser")

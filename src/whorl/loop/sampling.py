@@ -2,28 +2,35 @@
 
 import shutil
 import time
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from heapq import nsmallest
 from itertools import islice
 from pathlib import Path
 
 from whorl import __version__
+from whorl.budget import Spent, Usage
 from whorl.data.examples import read_examples
 from whorl.data.problems import read_problems, write_problems
 from whorl.errors import UserError
-from whorl.evaluate import Place, read_records
+from whorl.evaluate import Place, Setup, read_records
 from whorl.evaluate.exam import Exam, measure
 from whorl.loop.estimate import search_some
 from whorl.loop.folder import RunFolder
-from whorl.loop.forecast import Sample, Scale
+from whorl.loop.forecast import Attempts, Sample, Scale
 from whorl.loop.grow import Ready
 from whorl.loop.harvest import distinct_examples, harvest
 from whorl.loop.manifest import grown_from
+from whorl.loop.rounds import watching
 from whorl.loop.run import Run
+from whorl.loop.split import Survey, held_out, lot
+from whorl.problem import Problem
 from whorl.recipe import arms_of
-from whorl.watch import Quiet, Watch
+from whorl.watch import Progress, Quiet, Watch
 
 _ATTEMPTED = 8  # test problems
+_WATCHED = 4  # held-out problems, each of which is attempted several times
 _STEPS = 4  # of training at least, where there are so many examples
 
 
@@ -32,15 +39,15 @@ def folder_of(run: Run) -> Path:
     return run.folder.with_name(f"{run.folder.name}.plan")
 
 
-def scale_of(run: Run, problems: int) -> Scale:
-    """The size of a run. problems: of a round."""
-    test = sum(1 for _ in read_problems(run.test)) if run.test else 0
+def scale_of(run: Run, found: Survey) -> Scale:
+    """The size of a run. found: counts of its problems."""
     return Scale(
-        problems,
+        found.problems,
         len(arms_of(run.recipe)),
         run.rounds,
-        exams=run.rounds + 1 if test else 0,
-        test=test,
+        exams=run.rounds + 1,
+        test=sum(1 for _ in read_problems(run.test)) if run.test else 0,
+        held=found.held,
         cumulative=run.starts == "first",
     )
 
@@ -56,11 +63,11 @@ def sample(run: Run, prepared: Ready, count: int, watch: Watch) -> Sample:
     with RunFolder.open(path, grown_from(run), version=__version__) as folder:
         tried = search_some(run, prepared.crew, count, folder, watch)
         if not any(tried.tokens):
-            why = next(iter(tried.failures.values()), tried.limit or "there are no problems")
+            why = next(iter(tried.failures.values()), "there are no problems")
             raise UserError(f"no tree could be grown to plan by: {why}")
         examples = _harvested(folder, run)
         size = sum(map(_bytes, (folder.trees, folder.journal, folder.examples)))
-        exam = _attempted(run, prepared, path)
+        test, held = _tested(run, prepared, path), _watched(run, prepared, path)
         trained, model = _trained(run, prepared, folder) if examples else (None, run.weights)
         weights = _bytes(model)
         shutil.rmtree(folder.path / "checkpoint", ignore_errors=True)
@@ -75,8 +82,8 @@ def sample(run: Run, prepared: Ready, count: int, watch: Watch) -> Sample:
         train_seconds=trained,
         epochs=run.train.epochs,
         model=weights,
-        exam_seconds=exam[0] if exam else None,
-        exam_tokens=exam[1] if exam else 0.0,
+        test=test,
+        held=held,
     )
 
 
@@ -88,19 +95,55 @@ def _harvested(folder: RunFolder, run: Run) -> int:
     return 0
 
 
-def _attempted(run: Run, prepared: Ready, path: Path) -> tuple[float, float] | None:
-    """Seconds and sampled tokens for each of some test problems; None if the run has no test."""
+def _tested(run: Run, prepared: Ready, path: Path) -> Attempts | None:
+    """Attempts at some problems of the test; None if the run has no test."""
     if run.test is None:
         return None
-    some = path / "test.jsonl"
-    count = write_problems(some, islice(read_problems(run.test), _ATTEMPTED))
+    some = islice(read_problems(run.test), _ATTEMPTED)
+    return _attempted(run, prepared, path / "test.jsonl", some, run.setup)
+
+
+def _watched(run: Run, prepared: Ready, path: Path) -> Attempts | None:
+    """Attempts at some held-out problems, drawn by lot; None if the run holds none out."""
+    if not run.patience:
+        return None
+    some = nsmallest(_WATCHED, held_out(run), key=lambda problem: lot(f"plan/{problem.id}"))
+    return _attempted(run, prepared, path / "held-out.jsonl", some, watching(run))
+
+
+def _attempted(
+    run: Run, prepared: Ready, file: Path, problems: Iterable[Problem], setup: Setup
+) -> Attempts:
+    """Attempts at `problems`, which are written to `file` first, by the model that learns, before
+    it has learned."""
+    write_problems(file, problems)
     prepared.opened.follow(run.engines.measured())
-    out, began = path / "scores.jsonl", time.monotonic()
-    measure(prepared.opened, Exam(some, run.setup, run.seed, ()), Quiet(), out=out)
+    place, watch = Place(file.with_name(f"{file.stem}.scores.jsonl")), _Counter()
+    began = time.monotonic()
+    measure(prepared.opened, Exam(file, setup, run.seed, ()), watch, out=place.scores)
     seconds = time.monotonic() - began
-    records = read_records(Place(out).attempts)
-    tokens = sum(attempt.tokens for record in records for attempt in record.attempts)
-    return seconds / count, tokens / count
+    tokens = [
+        float(sum(attempt.tokens for attempt in record.attempts))
+        for record in read_records(place.attempts)
+    ]
+    read = watch.prompt_tokens
+    spent = Spent(run.budget.prices)
+    spent.add("policy", Usage(len(tokens), round(sum(tokens)), read, watch.cached_tokens))
+    size = sum(map(_bytes, (file, place.scores, place.attempts)))
+    return Attempts(tokens, read, spent.money, size, seconds)
+
+
+class _Counter(Quiet):
+    """A watch that counts the tokens that were read in a stage, once it has ended."""
+
+    def __init__(self) -> None:
+        self.prompt_tokens = self.cached_tokens = 0
+
+    @contextmanager
+    def stage(self, title: str, progress: Progress) -> Iterator[None]:
+        yield
+        self.prompt_tokens = sum(meter.prompt_tokens for meter in progress.meters)
+        self.cached_tokens = sum(meter.cached_tokens for meter in progress.meters)
 
 
 class _Stopwatch(Quiet):

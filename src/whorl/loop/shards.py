@@ -13,6 +13,7 @@ from whorl.data.forest import Key, read_keys
 from whorl.data.lock import InUseError
 from whorl.data.shard import Shard
 from whorl.engines.journal import Journal
+from whorl.engines.repair import Tell, damaged, mend
 from whorl.errors import UserError
 from whorl.loop.folder import RunFolder
 from whorl.loop.grow import Others
@@ -49,11 +50,14 @@ def open_part(
     read: Callable[[], Iterable[Problem]],
     *,
     version: str,
+    repair: Tell | None = None,
 ) -> Iterator[Part]:
     """Open a shard of the run in the folder `path` for this process, or all of it.
 
     settings: that the run is bound to, as for `RunFolder.open`.
     read: the problems of the whole run, in order.
+    repair: is told which journals were damaged and are repaired now: its own and those that serve;
+        without it they are refused.
     A run may be divided anew into another number of shards when none of the old ones is in use:
     trees that they finished are not grown again, and their replies serve. Raises `UserError` if
     another process has this shard, or a shard of another division, or the run as a whole; and, of
@@ -62,11 +66,12 @@ def open_part(
     if shard is None:
         refuse_parts(path, path)
         with RunFolder.open(path, settings, version=version) as run:
+            mend(_journals(path), repair)
             yield Part(run)
             return
     home = path / "shards"
     with (
-        shares(path, home, settings, shard, version=version) as (own, others),
+        shares(path, home, settings, shard, version=version, repair=repair) as (own, others),
         ExitStack() as stack,
     ):
         trees, journals = [], []
@@ -82,19 +87,30 @@ def open_part(
 
 @contextmanager
 def shares(
-    whole: Path, home: Path, settings: Mapping[str, object], shard: Shard, *, version: str
+    whole: Path,
+    home: Path,
+    settings: Mapping[str, object],
+    shard: Shard,
+    *,
+    version: str,
+    repair: Tell | None = None,
 ) -> Iterator[tuple[RunFolder, list[RunFolder]]]:
     """The folder of a shard, for this process alone, and those of the shards of other divisions,
     which nobody writes to within the `with`.
 
     whole: the folder that all shards join; home: the folder that holds those of the shards.
+    repair: as in `open_part`.
     """
     with ExitStack() as stack:
-        stack.enter_context(joined(whole, settings, version))
+        stack.enter_context(joined(whole, settings, version, repair))
         own = stack.enter_context(RunFolder.open(home / shard.name, settings, version=version))
+        mend(_journals(own.path), repair)
         # those of the same division have no problem of ours
         others = [part for part in parts_of(home) if Shard.read(part.name).of != shard.of]
-        yield own, [stack.enter_context(joined(part, settings, version)) for part in others]
+        yield (
+            own,
+            [stack.enter_context(joined(part, settings, version, repair)) for part in others],
+        )
 
 
 def shard_of(run: Run, text: str) -> Shard | None:
@@ -162,14 +178,19 @@ def write_share(folder: Path, shard: Shard, problems: Iterable[Problem]) -> int:
     return len(places)
 
 
-def joined(path: Path, settings: Mapping[str, object], version: str) -> RunFolder:
+def joined(
+    path: Path, settings: Mapping[str, object], version: str, repair: Tell | None = None
+) -> RunFolder:
     """Open a run folder that others read as well and nobody writes to. What a process that was
-    killed left in the log beside its journal is folded in first."""
+    killed left in the log beside its journal is folded in first. repair: as in `open_part`; of a
+    damaged journal this process has the folder alone for that."""
     end = time.monotonic() + _PATIENCE
     while True:
         try:
-            if logs := [*path.glob("*journal.db-wal")]:
+            logs = [*path.glob("*journal.db-wal")]
+            if logs or (repair and any(map(damaged, _journals(path)))):
                 with RunFolder.open(path, settings, version=version):
+                    mend(_journals(path), repair)
                     for log in logs:
                         Journal(log.with_name(log.name.removesuffix("-wal"))).close()
             folder = RunFolder.join(path, settings, version=version)
@@ -180,3 +201,8 @@ def joined(path: Path, settings: Mapping[str, object], version: str) -> RunFolde
             if time.monotonic() > end:
                 raise
             time.sleep(_PATIENCE / 100)
+
+
+def _journals(folder: Path) -> list[Path]:
+    """The journals of a folder: of its trees, or of evaluations in it."""
+    return [*folder.glob("*journal.db")]

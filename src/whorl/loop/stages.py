@@ -16,6 +16,7 @@ from whorl.budget.purse import Purse
 from whorl.data.contamination import ids_among
 from whorl.data.content import content
 from whorl.data.examples import read_examples
+from whorl.data.naming import named
 from whorl.data.problems import read_problems, write_problems
 from whorl.data.purpose import read_purpose
 from whorl.engines import check
@@ -143,7 +144,7 @@ def train(
     return fine_tune(
         trainable(str(model)),
         chain([first], rows) if first else rows,
-        Path(out),
+        named(Path(out)),
         settings=settings or usual_settings(file, objective),
         objective=objective,
         watch=watch,
@@ -191,7 +192,7 @@ def measure(  # noqa: PLR0913 (what the command takes)
     The same call goes on after any interruption. Raises `UserError` if `out` is of another model or
     setup and, unless `allow_seen`, if the model is known to be trained on a question.
     """
-    model, out = str(model), Path(out)
+    model, out = str(model), named(Path(out))
     check(model)
     if not isinstance(problems, Path | str):
         file = out.with_suffix(".problems.jsonl")

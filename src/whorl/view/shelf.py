@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from whorl.data.rounds import rounds_of
 from whorl.errors import UserError
 from whorl.evaluate import Place
 from whorl.loop.folder import RunFolder
@@ -40,9 +41,8 @@ class Shown:
         """The folders that hold trees: those of the rounds, or its own, or those of a demo."""
         if self.path.is_file():
             return []
-        rounds = [p for p in self.path.glob("round-*") if p.name[6:].isdecimal()]
-        if rounds:
-            return sorted(rounds, key=lambda path: int(path.name[6:]))
+        if rounds := rounds_of(self.path):
+            return rounds
         if (self.path / "trees.jsonl").exists():
             return [self.path]
         return sorted(path.parent for path in self.path.glob("*/trees.jsonl")) or [self.path]

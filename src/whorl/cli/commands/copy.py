@@ -26,6 +26,7 @@ def copy(
     from pathlib import Path
 
     from whorl.cli.display import Display
+    from whorl.data.naming import named
     from whorl.data.storage import download, upload, url_of
     from whorl.errors import UserError
     from whorl.loop.folder import RunFolder
@@ -33,7 +34,7 @@ def copy(
     there, here = url_of(source), url_of(target)
     if bool(there) == bool(here):
         raise UserError("one of the two should be a URL, such as s3://bucket/name, and one a path")
-    path = Path(target if there else source)
+    path = named(Path(target if there else source))
     if there:
         if path.is_file() or (path.is_dir() and any(path.iterdir())):
             raise UserError(f"{path} is there already; name a new path")

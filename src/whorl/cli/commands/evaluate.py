@@ -142,7 +142,7 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
         return _describe(engines, problems, setup.decoding, where)
     display, exam = Display(), Exam(problems, setup, seed, seen)
     if shard:
-        return _attempt_shard(engines, exam, (out, shard), display)
+        return _attempt_shard(engines, exam, (out, shard), display, repair=repair)
     with whole_exam(out):
         display.say_all(mended([Place(out).journal]) if repair else ())
         with where(engines) as opened:
@@ -243,10 +243,10 @@ def _setup(model: str, preset: str, said: Mapping[str, float | None]) -> "Setup"
 
 
 def _attempt_shard(
-    engines: "Engines", exam: "Exam", part: tuple[Path, str], display: "Display"
+    engines: "Engines", exam: "Exam", part: tuple[Path, str], display: "Display", *, repair: bool
 ) -> None:
     """Attempt a shard of the problems, and say what comes next. part: the file of all scores, and
-    the shard as written."""
+    the shard as written. repair: damaged journals."""
     from whorl.cli.guard import FAILED
     from whorl.data.shard import Shard
     from whorl.engines.roles import Opened
@@ -257,7 +257,7 @@ def _attempt_shard(
 
     out, share = part[0], Shard.read(part[1])
     with (
-        open_exam_part(out, share) as (own, what),
+        open_exam_part(out, share, display.say if repair else None) as (own, what),
         recorded(display, Place(own).events, {"policy": engines.policy}) as watch,
         Opened(engines) as opened,
     ):

@@ -62,7 +62,8 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     --set preset=code SIGMA starts from its authors' script instead of the
     paper. --set budget.tokens=100000 stops after so many sampled tokens; there
     are requests, seconds and money as well, for all of it and, as in
-    budget.problem.tokens, for each search. --dry-run lists the settings.
+    budget.problem.tokens, for each search. --dry-run lists the settings; --try
+    searches without the budget for all of it, and says where that would end.
 
     --shard 3/16 grows the third of sixteen equal parts, in a folder of its own in
     the run folder, which other machines share: give the sixteen commands, then
@@ -110,7 +111,6 @@ def _grow(chosen: "Run", where: "Opener", shard: str, *, repair: bool) -> None:
     from whorl.cli.display import Display
     from whorl.cli.guard import FAILED, this_command, whorl
     from whorl.cli.plan import opening, tell_failures, tell_missing
-    from whorl.engines.repair import mended
     from whorl.loop.folder import RunFolder
     from whorl.loop.grow import GrowPlan, ready
     from whorl.loop.grow import grow as grow_trees
@@ -123,13 +123,12 @@ def _grow(chosen: "Run", where: "Opener", shard: str, *, repair: bool) -> None:
     display.say(opening(chosen))
     said, share = grown_from(chosen), shard_of(chosen, shard)
     RunFolder.check(chosen.folder, said)
-    read = partial(problems_of, chosen)
+    read, tell = partial(problems_of, chosen), display.say if repair else None
     with (
         ready(chosen, where) as prepared,  # before a folder is bound to what cannot work
-        open_part(chosen.folder, said, share, read, version=__version__) as part,
+        open_part(chosen.folder, said, share, read, version=__version__, repair=tell) as part,
     ):
         folder = part.folder
-        display.say_all(mended(folder.path.rglob("*journal.db")) if repair else ())
         tell_bad(prepared.found, chosen, display)
         plan = replace(GrowPlan.of(chosen), others=part.others)
         expected = prepared.found.problems if part.problems is None else part.problems

@@ -9,6 +9,7 @@ from whorl.cli import options
 
 if TYPE_CHECKING:
     from whorl.cli.display import Display
+    from whorl.engines.repair import Tell
 
 EXAMPLES = ("whorl merge runs/d",)
 
@@ -36,20 +37,18 @@ def merge(
     from whorl.cli.display import Display
     from whorl.cli.guard import FAILED, whorl
     from whorl.cli.plan import tell_failures
-    from whorl.engines.repair import mended
     from whorl.errors import UserError
     from whorl.loop.exam_shards import home_of
     from whorl.loop.merge import merge_run, sharded
 
     display = Display()
+    tell = display.say if repair else None
     if home_of(path).is_dir():
-        display.say_all(mended(home_of(path).rglob("*journal.db")) if repair else ())
-        return _merge_scores(path, display)
+        return _merge_scores(path, display, tell)
     if not sharded(path):
         raise UserError(f"{path} has no shards; `whorl grow --shard` makes them")
-    display.say_all(mended(path.rglob("*journal.db")) if repair else ())
     missing = failed = 0
-    for merged in merge_run(path):
+    for merged in merge_run(path, tell):
         display.wrote(
             merged.folder / "trees.jsonl", f"{merged.trees:,} trees of {merged.shards:,} shards"
         )
@@ -66,12 +65,12 @@ def merge(
 GO_ON = "the command that grew them goes on, alone or in any number of shards"
 
 
-def _merge_scores(path: Path, display: "Display") -> None:
-    """Merge the shards of an evaluation, or say what it still lacks."""
+def _merge_scores(path: Path, display: "Display", repair: "Tell | None") -> None:
+    """Merge the shards of an evaluation, or say what it still lacks. repair: see `merge_exam`."""
     from whorl.cli.guard import FAILED, whorl
     from whorl.loop.exam_shards import merge_exam
 
-    merged = merge_exam(path)
+    merged = merge_exam(path, repair)
     if merged.missing:
         of = f" Not at their end: {', '.join(merged.unfinished)}." if merged.unfinished else ""
         display.say(

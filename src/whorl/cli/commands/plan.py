@@ -35,8 +35,9 @@ def plan(  # noqa: PLR0913 (each parameter is an option)
 ) -> None:
     """Say what a run will take, before it is begun.
 
-    Some of its problems, drawn by lot, are searched, attempted and trained on as
-    the run would, in a folder beside that of the run. From what that took come
+    Some of its problems, drawn by lot, are searched and trained on as the run
+    would, in a folder beside that of the run; some of the test and some that are
+    held out for `patience` are attempted. From what that took come
     tokens, money, storage, device hours and wall time for the whole run, on one
     machine and on several, each with a 90 % interval and what it assumes.
 
@@ -60,7 +61,7 @@ def plan(  # noqa: PLR0913 (each parameter is an option)
     display = Display()
     display.say(opening(chosen))
     with ready(chosen) as prepared:
-        scale = scale_of(chosen, prepared.found.problems)
+        scale = scale_of(chosen, prepared.found)
         count = sample or sample_size(scale.problems, scale.arms, chosen.width)
         found = measure(chosen, prepared, min(count, scale.problems), display)
     forecast = Forecast.of(found, scale)
@@ -73,6 +74,7 @@ def plan(  # noqa: PLR0913 (each parameter is an option)
 
 def _lines(run: "Run", plan: "Forecast", machines: int, devices: int, hour: float) -> list[str]:
     """The plan in words and figures. hour: price of a device's hour."""
+    from whorl.cli.estimate import ends_early
     from whorl.watch.line import clock
 
     scale, sample = plan.scale, plan.sample
@@ -82,6 +84,8 @@ def _lines(run: "Run", plan: "Forecast", machines: int, devices: int, hour: floa
         f"{clock(sample.seconds)}"
     )
     size = f"{scale.problems:,} problems, {scale.rounds:,} rounds, {searches:,} searches"
+    if scale.held:
+        size += f", {scale.held:,} problems held out and attempted {scale.exams:,} times"
     lines = [
         f"{run.folder}: {size}",
         measured,
@@ -113,7 +117,9 @@ def _lines(run: "Run", plan: "Forecast", machines: int, devices: int, hour: floa
     for part in ("grow", "evaluate", "train"):
         if part in plan.amounts:
             lines.append(f"{'  of one: ' + part:24}{clock(plan.amounts[part].expected):>14}")
-    return [*lines, "", *_assumptions(plan)]
+    grown = {name: amount.expected for name, amount in plan.grown.items()}
+    ending = ends_early(run, scale.problems, {**grown, "seconds": grown["grow"]})
+    return [*lines, *ending, "", *_assumptions(plan)]
 
 
 def _figure(number: float, unit: str = "") -> str:
@@ -149,8 +155,10 @@ def _assumptions(plan: "Forecast") -> list[str]:
     ]
     if "train" not in plan.amounts:
         lines.append("  NOT in it: training, as the sample gave too few examples to time a step.")
-    if "evaluate" not in plan.amounts:
+    if plan.sample.test is None:
         lines.append("  Nothing is measured on a test file, as the run names none.")
+    if plan.scale.held:
+        lines.append("  All rounds are played, though patience may end them sooner.")
     return lines
 
 

@@ -58,8 +58,9 @@ def run(  # noqa: PLR0913 (each parameter is an option)
     for sigma and rft.
 
     patience = 2 stops after two rounds without a rise of accuracy on problems
-    that are held out for it, one in twenty. The presets `paper` of marge, grpo
-    and process say so: the papers of MARGE and of MCTS process supervision stop
+    that are held out for it, one in twenty, each of which is attempted eight
+    times before the first round and after every one. The presets `paper` of
+    marge, grpo and process say so: the papers of MARGE and of MCTS process supervision stop
     when there is no more gain, that it takes two rounds is ours. The test file
     never decides.
 
@@ -73,7 +74,8 @@ def run(  # noqa: PLR0913 (each parameter is an option)
     there are requests, seconds and money as well, for all rounds together and,
     as in budget.problem.tokens, for each search. Money needs prices per
     million tokens, such as budget.prices.critic.sampled = 0.4. The same
-    command with a larger budget goes on.
+    command with a larger budget goes on. --try and `whorl plan` search their
+    problems without the budget of all rounds, and say where it would end.
 
     --shard 3/16 grows the third of sixteen equal parts of the trees of the round
     that is under way, in a folder of its own in the run folder, which other
@@ -166,7 +168,6 @@ def _grow_shard(chosen: "Run", text: str, *, repair: bool) -> None:
     from whorl.cli.display import Display
     from whorl.cli.guard import FAILED, this_command
     from whorl.cli.plan import opening, tell_failures
-    from whorl.engines.repair import mended
     from whorl.loop.round_shards import begun_round, grow_shard
     from whorl.loop.shards import shard_of
 
@@ -176,8 +177,7 @@ def _grow_shard(chosen: "Run", text: str, *, repair: bool) -> None:
     display.say(f"round {plan.number} of {chosen.rounds}, shard {share}")
     display.say(opening(chosen))
     own = plan.folder / "shards" / share.name
-    display.say_all(mended(own.glob("journal.db")) if repair else ())
-    grown = grow_shard(chosen, plan, share, display)
+    grown = grow_shard(chosen, plan, share, display, repair=repair)
     tell_failures(own / "failures.jsonl", grown.failures, f"Again: {this_command()}")
     display.say(
         f"shard {share} has come to its end; after all of them: whorl merge {chosen.folder}"

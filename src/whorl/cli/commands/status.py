@@ -70,12 +70,14 @@ def status(
 
 def _why_none(where: Path, path: Path) -> str:
     """Why there are no events at `path`, which tells how `where` goes on, and where to look."""
+    from whorl.data.rounds import number_of
+
     parts = where if where.is_dir() else where.with_name(where.name.removesuffix(".jsonl"))
     if (parts / "shards").is_dir() or parts.with_name(f"{parts.name}.shards").is_dir():
         return f"{where} is made in shards; name one, in its folder of shards"
     if not where.exists():
         return f"{where} does not exist; name a run folder, or a file of scores"
-    if where.name.startswith("round-"):
+    if number_of(where):
         return f"{where} is a round; its run says how far it is: whorl status {where.parent}"
     return (
         f"{where}: there are no events at {path}: it is no run, or nothing could be written there"

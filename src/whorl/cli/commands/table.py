@@ -94,9 +94,9 @@ def _read(argument: str) -> _Cell:
     from whorl.evaluate import Place, read_scores
 
     names, file = _parted(argument)
-    said = Place(file).said()
     if not file.is_file():
         raise UserError(f"there is no file {file}; `whorl evaluate --out {file}` writes one")
+    said = Place(file).said()
     model, comma, benchmark = names.partition(",")
     if names and not (model and comma and benchmark):
         raise UserError(f"{argument!r}: MODEL,BENCHMARK=FILE is expected")
