@@ -1,6 +1,6 @@
 import pytest
 
-from whorl.answer import equal
+from whorl.answer import concluded, equal
 
 MACROS = (
     "text",
@@ -31,3 +31,11 @@ def test_words_are_read_in_whatever_macro_sets_them(
 ) -> None:
     assert equal(same, written % macro) is True
     assert equal(other, written % macro) is not True
+
+
+@pytest.mark.parametrize("macro", ["text", "textbf", "textnormal", "mbox", "operatorname"])
+def test_words_between_boxes_and_behind_degrees_too(macro: str) -> None:
+    boxes = concluded(rf"So it is $\boxed{{3}} \{macro}{{ and }} \boxed{{5}}$.")
+    assert equal("3,5", boxes or "") is True and equal("3,6", boxes or "") is not True
+    assert equal("20 °C", rf"20^\circ\{macro}{{C}}") is True
+    assert equal("20 °F", rf"20^\circ\{macro}{{C}}") is not True

@@ -58,7 +58,7 @@ def test_a_plan_says_what_it_takes_and_writes_nothing(whorl, tmp_path: Path) -> 
             "laptop",
             "1 round, 2 epochs, lr 0.0002, batches of 16 examples, warm-up 0.1, 1,024 tokens, "
             "adapters of rank 16",
-            "2 rounds, 2 epochs, lr 5e-05, batches of 16 examples, warm-up 0.1, 1,024 tokens, "
+            "2 rounds, 2 epochs, lr 2e-05, batches of 16 examples, warm-up 0.1, 1,024 tokens, "
             "adapters of rank 16",
             8 * 512,
         ),

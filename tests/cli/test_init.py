@@ -31,3 +31,10 @@ def test_the_options_change_it_alone(whorl, easy: Path, tmp_path: Path) -> None:
     paper, run = presets_of(RECIPES["marge"])["paper"], read_run(out)
     assert (run.rounds, run.recipe.pool) == (3, 4)  # type: ignore[attr-defined]
     assert (run.train, run.patience) == (paper.train, paper.patience)
+
+
+def test_a_folder_is_written_down_as_it_was_said(whorl, easy: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run.toml"
+    said = ("--recipe", "rft", "--run", ".", "--out", out)
+    assert whorl("init", "--problems", easy, *MODELS, *said).exit_code == 0
+    assert 'run = "."\n' in out.read_text()

@@ -93,7 +93,16 @@ def test_what_changed_since_is_told(
     assert refused.exit_code == 2 and len(refused.stderr.splitlines()) == 1
     assert "Rloo has other settings now than when it grew run/round-1" in refused.stderr
     assert "unknown setting kl" in refused.stderr
-    taken = whorl("harvest", "run/round-1", "--recipe", "my_rloo:Rloo", "--set", "samples=6")
+    taken = whorl(
+        "harvest",
+        "run/round-1",
+        "--recipe",
+        "my_rloo:Rloo",
+        "--set",
+        "samples=6",
+        "--out",
+        "other.jsonl",
+    )
     assert taken.exit_code == 0, taken.output
     assert "harvested with penalty = 0.04, grown with not set" in taken.stderr
     reported = whorl("report", "run")

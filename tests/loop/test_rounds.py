@@ -151,8 +151,8 @@ def test_rounds_that_were_played_with_other_problems_are_named(run: Run, tmp_pat
     more = Log()
     assert play(replace(few, limit=None), more) == [played] and not more.stages
     (line,) = more.said
-    assert line.startswith("round 1 was played with 2 problems and stays as it is, though there ")
-    assert "there are 4 now" in line and line.endswith("in another folder: --set run=FOLDER")
+    assert line.startswith("there are 4 problems now, but round 1 was played with 2, and ")
+    assert line.endswith("play in another folder: --set run=FOLDER")
     again = Log()
     play(few, again)
     assert not again.said

@@ -58,6 +58,9 @@ def test_trees_of_rounds_are_harvested_together_or_one_round_alone(tmp_path: Pat
     for own, number in ((run.path, 2), (run.path / "round-2", 0)):
         with pytest.raises(UserError, match="is what the run learns from in that round"):
             harvest(own, round=number)
+    for number in (0, 1):
+        with pytest.raises(UserError, match="is what the run learns from in that round"):
+            harvest(run.path, round=number, out=run.path / "round-2" / "examples.jsonl")
     assert not list(run.path.glob("round-*/examples.jsonl"))
     with pytest.raises(UserError, match="has no round 3; there are 1, 2"):
         harvest(run.path, round=3)

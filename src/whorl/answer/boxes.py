@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from whorl.answer.fonts import TEXT
+
 BRACES = re.compile(r"\\{1,2}(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
 _BOXES = re.compile(
     r"\\{1,2}(?:boxed|fbox)(?:\s*\{|(?:\s{1,3}|(?=\\[a-zA-Z]))"
@@ -11,7 +13,7 @@ _BOXES = re.compile(
     r"|\s{0,3}(?P<token>-?\d[\d,]*(?:\.\d+)?|(?<=\s)[a-zA-Z](?![a-zA-Z])))|\\.|[{}]",
     re.DOTALL,
 )
-_BETWEEN = re.compile(r"\\(?:q?quad|text(?:rm)?|mathrm|mbox|[,;: \[\]()])|[\s${}]")
+_BETWEEN = re.compile(rf"{TEXT}(?![a-zA-Z])|\\(?:q?quad|[,;: \[\]()])|[\s${{}}]")
 _LABEL = r"(?:\(?[a-zA-Z0-9]\)|[a-zA-Z](?:_?\w)?=)"
 _JOINT = re.compile(rf"(?:[,;]?(?:and|or|aswellas)|[,;]){_LABEL}?|\(?[a-zA-Z0-9]\)")
 _MEMBERS = 32

@@ -4,6 +4,7 @@ import re
 
 from whorl.answer.boxes import find_boxes, listed
 from whorl.answer.characters import in_latex
+from whorl.answer.fonts import TEXT
 from whorl.answer.magnitudes import written_out
 from whorl.answer.times import in_one_form
 
@@ -46,7 +47,7 @@ _IN_LATEX = tuple(
         ("mathrm", rf"\\mathrm\s?\{{\s?{_FUNCTION}|d|e|i)\s?\}}", r" \1 "),
         (
             "circ",
-            r"\^\s?(?:\{\s?)?\\circ\s?(?:\}\s?)?\\?(?:text|mathrm|rm)?\s?\{?\s?([CF])\s?\}?" + _END,
+            rf"\^\s?(?:\{{\s?)?\\circ\s?(?:\}}\s?)?(?:{TEXT})?\\?\s?\{{?\s?([CF])\s?\}}?" + _END,
             r"\\text{ deg\1}",
         ),
         (

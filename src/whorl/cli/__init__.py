@@ -72,7 +72,8 @@ def whorl(
     for all commands or in a table of the command's name, or in the environment,
     as WHORL_POLICY for --policy. An option that may be repeated takes a list in
     the file, and in the environment a value on each line. A default that does not
-    go with what the command is given is left out of account.
+    go with what the command is given is left out of account; what --set changes
+    differs by command, so its default belongs in a command's table.
     """
     show_log()
     guarded(_set_defaults)(context)

@@ -25,6 +25,10 @@ VERBOSE = Annotated[
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 
 
+WRITTEN_DOWN = frozenset({"init"})
+"""Commands that only write down the paths they are given: these stay as they were said."""
+
+
 def common(command: Callable[..., None]) -> Callable[..., None]:
     """The function `command` with the options that every command has. What is said of a command
     without a --json of its own is what it printed, said and wrote."""
@@ -44,7 +48,8 @@ def common(command: Callable[..., None]) -> Callable[..., None]:
                 _told(speech) if generic else _as_it_is(),
                 local(command.__name__, kwargs) as ours,
             ):
-                command(**{name: _named(value) for name, value in ours.items()})
+                beside = command.__name__ not in WRITTEN_DOWN
+                command(**{key: _named(value) if beside else value for key, value in ours.items()})
         finally:
             SPEECH.reset(token)
             GIVEN.reset(before)

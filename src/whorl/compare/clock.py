@@ -28,7 +28,7 @@ class Seconds(NamedTuple):
 def cpu_seconds() -> float:
     """CPU time of this process and of all that it has started, such as those of its engines and
     judges, those that have ended included."""
-    import psutil  # comes with what trains
+    import psutil  # of the extra `train`
 
     spent = sum(os.times()[:4])
     for child in psutil.Process().children(recursive=True):

@@ -111,8 +111,8 @@ def _tell_played(run: Run, count: int, watch: Watch) -> None:
             other.append(f"round {number} was played with {grown.problems:,}")
     if other:
         watch.say(
-            f"{', '.join(other)} problems and stays as it is, though there are {count:,} now; to "
-            "learn from these, play them in another folder: --set run=FOLDER"
+            f"there are {count:,} problems now, but {', '.join(other)}, and what is played stays as "
+            f"it is; to learn from {count:,}, play in another folder: --set run=FOLDER"
         )
 
 

@@ -103,7 +103,8 @@ def usual_tiny(recipe: Recipe) -> Preset:
 def laptop(recipe: Recipe, *, rounds: int = 1) -> Preset:
     """A recipe for a model of half a billion parameters and a few processor cores: solutions of
     chat models, cut to what they seldom exceed, and low-rank training."""
-    train = _fit(recipe.objective, LAPTOP, replace(LAPTOP, lr=5e-5), replace(LAPTOP, lr=2e-5))
+    gentle = replace(LAPTOP, lr=2e-5)
+    train = _fit(recipe.objective, LAPTOP, gentle, gentle)
     return Preset(_cut(recipe, 192, 512), train, rounds, evaluate=Decoding(max_tokens=512))
 
 

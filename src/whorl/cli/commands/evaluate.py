@@ -125,7 +125,7 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     from whorl.watch import trackers
 
     check(model)
-    trackers.check(report_to or ())
+    trackers.check(report_to or () if not shard else ())
     if shard and given("as_json", "against", "report_to"):
         raise UserError(
             "a shard has no figures; give --json, --against, --report-to without --shard"
