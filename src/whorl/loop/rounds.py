@@ -108,11 +108,12 @@ def _tell_played(run: Run, count: int, watch: Watch) -> None:
         record = plan_of(run, number).folder / "grown.json"
         grown = Grown(**json.loads(record.read_text())) if record.exists() else None
         if grown and grown.problems not in (0, count):
-            other.append(f"round {number} was played with {grown.problems:,}")
+            was = "with" if other else "was played with"
+            other.append(f"round {number} {was} {grown.problems:,}")
     if other:
         watch.say(
-            f"there are {count:,} problems now, but {', '.join(other)}, and what is played stays as "
-            f"it is; to learn from {count:,}, play in another folder: --set run=FOLDER"
+            f"there are {count:,} problems now, but {', '.join(other)}, and what is played stays "
+            f"as it is; to learn from {count:,}, play in another folder: --set run=FOLDER"
         )
 
 
