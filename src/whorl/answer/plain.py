@@ -4,7 +4,7 @@ import re
 from typing import NamedTuple
 
 from whorl.answer.conventions import LONGEST
-from whorl.answer.fonts import TEXT
+from whorl.answer.fonts import WORDS
 from whorl.answer.numbers import DECIMAL
 from whorl.answer.spelling import spelled
 from whorl.answer.spoken import in_figures
@@ -27,7 +27,7 @@ class Parts(NamedTuple):
     unit: str
 
 
-TEXT_MACRO = re.compile(rf"(?!\\operatorname){TEXT}\s*\{{([^{{}}]*)\}}")
+TEXT_MACRO = re.compile(rf"{WORDS}\s*\{{([^{{}}]*)\}}")
 _JOINED = re.compile(r",?\s?(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z])\s?")
 _RELATION = re.compile(r"[<>]|\\(?:le|ge|ne|in)(?![a-zA-Z])")
 _ABOUT = re.compile(r"(?:\\(?:approx|simeq)(?![a-zA-Z])|(?i:approximately|roughly|about))\s?")

@@ -181,7 +181,6 @@ class Forecast:
 def _growing(sample: Sample, scale: Scale) -> dict[str, Amount]:
     """Amounts of growing the trees of a run."""
     searched = mean(sample.tokens).times(scale.problems * scale.rounds)
-    total = sum(sample.tokens) or 1.0
     measured = {
         "prompt_tokens": sample.prompt_tokens,
         "requests": sample.requests,
@@ -189,8 +188,15 @@ def _growing(sample: Sample, scale: Scale) -> dict[str, Amount]:
         "bytes": sample.bytes,
         "grow": sample.seconds,
     }
-    like = {name: searched.times(amount / total) for name, amount in measured.items()}
-    return {"tokens": searched, **like}
+    return {"tokens": searched, **_with_tokens(searched, sample.tokens, measured)}
+
+
+def _with_tokens(
+    all_tokens: Amount, sampled: Sequence[float], measured: Mapping[str, float]
+) -> dict[str, Amount]:
+    """Amounts that go with tokens, by what was measured while so many were sampled."""
+    total = sum(sampled) or 1.0
+    return {name: all_tokens.times(amount / total) for name, amount in measured.items()}
 
 
 def _attempting(sample: Sample, scale: Scale) -> Iterator[dict[str, Amount]]:
@@ -206,14 +212,13 @@ def _attempts(found: Attempts, problems: int, exams: int) -> dict[str, Amount]:
     if len(found.tokens) >= problems:
         each = Amount.known(each.expected)  # none was left to the lot
     attempted = each.times(problems * exams)
-    total = sum(found.tokens) or 1.0
     measured = {
         "prompt_tokens": found.prompt_tokens,
         "money": found.money,
         "bytes": found.bytes,
         "evaluate": found.seconds,
     }
-    like = {name: attempted.times(amount / total) for name, amount in measured.items()}
+    like = _with_tokens(attempted, found.tokens, measured)
     return {"tokens": attempted, "requests": Amount.known(problems * exams), **like}
 
 

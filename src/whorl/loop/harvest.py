@@ -153,20 +153,18 @@ def harvest_folder(
     folder's own examples the counts are kept, so that whatever shows the folder tells theirs.
     Raises `UserError` if there is no such round, or if `out` holds what a run learns from in it."""
     trees = [part / "trees.jsonl" for part in folder.parts(number)]
-    own = out.resolve() == usual_out(folder, number).resolve()
     if _learned_by_a_run(out.resolve()):
         raise UserError(f"{out} is what the run learns from in that round; name another --out")
     harvested = harvest(trees, recipe, out, setup=setup, how=how)
-    if own:
+    if out.resolve() == usual_out(folder, number).resolve():
         harvested.write(out.parent)
     return harvested
 
 
 def _learned_by_a_run(out: Path) -> bool:
     """Whether a file is that of the examples of a round of `whorl run`."""
-    at = out.parent
-    there = number_of(at) and (at.parent / "manifest.json").exists()
-    return bool(there) and out.name == "examples.jsonl"
+    in_round = number_of(out.parent) > 0 and (out.parent.parent / "manifest.json").exists()
+    return in_round and out.name == "examples.jsonl"
 
 
 def _ending(tree: Tree) -> str:

@@ -125,11 +125,12 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     from whorl.watch import trackers
 
     check(model)
-    trackers.check(report_to or () if not shard else ())
     if shard and given("as_json", "against", "report_to"):
         raise UserError(
             "a shard has no figures; give --json, --against, --report-to without --shard"
         )
+    if not shard:
+        trackers.check(report_to or ())
     where = opener(cluster, out.absolute().parent, shard=shard)
     said = (samples, temperature, top_p, max_tokens, thought_tokens)
     setup = _setup(model, preset, dict(zip(DECODING, said, strict=True)))
