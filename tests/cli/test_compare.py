@@ -123,7 +123,7 @@ def test_settings_without_effect_are_refused_unless_a_file_has_them(
     assert whorl(*command).exit_code == 0
     assert whorl(*command, "--set", "rft.train.lr=1").exit_code == 0
     for setting, why in (
-        ("sigma.recipe.siblings=9", "changes nothing: sigma is not compared. Name it in --recipes"),
+        ("sigma.recipe.siblings=9", "changes nothing: sigma is not compared"),
         ("grpo.train.lr=2", "grpo is not compared"),
         ("protocol=qwen", "protocol says how a --student is asked, and there is none"),
     ):

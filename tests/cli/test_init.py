@@ -38,3 +38,20 @@ def test_a_folder_is_written_down_as_it_was_said(whorl, easy: Path, tmp_path: Pa
     said = ("--recipe", "rft", "--run", ".", "--out", out)
     assert whorl("init", "--problems", easy, *MODELS, *said).exit_code == 0
     assert 'run = "."\n' in out.read_text()
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("train.lr=1e-4", "change train in run.toml once it is there"),
+        ("preset=nope", "no preset 'nope'; there are paper, "),
+        ("preset=labtop", "did you mean laptop?"),
+    ],
+)
+def test_what_it_cannot_change_is_told_in_a_line(
+    whorl, easy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, answer: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused = whorl("init", "--problems", easy, *MODELS, "--set", said)
+    assert refused.exit_code == 2 and answer in refused.stderr
+    assert not Path("run.toml").exists()

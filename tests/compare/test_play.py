@@ -22,7 +22,6 @@ from whorl.compare.comparison import Comparison, check_comparison
 from whorl.compare.findings import figures_of_seed, figures_over_seeds
 from whorl.compare.methods import (
     HARVESTED,
-    check_compared,
     methods,
     select_methods,
     without_prm,
@@ -102,13 +101,19 @@ def test_settings_of_the_harvest_are_all_that_it_reads() -> None:
 
 
 def test_settings_of_what_is_not_compared_change_nothing() -> None:
-    chosen = select_methods(TINY, ["rft", "sigma_unrefined", "grpo_random", "process_once"])
+    names = ["rft", "sigma_unrefined", "grpo_random", "process_once"]
     ours = ["rft.train.lr=1", "sigma.recipe.siblings=1", "sigma_unrefined.train.lr=1"]
     ours += ["grpo.recipe.samples=2", "grpo_random.control.rate=1", "process.train.lr=1"]
-    check_compared(chosen, ours)
-    for other in ("dpo.train.lr=1", "sigma_no_siblings.train.lr=1", "rft_random.control.rate=1"):
+    assert select_methods(TINY, names, ours, typed=ours)
+    shares = "process.shares=[0.3,1]"  # process_once is process supervision in one share
+    others = ("dpo.train.lr=1", "sigma_no_siblings.train.lr=1", "rft_random.control.rate=1", shares)
+    for other in others:
         with pytest.raises(UserError, match=r"changes nothing: .* is not compared"):
-            check_compared(chosen, [*ours, other])
+            select_methods(TINY, names, [*ours, other], typed=[other])
+    assert select_methods(TINY, names, [*ours, *others])  # a file may have settings of others
+    own = "examples/rloo.py:Rloo"
+    with pytest.raises(UserError, match="dpo is not compared"):
+        select_methods(TINY, [own], ["dpo.train.lr=1"], which="tiny", typed=["dpo.train.lr=1"])
 
 
 def test_a_recipe_from_elsewhere_is_compared_as_its_objective_suggests(

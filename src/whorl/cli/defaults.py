@@ -32,7 +32,7 @@ def defaults(options: Mapping[str, Options]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for command, own in options.items():
         values = {
-            str(parameter.name): _value(parameter, said[key])
+            str(parameter.name): _value(FILE, name, parameter, said[key])
             for name, parameter in own.items()
             for key in (("", name), (command, name))
             if key in said
@@ -45,10 +45,14 @@ def defaults(options: Mapping[str, Options]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _value(parameter: Any, value: Any) -> Any:
+def _value(file: Path, name: str, parameter: Any, value: Any) -> Any:
     """A file's value of an option: of one that may be repeated a list, which a single value is
-    too."""
-    return [value] if parameter.multiple and not isinstance(value, list) else value
+    too. Raises `UserError` for a list of values of any other."""
+    if parameter.multiple:
+        return value if isinstance(value, list) else [value]
+    if isinstance(value, list):
+        raise UserError(f"{file}: {name} takes one value, not the list {value}")
+    return value
 
 
 def options_from(context: typer.Context, file: Path | None) -> Path | None:
@@ -63,7 +67,10 @@ def _take(context: typer.Context, file: Path) -> None:
     command = str(context.command.name)
     options = dict(named(context.command.params))
     said = _flat(file, _read(file), {command: options}, command)
-    own = {str(options[name].name): _value(options[name], value) for (_, name), value in said}
+    own = {
+        str(options[name].name): _value(file, name, options[name], value)
+        for (_, name), value in said
+    }
     note_file(context, own)
     context.default_map = {**(context.default_map or {}), **own}
 

@@ -31,7 +31,7 @@ def at_most(run: Run, found: Survey) -> Iterator[str]:
         money = tokens * run.rounds * dearest / 1e6
         yield f"money: {money:,.2f} at most for what is sampled; what is read comes on top"
     for name, limit in run.budget.run.named().items():
-        yield f"budget: growing ends at {name} = {limit:g}"
+        yield f"budget: growing ends at {name} = {limit:,.12g}"
 
 
 def by_trial(run: Run, found: Survey, tried: Tried) -> Iterator[str]:

@@ -45,9 +45,14 @@ ATTEMPTS = Decoding(n=8, temperature=0.8, top_p=0.95, max_tokens=256)
 """For pass@k of the shipped models."""
 
 
-def made_up(folder: Path, preset: ComparisonPreset, overrides: Sequence[str] = ()) -> Comparison:
+def made_up(
+    folder: Path,
+    preset: ComparisonPreset,
+    overrides: Sequence[str] = (),
+    typed: Sequence[str] = (),
+) -> Comparison:
     """The comparison of a preset, on the problems that `write_made_up` wrote into `folder`. One job
-    per core."""
+    per core. typed: overrides that have to change something."""
     policy, teacher = f"local:{POLICY}", f"local:{TEACHER}"
     return Comparison(
         folder / "problems.jsonl",
@@ -60,7 +65,7 @@ def made_up(folder: Path, preset: ComparisonPreset, overrides: Sequence[str] = (
             processes=0,
             teacher=teacher,
         ),
-        select_methods(methods("tiny"), preset.names, overrides, which="tiny"),
+        select_methods(methods("tiny"), preset.names, overrides, which="tiny", typed=typed),
         preset.tokens,
         often=folder / "often.jsonl",
         seeds=preset.seeds,

@@ -138,6 +138,7 @@ def select_methods(
     overrides: Sequence[str] = (),
     *,
     which: str = "",
+    typed: Iterable[str] = (),
 ) -> tuple[Method, ...]:
     """The methods and variants called `names`, with `NAME.recipe.KEY=VALUE`,
     `NAME.train.KEY=VALUE`, `NAME.shares=[...]` and `NAME.rounds=...` applied; a variant follows its
@@ -145,12 +146,31 @@ def select_methods(
     nothing can be changed but `NAME_random.control.KEY=VALUE`.
 
     A name that is `module:Class` is a recipe from elsewhere, of which the preset `which` is
-    compared; in overrides it is called `Class`. Raises `UserError` for a name that is not there,
-    for two methods of one name, for an override of none of them, of what a control has from its
-    original or a variant from the trees it shares, and for a control of a recipe that uses no
+    compared; in overrides it is called `Class`.
+
+    typed: those of `overrides` that have to change something. The others may be of methods that are
+        not compared, as those of a file are.
+    Raises `UserError` for a name that is not there, for two methods of one name, for an override of
+    none of them, of what a control has from its original or a variant from the trees it shares, for
+    a typed one without which the same would be compared, and for a control of a recipe that uses no
     verdict.
     """
     names = list(dict.fromkeys(names))
+    chosen = _selected(entries, names, overrides, which)
+    compared = {method.name for method in chosen}
+    for override in typed:
+        name, others = override.partition(".")[0], [o for o in overrides if o != override]
+        if name not in compared and _selected(entries, names, others, which) == chosen:
+            raise UserError(
+                f"--set {override} changes nothing: {name} is not compared, and nothing that is "
+                "follows it in that. Name it in --recipes, or leave the setting out"
+            )
+    return chosen
+
+
+def _selected(
+    entries: Mapping[str, Method], names: Sequence[str], overrides: Sequence[str], which: str
+) -> tuple[Method, ...]:
     known = _known(entries, names, overrides, which)
     for override in overrides:
         _entry(known, override.partition(".")[0], overrides)
@@ -176,21 +196,6 @@ def original(name: str) -> str:
     """The name of the method that a control's name is of; any other name as it is."""
     base, _, kind = name.rpartition("_")
     return base if kind in KINDS else name
-
-
-def check_compared(chosen: Iterable[Method], overrides: Iterable[str]) -> None:
-    """Raises `UserError` for an override, as in `select_methods`, of a method that is not compared
-    and that none of those compared follows, as a control or a variant does."""
-    originals = {method.name: original(method.name) for method in chosen}
-    # a variant is called by its original's name and what is varied
-    followed = {name.partition("_")[0] for name in originals.values()}
-    for override in overrides:
-        name = override.partition(".")[0]
-        if name not in (*originals, *originals.values(), *followed):
-            raise UserError(
-                f"--set {override} changes nothing: {name} is not compared. Name it in --recipes, "
-                "or leave the setting out"
-            )
 
 
 def _entry(known: Mapping[str, Method], name: str, overrides: Sequence[str]) -> Method:

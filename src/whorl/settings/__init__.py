@@ -336,7 +336,7 @@ def _choice(options: Mapping[str, T], name: object, where: str, what: str) -> T:
     known = ", ".join(options)
     if name is None:
         raise UserError(f"{where} is missing; there are {known}")
-    near = get_close_matches(str(name), options, 1, 0.5)
+    near = get_close_matches(str(name), options, 1)
     hint = f"did you mean {near[0]}?" if near else f"there are {known}"
     raise UserError(f"{where}: no {what} {name!r}; {hint}")
 

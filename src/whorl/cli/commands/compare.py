@@ -144,7 +144,6 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     from whorl.cli.machines import PATIENCE, opener
     from whorl.compare.comparison import check_comparison
     from whorl.compare.made_up import PRESETS, made_up
-    from whorl.compare.methods import check_compared
     from whorl.engines.roles import Engines
     from whorl.errors import UserError
     from whorl.settings import read_settings
@@ -154,13 +153,14 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
         raise UserError("--cluster divides the searches of a recipe; leave out --jobs")
     names = [name.strip() for name in recipes.split(",") if name.strip()]
     own, attempts, protocol = _sorted(overrides or ())
+    typed = _sorted(settings_typed())[0]
     _check_typed(student if preset not in PRESETS else "")
     size: ComparisonPreset | None = None
     if preset in PRESETS:
         if given("problems", "test", "often", *MODELS):
             raise UserError("a preset has its own models and problems; leave those options out")
         size = _sized(PRESETS[preset], names, seeds, tokens)
-        chosen = made_up(run, size, own)
+        chosen = made_up(run, size, own, typed)
         chosen = replace(chosen, engines=replace(chosen.engines, processes=processes))
     else:
         preset = _known(preset)
@@ -172,10 +172,9 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
             processes=processes,
             teacher=teacher,
         )
-        chosen = _of_files((problems, test, often), engines, names, own, tokens, preset)
+        chosen = _of_files((problems, test, often), engines, names, (own, typed), tokens, preset)
         chosen = replace(chosen, seeds=seeds or chosen.seeds, protocol=protocol)
         check_comparison(chosen)
-    check_compared(chosen.methods, _sorted(settings_typed())[0])
     evaluate = read_settings(chosen.evaluate, attempts)
     at_once = 1 if cluster else jobs or chosen.jobs
     chosen = replace(chosen, jobs=at_once, width=width, evaluate=evaluate)
@@ -326,12 +325,12 @@ def _of_files(
     files: tuple[Path, Path, Path | None],
     engines: "Engines",
     names: Sequence[str],
-    overrides: Sequence[str],
+    overrides: tuple[Sequence[str], Sequence[str]],
     tokens: int,
     preset: str,
 ) -> "Comparison":
     """A comparison of the user's own models and problems. files: to learn from, to measure on, and
-    to attempt several times."""
+    to attempt several times. overrides: all, and those that have to change something."""
     from dataclasses import replace
 
     from whorl.compare.comparison import Comparison
@@ -340,19 +339,13 @@ def _of_files(
     from whorl.settings.presets import presets_of
 
     problems, test, often = files
+    own, typed = overrides
     known = methods(preset) if engines.prm else without_prm(methods(preset))
     usual = [name for name in known if not preset or preset in presets_of(RECIPES[name])]
     teach = [name for name in usual if not on_policy(known[name].harvest)]
-    chosen = Comparison(
-        problems,
-        test,
-        engines,
-        select_methods(
-            known, names or (teach if engines.student else usual), overrides, which=preset
-        ),
-        tokens,
-        often,
-    )
+    named = names or (teach if engines.student else usual)
+    compared = select_methods(known, named, own, which=preset, typed=typed)
+    chosen = Comparison(problems, test, engines, compared, tokens, often)
     length = attempts(preset).max_tokens
     return replace(chosen, evaluate=replace(chosen.evaluate, max_tokens=length))
 

@@ -71,7 +71,11 @@ def init(  # noqa: PLR0913 (each parameter is an option)
     if out.exists():
         raise UserError(f"{out} exists; choose another --out")
     table = settings.override({"name": recipe}, overrides or ())
-    preset = replace(settings.read_preset(table), recipe=settings.read_recipe(table))
+    preset = settings.read_preset(table)
+    for section in (field.name for field in fields(preset)):
+        if section in table:
+            raise UserError(f"--set changes the recipe; change {section} in {out} once it is there")
+    preset = replace(preset, recipe=settings.read_recipe(table))
     said = {field.name: getattr(preset, field.name) for field in fields(preset)}
     engines = Engines(policy, critic, reviser, small, prm, teacher=teacher)
     chosen = answered(Run(folder=run, problems=problems, test=test, engines=engines, **said))
