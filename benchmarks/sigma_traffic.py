@@ -48,19 +48,30 @@ SIGMA = Sigma(
     critic_tokens=128,
     reviser_tokens=128,
 )
-OURS = ("openvino int8", "openvino int4", "openvino f16", "local")
-FILED = "llama.cpp file"  # FOLDER.gguf as it lies there, of four bits (Q4_K_M) for instance
-OTHERS = {
-    "vs_generate": "generate",
-    "vs_llama_cpp": "llama.cpp q8_0",
-    "vs_llama_cpp_file": FILED,
-    "vs_vllm_cpu": "vllm",
+BITS = {
+    "openvino int4": 4,
+    "openvino int8": 8,
+    "openvino f16": 16,
+    "local bfloat16": 16,
+    "local": 32,
 }
+"""Our sides, and the bits of their weights."""
+
+FILED = "llama.cpp file"  # FOLDER.gguf as it lies there
+OTHERS = {
+    "vs_generate": ("generate", 32),
+    "vs_llama_cpp": ("llama.cpp q8_0", 8),
+    "vs_llama_cpp_file": (FILED, 4),
+    "vs_vllm_cpu": ("vllm", 16),
+}
+"""Other engines and the bits of their weights, by the ratio that ours make with them: the best of
+ours with as many bits. A file's are taken to be four (Q4_K_M)."""
 
 
 def measure(model: Path, problems: Path | None, seconds: float, sides: Sequence[str]) -> None:
-    """Run the sides at once; print each, and one JSON object with what the best of ours makes."""
-    known = (*OURS, *OTHERS.values())
+    """Run the sides at once; print each, and one JSON object with what the best of ours makes and
+    how ours compare at equal bits."""
+    known = (*BITS, *(side for side, _ in OTHERS.values()))
     if unknown := set(sides).difference(known):
         raise SystemExit(f"error: no side {min(unknown)!r}; there are {', '.join(known)}")
     command = [sys.executable, __file__, str(model), "--seconds", str(seconds)]
@@ -70,7 +81,7 @@ def measure(model: Path, problems: Path | None, seconds: float, sides: Sequence[
         for side in sides or known
         if (not side.startswith("llama.cpp") or LLAMA.exists())
         and (side != FILED or filed(model).exists())
-        and (side != OTHERS["vs_vllm_cpu"] or VLLM.exists())
+        and (side != "vllm" or VLLM.exists())
     }
     found: dict[str, dict[str, float]] = {}
     for side, process in running.items():
@@ -81,9 +92,10 @@ def measure(model: Path, problems: Path | None, seconds: float, sides: Sequence[
         found[side] = json.loads(said.splitlines()[-1])
         print(side, found[side])
     rates = {side: each["rate"] for side, each in found.items()}
-    if not rates.keys() & set(OURS):
+    ours = {side: rates[side] for side in BITS if side in rates}
+    if not ours:
         raise SystemExit("error: none of our engines was measured, so there is nothing to compare")
-    best = max((side for side in OURS if side in rates), key=lambda side: rates[side])
+    best = max(ours, key=lambda side: ours[side])
     figures: dict[str, object] = {
         "engine": best,
         "sigma_tokens_per_cpu_s": round(rates[best], 1),
@@ -91,8 +103,10 @@ def measure(model: Path, problems: Path | None, seconds: float, sides: Sequence[
         "open_s": found[best]["open_s"],
         "open_cpu_s": found[best]["open_cpu_s"],
     }
-    for name, side in OTHERS.items():
-        figures[name] = round(rates[best] / rates[side], 2) if side in rates else None
+    for name, (side, bits) in OTHERS.items():
+        equal = [rate for own, rate in ours.items() if BITS[own] == bits]
+        there = bool(equal) and side in rates
+        figures[name] = round(max(equal) / rates[side], 2) if there else None
     print(json.dumps(figures))
 
 
@@ -173,15 +187,16 @@ def opened(side: str, model: Path) -> Iterator[tuple[Engine, int | None, float, 
     the CPU."""
     with ExitStack() as stack:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        if side in OURS:
-            kind = side.removeprefix("openvino ")
-            if kind != side:
+        if side in BITS:
+            scheme, _, kind = side.partition(" ")
+            if scheme == "openvino":
                 converted_apart(model, kind)
-            name = f"local:{model}" if kind == side else f"openvino:{model}?weights={kind}"
+            setting = {"openvino": f"?weights={kind}", "local": f"?dtype={kind}" if kind else ""}
+            name = f"{scheme}:{model}{setting[scheme]}"
             wall, cpu = time.monotonic(), time.process_time()
             engine = open_engine(name, processes=0)
             yield engine, None, time.monotonic() - wall, time.process_time() - cpu
-        elif side == OTHERS["vs_generate"]:
+        elif side == "generate":
             from whorl.engines.generate import Generate
 
             wall, cpu = time.monotonic(), time.process_time()
@@ -189,7 +204,7 @@ def opened(side: str, model: Path) -> Iterator[tuple[Engine, int | None, float, 
             yield engine, None, time.monotonic() - wall, time.process_time() - cpu
         else:
             file = filed(model) if side == FILED else place / "model.gguf"
-            if side == OTHERS["vs_llama_cpp"]:
+            if side != FILED and side != "vllm":
                 write_gguf(model, file, dtype="q8_0")
             wall = time.monotonic()
             process, url = stack.enter_context(served(side, model, file))
@@ -205,7 +220,7 @@ def served(side: str, model: Path, file: Path) -> Iterator[tuple[int, str]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    if side == OTHERS["vs_vllm_cpu"]:
+    if side == "vllm":
         command = [str(VLLM), "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)]
         command += ["--served-model-name", "model", "--dtype", "bfloat16", "--port", port]
         command += ["--no-enable-chunked-prefill", "--enforce-eager", "--block-size", "32"]
