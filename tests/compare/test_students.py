@@ -7,21 +7,24 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from sqlite3 import connect
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from tests.compare.watching import Heard
 
+from whorl.ask import Ask, Failure
 from whorl.compare.clock import begun
 from whorl.compare.comparison import Comparison
-from whorl.compare.findings import Student, read_student
+from whorl.compare.findings import Student, has_student, read_student
 from whorl.compare.methods import methods, select_methods
 from whorl.compare.students import Part, TooFew, bound_to, play_part
 from whorl.data.examples import read_examples
 from whorl.data.problems import write_problems
 from whorl.data.synthetic import problems
+from whorl.engines.local import Local
 from whorl.engines.roles import Engines, Opened
-from whorl.evaluate import Decoding
+from whorl.evaluate import Decoding, Score
+from whorl.evaluate.exam import measure
 from whorl.models import POLICY
 
 
@@ -146,6 +149,38 @@ def test_a_student_that_was_interrupted_keeps_its_seconds(
     point = read_student(home).point
     assert point.wall > before.wall and point.cpu > before.cpu
     assert not list(own.path.rglob("*begun*"))
+
+
+def test_problems_that_failed_are_tried_again(part: Part, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that was gone while a student was measured is no fault of the student's."""
+    (short,) = select_methods(methods("tiny"), ["rft"], ["rft.shares=[1]", "rft.train.epochs=1"])
+    own = replace(part, comparison=replace(part.comparison, methods=(short,)), method=short)
+
+    def gone(self: Local, ticket: int, ask: Ask) -> None:
+        self._done.append((ticket, Failure("the server is gone")))
+
+    def measured(*exam: Any, **out: Path) -> list[Score]:
+        with monkeypatch.context() as down:
+            down.setattr(Local, "submit", gone)
+            return measure(*exam, **out)  # type: ignore[arg-type]
+
+    watch = Heard()
+    with monkeypatch.context() as patched, Opened(own.comparison.engines) as opened:
+        patched.setattr("whorl.compare.students.measure", measured)
+        play_part(own, opened, watch)
+    (home,) = own.homes()
+    failed = read_student(home)
+    assert all("the server is gone" in score.error for score in failed.greedy)
+    assert "4 problems failed; the same command tries them again" in watch.said
+    assert not has_student(home)
+    with Opened(own.comparison.engines) as opened:
+        play_part(own, opened, watch)
+    again = read_student(home)
+    assert has_student(home) and not any(score.error for score in (*again.greedy, *again.sampled))
+    assert again.point.wall > failed.point.wall, "of both calls"
+    assert timeless(replace(again, greedy=(), sampled=())) == timeless(
+        replace(failed, greedy=(), sampled=())
+    )
 
 
 def test_too_few_tokens_for_a_tree_say_how_many_would_do(part: Part) -> None:

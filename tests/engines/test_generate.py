@@ -1,5 +1,7 @@
 """Other architectures, through transformers' generate()."""
 
+import gc
+import json
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,8 @@ def collect(engine, asks):
 
 def test_agrees_with_the_embedded_engine(llama) -> None:
     folder = llama()
+    usual = {"repetition_penalty": 9.0, "no_repeat_ngram_size": 1, "min_new_tokens": 30}
+    (folder / "generation_config.json").write_text(json.dumps(usual))  # for who asks without words
     asks = [
         Ask(Prompt("", "Anna has " * k), n=2, stop=stop, max_tokens=20, temperature=0.0)
         for k in (1, 3, 7)
@@ -34,6 +38,34 @@ def test_agrees_with_the_embedded_engine(llama) -> None:
             (r.text, r.finished, r.tokens) for r in other
         ]
         assert [r.logprob for r in mine] == pytest.approx([r.logprob for r in other], abs=1e-4)
+
+
+def test_log_probabilities_are_the_models_whatever_is_sampled_from(llama) -> None:
+    folder, prompt = llama(), Prompt("", "Anna has ")
+    (ours,) = collect(Local(folder), [Ask(prompt, n=200, max_tokens=1, seed=1)])
+    exact = {reply.text: reply.logprob for reply in ours}
+    sharp = Ask(prompt, n=64, max_tokens=1, temperature=0.5, top_p=0.5, seed=1)
+    (theirs,) = collect(Generate(folder), [sharp])
+    both = [(reply.logprob, exact[reply.text]) for reply in theirs if reply.text in exact]
+    assert len(both) > 9
+    for known, right in both:
+        assert known == pytest.approx(right, abs=1e-4)
+
+
+def test_what_it_holds_does_not_grow_with_the_vocabulary_times_the_tokens(llama) -> None:
+    engine = Generate(llama())
+    held: list[int] = []
+
+    def look(_: torch.nn.Module, __: object, ___: object) -> None:
+        gc.collect()
+        alive = (x for x in gc.get_objects() if type(x) is torch.Tensor)
+        held.append(sum(x.numel() for x in alive if x.dim() > 1 and x.shape[-1] == vocabulary))
+
+    vocabulary = engine._model.config.vocab_size
+    hook = engine._model.register_forward_hook(look)
+    collect(engine, [Ask(Prompt("", "Anna"), n=4, max_tokens=30, temperature=1.0, seed=1)])
+    hook.remove()
+    assert len(held) > 9 and held[-1] <= held[2]
 
 
 def test_in_bfloat16_both_are_near_to_what_they_are_in_float32(llama) -> None:

@@ -54,6 +54,7 @@ class Clock:
         self._earlier = begun(record)
         self._start = Seconds(time.monotonic(), cpu_seconds())
         self._thread: AbstractContextManager[None] = repeating(self._tick, EVERY)
+        self.complete = True  # what is done when the context ends
 
     def __enter__(self) -> Self:
         self._thread.__enter__()
@@ -61,7 +62,7 @@ class Clock:
 
     def __exit__(self, *error: object) -> None:
         self._thread.__exit__(None, None, None)
-        if error[0] is None:
+        if error[0] is None and self.complete:
             self._record.unlink(missing_ok=True)
         else:
             self._tick()

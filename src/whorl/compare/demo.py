@@ -189,7 +189,7 @@ class _Student:
             draw_examples(self.home / "examples.jsonl", learned, self.count, self.seed)
             trained = train_student(self.home, learned, policy, self.method, self.seed, told)
             with Opened(Engines(following(policy, trained.model), processes=0)) as opened:
-                examine(self.home, _exams(self.test), opened, told)
+                clock.complete = examine(self.home, _exams(self.test), opened, told)
             watch.wrote(self.home, f"{self.name}: trained and measured")
             wall, cpu = clock.read()
             point = Point(

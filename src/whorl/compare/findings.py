@@ -164,8 +164,8 @@ def write_point(home: Path, point: Point) -> None:
 
 
 def has_student(home: Path) -> bool:
-    """Whether the student of a folder is trained and measured."""
-    return (home / "point.json").exists()
+    """Whether the student of a folder is trained and measured, on every problem."""
+    return (home / "point.json").exists() and not any(home.glob("*.journal.db"))
 
 
 def read_student(home: Path) -> Student:

@@ -33,7 +33,7 @@ from whorl.compare.jobs import one_thread, side_by_side
 from whorl.compare.methods import original
 from whorl.compare.same import hold_to
 from whorl.compare.spoken import Spoken
-from whorl.compare.students import Part, TooFew, examine, play_part
+from whorl.compare.students import Part, TooFew, examine, examined, play_part
 from whorl.engines.model import check_there, pending
 from whorl.engines.roles import Opened, Opener, trainable
 from whorl.errors import UserError
@@ -142,7 +142,7 @@ class _Job:
 
     def done(self) -> bool:
         if not self.parts:
-            return (self.path / "base" / "sampled.jsonl").exists()
+            return examined(self.path / "base", self.comparison.exams())
         return all(has_student(home) for part in self.parts for home in part.homes())
 
     def run(self, watch: Watch) -> None:

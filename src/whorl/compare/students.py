@@ -1,7 +1,7 @@
 """The students of one method under one seed: grow within a share of the tokens, harvest, train,
 examine."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
@@ -20,6 +20,7 @@ from whorl.data.examples import read_examples, write_examples
 from whorl.data.problems import read_problems
 from whorl.engines.roles import Crews, Engines, trainable
 from whorl.errors import UserError
+from whorl.evaluate import Place
 from whorl.evaluate.exam import Exam, measure
 from whorl.learn.training import EXECUTION
 from whorl.loop.folder import RunFolder
@@ -153,7 +154,7 @@ def _make_student(
         learner = start.engines.learner
         trained = train_student(home, examples, learner, part.method, part.seed, watch)
         opened.follow(start.engines.taught(trained.model).measured())
-        examine(home, part.comparison.exams(), opened, watch)
+        clock.complete = examine(home, part.comparison.exams(), opened, watch)
         wall, cpu = clock.read()
         point = Point(
             tokens=start.spent + grown.tokens,
@@ -240,10 +241,20 @@ def train_student(
     return Trained(model, result.examples, tokens)
 
 
-def examine(home: Path, exams: Mapping[str, Exam], opened: Crews, watch: Watch) -> None:
+def examine(home: Path, exams: Mapping[str, Exam], opened: Crews, watch: Watch) -> bool:
     """Measure the `opened` policy by every exam whose scores are not there yet; scores go to
-    `NAME.jsonl` in the folder `home`."""
+    `NAME.jsonl` in the folder `home`. Returns whether all problems could be attempted; those that
+    could not are tried again by the next call."""
+    files = {name: Place(home / f"{name}.jsonl") for name in exams}
     for name, exam in exams.items():
-        file = home / f"{name}.jsonl"
-        if not file.exists():
-            measure(opened, exam, watch, out=file)
+        if files[name].complete:
+            continue
+        scores = measure(opened, exam, watch, out=files[name].scores)
+        if failed := sum(bool(score.error) for score in scores):
+            watch.say(f"{failed:,} problems failed; the same command tries them again")
+    return examined(home, exams)
+
+
+def examined(home: Path, exams: Iterable[str]) -> bool:
+    """Whether the folder `home` has scores of all problems, by exams of these names."""
+    return all(Place(home / f"{name}.jsonl").complete for name in exams)

@@ -5,6 +5,7 @@ asks; only asks with equal settings share a batch; samples depend on the batch t
 and the batch's seed is that of its first ask.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -12,7 +13,12 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, GenerationConfig
+from transformers import (
+    AutoModelForCausalLM,
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+)
 
 from whorl.ask import Ask, Failure, Replies, Reply
 from whorl.chat import Chat
@@ -38,6 +44,8 @@ class Generate:
             trust_remote_code=False,
             use_safetensors=True,
         )
+        # what a folder has as usual would fill in what an ask leaves open, such as penalties
+        self._model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
         self._limit: int | None = getattr(self._model.config, "max_position_embeddings", None)
         self._waiting: dict[_Settings, list[tuple[int, Ask, list[int]]]] = {}
         self._failed: list[tuple[int, Replies | Failure]] = []
@@ -104,20 +112,18 @@ class Generate:
             stop_strings=[*ask.stop, *self.chat.stops] or None,
             eos_token_id=sorted(self.chat.ends),
             pad_token_id=filler,
-            output_logits=True,
-            return_dict_in_generate=True,
         )
         torch.manual_seed(ask.seed % 2**63)
+        chances = _Chances()
         out = self._model.generate(
             input_ids=ids,
             attention_mask=mask,
             generation_config=settings,
             tokenizer=self.chat.tokenizer,
+            logits_processor=LogitsProcessorList([chances]),
         )
-        new = out.sequences[:, width:]
-        scores = torch.stack(out.logits, dim=1).float().log_softmax(-1)  # [rows, new, V]
-        chances = scores.gather(2, new[..., None]).squeeze(-1)
-        replies = [self._reply(row, chance, ask) for row, chance in zip(new, chances, strict=True)]
+        new, known = out[:, width:], chances.of(out)
+        replies = [self._reply(row, chance, ask) for row, chance in zip(new, known, strict=True)]
         each = ask.n if sampled else 1
         return [
             tuple(replies[i : i + each]) * (ask.n // each) for i in range(0, len(replies), each)
@@ -128,13 +134,40 @@ class Generate:
         tokens: list[int] = ids.tolist()
         stops = (*ask.stop, *self.chat.stops)
         begun = self.chat.begun(ask.prompt)
-        for count in range(1, len(tokens) + 1):
-            logprob = float(chances[:count].sum())
-            if tokens[count - 1] in self.chat.ends:
-                text = begun + self.chat.decode(tokens[: count - 1])
-                return Reply(text, "eos", count, logprob=logprob)
-            text = self.chat.decode(tokens[:count]) if stops else ""
-            if (found := cut(text, stops)) is not None:
-                finished: Literal["stop", "eos"] = "stop" if found[1] in ask.stop else "eos"
-                return Reply(begun + found[0], finished, count, logprob=logprob)
-        return Reply(begun + self.chat.decode(tokens), "length", len(tokens), logprob=logprob)
+        ended = next((i for i, token in enumerate(tokens) if token in self.chat.ends), None)
+        own = tokens[:ended]
+
+        def stopped(count: int) -> tuple[str, str] | None:
+            return cut(self.chat.decode(own[:count]), stops)
+
+        if stops and stopped(len(own)):
+            count = 1 + bisect_left(range(1, len(own)), True, key=lambda n: stopped(n) is not None)
+            text, stop = stopped(count) or ("", "")
+            finished: Literal["stop", "eos"] = "stop" if stop in ask.stop else "eos"
+            return Reply(begun + text, finished, count, logprob=float(chances[:count].sum()))
+        count = len(own) + (ended is not None)
+        logprob, text = float(chances[:count].sum()), begun + self.chat.decode(own)
+        return Reply(text, "length" if ended is None else "eos", count, logprob=logprob)
+
+
+class _Chances(LogitsProcessor):  # type: ignore[misc]
+    """Log-probabilities of the chosen tokens under the model's own scores. They are taken a step at
+    a time: the scores of all steps would be rows x steps x vocabulary."""
+
+    def __init__(self) -> None:
+        self._taken: list[Tensor] = []
+        self._scores: Tensor | None = None  # of the newest step, [rows, vocabulary]
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        self._take(input_ids)
+        self._scores = scores.float().log_softmax(-1)
+        return scores
+
+    def of(self, ids: Tensor) -> Tensor:
+        """[rows, steps], of what was sampled at the end of `ids`."""
+        self._take(ids)
+        return torch.stack(self._taken, dim=1)
+
+    def _take(self, ids: Tensor) -> None:
+        if self._scores is not None:
+            self._taken.append(self._scores.gather(1, ids[:, -1:]).squeeze(1))

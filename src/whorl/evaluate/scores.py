@@ -166,6 +166,11 @@ class Place:
     def journal(self) -> Path:
         return self._beside("journal.db")
 
+    @property
+    def complete(self) -> bool:
+        """Whether every problem has a score that no error stands for."""
+        return self.scores.exists() and not self.journal.exists()
+
     def _beside(self, ending: str) -> Path:
         name = self.scores.name
         return self.scores.with_name(f"{name.removesuffix('.jsonl')}.{ending}")
@@ -188,7 +193,7 @@ class Place:
                     f"{paid} is of another evaluation ({different}); choose another --out, or "
                     "delete it"
                 )
-            return paid == self.scores and not self.journal.exists()
+            return self.complete
         with replacing(self.setup) as file:
             file.write(json.dumps(identity, indent=2).encode() + b"\n")
         return False

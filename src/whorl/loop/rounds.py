@@ -257,7 +257,7 @@ def _measured(
 ) -> Sequence[Score]:
     """Scores of the model that learns by `engines`, measured unless they are at `path` already, of
     all problems: those that could not be attempted are tried again."""
-    if path.exists() and not Place(path).journal.exists():
+    if Place(path).complete:
         return read_scores(path)
     opened.follow(engines.measured())
     scores = measure(opened, exam, watch, out=path)
