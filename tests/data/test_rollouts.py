@@ -3,15 +3,18 @@ Hub's page on its trace format says."""
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from tests.report.conftest import refined, searched
 
+from whorl.data.parquet import write_parquet
 from whorl.data.rollouts import export_groups, export_problems, export_traces, session
 from whorl.errors import UserError
 from whorl.problem import Problem
@@ -87,6 +90,27 @@ def test_a_tree_is_a_session_as_the_hub_shows_it(tmp_path: Path) -> None:
     assert said["reasoningContent"].strip() == "hm" and said["content"] == "It is \\boxed{2}"
     with pytest.raises(UserError, match="is not empty"):
         export_traces([tree], tmp_path / "out")
+
+
+def test_every_round_has_a_session_of_its_own(tmp_path: Path) -> None:
+    first, second = refined(1), refined(1)
+    first.provenance["seed"], second.provenance["seed"] = "1000", "2000"
+    assert export_traces([first, second], tmp_path / "out").rows == 2
+    assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_an_export_that_is_interrupted_leaves_room_for_the_next(tmp_path: Path) -> None:
+    def trees() -> Iterator[Tree]:
+        yield refined(1)
+        raise KeyboardInterrupt
+
+    for write in (export_traces, lambda these, out: write_parquet({0: iter(these)}, out)):
+        out = tmp_path / "out"
+        with pytest.raises(KeyboardInterrupt):
+            write(trees(), out)
+        assert list(tmp_path.iterdir()) == []
+        write([refined(1)], out)
+        shutil.rmtree(out)
 
 
 SCRIPT = """

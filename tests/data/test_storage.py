@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -160,6 +161,17 @@ def test_problems_are_read_from_a_url_and_again_when_they_have_changed(
     assert read_run(config).problems == copy == fetched(url)
     with local("grow", {"problems": Path(url), "run": tmp_path / "new"}) as given:
         assert given == {"problems": copy, "run": tmp_path / "new"}
+
+
+def test_many_at_once_fetch_one_url(store: Store, tmp_path: Path) -> None:
+    """As the jobs of an array do, which start together."""
+    file, url = tmp_path / "p.jsonl", "s3://whorl/p.jsonl"
+    write_problems(file, problems("pool", 200, seed=0, levels=[1]))
+    assert whorl("copy", file, url).exit_code == 0
+    with ThreadPoolExecutor(8) as pool:
+        copies = list(pool.map(fetched, [url] * 24))
+    assert {copy.read_bytes() for copy in copies} == {file.read_bytes()}
+    assert len(set(copies)) == 1
 
 
 def test_what_cannot_be_there_or_is_not_is_one_line(

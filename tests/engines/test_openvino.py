@@ -14,6 +14,7 @@ from whorl import prompts
 from whorl.ask import Ask, Engine, Failure, Prompt, Replies
 from whorl.data.synthetic import problems
 from whorl.engines import open_engine
+from whorl.engines.openvino_weights import converted_apart
 from whorl.errors import UserError
 from whorl.models import POLICY, TEACHER
 
@@ -189,6 +190,17 @@ def test_a_model_that_it_cannot_take(llama) -> None:
     folder = llama(rope_parameters={"rope_type": "linear", "factor": 2.0, "rope_theta": 1e4})
     with pytest.raises(UserError, match="frequencies are scaled; write local:"):
         open_engine(f"openvino:{folder}")
+
+
+def test_weights_that_cannot_be_converted_are_told_in_a_line(
+    llama, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = llama()
+    (weights,) = folder.glob("*.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-1000])  # as a full disk leaves them
+    with pytest.raises(UserError, match=r"cannot be converted for OpenVINO: .*ncomplete"):
+        converted_apart(folder, "int8")
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_without_openvino_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,13 +8,17 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 
-from whorl.ask import Ask, Failure, Lasting, Prompt
+from whorl import engines
+from whorl.ask import Ask, Engine, Failure, Lasting, Prompt, Reply
 from whorl.engines import open_engine, workers
+from whorl.engines.function import Function
 from whorl.engines.local import Local
 from whorl.engines.workers import Workers
 from whorl.errors import UserError
@@ -216,3 +220,31 @@ def test_what_the_engine_cannot_do_is_passed_on(folder: Path) -> None:
     assert not isinstance(collect(engine, 1)[0], Failure), "it goes on"
     assert not engine.reload(folder)
     engine.close()
+
+
+def answered_by_a_child(pipe: Connection) -> None:
+    """An engine that starts a process when it is opened, as vLLM does over several GPUs."""
+
+    def opened(spec: str, processes: int) -> Engine:
+        child = get_context("spawn").Process(target=print, args=(spec, processes))
+        child.start()
+        child.join()
+        return Function(lambda ask: (Reply("yes", "eos", 1),))
+
+    engines.open_engine = opened
+    workers._serve("vllm:model", pipe)
+
+
+def test_an_engine_may_start_processes_of_its_own() -> None:
+    ours, theirs = get_context("spawn").Pipe()
+    process = get_context("spawn").Process(target=answered_by_a_child, args=(theirs,), daemon=True)
+    process.start()
+    theirs.close()
+    assert ours.poll(60) and ours.recv() is None, "it is open"
+    ours.send([(7, Ask(Prompt("", "well?")))])
+    assert ours.poll(60)
+    ((ticket, (reply,)),) = ours.recv()
+    assert (ticket, reply.text) == (7, "yes")
+    ours.close()
+    process.join(60)
+    assert process.exitcode == 0

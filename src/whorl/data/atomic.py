@@ -1,6 +1,7 @@
-"""Files that are either not there or complete."""
+"""Files and folders that are either not there or complete."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,6 +31,28 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             unfinished.unlink()
         if isinstance(error, OSError):
             raise unwritable(path, error) from error
+        raise
+
+
+@contextmanager
+def filling(folder: Path, what: str) -> Iterator[Path]:
+    """Context that fills a folder, which appears at `folder` if the block ends without error.
+
+    what: the folder is for. Raises `UserError` if there is something already, or the system refuses
+    to write.
+    """
+    unfinished = folder.with_name(folder.name + ".partial")
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UserError(f"{folder} is not empty; name a new folder for {what}")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        yield unfinished
+        unfinished.rename(folder)
+    except BaseException as error:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise unwritable(folder, error) from error
         raise
 
 

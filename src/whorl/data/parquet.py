@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from whorl.data.atomic import filling
 from whorl.errors import UserError
 from whorl.tree import Tree
 
@@ -22,23 +23,22 @@ def write_parquet(trees: Mapping[int, Iterator[Tree]], folder: Path) -> int:
     which nothing is lost. Raises `UserError` if the folder holds files, or there are no trees.
     """
     pyarrow, parquet = _pyarrow(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} is not empty; name a new folder for the data set")
     text, whole = pyarrow.string(), pyarrow.int64()
     kinds = {"solved": pyarrow.bool_(), "tokens": whole, "nodes": whole}
     names = ("problem", "arm", "question", "answer", "level", "recipe", "seed", *kinds, "tree")
     schema = pyarrow.schema([(name, kinds.get(name, text)) for name in names])
     count = 0
-    for number, those in trees.items():
-        path = folder / f"round={number}" / "trees.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with parquet.ParquetWriter(path, schema, compression="zstd") as file:
-            while some := list(islice(those, _TOGETHER)):
-                table = pyarrow.Table.from_pylist([*map(_row, some)], schema)
-                file.write_table(table)
-                count += len(some)
-    if not count:
-        raise UserError("nothing to export: there are no trees")
+    with filling(folder, "the data set") as place:
+        for number, those in trees.items():
+            path = place / f"round={number}" / "trees.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with parquet.ParquetWriter(path, schema, compression="zstd") as file:
+                while some := list(islice(those, _TOGETHER)):
+                    table = pyarrow.Table.from_pylist([*map(_row, some)], schema)
+                    file.write_table(table)
+                    count += len(some)
+        if not count:
+            raise UserError("nothing to export: there are no trees")
     return count
 
 

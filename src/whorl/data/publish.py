@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
-from whorl.data.atomic import replacing
+from whorl.data.atomic import filling
 from whorl.data.examples import write_examples
 from whorl.errors import UserError, reason
 from whorl.example import Example, Pair
@@ -36,15 +36,14 @@ def write_dataset(examples: Iterable[Example], folder: Path, card: Card) -> int:
     """Write the rows, in TRL's columns with weights and origins, and the card into a new folder;
     returns the number of rows. Raises `UserError` if the folder holds files, or if there are no
     examples."""
-    if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"{folder} is not empty; name a new folder for the data set")
     rows = iter(examples)
     first = next(rows, None)
     if first is None:
         raise UserError("there are no examples to publish; `whorl harvest` writes them")
-    count = write_examples(folder / ROWS, chain([first], rows), every=True)
-    with replacing(folder / "README.md") as file:
-        file.write(_text(card, count, pairs=isinstance(first, Pair)).encode())
+    with filling(folder, "the data set") as place:
+        count = write_examples(place / ROWS, chain([first], rows), every=True)
+        text = _text(card, count, pairs=isinstance(first, Pair))
+        (place / "README.md").write_text(text, encoding="utf-8")
     return count
 
 

@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from whorl.answer.thoughts import inside, parted
+from whorl.data.atomic import filling
 from whorl.data.export import Exported, ExportRow, messages_of, write_rows
 from whorl.data.forest import key_of
 from whorl.errors import UserError
+from whorl.problem import Problem
 from whorl.prompts import plain
 from whorl.tree import Tree
 
@@ -37,13 +39,16 @@ def export_problems(trees: Iterable[Tree], out: Path) -> Exported:
     """
     found: dict[str, _Found] = {}
     for tree in trees:
-        found.setdefault(tree.problem.id, _Found(tree)).add(tree)
+        one = found.get(tree.problem.id)
+        if one is None:
+            one = found[tree.problem.id] = _Found(tree.problem, messages_of(plain(tree)))
+        one.add(tree)
     rows = (
         {
-            "data_source": one.tree.problem.source or HARNESS,
-            "prompt": messages_of(plain(one.tree)),
+            "data_source": one.problem.source or HARNESS,
+            "prompt": one.prompt,
             "ability": "math",
-            "reward_model": {"style": "rule", "ground_truth": one.tree.problem.answer},
+            "reward_model": {"style": "rule", "ground_truth": one.problem.answer},
             "extra_info": {
                 "split": "train",
                 "index": number,
@@ -59,9 +64,10 @@ def export_problems(trees: Iterable[Tree], out: Path) -> Exported:
 
 @dataclass(slots=True)
 class _Found:
-    """Counts of a problem's solutions by the policy that were judged, and its first tree."""
+    """Counts of a problem's solutions by the policy that were judged, and its first request."""
 
-    tree: Tree
+    problem: Problem
+    prompt: list[dict[str, str]]
     solutions: int = 0
     right: int = 0
 
@@ -108,30 +114,30 @@ def _trajectory(tree: Tree, leaf: int) -> ExportRow:
 def export_traces(trees: Iterable[Tree], out: Path) -> Exported:
     """Write a session for each tree into the folder `out`. Raises `UserError` if the folder holds
     files already, or if no tree came to a solution."""
-    out.mkdir(parents=True, exist_ok=True)
-    if any(out.iterdir()):
-        raise UserError(f"{out} is not empty; name a new folder for the traces")
     dropped: Counter[str] = Counter()
     count = 0
-    for tree in trees:
-        messages = session(tree)
-        if not any(one["role"] == "assistant" for one in messages):
-            dropped["no solution"] += 1
-            continue
-        header = {"type": "session", "harness": HARNESS, **about(tree)}
-        lines = [header, *({"type": "message", "message": one} for one in messages)]
-        write_rows(out / f"{header['id']}.jsonl", lines, {})
-        count += 1
-    if not count:
-        raise UserError("nothing to export: no tree came to a solution")
+    with filling(out, "the traces") as folder:
+        for tree in trees:
+            messages = session(tree)
+            if not any(one["role"] == "assistant" for one in messages):
+                dropped["no solution"] += 1
+                continue
+            header = {"type": "session", "harness": HARNESS, **about(tree)}
+            lines = [header, *({"type": "message", "message": one} for one in messages)]
+            write_rows(folder / f"{header['id']}.jsonl", lines, {})
+            count += 1
+        if not count:
+            raise UserError("nothing to export: no tree came to a solution")
     return Exported(count, dropped, {})
 
 
 def about(tree: Tree) -> ExportRow:
-    """First line of a session: what it says of a tree; the id is a digest of problem and arm."""
+    """First line of a session: what it says of a tree; the id is a digest of problem, arm and seed,
+    as every round has a tree of a problem."""
     problem, arm = key_of(tree)
+    seed = tree.provenance.get("seed", "")
     return {
-        "id": blake2b(f"{problem}#{arm}".encode(), digest_size=8).hexdigest(),
+        "id": blake2b(f"{problem}#{arm}#{seed}".encode(), digest_size=8).hexdigest(),
         "name": " ".join(tree.problem.question.split())[:120],
         "problem": problem,
         "arm": arm,
@@ -168,7 +174,7 @@ def session(tree: Tree) -> list[dict[str, Any]]:
 
 
 def _spoken(tree: Tree, path: list[int]) -> dict[str, Any]:
-    """A solution as a message: thoughts apart, and the verdict on its answer."""
+    """A solution as a message, thoughts apart."""
     thought, said = parted(tree.text(path[-1]))
     apart = {"reasoningContent": inside(thought)} if thought else {}
     authors = dict.fromkeys(tree.nodes[i].author for i in path)

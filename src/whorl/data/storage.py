@@ -11,6 +11,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from whorl.data.cache import cached
 from whorl.data.place import place_of
 from whorl.errors import UserError
 
@@ -57,11 +58,13 @@ def fetched(url: str, *, beside: str = "") -> Path:
     place = place_of("urls", digest.hexdigest())
     if not known:  # of another day, for all that the store says
         shutil.rmtree(place, ignore_errors=True)
-    if not (place / name).exists():
+
+    def make(folder: Path) -> None:
         if other in found:
-            download(f"{url.rpartition('/')[0]}/{beside}", place / beside)
-        download(url, place / name)
-    return place / name
+            download(f"{url.rpartition('/')[0]}/{beside}", folder / beside)
+        download(url, folder / name)
+
+    return cached("urls", digest.hexdigest(), make=make) / name
 
 
 _STATE = {"size", "etag", "lastmodified", "last_modified", "mtime", "updated", "created"}

@@ -18,7 +18,7 @@ from typing import Any
 from whorl.chat.named import BEGINNING, TEMPLATES
 from whorl.chat.renderer import renderer
 from whorl.chat.template import DAY, frozen, told
-from whorl.engines.cache import cached
+from whorl.data.cache import cached
 from whorl.engines.hub import called
 from whorl.errors import UserError
 from whorl.prompts.families import FAMILIES

@@ -150,7 +150,7 @@ class Generate:
         return Reply(text, "length" if ended is None else "eos", count, logprob=logprob)
 
 
-class _Chances(LogitsProcessor):  # type: ignore[misc]
+class _Chances(LogitsProcessor):
     """Log-probabilities of the chosen tokens under the model's own scores. They are taken a step at
     a time: the scores of all steps would be rows x steps x vocabulary."""
 

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from openvino import opset13 as op
 from safetensors import safe_open
 
+from whorl.data.cache import cached
 from whorl.data.place import place_of
-from whorl.engines.cache import cached
 from whorl.engines.openvino_graph import Node, Shape, graph
 from whorl.engines.weights import weight_files, weights_digest
-from whorl.errors import UserError
+from whorl.errors import UserError, reason
 
 LOG = logging.getLogger("whorl.engines")
 
@@ -46,9 +46,10 @@ def converted_apart(folder: Path, kind: str) -> None:
     command = [sys.executable, "-m", "whorl.engines.openvino_weights", str(folder), kind]
     if place_of("openvino", _name(folder, kind)).is_dir():
         return
-    done = subprocess.run(command, stdin=subprocess.DEVNULL)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     if done.returncode:
-        raise UserError(f"{folder} cannot be converted for OpenVINO: exit code {done.returncode}")
+        why = done.stdout.strip() or f"exit code {done.returncode}"
+        raise UserError(f"{folder} cannot be converted for OpenVINO: {why}")
 
 
 def converted(folder: Path, kind: Kind) -> Path:
@@ -146,10 +147,14 @@ def _nibbles(numbers: NDArray[np.uint8]) -> Node:
 
 
 def _main() -> None:
-    """Convert the folder that the command line names, and say how far it is."""
+    """Convert the folder that the command line names, and say how far it is; on stdout why not."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     folder, kind = sys.argv[1:]
-    converted(Path(folder), next(known for known in KINDS if known == kind))
+    try:
+        converted(Path(folder), next(known for known in KINDS if known == kind))
+    except Exception as error:
+        print(reason(error))
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from whorl.engines.cache import cached
+from whorl.data.cache import cached
 from whorl.errors import UserError, reason
 
 LOG = logging.getLogger("whorl.engines")

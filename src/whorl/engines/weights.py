@@ -6,7 +6,7 @@ import math
 import struct
 from pathlib import Path
 
-from whorl.engines.cache import cached
+from whorl.data.cache import cached
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
+from multiprocessing import current_process, get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -37,7 +37,7 @@ class _Reload:
 
 _Sent: TypeAlias = list[tuple[int, Ask]] | _Reload
 
-_START_SECONDS = 300.0  # importing torch and reading the weights, on a busy machine
+_START_SECONDS = 3600.0  # importing torch and reading the weights, hundreds of GB perhaps
 _STOP_SECONDS = 5.0
 _DEATHS = 3  # of a process over one ask, after which that is given up
 _IN_A_ROW = 10  # deaths without an answer in between, after which a process is not started again
@@ -276,6 +276,7 @@ def _send(worker: _Worker) -> None:
 def _serve(spec: str, pipe: Connection) -> None:
     """The child: answer until the pipe ends, which it does when the parent does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    current_process().daemon = False  # which may start none, as vLLM does for several GPUs
     sys.stderr = cast(TextIO, Visible(sys.stderr))  # libraries quote a model's files in warnings
     from whorl.engines import open_engine
 

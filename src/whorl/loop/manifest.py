@@ -20,8 +20,10 @@ from whorl.recipes import find_recipe
 def grown_from(run: Run) -> dict[str, Any]:
     """Settings that a run's trees depend on. Not: the folder, the number of searches in flight, the
     number of problems."""
-    engines = {role: model_content(spec) for role, spec in run.engines.named().items()}
-    return bound_to(run.recipe, content(run.problems), engines, run.seed, run.budget)
+    engines = run.engines.named()
+    contents = {spec: model_content(spec) for spec in set(engines.values())}  # reads all weights
+    by_content = {role: contents[spec] for role, spec in engines.items()}
+    return bound_to(run.recipe, content(run.problems), by_content, run.seed, run.budget)
 
 
 def bound_to(

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from whorl.errors import UserError
+from whorl.data.atomic import filling
 from whorl.view import templates
 from whorl.view.address import Files
 from whorl.view.attempts import Evaluations, records_of, usual_against
@@ -27,20 +27,15 @@ def bundle(shown: Shown, out: Path) -> int:
 
     Raises `UserError` if the folder is not empty, or cannot be written to.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        if any(out.iterdir()):
-            raise UserError(f"{out} is not empty; name a new folder for the pages")
+    count = 0
+    with filling(out, "the pages") as folder:
         for name in ("view.css", "view.js"):
-            (out / name).write_text(templates.read(name), encoding="utf-8")
-        count = 0
+            (folder / name).write_text(templates.read(name), encoding="utf-8")
         for name, page in _pages(shown):
-            file = out / name
+            file = folder / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(page, encoding="utf-8")
             count += 1
-    except OSError as error:
-        raise UserError(f"{out}: {error.strerror}; choose another place") from error
     return count
 
 

@@ -25,11 +25,10 @@ def load_chat(named: str, model: str) -> Chat | None:
                 raise
     if re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
         try:
             return Chat.load(Path(snapshot_download(name, allow_patterns=_FILES)))
-        except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        except (OSError, ValueError, UserError) as error:  # ValueError: no name that it can have
             if named:
                 raise UserError(
                     f"the tokenizer of {name} cannot be fetched from the hub: {reason(error)}"

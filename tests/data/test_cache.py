@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from whorl.engines import cache
-from whorl.engines.cache import cached
+from whorl.data import cache
+from whorl.data.cache import cached
 
 
 @pytest.fixture(autouse=True)

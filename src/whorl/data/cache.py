@@ -1,4 +1,4 @@
-"""Where model folders lie that were made of something else."""
+"""Folders that can be made again, and are kept: copies of what is elsewhere, converted models."""
 
 import os
 import shutil
