@@ -135,7 +135,7 @@ def test_fetch_makes_a_folder(whorl, tmp_path: Path) -> None:
 
 
 def test_a_dry_run_says_what_is_to_be_downloaded(
-    whorl, tmp_path: Path, held: Path, monkeypatch: pytest.MonkeyPatch
+    whorl, tmp_path: Path, held: Path, example: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from whorl.engines import model
     from whorl.engines.hub import Missing
@@ -154,3 +154,8 @@ def test_a_dry_run_says_what_is_to_be_downloaded(
         assert "me/large@v2 is to be downloaded: 7 files, 3.10 GB" in said
         assert said[-1] == "no engine was opened; nothing was written"
     assert not (tmp_path / "run").exists()
+    model_, out = ("--model", "me/large@v2"), ("--out", tmp_path / "out")
+    for words in (("evaluate", "--problems", held), ("train", "--examples", example)):
+        result = whorl(*words, *model_, *out, "--dry-run")
+        assert result.exit_code == 0, result.output
+        assert "me/large@v2 is to be downloaded: 7 files, 3.10 GB; " in result.stdout

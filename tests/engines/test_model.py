@@ -11,7 +11,14 @@ from transformers import AutoModelForCausalLM
 from whorl.chat import Chat
 from whorl.engines import open_engine
 from whorl.engines.gguf import write_gguf
-from whorl.engines.model import copy_model, find_model, model_content, pending, read_config
+from whorl.engines.model import (
+    copy_model,
+    find_model,
+    model_content,
+    pending,
+    read_config,
+    unaddressed,
+)
 from whorl.errors import UserError
 from whorl.learn.train import train
 from whorl.learn.training import Training
@@ -151,3 +158,10 @@ def test_a_folder_is_made_of_any_model(packed: Path, tmp_path: Path) -> None:
     assert Chat.load(out).stops == ("\n### Instruction:",)
     with pytest.raises(UserError, match="exists; choose another"):
         copy_model(find_model("policy"), out)
+
+
+def test_a_server_is_known_by_its_model_wherever_it_is() -> None:
+    here, there = (f"server:http://{host}/v1?model=Q&patience=9" for host in ("a:1", "b:2"))
+    assert unaddressed(here) == unaddressed(there) == model_content(here) == "server:Q"
+    assert unaddressed("server:http://a:1/v1") == "server:http://a:1/v1"
+    assert unaddressed("local:models/own?dtype=bfloat16") == "local:models/own?dtype=bfloat16"

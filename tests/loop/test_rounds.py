@@ -35,8 +35,10 @@ from whorl.learn.training import Training
 from whorl.loop.folder import RunFolder
 from whorl.loop.grow import ready
 from whorl.loop.harvest import distinct_examples
+from whorl.loop.manifest import learned_from
 from whorl.loop.metrics import Round, metrics, stopped_rising
-from whorl.loop.rounds import Unfinished, play_rounds
+from whorl.loop.plan import plan_of
+from whorl.loop.rounds import Unfinished, play_rounds, round_settings
 from whorl.loop.run import Run
 from whorl.models import POLICY
 from whorl.recipe import Harvest, Recipe, Start
@@ -185,6 +187,20 @@ def test_a_student_of_its_own_learns_for_two_rounds_while_the_policy_samples(
             example.prompt.prefix.startswith("Below is an instruction") and not example.prompt.user
         )
     assert read_protocol(own.folder / "round-2" / "checkpoint") == "dart"
+
+
+def test_the_policy_of_a_student_may_have_another_address_in_any_round(
+    run: Run, tmp_path: Path, tiny_model: Path
+) -> None:
+    said = []
+    for host in ("here", "there"):
+        policy = f"server:http://{host}:8000/v1?model=Q"
+        engines = replace(run.engines, policy=policy, student=f"local:{tiny_model}")
+        own = replace(run, folder=tmp_path / "run", engines=engines)
+        with RunFolder.open(own.folder, learned_from(own), version="0") as folder:
+            said.append([round_settings(folder, plan_of(own, number)) for number in (1, 2)])
+    here, there = said
+    assert here == there and here[1]["engines"]["policy"] == "server:Q"
 
 
 @pytest.mark.parametrize("recipe", [Marge(), Grpo(), Process(), Marge(kl=0.0)])

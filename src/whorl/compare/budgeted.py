@@ -14,6 +14,7 @@ from whorl.compare.spoken import WithinBudget
 from whorl.data.atomic import replacing
 from whorl.data.forest import Forest, Key, key_of, read_trees
 from whorl.engines.crew import Crew
+from whorl.engines.model import unaddressed
 from whorl.engines.roles import Crews
 from whorl.engines.spec import Spec
 from whorl.errors import UserError
@@ -97,7 +98,8 @@ def _passes(
         left = told.budget - spent
         own = replace(plan, seed=plan.seed + number)
         said = {"recipe": settings.as_table(plan.recipe), "seed": own.seed}
-        said["policy"] = str(Spec.read(opened.engines.policy).seen_from(path.parent))
+        policy = Spec.read(unaddressed(opened.engines.policy))
+        said["policy"] = str(policy.seen_from(path.parent))
         with RunFolder.open(path / f"{number}", said, version=__version__) as folder:
             made = grow_pass(folder, problems, own, crew, left, told)
         if not any(search.grown for search in made):

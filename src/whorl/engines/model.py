@@ -94,7 +94,14 @@ def model_content(name: str) -> str:
             return str(named)
         settings = {key: text for key, text in model.settings.items() if key not in SERVERS}
         return str(replace(named, place=model.identity(), query=urlencode(settings)))
-    told = named.settings.get("model")
+    return unaddressed(name)
+
+
+def unaddressed(name: str) -> str:
+    """The name of a model that stays true where its server has another address: what the model is
+    called there, if that is given. A model of this machine is called as it was."""
+    named = Spec.read(name)
+    told = "" if named.scheme in HERE else named.settings.get("model", "")
     return f"{named.scheme}:{told}" if told else name
 
 

@@ -143,7 +143,7 @@ def round_settings(folder: RunFolder, plan: RoundPlan) -> dict[str, Any]:
     names = ("recipe", "problems", "engines", "budget")
     said = {name: folder.settings[name] for name in names if name in folder.settings}
     said["seed"] = plan.seed
-    if plan.number > 1:
+    if plan.number > 1 and not plan.engines.student:  # which learns in the policy's place
         policy = str(Spec.read(plan.engines.policy).seen_from(folder.path))
         said["engines"] = {**said["engines"], "policy": policy}
     return said

@@ -355,13 +355,14 @@ def _said(chosen: "Comparison") -> dict[str, Any]:
     among them."""
     from whorl import settings
     from whorl.data.content import content
+    from whorl.engines.model import unaddressed
 
     student = chosen.engines.student
     return {
         "problems": content(chosen.problems),
         "test": content(chosen.test),
         **({"often": content(chosen.often)} if chosen.often else {}),
-        "engines": chosen.engines.named(),
+        "engines": {role: unaddressed(spec) for role, spec in chosen.engines.named().items()},
         **({"student": student, "protocol": chosen.protocol} if student else {}),
         "evaluate": settings.as_table(chosen.evaluate),
     }

@@ -116,6 +116,7 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
     from whorl.cli.machines import opener
     from whorl.cli.results import print_summary, summary_as_json
     from whorl.engines import check
+    from whorl.engines.model import pending
     from whorl.engines.repair import mended
     from whorl.engines.roles import Engines
     from whorl.errors import UserError
@@ -133,14 +134,16 @@ def evaluate(  # noqa: PLR0913 (each parameter is an option)
         trackers.check(report_to or ())
     where = opener(cluster, out.absolute().parent, shard=shard)
     said = (samples, temperature, top_p, max_tokens, thought_tokens)
-    setup = _setup(model, preset, dict(zip(DECODING, said, strict=True)))
+    lacking = pending(model) if dry_run else ""
+    known = "" if lacking else model  # what a folder says is not known before it is there
+    setup = _setup(known, preset, dict(zip(DECODING, said, strict=True)))
     before = _compared(against, problems)
-    seen, what_it_knows = _seen(model, problems, trained_on or [], allow_seen)
+    seen, what_it_knows = _seen(known, problems, trained_on or [], allow_seen)
     for line in (f"model     {model}", f"problems  {problems}", *_told(setup, seed), what_it_knows):
         typer.echo(line)
     engines = Engines(model, processes=processes)
     if dry_run:
-        return _describe(engines, problems, setup.decoding, where)
+        return _describe(engines, problems, setup.decoding, where, lacking)
     display, exam = Display(), Exam(problems, setup, seed, seen)
     if shard:
         return _attempt_shard(engines, exam, (out, shard), display, repair=repair)
@@ -189,14 +192,15 @@ def _tell_end(
     display.next(whorl("show", out), whorl("table", *both), whorl("view", *both))
 
 
-def _describe(engines: "Engines", problems: Path, decoding: "Decoding", where: "Opener") -> None:
-    """Say what an evaluation may take at most, and whether `where` can open the model."""
+def _describe(
+    engines: "Engines", problems: Path, decoding: "Decoding", where: "Opener", lacking: str
+) -> None:
+    """Say what an evaluation may take at most, and whether `where` can open the model. lacking:
+    what has to be done first."""
     from whorl.cli.estimate import evaluation_at_most
     from whorl.data.problems import read_problems
-    from whorl.engines.model import pending
 
     typer.echo(evaluation_at_most(decoding, sum(1 for _ in read_problems(problems))))
-    lacking = pending(engines.policy)
     if not lacking:
         with where(engines) as opened:
             opened.crew("policy")
@@ -223,8 +227,8 @@ DECODING = ("n", "temperature", "top_p", "max_tokens", "thought_tokens")
 
 
 def _setup(model: str, preset: str, said: Mapping[str, float | None]) -> "Setup":
-    """The setup of a preset, or of how a model was trained, with what the command says of its
-    decoding, by the names of `DECODING`."""
+    """The setup of a preset, or of how a model was trained, if one is named, with what the command
+    says of its decoding, by the names of `DECODING`."""
     from dataclasses import replace
 
     from whorl.data.taught import read_prompt, read_protocol
@@ -234,7 +238,8 @@ def _setup(model: str, preset: str, said: Mapping[str, float | None]) -> "Setup"
     from whorl.evaluate import PRESETS
     from whorl.prompts.wording import WHORL
 
-    folder = find_model(model).folder if Spec.read(model).scheme in HERE else None
+    here = model and Spec.read(model).scheme in HERE
+    folder = find_model(model).folder if here else None
     preset = preset or (read_protocol(folder) if folder else "whorl")
     if preset not in PRESETS:
         raise UserError(f"there is no preset {preset!r}; there are {', '.join(PRESETS)}")

@@ -108,10 +108,12 @@ def train(  # noqa: PLR0913 (each parameter is an option)
     from whorl.cli.display import Display
     from whorl.cli.guard import whorl
     from whorl.data.examples import read_examples
+    from whorl.engines.model import pending
     from whorl.engines.roles import trainable
     from whorl.watch.events import recorded
 
-    start = trainable(model)
+    lacking = pending(model) if dry_run else ""
+    start = None if lacking else trainable(model)
     rows = read_examples(examples)
     first = next(rows, None)
     training, objective, why = _settings(examples, first, recipe, run_file, overrides or [])
@@ -119,6 +121,9 @@ def train(  # noqa: PLR0913 (each parameter is an option)
     said = ", ".join(f"{key} {value}" for key, value in asdict(objective).items())
     display.say(f"objective {why}: {type(objective).__name__.lower()}, {said}")
     every = chain([first], rows) if first else rows
+    if start is None:
+        typer.echo(f"{lacking}; what it would learn can be told then; nothing was written")
+        return
     if dry_run:
         return _describe(start, every, training, objective)
     from whorl.learn.train import train as fine_tune
