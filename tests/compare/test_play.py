@@ -265,7 +265,8 @@ def test_who_was_killed_is_told_what_the_command_takes(
 ) -> None:
     with RunFolder.open(tmp_path / "run", {}, version=__version__) as folder:
         (folder.path / "base").mkdir()
-        (folder.path / "base" / "sampled.jsonl").touch()  # as if it had been measured
+        for exam in ("greedy", "sampled"):  # as if it had been measured
+            (folder.path / "base" / f"{exam}.jsonl").touch()
         with pytest.raises(UserError, match=r"with --set rft\.train\.tokens=") as alone:
             play_comparison(folder, replace(comparison, jobs=1), Heard(), where=killed)
         with pytest.raises(UserError, match=r"with --jobs 1 --set .*\.train\.tokens="):
