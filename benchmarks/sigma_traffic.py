@@ -105,8 +105,8 @@ def measure(model: Path, problems: Path | None, seconds: float, sides: Sequence[
     }
     for name, (side, bits) in OTHERS.items():
         equal = [rate for own, rate in ours.items() if BITS[own] == bits]
-        there = bool(equal) and side in rates
-        figures[name] = round(max(equal) / rates[side], 2) if there else None
+        theirs = rates.get(side, 0.0)  # 0 where nothing was answered in so many seconds
+        figures[name] = round(max(equal) / theirs, 2) if equal and theirs else None
     print(json.dumps(figures))
 
 
