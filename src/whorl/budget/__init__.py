@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from whorl.ask import Ask, Asking, Failure, Replies, T
+from whorl.prompts.thinking import thinking
 
 SPENT = Failure("the budget is spent")
 """The answer to an ask that was not passed on; `drive` suspends the search that gets it."""
@@ -191,8 +192,9 @@ def within_limits(moves: Asking[T], limits: Limits, prices: Prices) -> Asking[T]
     """A search that receives `OutOfBudget` at the first ask that would exceed `limits`.
 
     What comes of that is up to the search: one that keeps what it has (`search.kept`) returns it.
-    Asks to judges alone always pass.
+    Asks to judges alone always pass. A thought and what follows it are asks of their own.
     """
+    moves = thinking(moves)  # else a thought and all that follows would be one request
     spent, start = Spent(prices), time.monotonic()
     try:
         asks = next(moves)
