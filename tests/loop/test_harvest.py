@@ -17,10 +17,10 @@ from whorl.engines.crew import Here
 from whorl.engines.function import Function
 from whorl.errors import UserError
 from whorl.evaluate import PRESETS
-from whorl.example import Weighted
+from whorl.example import Likelihood, Weighted
 from whorl.loop.folder import RunFolder
 from whorl.loop.grow import GrowPlan, grow
-from whorl.loop.harvest import Harvested, harvest
+from whorl.loop.harvest import Harvested, distinct_examples, harvest
 from whorl.loop.variety import Solutions
 from whorl.problem import Problem
 from whorl.prompts import alpaca
@@ -209,3 +209,12 @@ def test_a_harvest_that_fails_leaves_the_examples_and_their_purpose(folder: Path
     with pytest.raises(UserError, match="has no guide"):
         harvest(trees, Marge(), out)
     assert [file.read_bytes() for file in files] == before and len(files) == 2
+
+
+def test_repeated_samples_stay_where_the_loss_is_a_mean_over_completions() -> None:
+    one, other = (Weighted(prompts.solve("3+4"), text) for text in ("7", "8"))
+    kept = {
+        average: len(list(distinct_examples([one] * 7 + [other], Likelihood(average=average))))  # type: ignore[arg-type]
+        for average in ("token", "completion", "sum")
+    }
+    assert kept == {"token": 2, "completion": 8, "sum": 8}
