@@ -13,6 +13,7 @@ from math import sqrt
 from statistics import fmean, stdev
 
 from whorl import prompts
+from whorl.credit.groups import state_prompt
 from whorl.credit.paths import ended, outcome, step_text
 from whorl.example import Weighted
 from whorl.tree import ROOT, Tree
@@ -141,12 +142,10 @@ def merged(examples: Iterable[Weighted]) -> list[Weighted]:
 
 def taught_steps(tree: Tree, advantages: Mapping[int, float]) -> Iterator[Weighted]:
     """Examples: each step after what came before it, weighted by its advantage."""
-    prompt = prompts.plain(tree)
     for step, weight in advantages.items():
         node = tree.nodes[step]
         text = step_text(node)
         if weight and text.strip() and node.author in ROLLED:
-            prefix = prompt.prefix + tree.text(node.parent)
-            here = type(prompt)(prompt.system, prompt.user, prefix)
+            here = state_prompt(tree, node.parent)
             whole = ended(node) or node.mark == "no answer"
             yield Weighted(here, text, weight, whole, tree.origin(step))
