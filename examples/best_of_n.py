@@ -22,6 +22,7 @@ from whorl import (
     Tree,
     Weighted,
     drive,
+    ended,
     prompts,
     sample,
     score,
@@ -60,8 +61,8 @@ class BestOfN:
         if worst(tree, tree.tip) < self.least:
             return Harvest((), {"no solution that scores well": 1})
         prompt = prompts.solve(tree.problem.question)
-        text = tree.text(tree.tip).rstrip()
-        return Harvest((Weighted(prompt, text, origin=tree.origin(tree.tip)),), {})
+        text, whole = tree.text(tree.tip).rstrip(), ended(tree.nodes[tree.tip])
+        return Harvest((Weighted(prompt, text, ended=whole, origin=tree.origin(tree.tip)),), {})
 
     def tally(self, tree: Tree) -> Mapping[str, int]:
         counts = Counter(chosen=int(tree.tip != ROOT))

@@ -17,6 +17,7 @@ from whorl import (
     Tree,
     Weighted,
     drive,
+    ended,
     prompts,
     sample,
     toy,
@@ -47,8 +48,8 @@ class Shortest:
     def harvest(self, tree: Tree) -> Harvest:
         if tree.tip == ROOT:
             return Harvest((), {"no right solution": 1})
-        text = tree.text(tree.tip)
-        return Harvest((Weighted(prompts.solve(tree.problem.question), text),), {})
+        prompt, text = prompts.solve(tree.problem.question), tree.text(tree.tip)
+        return Harvest((Weighted(prompt, text, ended=ended(tree.nodes[tree.tip])),), {})
 
     def tally(self, tree: Tree) -> Mapping[str, int]:
         return {"solved": int(tree.tip != ROOT)}

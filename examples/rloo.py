@@ -10,7 +10,8 @@ Differences from the paper
 1. The penalty for leaving the reference model is a term of the loss, by the k3 estimate, and no
    part of the reward.
 2. Sizes are ours; the paper samples 2 to 4. Equal solutions are as many examples.
-3. An end that was cut off, or whose answer cannot be judged, counts as wrong.
+3. An end that was cut off before it stated an answer, or whose answer cannot be judged, counts as
+   wrong. One that was cut off behind its answer counts as that does; to end there is not taught.
 """
 
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ from whorl import (
     Tree,
     Weighted,
     drive,
+    ended,
     first_right,
     prompts,
     sample,
@@ -70,8 +72,8 @@ class Rloo:
         examples = []
         for end, reward in zip(group, rewards, strict=True):
             others = (sum(rewards) - reward) / (len(rewards) - 1)
-            weight, ended = reward - others, tree.nodes[end].terminal
-            examples.append(Weighted(prompt, tree.text(end), weight, ended, tree.origin(end)))
+            weight, whole = reward - others, ended(tree.nodes[end])
+            examples.append(Weighted(prompt, tree.text(end), weight, whole, tree.origin(end)))
         return Harvest(tuple(examples), {})
 
     def tally(self, tree: Tree) -> Mapping[str, int]:

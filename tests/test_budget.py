@@ -26,6 +26,7 @@ from whorl.budget import (
     Prices,
     Spent,
     Usage,
+    is_paid,
     limited,
     within_limits,
 )
@@ -41,6 +42,7 @@ from whorl.loop.folder import RunFolder
 from whorl.loop.grow import Grown, GrowPlan, grow
 from whorl.loop.harvest import harvest
 from whorl.problem import Problem
+from whorl.prompts.thinking import STOP
 from whorl.recipe import Recipe
 from whorl.recipes import RECIPES
 from whorl.recipes.dpo import Dpo
@@ -295,6 +297,37 @@ def _refuses(recipe: Recipe, tree: Tree) -> str:
     except UserError as error:
         return str(error)
     return ""
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_thought_and_what_follows_it_are_requests_of_their_own(name: str) -> None:
+    """Wherever a search that thinks is cut, between the two included, its tree is kept."""
+    sampling = replace(SMALL[name].sampling, thought_tokens=50)  # type: ignore[attr-defined]
+    recipe: Recipe = replace(SMALL[name], sampling=sampling)  # type: ignore[type-var]
+    (problem,) = toy.problems(1)
+    asked: list[Ask] = []
+
+    def musing(ask: Ask) -> Replies:
+        asked.append(ask)
+        if ask.stop == (STOP,):
+            return tuple(Reply(f"Hm {number}", "stop", 3) for number in range(ask.n))
+        return answer(ask)
+
+    def planted(requests: int) -> tuple[Tree, int]:
+        asked.clear()
+        moves = within_limits(recipe.grow(problem), Limits(requests=requests), Prices())
+        (found,) = drive([("k", moves)], dict.fromkeys(ROLES, Function(musing)))
+        assert found.error is None and found.result is not None
+        return found.result, sum(map(is_paid, asked))
+
+    whole, most = planted(10**6)
+    assert not whole.cut_short and any(ask.stop == (STOP,) for ask in asked)
+    for requests in {1, 2, 3, most - 1}:
+        tree, paid = planted(requests)
+        assert paid <= requests
+        assert tree.cut_short == f"budget.problem.requests = {requests} is spent"
+        recipe.harvest(tree)
+    assert planted(most) == (whole, most)
 
 
 def test_a_right_path_is_kept_if_the_refinement_is_cut_short() -> None:

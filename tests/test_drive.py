@@ -115,6 +115,17 @@ def test_cost_counts_sampled_tokens_by_role() -> None:
     assert done.cost == {"policy": 28, "critic": 7}
 
 
+def test_samples_of_an_ask_that_fails_all_the_same_are_a_cost() -> None:
+    class Torn(Function):
+        def poll(self, timeout: float) -> Sequence[tuple[int, Replies | Failure]]:
+            some = Failure("gone", made=(Reply(tokens=7),) * 3, withheld=(Reply(tokens=2),))
+            return [(ticket, some) for ticket, _ in super().poll(timeout)]
+
+    (done,) = drive([("k", wander("ab", 1))], {"policy": Torn(answer), "critic": Function(answer)})
+    assert done.error == "policy: gone"
+    assert done.cost == {"policy": 2 * (3 * 7 + 2)}
+
+
 @pytest.mark.timeout(20)
 def test_an_empty_batch_does_not_hang() -> None:
     def search() -> Asking[str]:

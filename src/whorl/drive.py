@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Generic, TypeVar
 
-from whorl.ask import Ask, Asking, Engine, Failure, Replies
+from whorl.ask import Ask, Asking, Engine, Failure, Replies, paid
 from whorl.budget import SPENT
 from whorl.prompts.thinking import thinking
 
@@ -22,7 +22,7 @@ class Finished(Generic[T]):
     key: the search's name.
     result: what it returned; None if it failed.
     error: why it failed, in one line; None if it did not.
-    cost: sampled tokens by role.
+    cost: sampled tokens by role, those of asks included that failed when some samples were made.
     """
 
     key: str
@@ -203,11 +203,12 @@ def _poll(
 
 def _settle(search: _Open[T], slot: int, ask: Ask, answer: Replies | Failure) -> None:
     search.missing -= 1
+    if bought := paid(answer):  # some were made all the same where an ask fails
+        tokens = sum(reply.tokens for reply in bought)
+        search.cost[ask.role] = search.cost.get(ask.role, 0) + tokens
     if isinstance(answer, Failure):
         error = answer.error if answer is SPENT else f"{ask.role}: {answer.error}"
         search.failure = search.failure or error
         return
     assert search.answers is not None
     search.answers[slot] = answer
-    tokens = sum(reply.tokens for reply in answer)
-    search.cost[ask.role] = search.cost.get(ask.role, 0) + tokens

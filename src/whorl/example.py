@@ -98,9 +98,9 @@ class Likelihood:
 
     @property
     def per_sample(self) -> bool:
-        """Whether equal examples each count, as samples of which a mean is an estimate; a text that
-        is merely to be learned is learned once."""
-        return self.average == "completion"
+        """Whether equal examples each count, as samples of which a mean over completions is an
+        estimate; a text that is merely to be learned is learned once."""
+        return self.average != "token"
 
     @property
     def compares_distributions(self) -> bool:

@@ -107,7 +107,8 @@ class Node:
     parent: index of the node this step continues; `NO_PARENT` for the root.
     text: the step this node adds, its separator included, so texts along a path join by `+`.
     author: who wrote it, and as what; see `Author`.
-    note: prose about the step, such as a critique. Nothing is read from it.
+    note: prose about the step, such as a critique. No search is guided by it; it is taught where it
+        belongs to what was written (`credit.solution_pair`), and reports read it.
     mark: what search found out about the step or did with it; see `Mark`.
     terminal: the solution ends here.
     pruned: search does not go here again.

@@ -54,6 +54,55 @@ def test_a_box_and_a_closing_statement_conclude(text: str) -> None:
     assert concluded(text) == "7"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "**Answer:** To find the number of apples, we add 3 and 4.",
+        "Answer: Let's solve this step by step.",
+        "### Answer\n\nTo find the total we add the apples first",
+        "**Answer**\n\nWe need to find how many apples there are.",
+        "Answer: First, we add 3 and 4.",
+        "To get the answer: multiply 3 by 4.",
+        "The final answer is in the form $a+b\\sqrt{c}$, where a, b and c are integers.",
+        "Since the answer is in minutes, we convert hours to minutes: 2*60 = 120.",
+        "The answer is in dollars.",
+        "The answer is expressed as a fraction m/n. Let us find m and n.",
+        "Note: the answer is required in the form m+n.",
+        "The answer is to be rounded to the nearest integer.",
+        "The correct answer is obtained once we know x.",
+        "Step 1: Understand the problem. The answer is what we need to find.",
+        "The answer is positive, so we take the positive root.",
+        "The answer is the sum of the two amounts.",
+        "The answer is already simplified.",
+    ],
+)
+def test_an_opening_and_what_is_said_of_the_kind_of_answer_conclude_nothing(text: str) -> None:
+    assert concluded(text) is None
+    assert concluded(f"{text} The answer is 7.") == "7"
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("The answer is 42 apples.", "42 apples"),
+        ("The answer is Tuesday.", "Tuesday"),
+        ("So the answer is x = 3, because 2 + 1 = 3.", "x = 3"),
+        ("The answer is 7. The answer is in minutes, as was asked.", "7"),
+        ("Answer: To find the total we add 3 and 4, so the total is 7.", "7"),
+        ("Answer: We need 7 apples.", "7 apples"),
+        ("The answer is found to be 12.", "12"),
+        ("The answer is in 3 hours.", "in 3 hours"),
+        ("The answer is in the second quadrant.", "in the second quadrant"),
+        ("The answer is to the left.", "to the left"),
+        ("The answer is the number 7.", "the number 7"),
+        ("Answer: There is no solution.", "There is no solution"),
+        ("The answer is in the form $a+b$, so it is \\boxed{2+3}.", "2+3"),
+    ],
+)
+def test_an_answer_in_words_concludes(text: str, answer: str) -> None:
+    assert concluded(text) == answer
+
+
 def test_a_right_angle_is_an_answer() -> None:
     assert concluded("The answer is right angle.") == "right angle"
 
@@ -67,6 +116,11 @@ def test_nothing_is_read_that_the_text_does_not_hold(text: str) -> None:
 
 def test_hostile_texts_are_read_quickly() -> None:
     started = time.process_time()
-    for text in ("check " * 10**5 + "answer", "\\boxed{" + "? " * 10**5, "answer is " * 10**5):
+    for text in (
+        "check " * 10**5 + "answer",
+        "\\boxed{" + "? " * 10**5,
+        "answer is " * 10**5,
+        "answer: let's " * 10**5,
+    ):
         concluded(text)
     assert time.process_time() - started < 5

@@ -1,5 +1,6 @@
 """Advantages of trees, worked out by hand and by their identities."""
 
+from fractions import Fraction
 from itertools import pairwise
 from math import sqrt
 from random import Random
@@ -47,7 +48,7 @@ def test_by_hand() -> None:
         (6, (2, 6), 0.0, 1),
     ]
     known = below(ends)
-    assert (known[ROOT].value, known[ROOT].count) == (0.4, 5)
+    assert (known[ROOT].value, known[ROOT].count) == (Fraction(2, 5), 5)
     assert (known[1].value, known[1].count, known[2].value) == (pytest.approx(2 / 3), 3, 0.0)
     # TreeRL: V - V(root) + V - V(parent), over the root of the ends
     steps = step_advantages(tree, ends)

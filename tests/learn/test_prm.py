@@ -94,14 +94,16 @@ def test_the_folder_is_an_ordinary_one(trained: Path) -> None:
 
 
 def test_packed_and_unpacked_learn_the_same(tiny_model: Path, apart, log, tmp_path: Path) -> None:
-    losses = []
+    losses, sharing = [], []
     for packed in (True, False):
         watch = log()
         settings = replace(SETTINGS, epochs=1, packed=packed)
-        train_prm(
+        result = train_prm(
             tiny_model, steps(range(8)), tmp_path / str(packed), settings=settings, watch=watch
         )
         losses.append(watch.losses)
+        sharing.append(result.sharing)
+    assert sharing[0] > 1.5 and 0.9 < sharing[1] <= 1  # alone, some are padded
     assert losses[0] == pytest.approx(losses[1], abs=1e-4)
     # Adam turns rounding of a near-zero gradient into a step
     assert apart(tmp_path / "True", tmp_path / "False") < 1e-2

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from whorl import prompts
-from whorl.ask import Asking
+from whorl.ask import Asking, Prompt
 from whorl.data.examples import read_examples
 from whorl.data.forest import Forest, read_trees
 from whorl.drive import drive
@@ -17,10 +17,10 @@ from whorl.engines.crew import Here
 from whorl.engines.function import Function
 from whorl.errors import UserError
 from whorl.evaluate import PRESETS
-from whorl.example import Weighted
+from whorl.example import Likelihood, Weighted
 from whorl.loop.folder import RunFolder
 from whorl.loop.grow import GrowPlan, grow
-from whorl.loop.harvest import Harvested, harvest
+from whorl.loop.harvest import Harvested, _asked, distinct_examples, harvest
 from whorl.loop.variety import Solutions
 from whorl.problem import Problem
 from whorl.prompts import alpaca
@@ -209,3 +209,19 @@ def test_a_harvest_that_fails_leaves_the_examples_and_their_purpose(folder: Path
     with pytest.raises(UserError, match="has no guide"):
         harvest(trees, Marge(), out)
     assert [file.read_bytes() for file in files] == before and len(files) == 2
+
+
+def test_what_was_sampled_behind_a_prefix_is_asked_in_other_words_behind_theirs() -> None:
+    tree = Tree(Problem("p", "3+4", "7"), asked=Prompt("", "3+4", "So: "))
+    tree.add(Node(ROOT, "\\boxed{7}", terminal=True, reward=1.0))
+    (one,) = _asked(tree, Rft().harvest(tree).examples, PRESETS["dart"])
+    assert one.prompt == alpaca("3+4")
+
+
+def test_repeated_samples_stay_where_the_loss_is_a_mean_over_completions() -> None:
+    one, other = (Weighted(prompts.solve("3+4"), text) for text in ("7", "8"))
+    kept = {
+        average: len(list(distinct_examples([one] * 7 + [other], Likelihood(average=average))))  # type: ignore[arg-type]
+        for average in ("token", "completion", "sum")
+    }
+    assert kept == {"token": 2, "completion": 8, "sum": 8}

@@ -102,6 +102,16 @@ FORMS = {
     "bold words": "**Errors**: 2+2=5\n**Suggestion**: add again\n**Verdict**: **Edit.**",
     "bullets": "Errors:\n- 2+2=5\n\nSuggestion:\n* add again\n\nVerdict:\n- edit",
     "numbered": "1. **Errors**: 2+2=5\n2. Suggestions: add again\n3. Final verdict: edit",
+    "numbers": "1. Errors: 2+2=5\n2. Missing: none\n3. Suggestion: add again\n4. Verdict: edit",
+    "numbers in brackets": "(1) Errors: 2+2=5\n(2) Suggestion: add again\n(3) Verdict: edit",
+    "brackets": "1) Errors: 2+2=5\n2) Missing: none\n3) Suggestion: add again\n4) Verdict: edit",
+    "letters": "a. Errors: 2+2=5\nb. Missing: none\nc. Suggestion: add again\nd. Verdict: edit",
+    "letters in brackets": "a) Errors: 2+2=5\n(b) Suggestion: add again\nC) Verdict: edit",
+    "Roman": "i. Errors: 2+2=5\nii. Missing: none\niii. Suggestion: add again\nIV. Verdict: edit",
+    "bullets with numbers": "- 1. Errors: 2+2=5\n- 2. Suggestion: add again\n* 3) Verdict: edit",
+    "numbered items": "Errors:\n1) 2+2=5\nSuggestion:\n(a) add again\nVerdict: edit",
+    "numbers in a line": "1. Errors: 2+2=5. 2. Missing: none; 3) Suggestion: add again. "
+    "(d) Verdict: edit",
     "headings": "### Errors\n1. 2+2=5\n\n### Suggestion\nadd again\n\n### Verdict\n**Edit**",
     "quoted": 'Errors: 2+2=5\nSuggestion: add again\nVerdict: "edit"',
     "back-ticked": "Error: 2+2=5\nSuggestion: add again\nVerdict: `edit`",
@@ -170,6 +180,18 @@ def test_what_is_said_of_the_whole_path_first_is_read_with_the_first_step() -> N
     assert first == Critique(errors=("a",), prose="All of it adds wrongly.")
     assert second == Critique(prose="fine")
     assert read_critiques("It adds wrongly.\n\nStep 2:\nVerdict: keep", 2)[0].prose
+
+
+def test_the_numbered_fields_of_one_step_are_no_steps() -> None:
+    form = "1. Expected: a\n2. Errors: b\n3. Verdict: edit"
+    own = Critique(expected="a", errors=("b",), verdict="edit")
+    assert read_critiques(form, 3) == [own, Critique(), Critique()]
+    assert read_critiques(f"Step 1:\n{form}\n\nStep 2:\n{form}", 2) == [own, own]
+    points = "1. Errors: a\n2. Errors: b; Verdict: keep"
+    assert read_critiques(points, 2) == [
+        Critique(errors=("a",)),
+        Critique(errors=("b",), verdict="keep"),
+    ]
 
 
 def test_what_python_alone_has_is_no_object() -> None:

@@ -98,3 +98,27 @@ def test_asks_side_by_side_need_not_all_think() -> None:
     with pytest.raises(StopIteration) as end:
         search.send([(Reply("12"),)])
     assert [replies[0].text for replies in end.value.value] == [OPEN + "Hm" + CLOSE + "12", "fine"]
+
+
+@pytest.mark.parametrize("answered", [0, 1])
+def test_what_is_thrown_in_reaches_the_search(answered: int) -> None:
+    class Ended(Exception):
+        pass
+
+    def keeping() -> Asking[str]:
+        try:
+            yield [ASK]
+        except Ended:
+            ((verdict,),) = yield [Ask(Prompt("", "12", "12"), "judge")]
+            return verdict.text
+        return "whole"
+
+    search = thinking(keeping())
+    next(search)
+    if answered:
+        search.send([(Reply("Hm", "stop"),) * 2])
+    (last,) = search.throw(Ended())
+    assert last.role == "judge"
+    with pytest.raises(StopIteration) as end:
+        search.send([(Reply("kept"),)])
+    assert end.value.value == "kept"

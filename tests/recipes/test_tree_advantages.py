@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 from math import sqrt
 from pathlib import Path
 
@@ -77,7 +78,7 @@ def test_tree_rpo_compares_siblings_by_the_mean_of_what_follows() -> None:
     tree.add(Node(first, "c", terminal=True, reward=1.0))
     tree.add(Node(first, "d", terminal=True, reward=1.0))
     tree.add(Node(first, "e", pruned=True, mark="no answer"))
-    assert step_rewards(tree) == {1: pytest.approx(2 / 3), 2: 0.0, 3: 1.0, 4: 1.0, 5: 0.0}
+    assert step_rewards(tree) == {1: Fraction(2, 3), 2: 0.0, 3: 1.0, 4: 1.0, 5: 0.0}
     mean = 2 / 9
     by = {"coin": sqrt(mean * (1 - mean)), "std": sqrt(8) / 9, "none": 1.0}
     for scale, each in by.items():
@@ -87,6 +88,33 @@ def test_tree_rpo_compares_siblings_by_the_mean_of_what_follows() -> None:
         assert sum(found[3:]) == pytest.approx(0)
     (one, *_) = TreeRpo().harvest(tree).examples
     assert isinstance(one, Weighted) and one.text == "a\n\n" and not one.ended
+
+
+def test_tree_rpo_makes_no_advantage_of_rounding() -> None:
+    """3 of 25 right below each of two steps: 0.2 and 0.4 of 5 in one, 0.6 of 5 in the other."""
+    tree = Tree(Problem("p", "?", "7"))
+    for shares in ((1, 2, 0, 0, 0), (3, 0, 0, 0, 0)):
+        first = tree.add(Node(ROOT, f"{len(tree.nodes)}\n\n"))
+        for right in shares:
+            second = tree.add(Node(first, f"{len(tree.nodes)}\n\n"))
+            for end in range(5):
+                tree.add(Node(second, f"{end}", terminal=True, reward=float(end < right)))
+    for scale in ("coin", "std", "none"):
+        crop = TreeRpo(children=5, scale=scale).harvest(tree)  # type: ignore[arg-type]
+        assert crop.examples and all(one.prompt.prefix for one in crop.examples), scale
+        assert crop.dropped["group of equal rewards"] == 1 + 7
+
+
+def test_tree_rl_makes_no_advantage_of_rounding() -> None:
+    """The middle step is worth 0.3, halfway between 0.2 at the root and 0.4 before it."""
+    tree = Tree(Problem("p", "?", "7"))
+    first = tree.add(Node(ROOT, "a"))
+    middle = tree.add(Node(first, "b"))
+    for at, right, ends in ((middle, 3, 10), (first, 5, 10), (ROOT, 0, 20)):
+        for end in range(ends):
+            tree.add(Node(at, f"{at} {end}", terminal=True, reward=float(end < right)))
+    found = [one.text for one in TreeRl(traces=40).harvest(tree).examples]  # type: ignore[union-attr]
+    assert "a" in found and "b" not in found
 
 
 def test_tree_rpo_teaches_how_solutions_end() -> None:

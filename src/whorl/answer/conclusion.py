@@ -11,7 +11,8 @@ def concluded(text: str) -> str | None:
     The rule of all recipes: a search by steps ends a solution at the first step that concludes, and
     what a solution written whole concludes with is judged. A box that holds a blank to be filled
     in, or the word "answer" as the instructions have it, and a sentence about whether an answer is
-    correct, what it would be, is not, or comes from, conclude nothing.
+    correct, what it would be, is not, or comes from, conclude nothing. Nor does one behind which
+    the work begins ("Answer: Let's add"), or that says of what kind the answer is ("in minutes").
     """
     if not (
         "box" in text
@@ -21,7 +22,13 @@ def concluded(text: str) -> str | None:
         or "answer" in text.casefold()
     ):
         return None  # as most steps: without one of these `extract` finds nothing
-    return extract(settled(text))
+    text = settled(text)
+    for _ in range(_STATEMENTS):
+        found = extract(text)
+        if found is None or not _ANNOUNCED.match(found):
+            return found
+        text = text[: max(text.casefold().rfind(word) for word in ("answer", "答案"))]
+    return None
 
 
 def settled(text: str) -> str:
@@ -39,6 +46,25 @@ def settled(text: str) -> str:
             text = _OPEN.sub(r"\1", text)
     return text
 
+
+_STATEMENTS = 4  # the last ones of a step, of which an earlier one may state what they announce
+_ANNOUNCED = re.compile(
+    r"to\s+(?!the\b)[a-z]+\s|let(?:['’]?s|\s+us|\s+me|\s+\S+\s+(?:be|denote|represent))\b"
+    r"|(?:first|next|then)(?:ly)?,?\s+(?:we|i|you|let|find|add|compute|calculate|note)\b"
+    r"|(?:we|i|you)(?:['’]ll|\s+(?:will|need\s+to|have\s+to|start|begin|first|can|must|want|should"
+    r"|use|know|are\s+(?:given|told|asked|going)))\b"
+    r"|(?:since|because|given|if|using|suppose|assum(?:e|ing)|consider|recall|not(?:e|ice)|observe"
+    r"|remember|add|subtract|multiply|divide|find|calculate|compute|determine|solve|convert|start"
+    r"|simplify)\s+\S|by\s+[a-z]+ing\b|step\s+\d|here(?:['’]s|\s+(?:is|are))\b"
+    r"|(?:obtained|found|given|computed|calculated|determined|derived|expressed|written|required"
+    r"|needed|represented|rounded\s+(?:to\s+the\s+nearest|up\s*$|down\s*$))\b"
+    r"|(?:what|how|whether|where|why|when)\b|(?:already|now|still)\s+[a-z]"
+    r"|(?:in|of)\s+(?:(?:the|a|its|this|that)\s+)?(?:[\w-]+\s+){0,2}(?:form|terms|format|units?)\b"
+    r"|in\s+(?:(?:square|cubic)\s+)?[a-z]+s\s*(?:,|$|(?:so|and|but|not|rather|per)\b)"
+    r"|the\s+(?:sum|product|difference|quotient|total|ratio|value|amount|result)\s+of\s[^\d$\\]*$"
+    r"|(?-i:[a-z])[^$\\]*,\s+(?:and\s+)?so\s+(?:we|i|you|let|try)\b",
+    re.IGNORECASE,
+)  # how words begin that follow "the answer is" or "Answer:" and are none
 
 # words without which the patterns below find nothing, looked for because that is quicker
 _DOUBTS = ("check", "verif", "confirm", "ensure", "make sure", "see ", "whether")

@@ -1,8 +1,9 @@
 """Budgets and costs: tokens, requests, seconds and money, of a run and of each of its searches.
 
 A problem's budget is kept by `within_limits`, from the replies to its search alone, so that a
-search that is replayed ends where it ended. A run's is kept by a `purse.Purse` between the journal
-and the engines, where nothing passes but what has to be paid.
+search that is replayed ends where it ended, unless its limit is one of seconds: those are of the
+clock, and run anew. A run's is kept by a `purse.Purse` between the journal and the engines, where
+nothing passes but what has to be paid.
 """
 
 import time
@@ -10,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from whorl.ask import Ask, Asking, Failure, Replies, T
+from whorl.prompts.thinking import thinking
 
 SPENT = Failure("the budget is spent")
 """The answer to an ask that was not passed on; `drive` suspends the search that gets it."""
@@ -190,9 +192,11 @@ class Spent:
 def within_limits(moves: Asking[T], limits: Limits, prices: Prices) -> Asking[T]:
     """A search that receives `OutOfBudget` at the first ask that would exceed `limits`.
 
-    What comes of that is up to the search: one that keeps what it has (`search.kept`) returns it.
-    Asks to judges alone always pass.
+    What comes of that is up to the search: one that keeps what it has (`search.within_budget`)
+    returns it. Asks to judges alone always pass. A thought and what follows it are asks of their
+    own.
     """
+    moves = thinking(moves)  # else a thought and all that follows would be one request
     spent, start = Spent(prices), time.monotonic()
     try:
         asks = next(moves)

@@ -8,10 +8,12 @@ place of a group of whole solutions; whichever recipe grew the tree, it can be r
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from math import sqrt
 from statistics import fmean, stdev
 
 from whorl import prompts
+from whorl.credit.groups import state_prompt
 from whorl.credit.paths import ended, outcome, step_text
 from whorl.example import Weighted
 from whorl.tree import ROOT, Tree
@@ -56,19 +58,20 @@ def tell_apart(ends: Sequence[End]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Below:
-    """The ends below a node, itself included: the mean of their rewards, and how many they are."""
+    """The ends below a node, itself included: the mean of their rewards, which is exact, so that
+    equal ones differ by 0, and how many they are."""
 
-    value: float
+    value: Fraction
     count: int
 
 
 def below(ends: Sequence[End]) -> Mapping[int, Below]:
     """For the root and every node on a path to `ends`, what lies below it."""
-    sums: dict[int, float] = defaultdict(float)
+    sums: dict[int, Fraction] = defaultdict(Fraction)
     counts: dict[int, int] = defaultdict(int)
     for end in ends:
         for node in (ROOT, *end.path):
-            sums[node] += end.copies * end.reward
+            sums[node] += end.copies * Fraction(end.reward)
             counts[node] += end.copies
     return {node: Below(sums[node] / counts[node], counts[node]) for node in counts}
 
@@ -77,9 +80,9 @@ def step_advantages(tree: Tree, ends: Sequence[End]) -> dict[int, float]:
     """Advantage of each step on a path to `ends`: (V(s) - V(root) + V(s) - V(parent)) / sqrt(n(s)),
     with V the mean reward of the n ends below (TreeRL, 2506.11902: global and local advantage)."""
     known = below(ends)
-    root = known[ROOT].value if known else 0.0
+    root = known[ROOT].value if known else Fraction()
     return {
-        step: (2 * own.value - root - known[tree.nodes[step].parent].value) / sqrt(own.count)
+        step: float(2 * own.value - root - known[tree.nodes[step].parent].value) / sqrt(own.count)
         for step, own in known.items()
         if step != ROOT
     }
@@ -109,7 +112,8 @@ def ancestor_advantages(ends: Sequence[End]) -> list[float]:
     found = []
     for end in ends:
         shared = [known[ROOT], *(known[i] for i in end.path if known[i].count > 1)]
-        found.append(fmean(end.reward - group.value for group in shared))
+        gains = [Fraction(end.reward) - group.value for group in shared]
+        found.append(float(sum(gains, Fraction()) / len(gains)))
     return found
 
 
@@ -138,12 +142,10 @@ def merged(examples: Iterable[Weighted]) -> list[Weighted]:
 
 def taught_steps(tree: Tree, advantages: Mapping[int, float]) -> Iterator[Weighted]:
     """Examples: each step after what came before it, weighted by its advantage."""
-    prompt = prompts.plain(tree)
     for step, weight in advantages.items():
         node = tree.nodes[step]
         text = step_text(node)
         if weight and text.strip() and node.author in ROLLED:
-            prefix = prompt.prefix + tree.text(node.parent)
-            here = type(prompt)(prompt.system, prompt.user, prefix)
+            here = state_prompt(tree, node.parent)
             whole = ended(node) or node.mark == "no answer"
             yield Weighted(here, text, weight, whole, tree.origin(step))

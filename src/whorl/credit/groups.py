@@ -145,8 +145,8 @@ def shuffled(group: Sequence[Completion], reward: float | None, rng: Random) -> 
 
 
 def state_prompt(tree: Tree, state: int) -> Prompt:
-    """Prompt whose completion follows `state`: the question, and the solution up to the state as
-    prefix."""
+    """Prompt whose completion follows `state`: the question as the policy was asked it, and the
+    solution up to the state behind whatever prefix that has."""
     prompt = prompts.plain(tree)
     return Prompt(prompt.system, prompt.user, prompt.prefix + tree.text(state))
 

@@ -138,6 +138,7 @@ def _train(
         tokens=sum(map(len, groups)),
         dropped=dropped_examples(corpus, held),
         held_out=state.best_metric,
+        sharing=task.steps.sharing(),
     )
     return _measured(result, net, [example for group in held for example in group], packing)
 

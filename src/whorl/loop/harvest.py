@@ -214,8 +214,9 @@ def _asked(tree: Tree, examples: Iterable[Example], setup: Setup) -> Iterator[Ex
         return
     plain, own = prompts.plain(tree), setup.ask(tree.problem.question)
     for example in examples:
-        if replace(example.prompt, prefix="") == plain:
-            prompt = replace(own, prefix=own.prefix + example.prompt.prefix)
+        before = example.prompt.prefix
+        if replace(plain, prefix=before) == example.prompt and before.startswith(plain.prefix):
+            prompt = replace(own, prefix=own.prefix + before.removeprefix(plain.prefix))
             yield replace(example, prompt=prompt)
 
 

@@ -89,7 +89,8 @@ def read_critique(text: str) -> Critique:
         return _critique(fields)
     forms: list[dict[str, list[str]]] = [{}]
     label = ""
-    for line in _INLINE.sub("\n", in_lines(text, _NAMES)).splitlines():
+    text = _INLINE.sub(lambda found: found[1] or "\n", in_lines(text, _NAMES))
+    for line in text.splitlines():
         name, rest = field_of(line)
         if name and "verdict" in forms[-1] and name == next(filter(None, forms[-1])):
             if _OF_ANOTHER.search("\n".join(forms[-1]["verdict"])):
@@ -128,7 +129,9 @@ def read_critiques(text: str, steps: int) -> list[Critique]:
     if not set(numbers) & set(range(1, steps + 1)):
         before, numbers, said = _cut(_POINT, text)
         counted = all(n in (1, before + 1) for before, n in pairwise((0, *numbers)))
-        if len(numbers) < 2 or not counted:
+        names = [field_of(point.partition("\n")[0])[0] for point in said]
+        form = all(names) and len(set(names)) == len(names)  # one step's fields, numbered
+        if len(numbers) < 2 or not counted or form:
             before, numbers, said = "", [1], [text]
     by_number: dict[int, list[str]] = {1: [_of_all(before)]}
     for number, piece in zip(numbers, said, strict=True):
@@ -148,8 +151,11 @@ def _cut(mark: re.Pattern[str], text: str) -> tuple[str, list[int], list[str]]:
     return pieces[0], [int(number) for number in pieces[1::2]], pieces[2::2]
 
 
+_NUMBER = r"(?:\d{1,2}|[a-z]|[ivx]{1,4})[.)]"
+"""Number of a point in a list; a bracket before it is markup like any other."""
+
 _FIELD = re.compile(
-    r"\W{0,8}(?:\d{1,2}[.)]\W{0,4})?(?:final |overall )?"
+    rf"\W{{0,8}}(?:{_NUMBER}\W{{0,4}})?(?:final |overall )?"
     r"(?P<name>Expected|Errors?|Missing|Avoid|Suggestions?|Verdict)\b"
     r"(?: (?:in|of|from) [^\n:]{1,40}|\s?\([^)\n]{1,60}\))?"
     r"(?:[^\w\n:]{0,8}:|[^\w\n]{0,8}$|\s+[-–—=]\s)(?P<rest>.*)",
@@ -159,7 +165,11 @@ _STEP = re.compile(
     r"(?m)^\W{0,8}(?:\d{1,2}[.)]\W{0,4})?Step #?(\d{1,4})\b[^\w\n]{0,8}", re.IGNORECASE
 )
 _POINT = re.compile(r"(?m)^[*_#> ]{0,4}(\d{1,3})[.)]\s")
-_INLINE = re.compile(r"[;.][ \t]+(?=(?:Errors|Missing|Avoid|Suggestion|Verdict):)")
+_INLINE = re.compile(
+    rf"^([^\w\n]{{0,8}}(?i:{_NUMBER}))"  # the number of a line's own field ends no field
+    rf"|[;.][ \t]+(?:\(?(?i:{_NUMBER})[ \t]+)?(?=(?:Errors|Missing|Avoid|Suggestion|Verdict):)",
+    re.MULTILINE,
+)
 _REQUEST = re.compile(
     r"\A\W{0,8}(?:Problem|Solution so far|Next step|Alternatives)[*_]{0,3}:"
     r"|(?m:^[ \t*_#>]{0,8}Next step: Problem:)"
@@ -167,7 +177,7 @@ _REQUEST = re.compile(
 )
 _LABEL = re.compile(r"(?m)^[*_#> ]{0,8}Next step[*_]{0,3}:[*_]{0,3}\s{0,3}", re.IGNORECASE)
 _ALIKE = 40  # characters at the beginning of a step by which a copy of it is known
-_ITEM = re.compile(r"\s*(?:[-*+•]|\d{1,2}[.)])\s+")
+_ITEM = re.compile(r"\s*(?:[-*+•]|\(?(?:\d{1,2}|[a-z])[.)])\s+")
 _COPIES = frozenset((*FORM.values(), *(text.removeprefix("what ") for text in FORM.values())))
 _WORD = re.compile(
     r"\b(not |no |don't |cannot )?(?:be )?(keep|kept|edit|edited|replace|replaced)\b"

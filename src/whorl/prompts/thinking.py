@@ -21,18 +21,23 @@ _CHARACTERS = 4  # of a token, in a thought whose tokens nobody counted
 def thinking(moves: Asking[T]) -> Asking[T]:
     """The search `moves`, in which an ask for a thought (`Ask.thought`) becomes several: for the
     thought, and for what follows each thought that came. A thought that reaches its limit is closed
-    with `ENOUGH`. The replies hold both, `<think>...</think>` and the text.
+    with `ENOUGH`. The replies hold both, `<think>...</think>` and the text. What is thrown in,
+    be it between a thought and what follows, is thrown into the search.
 
     As a search round a search it depends on nothing but the replies, so every part is on record.
     """
     try:
         asks = next(moves)
         while True:
-            if any(ask.thought is not None for ask in asks):  # of most searches none is
-                answers = yield from together([_answered(ask) for ask in asks])
+            try:
+                if any(ask.thought is not None for ask in asks):  # of most searches none is
+                    answers = yield from together([_answered(ask) for ask in asks])
+                else:
+                    answers = yield asks
+            except Exception as thrown:  # by a budget: the search knows what to keep
+                asks = moves.throw(thrown)
             else:
-                answers = yield asks
-            asks = moves.send(answers)
+                asks = moves.send(answers)
     except StopIteration as stop:
         result: T = stop.value
         return result

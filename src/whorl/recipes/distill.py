@@ -21,6 +21,7 @@ from whorl.problem import Problem
 from whorl.prompts.wording import WHORL, Wording
 from whorl.recipe import Harvest, Start
 from whorl.rollout import Sampling, Voice, sample
+from whorl.search import within_budget
 from whorl.tree import Tree
 
 
@@ -57,8 +58,9 @@ class Distill:
         """Have the teacher write `samples` solutions; those that begin alike share nodes."""
         tree = prompts.planted(Tree(problem), self.words)
         voice = Voice(prompts.plain(tree), "teacher", "teacher")
-        ends = yield from sample(tree, self.samples, self.sampling, voice=voice)
-        backup_all(tree, ends, dead_ends="leaf")
+        with within_budget(tree):
+            ends = yield from sample(tree, self.samples, self.sampling, voice=voice)
+            backup_all(tree, ends, dead_ends="leaf")
         tree.tip = first_right(tree)
         return tree
 

@@ -22,6 +22,7 @@ from whorl.problem import Problem
 from whorl.prompts.wording import WHORL, Wording
 from whorl.recipe import Harvest, Start
 from whorl.rollout import Sampling, complete
+from whorl.search import within_budget
 from whorl.tree import ROOT, Tree
 
 
@@ -63,7 +64,8 @@ class Dpo:
     def grow(self, problem: Problem, last: Tree | None = None) -> Asking[Tree]:
         """Sample solutions."""
         tree = prompts.planted(Tree(problem), self.words)
-        yield from complete(tree, ROOT, self.samples, self.sampling)
+        with within_budget(tree):
+            yield from complete(tree, ROOT, self.samples, self.sampling)
         tree.tip = first_right(tree)
         return tree
 

@@ -17,13 +17,13 @@ Differences from the papers and from Tinker's `distillation/train_on_policy.py`
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import pvariance
 from typing import ClassVar, Literal
 
 from whorl import prompts
 from whorl.ask import Ask, Asking, Given, Role
-from whorl.credit import ended, first_right, outcomes
+from whorl.credit import ended, first_right, outcomes, state_prompt
 from whorl.errors import UserError
 from whorl.example import Distillation, Objective, Weighted
 from whorl.problem import Problem
@@ -129,10 +129,13 @@ class OnPolicyDistill:
 
     def _taught(self, tree: Tree, step: int, weight: float) -> Iterator[Weighted]:
         node = tree.nodes[step]
-        prompt = prompts.plain(tree)
-        prompt = replace(prompt, prefix=prompt.prefix + tree.text(node.parent))
         one = Weighted(
-            prompt, node.text, weight, _ended(tree, step), tree.origin(step), node.taught
+            state_prompt(tree, node.parent),
+            node.text,
+            weight,
+            _ended(tree, step),
+            tree.origin(step),
+            node.taught,
         )
         yield from [one] * node.copies
 
@@ -140,10 +143,9 @@ class OnPolicyDistill:
 def read_by_teacher(tree: Tree, steps: Sequence[int]) -> Asking[None]:
     """Ask the teacher for the log-probabilities of the tokens of `steps`, each after what came
     before it, and keep them in their nodes."""
-    plain = prompts.plain(tree)
     asks = [
         Ask(
-            replace(plain, prefix=plain.prefix + tree.text(tree.nodes[step].parent)),
+            state_prompt(tree, tree.nodes[step].parent),
             "teacher",
             max_tokens=max(1, tree.nodes[step].tokens),
             given=Given(tree.nodes[step].text, _ended(tree, step)),

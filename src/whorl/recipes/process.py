@@ -37,6 +37,7 @@ from whorl.credit import (
     ended,
     relative_correctness,
     require_visits,
+    state_prompt,
     step_text,
     whole_step,
 )
@@ -127,12 +128,11 @@ class Process:
         that a simulation passed is one. Raises UserError for trees without visits.
         """
         require_visits(tree, "process supervision")
-        prompt = prompts.plain(tree)
         glue = self.sampling.steps.glue
         examples: list[Weighted] = []
         dropped: Counter[str] = Counter()
         for at in compared_prefixes(tree):
-            here = replace(prompt, prefix=tree.text(at))
+            here = state_prompt(tree, at)
             for step, score in _scored(tree, at):
                 node, weight = tree.nodes[step], self._weight(score)
                 if not whole_step(node, glue):

@@ -18,6 +18,7 @@ from whorl.problem import Problem
 from whorl.prompts.wording import WHORL, Wording
 from whorl.recipe import Harvest, Start
 from whorl.rollout import Sampling, sample
+from whorl.search import within_budget
 from whorl.tree import Tree
 
 
@@ -51,8 +52,9 @@ class Rft:
     def grow(self, problem: Problem, last: Tree | None = None) -> Asking[Tree]:
         """Sample `samples` solutions; those that begin alike share nodes."""
         tree = prompts.planted(Tree(problem), self.words)
-        ends = yield from sample(tree, self.samples, self.sampling)
-        backup_all(tree, ends, dead_ends="leaf")
+        with within_budget(tree):
+            ends = yield from sample(tree, self.samples, self.sampling)
+            backup_all(tree, ends, dead_ends="leaf")
         tree.tip = first_right(tree)
         return tree
 

@@ -12,12 +12,19 @@ Differences from the paper
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from whorl import prompts
 from whorl.ask import Asking, Role
-from whorl.credit import best_path, ended, require_visits, step_text, whole_step
+from whorl.credit import (
+    best_path,
+    ended,
+    require_visits,
+    state_prompt,
+    step_text,
+    whole_step,
+)
 from whorl.example import Objective, Pair, Preference
 from whorl.problem import Problem
 from whorl.prompts.wording import WHORL, Wording
@@ -102,9 +109,8 @@ class StepDpo:
         rejected = min(steps, key=lambda c: (nodes[c].mean, -nodes[c].visits))
         if nodes[chosen].mean == nodes[rejected].mean:
             return None
-        prompt = replace(prompts.plain(tree), prefix=tree.text(at))
         return Pair(
-            prompt,
+            state_prompt(tree, at),
             step_text(nodes[chosen]),
             step_text(nodes[rejected]),
             chosen_ended=ended(nodes[chosen]),

@@ -20,8 +20,9 @@ Differences from the paper
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from math import sqrt
-from statistics import fmean, pstdev
+from statistics import pstdev
 from typing import ClassVar, Literal
 
 from whorl import prompts
@@ -110,15 +111,17 @@ class TreeRpo:
         return Harvest(tuple(examples), {why: count for why, count in dropped.items() if count})
 
     def _advantages(
-        self, tree: Tree, group: Sequence[int], rewards: Mapping[int, float]
+        self, tree: Tree, group: Sequence[int], rewards: Mapping[int, Fraction]
     ) -> dict[int, float]:
         """Advantage of each step of a group; none if all do equally well."""
         samples = [rewards[step] for step in group for _ in range(tree.nodes[step].copies)]
         if len(set(samples)) < 2:
             return {}
-        mean = fmean(samples)
-        by = {"coin": sqrt(mean * (1 - mean)), "std": pstdev(samples), "none": 1.0}[self.scale]
-        return {step: (rewards[step] - mean) / by for step in group}
+        mean = sum(samples, Fraction()) / len(samples)
+        by = {"coin": sqrt(mean * (1 - mean)), "std": float(pstdev(samples)), "none": 1.0}[
+            self.scale
+        ]
+        return {step: float(rewards[step] - mean) / by for step in group}
 
     def _taught(self, tree: Tree, advantages: Mapping[int, float]) -> Iterator[Weighted]:
         for step, weight in advantages.items():
@@ -138,17 +141,18 @@ class TreeRpo:
         }
 
 
-def step_rewards(tree: Tree) -> dict[int, float]:
+def step_rewards(tree: Tree) -> dict[int, Fraction]:
     """The reward of each step that the policy sampled: the outcome of an end, the mean over its
-    children's samples elsewhere."""
-    found: dict[int, float] = {}
+    children's samples elsewhere. Exact, so that siblings which do equally well differ by 0."""
+    found: dict[int, Fraction] = {}
     for index in range(len(tree.nodes) - 1, ROOT, -1):  # children come after their parents
         node = tree.nodes[index]
         if node.author not in ROLLED:
             continue
         told = [c for c in node.children if c in found]
         if told:
-            found[index] = fmean(found[c] for c in told for _ in range(tree.nodes[c].copies))
+            samples = [found[c] for c in told for _ in range(tree.nodes[c].copies)]
+            found[index] = sum(samples, Fraction()) / len(samples)
         elif not node.children and (reward := outcome(node)) is not None:
-            found[index] = reward
+            found[index] = Fraction(reward)
     return found
