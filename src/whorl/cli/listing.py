@@ -10,8 +10,10 @@ from rich.console import RenderableType
 from whorl.cli import drawing
 from whorl.cli.terminal import console
 from whorl.data.forest import read_trees
+from whorl.data.rows import count_lines
 from whorl.errors import visible
 from whorl.evaluate import Record, read_records
+from whorl.evaluate.scores import verdict
 from whorl.loop.harvest import Harvested
 from whorl.tree import Tree
 
@@ -41,8 +43,8 @@ class Counted:
 
     def add_folder(self, folder: Path) -> None:
         """Count what lies beside the trees of a run folder."""
-        self.failed += _lines(folder / "failures.jsonl")
-        self.examples += _lines(folder / "examples.jsonl")
+        self.failed += count_lines(folder / "failures.jsonl")
+        self.examples += count_lines(folder / "examples.jsonl")
         if found := Harvested.read(folder):
             self.dropped.update(found.dropped)
 
@@ -147,17 +149,5 @@ def solved(record: Record) -> bool:
     return any(attempt.right == 1.0 for attempt in record.attempts)
 
 
-def verdict(right: float | None) -> str:
-    """An outcome as a word."""
-    return "undecided" if right is None else "right" if right == 1.0 else "wrong"
-
-
 def _many(count: int, what: str, several: str = "") -> str:
     return f"{count:,} {what if count == 1 else several or f'{what}s'}"
-
-
-def _lines(path: Path) -> int:
-    if not path.exists():
-        return 0
-    with path.open("rb") as file:
-        return sum(not line.isspace() for line in file)

@@ -22,6 +22,7 @@ from whorl.answer.thoughts import inside, parted
 from whorl.data.atomic import filling
 from whorl.data.export import Exported, ExportRow, messages_of, write_rows
 from whorl.data.forest import key_of
+from whorl.data.stepwise import judged_ends
 from whorl.errors import UserError
 from whorl.problem import Problem
 from whorl.prompts import plain
@@ -72,7 +73,7 @@ class _Found:
     right: int = 0
 
     def add(self, tree: Tree) -> None:
-        for leaf in _judged(tree):
+        for leaf in judged_ends(tree):
             node = tree.nodes[leaf]
             self.solutions += node.copies
             self.right += node.copies * (node.reward == 1.0)
@@ -85,7 +86,7 @@ def export_groups(trees: Iterable[Tree], out: Path) -> Exported:
 
     def rows() -> Iterator[ExportRow]:
         for tree in trees:
-            ends = _judged(tree)
+            ends = judged_ends(tree)
             if not ends:
                 dropped["no judged solution of the policy"] += 1
                 continue
@@ -179,9 +180,3 @@ def _spoken(tree: Tree, path: list[int]) -> dict[str, Any]:
     apart = {"reasoningContent": inside(thought)} if thought else {}
     authors = dict.fromkeys(tree.nodes[i].author for i in path)
     return {"role": "assistant", "content": said, **apart, "model": ", ".join(authors)}
-
-
-def _judged(tree: Tree) -> list[int]:
-    """Ends of the policy's own solutions whose answers were judged."""
-    nodes = tree.nodes
-    return [i for i in tree.leaves() if nodes[i].reward is not None and tree.first_hand(i)]

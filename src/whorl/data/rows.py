@@ -206,3 +206,11 @@ def _parquet(path: Path) -> Iterator[tuple[int, Row | BadRow]]:
                     yield number, row
         except ArrowInvalid as error:
             raise UserError(f"{path} is not a whole Parquet file: {error}") from None
+
+
+def count_lines(path: Path) -> int:
+    """Lines of a file that are not blank; 0 if there is none."""
+    if not path.exists():
+        return 0
+    with path.open("rb") as file:
+        return sum(not line.isspace() for line in file)

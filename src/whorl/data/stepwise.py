@@ -56,7 +56,7 @@ def label(tree: Tree) -> Iterator[Stepwise]:
     """
     nodes = tree.nodes
     right, judged = _completions(tree)
-    for leaf in _judged(tree):
+    for leaf in judged_ends(tree):
         path = tree.path(leaf)
         yield Stepwise(
             tree.problem.question,
@@ -121,8 +121,8 @@ def export_steps(
     return Exported(write_rows(out, rows(), dropped), dropped, {})
 
 
-def _judged(tree: Tree) -> list[int]:
-    """Ends of the policy's judged solutions."""
+def judged_ends(tree: Tree) -> list[int]:
+    """Ends of the policy's own solutions whose answers were judged."""
     nodes = tree.nodes
     return [
         leaf for leaf in tree.leaves() if nodes[leaf].reward is not None and tree.first_hand(leaf)

@@ -13,7 +13,13 @@ from whorl.errors import UserError
 from whorl.evaluate.attempts import Attempt, Record
 from whorl.problem import Problem
 
-VERDICTS = {1.0: "right", 0.0: "wrong", None: "undecided"}
+VERDICTS: Mapping[str, float | None] = {"right": 1.0, "wrong": 0.0, "undecided": None}
+"""Outcomes of a solution by what they are called."""
+
+
+def verdict(outcome: float | None) -> str:
+    """An outcome as a word."""
+    return "undecided" if outcome is None else "right" if outcome == 1.0 else "wrong"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +92,7 @@ def record_line(record: Record) -> bytes:
     """A record as a line of JSON for people: the problem, then each text with its verdict."""
     shown = [
         {
-            "verdict": VERDICTS[attempt.right],
+            "verdict": verdict(attempt.right),
             "answer": attempt.answer,
             "reason": attempt.reason,
             "text": attempt.text,
@@ -127,14 +133,15 @@ def in_order(records: Iterable[Record], ids: Iterable[str]) -> Iterator[Record]:
 
 def read_records(path: Path) -> Iterator[Record]:
     """Inverse of `record_line`, line by line. Raises `UserError` at a line that is no record."""
-    values = {verdict: value for value, verdict in VERDICTS.items()}
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 try:
                     row = json.loads(line)
                     told, error = row.pop("attempts"), row.pop("error", "")
-                    attempts = (Attempt(right=values[each.pop("verdict")], **each) for each in told)
+                    attempts = (
+                        Attempt(right=VERDICTS[each.pop("verdict")], **each) for each in told
+                    )
                     yield Record(Problem(**row), tuple(attempts), error)
                 except (ValueError, KeyError, TypeError, AttributeError) as fault:
                     raise UserError(f"{path}:{number}: not a record of attempts") from fault

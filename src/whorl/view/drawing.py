@@ -7,9 +7,9 @@ from xml.etree import ElementTree as Xml
 from markupsafe import Markup
 
 from whorl.errors import visible
+from whorl.evaluate.scores import verdict
 from whorl.report.text import clip
 from whorl.tree import NO_PARENT, ROOT, Node, Tree
-from whorl.view.facts import outcome
 
 ACROSS, DOWN = 64, 26  # pixels between a step and the next, between siblings
 MARGIN = 24
@@ -92,7 +92,7 @@ def _node(
     kinds = ["node", shade(node), node.author or "root"]
     kinds += [word for word, holds in (("chosen", chosen), ("pruned", node.pruned)) if holds]
     if node.terminal:
-        kinds.append(outcome(node.reward))
+        kinds.append(verdict(node.reward))
     link = Xml.Element(
         "a",
         {
@@ -109,7 +109,7 @@ def _node(
     radius = 4 + 6 * (node.visits / most) ** 0.5 if most else 5.0
     link.append(_shape(node, radius))
     if node.terminal:
-        sign = {"right": "✓", "wrong": "✗", "undecided": "?"}[outcome(node.reward)]
+        sign = {"right": "✓", "wrong": "✗", "undecided": "?"}[verdict(node.reward)]
         Xml.SubElement(link, "text", {"x": f"{radius + 3:g}", "y": "4"}).text = sign
     Xml.SubElement(link, "title").text = _said(i, node)
     return link

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from whorl.evaluate.scores import verdict
 from whorl.report.critiques import searched_path
 from whorl.tree import Node, Tree
 
@@ -60,8 +61,8 @@ def facts_of(tree: Tree) -> Facts:
         question=tree.problem.question,
         answer=tree.problem.answer,
         level=tree.problem.level,
-        before=outcome(nodes[best[-1]].reward) if best else "",
-        after=outcome(nodes[tree.tip].reward) if tree.tip else "",
+        before=verdict(nodes[best[-1]].reward) if best else "",
+        after=verdict(nodes[tree.tip].reward) if tree.tip else "",
         nodes=len(nodes) - 1,
         depth=max(depth),
         solutions=len(ends),
@@ -106,10 +107,3 @@ def calibration(tree: Tree) -> Iterator[tuple[str, int, float]]:
 
 def _bin(value: float) -> int:
     return min(BINS - 1, int(BINS * max(0.0, value)))
-
-
-def outcome(reward: float | None) -> str:
-    """A reward as a word."""
-    if reward is None:
-        return "undecided"
-    return "right" if reward == 1.0 else "wrong"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from whorl.data.rows import count_lines
 from whorl.errors import UserError
 from whorl.evaluate import Score, pass_rate, read_scores
 from whorl.loop.harvest import Harvested
@@ -84,7 +85,8 @@ def _counted(shown: Shown) -> _Counts:
         trees = int(_number(index, "SELECT count(*) FROM trees"))
         counts.cost.update(dict(map(tuple, index.read(_COST))))
         known = found.examples if found else 0
-        counts.examples += _lines(index.trees.with_name("examples.jsonl"), known)
+        examples = index.trees.with_name("examples.jsonl")
+        counts.examples += count_lines(examples) if examples.exists() else known
         if found is None:
             counts.unharvested += trees
             continue
@@ -102,14 +104,6 @@ _COST = "SELECT role, sum(tokens) FROM cost GROUP BY role HAVING sum(tokens) > 0
 def _number(index: Index, query: str) -> int:
     rows = index.read(query)
     return int(rows[0][0] or 0) if rows else 0
-
-
-def _lines(path: Path, otherwise: int) -> int:
-    """Examples that a file holds now; `otherwise` if there is none."""
-    if not path.exists():
-        return otherwise
-    with path.open("rb") as file:
-        return sum(not line.isspace() for line in file)
 
 
 def _harvested(folder: Path) -> Harvested | None:

@@ -7,10 +7,10 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from whorl.errors import visible
+from whorl.evaluate.scores import verdict
 from whorl.report import text as words
 from whorl.report.plots import accuracy_plot, curve_plot, level_plot
 from whorl.view.address import quoted
-from whorl.view.facts import outcome
 from whorl.view.mathematics import text
 from whorl.watch.line import clock
 
@@ -35,7 +35,7 @@ def templates() -> Environment:
     made.filters |= {
         "mathematics": text,
         "quoted": quoted,
-        "outcome": outcome,
+        "outcome": verdict,
         "accuracy_plot": lambda rows: Markup(accuracy_plot(rows)),
         "curve_plot": lambda chart: Markup(curve_plot(chart)),
         "level_plot": lambda levels: Markup(level_plot(levels)),

@@ -21,7 +21,6 @@ EXAMPLES = (
     "whorl judge pairs.jsonl --json --set units=required --set tolerance=1e-3",
     "whorl judge pairs.jsonl --guess --workers 2",
 )
-VERDICTS = {1.0: "right", 0.0: "wrong", None: "undecided"}
 SHOWN = 40  # characters of an answer in a table
 
 
@@ -59,6 +58,7 @@ def judge(  # noqa: PLR0913 (each parameter is an option)
     from whorl.answer import USUAL
     from whorl.cli.display import Display
     from whorl.engines.judge import Judges
+    from whorl.evaluate.scores import VERDICTS, verdict
     from whorl.settings import read_settings
 
     display = Display()
@@ -67,13 +67,13 @@ def judge(  # noqa: PLR0913 (each parameter is an option)
     counts: Counter[str] = Counter()
     try:
         for pair, (value, reason, seconds) in _verdicts(read, judges):
-            verdict = VERDICTS[value]
-            counts[verdict] += 1
+            word = verdict(value)
+            counts[word] += 1
             if as_json:
                 said = {
                     "line": pair.line,
                     **({"id": pair.id} if pair.id else {}),
-                    "verdict": verdict,
+                    "verdict": word,
                     "answer": pair.answer,
                     "reason": reason,
                     "seconds": round(seconds, 6),
@@ -82,10 +82,10 @@ def judge(  # noqa: PLR0913 (each parameter is an option)
             else:
                 answer = "-" if pair.answer is None else " ".join(pair.answer.split())
                 name = " ".join(pair.id.split()) or str(pair.line)
-                typer.echo(f"{name}  {verdict:<9}  {answer[:SHOWN]:<{SHOWN}}  {reason}")
+                typer.echo(f"{name}  {word:<9}  {answer[:SHOWN]:<{SHOWN}}  {reason}")
     finally:
         judges.close()
-    told = ", ".join(f"{counts[verdict]:,} {verdict}" for verdict in VERDICTS.values())
+    told = ", ".join(f"{counts[word]:,} {word}" for word in VERDICTS)
     display.say(f"{told}, of {len(read):,}")
 
 
