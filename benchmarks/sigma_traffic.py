@@ -208,7 +208,7 @@ def opened(side: str, model: Path) -> Iterator[tuple[Engine, int | None, float, 
                 write_gguf(model, file, dtype="q8_0")
             wall = time.monotonic()
             process, url = stack.enter_context(served(side, model, file))
-            name = f"server:{url}?model=model&tokenizer={model}&in_flight={IN_FLIGHT}"
+            name = f"server:{url}?model=model&tokenizer={model}&in_flight={IN_FLIGHT}&timeout=3600"
             engine = open_engine(name)
             stack.callback(engine.close)
             yield engine, process, time.monotonic() - wall, _cpu_of(process)
