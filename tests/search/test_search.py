@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from random import Random
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -99,6 +100,50 @@ def test_uct_scores_match_the_check_values() -> None:
 def test_an_unvisited_child_comes_first() -> None:
     tree = family(Node(0, visits=9, total=9), Node(0), Node(0))
     assert select(tree, ROOT, Uct(), Counter()) == 2
+
+
+def test_a_child_passed_through_to_no_outcome_has_its_parents_q_and_no_bonus() -> None:
+    tree = family(Node(0, visits=4, total=1), Node(0), Node(0))
+    for child in (2, 3, 3):
+        tree.add(Node(child))
+    assert select(tree, ROOT, Uct(), Counter()) == 1
+    assert select(tree, ROOT, Uct(), Counter({1: 96})) == 2, "the sibling is worth less than both"
+    assert select(tree, ROOT, Uct(), Counter({1: 96, 2: 1})) == 3, "one simulation is enough there"
+    tree.nodes[1].pruned = True
+    assert select(tree, ROOT, Uct(), Counter()) == 2, "of equal ones that with fewer nodes below"
+    tree.add(Node(4)), tree.add(Node(4))
+    assert select(tree, ROOT, Uct(), Counter()) == 3
+    assert select(tree, ROOT, Uct(), Counter({3: 1})) == 2, "where another one is comes last"
+
+
+def rambling(ask: Ask) -> Replies:
+    """Two of three first steps lead to an answer after two more; behind the third none ever
+    does."""
+    depth, replies = ask.prompt.prefix.count("\n\n"), []
+    for sample in range(ask.n):
+        rng = Random(f"{ask.seed}/{sample}")
+        if depth == 0:
+            text = ("I ramble on.", "I add 3.", "I add 4.")[sample]
+        elif ask.prompt.prefix.startswith("I ramble") or depth < 3:
+            text = f"And so on, {rng.random()}."
+        else:
+            text = rng.choice(("\\boxed{12}", "\\boxed{13}"))
+        finished = "eos" if "boxed" in text else "stop"
+        replies.append(Reply(text, finished, tokens=4, logprob=-1.0))  # type: ignore[arg-type]
+    return tuple(replies)
+
+
+@pytest.mark.parametrize("parallel", [1, 4])
+@pytest.mark.parametrize("selection", [None, "puct", "frontier"])
+@pytest.mark.parametrize("gold", ["12", "7"])
+def test_a_step_that_rambles_does_not_take_over_the_search(
+    selection: Literal["puct", "frontier"] | None, parallel: int, gold: str
+) -> None:
+    uct = Uct(parallel=parallel, selection=selection)
+    problem = replace(PROBLEM, answer=gold)
+    (done,) = drive([("p", searched(problem, uct))], {"policy": Function(rambling)})
+    assert done.result is not None, done.error
+    assert done.result.nodes[ROOT].visits > uct.simulations - 4
 
 
 def test_virtual_loss_sends_the_next_simulation_elsewhere() -> None:
