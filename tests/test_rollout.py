@@ -23,7 +23,7 @@ from whorl.rollout import (
     step_node,
     verdicts,
 )
-from whorl.steps import BlankLine, Entropy
+from whorl.steps import BlankLine, Entropy, Tokens
 from whorl.tree import ROOT, Node, Tree
 
 SAMPLING = Sampling(steps=BlankLine(min_chars=0))
@@ -183,3 +183,34 @@ def test_a_step_by_entropy_ends_behind_a_decision() -> None:
     assert reply.finished == "stop"
     with pytest.raises(UserError, match="log-probabilities"):
         asked_in_turn(next_steps(unsure, Prompt("", "x"), 1), Reply("First", "length", 4))
+
+
+TOKENS = Sampling(step_tokens=1, steps=Tokens(1))
+
+
+def test_a_step_of_tokens_may_be_blank_and_the_last_one_the_end_of_the_turn() -> None:
+    tree, at = Tree(PROBLEM), ROOT
+    said = ("3+4+5=12.", "\n\n", "So", " ", "it", " ", "is", " ", "\\boxed{12", "}", ".")
+    for text in said:
+        prompt = Prompt("", "?", tree.text(at))
+        _, (reply,) = asked_in_turn(next_steps(TOKENS, prompt, 1), Reply(text, "length", 1))
+        at = tree.add(step_node(tree, at, reply, TOKENS))
+        assert (reply.text, reply.finished, tree.nodes[at].pruned) == (text, "stop", False)
+    _, (reply,) = asked_in_turn(next_steps(TOKENS, Prompt("", "?"), 1), Reply("", "eos", 1))
+    end = step_node(tree, at, reply, TOKENS)
+    assert (end.terminal, end.pruned, end.mark) == (True, False, "")
+    nothing = step_node(tree, at, Reply("", "stop", 1), TOKENS)
+    assert (nothing.pruned, nothing.mark) == (True, "empty")
+    assert step_node(tree, at, Reply("\n", "eos", 1), SAMPLING).mark == "empty"
+
+
+def test_blanks_between_two_pieces_of_a_step_by_entropy_are_kept() -> None:
+    sure = replace(TOKENS, step_tokens=9, steps=Entropy(1, 0.5))
+    said = (
+        Reply("Seven.", "length", 1, logprob=-0.1),
+        Reply("\n\n", "length", 1, logprob=-0.1),
+        Reply("Five.", "length", 1, logprob=-0.9),
+    )
+    asks, (reply,) = asked_in_turn(next_steps(sure, Prompt("", "7 + 5?"), 1), *said)
+    assert [ask.prompt.prefix for ask in asks] == ["", "Seven.", "Seven.\n\n"]
+    assert (reply.text, reply.tokens) == ("Seven.\n\nFive.", 3)

@@ -135,7 +135,8 @@ def next_steps(
             for number, piece in zip(own, pieces, strict=True):
                 if rule.tokens and piece.finished == "length":
                     piece = replace(piece, finished="stop")  # so many tokens are a step
-                reply = replies[number] = _joined(replies[number], text, piece) if text else piece
+                reply = _joined(replies[number], text, piece, rule) if text else piece
+                replies[number] = reply
                 if reply.finished == "stop" and _goes_on(
                     sampling, prompt.prefix, reply, piece, rule
                 ):
@@ -150,7 +151,7 @@ def next_steps(
 def _goes_on(sampling: Sampling, prefix: str, reply: Reply, piece: Reply, rule: Segmenter) -> bool:
     """Whether a step goes on behind a reply that a stop string cut, of which `piece` came last, by
     `rule`."""
-    if not reply.text.strip():
+    if _blank(reply.text, rule):
         return False
     if spent(sampling, reply) >= sampling.step_tokens:
         return False
@@ -167,7 +168,14 @@ def _goes_on(sampling: Sampling, prefix: str, reply: Reply, piece: Reply, rule: 
         if thinks(prefix + body):
             return sampling.inside is None or not sampling.inside.whole(body)
         body = without_thoughts(body)
-    return not (body.strip() and sampling.steps.whole(body)) and concluded(reply.text) is None
+    whole = not _blank(body, sampling.steps) and sampling.steps.whole(body)
+    return not whole and concluded(reply.text) is None
+
+
+def _blank(text: str, rule: Segmenter) -> bool:
+    """Whether a piece of a step that ends by `rule` says nothing. Of so many tokens some may all be
+    blanks, behind which the solution goes on."""
+    return not (text if rule.tokens else text.strip())
 
 
 def spent(sampling: Sampling, step: Reply | Node) -> int:
@@ -297,6 +305,7 @@ def step_node(
     text = reply.text
     so_far = tree.text(parent) + text if sampling.inside else text  # else thoughts are whole
     within = thinks(so_far)
+    rule = sampling.rule(so_far) if within else sampling.steps
     answered = not within and concluded(text) is not None
     endless = within and not (sampling.inside or reply.finished == "eos")
     node = Node(
@@ -311,10 +320,10 @@ def step_node(
         node.mark = "cut off"
     elif reply.finished == "length" or endless:
         prune(node, "cut off")
-    elif not text.strip():
-        prune(node, "empty")
+    elif _blank(text, rule) and not (rule.tokens and node.terminal):
+        prune(node, "empty")  # where tokens are counted, the last step may be the end of the turn
     elif not node.terminal:
-        node.text += (sampling.rule(so_far) if within else sampling.steps).glue
+        node.text += rule.glue
     return node
 
 
@@ -351,13 +360,13 @@ def verdicts(
     return [known[answer] for answer in answers]
 
 
-def _joined(first: Reply, before: str, rest: Reply) -> Reply:
-    """A step in two pieces as one, of which the second followed the text `before`; nothing behind
-    the first piece ends it as it stands."""
+def _joined(first: Reply, before: str, rest: Reply, rule: Segmenter) -> Reply:
+    """A step in two pieces as one, of which the second, by `rule`, followed the text `before`;
+    nothing behind the first piece ends it as it stands."""
     known = first.logprob is not None and rest.logprob is not None
     return replace(
         rest,
-        text=before + rest.text if rest.text.strip() else first.text,
+        text=first.text if _blank(rest.text, rule) else before + rest.text,
         tokens=first.tokens + rest.tokens,
         logprob=first.logprob + rest.logprob if known else None,  # type: ignore[operator]
         prompt_tokens=first.prompt_tokens + rest.prompt_tokens,
