@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from whorl.answer.thoughts import CLOSE, OPEN
 from whorl.ask import Ask, Asking, Prompt, Replies, Reply, T
+from whorl.credit import ended
 from whorl.drive import drive
 from whorl.engines.function import Function
 from whorl.errors import UserError
@@ -214,3 +215,40 @@ def test_blanks_between_two_pieces_of_a_step_by_entropy_are_kept() -> None:
     asks, (reply,) = asked_in_turn(next_steps(sure, Prompt("", "7 + 5?"), 1), *said)
     assert [ask.prompt.prefix for ask in asks] == ["", "Seven.", "Seven.\n\n"]
     assert (reply.text, reply.tokens) == ("Seven.\n\nFive.", 3)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "ends"),
+    [
+        (["So the answer is 1", "24."], [False, False]),
+        (["The answer is $\\frac{", "3}{4}$."], [False, False]),
+        (["It is \\", "boxed", "{12", "4} apples"], [False, False, False, True]),
+        (["It is \\boxed{\\frac{3}", "{4}}.", " Or is it?"], [False, True, False]),
+        (["In \\boxed{answer}", " it is."], [False, False]),
+    ],
+)
+def test_a_number_of_tokens_ends_a_solution_where_a_box_closes(
+    pieces: list[str], ends: list[bool]
+) -> None:
+    tree, at, found = Tree(PROBLEM), ROOT, []
+    sixteen = replace(THOUGHTFUL, thought_tokens=None, steps=Tokens(16))
+    for text in pieces:
+        prompt = Prompt("", "?", tree.text(at))
+        _, (reply,) = asked_in_turn(next_steps(sixteen, prompt, 1), Reply(text, "length", 16))
+        at = tree.add(step_node(tree, at, reply, sixteen))
+        found.append(tree.nodes[at].terminal)
+        assert not ended(tree.nodes[at]), "the policy did not end its turn"
+    assert found == ends
+    last = step_node(tree, at, Reply("The answer is 7.", "eos", 5), sixteen)
+    assert last.terminal and ended(last)
+
+
+def test_the_rule_of_a_thought_does_not_cut_the_step_behind_it() -> None:
+    within = replace(THOUGHTFUL, inside=Tokens(9), thought_tokens=None)
+    said = (
+        Reply("7 and 5.\n</think>\n\nThe answer is 1", "length", 9),
+        Reply("2, which is what was asked for.", "stop", 9),
+    )
+    asks, (reply,) = asked_in_turn(next_steps(within, Prompt("", "7 + 5?"), 1), *said)
+    assert [ask.stop for ask in asks] == [(), ("\n\n",)]
+    assert reply.text.endswith("The answer is 12, which is what was asked for.")

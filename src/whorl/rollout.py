@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from whorl import prompts
-from whorl.answer import Verdict, concluded
+from whorl.answer import Verdict, boxed, concluded
 from whorl.answer.checks import ANSWER, CHECKS
 from whorl.answer.thoughts import CLOSE, OPEN, parted, thinks, without_thoughts
 from whorl.ask import Ask, Asking, Prompt, Replies, Reply, Role, together
@@ -168,6 +168,8 @@ def _goes_on(sampling: Sampling, prefix: str, reply: Reply, piece: Reply, rule: 
         if thinks(prefix + body):
             return sampling.inside is None or not sampling.inside.whole(body)
         body = without_thoughts(body)
+        if rule.tokens and not sampling.steps.tokens:
+            return True  # the thought's rule has cut the first step of the solution
     whole = not _blank(body, sampling.steps) and sampling.steps.whole(body)
     return not whole and concluded(reply.text) is None
 
@@ -306,7 +308,7 @@ def step_node(
     so_far = tree.text(parent) + text if sampling.inside else text  # else thoughts are whole
     within = thinks(so_far)
     rule = sampling.rule(so_far) if within else sampling.steps
-    answered = not within and concluded(text) is not None
+    answered = not within and _answers(tree, parent, text, rule)
     endless = within and not (sampling.inside or reply.finished == "eos")
     node = Node(
         parent,
@@ -316,7 +318,8 @@ def step_node(
         tokens=reply.tokens,
         logprob=reply.logprob,
     )
-    if reply.finished == "length" and answered:
+    counted = bool(rule.tokens) and reply.finished == "stop"
+    if answered and (counted or reply.finished == "length"):
         node.mark = "cut off"
     elif reply.finished == "length" or endless:
         prune(node, "cut off")
@@ -325,6 +328,18 @@ def step_node(
     elif not node.terminal:
         node.text += rule.glue
     return node
+
+
+def _answers(tree: Tree, parent: int, text: str, rule: Segmenter) -> bool:
+    """Whether a step that ended by `rule` states the answer. A number of tokens cuts answers in
+    their middle, too, so that only a box that closes in the step, wherever it was opened, does."""
+    if not rule.tokens:
+        return concluded(text) is not None
+    before = tree.text(parent)
+    if "}" not in text or "box" not in before + text:
+        return False
+    closed = boxed(without_thoughts(before + text)) > boxed(without_thoughts(before))
+    return closed and concluded(before + text) is not None
 
 
 def judge_ends(tree: Tree, ends: Sequence[int]) -> Asking[None]:

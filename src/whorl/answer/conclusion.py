@@ -2,6 +2,7 @@
 
 import re
 
+from whorl.answer.boxes import find_boxes
 from whorl.answer.extract import extract
 
 
@@ -22,6 +23,11 @@ def concluded(text: str) -> str | None:
     ):
         return None  # as most steps: without one of these `extract` finds nothing
     return extract(settled(text))
+
+
+def boxed(text: str) -> int:
+    """How many boxes of a text are closed and hold something that may be an answer."""
+    return sum(box.close < box.end for box in find_boxes(settled(text)))
 
 
 def settled(text: str) -> str:

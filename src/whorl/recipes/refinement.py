@@ -179,7 +179,7 @@ class Refinement:
                 # a reviser ends its turn after one step: only an answer ends the solution; and what
                 # is cut off behind the step is no harm to it
                 lost = revised.finished == "length" and revised.text.rstrip().endswith(text)
-                reply = replace(revised, text=text, finished="length" if lost else "stop")
+                reply = replace(revised, text=text, finished="length" if lost else _ending(text))
         reply = replace(reply, text=thought + reply.text)
         node = step_node(tree, at, reply, recipe.sampling, author="reviser")
         node.mark = node.mark or mark
@@ -281,6 +281,10 @@ class Refinement:
     def _told(self) -> "_Told":
         gold = self.tree.problem.answer if self.recipe.show_gold else None
         return {"gold": gold, "words": self.recipe.words}
+
+
+def _ending(step: str) -> Literal["eos", "stop"]:
+    return "stop" if concluded(step) is None else "eos"
 
 
 def _heard(reply: Reply, critiques: Sequence[Critique], step: str) -> Mark:
