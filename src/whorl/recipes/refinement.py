@@ -21,8 +21,8 @@ from whorl.tree import ROOT, Mark, Tree
 if TYPE_CHECKING:
     from whorl.recipes.sigma import Sigma
 
-ASKED: tuple[Mark, ...] = ("ignored critique", "formatting only", "revised", "cut off")
-"""Marks of steps that the reviser was asked to rewrite; only its own text can be cut off."""
+ASKED: tuple[Mark, ...] = ("ignored critique", "formatting only", "revised")
+"""Marks of steps that the reviser was asked to rewrite; see `became_of`."""
 
 _ANSWERS = 4  # wrong ones of the policy that are told; more crowd the problem out
 
@@ -53,6 +53,20 @@ def best_own(tree: Tree, how: Literal["mean", "first"] = "mean") -> int:
     right = [leaf for leaf in own if tree.nodes[leaf].reward == 1.0]
     # depth first from a stack: of two children the last one is looked at first
     return max(right, key=tree.path) if right else max(own, key=lambda leaf: tree.nodes[leaf].mean)
+
+
+def became_of(tree: Tree, end: int) -> list[Mark]:
+    """What became of the steps of a try, by their marks, without the policy's. Only the reviser's
+    own text is cut off, or ends without an answer that can be judged: what was left as it was ends
+    as the policy's path does, which was decided."""
+    steps = [tree.nodes[i] for i in tree.path(end) if tree.nodes[i].author == "reviser"]
+    marks: list[Mark] = ["revised" if s.mark == "cut off" else s.mark for s in steps if s.mark]
+    if steps and steps[-1].mark in _UNJUDGED and "revised" not in marks:
+        marks.append("revised")  # judging has put its mark in the place of this one
+    return marks
+
+
+_UNJUDGED: tuple[Mark, ...] = ("no answer", "undecided")
 
 
 def if_right(tree: Tree, end: int) -> int:
@@ -111,7 +125,7 @@ class Refinement:
             right = tree.nodes[end].reward == 1.0
             if not recipe.check or (right and not tells(tree, end)):
                 return end
-            asked = any(tree.nodes[i].mark in ASKED for i in tree.path(end))
+            asked = any(mark in ASKED for mark in became_of(tree, end))
             if not asked and recipe.mode != "afresh":
                 break  # another try would be the same
             missed = missed if right else concluded(tree.text(end))
