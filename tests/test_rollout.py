@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from whorl.answer.thoughts import CLOSE, OPEN
 from whorl.ask import Ask, Asking, Prompt, Replies, Reply, T
-from whorl.credit import ended
+from whorl.credit import ended, outcomes
+from whorl.credit.branches import ends_of
 from whorl.drive import drive
 from whorl.engines.function import Function
 from whorl.errors import UserError
@@ -70,6 +71,53 @@ def test_sampled_solutions_share_the_steps_they_begin_with() -> None:
     assert ends == [3, 5, 3]
     assert [node.copies for node in tree.nodes[1:]] == [3, 2, 2, 1, 1]
     assert [tree.nodes[i].reward for i in (3, 5)] == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_solution_that_was_cut_at_a_step_which_others_share_is_counted(
+    order: tuple[int, int],
+) -> None:
+    tree = Tree(PROBLEM)
+    whole = Reply("3+4=7\n\n7+5=12\n\n\\boxed{12}")
+    replies = (whole, Reply("3+4=7\n\n", "length"))
+    ends = answered(sample(tree, 4, SAMPLING), [tuple(replies[i] for i in (*order, *order))])
+    assert isinstance(ends, list)
+    assert outcomes(tree) == {"right": 2, "wrong": 0, "no answer": 2}
+    assert sorted((end.reward, end.copies) for end in ends_of(tree)) == [(0.0, 2), (1.0, 2)]
+    assert not any(node.pruned and node.children for node in tree.nodes)
+    assert sum(tree.nodes[i].copies for i in tree.nodes[ROOT].children) == 4
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply("I cannot tell.", "eos"),
+        Reply("\\boxed{x}", "eos"),
+        Reply("and so on", "length"),
+        Reply("\\boxed{7}", "length"),
+    ],
+)
+def test_equal_solutions_of_two_asks_are_one_end(reply: Reply) -> None:
+    tree = Tree(PROBLEM)
+    engines = {
+        "policy": Function(lambda ask: (reply,) * ask.n),
+        "judge": Function(lambda ask: (Reply(value=None),)),
+    }
+
+    def twice() -> Asking[None]:
+        yield from sample(tree, 2, SAMPLING)
+        yield from sample(tree, 2, SAMPLING)
+
+    (done,) = drive([("p", twice())], engines)
+    assert done.error is None
+    assert [node.copies for node in tree.nodes[1:]] == [4]
+
+
+def test_no_solution_goes_through_a_step_that_search_has_closed() -> None:
+    tree = Tree(PROBLEM)
+    closed = tree.add(Node(ROOT, "3+4=7\n\n", pruned=True, mark="dead end"))
+    answered(sample(tree, 1, SAMPLING), [(Reply("3+4=7\n\n\\boxed{12}"),)])
+    assert not tree.nodes[closed].children and tree.nodes[closed].copies == 1
 
 
 @given(st.text(alphabet="ab\n.", max_size=60))

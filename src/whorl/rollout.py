@@ -5,7 +5,7 @@ The outcome of a finished solution is 1.0 (right) or 0.0 (wrong).
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from whorl import prompts
 from whorl.answer import Verdict, boxed, concluded
@@ -279,8 +279,9 @@ def add_solution(
 ) -> int:
     """Add a reply that runs to the end of a solution, one node per step; returns the last node.
 
-    With `share`, steps that exist already below `at` are walked, not added again. The last node is
-    terminal if the reply ended by itself or by giving an answer; `judge_ends` judges it.
+    With `share`, open steps that exist already below `at` are walked, not added again, and so is an
+    end of the same kind. The last node is terminal if the reply ended by itself or by giving an
+    answer; `judge_ends` judges it.
     """
     pieces = sampling.split(reply.text) or [reply.text]
     for number, piece in enumerate(pieces, start=1):
@@ -340,6 +341,14 @@ def _answers(tree: Tree, parent: int, text: str, rule: Segmenter) -> bool:
         return False
     closed = boxed(without_thoughts(before + text)) > boxed(without_thoughts(before))
     return closed and concluded(before + text) is not None
+
+
+def kind_of(node: Node) -> Literal["step", "end", "cut off", "empty"]:
+    """How the sample that made a node came to its end, whatever judging and search have made of the
+    node since. What is of another kind is no copy of it, though the texts are equal."""
+    if node.mark == "cut off" or node.mark == "empty":
+        return node.mark
+    return "end" if node.terminal or node.mark in ("no answer", "undecided") else "step"
 
 
 def judge_ends(tree: Tree, ends: Sequence[int]) -> Asking[None]:
@@ -404,4 +413,8 @@ def _completion_node(state: int, reply: Reply) -> Node:
 
 
 def _alike(node: Node, other: Node) -> bool:
-    return (node.text, node.author, node.terminal) == (other.text, other.author, other.terminal)
+    """Whether a fresh sample, `other`, is one more copy of a node; a step that search has closed is
+    not gone through."""
+    if (node.text, node.author, kind_of(node)) != (other.text, other.author, kind_of(other)):
+        return False
+    return not node.pruned or kind_of(node) != "step"

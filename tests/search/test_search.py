@@ -184,6 +184,22 @@ def test_expand_merges_equal_samples_and_judges_the_ends() -> None:
     assert (silent.pruned, silent.mark) == (True, "no answer")
 
 
+def test_equal_texts_that_ended_otherwise_are_steps_of_their_own() -> None:
+    tree = Tree(PROBLEM)
+    replies = (
+        Reply("\\boxed{12}", "length", 9),
+        Reply("\\boxed{12}", "eos", 9),
+        Reply("hm", "eos", 9),
+        Reply("hm", "length", 9),
+    )
+    for _ in range(2):
+        answered(expand(tree, ROOT, SAMPLING, 4, fault=too_deep(9)), [replies])
+    first, second, silent, cut = tree.nodes[1:]
+    assert [node.copies for node in tree.nodes[1:]] == [2] * 4
+    assert (ended(first), ended(second)) == (False, True)
+    assert (silent.mark, cut.mark) == ("no answer", "cut off")
+
+
 def test_expand_asks_once_with_the_path_as_prefix() -> None:
     tree = Tree(PROBLEM)
     child = tree.add(Node(ROOT, "3+4=7\n\n"))
