@@ -12,7 +12,7 @@ from whorl.ask import Ask, Asking, Prompt, Reply, Role
 from whorl.credit import best_path, siblings
 from whorl.prompts import Candidate
 from whorl.prompts.critique import Critique, read_critique, read_critiques, repeats_request
-from whorl.prompts.revision import became, read_solution, read_step
+from whorl.prompts.revision import became, ending, made_of, read_solution, read_step
 from whorl.prompts.unseen import speaks_of_unseen
 from whorl.prompts.wording import Wording
 from whorl.rollout import add_solution, judge_ends, sample, step_node
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from whorl.recipes.sigma import Sigma
 
 ASKED: tuple[Mark, ...] = ("ignored critique", "formatting only", "revised")
-"""Marks of steps that the reviser was asked to rewrite; see `became_of`."""
+"""Marks of steps that the reviser was asked to rewrite; see `made_of`."""
 
 _ANSWERS = 4  # wrong ones of the policy that are told; more crowd the problem out
 
@@ -53,20 +53,6 @@ def best_own(tree: Tree, how: Literal["mean", "first"] = "mean") -> int:
     right = [leaf for leaf in own if tree.nodes[leaf].reward == 1.0]
     # depth first from a stack: of two children the last one is looked at first
     return max(right, key=tree.path) if right else max(own, key=lambda leaf: tree.nodes[leaf].mean)
-
-
-def became_of(tree: Tree, end: int) -> list[Mark]:
-    """What became of the steps of a try, by their marks, without the policy's. Only the reviser's
-    own text is cut off, or ends without an answer that can be judged: what was left as it was ends
-    as the policy's path does, which was decided."""
-    steps = [tree.nodes[i] for i in tree.path(end) if tree.nodes[i].author == "reviser"]
-    marks: list[Mark] = ["revised" if s.mark == "cut off" else s.mark for s in steps if s.mark]
-    if steps and steps[-1].mark in _UNJUDGED and "revised" not in marks:
-        marks.append("revised")  # judging has put its mark in the place of this one
-    return marks
-
-
-_UNJUDGED: tuple[Mark, ...] = ("no answer", "undecided")
 
 
 def if_right(tree: Tree, end: int) -> int:
@@ -125,7 +111,7 @@ class Refinement:
             right = tree.nodes[end].reward == 1.0
             if not recipe.check or (right and not tells(tree, end)):
                 return end
-            asked = any(mark in ASKED for mark in became_of(tree, end))
+            asked = any(mark in ASKED for mark in made_of(tree, end))
             if not asked and recipe.mode != "afresh":
                 break  # another try would be the same
             missed = missed if right else concluded(tree.text(end))
@@ -193,7 +179,8 @@ class Refinement:
                 # a reviser ends its turn after one step: only an answer ends the solution; and what
                 # is cut off behind the step is no harm to it
                 lost = revised.finished == "length" and revised.text.rstrip().endswith(text)
-                reply = replace(revised, text=text, finished="length" if lost else _ending(text))
+                how = ending(text)
+                reply = replace(revised, text=text, finished="length" if lost else how)
         reply = replace(reply, text=thought + reply.text)
         node = step_node(tree, at, reply, recipe.sampling, author="reviser")
         node.mark = node.mark or mark
@@ -295,10 +282,6 @@ class Refinement:
     def _told(self) -> "_Told":
         gold = self.tree.problem.answer if self.recipe.show_gold else None
         return {"gold": gold, "words": self.recipe.words}
-
-
-def _ending(step: str) -> Literal["eos", "stop"]:
-    return "stop" if concluded(step) is None else "eos"
 
 
 def _heard(reply: Reply, critiques: Sequence[Critique], step: str) -> Mark:

@@ -41,13 +41,13 @@ from whorl.ask import Asking, Role
 from whorl.credit import ended
 from whorl.example import Likelihood, Objective, Weighted
 from whorl.problem import Problem
+from whorl.prompts.revision import made_of
 from whorl.prompts.wording import WHORL, Wording
 from whorl.recipe import Harvest, Start
 from whorl.recipes.refinement import (
     ASKED,
     HEARD,
     Refinement,
-    became_of,
     best_own,
     ends_of_tries,
     if_right,
@@ -217,7 +217,7 @@ class Sigma:
             counts.update(self._of_path(tree, best, tries))
         counts.update("speaks of what was shown" for end in tries if tells(tree, end))
         for end in tries:
-            counts.update(became_of(tree, end))
+            counts.update(made_of(tree, end))
             counts["completed by the policy"] += tree.nodes[end].author == "policy"
         return counts
 
@@ -230,7 +230,7 @@ class Sigma:
         counts["fell back"] = int(bool(tries) and tree.tip == best)
         counts.update(tree.nodes[i].mark for i in tree.path(best) if tree.nodes[i].mark in HEARD)
         afresh = self.mode == "afresh" and bool(tries)
-        revised = afresh or any("revised" in became_of(tree, end) for end in tries)
+        revised = afresh or any("revised" in made_of(tree, end) for end in tries)
         counts[f"{before} path {'revised' if revised else 'left as it was'}"] = 1
         return counts
 
