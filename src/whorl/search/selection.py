@@ -65,6 +65,8 @@ def select(tree: Tree, node: int, uct: Uct, virtual: Mapping[int, int]) -> int |
     wrong, scale, constant = uct.wrong, uct.right - uct.wrong, uct.constant
     scores: dict[int, float] = {}
     silent: list[int] = []
+    best: int | None = None
+    best_score = -math.inf  # kept here, as this is the innermost loop of a search
     for index in here.children:
         child = nodes[index]
         if child.pruned or child.author != "policy":
@@ -72,12 +74,14 @@ def select(tree: Tree, node: int, uct: Uct, virtual: Mapping[int, int]) -> int |
         visits = child.visits + under_way(index, 0)
         if visits:
             q = wrong + scale * child.total / visits
-            scores[index] = q + constant * math.sqrt(log_visits / visits)
+            scores[index] = score = q + constant * math.sqrt(log_visits / visits)
+            if score > best_score:
+                best, best_score = index, score
         elif not child.children:
             return index
         else:
             silent.append(index)
-    return _spoken(tree, node, uct, virtual, scores, silent)
+    return _spoken(tree, node, uct, virtual, scores, silent) if silent else best
 
 
 def puct(tree: Tree, node: int, uct: Uct, virtual: Mapping[int, int]) -> int | None:
