@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from whorl.answer.thoughts import CLOSE, OPEN
 from whorl.ask import Ask, Asking, Prompt, Replies, Reply, T
+from whorl.credit import ended, outcomes
+from whorl.credit.branches import ends_of
 from whorl.drive import drive
 from whorl.engines.function import Function
 from whorl.errors import UserError
@@ -23,7 +25,7 @@ from whorl.rollout import (
     step_node,
     verdicts,
 )
-from whorl.steps import BlankLine, Entropy
+from whorl.steps import BlankLine, Entropy, Tokens
 from whorl.tree import ROOT, Node, Tree
 
 SAMPLING = Sampling(steps=BlankLine(min_chars=0))
@@ -69,6 +71,53 @@ def test_sampled_solutions_share_the_steps_they_begin_with() -> None:
     assert ends == [3, 5, 3]
     assert [node.copies for node in tree.nodes[1:]] == [3, 2, 2, 1, 1]
     assert [tree.nodes[i].reward for i in (3, 5)] == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_solution_that_was_cut_at_a_step_which_others_share_is_counted(
+    order: tuple[int, int],
+) -> None:
+    tree = Tree(PROBLEM)
+    whole = Reply("3+4=7\n\n7+5=12\n\n\\boxed{12}")
+    replies = (whole, Reply("3+4=7\n\n", "length"))
+    ends = answered(sample(tree, 4, SAMPLING), [tuple(replies[i] for i in (*order, *order))])
+    assert isinstance(ends, list)
+    assert outcomes(tree) == {"right": 2, "wrong": 0, "no answer": 2}
+    assert sorted((end.reward, end.copies) for end in ends_of(tree)) == [(0.0, 2), (1.0, 2)]
+    assert not any(node.pruned and node.children for node in tree.nodes)
+    assert sum(tree.nodes[i].copies for i in tree.nodes[ROOT].children) == 4
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply("I cannot tell.", "eos"),
+        Reply("\\boxed{x}", "eos"),
+        Reply("and so on", "length"),
+        Reply("\\boxed{7}", "length"),
+    ],
+)
+def test_equal_solutions_of_two_asks_are_one_end(reply: Reply) -> None:
+    tree = Tree(PROBLEM)
+    engines = {
+        "policy": Function(lambda ask: (reply,) * ask.n),
+        "judge": Function(lambda ask: (Reply(value=None),)),
+    }
+
+    def twice() -> Asking[None]:
+        yield from sample(tree, 2, SAMPLING)
+        yield from sample(tree, 2, SAMPLING)
+
+    (done,) = drive([("p", twice())], engines)
+    assert done.error is None
+    assert [node.copies for node in tree.nodes[1:]] == [4]
+
+
+def test_no_solution_goes_through_a_step_that_search_has_closed() -> None:
+    tree = Tree(PROBLEM)
+    closed = tree.add(Node(ROOT, "3+4=7\n\n", pruned=True, mark="dead end"))
+    answered(sample(tree, 1, SAMPLING), [(Reply("3+4=7\n\n\\boxed{12}"),)])
+    assert not tree.nodes[closed].children and tree.nodes[closed].copies == 1
 
 
 @given(st.text(alphabet="ab\n.", max_size=60))
@@ -183,3 +232,71 @@ def test_a_step_by_entropy_ends_behind_a_decision() -> None:
     assert reply.finished == "stop"
     with pytest.raises(UserError, match="log-probabilities"):
         asked_in_turn(next_steps(unsure, Prompt("", "x"), 1), Reply("First", "length", 4))
+
+
+TOKENS = Sampling(step_tokens=1, steps=Tokens(1))
+
+
+def test_a_step_of_tokens_may_be_blank_and_the_last_one_the_end_of_the_turn() -> None:
+    tree, at = Tree(PROBLEM), ROOT
+    said = ("3+4+5=12.", "\n\n", "So", " ", "it", " ", "is", " ", "\\boxed{12", "}", ".")
+    for text in said:
+        prompt = Prompt("", "?", tree.text(at))
+        _, (reply,) = asked_in_turn(next_steps(TOKENS, prompt, 1), Reply(text, "length", 1))
+        at = tree.add(step_node(tree, at, reply, TOKENS))
+        assert (reply.text, reply.finished, tree.nodes[at].pruned) == (text, "stop", False)
+    _, (reply,) = asked_in_turn(next_steps(TOKENS, Prompt("", "?"), 1), Reply("", "eos", 1))
+    end = step_node(tree, at, reply, TOKENS)
+    assert (end.terminal, end.pruned, end.mark) == (True, False, "")
+    nothing = step_node(tree, at, Reply("", "stop", 1), TOKENS)
+    assert (nothing.pruned, nothing.mark) == (True, "empty")
+    assert step_node(tree, at, Reply("\n", "eos", 1), SAMPLING).mark == "empty"
+
+
+def test_blanks_between_two_pieces_of_a_step_by_entropy_are_kept() -> None:
+    sure = replace(TOKENS, step_tokens=9, steps=Entropy(1, 0.5))
+    said = (
+        Reply("Seven.", "length", 1, logprob=-0.1),
+        Reply("\n\n", "length", 1, logprob=-0.1),
+        Reply("Five.", "length", 1, logprob=-0.9),
+    )
+    asks, (reply,) = asked_in_turn(next_steps(sure, Prompt("", "7 + 5?"), 1), *said)
+    assert [ask.prompt.prefix for ask in asks] == ["", "Seven.", "Seven.\n\n"]
+    assert (reply.text, reply.tokens) == ("Seven.\n\nFive.", 3)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "ends"),
+    [
+        (["So the answer is 1", "24."], [False, False]),
+        (["The answer is $\\frac{", "3}{4}$."], [False, False]),
+        (["It is \\", "boxed", "{12", "4} apples"], [False, False, False, True]),
+        (["It is \\boxed{\\frac{3}", "{4}}.", " Or is it?"], [False, True, False]),
+        (["In \\boxed{answer}", " it is."], [False, False]),
+    ],
+)
+def test_a_number_of_tokens_ends_a_solution_where_a_box_closes(
+    pieces: list[str], ends: list[bool]
+) -> None:
+    tree, at, found = Tree(PROBLEM), ROOT, []
+    sixteen = replace(THOUGHTFUL, thought_tokens=None, steps=Tokens(16))
+    for text in pieces:
+        prompt = Prompt("", "?", tree.text(at))
+        _, (reply,) = asked_in_turn(next_steps(sixteen, prompt, 1), Reply(text, "length", 16))
+        at = tree.add(step_node(tree, at, reply, sixteen))
+        found.append(tree.nodes[at].terminal)
+        assert not ended(tree.nodes[at]), "the policy did not end its turn"
+    assert found == ends
+    last = step_node(tree, at, Reply("The answer is 7.", "eos", 5), sixteen)
+    assert last.terminal and ended(last)
+
+
+def test_the_rule_of_a_thought_does_not_cut_the_step_behind_it() -> None:
+    within = replace(THOUGHTFUL, inside=Tokens(9), thought_tokens=None)
+    said = (
+        Reply("7 and 5.\n</think>\n\nThe answer is 1", "length", 9),
+        Reply("2, which is what was asked for.", "stop", 9),
+    )
+    asks, (reply,) = asked_in_turn(next_steps(within, Prompt("", "7 + 5?"), 1), *said)
+    assert [ask.stop for ask in asks] == [(), ("\n\n",)]
+    assert reply.text.endswith("The answer is 12, which is what was asked for.")

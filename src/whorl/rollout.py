@@ -5,10 +5,10 @@ The outcome of a finished solution is 1.0 (right) or 0.0 (wrong).
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from whorl import prompts
-from whorl.answer import Verdict, concluded
+from whorl.answer import Verdict, boxed, concluded
 from whorl.answer.checks import ANSWER, CHECKS
 from whorl.answer.thoughts import CLOSE, OPEN, parted, thinks, without_thoughts
 from whorl.ask import Ask, Asking, Prompt, Replies, Reply, Role, together
@@ -135,7 +135,8 @@ def next_steps(
             for number, piece in zip(own, pieces, strict=True):
                 if rule.tokens and piece.finished == "length":
                     piece = replace(piece, finished="stop")  # so many tokens are a step
-                reply = replies[number] = _joined(replies[number], text, piece) if text else piece
+                reply = _joined(replies[number], text, piece, rule) if text else piece
+                replies[number] = reply
                 if reply.finished == "stop" and _goes_on(
                     sampling, prompt.prefix, reply, piece, rule
                 ):
@@ -150,7 +151,7 @@ def next_steps(
 def _goes_on(sampling: Sampling, prefix: str, reply: Reply, piece: Reply, rule: Segmenter) -> bool:
     """Whether a step goes on behind a reply that a stop string cut, of which `piece` came last, by
     `rule`."""
-    if not reply.text.strip():
+    if _blank(reply.text, rule):
         return False
     if spent(sampling, reply) >= sampling.step_tokens:
         return False
@@ -167,7 +168,16 @@ def _goes_on(sampling: Sampling, prefix: str, reply: Reply, piece: Reply, rule: 
         if thinks(prefix + body):
             return sampling.inside is None or not sampling.inside.whole(body)
         body = without_thoughts(body)
-    return not (body.strip() and sampling.steps.whole(body)) and concluded(reply.text) is None
+        if rule.tokens and not sampling.steps.tokens:
+            return True  # the thought's rule has cut the first step of the solution
+    whole = not _blank(body, sampling.steps) and sampling.steps.whole(body)
+    return not whole and concluded(reply.text) is None
+
+
+def _blank(text: str, rule: Segmenter) -> bool:
+    """Whether a piece of a step that ends by `rule` says nothing. Of so many tokens some may all be
+    blanks, behind which the solution goes on."""
+    return not (text if rule.tokens else text.strip())
 
 
 def spent(sampling: Sampling, step: Reply | Node) -> int:
@@ -269,8 +279,9 @@ def add_solution(
 ) -> int:
     """Add a reply that runs to the end of a solution, one node per step; returns the last node.
 
-    With `share`, steps that exist already below `at` are walked, not added again. The last node is
-    terminal if the reply ended by itself or by giving an answer; `judge_ends` judges it.
+    With `share`, open steps that exist already below `at` are walked, not added again, and so is an
+    end of the same kind. The last node is terminal if the reply ended by itself or by giving an
+    answer; `judge_ends` judges it.
     """
     pieces = sampling.split(reply.text) or [reply.text]
     for number, piece in enumerate(pieces, start=1):
@@ -297,7 +308,8 @@ def step_node(
     text = reply.text
     so_far = tree.text(parent) + text if sampling.inside else text  # else thoughts are whole
     within = thinks(so_far)
-    answered = not within and concluded(text) is not None
+    rule = sampling.rule(so_far) if within else sampling.steps
+    answered = not within and _answers(tree, parent, text, rule)
     endless = within and not (sampling.inside or reply.finished == "eos")
     node = Node(
         parent,
@@ -307,15 +319,36 @@ def step_node(
         tokens=reply.tokens,
         logprob=reply.logprob,
     )
-    if reply.finished == "length" and answered:
+    counted = bool(rule.tokens) and reply.finished == "stop"
+    if answered and (counted or reply.finished == "length"):
         node.mark = "cut off"
     elif reply.finished == "length" or endless:
         prune(node, "cut off")
-    elif not text.strip():
-        prune(node, "empty")
+    elif _blank(text, rule) and not (rule.tokens and node.terminal):
+        prune(node, "empty")  # where tokens are counted, the last step may be the end of the turn
     elif not node.terminal:
-        node.text += (sampling.rule(so_far) if within else sampling.steps).glue
+        node.text += rule.glue
     return node
+
+
+def _answers(tree: Tree, parent: int, text: str, rule: Segmenter) -> bool:
+    """Whether a step that ended by `rule` states the answer. A number of tokens cuts answers in
+    their middle, too, so that only a box that closes in the step, wherever it was opened, does."""
+    if not rule.tokens:
+        return concluded(text) is not None
+    before = tree.text(parent)
+    if "}" not in text or "box" not in before + text:
+        return False
+    closed = boxed(without_thoughts(before + text)) > boxed(without_thoughts(before))
+    return closed and concluded(before + text) is not None
+
+
+def kind_of(node: Node) -> Literal["step", "end", "cut off", "empty"]:
+    """How the sample that made a node came to its end, whatever judging and search have made of the
+    node since. What is of another kind is no copy of it, though the texts are equal."""
+    if node.mark == "cut off" or node.mark == "empty":
+        return node.mark
+    return "end" if node.terminal or node.mark in ("no answer", "undecided") else "step"
 
 
 def judge_ends(tree: Tree, ends: Sequence[int]) -> Asking[None]:
@@ -351,13 +384,13 @@ def verdicts(
     return [known[answer] for answer in answers]
 
 
-def _joined(first: Reply, before: str, rest: Reply) -> Reply:
-    """A step in two pieces as one, of which the second followed the text `before`; nothing behind
-    the first piece ends it as it stands."""
+def _joined(first: Reply, before: str, rest: Reply, rule: Segmenter) -> Reply:
+    """A step in two pieces as one, of which the second, by `rule`, followed the text `before`;
+    nothing behind the first piece ends it as it stands."""
     known = first.logprob is not None and rest.logprob is not None
     return replace(
         rest,
-        text=before + rest.text if rest.text.strip() else first.text,
+        text=first.text if _blank(rest.text, rule) else before + rest.text,
         tokens=first.tokens + rest.tokens,
         logprob=first.logprob + rest.logprob if known else None,  # type: ignore[operator]
         prompt_tokens=first.prompt_tokens + rest.prompt_tokens,
@@ -380,4 +413,8 @@ def _completion_node(state: int, reply: Reply) -> Node:
 
 
 def _alike(node: Node, other: Node) -> bool:
-    return (node.text, node.author, node.terminal) == (other.text, other.author, other.terminal)
+    """Whether a fresh sample, `other`, is one more copy of a node; a step that search has closed is
+    not gone through."""
+    if (node.text, node.author, kind_of(node)) != (other.text, other.author, kind_of(other)):
+        return False
+    return not node.pruned or kind_of(node) != "step"

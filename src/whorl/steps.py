@@ -139,6 +139,9 @@ class Tokens:
     """A step is `size` sampled tokens, wherever they end. Text that is there already is cut at the
     end of the word behind every 4 * `size` characters, which is about as much.
 
+    As they may end inside of an answer, a step ends the solution where the policy ends its turn, or
+    where the step closes a box; behind that nobody ended it, and nothing teaches to.
+
     size: sampled tokens of a step.
     stop: strings that end a sample beside that; none.
     glue: what joins two steps; nothing.

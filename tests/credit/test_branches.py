@@ -98,6 +98,15 @@ def test_examples_of_ends_and_of_steps() -> None:
     ]
 
 
+def test_blanks_and_the_end_of_a_turn_are_learned_where_they_are_steps() -> None:
+    tree = fork()
+    blank = tree.add(Node(3, "\n\n"))
+    tree.add(Node(blank, "", terminal=True, reward=1.0))
+    tree.add(Node(blank, " ", pruned=True, mark="empty"))
+    found = [(e.text, e.ended) for e in taught_steps(tree, dict.fromkeys((7, 8, 9), 1.0))]
+    assert found == [("\n\n", False), ("", True)]
+
+
 def test_equal_samples_are_merged_and_none_is_lost() -> None:
     tree = fork()
     found = list(taught_ends(tree, ends_of(tree), [0.5, -0.5, 0.25, -1.0]))

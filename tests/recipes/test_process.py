@@ -186,6 +186,29 @@ def test_a_candidate_of_which_nothing_was_decided_is_not_the_next_step() -> None
     assert [n.text for n in nodes if n.author == "spine"] == [EIGHT]
 
 
+def test_a_candidate_that_is_never_decided_does_not_take_over_the_search() -> None:
+    def answer(ask: Ask) -> Replies:
+        if ask.role == "judge":
+            return (Reply(value=None if "1+x" in ask.prompt.prefix else 0.0),)
+        if not ask.stop:
+            hard = ask.prompt.prefix.startswith("3+4=7")
+            return (Reply("\\boxed{1+x}" if hard else "\\boxed{9}", "eos", 3),)
+        if not ask.prompt.prefix:
+            return (Reply("3+4=7" if ask.seed % 3 == 0 else f"3+4={ask.seed % 3}", "stop", 3),)
+        return (Reply(f"and {ask.seed}", "stop", 3),)
+
+    recipe = sized(24, 6, depth=1)
+    engines = dict.fromkeys(("policy", "judge"), Function(answer))
+    (done,) = drive([("p", recipe.grow(replace(PROBLEM, answer="x+1")))], engines)
+    assert done.result is not None, done.error
+    nodes = done.result.nodes
+    undecided, *others = sorted(
+        (n for n in nodes if n.parent == ROOT and n.author == "policy"), key=lambda n: n.visits
+    )
+    assert undecided.text == SEVEN and undecided.visits == 0 and others
+    assert nodes[ROOT].visits >= 24 - undecided.copies
+
+
 def test_the_appended_step_is_of_the_highest_ucb() -> None:
     differ = 0
     for tree in grown(replace(PROCESS, uct=replace(PROCESS.uct, simulations=9))):

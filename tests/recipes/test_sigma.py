@@ -540,6 +540,33 @@ def test_a_path_whose_only_revised_step_was_cut_off_was_revised_all_the_same() -
     assert "wrong path left as it was" not in counts
 
 
+@pytest.mark.parametrize("mode", ["per_depth", "whole_path"])
+@pytest.mark.parametrize(
+    ("useless", "verdict"), [("It is about a dozen.", "no answer"), ("\\boxed{x+1}", "undecided")]
+)
+def test_a_rewriting_in_one_step_that_cannot_be_judged_is_followed_by_another(
+    mode: Literal["per_depth", "whole_path"], useless: str, verdict: str
+) -> None:
+    replies = [useless, "7+5=12, so \\boxed{12}"]
+
+    def answer(ask: Ask) -> Replies:
+        if ask.role == "reviser":
+            return (Reply(replies.pop(0)),)
+        if ask.role == "policy":
+            return (Reply("\\boxed{13}" if ask.stop else "about that"),) * ask.n
+        return (Reply(EDIT if ask.role == "critic" else "", value=None),)
+
+    engines = dict.fromkeys(("policy", "critic", "reviser", "judge"), Function(answer))
+    (done,) = drive([("p", replace(ONE, mode=mode).grow(PROBLEM))], engines)
+    tree = done.result
+    assert tree is not None, done.error
+    assert not replies and tree.nodes[tree.tip].reward == 1.0
+    tally = ONE.tally(tree)
+    assert (tally["tries"], tally["revised"], tally["wrong path revised"]) == (2, 2, 1)
+    assert tally[verdict] == (mode == "whole_path" or verdict == "undecided")
+    assert not ONE.remarks(tally)
+
+
 def test_temperatures_are_separate_searches() -> None:
     arms = Sigma().arms()
     assert list(arms) == ["T=0.4", "T=0.7"]

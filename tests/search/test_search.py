@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from random import Random
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -101,6 +102,50 @@ def test_an_unvisited_child_comes_first() -> None:
     assert select(tree, ROOT, Uct(), Counter()) == 2
 
 
+def test_a_child_passed_through_to_no_outcome_has_its_parents_q_and_no_bonus() -> None:
+    tree = family(Node(0, visits=4, total=1), Node(0), Node(0))
+    for child in (2, 3, 3):
+        tree.add(Node(child))
+    assert select(tree, ROOT, Uct(), Counter()) == 1
+    assert select(tree, ROOT, Uct(), Counter({1: 96})) == 2, "the sibling is worth less than both"
+    assert select(tree, ROOT, Uct(), Counter({1: 96, 2: 1})) == 3, "one simulation is enough there"
+    tree.nodes[1].pruned = True
+    assert select(tree, ROOT, Uct(), Counter()) == 2, "of equal ones that with fewer nodes below"
+    tree.add(Node(4)), tree.add(Node(4))
+    assert select(tree, ROOT, Uct(), Counter()) == 3
+    assert select(tree, ROOT, Uct(), Counter({3: 1})) == 2, "where another one is comes last"
+
+
+def rambling(ask: Ask) -> Replies:
+    """Two of three first steps lead to an answer after two more; behind the third none ever
+    does."""
+    depth, replies = ask.prompt.prefix.count("\n\n"), []
+    for sample in range(ask.n):
+        rng = Random(f"{ask.seed}/{sample}")
+        if depth == 0:
+            text = ("I ramble on.", "I add 3.", "I add 4.")[sample]
+        elif ask.prompt.prefix.startswith("I ramble") or depth < 3:
+            text = f"And so on, {rng.random()}."
+        else:
+            text = rng.choice(("\\boxed{12}", "\\boxed{13}"))
+        finished = "eos" if "boxed" in text else "stop"
+        replies.append(Reply(text, finished, tokens=4, logprob=-1.0))  # type: ignore[arg-type]
+    return tuple(replies)
+
+
+@pytest.mark.parametrize("parallel", [1, 4])
+@pytest.mark.parametrize("selection", [None, "puct", "frontier"])
+@pytest.mark.parametrize("gold", ["12", "7"])
+def test_a_step_that_rambles_does_not_take_over_the_search(
+    selection: Literal["puct", "frontier"] | None, parallel: int, gold: str
+) -> None:
+    uct = Uct(parallel=parallel, selection=selection)
+    problem = replace(PROBLEM, answer=gold)
+    (done,) = drive([("p", searched(problem, uct))], {"policy": Function(rambling)})
+    assert done.result is not None, done.error
+    assert done.result.nodes[ROOT].visits > uct.simulations - 4
+
+
 def test_virtual_loss_sends_the_next_simulation_elsewhere() -> None:
     tree = family(Node(0, visits=4, total=3), Node(0, visits=4, total=2.5))
     uct = Uct(constant=0.1)
@@ -137,6 +182,22 @@ def test_expand_merges_equal_samples_and_judges_the_ends() -> None:
     assert (right.terminal, right.reward) == (True, 1.0)
     assert (wrong.terminal, wrong.reward) == (True, 0.0)
     assert (silent.pruned, silent.mark) == (True, "no answer")
+
+
+def test_equal_texts_that_ended_otherwise_are_steps_of_their_own() -> None:
+    tree = Tree(PROBLEM)
+    replies = (
+        Reply("\\boxed{12}", "length", 9),
+        Reply("\\boxed{12}", "eos", 9),
+        Reply("hm", "eos", 9),
+        Reply("hm", "length", 9),
+    )
+    for _ in range(2):
+        answered(expand(tree, ROOT, SAMPLING, 4, fault=too_deep(9)), [replies])
+    first, second, silent, cut = tree.nodes[1:]
+    assert [node.copies for node in tree.nodes[1:]] == [2] * 4
+    assert (ended(first), ended(second)) == (False, True)
+    assert (silent.mark, cut.mark) == ("no answer", "cut off")
 
 
 def test_expand_asks_once_with_the_path_as_prefix() -> None:

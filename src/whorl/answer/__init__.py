@@ -4,7 +4,7 @@ Everything here takes microseconds and time linear in the text. What needs algeb
 undecided (None) for the judge. Where graders differ, `Conventions` says what counts as the same.
 """
 
-from whorl.answer.conclusion import concluded, settled
+from whorl.answer.conclusion import boxed, concluded, settled
 from whorl.answer.conventions import FLOAT_NOISE, FLOAT_PLACES, LONGEST, USUAL, Conventions, Verdict
 from whorl.answer.equal import compare, equal
 from whorl.answer.extract import bare, extract, gold_in, parsable, read
@@ -24,6 +24,7 @@ __all__ = [
     "Verdict",
     "bare",
     "both_measured",
+    "boxed",
     "compare",
     "concluded",
     "equal",

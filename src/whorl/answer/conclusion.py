@@ -2,6 +2,7 @@
 
 import re
 
+from whorl.answer.boxes import find_boxes
 from whorl.answer.extract import extract
 
 
@@ -29,6 +30,11 @@ def concluded(text: str) -> str | None:
             return found
         text = text[: max(text.casefold().rfind(word) for word in ("answer", "答案"))]
     return None
+
+
+def boxed(text: str) -> int:
+    """How many boxes of a text are closed and hold something that may be an answer."""
+    return sum(box.close < box.end for box in find_boxes(settled(text)))
 
 
 def settled(text: str) -> str:

@@ -145,7 +145,7 @@ def taught_steps(tree: Tree, advantages: Mapping[int, float]) -> Iterator[Weight
     for step, weight in advantages.items():
         node = tree.nodes[step]
         text = step_text(node)
-        if weight and text.strip() and node.author in ROLLED:
+        whole = ended(node) or node.mark == "no answer"
+        if weight and (text or whole) and node.mark != "empty" and node.author in ROLLED:
             here = state_prompt(tree, node.parent)
-            whole = ended(node) or node.mark == "no answer"
             yield Weighted(here, text, weight, whole, tree.origin(step))

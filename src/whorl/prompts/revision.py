@@ -4,10 +4,12 @@ repeat of the request."""
 import re
 from typing import Literal
 
+from whorl.answer import concluded
 from whorl.prompts.forms import LATEX
 from whorl.prompts.unsaid import is_none
 from whorl.prompts.wrapping import boxed_behind, unwrapped, without_remarks
 from whorl.steps import unformatted
+from whorl.tree import Mark, Tree
 
 
 def read_step(text: str, original: str = "", prefix: str = "") -> str:
@@ -39,6 +41,21 @@ def became(
     if revised.strip() == original.strip() or not revised.strip():
         return "ignored critique"
     return "formatting only" if unformatted(revised) == unformatted(original) else "revised"
+
+
+def ending(step: str) -> Literal["eos", "stop"]:
+    """How a revised step ends: the solution, if it states the answer."""
+    return "stop" if concluded(step) is None else "eos"
+
+
+def made_of(tree: Tree, end: int) -> list[Mark]:
+    """Marks of what the reviser made of the steps of a solution. Only its own text is cut off, or
+    ends without an answer that can be judged: the end of what it left as it was is decided."""
+    steps = [tree.nodes[i] for i in tree.path(end) if tree.nodes[i].author == "reviser"]
+    marks: list[Mark] = ["revised" if s.mark == "cut off" else s.mark for s in steps if s.mark]
+    if steps and steps[-1].mark in ("no answer", "undecided") and "revised" not in marks:
+        marks.append("revised")  # in its place stands what judging said
+    return marks
 
 
 def _bare(text: str) -> str:

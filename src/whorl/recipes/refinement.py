@@ -12,7 +12,7 @@ from whorl.ask import Ask, Asking, Prompt, Reply, Role
 from whorl.credit import best_path, siblings
 from whorl.prompts import Candidate
 from whorl.prompts.critique import Critique, read_critique, read_critiques, repeats_request
-from whorl.prompts.revision import became, read_solution, read_step
+from whorl.prompts.revision import became, ending, made_of, read_solution, read_step
 from whorl.prompts.unseen import speaks_of_unseen
 from whorl.prompts.wording import Wording
 from whorl.rollout import add_solution, judge_ends, sample, step_node
@@ -21,8 +21,8 @@ from whorl.tree import ROOT, Mark, Tree
 if TYPE_CHECKING:
     from whorl.recipes.sigma import Sigma
 
-ASKED: tuple[Mark, ...] = ("ignored critique", "formatting only", "revised", "cut off")
-"""Marks of steps that the reviser was asked to rewrite; only its own text can be cut off."""
+ASKED: tuple[Mark, ...] = ("ignored critique", "formatting only", "revised")
+"""Marks of steps that the reviser was asked to rewrite; see `made_of`."""
 
 _ANSWERS = 4  # wrong ones of the policy that are told; more crowd the problem out
 
@@ -111,7 +111,7 @@ class Refinement:
             right = tree.nodes[end].reward == 1.0
             if not recipe.check or (right and not tells(tree, end)):
                 return end
-            asked = any(tree.nodes[i].mark in ASKED for i in tree.path(end))
+            asked = any(mark in ASKED for mark in made_of(tree, end))
             if not asked and recipe.mode != "afresh":
                 break  # another try would be the same
             missed = missed if right else concluded(tree.text(end))
@@ -179,7 +179,8 @@ class Refinement:
                 # a reviser ends its turn after one step: only an answer ends the solution; and what
                 # is cut off behind the step is no harm to it
                 lost = revised.finished == "length" and revised.text.rstrip().endswith(text)
-                reply = replace(revised, text=text, finished="length" if lost else "stop")
+                how = ending(text)
+                reply = replace(revised, text=text, finished="length" if lost else how)
         reply = replace(reply, text=thought + reply.text)
         node = step_node(tree, at, reply, recipe.sampling, author="reviser")
         node.mark = node.mark or mark

@@ -41,6 +41,7 @@ from whorl.ask import Asking, Role
 from whorl.credit import ended
 from whorl.example import Likelihood, Objective, Weighted
 from whorl.problem import Problem
+from whorl.prompts.revision import made_of
 from whorl.prompts.wording import WHORL, Wording
 from whorl.recipe import Harvest, Start
 from whorl.recipes.refinement import (
@@ -216,13 +217,8 @@ class Sigma:
             counts.update(self._of_path(tree, best, tries))
         counts.update("speaks of what was shown" for end in tries if tells(tree, end))
         for end in tries:
-            steps = [tree.nodes[i] for i in tree.path(end)]
-            counts.update(
-                "revised" if s.mark == "cut off" else s.mark
-                for s in steps
-                if s.author == "reviser" and s.mark
-            )
-            counts["completed by the policy"] += steps[-1].author == "policy"
+            counts.update(made_of(tree, end))
+            counts["completed by the policy"] += tree.nodes[end].author == "policy"
         return counts
 
     def _of_path(self, tree: Tree, best: int, tries: Sequence[int]) -> Counter[str]:
@@ -233,11 +229,8 @@ class Sigma:
         counts["drift"] = int(before == "right" and any(_word(tree, t) == "wrong" for t in tries))
         counts["fell back"] = int(bool(tries) and tree.tip == best)
         counts.update(tree.nodes[i].mark for i in tree.path(best) if tree.nodes[i].mark in HEARD)
-        ways = (tree.nodes[i] for end in tries for i in tree.path(end))
-        taken = ("revised", "cut off")
-        revised = any(
-            s.author == "reviser" and (self.mode == "afresh" or s.mark in taken) for s in ways
-        )
+        afresh = self.mode == "afresh" and bool(tries)
+        revised = afresh or any("revised" in made_of(tree, end) for end in tries)
         counts[f"{before} path {'revised' if revised else 'left as it was'}"] = 1
         return counts
 

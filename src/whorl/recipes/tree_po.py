@@ -12,7 +12,8 @@ Differences from the paper and its code
    none. Questions whose ends are all right or all wrong are left out; the code draws others.
 3. Equal segments are one node, which goes on as often as it was sampled. Equal solutions are one
    example with the sum of their advantages; the mean is over the tokens of distinct ones.
-4. A path ends where it states its answer, or where the policy ends its turn; the code wants both.
+4. A path ends where a box closes, or where the policy ends its turn; the code wants both. An answer
+   in words may have been cut in its middle, so the path goes on behind it.
 5. The first fork is `branch` wide, as the code runs it; the paper says up to 8.
 6. The penalty on overlong solutions is not here.
 """

@@ -16,7 +16,7 @@ from whorl.ask import Ask, Asking, Prompt, Reply, together
 from whorl.budget import OutOfBudget
 from whorl.credit import backup, backup_all, outcome, prune
 from whorl.errors import UserError
-from whorl.rollout import Sampling, Voice, judge_ends, next_steps, step_node
+from whorl.rollout import Sampling, Voice, judge_ends, kind_of, next_steps, step_node
 from whorl.search.selection import SELECTIONS, Frontier, Selection, Uct, puct, select
 from whorl.steps import same_words
 from whorl.tree import ROOT, Mark, Node, Tree
@@ -158,25 +158,27 @@ def expand(
     voice: who is asked; None: the policy, after the plain question.
     fault: prunes new steps; see `too_deep` and its like.
 
-    A step that `voice` wrote here before is another copy of its node. A step that ends the solution
-    is judged at once. One that leads nowhere (cut off, empty, no answer at the end, an undecided
-    answer, a fault) is pruned, with the reason as its mark.
+    A step that `voice` wrote here before, and that ended as this one, is another copy of its node.
+    A step that ends the solution is judged at once. One that leads nowhere (cut off, empty, no
+    answer at the end, an undecided answer, a fault) is pruned, with the reason as its mark.
     """
     voice = voice or Voice.of_policy(tree)
     replies = yield from next_steps(sampling, voice.after(tree, at), n, voice.role)
     nodes = tree.nodes
     check = fault(tree, at) if fault else None
-    known = {nodes[c].text: c for c in nodes[at].children if nodes[c].author == voice.author}
+    own = [c for c in nodes[at].children if nodes[c].author == voice.author]
+    known = {(nodes[c].text, kind_of(nodes[c])): c for c in own}
     drawn: dict[int, None] = {}
     for reply in replies:
         node = step_node(tree, at, reply, sampling, author=voice.author)
-        if node.text in known:
-            nodes[known[node.text]].copies += 1
+        name = node.text, kind_of(node)
+        if name in known:
+            nodes[known[name]].copies += 1
         else:
             if check and not node.pruned and (reason := check(node, reply)):
                 prune(node, reason)
-            known[node.text] = tree.add(node)
-        drawn[known[node.text]] = None
+            known[name] = tree.add(node)
+        drawn[known[name]] = None
     new = list(drawn)
     yield from judge_ends(tree, new)
     return new

@@ -1,7 +1,7 @@
 """Selection: which step a simulation goes to next."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -53,29 +53,35 @@ Selection: TypeAlias = Callable[[Tree, int, Uct, Mapping[int, int]], int | None]
 
 
 def select(tree: Tree, node: int, uct: Uct, virtual: Mapping[int, int]) -> int | None:
-    """The child to descend to: highest `Q_c + constant * sqrt(ln N / N_c)`; an unvisited one first.
+    """The child to descend to: highest `Q_c + constant * sqrt(ln N / N_c)`; a new one first.
 
     UCT as in SIGMA (docs/papers.md, "Search"). A simulation under way counts as a visit that ended
-    wrong (virtual loss). None if every child of the policy's is pruned.
+    wrong (virtual loss). A child that simulations went through to no outcome has its parent's Q and
+    no bonus, see `_spoken`. None if every child of the policy's is pruned.
     """
     nodes, under_way = tree.nodes, virtual.get
     here = nodes[node]
     log_visits = math.log(here.visits + under_way(node, 0) or 1)
     wrong, scale, constant = uct.wrong, uct.right - uct.wrong, uct.constant
+    scores: dict[int, float] = {}
+    silent: list[int] = []
     best: int | None = None
-    best_score = -math.inf
+    best_score = -math.inf  # kept here, as this is the innermost loop of a search
     for index in here.children:
         child = nodes[index]
         if child.pruned or child.author != "policy":
             continue
         visits = child.visits + under_way(index, 0)
-        if not visits:
+        if visits:
+            q = wrong + scale * child.total / visits
+            scores[index] = score = q + constant * math.sqrt(log_visits / visits)
+            if score > best_score:
+                best, best_score = index, score
+        elif not child.children:
             return index
-        q = wrong + scale * child.total / visits
-        score = q + constant * math.sqrt(log_visits / visits)
-        if score > best_score:
-            best, best_score = index, score
-    return best
+        else:
+            silent.append(index)
+    return _spoken(tree, node, uct, virtual, scores, silent) if silent else best
 
 
 def puct(tree: Tree, node: int, uct: Uct, virtual: Mapping[int, int]) -> int | None:
@@ -83,9 +89,9 @@ def puct(tree: Tree, node: int, uct: Uct, virtual: Mapping[int, int]) -> int | N
 
     AlphaZero's form (1712.01815) with one constant, as of MCTS-DPO (2405.00451). The prior P is the
     policy's own: exp of the mean log-probability of a step's tokens at temperature 1, times its
-    copies, over the sum for all siblings (TS-LLM, 2309.17179). An unvisited child has its parent's
-    Q. Virtual loss and closed children are as for `select`. Raises `UserError` if the engine told
-    no log-probabilities.
+    copies, over the sum for all siblings (TS-LLM, 2309.17179). A new child has its parent's Q.
+    Virtual loss, closed children and those without an outcome are as for `select`. Raises
+    `UserError` if the engine told no log-probabilities.
     """
     nodes, under_way = tree.nodes, virtual.get
     here = nodes[node]
@@ -100,7 +106,40 @@ def puct(tree: Tree, node: int, uct: Uct, virtual: Mapping[int, int]) -> int | N
         q = uct.wrong + (uct.right - uct.wrong) * mean
         return q + uct.constant * priors[child] / whole * root / (1 + visits)
 
-    return max(children, key=merit, default=None)
+    silent = [c for c in children if nodes[c].children and not nodes[c].visits + under_way(c, 0)]
+    scores = {child: merit(child) for child in children if child not in silent}
+    return _spoken(tree, node, uct, virtual, scores, silent)
+
+
+def _spoken(
+    tree: Tree,
+    node: int,
+    uct: Uct,
+    virtual: Mapping[int, int],
+    scores: Mapping[int, float],
+    silent: Sequence[int],
+) -> int | None:
+    """The child of the highest of `scores` or, where its parent's Q is higher than all of them, the
+    one of `silent` with the fewest nodes below it.
+
+    silent: children that simulations went through to no outcome, and none is under way. A bonus
+        that no visit lowers would send every simulation there.
+    """
+    nodes = tree.nodes
+    if silent:  # where another simulation is, as little is known
+        scores = {c: s for c, s in scores.items() if nodes[c].visits or not virtual.get(c, 0)}
+    best = max(scores, key=scores.__getitem__, default=None)
+    if silent and (best is None or uct.q(nodes[node]) > scores[best]):
+        return min(silent, key=lambda child: sum(1 for _ in _under(tree, child)))
+    return best
+
+
+def _under(tree: Tree, node: int) -> Iterator[int]:
+    stack = [node]
+    while stack:
+        below = tree.nodes[stack.pop()].children
+        stack += below
+        yield from below
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +165,7 @@ class Frontier:
         ]
         if ends:
             return max(ends, key=lambda c: nodes[c].reward or 0.0)
-        open_steps = [i for i in _below(tree, node) if not virtual.get(i, 0)]
+        open_steps = [i for i in _below(tree, node, virtual) if not virtual.get(i, 0)]
         if not open_steps:
             return select(tree, node, uct, virtual)
         best = max(open_steps, key=lambda i: self._merit(tree, i, uct))
@@ -141,15 +180,17 @@ class Frontier:
         return found + (self.surprise * surprise(own) if self.surprise else 0.0)
 
 
-def _below(tree: Tree, node: int) -> Iterator[int]:
-    """The policy's open steps below a node that nothing follows."""
+def _below(tree: Tree, node: int, virtual: Mapping[int, int]) -> Iterator[int]:
+    """The policy's open steps below a node that nothing follows, without those behind a step that
+    simulations went through to no outcome: there are the more of them the longer it rambles."""
     nodes, stack = tree.nodes, [node]
     while stack:
         for child in nodes[stack.pop()].children:
             if nodes[child].pruned or nodes[child].author != "policy":
                 continue
             if nodes[child].children:
-                stack.append(child)
+                if nodes[child].visits or virtual.get(child, 0):
+                    stack.append(child)
             elif not nodes[child].terminal:
                 yield child
 
