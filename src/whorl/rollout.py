@@ -344,11 +344,12 @@ def _answers(tree: Tree, parent: int, text: str, rule: Segmenter) -> bool:
 
 
 def kind_of(node: Node) -> Literal["step", "end", "cut off", "empty"]:
-    """How the sample that made a node came to its end, whatever judging and search have made of the
-    node since. What is of another kind is no copy of it, though the texts are equal."""
+    """How the sample that made a node came to its end, whatever judging has made of the node since.
+    What is of another kind is no copy of it, though the texts are equal."""
     if node.mark == "cut off" or node.mark == "empty":
         return node.mark
-    return "end" if node.terminal or node.mark in ("no answer", "undecided") else "step"
+    ended = node.terminal or node.reward is not None or node.mark in ("no answer", "undecided")
+    return "end" if ended else "step"
 
 
 def judge_ends(tree: Tree, ends: Sequence[int]) -> Asking[None]:

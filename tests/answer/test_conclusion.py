@@ -74,6 +74,12 @@ def test_a_box_and_a_closing_statement_conclude(text: str) -> None:
         "The answer is positive, so we take the positive root.",
         "The answer is the sum of the two amounts.",
         "The answer is already simplified.",
+        "Answer: Therefore, we add the two",
+        "**Answer:** In order to find the total we add",
+        "Answer: Okay, let's add",
+        "Answer: Adding the two gives",
+        "The answer is as follows:",
+        "Answer: Step 1: we add 3 and 4.",
     ],
 )
 def test_an_opening_and_what_is_said_of_the_kind_of_answer_conclude_nothing(text: str) -> None:
@@ -97,6 +103,12 @@ def test_an_opening_and_what_is_said_of_the_kind_of_answer_conclude_nothing(text
         ("The answer is the number 7.", "the number 7"),
         ("Answer: There is no solution.", "There is no solution"),
         ("The answer is in the form $a+b$, so it is \\boxed{2+3}.", "2+3"),
+        ("The answer is Step 3.", "Step 3"),
+        ("Answer: Multiply by 2", "Multiply by 2"),
+        ("**Answer:** We can seat 24 people.", "We can seat 24 people"),
+        ("Answer: You have to drive 30 miles", "You have to drive 30 miles"),
+        ("The answer is in simplest form 3/4", "in simplest form 3/4"),
+        ("The answer is already in simplest form: $3/4$", "already in simplest form: $3/4$"),
     ],
 )
 def test_an_answer_in_words_concludes(text: str, answer: str) -> None:

@@ -35,6 +35,8 @@ def test_options_that_may_be_repeated(
     refused = whorl(*plan)
     assert refused.exit_code == 2 and "none-such" in refused.stderr
     assert "iterable" not in refused.stderr
+    Path("whorl.toml").write_text('against = ["a.jsonl", "b.jsonl"]\n')
+    assert planned(), "`whorl problems` takes several of them, and `whorl evaluate` one"
     Path("whorl.toml").write_text('[grow]\npolicy = ["a", "b"]\n')
     refused = whorl(*plan)
     assert "whorl.toml: policy takes one value, not the list ['a', 'b']" in refused.stderr

@@ -111,6 +111,9 @@ def test_settings_of_what_is_not_compared_change_nothing() -> None:
         with pytest.raises(UserError, match=r"changes nothing: .* is not compared"):
             select_methods(TINY, names, [*ours, other], typed=[other])
     assert select_methods(TINY, names, [*ours, *others])  # a file may have settings of others
+    steps = [f"process.recipe.sampling.steps.{own}" for own in ("name=tokens", "size=32")]
+    usual = [f"process.recipe.uct.simulations={TINY['process'].grow.uct.simulations}"]  # type: ignore[attr-defined]
+    assert select_methods(TINY, ["process_once"], [*steps, *usual], typed=[*steps, *usual])
     own = "examples/rloo.py:Rloo"
     with pytest.raises(UserError, match="dpo is not compared"):
         select_methods(TINY, [own], ["dpo.train.lr=1"], which="tiny", typed=["dpo.train.lr=1"])

@@ -34,9 +34,8 @@ def test_agrees_with_the_embedded_engine(llama) -> None:
     ]
     ours, theirs = collect(Local(folder), asks), collect(Generate(folder), asks)
     for mine, other in zip(ours, theirs, strict=True):
-        assert [(r.text, r.finished, r.tokens) for r in mine] == [
-            (r.text, r.finished, r.tokens) for r in other
-        ]
+        assert [(r.text, r.finished) for r in mine] == [(r.text, r.finished) for r in other]
+        assert [r.tokens for r in other] == [mine[0].tokens, 0], "made once"
         assert [r.logprob for r in mine] == pytest.approx([r.logprob for r in other], abs=1e-4)
 
 

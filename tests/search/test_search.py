@@ -20,6 +20,7 @@ from whorl.engines.function import Function
 from whorl.problem import Problem
 from whorl.rollout import Sampling
 from whorl.search import Uct, expand, mcts, score, select, too_deep
+from whorl.search.selection import Selection, puct
 from whorl.steps import BlankLine
 from whorl.tree import ROOT, Node, Tree
 
@@ -102,18 +103,23 @@ def test_an_unvisited_child_comes_first() -> None:
     assert select(tree, ROOT, Uct(), Counter()) == 2
 
 
-def test_a_child_passed_through_to_no_outcome_has_its_parents_q_and_no_bonus() -> None:
+@pytest.mark.parametrize("rule", [select, puct])
+def test_a_simulation_without_an_outcome_counts_as_one_of_the_mean(rule: Selection) -> None:
+    """So a child whose simulations bring none is gone through less and less, and never given up."""
     tree = family(Node(0, visits=4, total=1), Node(0), Node(0))
-    for child in (2, 3, 3):
-        tree.add(Node(child))
-    assert select(tree, ROOT, Uct(), Counter()) == 1
-    assert select(tree, ROOT, Uct(), Counter({1: 96})) == 2, "the sibling is worth less than both"
-    assert select(tree, ROOT, Uct(), Counter({1: 96, 2: 1})) == 3, "one simulation is enough there"
+    for node in tree.nodes:
+        node.logprob = -1.0
+    tree.nodes[ROOT].visits, tree.nodes[ROOT].total = 4, 1
+    at = 2
+    for _ in range(40):
+        at = tree.add(Node(at))
+    tree.add(Node(3))
+    assert rule(tree, ROOT, Uct(), Counter()) == 3, "gone through once, where 1 was four times"
+    tree.nodes[3].pruned = True
+    assert rule(tree, ROOT, Uct(), Counter()) == 1, "2 was gone through forty times"
+    assert rule(tree, ROOT, Uct(), Counter({1: 400})) == 2
     tree.nodes[1].pruned = True
-    assert select(tree, ROOT, Uct(), Counter()) == 2, "of equal ones that with fewer nodes below"
-    tree.add(Node(4)), tree.add(Node(4))
-    assert select(tree, ROOT, Uct(), Counter()) == 3
-    assert select(tree, ROOT, Uct(), Counter({3: 1})) == 2, "where another one is comes last"
+    assert rule(tree, ROOT, Uct(), Counter()) == 2
 
 
 def rambling(ask: Ask) -> Replies:

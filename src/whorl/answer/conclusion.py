@@ -54,21 +54,28 @@ def settled(text: str) -> str:
 
 
 _STATEMENTS = 4  # the last ones of a step, of which an earlier one may state what they announce
+_NO_VALUE = r"[^\d$\\]*$"  # nothing follows that may be the answer after all
 _ANNOUNCED = re.compile(
-    r"to\s+(?!the\b)[a-z]+\s|let(?:['’]?s|\s+us|\s+me|\s+\S+\s+(?:be|denote|represent))\b"
+    r"(?:(?:so|now|therefore|thus|hence|okay|ok|well|sure)[,!]?\s+)?(?:"
+    r"(?:in\s+order\s+)?to\s+(?!the\b)[a-z]+\s"
+    r"|let(?:['’]?s|\s+us|\s+me|\s+\S+\s+(?:be|denote|represent))\b"
     r"|(?:first|next|then)(?:ly)?,?\s+(?:we|i|you|let|find|add|compute|calculate|note)\b"
-    r"|(?:we|i|you)(?:['’]ll|\s+(?:will|need\s+to|have\s+to|start|begin|first|can|must|want|should"
-    r"|use|know|are\s+(?:given|told|asked|going)))\b"
+    r"|(?:we|i|you)(?:['’]ll|\s+(?:will|need\s+to|start|begin|first|use|add|know"
+    r"|are\s+(?:given|told|asked|going)))\b"
+    rf"|(?:we|i|you)\s+(?:have\s+to|can|must|want|should)\b{_NO_VALUE}"
     r"|(?:since|because|given|if|using|suppose|assum(?:e|ing)|consider|recall|not(?:e|ice)|observe"
-    r"|remember|add|subtract|multiply|divide|find|calculate|compute|determine|solve|convert|start"
-    r"|simplify)\s+\S|by\s+[a-z]+ing\b|step\s+\d|here(?:['’]s|\s+(?:is|are))\b"
+    r"|remember|add|subtract|(?:multiply|divide)(?!\s+by\s+\S+$)|find|calculate|compute|determine"
+    r"|solve|convert|start|simplify|adding|finding|solving)\s+\S"
+    r"|by\s+[a-z]+ing\b|step\s+\d+\s*[:.,]\s*\S|here(?:['’]s|\s+(?:is|are))\b"
+    r"|(?:as\s+follows|the\s+following|(?:shown\s+|given\s+)?below)\b"
     r"|(?:obtained|found|given|computed|calculated|determined|derived|expressed|written|required"
-    r"|needed|represented|rounded\s+(?:to\s+the\s+nearest|up\s*$|down\s*$))\b"
-    r"|(?:what|how|whether|where|why|when)\b|(?:already|now|still)\s+[a-z]"
-    r"|(?:in|of)\s+(?:(?:the|a|its|this|that)\s+)?(?:[\w-]+\s+){0,2}(?:form|terms|format|units?)\b"
+    rf"|needed|represented|rounded\s+(?:to\s+the\s+nearest|up\s*$|down\s*$))\b{_NO_VALUE}"
+    rf"|(?:what|how|whether|where|why|when)\b|(?:already|now|still)\s+[a-z]{_NO_VALUE}"
+    r"|(?:in|of)\s+(?!(?:its\s+|the\s+)?(?:simplest|lowest|reduced|simplified)\b.*[\d$\\])"
+    r"(?:(?:the|a|its|this|that)\s+)?(?:[\w-]+\s+){0,2}(?:form|terms|format|units?)\b"
     r"|in\s+(?:(?:square|cubic)\s+)?[a-z]+s\s*(?:,|$|(?:so|and|but|not|rather|per)\b)"
-    r"|the\s+(?:sum|product|difference|quotient|total|ratio|value|amount|result)\s+of\s[^\d$\\]*$"
-    r"|(?-i:[a-z])[^$\\]*,\s+(?:and\s+)?so\s+(?:we|i|you|let|try)\b",
+    rf"|the\s+(?:sum|product|difference|quotient|total|ratio|value|amount|result)\s+of\s{_NO_VALUE}"
+    r"|(?-i:[a-z])[^$\\]*,\s+(?:and\s+)?so\s+(?:we|i|you|let|try)\b)",
     re.IGNORECASE,
 )  # how words begin that follow "the answer is" or "Answer:" and are none
 

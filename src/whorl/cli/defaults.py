@@ -29,6 +29,7 @@ def defaults(options: Mapping[str, Options]) -> dict[str, dict[str, Any]]:
     Raises `UserError` if the file cannot be read or names what is no option.
     """
     said = dict(_flat(FILE, _read(FILE) if FILE.is_file() else {}, options))
+    several = {name for own in options.values() for name, each in own.items() if each.multiple}
     found: dict[str, dict[str, Any]] = {}
     for command, own in options.items():
         values = {
@@ -36,6 +37,8 @@ def defaults(options: Mapping[str, Options]) -> dict[str, dict[str, Any]]:
             for name, parameter in own.items()
             for key in (("", name), (command, name))
             if key in said
+            # several values, of an option that only other commands take several of
+            if key[0] or name not in several or parameter.multiple or type(said[key]) is not list
         }
         for name, parameter in own.items():
             if text := os.environ.get(f"WHORL_{name.upper()}", ""):

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from typing import cast
+from typing import Any, cast
 
 from whorl.compare.controls import KINDS, Control, Spoilt
 from whorl.errors import UserError
@@ -157,15 +157,33 @@ def select_methods(
     """
     names = list(dict.fromkeys(names))
     chosen = _selected(entries, names, overrides, which)
-    compared = {method.name for method in chosen}
+    compared = {name for method in chosen for name in (method.name, original(method.name))}
     for override in typed:
-        name, others = override.partition(".")[0], [o for o in overrides if o != override]
-        if name not in compared and _selected(entries, names, others, which) == chosen:
+        name, section = re.split(r"[.=]", override)[:2]
+        if name not in compared and not _followed(entries, names, which, (name, section)):
             raise UserError(
                 f"--set {override} changes nothing: {name} is not compared, and nothing that is "
-                "follows it in that. Name it in --recipes, or leave the setting out"
+                f"follows its {section}. Name it in --recipes, or leave the setting out"
             )
     return chosen
+
+
+def _followed(
+    entries: Mapping[str, Method], names: Sequence[str], which: str, place: tuple[str, str]
+) -> bool:
+    """Whether what `names` select would change if a method had another section than it has, as a
+    variant of it does. place: the method's name, and recipe, train, shares or rounds."""
+    name, section = place
+    if name not in entries:
+        return False
+    own = entries[name]
+    by_section: dict[str, dict[str, Any]] = {
+        "shares": {"shares": (own.shares[0] / 2, 1.0)},
+        "rounds": {"rounds": not own.rounds},
+    }
+    other = by_section.get(section, {"train": replace(own.train, seed=own.train.seed + 1)})
+    changed = {**entries, name: replace(own, **other)}
+    return _selected(changed, names, (), which) != _selected(entries, names, (), which)
 
 
 def _selected(

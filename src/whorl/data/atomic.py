@@ -1,10 +1,10 @@
 """Files and folders that are either not there or complete."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from whorl.errors import UserError
@@ -36,24 +36,23 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def filling(folder: Path, what: str) -> Iterator[Path]:
-    """Context that fills a folder, which appears at `folder` if the block ends without error.
+    """Context that fills a folder, whose files appear in `folder` if the block ends without error.
 
     what: the folder is for. Raises `UserError` if there is something already, or the system refuses
     to write.
     """
-    unfinished = folder.with_name(folder.name + ".partial")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} is not empty; name a new folder for {what}")
+    place = folder.resolve()  # who names a link means what it leads to
     try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise UserError(f"{folder} is not empty; name a new folder for {what}")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        yield unfinished
-        unfinished.rename(folder)
-    except BaseException as error:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise unwritable(folder, error) from error
-        raise
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=place.parent, prefix=f".{place.name}-") as unfinished:
+            yield Path(unfinished)
+            place.mkdir(exist_ok=True)  # one that is there stays, as somebody may stand in it
+            for each in sorted(Path(unfinished).iterdir()):
+                each.rename(place / each.name)
+    except OSError as error:
+        raise unwritable(folder, error) from error
 
 
 def unwritable(path: Path, error: OSError) -> UserError:

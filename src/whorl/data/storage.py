@@ -56,7 +56,8 @@ def fetched(url: str, *, beside: str = "") -> Path:
             known = known and len(state) > ("size" in state)
             digest.update(json.dumps([file, state], sort_keys=True).encode())
     place = place_of("urls", digest.hexdigest())
-    if not known:  # of another day, for all that the store says
+    # of another day, for all that the store says, or of which somebody has taken the file away
+    if not known or not (place / name).exists():
         shutil.rmtree(place, ignore_errors=True)
 
     def make(folder: Path) -> None:

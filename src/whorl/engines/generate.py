@@ -20,7 +20,7 @@ from transformers import (
     LogitsProcessorList,
 )
 
-from whorl.ask import Ask, Failure, Replies, Reply
+from whorl.ask import Ask, Failure, Replies, Reply, repeated
 from whorl.chat import Chat
 from whorl.engines.admission import admitted, scored, to_score
 from whorl.steps import cut
@@ -124,10 +124,9 @@ class Generate:
         )
         new, known = out[:, width:], chances.of(out)
         replies = [self._reply(row, chance, ask) for row, chance in zip(new, known, strict=True)]
-        each = ask.n if sampled else 1
-        return [
-            tuple(replies[i : i + each]) * (ask.n // each) for i in range(0, len(replies), each)
-        ]
+        if not sampled:
+            return [repeated(reply, ask.n) for reply in replies]
+        return [tuple(replies[i : i + ask.n]) for i in range(0, len(replies), ask.n)]
 
     def _reply(self, ids: Tensor, chances: Tensor, ask: Ask) -> Reply:
         """A row up to its end: the end-of-sequence token, the first stop, or all of it."""

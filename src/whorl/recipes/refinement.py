@@ -160,7 +160,10 @@ class Refinement:
         """Add the revised step below `at`; the mark of the new node says what the reviser did."""
         recipe, tree = self.recipe, self.tree
         thought, original = parted(tree.nodes[step].text)  # it stays the policy's
-        reply = Reply(original.rstrip(), "eos" if tree.nodes[step].terminal else "stop")
+        ended = tree.nodes[step].terminal
+        # behind so many tokens a blank is the solution's own; elsewhere it stands between steps
+        kept = original if recipe.sampling.steps.tokens and not ended else original.rstrip()
+        reply = Reply(kept, "eos" if ended else "stop")
         mark = self._spared([read_critique(critique)])
         if not mark:
             question, prefix = tree.problem.question, tree.text(at)

@@ -158,9 +158,9 @@ def expand(
     voice: who is asked; None: the policy, after the plain question.
     fault: prunes new steps; see `too_deep` and its like.
 
-    A step that `voice` wrote here before, and that ended as this one, is another copy of its node.
-    A step that ends the solution is judged at once. One that leads nowhere (cut off, empty, no
-    answer at the end, an undecided answer, a fault) is pruned, with the reason as its mark.
+    A step that `voice` wrote here before is another copy of its node, if that ended as this one or
+    is closed. One that ends the solution is judged at once. One that leads nowhere (cut off, empty,
+    no answer at the end, an undecided answer, a fault) is pruned, with the reason as its mark.
     """
     voice = voice or Voice.of_policy(tree)
     replies = yield from next_steps(sampling, voice.after(tree, at), n, voice.role)
@@ -168,17 +168,19 @@ def expand(
     check = fault(tree, at) if fault else None
     own = [c for c in nodes[at].children if nodes[c].author == voice.author]
     known = {(nodes[c].text, kind_of(nodes[c])): c for c in own}
+    closed = {nodes[c].text: c for c in own if nodes[c].pruned and kind_of(nodes[c]) == "step"}
     drawn: dict[int, None] = {}
     for reply in replies:
         node = step_node(tree, at, reply, sampling, author=voice.author)
         name = node.text, kind_of(node)
-        if name in known:
-            nodes[known[name]].copies += 1
-        else:
+        same = known.get(name, closed.get(node.text))
+        if same is None:
             if check and not node.pruned and (reason := check(node, reply)):
                 prune(node, reason)
-            known[name] = tree.add(node)
-        drawn[known[name]] = None
+            same = known[name] = tree.add(node)
+        else:
+            nodes[same].copies += 1
+        drawn[same] = None
     new = list(drawn)
     yield from judge_ends(tree, new)
     return new

@@ -1,7 +1,7 @@
 """Selection: which step a simulation goes to next."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -56,15 +56,14 @@ def select(tree: Tree, node: int, uct: Uct, virtual: Mapping[int, int]) -> int |
     """The child to descend to: highest `Q_c + constant * sqrt(ln N / N_c)`; a new one first.
 
     UCT as in SIGMA (docs/papers.md, "Search"). A simulation under way counts as a visit that ended
-    wrong (virtual loss). A child that simulations went through to no outcome has its parent's Q and
-    no bonus, see `_spoken`. None if every child of the policy's is pruned.
+    wrong (virtual loss). Where simulations went through a child to no outcome, see `_past_silence`.
+    None if every child of the policy's is pruned.
     """
     nodes, under_way = tree.nodes, virtual.get
     here = nodes[node]
     log_visits = math.log(here.visits + under_way(node, 0) or 1)
     wrong, scale, constant = uct.wrong, uct.right - uct.wrong, uct.constant
-    scores: dict[int, float] = {}
-    silent: list[int] = []
+    silent = False
     best: int | None = None
     best_score = -math.inf  # kept here, as this is the innermost loop of a search
     for index in here.children:
@@ -74,14 +73,41 @@ def select(tree: Tree, node: int, uct: Uct, virtual: Mapping[int, int]) -> int |
         visits = child.visits + under_way(index, 0)
         if visits:
             q = wrong + scale * child.total / visits
-            scores[index] = score = q + constant * math.sqrt(log_visits / visits)
+            score = q + constant * math.sqrt(log_visits / visits)
             if score > best_score:
                 best, best_score = index, score
         elif not child.children:
             return index
         else:
-            silent.append(index)
-    return _spoken(tree, node, uct, virtual, scores, silent) if silent else best
+            silent = True
+    return _past_silence(tree, node, uct, virtual) if silent else best
+
+
+def _past_silence(tree: Tree, node: int, uct: Uct, virtual: Mapping[int, int]) -> int:
+    """As `select`, where simulations went through some children to no outcome: each of these counts
+    as a visit that ended as those of the parent do on average."""
+    nodes, here = tree.nodes, tree.nodes[node]
+    visits = _visits(tree, node, virtual)
+    log_visits = math.log(max(here.visits + virtual.get(node, 0), sum(visits.values())))
+
+    def score(child: int) -> float:
+        known = nodes[child].visits + virtual.get(child, 0)
+        mean = nodes[child].total / known if known else here.mean
+        q = uct.wrong + (uct.right - uct.wrong) * mean
+        return q + uct.constant * math.sqrt(log_visits / visits[child])
+
+    return max(visits, key=score)
+
+
+def _visits(tree: Tree, node: int, virtual: Mapping[int, int]) -> dict[int, int]:
+    """Visits of a node's open children, those under way included; of one that has none, the steps
+    from which simulations went on below it."""
+    nodes, found = tree.nodes, {}
+    for child in nodes[node].children:
+        if not nodes[child].pruned and nodes[child].author == "policy":
+            visits = nodes[child].visits + virtual.get(child, 0)
+            found[child] = visits or sum(bool(nodes[i].children) for i in _under(tree, child))
+    return found
 
 
 def puct(tree: Tree, node: int, uct: Uct, virtual: Mapping[int, int]) -> int | None:
@@ -93,53 +119,27 @@ def puct(tree: Tree, node: int, uct: Uct, virtual: Mapping[int, int]) -> int | N
     Virtual loss, closed children and those without an outcome are as for `select`. Raises
     `UserError` if the engine told no log-probabilities.
     """
-    nodes, under_way = tree.nodes, virtual.get
-    here = nodes[node]
-    root = math.sqrt(here.visits + under_way(node, 0))
-    children = [c for c in here.children if not nodes[c].pruned and nodes[c].author == "policy"]
-    priors = {c: nodes[c].copies * math.exp(-surprise(nodes[c])) for c in children}
+    nodes, here = tree.nodes, tree.nodes[node]
+    visits = _visits(tree, node, virtual)
+    root = math.sqrt(max(here.visits + virtual.get(node, 0), sum(visits.values())))
+    priors = {c: nodes[c].copies * math.exp(-surprise(nodes[c])) for c in visits}
     whole = sum(priors.values())
 
     def merit(child: int) -> float:
-        visits = nodes[child].visits + under_way(child, 0)
-        mean = nodes[child].total / visits if visits else here.mean
+        known = nodes[child].visits + virtual.get(child, 0)
+        mean = nodes[child].total / known if known else here.mean
         q = uct.wrong + (uct.right - uct.wrong) * mean
-        return q + uct.constant * priors[child] / whole * root / (1 + visits)
+        return q + uct.constant * priors[child] / whole * root / (1 + visits[child])
 
-    silent = [c for c in children if nodes[c].children and not nodes[c].visits + under_way(c, 0)]
-    scores = {child: merit(child) for child in children if child not in silent}
-    return _spoken(tree, node, uct, virtual, scores, silent)
-
-
-def _spoken(
-    tree: Tree,
-    node: int,
-    uct: Uct,
-    virtual: Mapping[int, int],
-    scores: Mapping[int, float],
-    silent: Sequence[int],
-) -> int | None:
-    """The child of the highest of `scores` or, where its parent's Q is higher than all of them, the
-    one of `silent` with the fewest nodes below it.
-
-    silent: children that simulations went through to no outcome, and none is under way. A bonus
-        that no visit lowers would send every simulation there.
-    """
-    nodes = tree.nodes
-    if silent:  # where another simulation is, as little is known
-        scores = {c: s for c, s in scores.items() if nodes[c].visits or not virtual.get(c, 0)}
-    best = max(scores, key=scores.__getitem__, default=None)
-    if silent and (best is None or uct.q(nodes[node]) > scores[best]):
-        return min(silent, key=lambda child: sum(1 for _ in _under(tree, child)))
-    return best
+    return max(visits, key=merit, default=None)
 
 
 def _under(tree: Tree, node: int) -> Iterator[int]:
+    """A node and all below it."""
     stack = [node]
     while stack:
-        below = tree.nodes[stack.pop()].children
-        stack += below
-        yield from below
+        stack += tree.nodes[at := stack.pop()].children
+        yield at
 
 
 @dataclass(frozen=True, slots=True)
