@@ -160,20 +160,15 @@ class Refinement:
         """Add the revised step below `at`; the mark of the new node says what the reviser did."""
         recipe, tree = self.recipe, self.tree
         thought, original = parted(tree.nodes[step].text)  # it stays the policy's
-        ended = tree.nodes[step].terminal
-        # behind so many tokens a blank is the solution's own; elsewhere it stands between steps
-        kept = original if recipe.sampling.steps.tokens and not ended else original.rstrip()
-        reply = Reply(kept, "eos" if ended else "stop")
+        counted = recipe.sampling.steps.tokens  # where a blank is part of the step
+        reply = Reply(original if counted else original.rstrip(), "stop")
+        if tree.nodes[step].terminal:
+            reply = Reply(original.rstrip(), "eos")
         mark = self._spared([read_critique(critique)])
         if not mark:
             question, prefix = tree.problem.question, tree.text(at)
             prompt = prompts.revise_step(
-                question,
-                prefix,
-                original,
-                critique,
-                **self._told,
-                missed=missed,
+                question, prefix, original, critique, **self._told, missed=missed
             )
             revised = yield from self._heard(prompt, "reviser", recipe.reviser_tokens, temperature)
             text = read_step(revised.text, original, prefix)
