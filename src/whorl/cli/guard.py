@@ -22,7 +22,7 @@ SPENT = 3  # the budget ended first; what is done is kept
 BROKEN = 70  # a fault of whorl's own
 STOPPED = 130  # Ctrl-C
 
-GRACE = 10.0
+GRACE = 30.0
 """Seconds that a further process of one command leaves the first one to say the same, whereupon
 its launcher ends them all."""
 
