@@ -188,6 +188,7 @@ def test_a_candidate_of_which_nothing_was_decided_is_not_the_next_step() -> None
 
 def test_a_candidate_that_is_never_decided_takes_no_more_than_its_share() -> None:
     """Where the others are all wrong it is worth as much as they are."""
+
     def answer(ask: Ask) -> Replies:
         if ask.role == "judge":
             return (Reply(value=None if "1+x" in ask.prompt.prefix else 0.0),)
