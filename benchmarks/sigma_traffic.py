@@ -204,7 +204,7 @@ def opened(side: str, model: Path) -> Iterator[tuple[Engine, int | None, float, 
             yield engine, None, time.monotonic() - wall, time.process_time() - cpu
         else:
             file = filed(model) if side == FILED else place / "model.gguf"
-            if side != FILED and side != "vllm":
+            if side == "llama.cpp q8_0":
                 write_gguf(model, file, dtype="q8_0")
             wall = time.monotonic()
             process, url = stack.enter_context(served(side, model, file))

@@ -152,8 +152,8 @@ def select_methods(
         not compared, as those of a file are.
     Raises `UserError` for a name that is not there, for two methods of one name, for an override of
     none of them, of what a control has from its original or a variant from the trees it shares, for
-    a typed one without which the same would be compared, and for a control of a recipe that uses no
-    verdict.
+    a typed one of a section that nothing compared has or follows, and for a control of a recipe
+    that uses no verdict.
     """
     names = list(dict.fromkeys(names))
     chosen = _selected(entries, names, overrides, which)

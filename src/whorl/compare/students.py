@@ -21,7 +21,7 @@ from whorl.data.problems import read_problems
 from whorl.engines.roles import Crews, Engines, trainable
 from whorl.errors import UserError
 from whorl.evaluate import Place
-from whorl.evaluate.exam import Exam, measure
+from whorl.evaluate.exam import Exam, measure, tell_failed
 from whorl.learn.training import EXECUTION
 from whorl.loop.folder import RunFolder
 from whorl.loop.grow import GrowPlan
@@ -245,13 +245,9 @@ def examine(home: Path, exams: Mapping[str, Exam], opened: Crews, watch: Watch) 
     """Measure the `opened` policy by every exam whose scores are not there yet; scores go to
     `NAME.jsonl` in the folder `home`. Returns whether all problems could be attempted; those that
     could not are tried again by the next call."""
-    files = {name: Place(home / f"{name}.jsonl") for name in exams}
     for name, exam in exams.items():
-        if files[name].complete:
-            continue
-        scores = measure(opened, exam, watch, out=files[name].scores)
-        if failed := sum(bool(score.error) for score in scores):
-            watch.say(f"{failed:,} problems failed; the same command tries them again")
+        if not examined(home, [name]):
+            tell_failed(measure(opened, exam, watch, out=home / f"{name}.jsonl"), watch)
     return examined(home, exams)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import sqrt
-from statistics import fmean, stdev
+from statistics import fmean, mean, stdev
 
 from whorl import prompts
 from whorl.credit.groups import state_prompt
@@ -112,8 +112,7 @@ def ancestor_advantages(ends: Sequence[End]) -> list[float]:
     found = []
     for end in ends:
         shared = [known[ROOT], *(known[i] for i in end.path if known[i].count > 1)]
-        gains = [Fraction(end.reward) - group.value for group in shared]
-        found.append(float(sum(gains, Fraction()) / len(gains)))
+        found.append(float(mean(Fraction(end.reward) - group.value for group in shared)))
     return found
 
 

@@ -56,8 +56,9 @@ def fetched(url: str, *, beside: str = "") -> Path:
             known = known and len(state) > ("size" in state)
             digest.update(json.dumps([file, state], sort_keys=True).encode())
     place = place_of("urls", digest.hexdigest())
-    # of another day, for all that the store says, or of which somebody has taken the file away
-    if not known or not (place / name).exists():
+    # of another day, for all that the store says, or of which somebody has taken the file away; a
+    # folder that another process makes meanwhile has its file as soon as it is there
+    if not known or (place.is_dir() and not (place / name).exists()):
         shutil.rmtree(place, ignore_errors=True)
 
     def make(folder: Path) -> None:

@@ -106,6 +106,14 @@ def measure(opened: Crews, exam: Exam, watch: Watch, *, out: Path, part: Part = 
     return read_scores(place.scores)
 
 
+def tell_failed(scores: Iterable[Score], watch: Watch) -> int:
+    """Say how many problems could not be attempted, if there are such; returns their number."""
+    failed = sum(bool(score.error) for score in scores)
+    if failed:
+        watch.say(f"{failed:,} problems failed; the same command tries them again")
+    return failed
+
+
 def _identity(model: str, exam: Exam, problems: Sequence[Problem]) -> dict[str, object]:
     """Settings that scores depend on, and under `about` settings that make no difference."""
     both = exam.seen

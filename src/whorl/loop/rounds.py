@@ -19,7 +19,7 @@ from whorl.engines.journal import Journal
 from whorl.engines.roles import Crews, Engines, trainable
 from whorl.engines.spec import Spec
 from whorl.evaluate import Decoding, Place, Score, Setup, pass_rate, read_scores
-from whorl.evaluate.exam import Exam, measure
+from whorl.evaluate.exam import Exam, measure, tell_failed
 from whorl.learn.training import TrainResult
 from whorl.loop.folder import RunFolder
 from whorl.loop.grow import Grown, GrowPlan, Ready, grow
@@ -262,8 +262,7 @@ def _measured(
     opened.follow(engines.measured())
     scores = measure(opened, exam, watch, out=path)
     watch.wrote(path, f"scores of {len(scores):,} problems")
-    if failed := sum(bool(score.error) for score in scores):
-        watch.say(f"{failed:,} problems failed; the same command tries them again")
+    tell_failed(scores, watch)
     return scores
 
 

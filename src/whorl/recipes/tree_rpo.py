@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import sqrt
-from statistics import pstdev
+from statistics import mean, pstdev
 from typing import ClassVar, Literal
 
 from whorl import prompts
@@ -117,11 +117,9 @@ class TreeRpo:
         samples = [rewards[step] for step in group for _ in range(tree.nodes[step].copies)]
         if len(set(samples)) < 2:
             return {}
-        mean = sum(samples, Fraction()) / len(samples)
-        by = {"coin": sqrt(mean * (1 - mean)), "std": float(pstdev(samples)), "none": 1.0}[
-            self.scale
-        ]
-        return {step: float(rewards[step] - mean) / by for step in group}
+        base = mean(samples)
+        spread = {"coin": sqrt(base * (1 - base)), "std": float(pstdev(samples)), "none": 1.0}
+        return {step: float(rewards[step] - base) / spread[self.scale] for step in group}
 
     def _taught(self, tree: Tree, advantages: Mapping[int, float]) -> Iterator[Weighted]:
         for step, weight in advantages.items():
@@ -151,8 +149,7 @@ def step_rewards(tree: Tree) -> dict[int, Fraction]:
             continue
         told = [c for c in node.children if c in found]
         if told:
-            samples = [found[c] for c in told for _ in range(tree.nodes[c].copies)]
-            found[index] = sum(samples, Fraction()) / len(samples)
+            found[index] = mean(found[c] for c in told for _ in range(tree.nodes[c].copies))
         elif not node.children and (reward := outcome(node)) is not None:
             found[index] = Fraction(reward)
     return found

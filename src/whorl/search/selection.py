@@ -86,17 +86,24 @@ def select(tree: Tree, node: int, uct: Uct, virtual: Mapping[int, int]) -> int |
 def _past_silence(tree: Tree, node: int, uct: Uct, virtual: Mapping[int, int]) -> int:
     """As `select`, where simulations went through some children to no outcome: each of these counts
     as a visit that ended as those of the parent do on average."""
-    nodes, here = tree.nodes, tree.nodes[node]
     visits = _visits(tree, node, virtual)
-    log_visits = math.log(max(here.visits + virtual.get(node, 0), sum(visits.values())))
+    whole = max(tree.nodes[node].visits + virtual.get(node, 0), sum(visits.values()))
+    log_visits = math.log(whole)
 
     def score(child: int) -> float:
-        known = nodes[child].visits + virtual.get(child, 0)
-        mean = nodes[child].total / known if known else here.mean
-        q = uct.wrong + (uct.right - uct.wrong) * mean
-        return q + uct.constant * math.sqrt(log_visits / visits[child])
+        bonus = math.sqrt(log_visits / visits[child])
+        return _worth(tree, child, uct, virtual) + uct.constant * bonus
 
     return max(visits, key=score)
+
+
+def _worth(tree: Tree, child: int, uct: Uct, virtual: Mapping[int, int]) -> float:
+    """Q of a child, in which a simulation under way ended wrong; its parent's if it has none."""
+    node = tree.nodes[child]
+    visits = node.visits + virtual.get(child, 0)
+    if not visits:
+        return uct.q(tree.nodes[node.parent])
+    return uct.wrong + (uct.right - uct.wrong) * (node.total / visits)
 
 
 def _visits(tree: Tree, node: int, virtual: Mapping[int, int]) -> dict[int, int]:
@@ -126,10 +133,8 @@ def puct(tree: Tree, node: int, uct: Uct, virtual: Mapping[int, int]) -> int | N
     whole = sum(priors.values())
 
     def merit(child: int) -> float:
-        known = nodes[child].visits + virtual.get(child, 0)
-        mean = nodes[child].total / known if known else here.mean
-        q = uct.wrong + (uct.right - uct.wrong) * mean
-        return q + uct.constant * priors[child] / whole * root / (1 + visits[child])
+        bonus = priors[child] / whole * root / (1 + visits[child])
+        return _worth(tree, child, uct, virtual) + uct.constant * bonus
 
     return max(visits, key=merit, default=None)
 

@@ -257,7 +257,7 @@ def _attempt_shard(
     from whorl.data.shard import Shard
     from whorl.engines.roles import Opened
     from whorl.evaluate import Place
-    from whorl.evaluate.exam import measure
+    from whorl.evaluate.exam import measure, tell_failed
     from whorl.loop.exam_shards import open_exam_part
     from whorl.watch.events import recorded
 
@@ -268,10 +268,8 @@ def _attempt_shard(
         Opened(engines) as opened,
     ):
         scores = measure(opened, exam, watch, out=own, part=what)
-    failed = sum(bool(score.error) for score in scores)
     display.say(f"shard {share} has come to its end; after all of them: whorl merge {out}")
-    if failed:
-        display.say(f"{failed:,} problems failed; the same command tries them again")
+    if tell_failed(scores, display):
         raise typer.Exit(FAILED)
 
 

@@ -73,7 +73,7 @@ def init(  # noqa: PLR0913 (each parameter is an option)
     table = settings.override({"name": recipe}, overrides or ())
     preset = settings.read_preset(table)
     for section in (field.name for field in fields(preset)):
-        if section in table:
+        if section in table and section != "recipe":
             raise UserError(f"--set changes the recipe; change {section} in {out} once it is there")
     preset = replace(preset, recipe=settings.read_recipe(table))
     said = {field.name: getattr(preset, field.name) for field in fields(preset)}
