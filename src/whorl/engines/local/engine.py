@@ -18,7 +18,7 @@ from whorl.engines.admission import admitted, scored, to_score
 from whorl.engines.local.llama import Llama, Piece
 from whorl.engines.local.prefix import Prefixes
 from whorl.engines.local.rows import Rows
-from whorl.engines.local.sampling import choose, key, logprobs, uniform
+from whorl.engines.local.sampling import draw, key, uniform
 from whorl.engines.local.stops import Stops
 
 _STEPS = 32  # decode steps per slice at most
@@ -194,7 +194,10 @@ class Local:
             pieces.insert(0, Piece(tokens[:, None], starts, torch.zeros_like(starts), 0))
         # Two pieces share a pass: the running rows and new prompts cost less together.
         passes = [pieces[begin : begin + 2] for begin in range(0, len(pieces), 2)]
-        scores = torch.cat([self._model.forward(each, self._kv) for each in passes])
+        told = [self._model.forward(each, self._kv) for each in passes]
+        scores = (
+            torch.cat(told) if len(told) > 1 else told[0]
+        )  # of a large vocabulary, a costly copy
         if new:
             scores = scores[[*range(running), *self._fork([ids for ids, _ in new], wanted)]]
         self._advance(scores)
@@ -286,18 +289,18 @@ class Local:
         for slot, job in zip(slots, jobs, strict=True):
             self._jobs[slot] = job
 
-    def _advance(self, logits: Tensor) -> None:
+    def _advance(self, scores: Tensor) -> None:
         """Sample a token for each row; take out the rows that end with it."""
         rows = self._rows[: len(self._jobs)]
         draws = torch.from_numpy(uniform(rows["key"], rows["count"]))
         temperature, top_p = torch.from_numpy(rows["temperature"]), torch.from_numpy(rows["top_p"])
-        chosen = choose(logits, draws, temperature, top_p)
-        tokens = chosen.numpy()
+        drawn, told = draw(scores, draws, temperature, top_p)
+        tokens = drawn.numpy()
         self._sampled[np.arange(len(rows)), rows["count"]] = tokens
         rows["token"] = tokens
         rows["position"] += 1
         rows["count"] += 1
-        rows["logprob"] += logprobs(logits, chosen).numpy()
+        rows["logprob"] += told.numpy()
         maybe = (
             self._ending_table[rows["endings"], tokens]
             | self._ends[tokens]

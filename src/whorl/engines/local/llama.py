@@ -195,8 +195,8 @@ class Llama:
         return heads.transpose(1, 2).reshape(weight.shape)
 
     def forward(self, pieces: Sequence[Piece], rows: Rows) -> Tensor:
-        """Scores `[rows of all pieces, vocabulary]`, float32, of the token after each row's last
-        new one. The cache of the rows holds all earlier positions and is extended by the new."""
+        """Scores `[rows of all pieces, vocabulary]` of the token after each row's last new one. The
+        cache of the rows holds all earlier positions and is extended by the new."""
         hidden = self._hidden(pieces, rows)
         lengths = torch.cat([p.last for p in pieces]) + 1
         return self._scores(hidden[lengths.cumsum(0) - 1])
@@ -210,7 +210,7 @@ class Llama:
             parts = zip(
                 torch.split(own[:-1], _SCORED), torch.split(ids[1 : len(own)], _SCORED), strict=True
             )
-            told = [logprobs(self._scores(states), tokens) for states, tokens in parts]
+            told = [logprobs(self._scores(states).float(), tokens) for states, tokens in parts]
             yield torch.cat(told) if told else ids.new_zeros(0, dtype=torch.float32)
 
     def _hidden(self, pieces: Sequence[Piece], rows: Rows) -> Tensor:
@@ -264,11 +264,11 @@ class Llama:
             yield _Span(piece.first + begin, piece.first + end, length, mask)
 
     def _scores(self, hidden: Tensor) -> Tensor:
-        """Next-token scores `[A, vocabulary]`, float32, of hidden states `[A, hidden]`."""
+        """Next-token scores `[A, vocabulary]` of hidden states `[A, hidden]`."""
         count = hidden.shape[0]
         hidden = F.pad(hidden, (0, 0, 0, _rounded(count) - count))
         normed = F.rms_norm(hidden, hidden.shape[-1:], self._norm, self._eps)
-        return self._head(normed)[:count].float()
+        return self._head(normed)[:count]
 
     def _project(
         self, fused: Tensor, head_norm: Tensor | None, rotation: Tensor

@@ -4,8 +4,12 @@ import hashlib
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
+
+_AT_ONCE = 1 << 19  # scores: what is made of so many stays in the processor's cache
+_BLOCK = 128  # tokens
 
 
 def key(seed: int, sample: int) -> int:
@@ -25,27 +29,53 @@ def uniform(keys: NDArray[np.uint64], positions: NDArray[np.int64]) -> NDArray[n
     return drawn * 2.0**-53
 
 
-def choose(logits: Tensor, uniforms: Tensor, temperature: Tensor, top_p: Tensor) -> Tensor:
-    """Token ids `[R]` for scores `[R, V]`, numbers in (0, 1] `[R]`, and settings `[R]`.
+def draw(
+    scores: Tensor, uniforms: Tensor, temperature: Tensor, top_p: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Token ids `[R]` and their log-probabilities `[R]` at temperature 1, in nats, for scores
+    `[R, V]`, numbers in (0, 1] `[R]`, and settings `[R]`.
 
     Temperature 0 takes the highest score. Below 1, top_p keeps the fewest most probable tokens
     whose mass reaches it, after temperature. The token is where the cumulative mass reaches the
     uniform number's share of the whole.
     """
+    rows = max(1, _AT_ONCE // scores.shape[1])
+    given = (scores, uniforms, temperature, top_p)
+    tokens: list[Tensor] = []
+    told: list[Tensor] = []
+    for part, *settings in zip(*(torch.split(each, rows) for each in given), strict=True):
+        part = part.float()
+        tokens.append(_choose(part, *settings))
+        told.append(logprobs(part, tokens[-1]))
+    return torch.cat(tokens), torch.cat(told)
+
+
+def _choose(scores: Tensor, uniforms: Tensor, temperature: Tensor, top_p: Tensor) -> Tensor:
     greedy = temperature == 0.0
     if bool(greedy.all()):
-        return logits.argmax(-1)
-    divisor = torch.where(greedy, 1.0, temperature)[:, None].to(logits.dtype)
-    chance = (logits / divisor).softmax(-1)
-    mass = chance.cumsum(-1, dtype=torch.double)
-    target = uniforms[:, None] * mass[:, -1:]
-    tokens = torch.searchsorted(mass, target).squeeze(-1)
+        return scores.argmax(-1)
+    divisor = torch.where(greedy, 1.0, temperature)[:, None].to(scores.dtype)
+    chance = (scores / divisor).softmax(-1)
+    tokens = _reached(chance, uniforms)
     nucleus = (top_p < 1.0) & ~greedy
     if bool(nucleus.any()):
         tokens[nucleus] = _from_nucleus(chance[nucleus], uniforms[nucleus], top_p[nucleus])
     if bool(greedy.any()):
-        tokens[greedy] = logits[greedy].argmax(-1)
+        tokens[greedy] = scores[greedy].argmax(-1)
     return tokens
+
+
+def _reached(chance: Tensor, uniforms: Tensor) -> Tensor:
+    """Where the cumulative sum of each row of `chance` reaches the number's share of its whole: by
+    sums of blocks first, as a running sum of a large vocabulary costs more than all the rest."""
+    blocks = F.pad(chance, (0, -chance.shape[1] % _BLOCK)).view(len(chance), -1, _BLOCK)
+    mass = blocks.sum(-1).cumsum(-1, dtype=torch.double)
+    target = uniforms[:, None] * mass[:, -1:]
+    block = torch.searchsorted(mass, target)
+    before = torch.where(block > 0, mass.gather(1, (block - 1).clamp(min=0)), 0.0)
+    here = blocks[torch.arange(len(blocks)), block.squeeze(1)].cumsum(-1, dtype=torch.double)
+    within = torch.minimum(target - before, here[:, -1:])  # two sums of a block round differently
+    return (block * _BLOCK + torch.searchsorted(here, within)).squeeze(1)
 
 
 def _from_nucleus(chance: Tensor, uniforms: Tensor, top_p: Tensor) -> Tensor:
