@@ -2,7 +2,7 @@
 
     python benchmarks/critique_record.py grow FOLDER --policy openvino:MODEL?weights=int8 \\
         --problems train.jsonl.gz
-    python benchmarks/critique_record.py ask FOLDER --critic openvino:MODEL?weights=int8
+    python benchmarks/critique_record.py ask FOLDER --name 1.5b --critic openvino:MODEL?weights=int8
 
 `grow` goes on until there are `--paths` wrong and as many right best paths; `ask` puts every form
 to the critic, who is the reviser too. Both append to files of the folder a line at a time and go on

@@ -85,7 +85,7 @@ def findable_gain(problems: int) -> str:
     gain = 100 * findable(problems)
     return (
         f"test: {problems:,} problems find a true gain of {gain:.1f} points four times in five "
-        "(p < 0.05, where a fifth of the answers change); half of it takes four times as many"
+        "(p < 0.05, where a fifth of the verdicts change); half of it takes four times as many"
     )
 
 

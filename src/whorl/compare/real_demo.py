@@ -32,7 +32,8 @@ def real_demo(
 ) -> Run:
     """The run of the demo with `model` as policy: one round of SIGMA by its preset `laptop`.
 
-    critic: criticises and revises; the policy itself if none is named.
+    critic: solves afresh what the search did not, as the preset `laptop` refines; the policy itself
+        if none is named.
     problems, test: files; made-up problems, written into `folder`, for one that is not given.
     Raises `UserError` if a model cannot be used or a file cannot be read.
     """
