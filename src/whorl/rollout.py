@@ -27,8 +27,9 @@ class Sampling:
     """Settings of sampling: decoding, token limits, and where a step ends.
 
     temperature, top_p: as in `Ask`.
-    step_tokens, solution_tokens: sampled tokens at most, per step and per whole solution, a thought
-        before it aside.
+    step_tokens, solution_tokens: sampled tokens at most, per step, and per solution that is sampled
+        whole or to its end, a thought before it aside. What is searched step by step ends by the
+        depth of the search.
     steps: where a step ends.
     thought_tokens: sampled tokens of the thought before a solution, at most; then it is closed. 0
         closes it at once. None: what a model thinks by itself has to fit into the other limits.
@@ -53,6 +54,13 @@ class Sampling:
             raise ValueError("thought_tokens must not be negative")
         if self.thought_tokens == 0 and self.inside:
             raise ValueError("there is nothing inside a thought of 0 tokens; leave inside out")
+
+    @property
+    def step_at_most(self) -> int:
+        """Tokens of one step at most, with a thought before it."""
+        return min(self.step_tokens, self.steps.tokens or self.step_tokens) + (
+            self.thought_tokens or 0
+        )
 
     def step(self, prompt: Prompt, n: int = 1, role: Role = "policy", *, spent: int = 0) -> Ask:
         """Ask for the next step after `prompt`, `n` times. `spent` tokens of it are there."""

@@ -137,6 +137,7 @@ def test_latex_in_json_is_read_as_it_is_meant() -> None:
         "Here is how many there are: 3+4=7\n\nSo 7.",
         "Certainly the sum is 12.\nSo 12.",
         "Okay, 3 of them are red.\n\nThat leaves 4.",
+        "To find the root, we rewrite 48 as 16*3:\n\nso it is 4 times the root of 3.",
         "To correct the units, multiply 3 by 100.\n\nThat is 300.",
         "```python\nprint(7)\n```",
     ],

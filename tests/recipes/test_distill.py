@@ -56,6 +56,15 @@ def test_right_solutions_or_all_of_them_are_learned() -> None:
     assert Rft().harvest(tree).examples == (), "the policy wrote none of it"
 
 
+def test_no_end_is_taught_where_the_answer_is_open() -> None:
+    """It may have been cut off behind it."""
+    tree = Tree(PROBLEM)
+    text = "So \\boxed{f(z)}. And then we al"
+    tree.add(Node(ROOT, text, author="teacher", pruned=True, mark="undecided"))
+    (example,) = Distill(verified=False).harvest(tree).examples
+    assert not example.ended
+
+
 def test_what_another_wrote_is_not_the_teachers() -> None:
     tree = Tree(PROBLEM)
     tree.add(Node(ROOT, "\\boxed{7}", terminal=True, reward=1.0))

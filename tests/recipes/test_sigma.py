@@ -22,7 +22,7 @@ from whorl.recipes.sigma import Gate, Sigma
 from whorl.rollout import Sampling
 from whorl.search import Uct
 from whorl.settings.presets import PRESETS
-from whorl.steps import BlankLine, unformatted
+from whorl.steps import BlankLine, Tokens, unformatted
 from whorl.tree import ROOT, Node, Tree
 
 SIGMA = Sigma(
@@ -433,6 +433,30 @@ def test_siblings_come_by_q_and_the_unvisited_last() -> None:
     tree.add(Node(ROOT, "revised", author="reviser"))
     assert siblings(tree, 1)[:2] == [4, 5]
     assert siblings(tree, 1)[:9] == [4, 5, 3, 2]
+
+
+def test_a_step_is_not_shown_as_its_own_alternative() -> None:
+    script = Script([["3+4=8", "3+4=8 "], ["\\boxed{13}", "\\boxed{14}"]], [KEEP, KEEP], [])
+    script.grow(ONE)
+    first, second = script.prompts("critic")
+    assert "- 3+4=8" not in first and "- \\boxed{14}" in second
+
+
+def test_a_revised_step_keeps_the_blanks_of_steps_that_no_string_ends() -> None:
+    tree = Tree(PROBLEM)
+    a = tree.add(Node(ROOT, "Three and four", visits=1))
+    b = tree.add(Node(a, " make 8, so that ", visits=1))
+    c = tree.add(Node(b, "it is \\boxed{13}", terminal=True, reward=0.0, visits=1))
+    recipe = replace(ONE, sampling=Sampling(steps=Tokens(4)), gates=())
+    revisers = ["Three and four", "make 7, so that", "it is \\boxed{12}"]
+    script = Script([], [EDIT] * 3, revisers)
+    (done,) = drive(
+        [("p", Refinement(recipe, tree, c).run())],
+        dict.fromkeys(("policy", "critic", "reviser"), Function(script.answer)),
+    )
+    assert done.error is None
+    ends = [end for end in tree.leaves() if tree.nodes[end].author == "reviser"]
+    assert [tree.text(end) for end in ends] == ["Three and four make 7, so that it is \\boxed{12}"]
 
 
 def test_the_best_path_is_right_before_it_is_promising() -> None:

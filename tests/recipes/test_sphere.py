@@ -116,6 +116,21 @@ def test_two_chains_share_the_first_depth_and_end_in_a_pair() -> None:
     assert (tally["right and wrong"], tally["prm inverted"], tally["reflections"]) == (1, 0, 0)
 
 
+def test_a_step_that_leads_nowhere_takes_no_place_from_a_twin_that_goes_on() -> None:
+    """The policy ended its turn after "3+4=7" once."""
+
+    def answer(ask: Ask) -> Replies:
+        if ask.prompt.prefix:
+            return (Reply("it is \\boxed{7}", "eos"), Reply("\\boxed{8}", "eos"))[: ask.n]
+        return (Reply("3+4=7", "eos"), Reply("3+4=7", "stop"))[: ask.n]
+
+    recipe = replace(SPHERE, candidates=2, score="rollouts", rollouts=1, small_candidates=0)
+    (tree,) = run(recipe, [PROBLEM], answer)
+    first, second = (tree.nodes[i] for i in tree.nodes[ROOT].children)
+    assert (first.mark, second.pruned) == ("no answer", False)
+    assert len(recipe.harvest(tree).examples) == 1
+
+
 def test_the_step_asks_of_both_chains_are_one_batch() -> None:
     script = Script(STAGE_1, SCORES)
     moves = SPHERE.grow(PROBLEM)

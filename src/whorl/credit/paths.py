@@ -14,18 +14,20 @@ DeadEnds: TypeAlias = Literal["leaf", "propagate"]
 """What a dead end tells its ancestors: `leaf`, nothing (rStar-Math); `propagate`, that it is wrong
 (AlphaMath)."""
 
+_UNFINISHED: tuple[Mark, ...] = ("cut off", "empty", "no answer", "undecided")
 _UNTOLD: tuple[Mark, ...] = ("undecided", "dead end", "not kept")
 
 
 def outcome(node: Node, dead_ends: DeadEnds = "propagate") -> float | None:
     """Outcome of a solution that ends at `node`: 1.0 right, 0.0 wrong, None if it does not count.
 
-    A judged end counts as its reward. An undecided answer is neither right nor wrong. So is a step
-    that search closed by itself, because all that follows it is closed or others were preferred.
-    Every other pruned step (cut off, empty, without an answer, too deep) is a dead end, and wrong
-    where `dead_ends` propagate.
+    A judged end counts as its reward, and so does one that a sibling stated in almost the same
+    words. An undecided answer is neither right nor wrong, nor is a step that search closed by
+    itself, because all that follows it is closed or others were preferred. Every other pruned step
+    (cut off, empty, without an answer, too deep) is a dead end, and wrong where `dead_ends`
+    propagate.
     """
-    if not node.pruned:
+    if not node.pruned or (node.mark == "repeated" and node.reward is not None):
         return node.reward
     return None if dead_ends == "leaf" or node.mark in _UNTOLD else 0.0
 
@@ -158,8 +160,11 @@ def step_text(node: Node) -> str:
 
 
 def whole_step(node: Node, glue: str) -> bool:
-    """Whether a step is complete: neither cut off nor ended without an answer."""
-    return not node.pruned or node.terminal or node.text.endswith(glue)
+    """Whether a step is complete: neither cut off nor ended without an answer. glue: what ends one;
+    where that is nothing, the mark alone tells."""
+    if not node.pruned or node.terminal:
+        return True
+    return node.mark not in _UNFINISHED and node.text.endswith(glue)
 
 
 def ended(node: Node) -> bool:

@@ -22,7 +22,8 @@ class Run:
     folder: the run folder; settings call it `run`.
     problems: file to grow trees for.
     test: file to measure on; without it nothing is measured.
-    seed: of everything that is drawn by lot.
+    seed: of what is sampled, and of the problems that are drawn. Which samples a recipe goes on
+        from, where it chooses by lot, follows from the problem alone.
     base: model with the policy's weights, where it is behind a server; what is trained from them is
         searched with on this machine. None: the folder of `engines.policy`, or of
         `engines.student`, which learns from the policy's searches and never searches itself.

@@ -108,6 +108,13 @@ def _behind_prefix(prefix: str, text: str) -> str:
     return text[behind:]
 
 
+def spaced(text: str, original: str) -> str:
+    """A rewritten step between the original's blanks, which keep it apart from its neighbours where
+    steps end at no string."""
+    before, _, after = original.partition(original.strip())
+    return before + text + after
+
+
 def _told(prefix: str, text: str) -> tuple[int, int]:
     """The characters of a text's lines and sentences, and of those that `prefix` has too."""
     pieces = [piece.strip() for piece in _SENTENCE.split(text)]
@@ -128,7 +135,8 @@ def _without_torn_request(text: str) -> str:
 def _preamble(line: str) -> bool:
     """Whether a line speaks of the rewriting and not of the problem."""
     bare = line.strip(" \t*_#>-")
-    computes = "=" in bare or (_SUM.search(bare) and not bare.endswith((":", "：")))
+    sums = _SUM.search(bare) and not bare.endswith((":", "："))
+    computes = "=" in bare or sums or _TIGHT.search(bare)
     if not bare or len(bare) > 200 or computes:
         return not bare
     if _YES.fullmatch(bare):
@@ -210,6 +218,7 @@ _REWRITING = re.compile(
     re.IGNORECASE,
 )
 _SUM = re.compile(r"\d [-+*/×÷] \d")
+_TIGHT = re.compile(r"\d[+*×·^]\d")
 _REPEATED = re.compile(
     rf"(?m)^{_MARKUP}(?:(?:Critique|Errors|Missing|Avoid|Suggestion|Verdict|Alternatives)[*_]{{0,3}}:"
     r"|(?:Next step: ?)?(?:Problem|Solution so far)[*_]{0,3}:"

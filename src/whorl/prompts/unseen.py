@@ -21,7 +21,8 @@ def speaks_of_unseen(text: str, question: str, told: Sequence[str] = ()) -> bool
         return True
     unseen = [answer for answer in told if answer.strip("()") not in offered]
     answers = [rf"(?<![\w.]){re.escape(answer)}(?![\w]|\.\d)" for answer in unseen]
-    if any(own(re.search(f"{a} or {b}", text)) for a, b in permutations(answers, 2)):
+    # x = 2 or 3: the roots of an equation
+    if any(own(re.search(f"(?<!= ){a} or {b}", text)) for a, b in permutations(answers, 2)):
         return True
     return any(
         any(own(found) for found in _WRONG.finditer(sentence))
@@ -33,16 +34,21 @@ def speaks_of_unseen(text: str, question: str, told: Sequence[str] = ()) -> bool
 _OFFERED = re.compile(r"\(([A-H])\)")  # the letter of a choice, as AQuA's questions have them here
 _CHOICES = re.compile(r"option|choice", re.IGNORECASE)
 _SENTENCE = re.compile(r"(?<=[.:;!?])\s+|\n")
+_OF_MATHS = (  # what follows the solution of an equation, or one in a glass
+    r",? which| of\b| to\b| in\b"
+    r"| (?:is|has|contains|are|were) (?:\d|negative|extran|compl|imag|inval)"
+)
 _UNSEEN = re.compile(
     r"\b(?:critiques?|feedback|(?:the|your) reviewer|reference (?:answer|solution)"
     r"|(?:original|rewritten|revised|corrected) (?:step|solution)s?"
-    r"|(?:previous|earlier) (?:solution|rewrite|attempt|revision)s?"
+    r"|(?:previous|earlier) (?:rewrite|attempt|revision)s?"
+    rf"|(?:previous|earlier|given|provided|listed) solutions?\b(?!{_OF_MATHS})"
     r"|(?:re-?write|review) (?:the|every) (?:(?:next|previous) )?(?:step|solution)|the alternatives"
     r"|(?:suggestions?|advice) (?:for|on)|step is (?:also |already )?(?:well|clear)"
     r"|others (?:have |also )?(?:found|got|answered)|others['’] (?:answer|solution|result)s?"
     r"|(?:all|some) of (?:it|that|those|these|them) (?:is|are|was|were) (?:wrong|incorrect)"
-    r"|(?:given|provided|listed) (?:answer|option|choice|solution)s?"
-    r"|other (?:answers?|(?:option|choice|solution)s))\b"  # the other solution: of an equation
+    r"|(?:given|provided|listed) (?:answer|option|choice)s?"
+    rf"|(?<!no )(?<!any )other (?:solutions\b(?!{_OF_MATHS})|answers?|(?:option|choice)s))\b"
     r"|^[*_#> -]{0,8}(?:alternatives|suggestions?|verdict)[*_]{0,3}:"
     r"|批评意见|反馈|原步骤|原解答|参考答案|其他人",
     re.IGNORECASE | re.MULTILINE,

@@ -22,7 +22,9 @@ from whorl.prompts.wording import WHORL, Wording
 from whorl.recipe import Harvest, Start
 from whorl.rollout import Sampling, Voice, sample
 from whorl.search import within_budget
-from whorl.tree import Tree
+from whorl.tree import Mark, Tree
+
+_OPEN: tuple[Mark, ...] = ("cut off", "undecided")  # the second may hide the first
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class Distill:
         chosen = list(kept.items())[: self.keep]
         prompt = prompts.plain(tree)
         examples = tuple(
-            Weighted(prompt, text, ended=tree.nodes[i].mark != "cut off", origin=tree.origin(i))
+            Weighted(prompt, text, ended=tree.nodes[i].mark not in _OPEN, origin=tree.origin(i))
             for text, i in chosen
         )
         dropped = {"more than `keep`": len(kept) - len(chosen)}

@@ -12,10 +12,11 @@ from whorl.ask import Ask, Asking, Prompt, Reply, Role
 from whorl.credit import best_path, siblings
 from whorl.prompts import Candidate
 from whorl.prompts.critique import Critique, read_critique, read_critiques, repeats_request
-from whorl.prompts.revision import became, ending, made_of, read_solution, read_step
+from whorl.prompts.revision import became, ending, made_of, read_solution, read_step, spaced
 from whorl.prompts.unseen import speaks_of_unseen
 from whorl.prompts.wording import Wording
 from whorl.rollout import add_solution, judge_ends, sample, step_node
+from whorl.steps import same_words
 from whorl.tree import ROOT, Mark, Tree
 
 if TYPE_CHECKING:
@@ -178,6 +179,7 @@ class Refinement:
                 # is cut off behind the step is no harm to it
                 lost = revised.finished == "length" and revised.text.rstrip().endswith(text)
                 how = ending(text)
+                text = spaced(text, original) if counted else text
                 reply = replace(revised, text=text, finished="length" if lost else how)
         reply = replace(reply, text=thought + reply.text)
         node = step_node(tree, at, reply, recipe.sampling, author="reviser")
@@ -239,7 +241,8 @@ class Refinement:
         """A step and its siblings as the critic sees them."""
         nodes, recipe = self.tree.nodes, self.recipe
         rivals = [rival for s in siblings(self.tree, step) if (rival := self._face(s)) is not None]
-        rivals = rivals[: recipe.siblings]
+        distinct = {same_words(nodes[i].text): i for i in reversed((step, *rivals))}
+        rivals = [i for i in rivals if i in distinct.values()][: recipe.siblings]
         told = {"none": (), "path": (step,), "all": (step, *rivals)}[recipe.show_q]
         own, *others = (
             Candidate(

@@ -156,7 +156,12 @@ class Sphere:
                 if missing := candidates - len(distinct):
                     for step in (yield from sample(at, n=missing)):
                         node = tree.nodes[step]
-                        if distinct.setdefault(same_words(node.text), step) != step:
+                        twin = distinct.setdefault(same_words(node.text), step)
+                        if twin == step:
+                            continue
+                        if tree.nodes[twin].pruned and not node.pruned:
+                            distinct[same_words(node.text)] = step  # its twin leads nowhere
+                        else:
                             credit.prune(node, "repeated")
             return list(distinct.values())
 

@@ -61,6 +61,11 @@ class StepDpo:
         return self.uct.simulations * self.uct.depth * self.uct.children
 
     @property
+    def tokens_at_most(self) -> int:
+        """The tokens of so many steps, as all samples are."""
+        return self.samples_at_most * self.sampling.step_at_most
+
+    @property
     def objective(self) -> Objective:
         """Preference between steps."""
         return Preference(beta=self.beta)

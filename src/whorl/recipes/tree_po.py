@@ -78,6 +78,11 @@ class TreePo:
         return 2 * self.paths * self.depth
 
     @property
+    def tokens_at_most(self) -> int:
+        """The tokens of so many steps, as all samples are."""
+        return self.samples_at_most * self.sampling.step_at_most
+
+    @property
     def objective(self) -> Objective:
         """Weighted likelihood, a mean over tokens, with the k3 estimate of the KL divergence."""
         return Likelihood(kl=self.kl, penalty="k3", average="token")

@@ -92,6 +92,11 @@ class TreeRl:
         return self.chains * (1 + self.again * self.forks * self.rounds) * self.depth
 
     @property
+    def tokens_at_most(self) -> int:
+        """The tokens of so many steps, as all samples are."""
+        return self.samples_at_most * self.sampling.step_at_most
+
+    @property
     def objective(self) -> Objective:
         """REINFORCE: weighted likelihood, a mean over tokens, with the k3 estimate of the KL
         divergence."""

@@ -56,8 +56,8 @@ def select(tree: Tree, node: int, uct: Uct, virtual: Mapping[int, int]) -> int |
     """The child to descend to: highest `Q_c + constant * sqrt(ln N / N_c)`; a new one first.
 
     UCT as in SIGMA (docs/papers.md, "Search"). A simulation under way counts as a visit that ended
-    wrong (virtual loss). Where simulations went through a child to no outcome, see `_past_silence`.
-    None if every child of the policy's is pruned.
+    wrong (virtual loss), the one that selects too, in N. Where simulations went through a child to
+    no outcome, see `_past_silence`. None if every child of the policy's is pruned.
     """
     nodes, under_way = tree.nodes, virtual.get
     here = nodes[node]
