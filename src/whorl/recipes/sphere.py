@@ -19,9 +19,9 @@ Differences from the paper, of which only digests were at hand; no code is relea
 2. Two chains: the best goes on from the best step only, the worst from the worst. The paper may
    mean a binary tree. Depth 16 is ours.
 3. The E steps that differ by more than blanks and case are sought in `draws` asks; there may be
-   fewer, and one that is closed at once is not replaced. What makes the worst step plausible is
-   ours. No candidate may be empty, be cut off, repeat an earlier step, be in another script than
-   the question, or end the solution without an answer; the worst must score `floor` if any does.
+   fewer, and one that is closed at once is replaced by its like alone. What makes the worst step
+   plausible is ours. No candidate may be empty, be cut off, repeat an earlier step, be in another
+   script, or end without an answer; the worst must score `floor` if any does.
 4. Right and wrong are the verifier's, not the PRM's. If the best chain is wrong and the worst one
    right, they are paired the other way round, and counted.
 5. A chain that ends in no answer is neither right nor wrong: stage 2 follows where none is right
@@ -155,14 +155,11 @@ class Sphere:
             for _ in range(self.draws):
                 if missing := candidates - len(distinct):
                     for step in (yield from sample(at, n=missing)):
-                        node = tree.nodes[step]
-                        twin = distinct.setdefault(same_words(node.text), step)
-                        if twin == step:
-                            continue
-                        if tree.nodes[twin].pruned and not node.pruned:
-                            distinct[same_words(node.text)] = step  # its twin leads nowhere
-                        else:
-                            credit.prune(node, "repeated")
+                        twin = distinct.setdefault(said := same_words(tree.nodes[step].text), step)
+                        if tree.nodes[twin].pruned and not tree.nodes[step].pruned:
+                            distinct[said] = step  # its twin leads nowhere
+                        elif twin != step:
+                            credit.prune(tree.nodes[step], "repeated")
             return list(distinct.values())
 
         yield from self._go_on(tree, root, BOTH, propose)
