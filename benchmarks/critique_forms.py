@@ -205,6 +205,20 @@ def _of_wrong_paths(form: Form) -> Form:
     return told
 
 
+_CALLED_NEXT = replace(
+    SETS["prose"],
+    critique=replace(
+        SETS["prose"].critique,
+        system=SETS["prose"].critique.system.replace(
+            "one step of an unfinished solution: what comes after the step is not missing in it.",
+            "one step of a solution.",
+        ),
+        user=WHORL.critique.user,
+    ),
+    revise=WHORL.revise,
+)
+"""The critique in prose as it was asked for before: it called the step the next one."""
+
 FORMS: Mapping[str, Form] = {
     "solve": solve,
     "choose": choose(),
@@ -225,6 +239,7 @@ FORMS: Mapping[str, Form] = {
     "six lines path, no Q": refined(mode="whole_path", show_q="none"),
     "six lines per depth": refined(),
     "prose per depth": refined(words=SETS["prose"]),
+    "prose per depth, called next": refined(words=_CALLED_NEXT),
     "choose, at once": choose(led=False),
     "first, at once": first(led=False, outcomes=True),
 }

@@ -85,6 +85,8 @@ def test_an_entry_that_says_more_is_kept(entry: str) -> None:
 def test_a_reply_that_repeats_what_was_shown_is_told_from_prose() -> None:
     assert repeats_request("3 + 4 = 7.\n\nAlternatives:\n- 3 + 4 = 8\n\nReview the next step.")
     assert repeats_request("**Next step:** 3 + 4 = 7.")
+    assert repeats_request("Step under review: 3 + 4 = 7. [Q -1.0]\n\nAlternatives: none")
+    assert repeats_request("It is well done.\n\nReview that step.")
     assert not repeats_request("The next step: it is wrong. I review the next step here.")
 
 

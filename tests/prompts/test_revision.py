@@ -187,6 +187,9 @@ BEFORE = (
         f"{BEFORE}\n\n{STEP}",
         f"{BEFORE}\n\n{STEP}\n\nRewrite the previous step.",
         f"{STEP}\n\nRewrite the ne",
+        f"{BEFORE}\n\nStep to rewrite: {STEP}",
+        f"Step under review: {STEP}\n\nRewrite that step, and nothing that comes after it.",
+        f"{STEP}\n\nRewrite that step, and noth",
     ],
 )
 def test_a_repeated_solution_so_far_is_left_out(reply: str) -> None:

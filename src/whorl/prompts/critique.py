@@ -170,12 +170,13 @@ _INLINE = re.compile(
     rf"|[;.][ \t]+(?:\(?(?i:{_NUMBER})[ \t]+)?(?=(?:Errors|Missing|Avoid|Suggestion|Verdict):)",
     re.MULTILINE,
 )
+_CALLED = "(?:Next step|Step under review)"  # the step, in requests
 _REQUEST = re.compile(
-    r"\A\W{0,8}(?:Problem|Solution so far|Next step|Alternatives)[*_]{0,3}:"
-    r"|(?m:^[ \t*_#>]{0,8}Next step: Problem:)"
-    r"|(?m:^[ \t*_#>]{0,8}Review (?:the next|every) step\.[ \t*_]*$)"
+    rf"\A\W{{0,8}}(?:Problem|Solution so far|{_CALLED}|Alternatives)[*_]{{0,3}}:"
+    rf"|(?m:^[ \t*_#>]{{0,8}}{_CALLED}: Problem:)"
+    r"|(?m:^[ \t*_#>]{0,8}Review (?:the next|every|that) step\.[ \t*_]*$)"
 )
-_LABEL = re.compile(r"(?m)^[*_#> ]{0,8}Next step[*_]{0,3}:[*_]{0,3}\s{0,3}", re.IGNORECASE)
+_LABEL = re.compile(rf"(?m)^[*_#> ]{{0,8}}{_CALLED}[*_]{{0,3}}:[*_]{{0,3}}\s{{0,3}}", re.IGNORECASE)
 _ALIKE = 40  # characters at the beginning of a step by which a copy of it is known
 _ITEM = re.compile(r"\s*(?:[-*+•]|\(?(?:\d{1,2}|[a-z])[.)])\s+")
 _COPIES = frozenset((*FORM.values(), *(text.removeprefix("what ") for text in FORM.values())))

@@ -173,7 +173,8 @@ _COLON = r"[*_}]{0,3}[:：][*_}]{0,3}"
 _ENDED = rf"(?:{_COLON}|[*_}}]{{0,3}}(?=\n))\s*"
 _BETTER = r"(?:re-?written|revised|corrected|updated|improved)"
 _BETTER_ZH = r"(?:修改|修正|更正|重写|改写|修订)后的?(?:下一)?(?:步骤?|解答|解法|解)"
-_NEXT = re.compile(rf"(?m)^{_MARKUP}(?:Next step|下一步){_COLON}[ \t]*\n?", re.IGNORECASE)
+_STEP = r"(?:Next step|Step (?:under review|to rewrite))"  # as requests call it
+_NEXT = re.compile(rf"(?m)^{_MARKUP}(?:{_STEP}|下一步){_COLON}[ \t]*\n?", re.IGNORECASE)
 _NUMBERED = re.compile(
     rf"{_MARKUP}(?:Step(?: #?\d{{1,3}})?|第 ?\d{{1,3}} ?步|步骤 ?\d{{1,3}}){_ENDED}", re.IGNORECASE
 )
@@ -221,8 +222,14 @@ _SUM = re.compile(r"\d [-+*/×÷] \d")
 _TIGHT = re.compile(r"\d[+*×·^]\d")
 _REPEATED = re.compile(
     rf"(?m)^{_MARKUP}(?:(?:Critique|Errors|Missing|Avoid|Suggestion|Verdict|Alternatives)[*_]{{0,3}}:"
-    r"|(?:Next step: ?)?(?:Problem|Solution so far)[*_]{0,3}:"
-    r"|(?:Rewrite|Review) (?:the|every) (?:(?:next |previous )?step|solution)\.?[ \t]*$)",
+    rf"|(?:{_STEP}: ?)?(?:Problem|Solution so far)[*_]{{0,3}}:"
+    r"|(?:Rewrite|Review) (?:the|every|that) (?:(?:next |previous )?step|solution)"
+    r"(?:, and nothing that comes after it)?\.?[ \t]*$)",
 )
-_REQUESTS = ("Rewrite the next step.", "Rewrite the previous step.", "Rewrite the solution.")
+_REQUESTS = (
+    "Rewrite the next step.",
+    "Rewrite the previous step.",
+    "Rewrite the solution.",
+    "Rewrite that step, and nothing that comes after it.",
+)
 _OUTCOME = re.compile(r"(?<![ \t])[ \t]*\[Q -?\d(?:\.\d)?\](?=\s|$)")

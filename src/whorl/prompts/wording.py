@@ -74,7 +74,8 @@ line "{CORRECTED}" and solve the problem again from the beginning. Write one ste
 with a blank line between steps. End with a last step that gives the final answer as \
 \\boxed{{answer}}."""
 
-_SO_FAR = "Problem: {question}\n\nSolution so far:\n{prefix}\n\nNext step: {step}\n\n"
+_BEFORE = "Problem: {question}\n\nSolution so far:\n{prefix}\n\n"
+_SO_FAR = _BEFORE + "Next step: {step}\n\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,10 +177,16 @@ SETS: Mapping[str, Wording] = {
     "whorl": WHORL,
     "prose": Wording(
         critique=Request(
-            "You review one step of a solution. You do not solve the problem. You see the step, "
-            f"the alternatives that were tried in its place{_TOLD_Q}. "
-            + _REMARKS.replace("{it}", "the step"),
-            WHORL.critique.user,
+            "You review one step of an unfinished solution: what comes after the step is not "
+            "missing in it. You do not solve the problem. You see the step, the alternatives that "
+            f"were tried in its place{_TOLD_Q}. " + _REMARKS.replace("{it}", "the step"),
+            # called the next step, it is taken for what is still to come (docs/real-critique.md)
+            _BEFORE + "Step under review: {step}\n\n{alternatives}\n\n{reference}Review that step.",
+        ),
+        revise=Request(
+            _REVISE,
+            _BEFORE + "Step to rewrite: {step}\n\nCritique:\n{critique}\n\n"
+            "{reference}{mismatch}Rewrite that step, and nothing that comes after it.",
         ),
         critique_path=Request(
             "You review a solution step by step. You do not solve the problem. You see each step, "
