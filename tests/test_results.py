@@ -4,6 +4,7 @@ The tables of `docs/results.md` are what `whorl compare`, `benchmarks/against.py
 `benchmarks/experiment.py` found, copied by hand.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -165,6 +166,30 @@ def test_the_table_of_a_real_model_is_that_of_its_rows(
     script = load_benchmark("kept_rows")
     made = "\n".join(script.table(script.read_rows(ROOT / "docs" / "real-gsm8k.jsonl")))
     assert f"{made}\n" in RESULTS
+
+
+def test_what_critics_made_of_paths_is_what_is_recorded(
+    load_benchmark: Callable[[str], ModuleType], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The rows whose replies are in the repository; those of earlier ones are not."""
+    script = load_benchmark("critique")
+    folder = ROOT / "benchmarks" / "recorded" / "critique"
+    replies = [json.loads(line) for line in script.lines(folder, "replies")]
+    script.report(script.read_trees(folder), replies, "policy")
+    made = set()
+    for line in capsys.readouterr().out.splitlines()[1:]:
+        form, *counts = re.split(r"\s{2,}", line[13:].strip(), maxsplit=1)
+        wrong, repaired, afresh, vote, right, broken, broken_afresh, *_, tokens = counts[0].split()
+        made.add((form, wrong, repaired, afresh, vote, right, broken, broken_afresh, tokens))
+    document = (ROOT / "docs" / "real-critique.md").read_text()
+    told = {
+        (row[1].strip("`"), *row[2:-1], row[-1].replace(",", ""))
+        for row in rows(document)
+        if len(row) == 10
+    }
+    ours = {row for row in made if any(row[:2] == other[:2] for other in told)}
+    assert len(ours) > 12
+    assert ours <= told
 
 
 def test_every_figure_of_the_readme_is_in_a_document() -> None:
