@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -123,3 +124,40 @@ def test_a_prompt_without_turns_is_a_text_of_its_own(tiny_model: Path) -> None:
     ids = Chat(tokenizer).encode(prompt)
     assert ids.count(bos) == 1 and ids[0] == bos
     assert Chat(tokenizer).decode(ids) == prompt.prefix
+
+
+@pytest.mark.parametrize("name", ["generation_config.json", "config.json"])
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("{", "cannot be read: "),
+        ("[1]", "should hold an object in braces"),
+        ('{"eos_token_id": "x"}', 'a token\'s number, or a list of them, not "x"'),
+        ('{"eos_token_id": [1, null]}', r"not \[1, null\]"),
+        ('{"eos_token_id": true}', "not true"),
+        ('{"eos_token_id": -1}', "not -1"),
+    ],
+)
+def test_ends_that_cannot_be_read_are_one_line(
+    tiny_model: Path, tmp_path: Path, name: str, text: str, complaint: str
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model, folder)
+    if name == "config.json" and text.startswith("{") and text != "{":
+        said = json.loads((folder / name).read_text()) | json.loads(text)
+        text = json.dumps(said)
+    (folder / name).write_text(text)
+    with pytest.raises(UserError) as caught:
+        Chat.load(folder)
+    assert "\n" not in str(caught.value) and str(folder) in str(caught.value)
+    if name != "config.json":  # of which the tokenizer's loader may have been the first to complain
+        assert re.search(f"{name}.*{complaint}.*fetch the model again", str(caught.value))
+
+
+def test_ends_that_are_not_named_are_none(tiny_model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model, folder)
+    usual = Chat.load(folder).ends
+    for said in ({}, {"eos_token_id": None}, {"text_config": None}, {"eos_token_id": []}):
+        (folder / "generation_config.json").write_text(json.dumps(said))
+        assert Chat.load(folder).ends == usual

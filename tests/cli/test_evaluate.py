@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -196,3 +197,43 @@ def test_what_fails_is_told_and_tried_again(whorl, easy: Path, tmp_path: Path) -
     test.write_text(test.read_text()[:-1])
     again = whorl(*command)
     assert again.exit_code == 1 and "1/2 done, 1 failed, 1 asks recalled, 0 tokens" in again.stderr
+
+
+def test_other_problems_under_the_same_ids_are_not_compared(whorl, tmp_path: Path) -> None:
+    """Data sets that number their lines have their ids in common."""
+    before = tmp_path / "before.jsonl"
+    for name, seed in (("a", 0), ("b", 1)):
+        numbered = enumerate(problems("test", 3, seed=seed, levels=[1]))
+        write_problems(tmp_path / name, (replace(p, id=str(n)) for n, p in numbered))
+    short = ("evaluate", "--model", MODEL, "--max-tokens", "8", "--processes", "0", "--problems")
+    assert whorl(*short, tmp_path / "a", "--out", before).exit_code == 0
+    after = tmp_path / "after.jsonl"
+    refused = whorl(*short, tmp_path / "b", "--out", after, "--against", before)
+    assert refused.exit_code == 2 and "not of the same problems: '0' has an" in refused.stderr
+    assert not Place(after).setup.exists()  # before anything is asked
+    assert whorl(*short, tmp_path / "b", "--out", after).exit_code == 0
+    for test, code in (("t", 2), ("other", 0)):
+        done = whorl("table", f"x,t={before}", f"y,{test}={after}")
+        assert done.exit_code == code, done.output
+    filtered = ("--scores", before, "--pass-rate", "0:1", "--out", tmp_path / "f.jsonl")
+    assert whorl("problems", "--from", tmp_path / "a", *filtered).exit_code == 0
+    done = whorl("problems", "--from", tmp_path / "b", *filtered)
+    assert done.exit_code == 2 and "the problems to filter are not of the same" in done.stderr
+
+
+def test_two_names_never_share_the_files_beside_them(whorl, easy: Path, tmp_path: Path) -> None:
+    short = ("evaluate", "--model", MODEL, "--max-tokens", "8", "--processes", "0")
+    command = (*short, "--problems", easy, "--out")
+    assert whorl(*command, tmp_path / "s.jsonl").exit_code == 0
+    beside = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    for name, why in (
+        ("s", "scores are a .jsonl file; give --out"),
+        ("t.json", "t.json.jsonl"),
+        ("s.attempts.jsonl", "of no evaluation that is known"),
+        ("t.attempts.jsonl", "choose another --out"),
+    ):
+        for more in ((), ("--shard", "1/2")):
+            done = whorl(*command, tmp_path / name, *more)
+            assert done.exit_code == 2, done.output
+            assert why in done.stderr or "is there already" in done.stderr
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == beside

@@ -73,3 +73,18 @@ def test_attempts_at_held_out_problems_are_planned(
     trees = read_trees(run / "round-1" / "trees.jsonl")
     assert len(records) == 2 and actual == sampled + sum(sum(t.cost.values()) for t in trees)
     assert 0.5 < expected / actual < 2
+
+
+def test_training_by_states_is_timed_as_well(whorl: Callable[..., Result], tmp_path: Path) -> None:
+    """The samples from a state are many examples: it is states that are divided into batches."""
+    file, run, asked = tmp_path / "run.toml", tmp_path / "run", tmp_path / "p.jsonl"
+    write_problems(asked, problems("pool", 8, seed=0, levels=[2]))
+    file.write_text(
+        f'run = "{run}"\nproblems = "{asked}"\npatience = 0\nrecipe.name = "marge"\n'
+        "recipe.states = 3\nrecipe.samples = 8\nrecipe.sampling.solution_tokens = 120\n"
+        'train.epochs = 1\ntrain.batch_of = "states"\ntrain.batch = 1024\n'
+        f'engines.policy = "local:{POLICY}"\nengines.processes = 0\n'
+    )
+    planned = whorl("plan", file, "--sample", 8)
+    assert planned.exit_code == 0, planned.output
+    assert "of one: train" in planned.stdout and "NOT in it" not in planned.stdout

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
+from whorl.loop.exam_shards import home_of, merge_exam
+from whorl.loop.shards import parts_of
 from whorl.models import POLICY
 
 Whorl = Callable[..., Result]
@@ -98,3 +100,40 @@ def test_what_shards_cannot_do_is_said(
     done = grow(tmp_path / "run", *more)
     assert done.exit_code == 2 and why in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("renamed", [0, 1, 2])
+def test_a_merge_of_scores_that_was_killed_while_it_removed_goes_on(
+    whorl: Whorl, held: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renamed: int
+) -> None:
+    out = tmp_path / "scores.jsonl"
+    words = ("--problems", held, "--model", POLICY, "--max-tokens", 8, "--processes", 0)
+    for shard in ("1/2", "2/2"):
+        assert whorl("evaluate", *words, "--out", out, "--shard", shard).exit_code == 0
+    begun = []
+    real = Path.rename
+
+    def rename(path: Path, target: Path) -> Path:
+        if path.name.endswith("-of-2"):
+            if len(begun) == renamed:
+                raise KeyboardInterrupt
+            begun.append(path)
+        return real(path, target)
+
+    def rmtree(path: Path) -> None:
+        (path / "share.json").unlink(missing_ok=True)  # some of it is gone
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as killed:
+        killed.setattr(Path, "rename", rename)
+        killed.setattr("whorl.loop.merge.shutil.rmtree", rmtree)
+        with pytest.raises(KeyboardInterrupt):
+            merge_exam(out)
+    home = home_of(out)
+    assert len(parts_of(home)) == 2 - renamed
+    scores = out.read_bytes()
+    again = whorl("merge", out)
+    assert again.exit_code == 0, again.output
+    assert out.read_bytes() == scores and "scores of 8 problems" in again.stderr
+    assert not home.exists()
+    assert "no shards" in whorl("merge", out).stderr

@@ -9,7 +9,7 @@ from whorl.evaluate import (
     macro_rate,
     wilson,
 )
-from whorl.evaluate.measures import bootstrap
+from whorl.evaluate.intervals import bootstrap
 
 
 def score(right: Sequence[float | None], id: str = "a", level: str = "", **rest) -> Score:

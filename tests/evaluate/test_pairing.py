@@ -138,3 +138,24 @@ def test_a_findable_difference_is_found_four_times_in_five() -> None:
         after = [float(x < fixed) for x in drawn]
         found += paired(scores(before), scores(after)).p_value < 0.05
     assert 0.72 < found / 300 < 0.85  # the exact test is a little stricter than its approximation
+
+
+def test_one_run_has_one_interval_and_one_p_value() -> None:
+    """As `pass_rate` and `paired` have it, of whatever outcome; so have runs that agree on every
+    problem, which are no more observations than one."""
+    rng = Random(0)
+    for right in ([1.0] * 20, [0.0] * 20, [float(rng.random() < 0.6) for _ in range(20)]):
+        before = scores([float(rng.random() < 0.4) for _ in right])
+        after = scores(right)
+        one = paired(before, after)
+        for times in (1, 3):
+            assert pass_rate_over([after] * times, 1) == pass_rate(after, 1)
+            over = paired_over([(before, after)] * times)
+            assert (over.difference, over.p_value) == (one.difference, one.p_value)
+    sure = pass_rate_over([scores([1.0] * 20)], 1)
+    assert (sure.value, sure.high) == (1.0, 1.0) and sure.low == pytest.approx(0.839, abs=1e-3)
+
+
+def test_runs_that_differ_are_bootstrapped_over_problems() -> None:
+    found = pass_rate_over([scores([1.0] * 20), scores([1.0] * 19 + [0.0])], 1)
+    assert found.value == pytest.approx(0.975) and 0.9 < found.low < 0.975 < found.high <= 1

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from whorl.data.atomic import replacing
 from whorl.errors import UserError
 from whorl.evaluate import (
     Attempt,
@@ -126,3 +127,22 @@ def test_scores_of_unknown_making_are_not_written_over(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"scores\.jsonl exists and is of no evaluation"):
         place.begin({"model": "m"})
     assert len(read_scores(place.scores)) == 1
+
+
+def test_scores_of_a_name_that_is_no_longer_given_go_on(tmp_path: Path) -> None:
+    """`s` and `s.jsonl` have the same files beside them. What lies under `s` is read and goes on,
+    and neither writes over the other's."""
+    old, new, said = Place(tmp_path / "s"), Place(tmp_path / "s.jsonl"), {"model": "m"}
+    assert not old.begin(said)
+    old.journal.touch()
+    with pytest.raises(UserError, match=r"give --out .*s\.jsonl; it goes on with what was asked"):
+        old.check_name()
+    assert not new.begin(said) and new.journal.exists()  # as it says
+    with replacing(old.attempts) as file:
+        file.write(b"")
+    old.end([Score("a", "", (1.0,), ("4",))])
+    old.check_name()
+    assert old.begin(said) and old.complete
+    with pytest.raises(UserError, match=r"s\.attempts\.jsonl is of the scores .*/s; choose an"):
+        new.begin(said | {"model": "n"})
+    assert old.said() == said

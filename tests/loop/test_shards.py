@@ -1,5 +1,6 @@
 """Shards that are killed, continued as another number of them and merged: one machine's trees."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -18,7 +19,7 @@ from whorl.engines.function import Function
 from whorl.errors import UserError
 from whorl.loop.folder import RunFolder
 from whorl.loop.grow import Grown, GrowPlan, grow
-from whorl.loop.merge import merge
+from whorl.loop.merge import merge, sharded
 from whorl.loop.shards import Share, open_part, parts_of
 from whorl.recipes.sigma import Sigma
 from whorl.search import Uct
@@ -159,3 +160,18 @@ def test_two_processes_on_one_shard_are_refused(
         open_part(run, {"recipe": {}}, Shard(1, 2), lambda: (), version="test"),
     ):
         pass
+
+
+def test_a_merge_that_was_killed_while_it_removed_goes_on(whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    for number in (1, 2):
+        grow_shard(run, Shard(number, 2))
+    first = run / "shards" / "1-of-2"
+    shutil.copytree(first, run / "shards" / "1-of-2.merged")  # and it was begun anew since
+    assert merge(run).trees == 80
+    assert (run / "trees.jsonl").read_bytes() == (whole / "trees.jsonl").read_bytes()
+    assert not (run / "shards").exists()
+    (run / "shards" / "2-of-2.merged").mkdir(parents=True)
+    assert sharded(run) == [run]
+    assert (merge(run).trees, merge(run).missing) == (80, 0)
+    assert not (run / "shards").exists() and sharded(run) == []

@@ -1,5 +1,6 @@
 """The stages from a script: any function is a model, and what cannot work is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -110,3 +111,11 @@ def test_examples_are_trained_on_as_the_recipe_that_harvested_them_says(
     (tmp_path / "mine.objective.json").write_text("{}")
     with pytest.raises(UserError, match=r"mine\.objective\.json cannot be read: .*; harvest again"):
         usual_objective(file, None)
+
+
+def test_two_problems_of_one_id_are_refused_before_there_is_a_folder(tmp_path: Path) -> None:
+    one, other = toy.problems(2)
+    for twice in ([one, one], [other, one, replace(other, id=one.id)]):
+        with pytest.raises(UserError, match=f"two problems have the id '{one.id}'; give each an"):
+            grow(twice, RFT, {"policy": Function(toy.answer)}, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -152,6 +152,19 @@ def test_evaluations_made_by_hand_open_too(shown: Path) -> None:
         assert "test:3" in body and "test:4" not in body
 
 
+def test_another_problem_of_the_same_id_is_not_what_was_before(shown: Path, tmp_path: Path) -> None:
+    """Sets that number their lines share ids."""
+    for end in ("jsonl", "attempts.jsonl"):
+        text = (shown / f"scores-0.{end}").read_text()
+        (tmp_path / f"other.{end}").write_text(text.replace('"question":"', '"question":"Now: '))
+    with viewing(tmp_path / "other.jsonl", shown / "scores-1.jsonl") as address:
+        page = f"/r/{quote('scores-1.jsonl')}/attempts/scores-1/"
+        against = "against=other.jsonl/other"
+        assert "test:3" not in ask(address, f"{page}?{against}&kind=broken")[1]
+        body = ask(address, f"{page}p/test:3?{against}")[1]
+        assert "Now: " not in body and "other.jsonl/other" not in body
+
+
 def test_two_runs_stand_side_by_side(shown: Path) -> None:
     with viewing(shown, shown / "round-1") as address:
         status, body, _ = ask(address, "/compare?a=first&b=round-1")

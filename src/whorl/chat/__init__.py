@@ -18,7 +18,7 @@ from whorl import prompts
 from whorl.ask import Prompt
 from whorl.chat.growing import Growing
 from whorl.chat.tokenizer import load_tokenizer
-from whorl.errors import UserError
+from whorl.errors import UserError, reason
 from whorl.prompts.wording import SETS
 from whorl.steps import paragraphs
 
@@ -160,11 +160,28 @@ class Chat:
 
 
 def _declared(folder: Path) -> list[int]:
-    """End-of-sequence ids that a model folder's configuration names."""
-    found: list[int] = []
-    for name in ("config.json", "generation_config.json"):
-        if (folder / name).is_file():
-            said = json.loads((folder / name).read_text(encoding="utf-8"))
-            ids = said.get("eos_token_id", said.get("text_config", {}).get("eos_token_id"))
-            found += [] if ids is None else ids if isinstance(ids, list) else [ids]
-    return found
+    """End-of-sequence ids that a model folder's configuration names. Raises `UserError` if a file
+    of it cannot be read, or names what is no id."""
+    files = (folder / name for name in ("config.json", "generation_config.json"))
+    return [id for file in files if file.is_file() for id in _ends(file)]
+
+
+def _ends(file: Path) -> list[int]:
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file} cannot be read: {reason(error)}; {_AGAIN}") from error
+    if not isinstance(said, dict):
+        raise UserError(f"{file} should hold an object in braces; {_AGAIN}")
+    text = said.get("text_config")
+    ids = said.get("eos_token_id", text.get("eos_token_id") if isinstance(text, dict) else None)
+    each = [] if ids is None else ids if isinstance(ids, list) else [ids]
+    if not all(type(id) is int and id >= 0 for id in each):  # True is an int as well
+        raise UserError(
+            f"{file}: eos_token_id should be a token's number, or a list of them, not "
+            f"{json.dumps(ids)[:60]}; {_AGAIN}"
+        )
+    return each
+
+
+_AGAIN = "mend it, or fetch the model again"

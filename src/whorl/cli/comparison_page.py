@@ -11,7 +11,8 @@ from whorl.report.rows import interval
 
 METHOD = (
     "Over seeds: mean accuracy with a bootstrap over problems; differences by a paired t-test over "
-    "problems, each with its mean over the seeds. By seed: Wilson intervals, exact McNemar test."
+    "problems, each with its mean over the seeds. By seed, of one seed, and where all seeds agree "
+    "on every problem: Wilson intervals, exact McNemar test."
 )
 
 

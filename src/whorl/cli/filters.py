@@ -72,6 +72,7 @@ def filters_of(  # noqa: PLR0913 (each parameter is an option)
         )
     if scores:
         (low, high), rates = _bounds(pass_rate), _rates(scores)
+        filters.append(_only_those_of(scores))
         filters.append(lambda found: solved_sometimes(found, rates, low, high, on_drop=drop))
     if near_duplicates:
         filters.append(lambda found: without_near_duplicates(found, on_drop=drop))
@@ -119,6 +120,22 @@ def _rates(scores: Path) -> dict[str, float]:
         for score in read_scores(scores)
         if score.right
     }
+
+
+def _only_those_of(scores: Path) -> "Filter":
+    """A filter that lets all pass, and raises `UserError` at a problem that has the id of one that
+    `scores` are of and is another, as far as the texts beside them say."""
+    from whorl.evaluate.alike import Asked, check_questions, worded
+
+    asked = Asked.of_scores(scores)
+    known = worded(asked.read()) if asked.known else {}
+
+    def passed(found: Iterator["Problem"]) -> Iterator["Problem"]:
+        for problem in found:
+            check_questions(asked.name, known, "the problems to filter", [problem])
+            yield problem
+
+    return passed
 
 
 def is_file(source: str) -> bool:

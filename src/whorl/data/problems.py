@@ -104,6 +104,20 @@ def collect(
         raise UserError(f"{where} holds no problem ({why})")
 
 
+def distinct(problems: Iterable[Problem]) -> Iterator[Problem]:
+    """The problems, unchanged. Raises `UserError` at an id that came before: whatever is kept of a
+    problem is known by its id."""
+    seen: set[str] = set()
+    for problem in problems:
+        if problem.id in seen:
+            raise UserError(
+                f"two problems have the id {problem.id!r}; give each an id of its own, or leave "
+                "one out"
+            )
+        seen.add(problem.id)
+        yield problem
+
+
 def write_problems(path: Path | str, problems: Iterable[Problem]) -> int:
     """Write problems so that `read_problems` returns equal ones; returns their number. The file
     appears whole or not at all; `UserError` if it cannot be written."""

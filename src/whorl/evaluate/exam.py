@@ -69,11 +69,12 @@ def measure(opened: Crews, exam: Exam, watch: Watch, *, out: Path, part: Part = 
     The problems are read once, into memory. Scores are kept in `out`, and every text beside it: see
     `Place`. The same call goes on after any interruption and asks nothing that was answered; if
     `out` is complete, it opens no engine and asks nothing at all. Raises `UserError` if `out` is of
-    another model, other problems, another setup or seed.
+    another model, other problems, another setup or seed, or is no name for scores.
     """
     check_examples(exam.setup.words, exam.problems)
     problems = list(read_problems(exam.problems))
     place = Place(out)
+    place.check_name()
     if place.begin(_identity(opened.engines.policy, exam, problems)):
         return read_scores(place.scores)
     problems = [one for _, one in part.shard.part(problems) if one.id not in part.done]

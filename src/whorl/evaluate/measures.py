@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 
 from whorl.answer import equal
 from whorl.errors import UserError
-from whorl.evaluate.intervals import Rate, bootstrap, mean_rate
+from whorl.evaluate.intervals import Rate, mean_rate
 from whorl.evaluate.scores import Score
 
 
@@ -167,12 +167,17 @@ def _elected(votes: Sequence[str | None], right: Sequence[float | None]) -> floa
 
 def pass_rate_over(runs: Sequence[Sequence[Score]], k: int) -> Rate:
     """Pass@k over several evaluations of the same problems, e.g. of one student per seed: the mean,
-    with a bootstrap over problems that draws all attempts at a problem together."""
+    with the interval of `mean_rate` over the problems, each with its mean over the evaluations.
+
+    A problem counts as one observation however many evaluations there are: a bootstrap draws all
+    attempts at it together, and where all evaluations agree on every problem, as one does with
+    itself, Wilson's interval is of so many problems and not of so many attempts.
+    """
     by_problem: dict[str, list[float]] = {}
     for scores in runs:
         for score in scores:
             by_problem.setdefault(score.id, []).append(_passed(score, k))
-    return bootstrap([fmean(values) for values in by_problem.values()])
+    return mean_rate([fmean(values) for values in by_problem.values()])
 
 
 def _passed(score: Score, k: int) -> float:

@@ -95,13 +95,12 @@ def paired_over(runs: Sequence[tuple[Sequence[Score], Sequence[Score]]]) -> Pair
 
     fixed and broken are counted over all of them. The difference is the mean; its interval and the
     p-value are those of a paired t-test over problems, each with its mean change over the runs, so
-    that attempts at one problem count as one observation. Where all changes are equal, so that
-    their spread is not known, they are those of `paired`, by the signs of the changes. Whether
+    that attempts at one problem count as one observation. Where the runs agree on every problem,
+    as one does with itself, they are those of `paired`, so that one run has one p-value; and so,
+    by the signs of the changes, where all changes are equal and their spread is not known. Whether
     other seeds would say the same is not in them. Raises `UserError` unless all hold the same
     problems once each.
     """
-    from scipy.stats import t
-
     each = [paired(before, after) for before, after in runs]
     changes: dict[str, list[int]] = {}
     means: dict[str, list[float]] = {}
@@ -114,16 +113,20 @@ def paired_over(runs: Sequence[tuple[Sequence[Score], Sequence[Score]]]) -> Pair
         raise UserError("the evaluations are not of the same problems")
     values = [fmean(own) for own in changes.values()]
     n, gap = len(values), fmean(values)
-    if len(set(values)) > 1:
+    sizes = {abs(value) for value in values if value}
+    if sizes <= {1.0} or len(set(values)) == 1:
+        fixed, broken = sum(value > 0 for value in values), sum(value < 0 for value in values)
+        signs = _difference(fixed, broken, n)
+        size = max(sizes, default=1.0)
+        difference = Rate(gap, size * signs.low, size * signs.high)
+        p_value = _fair(broken, fixed + broken)
+    else:
+        from scipy.stats import t
+
         error = stdev(values) / sqrt(n)
         half = float(t.ppf((1 + CONFIDENCE) / 2, n - 1)) * error
         difference = Rate(gap, max(-1.0, gap - half), min(1.0, gap + half))
         p_value = float(2 * t.sf(abs(gap) / error, n - 1))
-    else:
-        signs = _difference(n * (gap > 0), n * (gap < 0), n)
-        size = abs(gap) or 1.0
-        difference = Rate(gap, size * signs.low, size * signs.high)
-        p_value = _fair(0, n * (gap != 0))
     return Paired(
         problems=n,
         fixed=sum(one.fixed for one in each),

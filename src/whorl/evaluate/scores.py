@@ -178,9 +178,31 @@ class Place:
         """Whether every problem has a score that no error stands for."""
         return self.scores.exists() and not self.journal.exists()
 
+    def _twin(self) -> Path:
+        """The file of scores that would have the same files beside it."""
+        name, ending = self.scores.name, ".jsonl"
+        bare = name.removesuffix(ending)
+        return self.scores.with_name(bare if bare != name else name + ending)
+
     def _beside(self, ending: str) -> Path:
         name = self.scores.name
         return self.scores.with_name(f"{name.removesuffix('.jsonl')}.{ending}")
+
+    def check_name(self) -> None:
+        """Raises `UserError` if new scores should not be called so: those of `s` and of `s.jsonl`
+        would share the files beside them. What earlier versions wrote under any name goes on."""
+        name = self.scores.name
+        if self.scores.exists():
+            return
+        if not name.endswith(".jsonl"):
+            there = self.journal.exists()
+            on = "; it goes on with what was asked so far" if there else ""
+            raise UserError(f"scores are a .jsonl file; give --out {self.scores}.jsonl{on}")
+        if name.endswith((".attempts.jsonl", ".events.jsonl")):
+            raise UserError(
+                f"{self.scores} is what texts or events of other scores are called; choose "
+                "another --out"
+            )
 
     def begin(self, identity: Mapping[str, Any]) -> bool:
         """Bind the files to the settings of this evaluation; returns whether it is complete
@@ -190,6 +212,9 @@ class Place:
         An evaluation in which problems failed is not complete: they are asked again. Raises
         `UserError` if another evaluation lies here, finished or not.
         """
+        twin = self._twin()
+        if not self.scores.exists() and twin.is_file() and self.attempts.exists():
+            raise UserError(f"{self.attempts} is of the scores {twin}; choose another --out")
         if paid := next(filter(Path.exists, (self.scores, self.journal)), None):
             if not self.setup.exists():
                 raise UserError(

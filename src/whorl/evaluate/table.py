@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from whorl.evaluate.alike import Asked, check_alike
 from whorl.evaluate.measures import pass_rate
 from whorl.evaluate.pairing import paired
 from whorl.evaluate.scores import Score, read_scores
@@ -42,6 +43,9 @@ def table(**evaluations: Sequence[Score] | Path | str) -> Table:
     """
     if not evaluations:
         raise ValueError("a table needs an evaluation")
+    files = [Path(given) for given in evaluations.values() if isinstance(given, Path | str)]
+    for file in files[1:]:
+        check_alike(Asked.of_scores(files[0]), Asked.of_scores(file))
     read = {
         name: read_scores(Path(given)) if isinstance(given, Path | str) else given
         for name, given in evaluations.items()

@@ -15,11 +15,11 @@ from whorl.data.shard import Shard
 from whorl.engines.journal import Journal
 from whorl.engines.repair import Tell, mend
 from whorl.errors import UserError
-from whorl.evaluate import Place, Record, Score, read_records, score_of
+from whorl.evaluate import Place, Record, Score, read_records, read_scores, score_of
 from whorl.evaluate.exam import Part
 from whorl.evaluate.scores import record_line
 from whorl.loop.folder import RunFolder
-from whorl.loop.merge import absorb, opened, remove
+from whorl.loop.merge import absorb, opened, remove, sweep
 from whorl.loop.shards import parts_of, shares
 
 
@@ -41,7 +41,9 @@ def home_of(out: Path) -> Path:
 @contextmanager
 def whole_exam(out: Path) -> Iterator[None]:
     """Context of the evaluation that goes to `out` without shards, which this process has alone.
-    Raises `UserError` if another one has it, or if it has shards that are not merged."""
+    Raises `UserError` if another one has it, if it has shards that are not merged, or if new scores
+    should not be called so."""
+    Place(out).check_name()
     if parts_of(home_of(out)) and not out.exists():
         raise UserError(
             f"{out} has shards, which are not merged: whorl merge {out}; or go on "
@@ -67,6 +69,8 @@ def open_exam_part(
     with held(out):
         pass  # nobody attempts all of it
     home = home_of(out)
+    if not home.exists():
+        Place(out).check_name()
     share = shares(home, home, _bound(out), shard, version=__version__, repair=repair)
     with share as (own, others):
         done: set[str] = set()
@@ -87,17 +91,19 @@ def merge_exam(out: Path, repair: Tell | None = None) -> MergedExam:
     """Merge the shards of an evaluation into the file of scores `out` and those beside it, and
     remove the shards; as long as problems are missing, nothing is written and none is removed.
 
-    repair: is told which of their journals were damaged and are repaired first.
+    May be repeated after a kill: scores that are written are whole, and what is left of the shards
+    is merely removed. repair: is told which of their journals were damaged and are repaired first.
     Raises `UserError` if there are no shards, or a process still has one.
     """
     home = home_of(out)
-    if not parts_of(home):
+    if not parts_of(home) and not (home.is_dir() and out.exists()):
         raise UserError(f"{out} has no shards; whorl evaluate --shard makes them")
     with held(out), RunFolder.open(home, _bound(out), version=__version__) as whole:
+        sweep(home)
         with opened(home, whole) as parts:
             places = [_place(part.path) for part in parts]
             mend([Place(out).journal, *(place.journal for place in places)], repair)
-            merged = _merged(out, places)
+            merged = _written(out, places) or _merged(out, places)
         if not merged.missing:
             remove(home)
             with suppress(OSError):  # as where files that are open cannot go
@@ -105,6 +111,20 @@ def merge_exam(out: Path, repair: Tell | None = None) -> MergedExam:
                     (home / name).unlink()
                 home.rmdir()
     return merged
+
+
+def _written(out: Path, parts: Sequence[Place]) -> MergedExam | None:
+    """Scores that an earlier call wrote to `out` of the evaluation of `parts`; None if it came to
+    write none. Scores are the last that is written, and only where no problem is missing."""
+    place = Place(out)
+    if not place.scores.exists():
+        return None
+    ours = _binding(place.said())
+    if any(_binding(part.said()) != ours for part in parts if part.setup.exists()):
+        return None
+    scores = read_scores(place.scores)
+    place.end(scores)  # the journal of a whole evaluation before may be there yet
+    return MergedExam(scores, 0, ())
 
 
 def _merged(out: Path, parts: Sequence[Place]) -> MergedExam:

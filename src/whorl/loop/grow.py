@@ -14,6 +14,7 @@ from whorl.budget import SPENT, Budget, limited
 from whorl.budget.purse import Purse
 from whorl.data.atomic import replacing
 from whorl.data.forest import Forest, Key
+from whorl.data.problems import distinct
 from whorl.drive import Finished
 from whorl.engines.crew import Begun, Crew
 from whorl.engines.journal import Journal
@@ -193,8 +194,9 @@ def grow(
 
 
 def _noted(problems: Iterable[Problem], ids: list[str]) -> Iterator[Problem]:
-    """The problems, unchanged; the id of each that passes is added to `ids`."""
-    for problem in problems:
+    """The problems, unchanged; the id of each that passes is added to `ids`. Raises `UserError` as
+    `distinct` does."""
+    for problem in distinct(problems):
         ids.append(problem.id)
         yield problem
 

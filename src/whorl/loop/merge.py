@@ -35,8 +35,10 @@ class Merged:
 
 
 def sharded(path: Path) -> list[Path]:
-    """The folders of a run that have shards: itself, and those of its rounds."""
-    return [folder for folder in (path, *rounds_of(path)) if parts_of(folder / "shards")]
+    """The folders of a run that have shards, or what a merge that was killed left of some: itself,
+    and those of its rounds."""
+    homes = ((folder, folder / "shards") for folder in (path, *rounds_of(path)))
+    return [folder for folder, home in homes if parts_of(home) or left_over(home)]
 
 
 def merge_run(path: Path, repair: Tell | None = None) -> Iterator[Merged]:
@@ -61,6 +63,7 @@ def merge(path: Path, repair: Tell | None = None) -> Merged:
     """
     said = RunFolder.read(path)
     with RunFolder.open(path, said.settings, version=said.version) as run:
+        sweep(path / "shards")
         with opened(path / "shards", run) as parts:
             mend((one.journal for one in (run, *parts)), repair)
             merged = _merged(run, parts)
@@ -79,12 +82,23 @@ def opened(home: Path, like: RunFolder) -> Iterator[list[RunFolder]]:
         ]
 
 
+def left_over(home: Path) -> list[Path]:
+    """Shards in `home` that are merged and were being removed when the process was killed."""
+    return sorted(home.glob("*-of-*.merged"))
+
+
+def sweep(home: Path) -> None:
+    """Remove the shards that `left_over` finds: nothing of them is needed any more."""
+    for gone in left_over(home):
+        shutil.rmtree(gone)
+
+
 def remove(home: Path) -> None:
     """Remove the folders of shards in `home`. A shard goes as a whole or not at all."""
+    sweep(home)  # one that was begun anew has the name of the one that was merged
     for part in parts_of(home):
         part.rename(part.with_name(f"{part.name}.merged"))
-    for gone in home.glob("*.merged"):
-        shutil.rmtree(gone)
+    sweep(home)
     with suppress(OSError):  # something else is in it
         home.rmdir()
 

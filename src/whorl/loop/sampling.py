@@ -168,7 +168,10 @@ def _trained(run: Run, prepared: Ready, folder: RunFolder) -> tuple[float | None
     from whorl.learn.train import train  # takes seconds
 
     examples = [*distinct_examples(read_examples(folder.examples), run.recipe.objective)]
-    batch = min(run.train.batch, max(1, len(examples) // _STEPS))
+    # what a batch counts is divided: many examples may be of few states
+    states = run.train.batch_of == "states"
+    size = len({example.prompt for example in examples}) if states else len(examples)
+    batch = min(run.train.batch, max(1, size // _STEPS))
     prepared.opened.rest()
     clock, out = _Stopwatch(), folder.path / "checkpoint"
     result = train(

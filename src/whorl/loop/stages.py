@@ -17,7 +17,7 @@ from whorl.data.contamination import ids_among
 from whorl.data.content import content
 from whorl.data.examples import read_examples
 from whorl.data.naming import named
-from whorl.data.problems import read_problems, write_problems
+from whorl.data.problems import distinct, read_problems, write_problems
 from whorl.data.purpose import read_purpose
 from whorl.engines import check
 from whorl.engines.crew import Here
@@ -228,7 +228,8 @@ class _Known:
 
     def __init__(self, problems: Path | str | Iterable[Problem]) -> None:
         self._file = Path(problems) if isinstance(problems, Path | str) else None
-        self._problems = () if isinstance(problems, Path | str) else tuple(problems)
+        # found before there is a folder, which would be bound to a list that cannot be grown
+        self._problems = () if isinstance(problems, Path | str) else tuple(distinct(problems))
 
     def read(self) -> Iterator[Problem]:
         return read_problems(self._file) if self._file else iter(self._problems)

@@ -60,11 +60,13 @@ class Evaluations:
         self._lock = threading.Lock()
 
     def lines(self, place: Place, before: Place | None) -> list[Line]:
-        """The problems of an evaluation, in its order."""
+        """The problems of an evaluation, in its order. One of the same id in the other is compared
+        if it asks the same: ids that are line numbers are those of many sets."""
         then = self._scores(before) if before else {}
         return [
-            Line(number, score, question, then[id][0] if id in then else None)
+            Line(number, score, question, was if asked == question else None)
             for number, (id, (score, question)) in enumerate(self._scores(place).items())
+            for was, asked in [then.get(id, (None, ""))]
         ]
 
     def _scores(self, place: Place) -> dict[str, tuple[Score, str]]:

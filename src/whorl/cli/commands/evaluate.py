@@ -166,6 +166,7 @@ def _compared(against: Path | None, problems: Path) -> "list[Score] | None":
     problems cannot be read, or are not of the same problems."""
     from whorl.data.problems import problem_ids
     from whorl.evaluate import read_scores
+    from whorl.evaluate.alike import Asked, check_alike
     from whorl.evaluate.pairing import check_same
 
     asked = problem_ids(problems)
@@ -173,6 +174,7 @@ def _compared(against: Path | None, problems: Path) -> "list[Score] | None":
         return None
     before = read_scores(against)
     check_same({score.id for score in before}, set(asked))
+    check_alike(Asked.of_scores(against), Asked.of_file(problems))
     return before
 
 

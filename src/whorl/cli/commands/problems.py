@@ -108,7 +108,8 @@ def problems(  # noqa: PLR0913 (each parameter is an option)
     Hugging Face Hub (pip install 'whorl\\[hub]'), or from a folder (--at).
 
     What a filter drops is listed, with the reason, in OUT.dropped.jsonl.
-    With -n, problems are drawn by lot after all filters.
+    With -n, problems of a data set or file are drawn by lot after all filters;
+    made up ones are so many before, of which filters leave fewer.
     """
     from whorl.cli.display import Display
     from whorl.cli.guard import whorl

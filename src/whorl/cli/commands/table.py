@@ -154,6 +154,7 @@ def _shortened(paths: Iterable[str]) -> dict[str, str]:
 def _check(cells: Sequence[_Cell]) -> None:
     """Raises `UserError` if two evaluations belong in one cell, or a column has unlike problems."""
     from whorl.errors import UserError
+    from whorl.evaluate.alike import Asked, check_alike
 
     places: dict[tuple[str, str], _Cell] = {}
     columns: dict[str, _Cell] = {}
@@ -170,6 +171,8 @@ def _check(cells: Sequence[_Cell]) -> None:
                 f"{first.file} and {cell.file} are not of the same problems, and both are "
                 f"{cell.benchmark}; name them: MODEL,BENCHMARK=FILE"
             )
+        if cell is not first:
+            check_alike(Asked.of_scores(first.file), Asked.of_scores(cell.file))
 
 
 def _values(cell: _Cell, measure: str) -> list[float]:
