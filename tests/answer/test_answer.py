@@ -252,6 +252,11 @@ def test_hostile_text_takes_linear_time(text: str) -> None:
         ("sqrt(2)/2", r"\sqrt{2}/2"),
         ("√34", r"\sqrt{34}"),
         ("12*pi", r"12*\pi"),
+        (r"\text{Area} : 36", "36"),
+        (r"$\text{Tom: } 2$", "2"),
+        (r"\text{Total cost: } \$36", "36"),
+        ("Area: 36 cm", "36"),
+        (r"\text{Ratio: } 2:3", "2:3"),
     ],
 )
 def test_plain_form(answer: str, plain: str) -> None:

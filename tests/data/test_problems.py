@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from whorl.answer import parsable
+from whorl.answer import gold_in, parsable
 from whorl.data.problems import read_problems, write_problems
 from whorl.errors import UserError
 from whorl.problem import Problem
@@ -44,6 +44,27 @@ def test_fields(tmp_path: Path) -> None:
         Problem("p:5", "Half?", r"\frac{1}{2}"),
         Problem("p:6", "Eggs?", "1,000"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("cell", "gold"),
+    [
+        ("The answer is: 4", "4"),
+        ("We add them. The answer is $4$.", "4"),
+        ("**Answer:** 4 apples", "4 apples"),
+        ("Tuesday", "Tuesday"),
+        ("a parabola", "a parabola"),
+        ("yes", "yes"),
+        ("no real solutions", "no real solutions"),
+        ("A: 5", "A: 5"),
+        ("There is no solution.", "There is no solution."),
+        ("The answer cannot be told.", "The answer cannot be told."),
+        ("$f(x) = ax$ for all $a > 0$, where $a$ is an integer that no prime divides", None),
+    ],
+)
+def test_an_answer_in_prose_is_what_it_states(tmp_path: Path, cell: str, gold: str | None) -> None:
+    path = file(tmp_path, json.dumps({"question": "?", "answer": cell}).encode())
+    assert [problem.answer for problem in read_problems(path)] == [gold or cell]
 
 
 BAD = [
@@ -117,7 +138,11 @@ problems = st.lists(
         Problem,
         id=texts,
         question=texts,
-        answer=texts.filter(lambda answer: parsable(answer) and not MARKED.search(answer)),
+        answer=texts.filter(
+            lambda answer: (
+                parsable(answer) and not MARKED.search(answer) and gold_in(answer) == answer
+            )
+        ),
         source=texts | st.just(""),
         split=texts | st.just(""),
         level=texts | st.just(""),

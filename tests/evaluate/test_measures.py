@@ -86,6 +86,10 @@ def test_the_summary_counts_apart_what_is_not_right() -> None:
         ((None, None, None), (0.0, 0.0, 0.0), 0.0),
         (("x", "x", "4"), (None, None, 1.0), 0.0),  # undecided is not right
         (("3", "1/2", "0.5"), (0.0, 1.0, 1.0), 1.0),  # equal answers are one vote
+        (("3", "$0.50", r"50 \text{ cents}"), (0.0, 1.0, 1.0), 1.0),
+        ((r"5 \text{ m}", r"5 \text{ km}", "7"), (0.0, 1.0, 0.0), 0.0),  # three votes
+        (("4", "5 m", "5 km"), (1.0, 0.0, 0.0), 1.0),
+        (("5", r"5 \text{ m}", r"5 \text{ km}"), (1.0, 0.0, 0.0), 1.0),
     ],
 )
 def test_the_majority_decides(

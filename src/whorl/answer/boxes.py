@@ -79,8 +79,9 @@ EXCLAMATION = r"!(?=\s{0,9}(?:$|\*\*|[A-Z]))"
 """A mark at the end of a sentence, which is no factorial."""
 
 _LEFT = re.compile(
-    r"[-+*/^_<>!]\s?$|[\d)]$|(?:\\(?:pm|mp|times|cdot|sqrt|ne|neq|le|ge|leq|geq|ln|log|sin|cos|tan|div)|"
-    r"\\[dt]?frac\s?\{[^{}$\n]{0,80}\})\s?\{?\s?$|\\(?:[dt]?frac|sqrt)\s?\{[^{}$\n]{0,80}$"
+    r"(?:[-+*/^_<>]|(?<![a-zA-Z]{2})!)\s?\Z|[\d)]\Z"
+    r"|(?:\\(?:pm|mp|times|cdot|sqrt|ne|neq|le|ge|leq|geq|ln|log|sin|cos|tan|div)|"
+    r"\\[dt]?frac\s?\{[^{}$\n]{0,80}\})\s?\{?\s?\Z|\\(?:[dt]?frac|sqrt)\s?\{[^{}$\n]{0,80}\Z"
 )
 _RIGHT = re.compile(
     rf"\s?(?:\\?%|[\^_*/+]|(?!{EXCLAMATION})!|-(?=\s?[\d\\a-zA-Z(])|\}}\s?\{{"
@@ -92,26 +93,62 @@ _MORE = re.compile(
 )
 _DEGREES = re.compile(r"\s?\^\s?\{?\s?\\circ")
 _TAIL = re.compile(r"[^\n.,;=$]{0,80}")
-_OPENING = re.compile(r"[^\n.,;:=$&\u4e00-\u9fff]{0,80}$")
+_OPENING = re.compile(r"[^\n.,;:=$&\u4e00-\u9fff]{0,80}\Z")
 
 
 def _in_formula(text: str, box: Box) -> str | None:
-    """The formula that a box is only a part of, without the box: `-\\boxed{2}` is -2."""
-    before, after = text[max(0, box.start - 100) : box.start], text[box.end : box.end + 100]
+    """The formula that a box is only a part of, without the box: `-\\boxed{2}` is -2. It is that
+    of its line: another line has factors and signs of its own."""
+    before, after = _beside(text, box)
     if more := _MORE.match(after):
         return f"{text[box.inner : box.close].strip()}, {more[1]}"
-    touched = _RIGHT.match(after) and not _DEGREES.match(after)
+    line = after.partition("\n")[0]
+    touched = _RIGHT.match(line) and not _DEGREES.match(line)
     multiple = _MULTIPLE.match(after)
     if not touched and not _LEFT.search(before) and not multiple:
         return None
-    opening, tail = _OPENING.search(before), _TAIL.match(after)
+    opening, tail = _OPENING.search(before), _TAIL.match(line)
     assert opening is not None and tail is not None
     inner = text[box.inner : box.close].strip()
-    factor = re.search(r"[\d)]$", before) is not None
+    factor = re.search(r"[\d)]\Z", before) is not None
     inner = inner if re.fullmatch(r"[\w.]+", inner) and not factor else f"({inner})"
-    left = re.sub(r"^.*\\(?:quad|approx|implies|therefore|Rightarrow)(?![a-zA-Z])", "", opening[0])
+    left = _AFTER.sub("", opening[0])
     rest = f" {multiple[1]}" if multiple else tail[0]
     return f"{left}{inner}{rest}".strip(" *")
+
+
+_AFTER = re.compile(
+    r"^.*\\(?:quad|approx|implies|iff|therefore|(?:[lL]ong)?[rR]ightarrow)(?![a-zA-Z])"
+)
+_ARROW = re.compile(r"^.*(?:=|-)>")
+_BULLET = re.compile(r"\s{0,9}(?:[-+*>•]\s+|>|\(?\d{1,2}[.)](?!\d)\s*){1,3}")
+_EMPHASIS = re.compile(r"(?<![\w)}\]*])(\*{1,3}|__?)\Z")
+_BOLD = re.compile(r"(?<![\w*])\*\*[^*]{1,80}\*\*\s?\Z")  # **Answer** before it
+_DASH = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}(?:\*\*)?\s-\s\Z")
+
+
+def _beside(text: str, box: Box) -> tuple[str, str]:
+    """What stands before a box on its line, and after it, without layout: an arrow and what it
+    comes from, the mark of an item or a quotation, emphasis, a dash after a word. A dash is the
+    mark of an item only with a blank: a line that is `-\\boxed{2}` says -2."""
+    before = text[max(0, box.start - 100) : box.start].rpartition("\n")[2]
+    after = text[box.end : box.end + 100]
+    before = _ARROW.sub("", before)
+    if (mark := _BULLET.match(before)) and not _is_displayed(text, box.start):
+        before = before[mark.end() :]
+    if (mark := _EMPHASIS.search(before)) and after.startswith(mark[1]):
+        before, after = before[: mark.start()], after[len(mark[1]) :]
+    return _DASH.sub("", _BOLD.sub("", before)), after
+
+
+_DISPLAYS = ((r"\[", r"\]"), (r"\(", r"\)"), (r"\begin{", r"\end{"))
+
+
+def _is_displayed(text: str, at: int) -> bool:
+    """Whether a formula that began on an earlier line goes on here, where a sign is one."""
+    if text.count("$$", 0, at) % 2:
+        return True
+    return any(text.count(left, 0, at) > text.count(right, 0, at) for left, right in _DISPLAYS)
 
 
 _MULTIPLE = re.compile(

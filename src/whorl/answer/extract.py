@@ -26,7 +26,22 @@ _CLAIM = re.compile(
     r"\b(?:is|are|equals|was|were|be|has|have|had|needs?|gets?|got|costs?|earn(?:s|ed)?|makes?|made"
     rf"|pa(?:ys?|id)|sp(?:ends?|ent)|takes?|took|sold|weighs?) {_VALUE}"
 )
-_VERB = re.compile(rf"[a-zA-Z]+[ ,].*(?:\b(?:is|are|equals)\b\s*:?\s*(?=\S)|{_CLAIM.pattern})")
+_SUBJECT = r"[a-zA-Z]+(?:['’-][a-zA-Z]+){0,3}[ ,].*"
+_ANY_VERB = r"\b(?:is|are|equals)\b\s*:?\s*"
+_NEARLY = (
+    r"(?:(?:about|approximately|roughly|around|exactly|only|just|simply|now|then|thus|therefore"
+    r"|hence|also|equal to|given by)\b[,:]?\s{0,3}){0,3}"
+)
+_NUMBER_WORD = (
+    r"(?i:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|[a-z]{3,6}teen"
+    r"|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|half)(?![a-zA-Z])"
+)
+_EXPRESSION = (
+    rf"(?=[-+]?\s?(?:\.?\d|[$€£¥\\(\[{{√π∞|±]|\*\*|(?!a\s)[a-zA-Z](?![a-zA-Z'’])|{_NUMBER_WORD}))"
+)
+_VALUED = re.compile(rf"{_SUBJECT}(?:{_ANY_VERB}(?={_NEARLY}{_EXPRESSION})|{_CLAIM.pattern})")
+_VERB = re.compile(rf"{_SUBJECT}{_ANY_VERB}(?=\S)")
+_DIGIT = re.compile(r"\d")
 _DENIED = re.compile(r"\b(?:not|never|no|neither)\b|n't\b|n’t\b")
 _LAST_LINE = re.compile(r"(?:A:|(?:.*\s)?####)\s*([^#]+)")
 _HASHED = re.compile(r"^[ \t]{0,4}####[ \t]*(\S[^#\n]{0,99})$", re.MULTILINE)
@@ -104,15 +119,33 @@ def _said(stated: str) -> str | None:
     stated = _ADVERB.sub("", stated.lstrip(" *_`\n\r\t"))
     if stated.startswith("}"):  # \text{The answer is } 5
         stated = stated[1:].lstrip()
+    if "**" in stated[:_BOLD_WITHIN]:
+        stated = _CLOSED.sub(r"\1", stated, count=1)
     if formula := FORMULA.match(stated):
         return with_what_follows(stated, formula)
     line = _SENTENCE.split(stated.partition("\n")[0].rstrip(" *"), maxsplit=1)[0]
-    several = len(_CLAIM.findall(line)) > 1 or _DENIED.search(line)
-    if not several and (verb := _VERB.match(line)):  # "The final answer: the largest n is 34."
-        line = line[verb.end() :]
+    if end := _verb_ends(line):  # "The final answer: the largest n is 34."
+        line = _ADVERB.sub("", line[end:])
         if formula := FORMULA.match(line):
             return with_what_follows(line, formula)
     return line.strip(" *_`\r\t") or None
+
+
+_CLOSED = re.compile(r"^([^*\n]{0,200}[^*\s])\*\*(?=[\s.,;:!?)]|$)")
+_BOLD_WITHIN = 202
+
+
+def _verb_ends(line: str) -> int:
+    """Where the verb of a sentence ends whose answer follows it; 0 if there is none, or if it may
+    stand before it: "Of the 20 students, 5 are boys"."""
+    if len(_CLAIM.findall(line)) > 1 or _DENIED.search(line):
+        return 0
+    if verb := _VALUED.match(line):
+        return verb.end()
+    verb = _VERB.match(line)
+    if verb is None or (_DIGIT.search(line[: verb.end()]) and not line[verb.end()].isupper()):
+        return 0
+    return verb.end()
 
 
 def read(prediction: str, gold: str = "", *, guess: bool = False) -> str | None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from whorl.answer.conventions import LONGEST
 from whorl.answer.fonts import WORDS
 from whorl.answer.numbers import DECIMAL
-from whorl.answer.spelling import spelled
+from whorl.answer.spelling import single_spaced, spelled, undressed
 from whorl.answer.spoken import in_figures
 from whorl.answer.units import without_money, without_unit
 
@@ -57,6 +57,8 @@ def take_apart(answer: str) -> Parts:
     """What the answer says, in plain form: see `normalise`, which is the body alone."""
     if DECIMAL.fullmatch(answer):
         return Parts("", answer, "")
+    if ":" in answer and (label := _LABEL.fullmatch(undressed(single_spaced(answer)))):
+        return take_apart(label[3])._replace(name=" ".join((label[1] or label[2]).split()))
     text, unit, money = _bare(in_figures(spelled(answer)))
     if not _RELATION.search(text):  # of which "and" and "or" make different sets
         text = _JOINED.sub(",", _solutions_apart(text)).strip()
@@ -70,6 +72,15 @@ def take_apart(answer: str) -> Parts:
     if not unit:
         text, unit = without_unit(text)
     return Parts(name, _tight(text), unit or money)
+
+
+_LABEL = re.compile(  # in text, or of more letters than variables have; `A: 5` is a choice
+    rf"(?:{WORDS}\s?\{{\s?([a-zA-Z][^{{}}:0-9]{{1,80}}?)(?:\s?:\s?\}}|\s?\}}\s?:)"
+    r"|((?:[A-Z][a-z]{2,20}|[a-z]{3,20})(?: [a-zA-Z]{1,20}){0,6})\s?:)"
+    r"(?:\s|~|\\[,;: ]){0,4}"
+    rf"((?=[-+$\\(\[\d]|[a-zA-Z](?![a-zA-Z]))(?!{WORDS}\s?\{{\s?[a-zA-Z])"
+    r"[^:]*(?:(?<=\d)\s?:\s?\d[^:]*)?)"  # a ratio
+)
 
 
 def _solutions_apart(text: str) -> str:

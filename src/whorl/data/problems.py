@@ -9,6 +9,7 @@ called `FILE:LINE`. The files of GSM8K and MATH as published read as they are: a
 import gzip
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, TypeVar
@@ -182,9 +183,7 @@ def _problem(row: Row, *, default_id: str) -> Problem:
 
 
 def _answer(row: Row) -> str:
-    answer = cell(row, "answer")
-    if "####" in answer or r"\boxed" in answer:
-        answer = gold_in(answer) or ""
+    answer = _stated(cell(row, "answer"))
     if not answer:
         solution = cell(row, "solution")
         if "####" in solution or r"\boxed" in solution:
@@ -192,6 +191,17 @@ def _answer(row: Row) -> str:
     if not answer:
         raise BadRow('no answer (field "answer", or a "solution" with a \\boxed{})')
     return answer
+
+
+def _stated(text: str) -> str:
+    """The gold answer in a column of answers: what the text states as its answer, else the text,
+    which is words on purpose: public sets have sentences there ("There is no solution")."""
+    if re.search(r"####|\\boxed", text):
+        return gold_in(text) or ""
+    return (gold_in(text) or text) if _STATES.search(text) else text
+
+
+_STATES = re.compile(r"answer|答案", re.IGNORECASE)
 
 
 def comparable_answer(answer: str) -> str:

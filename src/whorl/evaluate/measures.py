@@ -148,12 +148,20 @@ def elections(scores: Sequence[Score], ks: Sequence[int]) -> dict[int, list[floa
 
 
 def _votes(answers: Sequence[str | None]) -> list[str | None]:
-    """The answers, each replaced by the first answer that is equal to it."""
+    """The answers, each replaced by the first answer that is equal to it. Of what may leave out
+    its unit, `5`, `5 m` and `5 km`, no two that are not equal are one vote."""
     spoken: dict[str, str] = {}
+    groups: dict[str, list[str]] = {}
     for answer in answers:
-        if answer is not None and answer not in spoken:
-            same = (known for known in dict.fromkeys(spoken.values()) if equal(known, answer))
-            spoken[answer] = next(same, answer)
+        if answer is None or answer in spoken:
+            continue
+        for first, others in groups.items():
+            if equal(first, answer) and all(equal(other, answer) is not False for other in others):
+                break
+        else:
+            first = answer
+        groups.setdefault(first, []).append(answer)
+        spoken[answer] = first
     return [answer if answer is None else spoken[answer] for answer in answers]
 
 

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from whorl.answer import normalise
 from whorl.data.atomic import replacing, unwritable
 from whorl.errors import UserError
 from whorl.evaluate.attempts import Attempt, Record
@@ -27,7 +26,8 @@ class Score:
     """Judgements of the attempts at one problem.
 
     right: by attempt: 1.0, 0.0, or None where the judge could not decide.
-    answers: by attempt: the final answer in plain form, None if there was none.
+    answers: by attempt: the final answer as it was stated, None if there was none. Its unit is part
+        of what is counted in votes.
     cut: attempts that ran into `max_tokens`.
     error: why the problem could not be attempted; then there are no attempts.
     """
@@ -47,7 +47,7 @@ def score_of(record: Record) -> Score:
         record.problem.id,
         record.problem.level,
         tuple(attempt.right for attempt in record.attempts),
-        tuple(a.answer if a.answer is None else normalise(a.answer) for a in record.attempts),
+        tuple(attempt.answer for attempt in record.attempts),
         cut=sum(attempt.finished == "length" for attempt in record.attempts),
         error=record.error,
         subject=record.problem.subject,

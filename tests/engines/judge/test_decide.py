@@ -73,6 +73,34 @@ def test_what_may_be_meant_otherwise_is_undecided(gold: str, answer: str) -> Non
     assert judge(gold, answer).right is None
 
 
+@pytest.mark.parametrize(
+    ("gold", "answer", "right"),
+    [
+        ("36", r"\text{Area} : 36", True),
+        ("37", r"\text{Area} : 36", False),
+        ("2", r"\text{Tom: } 2", True),
+        ("2:3", r"\text{Ratio: } 4:6", True),
+        ("3:2", r"\text{Ratio: } 2:3", False),
+        (r"\text{Bob: } 2", r"\text{Tom: } 2", False),
+        ("A = 36", r"\text{Area: } 36", None),
+        ("2, 3", r"\text{Tom}: 2, \text{Bob}: 3", None),
+        (r"\text{Tom}: 3, \text{Bob}: 2", r"\text{Tom}: 2, \text{Bob}: 3", None),
+        ("A", r"\text{A: } 5", True),
+    ],
+)
+def test_a_label_is_a_name(gold: str, answer: str, right: bool | None) -> None:
+    assert judge(gold, answer).right is right
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Out of the 20 students, 5 are boys", "A total of 18 eggs are sold", "that 18 eggs are left"],
+)
+@pytest.mark.parametrize("gold", ["5", "18", "20"])
+def test_a_sentence_beside_a_number_is_undecided(text: str, gold: str) -> None:
+    assert judge(gold, text).right is None
+
+
 @pytest.mark.parametrize("answer", ["3 wug", "3 KM", "3 m", "3 ab"])
 def test_letters_after_a_blank_may_be_a_word_and_are_undecided(answer: str) -> None:
     assert judge("3", answer).right is None

@@ -25,16 +25,22 @@ from whorl.engines.judge.compare import same_terms
 from whorl.engines.judge.lists import Judged, each, is_several, same_list, solutions_as_tuples
 from whorl.engines.judge.ratios import same_ratio
 from whorl.engines.judge.reader import read
+from whorl.engines.judge.remarks import judged_with_remarks
 from whorl.engines.judge.statements import same_statement, with_commas
 from whorl.engines.judge.terms import Unreadable
 
 
 def judge(gold: str, answer: str, rules: Conventions = USUAL) -> Verdict:
     """Whether `answer` says the same as `gold`, by algebra."""
+
+    def judged(one: str, other: str) -> Verdict:
+        try:
+            return _judge(one, other, rules)
+        except Unreadable as unreadable:
+            return Verdict(None, f"cannot be read: {unreadable}")
+
     try:
-        return _judge(gold, answer, rules)
-    except Unreadable as unreadable:
-        return Verdict(None, f"cannot be read: {unreadable}")
+        return judged_with_remarks(gold, answer, judged) or judged(gold, answer)
     except Exception as error:  # RecursionError and MemoryError among them; no judge dies of a text
         return Verdict(None, f"cannot be worked out ({type(error).__name__})")
 
@@ -65,6 +71,7 @@ def _judge(gold: str, answer: str, rules: Conventions) -> Verdict:
         or _words(answer, one.body)
         or _numerals(one.body, other.body)
         or _approximate(one, other, rules)
+        or _labels(one.body, other.body)
         or same_ratio(one.body, other.body, rules)
         or same_statement(gold, answer, rules)
         or _values(with_commas(one), with_commas(other), rules)
@@ -109,6 +116,9 @@ def _single(one: Parts, other: Parts, rules: Conventions) -> Verdict:
     if one.name and other.name and not _may_be_one(one.name, other.name):
         if _CALLED.fullmatch(one.name) and _CALLED.fullmatch(other.name):
             return Verdict(False, "different names")
+        if _is_word(one.name) != _is_word(other.name):  # a label, beside a variable
+            same = same_terms(read(one.body), read(other.body), rules)
+            return Verdict(None, "other names") if same.right else same
         return same_terms(read(_equation(one)), read(_equation(other)), rules)
     if one.name != other.name and "=" in one.body + other.body:
         return same_terms(read(_equation(one)), read(_equation(other)), rules)
@@ -116,7 +126,12 @@ def _single(one: Parts, other: Parts, rules: Conventions) -> Verdict:
 
 
 _CALLED = re.compile(r".+\(.*\)")
+_WORD = re.compile(r"[a-zA-Z]{3,}(?: ?[a-zA-Z]+)*")
 _OF_X = re.compile(r"[a-zA-Z]\(x\)")
+
+
+def _is_word(name: str) -> bool:
+    return _WORD.fullmatch(name) is not None and not name.isupper()
 
 
 def _may_be_one(one: str, other: str) -> bool:
@@ -166,6 +181,14 @@ def _numerals(one: str, other: str) -> Verdict | None:
     return Verdict(None, "a numeral with its base")
 
 
+def _labels(one: str, other: str) -> Verdict | None:
+    """`Tom: 2, Bob: 3` beside anything else: whose value is which, no arithmetic tells."""
+    if any(len(_LABEL.findall(side)) > 1 for side in (one, other)):
+        return Verdict(None, "values with labels")
+    return None
+
+
+_LABEL = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,20}\s?:\s?[-+\d\\]")
 _ARTICLE = re.compile(r"(?:an?|the) (?=[a-z]{3})", re.IGNORECASE)
 
 
