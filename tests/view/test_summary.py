@@ -62,6 +62,17 @@ def test_examples_that_were_harvested_again_are_counted_as_the_file_holds_them(
         assert figures(summary(run))["examples"] == 1
 
 
+def test_a_gain_is_told_with_what_chance_alone_can_make(tmp_path: Path) -> None:
+    with folder(tmp_path) as run:
+        plant_in(run, plant("a"))
+        gather(run)
+        for number, right in enumerate((3, 5)):
+            scores = [Score(f"t{i}", "", (float(i < right),), ("5",)) for i in range(10)]
+            write_scores(tmp_path / f"scores-{number}.jsonl", scores)
+        said = summary(run).lead
+    assert "from 30.0 % to 50.0 % right answers (95 %: -" in said
+
+
 def test_examples_are_counted_as_they_were_written(tmp_path: Path) -> None:
     with folder(tmp_path) as run:
         for number in (1, 2):

@@ -10,7 +10,7 @@ from typing import Any
 
 from whorl.data.rows import count_lines
 from whorl.errors import UserError
-from whorl.evaluate import Score, pass_rate, read_scores
+from whorl.evaluate import Score, paired, pass_rate, read_scores
 from whorl.loop.harvest import Harvested
 from whorl.recipes import RECIPES, find_recipe
 from whorl.report import Bars, Chart, Curve, Figure, FigureTable, Report
@@ -119,6 +119,9 @@ def _lead(counts: _Counts, scores: Sequence[Sequence[Score]]) -> str:
     if len(scores) > 1:
         before, after = (100 * pass_rate(each, 1).value for each in (scores[0], scores[-1]))
         said += f"; the policy went from {before:.1f} % to {after:.1f} % right answers"
+        with suppress(UserError):  # of other problems, as after another limit
+            gain = paired(scores[0], scores[-1]).gain
+            said += f" (95 %: {100 * gain.low:+.1f} to {100 * gain.high:+.1f} points)"
     late = counts.unharvested
     more = f"{_many(late, 'tree')} {'is' if late == 1 else 'are'} grown and not harvested yet"
     sentences = [*([said] if counts.trees else []), *([more] if late else [])]
