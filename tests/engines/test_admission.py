@@ -36,6 +36,15 @@ def test_what_needs_no_model_is_answered_at_once(
     assert admitted(Ask(Prompt("", "a" * 999)), letters, None)[1] is None
 
 
+def test_tokens_that_the_model_does_not_know_are_the_asks_own_failure() -> None:
+    ask = Ask(Prompt("", "abc"))
+    assert admitted(ask, letters, None, known=100)[1] is None
+    said = admitted(ask, letters, None, known=99)[1]
+    assert said == Failure(
+        "the tokenizer gives token 99, but the model knows only 99: they do not belong together"
+    )
+
+
 def test_advice_is_given_for_what_is_too_long() -> None:
     long = fitting(Prompt("", "abcde"), letters, 4, ": write less")
     assert long == Failure("prompt has 5 tokens, the model takes 4: write less")

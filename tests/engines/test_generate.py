@@ -39,6 +39,14 @@ def test_agrees_with_the_embedded_engine(llama) -> None:
         assert [r.logprob for r in mine] == pytest.approx([r.logprob for r in other], abs=1e-4)
 
 
+def test_a_long_prompt_takes_no_room_from_its_company(llama) -> None:
+    folder = llama(max_position_embeddings=128)
+    asks = [Ask(Prompt("", "Anna has " * k), max_tokens=100, temperature=0.0) for k in (1, 30)]
+    ours, theirs = collect(Local(folder), asks), collect(Generate(folder), asks)
+    lengths = [[reply.tokens for (reply,) in each] for each in (ours, theirs)]
+    assert lengths[0] == lengths[1] and lengths[0][0] > lengths[0][1]
+
+
 def test_log_probabilities_are_the_models_whatever_is_sampled_from(llama) -> None:
     folder, prompt = llama(), Prompt("", "Anna has ")
     (ours,) = collect(Local(folder), [Ask(prompt, n=200, max_tokens=1, seed=1)])

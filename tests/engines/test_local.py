@@ -255,6 +255,30 @@ def test_long_texts_do_not_depend_on_company(llama) -> None:
     assert answer(Local(folder), asks) == alone
 
 
+def test_a_long_prompt_is_read_in_passes_and_says_the_same(
+    llama, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = llama()
+    rng = random.Random(5)
+    asks = [
+        Ask(Prompt("", " ".join(rng.choices(WORDS, k=k))), n=2, max_tokens=30, seed=k)
+        for k in (3, 20, 60, 110, 120)
+    ]
+    whole = answer(Local(folder), asks)
+    monkeypatch.setattr("whorl.engines.local.engine._PREFILL_TOKENS", 16)
+    read = 0
+    forward = Llama.forward
+
+    def counted(self: Llama, pieces: Sequence[Piece], rows: Rows) -> torch.Tensor:
+        nonlocal read
+        read = max(read, *(piece.ids.shape[1] for piece in pieces))
+        return forward(self, pieces, rows)
+
+    monkeypatch.setattr(Llama, "forward", counted)
+    assert answer(Local(folder), asks) == whole
+    assert read == 16
+
+
 def test_samples_follow_the_model(llama) -> None:
     """First tokens of 4,000 samples at temperature 1.3, chi-square."""
     folder = llama(initializer_range=0.05)

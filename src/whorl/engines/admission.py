@@ -20,12 +20,17 @@ NO_SCORES = (
 
 
 def admitted(
-    ask: Ask, encode: Callable[[Prompt], list[int]], limit: int | None
+    ask: Ask,
+    encode: Callable[[Prompt], list[int]],
+    limit: int | None,
+    *,
+    known: int | None = None,
 ) -> tuple[list[int], Replies | Failure | None]:
     """Token ids of an ask's prompt, and its answer where no model is to be asked: a failure for a
     prompt that does not fit, empty samples where there is no room for a token of them.
 
-    limit: tokens that prompt and sample may have together; None is any number.
+    limit: tokens that prompt and sample may have together; None is any number. known: how many
+    tokens the model knows, if the engine can tell; a tokenizer of another model may have more.
     A text to be scored is refused: an engine that can score asks `to_score` first.
     """
     if ask.given is not None:
@@ -33,6 +38,11 @@ def admitted(
     ids = fitting(ask.prompt, encode, limit)
     if isinstance(ids, Failure):
         return [], ids
+    if known is not None and (highest := max(ids, default=0)) >= known:
+        return ids, Failure(
+            f"the tokenizer gives token {highest}, but the model knows only {known}: they do not "
+            "belong together"
+        )
     if min(ask.n, ask.max_tokens) < 1 or len(ids) == limit:
         return ids, (Reply(finished="length", logprob=0.0),) * ask.n
     return ids, None

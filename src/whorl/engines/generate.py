@@ -7,6 +7,7 @@ and the batch's seed is that of its first ask.
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -54,10 +55,13 @@ class Generate:
         if ask.given is not None:
             self._failed.append((ticket, self._scored(ask)))
             return
-        ids, answer = admitted(ask, self.chat.encode, self._limit)
+        known = self._model.get_input_embeddings().num_embeddings
+        ids, answer = admitted(ask, self.chat.encode, self._limit, known=known)
         if answer is not None:
             self._failed.append((ticket, answer))
             return
+        room = ask.max_tokens if self._limit is None else self._limit - len(ids)
+        ask = replace(ask, max_tokens=min(ask.max_tokens, room))  # whatever its company is
         settings = (ask.stop, ask.max_tokens, ask.temperature, ask.top_p, ask.n)
         self._waiting.setdefault(settings, []).append((ticket, ask, ids))
 
@@ -100,7 +104,6 @@ class Generate:
         filler = self.chat.end[-1] if pad is None else pad
         ids = torch.tensor([[filler] * (width - len(prompt)) + prompt for prompt in prompts])
         mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
-        room = ask.max_tokens if self._limit is None else self._limit - width
         sampled = ask.temperature > 0
         settings = GenerationConfig(  # type: ignore[no-untyped-call]
             do_sample=sampled,
@@ -108,7 +111,7 @@ class Generate:
             top_p=ask.top_p if sampled else None,
             top_k=0 if sampled else None,
             num_return_sequences=ask.n if sampled else 1,
-            max_new_tokens=max(1, min(ask.max_tokens, room)),
+            max_new_tokens=max(1, ask.max_tokens),
             stop_strings=[*ask.stop, *self.chat.stops] or None,
             eos_token_id=sorted(self.chat.ends),
             pad_token_id=filler,

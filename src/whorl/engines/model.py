@@ -173,7 +173,8 @@ def _check_weights(folder: Path) -> None:
     index = folder / "model.safetensors.index.json"
     if index.is_file():
         try:
-            parts = {*json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()}
+            named = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+            parts = {str(Path(part)) for part in named}
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise UserError(f"{index} cannot be read: {error!r}") from error
         if lacking := sorted(part for part in parts if not (folder / part).is_file()):

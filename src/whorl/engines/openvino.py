@@ -76,13 +76,14 @@ class OpenVino:
         self._waiting: deque[_Part] = deque()
         self._running: dict[_Part, Any] = {}  # and OpenVINO's hold of each
         self._limit: int = config["max_position_embeddings"]
-        self._stops = Stops(self.chat, config["vocab_size"])
+        self._known: int = config["vocab_size"]
+        self._stops = Stops(self.chat, self._known)
         self._endings: dict[tuple[str, ...], set[int]] = {}  # tokens, by an ask's stop strings
         self._jobs: dict[int, _Job] = {}
         self._done: list[tuple[int, Replies | Failure]] = []
 
     def submit(self, ticket: int, ask: Ask) -> None:
-        ids, answer = admitted(ask, self.chat.encode, self._limit)
+        ids, answer = admitted(ask, self.chat.encode, self._limit, known=self._known)
         if answer is None:
             answer = self._queued(ticket, ask, ids)
         if answer is not None:

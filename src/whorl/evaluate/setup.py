@@ -30,8 +30,8 @@ class Decoding:
             raise UserError("n and max_tokens must be at least 1")
         if self.thought_tokens is not None and self.thought_tokens < 0:
             raise UserError("thought_tokens must not be negative")
-        if self.temperature < 0 or not 0 < self.top_p <= 1:
-            raise UserError("temperature must not be negative, and top_p must be in (0, 1]")
+        if not 0 <= self.temperature < float("inf") or not 0 < self.top_p <= 1:
+            raise UserError("temperature must be a number from 0 on, and top_p must be in (0, 1]")
         if self.n > 1 and self.temperature == 0:
             raise UserError("several attempts at temperature 0 are all the same; raise it")
 

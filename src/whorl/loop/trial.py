@@ -60,18 +60,20 @@ def _read(chat: Chat) -> list[int]:
 
 
 def check_logprobs(recipe: Recipe, engines: Mapping[str, Engine]) -> None:
-    """Ask the policy for a token, if the recipe looks at how likely tokens were. Raises `UserError`
-    if it does not say."""
-    if not (what := _by_likelihood(recipe)) or "policy" not in engines:
-        return
-    answer = _answer(engines["policy"], _ASKED)
-    if isinstance(answer, Failure):
-        raise UserError(f"policy: {answer.error}")
-    if answer[0].logprob is None:
-        raise UserError(
-            f"{what} need log-probabilities, which the policy's engine does not tell; take another "
-            "engine, as local: or vllm:"
-        )
+    """Ask those who write steps for a token, if the recipe looks at how likely tokens were. Raises
+    `UserError` if one does not say."""
+    what = _by_likelihood(recipe)
+    for role in ("policy", "small") if what else ():
+        if role not in engines:
+            continue
+        answer = _answer(engines[role], _ASKED)
+        if isinstance(answer, Failure):
+            raise UserError(f"{role}: {answer.error}")
+        if answer[0].logprob is None:
+            raise UserError(
+                f"{what} need log-probabilities, which the engine for {role} does not tell; take "
+                "another engine, as local: or vllm:"
+            )
 
 
 def _by_likelihood(recipe: Recipe) -> str:

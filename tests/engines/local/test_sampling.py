@@ -38,6 +38,20 @@ def test_a_row_is_drawn_as_if_it_were_alone(u: list[float], t: float) -> None:
         assert torch.equal(all_of_it, torch.cat(parts))
 
 
+def test_what_is_no_number_is_told_and_ends_nothing() -> None:
+    scores = torch.zeros(3, 300)
+    scores[0, 5], scores[1] = torch.nan, -torch.inf
+    tokens, told = draw(scores, *_settings([1.0, 0.5, 0.5], 0.7))
+    assert bool((tokens < 300).all())
+    assert told.isfinite().tolist() == [False, False, True]
+
+
+def test_the_coldest_temperatures_are_greedy() -> None:
+    scores = torch.randn(1, 300, generator=torch.Generator().manual_seed(0)) * 6
+    for cold in (1e-6, 1e-40, 5e-324):
+        assert draw(scores, *_settings([0.7], cold))[0] == scores.argmax(-1)
+
+
 def test_the_most_probable_tokens_only() -> None:
     scores = torch.tensor([[0.5, 0.3, 0.15, 0.05]]).log().expand(50, 4)
     numbers = torch.linspace(0.01, 1.0, 50, dtype=torch.double)

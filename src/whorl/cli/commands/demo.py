@@ -64,7 +64,7 @@ def demo(  # noqa: PLR0913 (each parameter is an option)
     from whorl.cli.display import Display
 
     start, display = time.monotonic(), Display()
-    if model and (given("model") or not given("smoke", "as_json")):
+    if given("model") or (model and not given("smoke", "as_json")):
         if given("smoke", "as_json"):
             raise UserError("--smoke and --json go without --model")
         from whorl.cli.commands.run import play

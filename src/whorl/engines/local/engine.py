@@ -121,7 +121,7 @@ class Local:
             else:
                 self._to_score.append((ticket, *found))
             return
-        ids, answer = admitted(ask, self.chat.encode, limit)
+        ids, answer = admitted(ask, self.chat.encode, limit, known=self._model.vocabulary)
         if answer is not None:
             self._done.append((ticket, answer))
         else:
@@ -183,7 +183,7 @@ class Local:
     def _step(self, wanted: _Wanted) -> None:
         """One more token for every row, and the first one for new samples."""
         running = len(self._jobs)
-        new = self._load(wanted)
+        new = [self._read(row, *each) for row, each in enumerate(self._load(wanted), running)]
         pieces = [
             _piece(new[begin:end], running + begin)
             for begin, end in _chunks([len(ids) - known for ids, known in new])
@@ -219,6 +219,15 @@ class Local:
         for row, (ids, _) in enumerate(new, start=len(self._jobs)):
             self._prefixes.load(ids, self._kv.memory, row)
         return new
+
+    def _read(self, row: int, ids: tuple[int, ...], known: int) -> tuple[tuple[int, ...], int]:
+        """Read what is new in a prompt up to the last tokens that a pass takes; returns the prompt
+        and how much of it is known now. A pass takes memory by the square of its tokens."""
+        while len(ids) - known > _PREFILL_TOKENS:
+            until = min(known + _PREFILL_TOKENS, len(ids) - _PREFILL_TOKENS)
+            self._model.forward([_piece([(ids[:until], known)], row)], self._kv)
+            known = until
+        return ids, known
 
     def _fork(self, prompts: Sequence[tuple[int, ...]], wanted: _Wanted) -> list[int]:
         """The samples of prompts that have been read into the rows after the running ones: rows of

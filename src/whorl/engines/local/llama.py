@@ -20,6 +20,7 @@ from whorl.engines.local.rows import Rows
 from whorl.engines.local.sampling import logprobs
 from whorl.engines.local.shape import read_shape
 from whorl.engines.weights import weight_files
+from whorl.errors import UserError
 
 ARCHITECTURES = (
     "LlamaForCausalLM",
@@ -165,6 +166,12 @@ class Llama:
         # rotation is one complex product. Dot products do not see the order of their terms.
         names = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
         query, key, value = (take(f"{name}.weight") for name in names)
+        sizes = [len(each) // self.head_dim for each in (query, key, value)]
+        if sizes != [self.heads, self.kv_heads, self.kv_heads]:
+            raise UserError(
+                f"its weights have {sizes[0]} and {sizes[1]} heads where config.json says "
+                f"{self.heads} and {self.kv_heads}: they do not belong together"
+            )
         q_bias, k_bias, v_bias = bias(*names) or (None, None, None)
         scale, head_norm = self.head_dim**-0.5, None
         if f"model.layers.{index}.self_attn.q_norm.weight" in weights:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 _AT_ONCE = 1 << 19  # scores: what is made of so many stays in the processor's cache
 _BLOCK = 128  # tokens
+_COLD = 1e-6  # below this temperature scores may divide to infinity; it is greedy long before
 
 
 def key(seed: int, sample: int) -> int:
@@ -54,7 +55,7 @@ def _choose(scores: Tensor, uniforms: Tensor, temperature: Tensor, top_p: Tensor
     greedy = temperature == 0.0
     if bool(greedy.all()):
         return scores.argmax(-1)
-    divisor = torch.where(greedy, 1.0, temperature)[:, None].to(scores.dtype)
+    divisor = torch.where(greedy, 1.0, temperature.clamp(min=_COLD))[:, None].to(scores.dtype)
     chance = (scores / divisor).softmax(-1)
     tokens = _reached(chance, uniforms)
     nucleus = (top_p < 1.0) & ~greedy
@@ -71,11 +72,13 @@ def _reached(chance: Tensor, uniforms: Tensor) -> Tensor:
     blocks = F.pad(chance, (0, -chance.shape[1] % _BLOCK)).view(len(chance), -1, _BLOCK)
     mass = blocks.sum(-1).cumsum(-1, dtype=torch.double)
     target = uniforms[:, None] * mass[:, -1:]
-    block = torch.searchsorted(mass, target)
+    # of scores that are no numbers nothing reaches; their log-probability tells
+    block = torch.searchsorted(mass, target).clamp(max=mass.shape[1] - 1)
     before = torch.where(block > 0, mass.gather(1, (block - 1).clamp(min=0)), 0.0)
     here = blocks[torch.arange(len(blocks)), block.squeeze(1)].cumsum(-1, dtype=torch.double)
     within = torch.minimum(target - before, here[:, -1:])  # two sums of a block round differently
-    return (block * _BLOCK + torch.searchsorted(here, within)).squeeze(1)
+    found = block * _BLOCK + torch.searchsorted(here, within)
+    return found.squeeze(1).clamp(max=chance.shape[1] - 1)
 
 
 def _from_nucleus(chance: Tensor, uniforms: Tensor, top_p: Tensor) -> Tensor:
@@ -83,7 +86,8 @@ def _from_nucleus(chance: Tensor, uniforms: Tensor, top_p: Tensor) -> Tensor:
     mass = ranked.cumsum(-1, dtype=torch.double)
     kept = ((mass - ranked) < top_p[:, None]).sum(-1, keepdim=True)  # tokens, at least one
     target = uniforms[:, None] * mass.gather(1, kept - 1)
-    return order.gather(1, torch.searchsorted(mass, target)).squeeze(-1)
+    found = torch.searchsorted(mass, target).clamp(max=mass.shape[1] - 1)
+    return order.gather(1, found).squeeze(-1)
 
 
 def logprobs(logits: Tensor, tokens: Tensor) -> Tensor:
