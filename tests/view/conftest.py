@@ -57,9 +57,10 @@ def address(shown: Path) -> Iterator[str]:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[object]:
-    """Chromium; tests of pages are skipped where there is none."""
+    """Chromium; tests of pages are skipped where there is none. No longer than its module: while it
+    is open its event loop runs, and other tests of the process cannot have one."""
     if BROWSER is None:
         pytest.skip("no chromium here: `make browser` installs it")
     from playwright.sync_api import sync_playwright
