@@ -10,8 +10,9 @@ from whorl.ask import Ask, Replies
 from whorl.engines import toy
 from whorl.engines.function import Function
 from whorl.errors import UserError
+from whorl.loop.trial import check_kinds
 from whorl.recipe import Recipe
-from whorl.recipes import Rft, Sigma, TreeRl
+from whorl.recipes import Rft, Sigma, Sphere, TreeRl
 from whorl.search import Uct
 from whorl.steps import BlankLine, Entropy
 
@@ -35,6 +36,17 @@ def test_what_looks_at_likelihoods_needs_log_probabilities(recipe: Recipe, tmp_p
     with pytest.raises(UserError, match="log-probabilities"):
         grow(list(toy.problems(1)), recipe, engines, tmp_path / "dumb")
     assert not (tmp_path / "dumb" / "journal.db").exists()
+
+
+@pytest.mark.parametrize("role", ["policy", "small"])
+def test_engines_that_never_tell_are_known_by_their_names(role: str) -> None:
+    """Before any is opened, as a comparison wants it."""
+    by_entropy = Sphere(Sampling(steps=Entropy()))
+    named = {"policy": "local:a", "small": "local:b"}
+    check_kinds(by_entropy, named)
+    check_kinds(Sphere(), named | {role: "openvino:c"})
+    with pytest.raises(UserError, match=f"the engine for {role} does not tell"):
+        check_kinds(by_entropy, named | {role: "openvino:c?weights=int8"})
 
 
 def dumb(ask: Ask) -> Replies:

@@ -38,6 +38,7 @@ from whorl.engines.model import check_there, pending
 from whorl.engines.roles import Opened, Opener, trainable
 from whorl.errors import UserError
 from whorl.loop.folder import RunFolder
+from whorl.loop.trial import check_kinds
 from whorl.recipe import asked_roles
 from whorl.watch import Watch
 
@@ -88,6 +89,8 @@ def check_models(path: Path, comparison: Comparison, *, download: bool = True) -
     lacking = [job for job in _jobs(path, comparison, Opened) if not job.done()]
     engines = comparison.engines
     parts = [part for job in lacking for part in job.parts]
+    for part in parts:
+        check_kinds(part.method.grow, engines.named())
     asked = {engines.named()[role] for part in parts for role in asked_roles(part.method.grow)}
     names = sorted({*asked, engines.learner} if lacking else ())
     waiting = {} if download else {name: line for name in names if (line := pending(name))}

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
-from whorl.ask import Ask, Engine, Failure, Given, Prompt, Replies
+from whorl.ask import Ask, Engine, Failure, Given, Prompt, Replies, Role
 from whorl.chat import Chat
 from whorl.engines.admission import NO_SCORES
+from whorl.engines.spec import Spec
 from whorl.engines.tokenizer import chat_of
 from whorl.errors import UserError
 from whorl.example import Distillation
@@ -12,6 +13,7 @@ from whorl.recipe import ByLikelihood, Recipe
 from whorl.rollout import Sampling
 from whorl.search import Uct
 
+_WRITERS: tuple[Role, ...] = ("policy", "small")  # of steps that a search goes on from
 _ASKED = Ask(Prompt("", "1 + 1 = ?"), max_tokens=1)
 _READ = Ask(Prompt("", "1 + 1 = ?"), "teacher", given=Given("It is 2."))
 _PROBE = "If x\u00b2 = 1024, then x = 32.\n\nThe answer is \\boxed{32}. Caf\u00e9 \u7b54\u6848"
@@ -63,17 +65,30 @@ def check_logprobs(recipe: Recipe, engines: Mapping[str, Engine]) -> None:
     """Ask those who write steps for a token, if the recipe looks at how likely tokens were. Raises
     `UserError` if one does not say."""
     what = _by_likelihood(recipe)
-    for role in ("policy", "small") if what else ():
+    for role in _WRITERS if what else ():
         if role not in engines:
             continue
         answer = _answer(engines[role], _ASKED)
         if isinstance(answer, Failure):
             raise UserError(f"{role}: {answer.error}")
         if answer[0].logprob is None:
-            raise UserError(
-                f"{what} need log-probabilities, which the engine for {role} does not tell; take "
-                "another engine, as local: or vllm:"
-            )
+            raise _untold(what, role)
+
+
+def check_kinds(recipe: Recipe, named: Mapping[Role, str]) -> None:
+    """As `check_logprobs`, of engines by their names alone, before any is opened: OpenVINO never
+    tells."""
+    what = _by_likelihood(recipe)
+    for role in _WRITERS if what else ():
+        if role in recipe.roles and Spec.read(named.get(role, "")).scheme == "openvino":
+            raise _untold(what, role)
+
+
+def _untold(what: str, role: Role) -> UserError:
+    return UserError(
+        f"{what} need log-probabilities, which the engine for {role} does not tell; take another "
+        "engine, as local: or vllm:"
+    )
 
 
 def _by_likelihood(recipe: Recipe) -> str:
