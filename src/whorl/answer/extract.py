@@ -9,6 +9,7 @@ from whorl.answer.follow import FORMULA, lines_listed, with_what_follows
 from whorl.answer.numbers import number
 from whorl.answer.plain import TEXT_MACRO, normalise
 from whorl.answer.solution import first_solution
+from whorl.answer.spoken import NUMBER_WORDS
 
 _BOLD = r"(?:\*\*|\*|__)?"
 _SAYS = rf"(?:\s*(?:(?:is|are)\b|[:：])|[ \t]*=(?!=)){_BOLD}\s*:?{_BOLD}\s*"
@@ -32,10 +33,7 @@ _NEARLY = (
     r"(?:(?:about|approximately|roughly|around|exactly|only|just|simply|now|then|thus|therefore"
     r"|hence|also|equal to|given by)\b[,:]?\s{0,3}){0,3}"
 )
-_NUMBER_WORD = (
-    r"(?i:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|[a-z]{3,6}teen"
-    r"|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|half)(?![a-zA-Z])"
-)
+_NUMBER_WORD = rf"(?i:{NUMBER_WORDS}|half)(?![a-zA-Z])"
 _EXPRESSION = (
     rf"(?=[-+]?\s?(?:\.?\d|[$€£¥\\(\[{{√π∞|±]|\*\*|(?!a\s)[a-zA-Z](?![a-zA-Z'’])|{_NUMBER_WORD}))"
 )

@@ -11,6 +11,8 @@ from whorl.answer.units import without_unit
 _UNITS = "one|two|three|four|five|six|seven|eight|nine"
 _TEENS = "ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen"
 _TENS = "twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
+NUMBER_WORDS = f"zero|{_UNITS}|{_TEENS}|{_TENS}"
+"""Words for numbers below a hundred, each of one word."""
 _VALUES = {
     **{word: number for number, word in enumerate(f"zero|{_UNITS}|{_TEENS}".split("|"))},
     **{word: 10 * number for number, word in enumerate(_TENS.split("|"), start=2)},

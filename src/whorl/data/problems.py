@@ -186,7 +186,7 @@ def _answer(row: Row) -> str:
     answer = _stated(cell(row, "answer"))
     if not answer:
         solution = cell(row, "solution")
-        if "####" in solution or r"\boxed" in solution:
+        if _MARKED.search(solution):
             answer = gold_in(solution) or ""
     if not answer:
         raise BadRow('no answer (field "answer", or a "solution" with a \\boxed{})')
@@ -196,11 +196,12 @@ def _answer(row: Row) -> str:
 def _stated(text: str) -> str:
     """The gold answer in a column of answers: what the text states as its answer, else the text,
     which is words on purpose: public sets have sentences there ("There is no solution")."""
-    if re.search(r"####|\\boxed", text):
+    if _MARKED.search(text):
         return gold_in(text) or ""
     return (gold_in(text) or text) if _STATES.search(text) else text
 
 
+_MARKED = re.compile(r"####|\\boxed")
 _STATES = re.compile(r"answer|答案", re.IGNORECASE)
 
 

@@ -111,7 +111,7 @@ class Generate:
             top_p=ask.top_p if sampled else None,
             top_k=0 if sampled else None,
             num_return_sequences=ask.n if sampled else 1,
-            max_new_tokens=max(1, ask.max_tokens),
+            max_new_tokens=ask.max_tokens,
             stop_strings=[*ask.stop, *self.chat.stops] or None,
             eos_token_id=sorted(self.chat.ends),
             pad_token_id=filler,

@@ -43,9 +43,10 @@ def table(**evaluations: Sequence[Score] | Path | str) -> Table:
     """
     if not evaluations:
         raise ValueError("a table needs an evaluation")
-    files = [Path(given) for given in evaluations.values() if isinstance(given, Path | str)]
-    for file in files[1:]:
-        check_alike(Asked.of_scores(files[0]), Asked.of_scores(file))
+    files = (Path(given) for given in evaluations.values() if isinstance(given, Path | str))
+    asked = [Asked.of_scores(file) for file in files]
+    for other in asked[1:]:
+        check_alike(asked[0], other)
     read = {
         name: read_scores(Path(given)) if isinstance(given, Path | str) else given
         for name, given in evaluations.items()

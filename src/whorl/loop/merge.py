@@ -94,8 +94,8 @@ def sweep(home: Path) -> None:
 
 
 def remove(home: Path) -> None:
-    """Remove the folders of shards in `home`. A shard goes as a whole or not at all."""
-    sweep(home)  # one that was begun anew has the name of the one that was merged
+    """Remove the folders of shards in `home`, after a `sweep`: one that was begun anew has the name
+    of the one that was merged. A shard goes as a whole or not at all."""
     for part in parts_of(home):
         part.rename(part.with_name(f"{part.name}.merged"))
     sweep(home)

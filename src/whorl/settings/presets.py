@@ -221,9 +221,7 @@ _GRPO = Preset(
     Grpo(), replace(POLICY_GRADIENT, epochs=1, batch_of="examples"), rounds=10, patience=2
 )
 _SPHERE = Preset(Sphere(), DPO)
-_NARROW = Uct(
-    children=2, simulations=4, depth=12
-)  # of three, solves most for a token: docs/real.md
+_NARROW = Uct(children=2, simulations=4, depth=12)  # of three, the most for a token: docs/real.md
 _SHORT = Uct(simulations=8, depth=12)
 _SHORT_OF_FOUR = replace(Process().uct, simulations=8, depth=12)
 

@@ -255,8 +255,9 @@ class Viewer:
         run, _, key = request.query_params.get("against", "").rpartition("/")
         place = self.shelf[run].evaluations.get(key) if run in self.shelf else None
         before = record_of(place, id) if place else None
-        same = before and before.problem.question == record.problem.question
-        sides = [(f"{run}/{key}", before)] if before and same else []
+        if before and before.problem.question != record.problem.question:
+            before = None  # another problem of the same id
+        sides = [(f"{run}/{key}", before)] if before else []
         return self._page(
             "attempt.html",
             shown=shown,

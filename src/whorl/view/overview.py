@@ -10,10 +10,10 @@ from typing import Any
 
 from whorl.data.rows import count_lines
 from whorl.errors import UserError
-from whorl.evaluate import Score, paired, pass_rate, read_scores
+from whorl.evaluate import Score, pass_rate, read_scores
 from whorl.loop.harvest import Harvested
 from whorl.recipes import RECIPES, find_recipe
-from whorl.report import Bars, Chart, Curve, Figure, FigureTable, Report
+from whorl.report import Bars, Chart, Curve, Figure, FigureTable, Report, ResultRow
 from whorl.report.rows import cells, figures, interval, levels, reference, row
 from whorl.settings import as_table, flat_items
 from whorl.settings.presets import presets_of
@@ -41,17 +41,18 @@ def overview(shown: Shown) -> Report:
     counts = _counted(shown)
     rounds = tuple(_rounds(shown.path))
     scores = list(_scores(shown))
+    rows = tuple(
+        row(f"after round {k}", scores[0], own) if k else reference("before", own)
+        for k, own in enumerate(scores)
+    )
     chart = _chart(rounds, scores)
     grown = counts.trees + counts.unharvested
     return Report(
         title=f"whorl: {shown.settings.get('recipe', {}).get('name', shown.name)}",
-        lead=_lead(counts, scores),
+        lead=_lead(counts, rows),
         figures=figures({"trees": grown, "examples": counts.examples} if grown else {})
         + figures({f"tokens, {role}": count for role, count in sorted(counts.cost.items())}),
-        rows=tuple(
-            row(f"after round {k}", scores[0], own) if k else reference("before", own)
-            for k, own in enumerate(scores)
-        ),
+        rows=rows,
         charts=(chart,) if chart else (),
         rounds=rounds,
         remarks=tuple(dict.fromkeys(counts.remarks)),
@@ -113,15 +114,13 @@ def _harvested(folder: Path) -> Harvested | None:
         return None
 
 
-def _lead(counts: _Counts, scores: Sequence[Sequence[Score]]) -> str:
+def _lead(counts: _Counts, rows: Sequence[ResultRow]) -> str:
     """The outcome of the run in a sentence or two."""
     said = f"{_many(counts.trees, 'tree')} taught {_many(counts.examples, 'example')}"
-    if len(scores) > 1:
-        before, after = (100 * pass_rate(each, 1).value for each in (scores[0], scores[-1]))
+    if rows and (gain := rows[-1].difference):
+        before, after = (100 * each.accuracy.value for each in (rows[0], rows[-1]))
         said += f"; the policy went from {before:.1f} % to {after:.1f} % right answers"
-        with suppress(UserError):  # of other problems, as after another limit
-            gain = paired(scores[0], scores[-1]).gain
-            said += f" (95 %: {100 * gain.low:+.1f} to {100 * gain.high:+.1f} points)"
+        said += f" (95 %: {100 * gain.low:+.1f} to {100 * gain.high:+.1f} points)"
     late = counts.unharvested
     more = f"{_many(late, 'tree')} {'is' if late == 1 else 'are'} grown and not harvested yet"
     sentences = [*([said] if counts.trees else []), *([more] if late else [])]

@@ -10,14 +10,15 @@ from whorl.answer.numbers import number
 Judged = Callable[[str, str], Verdict]
 
 _REMARK = re.compile(r"(?P<before>[^()\[\]]{0,200}?\S)\s(?P<bracket>[(\[].{1,200}[)\]])[\s.]*")
+_MOD = r"\\?[pb]?mod(?![a-z])"
 _INSIDE = re.compile(
-    r"(?<=[\w}%])\s[(\[](?!\s?\\?[pb]?mod(?![a-z]))[^()\[\]]{1,200}[)\]]"
+    rf"(?<=[\w}}%])\s[(\[](?!\s?{_MOD})[^()\[\]]{{1,200}}[)\]]"
     r"(?=\s*(?:,|and\b|or\b|$))"
 )
 _SAME = re.compile(
     r"^(?:or|i\.e\.|that is|which is|equals|since|because|as|from|=)[\s,]{1,2}", re.IGNORECASE
 )
-_MODULUS = re.compile(r"\\?[pb]?mod(?![a-z])")
+_MODULUS = re.compile(_MOD)
 _LETTER = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z](?![a-zA-Z])")
 
 
@@ -31,7 +32,7 @@ class Remarked(NamedTuple):
 def judged_with_remarks(gold: str, answer: str, judged: Judged) -> Verdict | None:
     """The verdict where one side has a bracket after a number and a blank: a remark, if it has the
     value of the number. Otherwise it is undecided unless it is right, or wrong, by both readings;
-    a plain number is never right as a product. None where no side, or the gold answer, has one.
+    a plain number is never right as a product. None where no side has one.
     """
     sides = _remarked(gold), _remarked(answer)
     if sides == (None, None):
@@ -61,8 +62,9 @@ def _values(text: str, side: Remarked | None, judged: Judged) -> list[str]:
     """What an answer may say: without a remark, and the remark if that says the same."""
     if side is None:
         return [text]
-    same = side.remark is not None and judged(side.value, side.remark).right
-    return [side.value, side.remark] if same and side.remark is not None else [side.value]
+    if side.remark is not None and judged(side.value, side.remark).right:
+        return [side.value, side.remark]
+    return [side.value]
 
 
 def _remarked(answer: str) -> Remarked | None:

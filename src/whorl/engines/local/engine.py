@@ -195,9 +195,8 @@ class Local:
         # Two pieces share a pass: the running rows and new prompts cost less together.
         passes = [pieces[begin : begin + 2] for begin in range(0, len(pieces), 2)]
         told = [self._model.forward(each, self._kv) for each in passes]
-        scores = (
-            torch.cat(told) if len(told) > 1 else told[0]
-        )  # of a large vocabulary, a costly copy
+        # joined only where there are several: of a large vocabulary that is a costly copy
+        scores = torch.cat(told) if len(told) > 1 else told[0]
         if new:
             scores = scores[[*range(running), *self._fork([ids for ids, _ in new], wanted)]]
         self._advance(scores)
