@@ -1,5 +1,7 @@
 """`open_engine`: what is refused, and in which words."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,12 @@ from whorl.errors import UserError
         ("htp://somewhere", "'htp' is no kind of engine"),
         ("local:", "no model folder"),
         ("local:/no/such/folder", "no model folder '/no/such/folder'"),
+        ("", "an empty name is no model's"),
+        ("policy?dtype=float32&dtype=bfloat16", "dtype is given twice"),
+        (
+            "server:http://h/v1?model=a&key=sk-sesame&key=sk",
+            "key is given twice in the name of one",
+        ),
     ],
 )
 def test_a_wrong_name(spec: str, words: str) -> None:
@@ -55,6 +63,17 @@ def test_an_incomplete_folder(llama, tmp_path: Path, missing: str, words: str) -
             (tmp_path / file.name).write_bytes(file.read_bytes())
     with pytest.raises(UserError, match=words):
         open_engine(f"local:{tmp_path}")
+
+
+@pytest.mark.parametrize("scheme", ["local", "openvino"])
+def test_weights_of_more_layers_than_the_configuration_says(
+    llama, tmp_path: Path, scheme: str
+) -> None:
+    shutil.copytree(llama(num_hidden_layers=2), tmp_path, dirs_exist_ok=True)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 1}))
+    with pytest.raises(UserError, match=r"weights of 2 layers, and its config\.json says 1"):
+        open_engine(f"{scheme}:{tmp_path}")
 
 
 def test_the_numbers_that_a_model_computes_in_can_be_chosen(llama) -> None:

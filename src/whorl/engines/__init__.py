@@ -12,6 +12,7 @@ from whorl.ask import Engine
 from whorl.engines.dress import read_value, template_names, unknown
 from whorl.engines.model import Model, find_model, read_config, refuse_code
 from whorl.engines.spec import HERE, Spec
+from whorl.engines.weights import layer_count
 from whorl.errors import UserError, need, reason
 
 
@@ -52,6 +53,8 @@ def open_engine(spec: str, *, processes: int = 1) -> Engine:
 def check(spec: str) -> None:
     """Raises `UserError` if `spec` cannot be read. To be called before it is shown or written: a
     key that was put into it is not repeated here, and would be elsewhere."""
+    if not spec:
+        raise UserError("an empty name is no model's; write local:FOLDER or server:URL")
     named = Spec.read(spec)
     if named.scheme not in (schemes := (*_HERE, *_ELSEWHERE)):
         if named.scheme in ("http", "https"):
@@ -62,6 +65,8 @@ def check(spec: str) -> None:
         known = ", ".join(f"{name}:..." for name in schemes)
         hint = f"; did you mean {near[0]}:?" if near else ""
         raise UserError(f"{named.scheme!r} is no kind of engine; known are {known}{hint}")
+    if twice := named.said_twice:
+        raise UserError(f"{twice[0]} is given twice in the name of one engine; leave one out")
     if named.scheme in _ELSEWHERE:
         from whorl.engines.server.address import read_address
 
@@ -195,6 +200,12 @@ def _look(scheme: str, model: Model, *known: str) -> dict[str, Any]:
 
     config = read_config(model.folder)
     Chat.load(model.folder)
+    layers, held = config.get("num_hidden_layers"), layer_count(model.folder)
+    if isinstance(layers, int) and held > layers:
+        raise UserError(
+            f"{model.folder} holds weights of {held} layers, and its config.json says "
+            f"{layers}: one of the two is of another model"
+        )
     return config
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from whorl.engines.weights import weight_count
+from whorl.engines.weights import tied_count, weight_count
 from whorl.errors import UserError
 
 LOG = logging.getLogger("whorl.engines")
@@ -30,8 +30,9 @@ BYTES: Mapping[str, float] = {
     "int8": 1.3,
     "int4": 0.9,
 }
-"""Bytes that a weight takes, by how matrices are kept: in the embedded engine once, as it computes;
-in OpenVINO as its products want it. The file it is mapped from is not counted: the system can drop
+"""Bytes that a weight takes, by how matrices are kept: in the embedded engine once, as it computes,
+but twice where the embeddings are the output matrix too, as products want it laid out anew; in
+OpenVINO as its products want it. The file it is mapped from is not counted: the system can drop
 that."""
 
 
@@ -73,7 +74,10 @@ def need(folder: Path, kind: str, cache_bytes: float | None = None) -> Need:
     if cache_bytes is None:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         cache_bytes = _ROWS * _numbers(config) * BYTES[kind] + _PREFIXES
-    return Need(_PROCESS + BYTES[kind] * weight_count(folder), cache_bytes)
+    held = weight_count(folder)
+    if kind in ("float32", "bfloat16"):  # the embedded engine's
+        held += tied_count(folder)
+    return Need(_PROCESS + BYTES[kind] * held, cache_bytes)
 
 
 def need_openvino(folder: Path, kind: str, cache_gb: float) -> Need:

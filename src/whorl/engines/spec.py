@@ -1,5 +1,6 @@
 """How an engine is named: `SCHEME:PLACE`, or `SCHEME:PLACE?NAME=VALUE&...` with settings."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -25,7 +26,16 @@ class Spec:
 
     @property
     def settings(self) -> dict[str, str]:
-        return dict(parse_qsl(self.query, keep_blank_values=True))
+        return dict(self._pairs())
+
+    @property
+    def said_twice(self) -> list[str]:
+        """Settings that are given more than once, sorted."""
+        names = Counter(name for name, _ in self._pairs())
+        return sorted(name for name, times in names.items() if times > 1)
+
+    def _pairs(self) -> list[tuple[str, str]]:
+        return parse_qsl(self.query, keep_blank_values=True)
 
     def seen_from(self, folder: Path) -> "Spec":
         """The engine by its place in `folder`, if that lies there: a name that stays true when the

@@ -3,10 +3,14 @@
 import hashlib
 import json
 import math
+import re
 import struct
 from pathlib import Path
 
 from whorl.data.cache import cached
+
+_LAYER = re.compile(r"model\.layers\.(\d+)\.")
+_ABOUT = "__metadata__"  # of a safetensors file: the one name in its header that is no weight's
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -22,17 +26,38 @@ def weight_files(folder: Path) -> list[Path]:
 def weight_count(folder: Path) -> int:
     """Numbers in the weights of a model folder. Only the headers of its files are read; a damaged
     file counts nothing, as whoever loads it says what is wrong with it."""
-    return sum(map(_count, weight_files(folder) or folder.glob("*.safetensors")))
+    return sum(math.prod(shape) for shape in weight_shapes(folder).values())
 
 
-def _count(file: Path) -> int:
+def tied_count(folder: Path) -> int:
+    """Numbers in the embeddings of a model folder, if they are its output matrix too; else 0."""
+    shapes = weight_shapes(folder)
+    embedding = shapes.get("model.embed_tokens.weight", [0])
+    return 0 if "lm_head.weight" in shapes else math.prod(embedding)
+
+
+def layer_count(folder: Path) -> int:
+    """Layers of which a decoder's folder has weights, by their names; 0 where names tell none."""
+    found = (_LAYER.match(name) for name in weight_shapes(folder))
+    return max((int(match[1]) + 1 for match in found if match), default=0)
+
+
+def weight_shapes(folder: Path) -> dict[str, list[int]]:
+    """Shapes of the weights of a model folder, by name; without those of a damaged file."""
+    shapes: dict[str, list[int]] = {}
+    for file in weight_files(folder) or folder.glob("*.safetensors"):
+        shapes |= _shapes(file)
+    return shapes
+
+
+def _shapes(file: Path) -> dict[str, list[int]]:
     try:
         with file.open("rb") as stream:
             (length,) = struct.unpack("<Q", stream.read(8))
             header = json.loads(stream.read(length))
-        return sum(math.prod(header[name]["shape"]) for name in header.keys() - {"__metadata__"})
+        return {name: [*map(int, header[name]["shape"])] for name in header.keys() - {_ABOUT}}
     except (OSError, ValueError, KeyError, TypeError, struct.error, MemoryError, OverflowError):
-        return 0
+        return {}
 
 
 def weights_digest(folder: Path) -> str:
