@@ -96,7 +96,7 @@ def test_the_fifteen_lines_of_the_readme_play_the_loop(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     grown, harvested, trained, head, before, after = done.stdout.splitlines()
-    assert grown.startswith("8 trees, ") and "problems solved" in grown
+    assert grown.startswith("8 trees, ") and "a right solution to" in grown
     assert "examples of 8 trees" in harvested and " steps on " in trained
     assert head.split() == ["problems", "pass@1", "low", "high", "change", "p"]
     assert before.startswith("before  8 ") and after.startswith("after   8 ")

@@ -33,7 +33,7 @@ def run(whorl, easy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "grow: 8/8 done, " in grown.stderr and "tokens, " in grown.stderr
     *_, solved, following = grown.stderr.splitlines()
     right = {tree.problem.id for tree in read_trees(folder / "trees.jsonl") if first_right(tree)}
-    assert solved == f"solved {len(right)} of 8 problems"
+    assert solved == f"found a right solution to {len(right)} of 8 problems"
     assert following.startswith(f"next: whorl harvest {folder}, or whorl show {folder}, or ")
     return folder
 

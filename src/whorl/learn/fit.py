@@ -7,11 +7,12 @@ from typing import cast
 
 from accelerate import PartialState
 from torch import nn
-from transformers import PretrainedConfig, TrainerState
+from transformers import EarlyStoppingCallback, PretrainedConfig, TrainerCallback, TrainerState
 from transformers.utils import logging
 
 from whorl.learn.moments import MOMENTS, save_moments
-from whorl.learn.trainer import Task, TreeTrainer, arguments
+from whorl.learn.saving import Saver
+from whorl.learn.trainer import Reporter, Task, TreeTrainer, arguments
 from whorl.learn.training import Training, TrainingWatch
 from whorl.learn.unfinished import explain_full_disk, latest_checkpoint
 
@@ -36,12 +37,16 @@ def fit(
     config = cast(PretrainedConfig, net.config)
     use_cache = config.use_cache  # Trainer switches it off
     held_out = task.held_out is not None
+    often = not (settings.save_steps or held_out)  # measuring keeps to the checkpoints of epochs
+    callbacks: list[TrainerCallback] = [Saver()] if often else []
+    callbacks.append(Reporter(watch))  # behind it: what is saved is reported first
+    if held_out:
+        callbacks.append(EarlyStoppingCallback(settings.patience))
     trainer = TreeTrainer(
         net,
         task,
         arguments(settings, partial, steps=sum(sizes), per_epoch=sizes[0], held_out=held_out),
-        patience=settings.patience,
-        watch=watch,
+        callbacks,
     )
     checkpoint = latest_checkpoint(partial)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)

@@ -11,7 +11,6 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from transformers import (
-    EarlyStoppingCallback,
     PretrainedConfig,
     PrinterCallback,
     Trainer,
@@ -128,9 +127,7 @@ class TreeTrainer(Trainer):
         network: nn.Module,
         task: Task,
         settings: TrainingArguments,
-        *,
-        patience: int,
-        watch: TrainingWatch | None,
+        callbacks: Sequence[TrainerCallback],
     ) -> None:
         super().__init__(
             network,
@@ -138,10 +135,7 @@ class TreeTrainer(Trainer):
             data_collator=itemgetter(0),
             train_dataset=task.steps,
             eval_dataset=task.held_out,
-            callbacks=[
-                Reporter(watch),
-                *([EarlyStoppingCallback(patience)] if task.held_out else []),
-            ],
+            callbacks=list(callbacks),
         )
         self.remove_callback(PrinterCallback)
         self._task = task

@@ -56,7 +56,8 @@ class Training:
         never stopped; each training has a warm-up and a decay of its own. A later training takes
         the state over.
     seed: fixes the order of the examples.
-    save_steps: optimizer steps between checkpoints; 0 is once an epoch.
+    save_steps: optimizer steps between checkpoints; 0 is once an epoch and, in one process without
+        `holdout`, every ten minutes.
     tokens: in one forward pass of one process, padding included. Lower it if memory runs out.
     packed: compute what examples share once. False pads each on its own, to compare.
     checkpointing: recompute activations in the backward pass: less memory, a third more work.

@@ -88,8 +88,8 @@ class Grown:
         failed = f", {len(self.failures):,} failed" if self.failures else ""
         missing = f", {self.missing:,} left by {self.limit}" if self.missing else ""
         return (
-            f"{self.trees:,} trees, {self.solved:,} problems solved, {self.tokens:,} tokens"
-            f"{failed}{missing}"
+            f"{self.trees:,} trees, a right solution to {self.solved:,} problems, "
+            f"{self.tokens:,} tokens{failed}{missing}"
         )
 
 

@@ -135,7 +135,7 @@ def _grow(chosen: "Run", where: "Opener", shard: str, *, repair: bool) -> None:
         found, crew = part.of(read()), prepared.crew
         with recorded(display, folder.events, folder.settings["engines"], chosen.trackers) as watch:
             grown = grow_trees(folder, found, plan, crew, watch=watch, expected=expected)
-    display.say(f"solved {grown.solved:,} of {expected:,} problems")
+    display.say(f"found a right solution to {grown.solved:,} of {expected:,} problems")
     tell_failures(folder.failures, grown.failures, f"To try them again, repeat: {this_command()}")
     tell_missing(grown)
     if grown.failures:
