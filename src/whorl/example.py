@@ -1,5 +1,6 @@
 """Examples that training eats, two kinds, and objectives that training makes of them, three."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -89,8 +90,8 @@ class Likelihood:
     clip_above: float | None = None
 
     def __post_init__(self) -> None:
-        if self.kl < 0:
-            raise ValueError(f"kl must not be negative, not {self.kl}")
+        if not 0 <= self.kl < math.inf:
+            raise ValueError(f"kl must be a number that is not negative, not {self.kl}")
         if self.clip is not None and not 0 < self.clip < 1:
             raise ValueError(f"clip should be above 0 and below 1, not {self.clip}")
         if self.clip_above is not None and (self.clip is None or self.clip_above <= 0):
@@ -133,7 +134,7 @@ class Preference:
     nll: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.beta <= 0 or self.nll < 0:
+        if not 0 < self.beta < math.inf or not 0 <= self.nll < math.inf:
             raise ValueError("beta must be above 0, and nll must not be negative")
 
     @property

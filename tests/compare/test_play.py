@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from sqlite3 import connect
 from typing import NoReturn
@@ -35,7 +35,7 @@ from whorl.engines import toy
 from whorl.engines.function import Function
 from whorl.engines.roles import Engines
 from whorl.errors import UserError
-from whorl.evaluate import Decoding
+from whorl.evaluate import Decoding, Place
 from whorl.loop.folder import RunFolder
 from whorl.models import POLICY, TEACHER
 from whorl.recipes.rft import Rft
@@ -178,6 +178,11 @@ def test_what_cannot_be_compared_is_refused(comparison: Comparison) -> None:
     odd = replace(TINY["rft"], grow=Odd())
     with pytest.raises(UserError, match="rft is no recipe: it asks a verifier; the roles there"):
         check_comparison(replace(comparison, methods=[odd]))
+    adapters = select_methods(
+        TINY, ["rft"], ["rft.train.lora.rank=4", "rft.train.lora.merge=false"]
+    )
+    with pytest.raises(UserError, match="leaves an adapter alone"):
+        check_comparison(replace(comparison, methods=adapters))
     with pytest.raises(UserError, match="3 problems are both in"):
         check_comparison(replace(comparison, test=comparison.problems))
 
@@ -213,6 +218,20 @@ def test_a_model_that_has_changed_is_refused(comparison: Comparison, tmp_path: P
     for download in (False, True):
         with pytest.raises(UserError, match=r"own has changed since .* asked it: .*; bring that"):
             check_models(tmp_path, own, download=download)
+
+
+def test_the_base_model_is_not_compared_with_what_is_asked_in_other_words(
+    comparison: Comparison, tmp_path: Path
+) -> None:
+    (tmp_path / "base").mkdir()
+    for name, exam in comparison.exams().items():
+        own = {"prompt": asdict(exam.setup.ask("QUESTION"))}
+        Place(tmp_path / "base" / f"{name}.jsonl").begin(own)
+    check_models(tmp_path, comparison)
+    shouted = ["rft.recipe.words.solve.user='SOLVE {question}'"]
+    other = replace(comparison, methods=select_methods(TINY, ["rft"], shouted))
+    with pytest.raises(UserError, match=r"asked in other words .*'Problem: QUESTION'"):
+        check_models(tmp_path, other)
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from whorl.learn.losses import batch_loss, clipped
 from whorl.learn.pack import Packing
 from whorl.learn.train import train
 from whorl.learn.training import Training
+from whorl.models import POLICY
 
 PROMPT = Prompt("", "Mia has 12 apples and buys 5.")
 EXAMPLES = [Weighted(PROMPT, "12+5=17", 1.0), Weighted(PROMPT, "12+5=16", -1.0)]
@@ -136,6 +137,13 @@ def test_the_model_itself_may_be_named_where_examples_share_what_they_begin_with
     assert max(float((weights[k] - others[k]).abs().max()) for k in weights) < 1e-4
 
 
+def test_a_reference_of_other_tokens_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    other = POLICY.with_name("countdown_policy")
+    settings = replace(SETTINGS, reference=other)
+    with pytest.raises(UserError, match="countdown_policy has other tokens than"):
+        train(tiny_model, BRANCHES, tmp_path / "out", settings=settings, objective=Likelihood(1.0))
+
+
 def test_in_bfloat16_too_the_model_is_its_own_reference(tiny_model: Path, tmp_path: Path) -> None:
     idle = [replace(one, weight=0.0) for one in BRANCHES]
     settings = replace(SETTINGS, epochs=1, bf16=True)
@@ -147,5 +155,17 @@ def test_settings_without_sense_are_refused(tmp_path: Path) -> None:
     for wrong in ({"clip": 0.0}, {"clip": 1.5}, {"clip_above": 0.3}):
         with pytest.raises(ValueError, match="clip"):
             Likelihood(**wrong)
+    for nothing in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="kl must be a number"):
+            Likelihood(kl=nothing)
+        with pytest.raises(ValueError, match="beta must be"):
+            Preference(beta=nothing)
+        with pytest.raises(UserError, match="lr a number"):
+            Training(lr=nothing)
+        with pytest.raises(UserError, match="weight_decay"):
+            Training(weight_decay=nothing)
+    for seed in (-1, 2**31):
+        with pytest.raises(UserError, match="seed must be from 0"):
+            Training(seed=seed)
     with pytest.raises(UserError, match="is no model folder"):
         Training(reference=tmp_path)

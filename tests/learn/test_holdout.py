@@ -230,6 +230,26 @@ def test_a_training_whose_patience_has_run_out_does_not_go_on(
     assert apart(out, whole) == 0
 
 
+def test_the_best_model_is_found_where_the_folder_was_moved(
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    apart: Apart,
+    undisturbed: tuple[Path, TrainResult],
+) -> None:
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    whole, expected = undisturbed
+    with monkeypatch.context() as patched:
+        patched.setattr(trainer.TreeTrainer, "_finalize_training", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(tiny_model, EXAMPLES, tmp_path / "here" / "out", settings=SETTINGS)
+    (tmp_path / "here").rename(tmp_path / "there")
+    assert train(tiny_model, EXAMPLES, tmp_path / "there" / "out", settings=SETTINGS) == expected
+    assert apart(tmp_path / "there" / "out", whole) == 0
+
+
 def test_adapters_are_judged_too(tiny_model: Path, tmp_path: Path, passes: Passes) -> None:
     settings = replace(SETTINGS, lora=Lora(rank=8, alpha=32.0))
     result = train(tiny_model, EXAMPLES, tmp_path / "out", settings=settings)

@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -235,6 +236,62 @@ def test_a_killed_training_ends_in_the_same_weights(
         log.losses[0][0] == (step - 1) // 2 * 2 + 1
     )  # nothing before the checkpoint was done again
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "undisturbed"]
+
+
+def test_how_often_it_saves_may_change_on_the_way(tiny_model: Path, tmp_path: Path) -> None:
+    often, out = replace(SETTINGS, save_steps=1), tmp_path / "out"
+    with pytest.raises(Killed):
+        train(tiny_model, EXAMPLES, out, settings=SETTINGS, watch=Log(4))
+    with pytest.raises(Killed):
+        train(tiny_model, EXAMPLES, out, settings=often, watch=Log(6))
+    log = Log()
+    train(tiny_model, EXAMPLES, out, settings=often, watch=log)
+    assert log.losses[0][0] == 6, "the fifth step was saved"
+
+
+@pytest.mark.parametrize("ran_out", [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.31 GiB."),
+    RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+], ids=["of a GPU", "of the machine"])  # fmt: skip
+@pytest.mark.parametrize("penalty", ["exact", "k3"])  # in a step, and as the reference is asked
+def test_memory_that_runs_out_is_one_line_and_the_same_call_goes_on(
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ran_out: Exception,
+    penalty: Literal["exact", "k3"],
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise ran_out
+
+    objective, out = Likelihood(kl=0.01, penalty=penalty), tmp_path / "out"
+    with monkeypatch.context() as patched:
+        patched.setattr("whorl.learn.losses.log_probs", fails)
+        with pytest.raises(
+            UserError, match=r"memory ran out \(.*lower the tokens in one"
+        ) as caught:
+            train(tiny_model, EXAMPLES, out, settings=SETTINGS, objective=objective)
+        assert "disk" not in str(caught.value)
+    fewer = replace(SETTINGS, tokens=512)
+    assert train(tiny_model, EXAMPLES, out, settings=fewer, objective=objective).steps == 9
+
+
+def test_what_a_tracker_wrote_is_no_obstacle_after_a_kill(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed while the finished model goes to disk."""
+    pytest.importorskip("tensorboard")
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    settings, out = replace(SETTINGS, report_to="tensorboard"), tmp_path / "out"
+    with monkeypatch.context() as patched:
+        patched.setattr("whorl.learn.train.publish", killed)
+        with pytest.raises(Killed):
+            train(tiny_model, EXAMPLES, out, settings=settings)
+    train(tiny_model, EXAMPLES, out, settings=settings)
+    assert any((out / "runs").rglob("events.*"))
 
 
 def test_the_loss_is_that_of_the_last_epoch(tiny_model: Path, tmp_path: Path) -> None:

@@ -79,6 +79,14 @@ def test_other_settings_are_refused_with_what_differs(
     start(tmp_path).close()  # the refusal let go of the folder
 
 
+def test_how_weights_are_computed_may_change(tmp_path: Path) -> None:
+    """A run whose training ran out of memory goes on with fewer tokens in a pass."""
+    start(tmp_path, {"train": {"tokens": 4096, "checkpointing": False, "lr": 1e-5}}).close()
+    start(tmp_path, {"train": {"tokens": 1024, "checkpointing": True, "lr": 1e-5}}).close()
+    with pytest.raises(UserError, match=r"train\.lr: 0\.1 here"):
+        start(tmp_path, {"train": {"tokens": 4096, "checkpointing": False, "lr": 0.1}})
+
+
 def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(UserError, match="not a run folder"):

@@ -31,7 +31,7 @@ from whorl.errors import UserError
 from whorl.evaluate import Decoding, Score, read_scores
 from whorl.example import Example
 from whorl.learn.moments import MOMENTS
-from whorl.learn.training import Training
+from whorl.learn.training import Lora, Training
 from whorl.loop.folder import RunFolder
 from whorl.loop.grow import ready
 from whorl.loop.harvest import distinct_examples
@@ -101,6 +101,18 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     )
 
 
+class StoppedAt(Log):
+    """A watch with which somebody stops a run at a round."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self._number = number
+
+    def round(self, number: int, rounds: int, policy: str) -> None:
+        if number == self._number:
+            raise KeyboardInterrupt
+
+
 def play(run: Run, log: Log) -> list[Round]:
     said = {"recipe": {"name": "rft"}, "problems": "p", "engines": {"policy": run.engines.policy}}
     with ready(run) as prepared, RunFolder.open(run.folder, said, version="0") as folder:
@@ -128,6 +140,11 @@ def test_a_round_starts_from_the_model_of_the_one_before_and_nothing_is_done_twi
     third = Log()
     assert play(run, third) == rounds
     assert third.stages == []
+
+    figures = (run.folder / "metrics.jsonl").read_bytes()
+    with pytest.raises(KeyboardInterrupt):
+        play(run, StoppedAt(2))
+    assert (run.folder / "metrics.jsonl").read_bytes() == figures
 
     # as a kill leaves it before the journal of complete scores is gone, or a problem that failed
     whole = (run.folder / "scores-1.jsonl").read_bytes()
@@ -372,6 +389,11 @@ def test_a_run_ends_where_a_later_round_finds_nothing_to_learn_from(
     assert log.stages.count("train") == 1
     again = Log()
     assert play(own, again) == [first] and again.stages == []
+
+
+def test_an_adapter_alone_is_no_policy(run: Run) -> None:
+    with pytest.raises(UserError, match=r"lora\.merge = false leaves an adapter alone"):
+        replace(run, train=Training(lora=Lora(rank=4, merge=False)))
 
 
 def test_rounds_share_one_optimizer(run: Run, tmp_path: Path) -> None:

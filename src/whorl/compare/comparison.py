@@ -12,6 +12,7 @@ from whorl.engines.roles import Engines
 from whorl.errors import UserError
 from whorl.evaluate import PRESETS, Decoding, Setup
 from whorl.evaluate.exam import Exam
+from whorl.learn.training import check_whole
 from whorl.loop.run import check_student
 from whorl.loop.trial import check_teacher
 from whorl.recipe import asked_roles, unsound, words_of
@@ -78,6 +79,7 @@ def check_comparison(comparison: Comparison) -> None:
     for method in comparison.methods:
         if fault := unsound(method.grow):
             raise UserError(f"{method.name} is no recipe: {fault}")
+        check_whole(method.train)
         if comparison.engines.student:
             check_student(method.harvest)
         for role in asked_roles(method.grow):

@@ -31,7 +31,7 @@ from whorl.compare.findings import (
 )
 from whorl.compare.jobs import one_thread, side_by_side
 from whorl.compare.methods import original
-from whorl.compare.same import hold_to
+from whorl.compare.same import hold_to, hold_to_words
 from whorl.compare.spoken import Spoken
 from whorl.compare.students import Part, TooFew, examine, examined, play_part
 from whorl.engines.model import check_there, pending
@@ -84,8 +84,9 @@ def check_models(path: Path, comparison: Comparison, *, download: bool = True) -
 
     Returns what has to be downloaded first, in words; with `download` that is done instead. Raises
     `UserError` unless the others are there and what they were when this comparison first asked
-    them, and the one that learns can be trained.
+    them, in these words, and the one that learns can be trained.
     """
+    hold_to_words(path, comparison.exams())
     lacking = [job for job in _jobs(path, comparison, Opened) if not job.done()]
     engines = comparison.engines
     parts = [part for job in lacking for part in job.parts]

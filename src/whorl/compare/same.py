@@ -1,12 +1,15 @@
-"""Models that a comparison has asked: they stay what they were, or rows would not compare."""
+"""Models that a comparison has asked, and its words: they stay, or rows would not compare."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from whorl.data.atomic import replacing
 from whorl.engines.model import model_content
 from whorl.errors import UserError
+from whorl.evaluate import Place
+from whorl.evaluate.exam import Exam
 
 
 def hold_to(folder: Path, names: Sequence[str], *, write: bool = True) -> None:
@@ -25,3 +28,16 @@ def hold_to(folder: Path, names: Sequence[str], *, write: bool = True) -> None:
     if write and now.keys() - known.keys():
         with replacing(file) as out:
             out.write(json.dumps(known | now, indent=2).encode() + b"\n")
+
+
+def hold_to_words(folder: Path, exams: Mapping[str, Exam]) -> None:
+    """Look whether the base model of the comparison in `folder`, where it was measured before, was
+    asked as students will be. Raises `UserError` if it was asked in other words."""
+    for name, exam in exams.items():
+        said = Place(folder / "base" / f"{name}.jsonl").said()
+        if said and said["prompt"] != asdict(exam.setup.ask("QUESTION")):
+            raise UserError(
+                f"the base model in {folder} was asked in other words than these recipes ask in "
+                f"({said['prompt']['user']!r}), so no gain could be told; leave recipe.words as "
+                "they were, or compare in another folder"
+            )

@@ -92,15 +92,18 @@ def flex(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    attention_mask: BlockMask,
+    attention_mask: BlockMask | None,
     **others: Any,
 ) -> tuple[Tensor, Tensor | None]:
     """FlexAttention under a `block_mask`.
 
     Under autocast rotary embeddings make queries and keys float32 again, and in torch 2.10
     FlexAttention takes one type only. For a row of fewer than 128 tokens it would take its kernel
-    for decoding, which torch 2.11 does not have for float32 and grouped heads.
+    for decoding, which torch 2.11 does not have for float32 and grouped heads. Raises `ValueError`
+    without a mask, as every token would see those behind it.
     """
+    if attention_mask is None:
+        raise ValueError("rows without a mask of ancestors")
     result: tuple[Tensor, Tensor | None] = flex_attention_forward(
         module,
         query.to(value.dtype),

@@ -34,7 +34,7 @@ def fit(
 
     Raises `UserError` if the training diverges.
     """
-    config = cast(PretrainedConfig, net.config)
+    config = cast(PretrainedConfig, net.config).get_text_config()
     use_cache = config.use_cache  # Trainer switches it off
     held_out = task.held_out is not None
     often = not (settings.save_steps or held_out)  # measuring keeps to the checkpoints of epochs

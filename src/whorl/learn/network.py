@@ -21,6 +21,9 @@ from whorl.learn.layout import Batch, Share, lay_out, to_device
 from whorl.learn.pack import Packing
 from whorl.learn.training import Lora, Training
 
+_DROPOUT = ("attention_dropout", "attn_pdrop", "attention_probs_dropout_prob")
+"""What architectures call the rate of dropout in attention."""
+
 TOLERANCE = 1e-4
 """Largest difference of log-probabilities in float32 that rounding explains, in nats."""
 
@@ -36,10 +39,16 @@ def read_config(model: Path) -> PretrainedConfig:
     return config
 
 
+def vocabulary(config: PretrainedConfig) -> int:
+    """Number of tokens that a model knows. What models of text and images say of text lies in a
+    configuration of its own."""
+    return int(config.get_text_config().vocab_size)
+
+
 def context(model: Path, settings: Training) -> int:
     """Number of tokens an example may have: the model's context, or `max_length` of the settings if
     that is less."""
-    most = getattr(read_config(model), "max_position_embeddings", None)
+    most = getattr(read_config(model).get_text_config(), "max_position_embeddings", None)
     return min(settings.max_length, int(most or 2**31))
 
 
@@ -75,18 +84,27 @@ def logits(network: nn.Module, batch: Batch) -> Tensor:
     return found if keeps else found[:, batch["keep"]]
 
 
-def packing(network: PreTrainedModel, settings: Training, longest: int) -> tuple[Packing, str]:
+def packing(
+    network: PreTrainedModel, settings: Training, longest: int, other: PreTrainedModel | None = None
+) -> tuple[Packing, str]:
     """The packing for this model, and the reason if it is none.
 
-    longest: tokens of the longest path. If they can, `network` is made to attend along trees.
+    longest: tokens of the longest path. other: a model that reads the same rows. If both can, they
+        are made to attend along trees; if not, both are left with their own attention, which is the
+        one that reads rows without a mask.
     """
     padded = Packing(settings.tokens, "padded")
     if not settings.packed:
         return padded, ""
-    if obstacle := _obstacle(network, longest):
+    models = [network] if other is None or other is network else [network, other]
+    own = [model.config._attn_implementation for model in models]
+    if obstacle := next(filter(None, (_obstacle(model, longest) for model in models)), ""):
+        for model, attends in zip(models, own, strict=True):
+            model.set_attn_implementation(attends)
         return padded, obstacle
     if torch.cuda.is_available():
-        network.set_attn_implementation(FLEX)
+        for model in models:
+            model.set_attn_implementation(FLEX)
         return Packing(settings.tokens, "flex"), ""
     return Packing(settings.tokens, "gathered"), ""
 
@@ -94,9 +112,12 @@ def packing(network: PreTrainedModel, settings: Training, longest: int) -> tuple
 def _obstacle(network: PreTrainedModel, longest: int) -> str:
     """The reason why this model cannot compute prefix trees, found by a try-out. Empty: the model
     is left with the attention that can; otherwise with its own."""
-    window = getattr(network.config, "sliding_window", None)
-    if window and longest > window and getattr(network.config, "use_sliding_window", True):
+    config = network.config.get_text_config()
+    window = getattr(config, "sliding_window", None)
+    if window and longest > window and getattr(config, "use_sliding_window", True):
         return f"it attends to the last {window} tokens only, and a path has {longest}"
+    if torch.cuda.is_available() and any(getattr(config, name, 0) for name in _DROPOUT):
+        return "it drops out in attention, which the kernel for trees does not"
     trunk, branches = np.arange(1, 6, dtype=np.int32), ([7, 8], [9, 8, 7], [8, 8])
     examples = [
         Encoded((TokenPath(np.append(trunk, branch).astype(np.int32), 1),), 1.0, number)

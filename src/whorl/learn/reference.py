@@ -10,6 +10,7 @@ from accelerate.utils import reduce
 from numpy.typing import NDArray
 from torch import nn
 
+from whorl.data.atomic import replacing
 from whorl.example import Likelihood
 from whorl.learn import losses, network
 from whorl.learn.batches import plan_steps
@@ -38,10 +39,8 @@ def reference_log_probs(
     if not file.exists():
         values = _compute(model, groups, packing, lengths, bf16)
         if state.is_main_process:
-            unfinished = file.with_suffix(".partial")
-            with unfinished.open("wb") as stream:
+            with replacing(file) as stream:
                 np.save(stream, values)
-            unfinished.rename(file)
         state.wait_for_everyone()
     return np.split(np.load(file), np.cumsum(lengths)[:-1])
 

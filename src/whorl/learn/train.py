@@ -37,6 +37,7 @@ from whorl.learn.training import Training, TrainingWatch, TrainResult
 from whorl.learn.unfinished import (
     Identity,
     explain_full_disk,
+    explain_short_memory,
     identify,
     open_partial,
     publish,
@@ -105,14 +106,15 @@ def carry_out(
         if state.is_main_process:
             open_partial(partial, identity)
         state.wait_for_everyone()
-        folder, result = play(partial)
+        with explain_short_memory():
+            folder, result = play(partial)
         if state.is_main_process:
             with explain_full_disk(partial):
                 chat.tokenizer.save_pretrained(folder)
                 write_record(folder, identity, result)
                 card(folder, result)
                 if (tracked := partial / "runs").exists():  # TensorBoard's, as model hubs show it
-                    tracked.rename(folder / "runs")
+                    shutil.copytree(tracked, folder / "runs", dirs_exist_ok=True)
                 publish(folder, out)
             shutil.rmtree(partial)
         state.wait_for_everyone()
@@ -144,7 +146,7 @@ def check_corpus(corpus: Corpus, model: Path, what: str) -> None:
     if not corpus.groups:
         reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(corpus.dropped.items()))
         raise UserError(f"no {what} to train on ({reasons or 'none were given'})")
-    known = network.read_config(model).vocab_size
+    known = network.vocabulary(network.read_config(model))
     if corpus.highest >= known:
         raise UserError(
             f"the tokenizer in {model} gives token {corpus.highest}, but its model knows only "
@@ -173,11 +175,12 @@ class _Training:
         """Train and save; returns the model's folder and what came of it."""
         settings, corpus = self._settings, self._corpus
         net = network.load_model(self._model)
-        packing, reason = network.packing(net, settings, corpus.longest)
+        other = self._reference() or net
+        packing, reason = network.packing(net, settings, corpus.longest, other)
         if reason and watch:
             watch.say(f"examples are computed one by one, without packing: {reason}")
         groups, held = hold_out(corpus.groups, settings)
-        task, epochs = self._task(net, groups, held, packing)
+        task, epochs = self._task(net, other, (groups, held), packing)
         trained: nn.Module = net
         if settings.lora.rank:
             trained = network.with_adapters(net, settings.lora, settings.seed)
@@ -196,22 +199,38 @@ class _Training:
         )
         return self._whole(), result
 
+    def _reference(self) -> PreTrainedModel | None:
+        """The reference model that the settings name, if the objective asks one. Raises `UserError`
+        if it has other tokens than the model in training."""
+        place, objective = self._settings.reference, self._objective
+        if not place or not (objective.compares_tokens or objective.compares_distributions):
+            return None
+        ours, theirs = (network.vocabulary(network.read_config(m)) for m in (self._model, place))
+        same = (
+            Chat.load(self._model).tokenizer.get_vocab() == Chat.load(place).tokenizer.get_vocab()
+        )
+        if ours != theirs or not same:
+            raise UserError(
+                f"the reference model {place} has other tokens than {self._model}, so it cannot "
+                "say how likely they are; take one of the same family"
+            )
+        model = network.load_model(place)
+        model.requires_grad_(False)
+        model.train(False)
+        return model
+
     def _task(
         self,
         net: PreTrainedModel,
-        groups: list[list[Encoded]],
-        held: list[list[Encoded]],
+        other: PreTrainedModel,
+        examples: tuple[list[list[Encoded]], list[list[Encoded]]],
         packing: Packing,
     ) -> tuple[Task, list[list[list[Encoded]]]]:
-        """The task for the trainer, and the steps of each epoch."""
-        settings, objective = self._settings, self._objective
+        """The task for the trainer, and the steps of each epoch. other: the reference model, which
+        may be `net` as it begins. examples: in groups, to train on and to measure on."""
+        settings, objective, (groups, held) = self._settings, self._objective, examples
         known: LogProbs | None = self._corpus.taught or None
         start: LogProbs | None = None
-        other = net
-        if settings.reference and (objective.compares_tokens or objective.compares_distributions):
-            other = network.load_model(settings.reference).requires_grad_(False).train(False)
-            own, _ = network.packing(other, settings, self._corpus.longest)
-            packing = own if own.form == "padded" else packing  # what both can read
         if objective.compares_tokens:
             known = self._log_probs(other, packing, "reference.npy")
         if objective.compares_start:
@@ -244,14 +263,13 @@ class _Training:
     def _log_probs(self, model: nn.Module, packing: Packing, name: str) -> LogProbs:
         """Log-probabilities that a model gives every completion token, kept in the working folder
         as `name`."""
-        with explain_full_disk(self._partial):
-            return reference.reference_log_probs(
-                model,
-                self._corpus.groups,
-                packing,
-                self._partial / name,
-                bf16=self._settings.bf16,
-            )
+        return reference.reference_log_probs(
+            model,
+            self._corpus.groups,
+            packing,
+            self._partial / name,
+            bf16=self._settings.bf16,
+        )
 
     def _whole(self) -> Path:
         """The saved model's folder; an adapter is merged into its base model if settings say so."""
@@ -259,8 +277,9 @@ class _Training:
         if not (self._settings.lora.rank and self._settings.lora.merge):
             return saved
         if PartialState().is_main_process:
+            model = network.merge(self._model, saved)
             with explain_full_disk(self._partial):
-                network.merge(self._model, saved).save_pretrained(merged)
+                model.save_pretrained(merged)
         return merged
 
 

@@ -27,9 +27,9 @@ from whorl.learn.batches import Steps
 from whorl.learn.layout import Batch
 from whorl.learn.losses import batch_loss, chance
 from whorl.learn.moments import load_moments
-from whorl.learn.network import logits
+from whorl.learn.network import logits, vocabulary
 from whorl.learn.training import Training, TrainingWatch
-from whorl.learn.unfinished import explain_full_disk
+from whorl.learn.unfinished import explain_full_disk, latest_checkpoint, on_disk
 
 DIVERGED = 3.0
 """Multiple of a guess's loss beyond which a training is said to diverge; a model that knows
@@ -139,7 +139,7 @@ class TreeTrainer(Trainer):
         )
         self.remove_callback(PrinterCallback)
         self._task = task
-        self._vocabulary = int(cast(PretrainedConfig, network.config).vocab_size)
+        self._vocabulary = vocabulary(cast(PretrainedConfig, network.config))
         if task.reference is not None:
             task.reference.to(settings.device)
 
@@ -187,8 +187,8 @@ class TreeTrainer(Trainer):
         self._check(total * int(self.args.world_size), batches)
 
     def _check(self, loss: float, batches: Sequence[Batch]) -> None:
-        vocabulary = max(self._vocabulary, LEAST)
-        guess = sum(chance(self._task.objective, batch, vocabulary) for batch in batches)
+        among = max(self._vocabulary, LEAST)
+        guess = sum(chance(self._task.objective, batch, among) for batch in batches)
         loss /= int(self.args.world_size)
         if guess and not loss <= DIVERGED * guess:
             raise UserError(
@@ -248,8 +248,11 @@ class TreeTrainer(Trainer):
         return optimizer
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        with explain_full_disk(Path(str(self.args.output_dir))):
+        folder = Path(str(self.args.output_dir))
+        with explain_full_disk(folder):
             super()._save_checkpoint(model, trial)
+            if checkpoint := latest_checkpoint(folder):
+                on_disk(checkpoint)
 
     def floating_point_ops(self, inputs: Any) -> int:
         """0: transformers' formula does not fit packed batches."""
@@ -261,6 +264,15 @@ class Reporter(TrainerCallback):
 
     def __init__(self, watch: TrainingWatch | None) -> None:
         self._watch = watch
+
+    def on_train_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **kwargs: Any,
+    ) -> None:  # a checkpoint's state says how often it was to be when that was written
+        state.save_steps, state.eval_steps = int(args.save_steps), int(args.eval_steps or 0)
 
     def on_step_end(
         self,

@@ -1,11 +1,15 @@
 """Settings of a training, and its result."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
 from whorl.errors import UserError
+
+_SEEDS = 2**31
+"""Seeds that there are: numpy takes twice as many, and the seeds of a comparison are added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,7 @@ class Lora:
     merge: bool = True
 
     def __post_init__(self) -> None:
-        if self.rank < 0 or self.alpha <= 0 or not 0 <= self.dropout < 1:
+        if self.rank < 0 or not 0 < self.alpha < math.inf or not 0 <= self.dropout < 1:
             raise UserError(
                 "rank must not be negative, alpha must be above 0 and dropout in [0, 1)"
             )
@@ -99,8 +103,10 @@ class Training:
         for name in ("epochs", "batch", "max_length", "patience", "tokens"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if not self.lr > 0 or not self.clip > 0:
-            raise UserError("lr and clip must be above 0")
+        if not 0 < self.lr < math.inf or not self.clip > 0:
+            raise UserError("lr and clip must be above 0, and lr a number")
+        if not 0 <= self.seed < _SEEDS:
+            raise UserError(f"seed must be from 0 to {_SEEDS - 1:,}, not {self.seed}")
         if not 0 <= self.warmup <= 1 or not 0 <= self.holdout < 1:
             raise UserError("warmup must be in [0, 1] and holdout in [0, 1)")
         if self.reference and not (self.reference / "config.json").is_file():
@@ -110,8 +116,18 @@ class Training:
                 "carry is for all weights of the last step: adapters begin anew in each training, "
                 "and holdout takes the weights of an earlier step; set lora.rank=0 and holdout=0"
             )
-        if self.weight_decay < 0 or self.save_steps < 0:
+        if not 0 <= self.weight_decay < math.inf or self.save_steps < 0:
             raise UserError("weight_decay and save_steps must not be negative")
+
+
+def check_whole(settings: Training) -> None:
+    """Raises `UserError` if a training leaves an adapter, where the model that it makes is to
+    search or to be measured."""
+    if settings.lora.rank and not settings.lora.merge:
+        raise UserError(
+            "train.lora.merge = false leaves an adapter alone, which can neither search nor be "
+            "measured; leave it out here, and let `whorl train` make one of the examples"
+        )
 
 
 EXECUTION = ("save_steps", "tokens", "packed", "checkpointing", "bf16", "report_to")

@@ -11,8 +11,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import torch
 from safetensors import SafetensorError
 
+from whorl.data.atomic import replacing
 from whorl.errors import UserError, reason
 from whorl.example import Objective
 from whorl.learn.corpus import Corpus
@@ -89,7 +91,9 @@ def open_partial(partial: Path, identity: Identity) -> None:
                 f"{partial} is another unfinished training ({different}); delete it to start anew"
             )
         for checkpoint in _checkpoints(partial):
-            if not _usable(checkpoint):
+            if _usable(checkpoint):
+                _name_best(checkpoint)
+            else:
                 shutil.rmtree(checkpoint)
     else:
         with explain_full_disk(partial):
@@ -104,13 +108,39 @@ def latest_checkpoint(partial: Path) -> Path | None:
     return max(_checkpoints(partial), key=_step, default=None)
 
 
-def publish(folder: Path, out: Path) -> None:
-    """Rename a complete folder to its final name, once its files are on disk."""
+def on_disk(folder: Path) -> None:
+    """Return once all files of a folder are on disk."""
     for path in filter(Path.is_file, folder.rglob("*")):
         with path.open("rb") as file:
             os.fsync(file.fileno())
+
+
+def publish(folder: Path, out: Path) -> None:
+    """Rename a complete folder to its final name, once its files are on disk."""
+    on_disk(folder)
     out.parent.mkdir(parents=True, exist_ok=True)
     folder.rename(out)
+
+
+def memory_ran_out(error: BaseException) -> bool:
+    """Whether an error says that memory, a GPU's or the machine's, is used up."""
+    torn = isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+    return torn or isinstance(error, torch.OutOfMemoryError | MemoryError)
+
+
+@contextmanager
+def explain_short_memory() -> Iterator[None]:
+    """Context in which memory that runs out, of a GPU or of the machine, is one clear line."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not memory_ran_out(error):
+            raise
+        raise UserError(
+            f"memory ran out ({reason(error)}); lower the tokens in one forward pass, "
+            "train.tokens, or set train.checkpointing=true: neither changes the result, and the "
+            "same command goes on from what was done"
+        ) from error
 
 
 @contextmanager
@@ -120,6 +150,8 @@ def explain_full_disk(partial: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:
+        if memory_ran_out(error):
+            raise
         raise UserError(
             f"{partial} cannot be written; is the disk full? ({reason(error)}) "
             "Put that right, then give the same command again"
@@ -168,6 +200,18 @@ def _checkpoints(partial: Path) -> list[Path]:
 
 def _step(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
+
+
+def _name_best(checkpoint: Path) -> None:
+    """Let the state of a checkpoint name the best one by the place where it lies now: transformers
+    takes the last one instead, without a word, where the folder was moved."""
+    file = checkpoint / "trainer_state.json"
+    state = json.loads(file.read_text())
+    best = state.get("best_model_checkpoint")
+    here = str(checkpoint.with_name(Path(best).name)) if best else None
+    if here != best:
+        with replacing(file) as out:
+            out.write(json.dumps(state | {"best_model_checkpoint": here}).encode())
 
 
 def _usable(checkpoint: Path) -> bool:

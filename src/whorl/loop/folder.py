@@ -17,9 +17,11 @@ from whorl.data.atomic import replacing, unwritable
 from whorl.data.lock import InUseError, take
 from whorl.data.rounds import number_of, rounds_of
 from whorl.errors import UserError
+from whorl.learn.training import EXECUTION
 
 _OWN = {"lock", "manifest.json", "manifest.json.partial"}
 _OTHER = "another run folder"
+_FREE = {f"train.{name}" for name in EXECUTION}  # how weights are computed, not which
 _SHOWN = 3  # differences named before "and so on"
 
 
@@ -183,7 +185,7 @@ def _compare(path: Path, here: Mapping[str, object], there: Mapping[str, object]
     folder."""
     mine, theirs = dict(_leaves(json.loads(json.dumps(here)))), dict(_leaves(there))
     names = sorted(
-        name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name)
+        name for name in (mine.keys() | theirs.keys()) - _FREE if mine.get(name) != theirs.get(name)
     )
     if not names:
         return

@@ -14,6 +14,7 @@ from whorl.data.examples import read_examples
 from whorl.data.forest import read_keys
 from whorl.data.problems import write_problems
 from whorl.data.rounds import rounds_of
+from whorl.data.rows import count_lines
 from whorl.data.taught import write_prompt
 from whorl.engines.journal import Journal
 from whorl.engines.roles import Crews, Engines, trainable
@@ -88,9 +89,10 @@ def play_rounds(folder: RunFolder, run: Run, prepared: Ready, watch: Watch) -> l
             break
         rounds.append(played)
         watched.append(played.watched)
-        with replacing(folder.metrics) as file:
-            for each in rounds:
-                file.write(json.dumps(metrics(each)).encode() + b"\n")
+        if number >= count_lines(folder.metrics):  # a resumed run passes its rounds again
+            with replacing(folder.metrics) as file:
+                for each in rounds:
+                    file.write(json.dumps(metrics(each)).encode() + b"\n")
         values = [value for value in watched if value is not None]
         if stopped_rising(values, run.patience):
             watch.say(f"stopped: no rise in {run.patience} rounds on the held-out problems")

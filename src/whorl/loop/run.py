@@ -8,7 +8,7 @@ from whorl.engines.roles import Engines, trainable
 from whorl.errors import UserError
 from whorl.evaluate import PRESETS, Decoding, Setup
 from whorl.example import Distillation, Likelihood
-from whorl.learn.training import Training
+from whorl.learn.training import Training, check_whole
 from whorl.loop.thoughts import Taught
 from whorl.recipe import Recipe, Start, words_of
 from whorl.recipes import name_of
@@ -93,6 +93,7 @@ class Run:
                 "train.carry goes on with the optimizer of the round before, and these rounds all "
                 "start from the first model; set start=last"
             )
+        check_whole(self.train)
         if not 0 <= self.may_fail <= 1:
             raise UserError(f"may_fail should be a share from 0 to 1, not {self.may_fail}")
 

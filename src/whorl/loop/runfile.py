@@ -1,12 +1,13 @@
 """Run files: reading one, and checking that every role that is asked has an engine."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from whorl import engines
 from whorl.ask import Role
+from whorl.budget import Price
 from whorl.data.naming import named
 from whorl.data.storage import LOCAL, fetched, url_of
 from whorl.errors import UserError
@@ -31,15 +32,16 @@ def read_run(path: Path, overrides: Sequence[str] = ()) -> Run:
 
 
 BY_POLICY: tuple[Role, ...] = ("critic", "reviser")
-"""Roles that the policy plays where nobody else is named."""
+"""Roles that the policy plays where nobody else is named: the first one, in every round. What a
+model that learns to solve would come to say as a critic, nobody trains or measures."""
 
 
 def answered(run: Run) -> Run:
     """The run with an engine for every role that its recipe asks: the policy criticises and revises
     unless others are named.
 
-    Raises `UserError` if an engine's name cannot be read, if a tracker is not there, or if roles
-    have no engine: all of them at once.
+    Raises `UserError` if an engine's name cannot be read, if a tracker is not there, of growing or
+    of training, or if roles have no engine: all of them at once.
     """
     for spec in filter(None, (*run.engines.named().values(), run.engines.student)):
         engines.check(spec)
@@ -62,7 +64,19 @@ def answered(run: Run) -> Run:
             f"{name} asks a {asked}, and none is named; give {give}, or {keys} in a run file "
             f"(whorl's own tiny ones are called {shipped})"
         )
-    return replace(run, engines=replace(run.engines, **usual)) if usual else run
+    if run.train.trackers:
+        from whorl.learn.trainer import check_trackers  # takes seconds
+
+        check_trackers(run.train.trackers)
+    return _played_by_policy(run, usual) if usual else run
+
+
+def _played_by_policy(run: Run, usual: Mapping[str, Any]) -> Run:
+    """The run with the policy in these roles, for its price where they have none."""
+    prices = run.budget.prices
+    same = {role: prices.policy for role in usual if getattr(prices, role) == Price()}
+    budget = replace(run.budget, prices=replace(prices, **same))
+    return replace(run, engines=replace(run.engines, **usual), budget=budget)
 
 
 _SHIPPED = {"prm": "prm:prm", "small": "small", "teacher": "teacher"}

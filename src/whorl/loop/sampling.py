@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from heapq import nsmallest
@@ -146,14 +146,23 @@ class _Counter(Quiet):
         self.cached_tokens = sum(meter.cached_tokens for meter in progress.meters)
 
 
-class _Stopwatch(Quiet):
-    """A watch that notes when optimizer steps end."""
+class Stopwatch(Quiet):
+    """A watch that notes when the optimizer steps ended of which it is told: not of all, where a
+    training is long."""
 
-    def __init__(self) -> None:
-        self.steps: list[float] = []
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._ends: list[tuple[int, float]] = []
 
     def training(self, step: int, steps: int, loss: float) -> None:
-        self.steps.append(time.monotonic())
+        self._ends.append((step, self._clock()))
+
+    def per_step(self) -> float | None:
+        """Seconds of a step, from the first to the last that was told; None of fewer than two."""
+        if len(self._ends) < 2:
+            return None
+        (first, began), (last, ended) = self._ends[0], self._ends[-1]
+        return (ended - began) / (last - first)
 
 
 def _bytes(path: Path) -> int:
@@ -173,7 +182,7 @@ def _trained(run: Run, prepared: Ready, folder: RunFolder) -> tuple[float | None
     size = len({example.prompt for example in examples}) if states else len(examples)
     batch = min(run.train.batch, max(1, size // _STEPS))
     prepared.opened.rest()
-    clock, out = _Stopwatch(), folder.path / "checkpoint"
+    clock, out = Stopwatch(), folder.path / "checkpoint"
     result = train(
         run.weights,
         examples,
@@ -182,6 +191,5 @@ def _trained(run: Run, prepared: Ready, folder: RunFolder) -> tuple[float | None
         objective=run.recipe.objective,
         watch=clock,
     )
-    if len(clock.steps) < 2:
-        return None, out
-    return (clock.steps[-1] - clock.steps[0]) / (len(clock.steps) - 1) * result.steps, out
+    each = clock.per_step()
+    return None if each is None else each * result.steps, out
