@@ -10,7 +10,8 @@ student is kept, and `--mark @300k` behind its name keeps it beside one of fewer
 takes a kilobyte: digits for the greedy attempts (1 right, 0 wrong, - not decided), and how many of
 the sampled attempts were right. `table` and `against` compute accuracy, pass@k, intervals and
 paired tests from FILE alone. Rows of other test problems or beside another base model do not go
-into the same file. The last line of `against` is a JSON object.
+into the same file. `A,B,C:base` is the mean of several. The last line of `against` is a JSON
+object.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from typing import Any
 from whorl.compare.findings import read_both_scores, read_student
 from whorl.data.atomic import replacing
 from whorl.errors import UserError
-from whorl.evaluate import Score, paired, pass_rate
+from whorl.evaluate import Score, paired_over, pass_rate
 
 Row = dict[str, Any]
 MARKS = {1.0: "1", 0.0: "0", None: "-"}
@@ -158,11 +159,14 @@ def table(rows: dict[str, Row]) -> Iterator[str]:
 
 
 def against(rows: dict[str, Row], one: str, other: str) -> dict[str, float]:
-    """How much better `one` is than `other`, in points of greedy accuracy (McNemar's test)."""
-    for name in (one, other):
+    """How much better `one` is than `other`, in points of greedy accuracy (McNemar's test); of
+    several, `A,B,C`, the mean of each problem over them (a paired t-test over problems)."""
+    several = one.split(",")
+    for name in (*several, other):
         if name not in rows:
             raise UserError(f"there is no row {name}; there are {', '.join(rows)}")
-    found = paired(scores(rows[other])[0], scores(rows[one])[0])
+    before = scores(rows[other])[0]
+    found = paired_over([(before, scores(rows[name])[0]) for name in several])
     return {
         "points": 100 * found.difference.value,
         "low": 100 * found.difference.low,

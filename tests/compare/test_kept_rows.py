@@ -41,6 +41,8 @@ def test_a_row_says_what_its_scores_said(
     assert list(rows) == ["base", "rft"] and rows["rft"]["tokens"] == 9993
     found, expected = script.against(rows, "rft", "base"), paired(base, rft)
     assert found["p"] == expected.p_value and found["points"] == 100 * expected.difference.value
+    several = script.against(rows, "rft,base,rft", "base")
+    assert several["points"] == pytest.approx(found["points"] * 2 / 3)
     sampled = script.scores(rows["base"])[1]
     assert pass_rate(sampled, 1).value == pytest.approx(5 / 8)
     lines = list(script.table(rows))
