@@ -32,6 +32,7 @@ from whorl.learn.layout import LogProbs
 from whorl.learn.memory import give_back
 from whorl.learn.moments import moments_of
 from whorl.learn.pack import Packing
+from whorl.learn.precision import advice
 from whorl.learn.trainer import Task, check_trackers
 from whorl.learn.training import Training, TrainingWatch, TrainResult
 from whorl.learn.unfinished import (
@@ -179,6 +180,8 @@ class _Training:
         packing, reason = network.packing(net, settings, corpus.longest, other)
         if reason and watch:
             watch.say(f"examples are computed one by one, without packing: {reason}")
+        if watch and (faster := advice(settings, net.num_parameters())):
+            watch.say(faster)
         groups, held = hold_out(corpus.groups, settings)
         task, epochs = self._task(net, other, (groups, held), packing)
         trained: nn.Module = net
