@@ -74,6 +74,9 @@ def test_weights_of_more_layers_than_the_configuration_says(
     (tmp_path / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 1}))
     with pytest.raises(UserError, match=r"weights of 2 layers, and its config\.json says 1"):
         open_engine(f"{scheme}:{tmp_path}")
+    drafts = {"num_hidden_layers": 1, "num_nextn_predict_layers": 1}
+    (tmp_path / "config.json").write_text(json.dumps(config | drafts))
+    open_engine(f"{scheme}:{tmp_path}", processes=0).close()
 
 
 def test_the_numbers_that_a_model_computes_in_can_be_chosen(llama) -> None:

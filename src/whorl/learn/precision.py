@@ -25,8 +25,6 @@ def advice(settings: Training, weights: int) -> str:
 
 
 def _native() -> bool:
-    """Whether the processor has instructions for bfloat16."""
-    known: Mapping[str, object] = getattr(
-        torch.cpu, "get_capabilities", dict
-    )()  # older torch does not tell
-    return any(known.get(name) for name in ("avx512_bf16", "amx_bf16"))
+    """Whether the processor has instructions for bfloat16, as far as this torch can tell."""
+    has: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(has.get(name) for name in ("avx512_bf16", "amx_bf16"))

@@ -208,11 +208,9 @@ class _Training:
         place, objective = self._settings.reference, self._objective
         if not place or not (objective.compares_tokens or objective.compares_distributions):
             return None
-        ours, theirs = (network.vocabulary(network.read_config(m)) for m in (self._model, place))
-        same = (
-            Chat.load(self._model).tokenizer.get_vocab() == Chat.load(place).tokenizer.get_vocab()
-        )
-        if ours != theirs or not same:
+        ours, theirs = (Chat.load(each).tokenizer.get_vocab() for each in (self._model, place))
+        sizes = {network.vocabulary(network.read_config(each)) for each in (self._model, place)}
+        if ours != theirs or (objective.compares_distributions and len(sizes) > 1):
             raise UserError(
                 f"the reference model {place} has other tokens than {self._model}, so it cannot "
                 "say how likely they are; take one of the same family"
