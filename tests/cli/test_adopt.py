@@ -41,6 +41,18 @@ def test_adopted_trees_are_judged_shown_and_harvested(whorl, small: Path, tmp_pa
     assert example.text == tree.text(2)
 
 
+def test_two_trees_of_a_problem_are_refused_before_there_is_a_folder(
+    whorl, small: Path, tmp_path: Path
+) -> None:
+    line = json.dumps(json.loads(small.read_text()) | {"problem_id": "p1"})
+    small.write_text(f"{line}\n{line}\n")
+    for _ in range(2):
+        done = whorl("adopt", small, "--run", tmp_path / "run")
+        assert done.exit_code == 2
+        assert f"{small}, line 2: line 1 holds a tree of problem 'p1' too" in done.stderr
+        assert not (tmp_path / "run").exists()
+
+
 def test_trees_that_teach_nothing_lead_to_what_was_left_out(whorl, tmp_path: Path) -> None:
     tree = node("What is 2 + 2?", 0.0, node(r"It is \boxed{5}.", 0.0))
     line = {"question": tree["text"], "answer": "4", "tree": tree}

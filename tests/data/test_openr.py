@@ -55,3 +55,10 @@ def test_values_become_visits_and_outcomes(tmp_path: Path) -> None:
 def test_what_is_no_tree_is_refused(tmp_path: Path, row: dict, complaint: str) -> None:
     with pytest.raises(UserError, match=f"line 2: {complaint}"):
         list(read_openr(written(tmp_path, ROW, row)))
+
+
+def test_a_second_tree_of_a_problem_is_refused_by_its_line(tmp_path: Path) -> None:
+    rows = [{**ROW, "problem_id": name} for name in ("a", "b", "a")]
+    with pytest.raises(UserError, match="line 3: line 1 holds a tree of problem 'a' too"):
+        list(read_openr(written(tmp_path, *rows)))
+    assert len(list(read_openr(written(tmp_path, ROW, ROW)))) == 2, "named by their lines"

@@ -31,13 +31,21 @@ def read_openr(path: Path, *, glue: str = "\n\n") -> Iterator[Tree]:
 
     Leaves with a final answer are terminal and not judged yet; others are pruned. An inner node has
     as many visits as its tree's values have in common as a denominator, and a leaf has one. Raises
-    `UserError` at a line that holds no such tree.
+    `UserError` at a line that holds no such tree, or a further one of a problem.
     """
+    lines: dict[str, int] = {}
     for number, row in read_rows(path):
         try:
             if isinstance(row, BadRow):
                 raise row
-            yield _tree(row, glue, f"{path.stem}:{number}")
+            tree = _tree(row, glue, f"{path.stem}:{number}")
+            name = tree.problem.id
+            if (first := lines.setdefault(name, number)) != number:
+                raise BadRow(
+                    f"line {first} holds a tree of problem {name!r} too; leave one out, or give "
+                    "each an id of its own"
+                )
+            yield tree
         except BadRow as bad:
             raise UserError(f"{path}, line {number}: {bad}") from None
 

@@ -51,8 +51,9 @@ def adopt(
                     raise UserError(f"the answers cannot be judged: {finished.error}")
                 kept.append(new[finished.key])
             kept.finish(keys)
+            count = len(kept)
     finally:
         judges.close()
     display = Display()
-    display.wrote(folder.trees, f"{len(grown):,} trees")
+    display.wrote(folder.trees, f"{count:,} trees")
     display.next(whorl("harvest", run), whorl("show", run))
