@@ -199,8 +199,29 @@ def test_bad_lines_can_be_passed_over_and_other_settings_are_refused(whorl, tmp_
     assert result.exit_code == 0
     assert "passed over 1 bad lines" in result.stderr and "line 2: broken JSON" in result.stderr
     assert f"wrote {run / 'trees.jsonl'}: 2 trees" in result.stderr.replace("\n", " ")
-    line = told(grow(whorl, problems, run, "--skip-bad", "--seed", "1"))
-    assert "belongs to other settings (seed: 1 here, 0 in the run folder)" in line
+    for more in ((), ("--dry-run",)):
+        line = told(grow(whorl, problems, run, "--skip-bad", "--seed", "1", *more))
+        assert "belongs to other settings (seed: 1 here, 0 in the run folder)" in line
+    assert grow(whorl, problems, run, "--skip-bad", "--dry-run").exit_code == 0
+
+
+def test_dry_runs_refuse_a_folder_that_the_command_would(
+    whorl, easy: Path, held: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "mine").write_text("")
+    file, names = tmp_path / "run.toml", (f'run = "{run}"', f'problems = "{easy}"')
+    engine = f'engines.policy = "local:{POLICY}"'
+    file.write_text("\n".join([*names, engine, 'recipe.name = "rft"']))
+    models = ("--problems", easy, "--test", held, "--policy", f"local:{POLICY}")
+    for command in (
+        ("run", file),
+        ("compare", "--preset", "smoke", "--run", run),
+        ("compare", *models, "--tokens", "1000", "--recipes", "rft", "--run", run),
+    ):
+        line = told(whorl(*command, "--dry-run"))
+        assert f"{run} is not empty and not a run folder" in line
 
 
 def test_a_dry_run_says_what_would_be_done_and_writes_nothing(

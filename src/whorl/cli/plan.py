@@ -18,7 +18,9 @@ from whorl.data.problems import read_problems
 from whorl.engines.model import pending
 from whorl.engines.roles import Engines, Opener, rounded_by
 from whorl.loop.estimate import try_problems
+from whorl.loop.folder import RunFolder
 from whorl.loop.grow import Grown, ready
+from whorl.loop.manifest import grown_from
 from whorl.loop.rounds import watching
 from whorl.loop.run import Run
 from whorl.loop.split import survey
@@ -31,14 +33,19 @@ ALWAYS = ("run", "problems", "name", "recipe.name")
 """Settings that are shown among those that were set: they have no defaults."""
 
 
+Said = Callable[[Run], Mapping[str, Any]]
+"""Some of the settings of a run."""
+
+
 def describe_run(
-    run: Run, part: Callable[[Run], Mapping[str, Any]], where: Opener, tries: int = 0
+    run: Run, part: Said, where: Opener, *, bound: Said = grown_from, tries: int = 0
 ) -> None:
     """Print the settings of a run, check what can be checked, and say what the run would do and
     cost.
 
     part: the settings that the command takes, of a run, by the names that `--set` knows.
     where: opens its engines, as the command would.
+    bound: the settings that its folder is bound to; those of its trees if not given.
     tries: problems that are really searched, to estimate the cost by them.
     """
     for line in setting_lines(part(run), part(usual_run(run))):
@@ -46,6 +53,7 @@ def describe_run(
     lacking = downloads(run)
     found, tried = survey(run), None
     if not lacking:
+        RunFolder.check(run.folder, bound(run))
         with ready(run, where) as prepared:
             if tries:
                 tried = try_problems(run, prepared.crew, tries, Trial())

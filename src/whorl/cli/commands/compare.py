@@ -146,6 +146,7 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     from whorl.compare.made_up import PRESETS, made_up
     from whorl.engines.roles import Engines
     from whorl.errors import UserError
+    from whorl.loop.folder import RunFolder
     from whorl.settings import read_settings
 
     where = opener(cluster, run.absolute().parent, patience=PATIENCE)
@@ -178,9 +179,10 @@ def compare(  # noqa: PLR0913 (each parameter is an option)
     evaluate = read_settings(chosen.evaluate, attempts)
     at_once = 1 if cluster else jobs or chosen.jobs
     chosen = replace(chosen, jobs=at_once, width=width, evaluate=evaluate)
+    said = {"preset": preset, "evaluate": attempts} if size else _said(chosen)
+    RunFolder.check(run, said)
     if dry_run:
         return _describe(chosen, run)
-    said = {"preset": preset, "evaluate": attempts} if size else _said(chosen)
     _play(run, chosen, (said, size), where, repair=repair, as_json=as_json)
 
 

@@ -98,7 +98,7 @@ def grow(  # noqa: PLR0913 (each parameter is an option)
     chosen = answered(given)
     where = opener(cluster, run.parent, shard=shard)
     if dry_run or tries:
-        return describe_run(chosen, _settings, where, tries)
+        return describe_run(chosen, _settings, where, tries=tries)
     _grow(chosen, where, shard, repair=repair)
 
 

@@ -97,6 +97,7 @@ def run(  # noqa: PLR0913 (each parameter is an option)
     from whorl import settings
     from whorl.cli.machines import PATIENCE, opener
     from whorl.cli.plan import describe_run, downloads
+    from whorl.loop.manifest import learned_from
     from whorl.loop.runfile import answered, read_run
 
     chosen = answered(read_run(file, overrides or ()))
@@ -104,7 +105,7 @@ def run(  # noqa: PLR0913 (each parameter is an option)
     if not (dry_run or tries) or not downloads(chosen):
         _ = chosen.weights  # what cannot be trained is not worth growing for
     if dry_run or tries:
-        return describe_run(chosen, settings.as_table, where, tries)
+        return describe_run(chosen, settings.as_table, where, bound=learned_from, tries=tries)
     if shard:
         return _grow_shard(chosen, shard, repair=repair)
     play(chosen, retry=retry, repair=repair, where=where)
