@@ -10,7 +10,7 @@ from whorl.cli.display import Display
 from whorl.data.examples import read_examples
 from whorl.data.export import Exported, Format, export_examples
 from whorl.data.forest import read_trees
-from whorl.data.parquet import write_parquet
+from whorl.data.parquet import round_of, write_parquet
 from whorl.data.publish import Card, push_to_hub, write_dataset
 from whorl.data.purpose import read_purpose
 from whorl.data.rollouts import about, export_groups, export_problems, export_traces, session
@@ -58,8 +58,7 @@ def _examples(files: Sequence[Path]) -> Iterator[Example]:
 def exported_trees(files: Sequence[Path], chosen: Choice, enough: float, marker: str) -> Exported:
     """Write the trees of these files. enough, marker: of step labels."""
     if chosen.form == "parquet":
-        rounds = {number_of(file.parent): read_trees(file) for file in files if file.exists()}
-        return Exported(write_parquet(rounds, chosen.out), {}, {})
+        return Exported(write_parquet(_by_round(files), chosen.out), {}, {})
     trees = chain.from_iterable(map(read_trees, files))
     if chosen.form == "prm":
         return export_steps(trees, chosen.out, enough=enough, marker=marker)
@@ -67,6 +66,15 @@ def exported_trees(files: Sequence[Path], chosen: Choice, enough: float, marker:
         return _to_trackio(trees, str(chosen.out))
     write = {"verl": export_problems, "art": export_groups, "traces": export_traces}
     return write[chosen.form](trees, chosen.out)
+
+
+def _by_round(files: Sequence[Path]) -> dict[int, Iterator[Tree]]:
+    """The trees of those of the files that are there, by the round that each is of."""
+    rounds: dict[int, list[Path]] = {}
+    for file in files:
+        if file.exists():
+            rounds.setdefault(number_of(file.parent) or round_of(file), []).append(file)
+    return {number: chain.from_iterable(map(read_trees, those)) for number, those in rounds.items()}
 
 
 def _to_trackio(trees: Iterator[Tree], project: str) -> Exported:

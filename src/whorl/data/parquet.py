@@ -64,12 +64,13 @@ def parquet_files(path: Path) -> list[Path]:
     is none."""
     if path.is_file():
         return [path] if path.suffix == ".parquet" else []
+    return sorted(path.glob("round=*/*.parquet"), key=lambda file: (round_of(file), file))
 
-    def place(file: Path) -> tuple[int, Path]:
-        number = file.parent.name.removeprefix("round=")
-        return (int(number) if number.isdecimal() else 0), file
 
-    return sorted(path.glob("round=*/*.parquet"), key=place)
+def round_of(file: Path) -> int:
+    """Number of the round that a file of a data set is of, by its folder; 0 if it is of none."""
+    number = file.parent.name.removeprefix("round=")
+    return int(number) if number.isdecimal() else 0
 
 
 def read_parquet(path: Path) -> Iterator[Tree]:

@@ -30,8 +30,8 @@ def export(  # noqa: PLR0913 (each parameter is an option)
         Path,
         typer.Argument(
             metavar="FROM",
-            help="Run folder, or a file of examples; of trees for prm, verl, art, traces, trackio "
-            "and parquet. A URL too.",
+            help="Run folder, or a file of examples; of trees, or a Parquet data set of them, for "
+            "prm, verl, art, traces, trackio and parquet. A URL too.",
             show_default=False,
         ),
     ],
@@ -151,20 +151,30 @@ def _tell_what_is_lost(source: Path, examples: Path, form: str, display: "Displa
 
 
 def _files(source: Path, out: Path, round: int, *, trees: bool) -> list[Path]:
-    """The files to read: `source`, or the examples or trees of the run folder `source`."""
+    """The files to read: `source`, or the examples or trees of the folder `source`."""
+    from whorl.cli.source import tree_files
+    from whorl.errors import UserError
+
+    files = tree_files(source, round) if trees else _example_files(source, round)
+    if out.resolve() in [file.resolve() for file in files]:
+        raise UserError(f"{out} is what is read; export to another file")
+    return files
+
+
+def _example_files(source: Path, round: int) -> list[Path]:
+    """The file `source`, or the examples of the run folder `source`."""
+    from whorl.cli.source import refuse_round
     from whorl.errors import UserError
     from whorl.loop.folder import RunFolder
 
-    files = [source]
-    if source.is_dir():
-        folder = RunFolder.read(source)
-        parts = folder.parts(round)
-        name = "trees.jsonl" if trees else "examples.jsonl"
-        if not trees and not round and folder.examples.exists():
-            parts = [folder.path]  # of all rounds, harvested together
-        files = [part / name for part in parts if trees or (part / name).exists()]
-        if not files:
-            raise UserError(f"{source} has no examples yet; `whorl harvest {source}` writes them")
-    if out.resolve() in [file.resolve() for file in files]:
-        raise UserError(f"{out} is what is read; export to another file")
+    if not source.is_dir():
+        refuse_round(source, round)
+        return [source]
+    folder = RunFolder.read(source)
+    parts = folder.parts(round)
+    if not round and folder.examples.exists():
+        parts = [folder.path]  # of all rounds, harvested together
+    files = [file for part in parts if (file := part / "examples.jsonl").exists()]
+    if not files:
+        raise UserError(f"{source} has no examples yet; `whorl harvest {source}` writes them")
     return files

@@ -66,6 +66,7 @@ def harvest(  # noqa: PLR0913 (each parameter is an option)
     from whorl import settings
     from whorl.cli.display import Display
     from whorl.cli.guard import whorl
+    from whorl.cli.source import tree_files
     from whorl.data.parquet import parquet_files
     from whorl.errors import UserError
     from whorl.loop.folder import RunFolder
@@ -74,12 +75,11 @@ def harvest(  # noqa: PLR0913 (each parameter is an option)
     from whorl.loop.manifest import changed_settings, learner, recipe_of
 
     changes, (setup, how) = overrides or (), _asked(protocol, thoughts)
-    if tables := parquet_files(run):
+    if parquet_files(run):
         if not (recipe and out):
             raise UserError(f"{run} is a data set and no run folder; name --recipe and --out")
-        if round:
-            tables = [table for table in tables if table.parent.name == f"round={round}"]
         named = settings.read_recipe({"name": recipe}, changes)
+        tables = tree_files(run, round)
         return _tell(out, harvest_trees(tables, named, out, setup=setup, how=how))
     folder = RunFolder.read(run)
     if recipe:

@@ -50,19 +50,17 @@ def show(
     all, or those of one problem.
     """
     from whorl.cli.listing import Wanted, print_attempts, print_trees
-    from whorl.data.parquet import parquet_files
+    from whorl.cli.source import refuse_round, tree_files
     from whorl.errors import UserError
     from whorl.evaluate import Place
-    from whorl.loop.folder import RunFolder
 
     wanted = Wanted(problem, solved, notes=notes, compact=compact)
     attempts = where if where.name.endswith(".attempts.jsonl") else Place(where).attempts
     if attempts.is_file():
+        refuse_round(where, round)
         found = print_attempts(attempts, wanted)
     else:
-        table = parquet_files(where)
-        parts = RunFolder.read(where).parts(round) if where.is_dir() and not table else []
-        found = print_trees([part / "trees.jsonl" for part in parts] or [where], wanted)
+        found = print_trees(tree_files(where, round), wanted)
     if not found:
         one, many = ("attempt at", "attempts") if attempts.is_file() else ("tree of", "trees")
         what = f"no {one} problem {problem!r}" if problem else f"no {many}"
