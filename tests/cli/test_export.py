@@ -8,6 +8,7 @@ import pytest
 from whorl.ask import Prompt
 from whorl.data.examples import write_examples
 from whorl.data.purpose import write_purpose
+from whorl.errors import UserError
 from whorl.example import Likelihood, Weighted
 from whorl.loop.folder import RunFolder
 from whorl.problem import Problem
@@ -129,3 +130,26 @@ def test_trees_are_written_for_others_and_a_set_with_its_card(
     assert "--push and --public are for dataset, not for art" in told(wrong)
     wrong = whorl("export", "--format", "verl", run, "--out", tmp_path / "b.jsonl", "--end-turns")
     assert "are not for verl, which reads trees" in told(wrong)
+
+
+def test_what_could_not_be_uploaded_is_by_the_same_command(
+    whorl, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[Path] = []
+
+    def push(folder: Path, repository: str, *, public: bool) -> str:
+        sent.append(folder)
+        if len(sent) == 1:
+            raise UserError(f"{repository} was not written to: no network")
+        return "https://hub/commit/1"
+
+    monkeypatch.setattr("whorl.cli.exports.push_to_hub", push)
+    out = tmp_path / "set"
+    command = ("export", "--format", "dataset", run, "--out", out, "--push", "me/mine")
+    refused = told(whorl(*command))
+    assert "no network" in refused and f"{out} is complete, the same command uploads it" in refused
+    done = whorl(*command)
+    assert done.exit_code == 0 and "pushed to https://hub/commit/1" in done.stderr, done.output
+    write_examples(run / "examples.jsonl", [Weighted(Prompt("", "1+1?"), "2")])
+    assert "is not empty" in told(whorl(*command)), "it is another set now"
+    assert sent == [out, out]

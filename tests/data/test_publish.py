@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from whorl.data.examples import read_examples
-from whorl.data.publish import ROWS, Card, push_to_hub, write_dataset
+from whorl.data.publish import ROWS, Card, holds_dataset, push_to_hub, write_dataset
 from whorl.errors import UserError
 from whorl.example import Pair, Weighted
 from whorl.prompts import solve
@@ -66,6 +66,16 @@ def test_nothing_is_written_over_and_nothing_is_published_empty(tmp_path: Path) 
     (tmp_path / "mine").write_text("")
     with pytest.raises(UserError, match="is not empty"):
         write_dataset(iter(EXAMPLES), tmp_path, CARD)
+
+
+def test_a_folder_is_known_by_all_that_it_holds(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    assert holds_dataset(iter(EXAMPLES), folder, CARD) == 0
+    write_dataset(iter(EXAMPLES), folder, CARD)
+    assert holds_dataset(iter(EXAMPLES), folder, CARD) == 2
+    assert holds_dataset(iter(EXAMPLES[:1]), folder, CARD) == 0
+    (folder / "mine").write_text("not to be published")
+    assert holds_dataset(iter(EXAMPLES), folder, CARD) == 0
 
 
 class StandIn(BaseHTTPRequestHandler):

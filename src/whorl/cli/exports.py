@@ -11,7 +11,7 @@ from whorl.data.examples import read_examples
 from whorl.data.export import Exported, Format, export_examples
 from whorl.data.forest import read_trees
 from whorl.data.parquet import round_of, write_parquet
-from whorl.data.publish import Card, push_to_hub, write_dataset
+from whorl.data.publish import Card, holds_dataset, push_to_hub, write_dataset
 from whorl.data.purpose import read_purpose
 from whorl.data.rollouts import about, export_groups, export_problems, export_traces, session
 from whorl.data.rounds import number_of
@@ -105,11 +105,15 @@ def published(
     files: Sequence[Path], chosen: Choice, push: str, display: Display, *, public: bool
 ) -> Exported:
     """Write the examples of these files as a data set, and upload it to the repository `push`, if
-    that is named."""
-    rows = write_dataset(_examples(files), chosen.out, _card(files))
+    that is named. One that an upload that failed has left in the folder is uploaded as it is."""
+    out, card = chosen.out, _card(files)
+    rows = holds_dataset(_examples(files), out, card) if push else 0
+    rows = rows or write_dataset(_examples(files), out, card)
     if push:
-        address = push_to_hub(chosen.out, push, public=public)
-        display.say(f"pushed to {address}")
+        try:
+            display.say(f"pushed to {push_to_hub(out, push, public=public)}")
+        except UserError as error:
+            raise UserError(f"{error}; {out} is complete, the same command uploads it") from error
     return Exported(rows, {}, {})
 
 

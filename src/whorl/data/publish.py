@@ -2,15 +2,17 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from filecmp import cmp
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from whorl.data.atomic import filling
 from whorl.data.examples import write_examples
 from whorl.errors import UserError, reason
 from whorl.example import Example, Pair
 
-ROWS = "data/train.jsonl"
+ROWS, README = "data/train.jsonl", "README.md"
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 """Classes of size, as the hub names them."""
 
@@ -43,8 +45,23 @@ def write_dataset(examples: Iterable[Example], folder: Path, card: Card) -> int:
     with filling(folder, "the data set") as place:
         count = write_examples(place / ROWS, chain([first], rows), every=True)
         text = _text(card, count, pairs=isinstance(first, Pair))
-        (place / "README.md").write_text(text, encoding="utf-8")
+        (place / README).write_text(text, encoding="utf-8")
     return count
+
+
+def holds_dataset(examples: Iterable[Example], folder: Path, card: Card) -> int:
+    """Number of rows of the data set in `folder`, if it is what `write_dataset` would write and
+    holds nothing else; 0 if not."""
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return 0
+    with TemporaryDirectory() as place:
+        anew = Path(place) / "set"
+        rows = write_dataset(examples, anew, card)
+        names = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+        same = names == {Path(ROWS), Path(README)} and all(
+            cmp(folder / name, anew / name, shallow=False) for name in names
+        )
+    return rows if same else 0
 
 
 def _text(card: Card, rows: int, *, pairs: bool) -> str:
