@@ -96,3 +96,38 @@ def test_other_commands_refuse_what_was_given_alone(
     assert "--cluster divides the problems itself; leave out --shard" in refused.stderr
     refused = whorl(*shard, "--out", "o.jsonl", "--report-to", "tensorboard")
     assert "a shard has no figures" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("[grow]\nset = [1]", "--set needs KEY=VALUE, for example seed=1, not '1'"),
+        ("[grow]\nlimit = true", "whorl.toml: limit takes a value and is no switch, so not true"),
+        ("policy = false", "whorl.toml: policy takes a value and is no switch, so not false"),
+        (
+            "[grow.set]\nsampling.top_p = 0.5",
+            'set takes a list and no table, e.g. set = ["sampling.top_p=0.5"]',
+        ),
+        ("[limit]\nn = 1", "whorl.toml: limit takes one value and no table"),
+        ("[grow]\nset = [{day = 2020-01-01}]", "--set needs KEY=VALUE"),
+    ],
+)
+def test_values_of_another_kind_are_one_line(whorl, said: str, why: str, easy: Path) -> None:
+    Path("whorl.toml").write_text(said)
+    grow = ("grow", "--recipe", "rft", "--problems", easy, "--policy", POLICY, "--run", "run")
+    refused = whorl(*grow, "--set", "samples=2", "--dry-run")
+    assert refused.exit_code == 2 and why in refused.stderr, refused.output
+    assert len(refused.stderr.splitlines()) == 1
+
+
+def test_a_file_of_options_is_held_to_the_same(whorl) -> None:
+    file = Path("own.toml")
+    for said, why in (
+        ("[set]\nrft.train.lr = 1e-4", 'takes a list and no table, e.g. set = ["rft.train.lr='),
+        ("tokens = true", "own.toml: tokens takes a value and is no switch, so not true"),
+    ):
+        file.write_text(said)
+        refused = whorl("compare", file, "--preset", "smoke", "--dry-run")
+        assert refused.exit_code == 2 and why in refused.stderr, refused.output
+    file.write_text("dry_run = true")
+    assert whorl("compare", file, "--preset", "smoke").exit_code == 0, "which is a switch"

@@ -1,5 +1,6 @@
 """Run files and overrides: read strictly, said back faithfully, refused in one line."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -143,6 +144,20 @@ def test_what_is_missing_is_named(tmp_path: Path, name: str) -> None:
     kept = [line for line in LEAST.splitlines() if not line.startswith(name)]
     with pytest.raises(UserError, match=f"{name} is missing"):
         read_run(run_file(tmp_path, "\n".join(kept)))
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("recipe.samples=3", "unknown setting recipe; did you mean samples=3?"),
+        ("recipe.sampling.top_p=0.5", "did you mean sampling.top_p=0.5?"),
+        ("recipe.samples=2020-01-01", 'did you mean samples="2020-01-01"?'),
+        ("recipe.none=3", "unknown setting recipe; did you mean words.revise?"),
+    ],
+)
+def test_the_spelling_of_run_files_leads_to_that_of_a_recipe(said: str, told: str) -> None:
+    with pytest.raises(UserError, match=re.escape(told)):
+        read_recipe({"name": "rft"}, [said])
 
 
 def test_recipes_are_suggested_or_listed() -> None:

@@ -1,6 +1,7 @@
 """Defaults of options: from `whorl.toml` in the current folder, from `WHORL_...` in the
 environment, and from a file that a command is given."""
 
+import json
 import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -49,10 +50,17 @@ def defaults(options: Mapping[str, Options]) -> dict[str, dict[str, Any]]:
 
 
 def _value(file: Path, name: str, parameter: Any, value: Any) -> Any:
-    """A file's value of an option: of one that may be repeated a list, which a single value is
-    too. Raises `UserError` for a list of values of any other."""
+    """A file's value of an option: of one that may be repeated a list of texts, which a single
+    value is too. Raises `UserError` for a list of values of any other, and for a truth value of an
+    option that is no switch: it would count as 1."""
+    values = value if isinstance(value, list) else [value]
+    for each in () if parameter.is_flag else values:
+        if isinstance(each, bool):
+            raise UserError(
+                f"{file}: {name} takes a value and is no switch, so not {str(each).lower()}"
+            )
     if parameter.multiple:
-        return value if isinstance(value, list) else [value]
+        return [str(each) for each in values]
     if isinstance(value, list):
         raise UserError(f"{file}: {name} takes one value, not the list {value}")
     return value
@@ -100,13 +108,16 @@ def _flat(
     command: str = "",
 ) -> Iterator[tuple[tuple[str, str], Any]]:
     """Values in a file's table, by command, empty for all of them, and name."""
-    own = options.get(command, {name for each in options.values() for name in each})
+    every = {name: own for each in options.values() for name, own in each.items()}
+    own = options.get(command, every)
     for key, value in table.items():
         name = key.replace("-", "_")
         if isinstance(value, dict) and not command and key in options:
             yield from _flat(file, value, options, key)
         elif name in own and not isinstance(value, dict):
             yield (command, name), value
+        elif name in own:
+            raise UserError(f"{file}: {name} {_instead_of(value, name, own[name])}")
         else:
             near = get_close_matches(name, own, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
@@ -114,3 +125,14 @@ def _flat(
                 f"{file}: {command or 'no command'} has {'no' if command else 'an'} option "
                 f"{key!r}{hint}"
             )
+
+
+def _instead_of(table: Mapping[str, Any], name: str, parameter: Any) -> str:
+    """Words for what an option takes in place of a table; of one that may be repeated, the first
+    value of this table as an example."""
+    from whorl.settings import flat_items
+
+    if not parameter.multiple:
+        return "takes one value and no table"
+    first = [f"{key}={value}" for key, value in flat_items(table)][:1]
+    return f"takes a list and no table, e.g. {name} = {json.dumps(first, ensure_ascii=False)}"

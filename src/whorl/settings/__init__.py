@@ -168,7 +168,9 @@ def _toml(value: object) -> str:
         return "{" + ", ".join(f"{key} = {_toml(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_toml, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(
+        value, ensure_ascii=False, default=str
+    )  # a date is no setting, but may be said
 
 
 def unset_keys(said: Table, prefix: str = "") -> Iterator[str]:
@@ -218,7 +220,7 @@ def _build(kind: type[T], table: Table, where: str = "", base: T | None = None) 
     hints = _hints(kind)
     for key in table:
         if key not in known:
-            raise _unknown(key, kind, where)
+            raise _unknown(key, table[key], kind, where)
     given = _said_by_preset(hints, table) if base is None else {}
     defaults = {name: _default(field, base) for name, field in known.items()} | given
     for name, default in defaults.items():
@@ -341,13 +343,18 @@ def _choice(options: Mapping[str, T], name: object, where: str, what: str) -> T:
     raise UserError(f"{where}: no {what} {name!r}; {hint}")
 
 
-def _unknown(key: str, kind: type, where: str) -> UserError:
-    """The nearest name there is, in this table or else further in."""
+def _unknown(key: str, value: object, kind: type, where: str) -> UserError:
+    """The nearest name there is, in this table or else further in; of a table whose content is at
+    home in this one, as that of a run file's `recipe` is in a recipe, the content."""
     names = {name.rpartition(".")[2]: name for name in reversed(list(_names(kind)))}
     names |= {name: name for name in _keys(kind)}
     near = get_close_matches(key, _keys(kind), 1, 0.8) or get_close_matches(key, names, 1)
     own = ", ".join(_keys(kind))
     hint = f"did you mean {where}{names[near[0]]}?" if near else f"there are {own}"
+    inner = dict(flat_items(value)) if isinstance(value, Mapping) else {}
+    if inner and inner.keys() <= set(_names(kind)):
+        said = (f"{where}{name}={text}" for name, text in inner.items())
+        hint = f"did you mean {', '.join(said)}?"
     return UserError(f"unknown setting {where}{key}; {hint}")
 
 
