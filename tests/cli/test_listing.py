@@ -7,8 +7,10 @@ import pytest
 from rich.console import Console
 
 from whorl.cli.drawing import tree_drawing
-from whorl.cli.listing import Wanted, print_trees
+from whorl.cli.listing import Wanted, print_attempts, print_trees
 from whorl.cli.results import print_rounds
+from whorl.evaluate import Record
+from whorl.evaluate.scores import write_records
 from whorl.problem import Problem
 from whorl.tree import ROOT, Node, Tree
 
@@ -55,6 +57,21 @@ def test_the_summary_counts_what_the_files_hold(
     (tmp_path / "trees.jsonl").write_text(lines[0])
     assert print_trees([tmp_path / "trees.jsonl"], Wanted(solved=False)), "none is no error"
     assert capsys.readouterr().out.startswith("1 tree of 1 problem: 1 solved (100.0 %), 0 not")
+
+
+def test_a_problem_that_is_left_out_is_told_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trees = tmp_path / "trees.jsonl"
+    trees.write_text(branching().to_json() + "\n")
+    assert print_trees([trees], Wanted(problem="p", solved=False)), "it is there"
+    told = capsys.readouterr()
+    assert told.err == "problem 'p' is solved, which --unsolved leaves out\n" and not told.out
+    write_records(attempts := tmp_path / "a.jsonl", [Record(Problem("p", "1+1?", "2"), ())])
+    assert print_attempts(attempts, Wanted(problem="p", solved=True))
+    assert capsys.readouterr().err == "problem 'p' is not solved, which --solved leaves out\n"
+    assert print_trees([trees], Wanted(problem="p", solved=True))
+    assert "leaves out" not in capsys.readouterr().err
 
 
 def test_a_table_in_a_pipe_is_not_cut(

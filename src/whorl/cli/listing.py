@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import RenderableType
 
 from whorl.cli import drawing
+from whorl.cli.display import Display
 from whorl.cli.terminal import console
 from whorl.data.forest import read_trees
 from whorl.data.rows import count_lines
@@ -85,6 +86,11 @@ class Wanted:
     def fits(self, problem: str, solved: bool) -> bool:
         return self.problem in ("", problem) and self.solved in (None, solved)
 
+    def tell_unfit(self) -> None:
+        """Say why nothing is shown of the one problem, though it is there."""
+        option, what = ("--solved", "not solved") if self.solved else ("--unsolved", "solved")
+        Display().say(f"problem {self.problem!r} is {what}, which {option} leaves out")
+
 
 def print_trees(files: Sequence[Path], wanted: Wanted) -> bool:
     """Print the trees of these files, of all problems a summary and those that are wanted; false if
@@ -92,7 +98,7 @@ def print_trees(files: Sequence[Path], wanted: Wanted) -> bool:
     are."""
     counted, lines = Counted(), list[RenderableType]()
     terminal = console(soft_wrap=not wanted.problem)
-    found = False
+    found = shown = False
     files = [file for file in files if file.exists()] or list(files)[:1]
     for file in files:
         counted.add_folder(file.parent)
@@ -102,6 +108,7 @@ def print_trees(files: Sequence[Path], wanted: Wanted) -> bool:
             found = found or wanted.problem in ("", tree.problem.id)
             if not wanted.fits(tree.problem.id, drawing.solved(tree)):
                 continue
+            shown = True
             if wanted.problem:
                 terminal.print(
                     drawing.tree_drawing(tree, notes=wanted.notes, compact=wanted.compact)
@@ -111,20 +118,25 @@ def print_trees(files: Sequence[Path], wanted: Wanted) -> bool:
                 head = []
     for line in () if wanted.problem else (*counted.lines(), *([""] if lines else []), *lines):
         terminal.print(line)
+    if wanted.problem and found and not shown:
+        wanted.tell_unfit()
     return found
 
 
 def print_attempts(file: Path, wanted: Wanted) -> bool:
     """Print the attempts of an evaluation, as `print_trees` does trees."""
     terminal = console(soft_wrap=not wanted.problem)
-    found = False
+    found = shown = False
     if not wanted.problem:
         terminal.print(f"{attempts_summary(read_records(file))}\n")
     for record in read_records(file):
         found = found or wanted.problem in ("", record.problem.id)
         if wanted.fits(record.problem.id, solved(record)):
+            shown = True
             tell = drawing.attempts_text if wanted.problem else drawing.attempts_line
             terminal.print(tell(record))
+    if wanted.problem and found and not shown:
+        wanted.tell_unfit()
     return found
 
 

@@ -45,14 +45,21 @@ def plan(  # noqa: PLR0913 (each parameter is an option)
     what was planned.
     """
     from whorl.cli.display import Display
+    from whorl.cli.given import given
     from whorl.cli.guard import whorl
     from whorl.cli.plan import opening
+    from whorl.errors import UserError
     from whorl.loop.forecast import Forecast, checked, sample_size
     from whorl.loop.grow import ready
     from whorl.loop.runfile import answered, read_run
     from whorl.loop.sampling import folder_of, scale_of
     from whorl.loop.sampling import sample as measure
 
+    if check and given("machines", "sample", "devices", "hour"):
+        raise UserError(
+            "--check compares a plan that is there with its run; leave out --machines, --sample, "
+            "--devices and --hour"
+        )
     chosen = answered(read_run(file, overrides or ()))
     place = folder_of(chosen) / "plan.json"
     if check:

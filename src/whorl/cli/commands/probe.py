@@ -56,11 +56,16 @@ def probe(
     from whorl import prompts
     from whorl.ask import Ask, Failure
     from whorl.cli.display import Display
+    from whorl.cli.given import given
     from whorl.engines import check, open_engine
     from whorl.engines.model import find_model
     from whorl.engines.spec import HERE, Spec
     from whorl.errors import UserError
 
+    if not recall and given("limit", "share"):
+        raise UserError("--limit and --share are for --recall FILE; leave them out, or name it")
+    if recall and given("question"):
+        raise UserError("--recall asks the questions of its file; leave out --question")
     check(model)
     if recall:
         _recall(model, recall, share, limit, as_json)

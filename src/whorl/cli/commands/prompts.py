@@ -46,11 +46,15 @@ def prompts(
     """
     from whorl import settings
     from whorl.chat import Chat
+    from whorl.cli.given import given
     from whorl.engines.model import find_model
+    from whorl.errors import UserError
     from whorl.loop.runfile import read_run
     from whorl.recipes import name_of
 
     changes = overrides or ()
+    if file and given("recipe"):
+        raise UserError(f"{file} says its recipe; leave out --recipe, or the file")
     if file:
         chosen = read_run(file, changes).recipe
     else:

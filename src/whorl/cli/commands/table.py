@@ -73,11 +73,14 @@ def table(
     on questions that the model was trained on.
     """
     from whorl.cli.display import Display
+    from whorl.cli.given import given
     from whorl.data.atomic import replacing
     from whorl.errors import UserError
 
     if form not in FORMS:
         raise UserError(f"there is no format {form!r}; there are {', '.join(FORMS)}")
+    if form == "csv" and given("measure"):
+        raise UserError("csv has a row for each measure; leave out --measure")
     cells = _named([_read(argument) for argument in scores])
     _check(cells)
     text = FORMS[form](cells, measure)
