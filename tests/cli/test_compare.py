@@ -24,6 +24,13 @@ RUNS = Path(__file__).parents[2] / "runs"
         (("--preset", "smoke", "--policy", "local:x"), "a preset has its own models"),
         (("--preset", "smoke", "--set", "rft.recipe.smaples=2"), "did you mean samples?"),
         (("--preset", "smoke", "--set", "evaluate.m=2"), "unknown setting m"),
+        *(
+            (
+                ("--preset", "smoke", "--set", f"sigma.{field}"),
+                "of sigma there are sigma.recipe.KEY",
+            )
+            for field in ("name=rft", "forest=rft", "grow.siblings=0", "harvest.check=false")
+        ),
     ],
 )
 def test_mistakes_are_named(

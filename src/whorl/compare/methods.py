@@ -256,4 +256,10 @@ def _changed(entry: Method, overrides: Sequence[str]) -> Method:
             raise UserError(f"{entry.name} is no control; {entry.name}_flipped is one")
         entry = replace(entry, control=read_settings(entry.control, spoilt))
     rest = [o for o in own if not o.startswith(("recipe.", "train.", "control."))]
+    for setting in rest:  # the other fields say what the method is
+        if re.split(r"[.=]", setting)[0].strip() not in ("shares", "rounds"):
+            raise UserError(
+                f"--set {entry.name}.{setting}: of {entry.name} there are {entry.name}.recipe.KEY, "
+                f"{entry.name}.train.KEY, {entry.name}.shares and {entry.name}.rounds"
+            )
     return read_settings(replace(entry, train=train), rest)
