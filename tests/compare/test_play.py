@@ -183,6 +183,9 @@ def test_what_cannot_be_compared_is_refused(comparison: Comparison) -> None:
     )
     with pytest.raises(UserError, match="leaves an adapter alone"):
         check_comparison(replace(comparison, methods=adapters))
+    tracked = select_methods(TINY, ["rft"], ["rft.train.report_to=wandv"])
+    with pytest.raises(UserError, match="report_to = wandv: wandv is not supported"):
+        check_comparison(replace(comparison, methods=tracked))
     with pytest.raises(UserError, match="3 problems are both in"):
         check_comparison(replace(comparison, test=comparison.problems))
 

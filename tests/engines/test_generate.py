@@ -2,6 +2,7 @@
 
 import gc
 import json
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -62,8 +63,11 @@ def test_log_probabilities_are_the_models_whatever_is_sampled_from(llama) -> Non
 def test_what_it_holds_does_not_grow_with_the_vocabulary_times_the_tokens(llama) -> None:
     engine = Generate(llama())
     held: list[int] = []
+    steps = count(1)
 
     def look(_: torch.nn.Module, __: object, ___: object) -> None:
+        if next(steps) not in (3, 10):  # going through all objects takes long
+            return
         gc.collect()
         alive = (x for x in gc.get_objects() if type(x) is torch.Tensor)
         held.append(sum(x.numel() for x in alive if x.dim() > 1 and x.shape[-1] == vocabulary))
@@ -72,7 +76,8 @@ def test_what_it_holds_does_not_grow_with_the_vocabulary_times_the_tokens(llama)
     hook = engine._model.register_forward_hook(look)
     collect(engine, [Ask(Prompt("", "Anna"), n=4, max_tokens=30, temperature=1.0, seed=1)])
     hook.remove()
-    assert len(held) > 9 and held[-1] <= held[2]
+    early, late = held
+    assert late <= early
 
 
 def test_in_bfloat16_both_are_near_to_what_they_are_in_float32(llama) -> None:

@@ -1,5 +1,6 @@
 """What models take, and what is said where that is not there."""
 
+import json
 import logging
 from functools import partial
 from types import SimpleNamespace
@@ -31,12 +32,17 @@ def test_weights_are_counted_without_reading_them() -> None:
 
 
 def test_embeddings_that_are_the_output_matrix_too_are_held_twice_by_the_embedded_engine(
-    llama,
+    llama, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(memory, "_FEW", 0)
     tied, untied = llama(tie_word_embeddings=True), llama(tie_word_embeddings=False)
     assert weight_count(tied) < weight_count(untied)
     assert need(tied, "float32") == need(untied, "float32")
     assert need(tied, "int8", 0.0).most < need(untied, "int8", 0.0).most
+    once = need(tied, "float32")
+    config = json.loads((tied / "config.json").read_text())
+    (tied / "config.json").write_text(json.dumps(config | {"architectures": ["Gemma2ForCausalLM"]}))
+    assert need(tied, "float32").least < once.least, "generate() has them once"
 
 
 @pytest.mark.parametrize("kinds", [("float32", "bfloat16"), ("f16", "int8", "int4")])

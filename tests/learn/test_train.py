@@ -252,7 +252,9 @@ def test_how_often_it_saves_may_change_on_the_way(tiny_model: Path, tmp_path: Pa
 @pytest.mark.parametrize("ran_out", [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.31 GiB."),
     RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
-], ids=["of a GPU", "of the machine"])  # fmt: skip
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"),
+    OSError(12, "Cannot allocate memory"),
+], ids=["of a GPU", "of the machine", "of a library", "of the system"])  # fmt: skip
 @pytest.mark.parametrize("penalty", ["exact", "k3"])  # in a step, and as the reference is asked
 def test_memory_that_runs_out_is_one_line_and_the_same_call_goes_on(
     tiny_model: Path,

@@ -83,6 +83,10 @@ def test_how_weights_are_computed_may_change(tmp_path: Path) -> None:
     """A run whose training ran out of memory goes on with fewer tokens in a pass."""
     start(tmp_path, {"train": {"tokens": 4096, "checkpointing": False, "lr": 1e-5}}).close()
     start(tmp_path, {"train": {"tokens": 1024, "checkpointing": True, "lr": 1e-5}}).close()
+    held = {"holdout": 0.1, "save_steps": 0}
+    start(tmp_path / "held", {"train": held}).close()
+    with pytest.raises(UserError, match=r"train\.save_steps: 5 here"):
+        start(tmp_path / "held", {"train": held | {"save_steps": 5}})
     with pytest.raises(UserError, match=r"train\.lr: 0\.1 here"):
         start(tmp_path, {"train": {"tokens": 4096, "checkpointing": False, "lr": 0.1}})
 

@@ -80,6 +80,10 @@ def check_comparison(comparison: Comparison) -> None:
         if fault := unsound(method.grow):
             raise UserError(f"{method.name} is no recipe: {fault}")
         check_whole(method.train)
+        if method.train.trackers:
+            from whorl.learn.trainer import check_trackers  # takes seconds
+
+            check_trackers(method.train.trackers)
         if comparison.engines.student:
             check_student(method.harvest)
         for role in asked_roles(method.grow):

@@ -1,19 +1,17 @@
 """Whatever answers asks: models, judges, functions. `open_engine` opens a model by its name."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from difflib import get_close_matches
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 from whorl.ask import Engine
 from whorl.engines.dress import read_value, template_names, unknown
-from whorl.engines.model import Model, find_model, read_config, refuse_code
+from whorl.engines.model import Model, check_layers, find_model, read_config, refuse_code
 from whorl.engines.spec import HERE, Spec
-from whorl.engines.weights import layer_count
 from whorl.errors import UserError, need, reason
 
 
@@ -79,7 +77,7 @@ def _local(model: Model) -> Callable[[], Engine]:
     model: `?dtype=bfloat16` computes in that, instead of float32."""
     need("torch", "local")
     folder, config = model.folder, _look("local", model, "dtype")
-    _check_layers(folder, config)
+    check_layers(folder, config)
     if (kind := model.settings.get("dtype", "float32")) not in ("float32", "bfloat16"):
         raise UserError(f"dtype should be float32 or bfloat16, not {kind!r}")
     architectures = config.get("architectures") or ()
@@ -149,7 +147,7 @@ def _replicas(model: Model) -> Callable[[], Engine]:
 def _openvino(model: Model) -> Callable[[], Engine]:
     """As `_local`, for OpenVINO; its settings follow the model, as `?weights=int8&cache_gb=4`."""
     folder, config = model.folder, _look("openvino", model, "weights", "cache_gb")
-    _check_layers(folder, config)
+    check_layers(folder, config)
     settings = {name: read_value(text) for name, text in model.settings.items()}
     gb = settings.get("cache_gb", 1)
     if not isinstance(gb, int | float) or isinstance(gb, bool) or not 0 < gb < float("inf"):
@@ -204,17 +202,6 @@ def _look(scheme: str, model: Model, *known: str) -> dict[str, Any]:
     config = read_config(model.folder)
     Chat.load(model.folder)
     return config
-
-
-def _check_layers(folder: Path, config: Mapping[str, Any]) -> None:
-    """Raises `UserError` if a model has weights of more layers than its configuration says: it
-    would be sampled without the rest. Layers that draft further tokens are numbered behind."""
-    layers, held = config.get("num_hidden_layers"), layer_count(folder)
-    if isinstance(layers, int) and held > layers + (config.get("num_nextn_predict_layers") or 0):
-        raise UserError(
-            f"{folder} holds weights of {held} layers, and its config.json says {layers}: one of "
-            "the two is of another model"
-        )
 
 
 def _server(named: Spec) -> Engine:

@@ -47,7 +47,9 @@ class Generate:
         )
         # what a folder has as usual would fill in what an ask leaves open, such as penalties
         self._model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
-        self._limit: int | None = getattr(self._model.config, "max_position_embeddings", None)
+        self._limit: int | None = getattr(
+            self._model.config.get_text_config(), "max_position_embeddings", None
+        )
         self._waiting: dict[_Settings, list[tuple[int, Ask, list[int]]]] = {}
         self._failed: list[tuple[int, Replies | Failure]] = []
 

@@ -20,6 +20,7 @@ _GB = 1e9
 _PROCESS = 0.5e9  # Python, its libraries and scores of a batch
 _ROWS = 128 * 512  # tokens whose keys and values the embedded engine and generate() hold, about
 _PREFIXES = 512 << 20  # what the embedded engine keeps of prompts
+_FEW = 10_000_000  # numbers that are not worth a look at who holds them twice
 _GROUP = Path("/sys/fs/cgroup")
 _TOKENS = 64 * 672  # whose keys and values OpenVINO holds of a model with rounded weights
 
@@ -74,10 +75,20 @@ def need(folder: Path, kind: str, cache_bytes: float | None = None) -> Need:
     if cache_bytes is None:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         cache_bytes = _ROWS * _numbers(config) * BYTES[kind] + _PREFIXES
-    held = weight_count(folder)
-    if kind in ("float32", "bfloat16"):  # the embedded engine's
-        held += tied_count(folder)
-    return Need(_PROCESS + BYTES[kind] * held, cache_bytes)
+    twice = _laid_out_anew(folder) if kind in ("float32", "bfloat16") else 0
+    return Need(_PROCESS + BYTES[kind] * (weight_count(folder) + twice), cache_bytes)
+
+
+def _laid_out_anew(folder: Path) -> int:
+    """Numbers of embeddings that the embedded engine lays out anew as the output matrix; 0 of a
+    model that `generate()` answers, and where they are few."""
+    count = tied_count(folder)
+    if count < _FEW:
+        return 0
+    from whorl.engines.local.llama import unsupported  # takes seconds
+
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return 0 if unsupported(config) else count
 
 
 def need_openvino(folder: Path, kind: str, cache_gb: float) -> Need:

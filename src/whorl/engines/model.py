@@ -4,6 +4,7 @@ whorl. Whatever it is, it becomes a model folder here."""
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from whorl.engines.dress import TEMPLATE, dressed
 from whorl.engines.hub import HubModel, described, fetch, missing
 from whorl.engines.spec import HERE, Spec
 from whorl.engines.unpack import unpacked
+from whorl.engines.weights import layer_count
 from whorl.errors import UserError
 
 SHIPPED = ("policy", "teacher", "small", "prm", "countdown_policy", "countdown_teacher")
@@ -160,6 +162,17 @@ def read_config(folder: Path) -> dict[str, Any]:
         )
     _check_weights(folder)
     return config
+
+
+def check_layers(folder: Path, config: Mapping[str, Any]) -> None:
+    """Raises `UserError` if a model has weights of more layers than its configuration says: it
+    would be sampled without the rest. Layers that draft further tokens are numbered behind."""
+    layers, held = config.get("num_hidden_layers"), layer_count(folder)
+    if isinstance(layers, int) and held > layers + (config.get("num_nextn_predict_layers") or 0):
+        raise UserError(
+            f"{folder} holds weights of {held} layers, and its config.json says {layers}: one of "
+            "the two is of another model"
+        )
 
 
 def _known(kind: object) -> bool:

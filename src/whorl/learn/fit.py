@@ -34,8 +34,8 @@ def fit(
 
     Raises `UserError` if the training diverges.
     """
-    config = cast(PretrainedConfig, net.config).get_text_config()
-    use_cache = config.use_cache  # Trainer switches it off
+    config = cast(PretrainedConfig, net.config)
+    use_cache = getattr(config, "use_cache", None)  # Trainer switches it off
     held_out = task.held_out is not None
     often = not (settings.save_steps or held_out)  # measuring keeps to the checkpoints of epochs
     callbacks: list[TrainerCallback] = [Saver()] if often else []
@@ -51,7 +51,10 @@ def fit(
     checkpoint = latest_checkpoint(partial)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     trainer.check()
-    config.use_cache = use_cache
+    if use_cache is None:  # it is said of the text alone, in a configuration of its own
+        vars(config).pop("use_cache", None)
+    else:
+        config.use_cache = use_cache
     with explain_full_disk(partial):
         trainer.save_model(str(partial / SAVED))
         if PartialState().is_main_process:  # a pickle, of no use to whoever gets the model

@@ -25,7 +25,7 @@ from transformers import AutoModelForTokenClassification, PreTrainedModel
 from whorl import __version__
 from whorl.chat import Chat
 from whorl.engines.hub import called
-from whorl.engines.model import read_config
+from whorl.engines.model import check_layers, read_config
 from whorl.errors import UserError
 from whorl.example import Likelihood, Rated
 from whorl.learn import network
@@ -68,7 +68,7 @@ def train_prm(
         raise UserError("a process reward model is trained with all its weights; set lora.rank=0")
     if settings.carry:
         raise UserError("a process reward model is trained in one go; leave carry out")
-    read_config(model)
+    check_layers(model, read_config(model))
     chat = Chat.load(model)
     corpus = encode_steps(steps, chat, max_length=network.context(model, settings))
     check_corpus(corpus, model, "step")

@@ -10,8 +10,10 @@ from accelerate.utils import reduce
 from numpy.typing import NDArray
 from torch import nn
 
+from whorl.chat.tokenizer import load_tokenizer
 from whorl.data.atomic import replacing
-from whorl.example import Likelihood
+from whorl.errors import UserError
+from whorl.example import Likelihood, Objective
 from whorl.learn import losses, network
 from whorl.learn.batches import plan_steps
 from whorl.learn.corpus import Encoded
@@ -20,6 +22,21 @@ from whorl.learn.pack import Packing, batches
 
 CHUNK = 1024
 """Examples that are packed together; more would only take longer to arrange."""
+
+
+def check_tokens(model: Path, place: Path, objective: Objective) -> None:
+    """Raises `UserError` if the reference model in `place` has other tokens than `model`, as far as
+    its folder tells: a chat template it needs none, and it may come without a tokenizer."""
+    sizes = {network.vocabulary(network.read_config(each)) for each in (model, place)}
+    other = objective.compares_distributions and len(sizes) > 1
+    if any(place.glob("tokenizer*")):
+        ours, theirs = (load_tokenizer(each).get_vocab() for each in (model, place))
+        other = other or ours != theirs
+    if other:
+        raise UserError(
+            f"the reference model {place} has other tokens than {model}, so it cannot say how "
+            "likely they are; take one of the same family"
+        )
 
 
 def reference_log_probs(

@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 
 from whorl.chat import Chat
 from whorl.data.lock import held
-from whorl.engines.model import read_config
+from whorl.engines.model import check_layers, read_config
 from whorl.engines.weights import weight_count
 from whorl.errors import UserError
 from whorl.example import Example, Likelihood, Objective
@@ -68,8 +68,10 @@ def train(
     the loss is no longer finite, and if `out` or the unfinished work belongs to another training.
     """
     objective = objective or Likelihood()
-    read_config(model)
+    check_layers(model, read_config(model))
     chat = Chat.load(model)
+    if settings.reference:
+        reference.check_tokens(model, settings.reference, objective)
     corpus = read_corpus(model, examples, chat, objective, settings)
     identity = identify(model, corpus, objective, settings)
     if out.exists():
@@ -203,18 +205,10 @@ class _Training:
         return self._whole(), result
 
     def _reference(self) -> PreTrainedModel | None:
-        """The reference model that the settings name, if the objective asks one. Raises `UserError`
-        if it has other tokens than the model in training."""
+        """The reference model that the settings name, if the objective asks one."""
         place, objective = self._settings.reference, self._objective
         if not place or not (objective.compares_tokens or objective.compares_distributions):
             return None
-        ours, theirs = (Chat.load(each).tokenizer.get_vocab() for each in (self._model, place))
-        sizes = {network.vocabulary(network.read_config(each)) for each in (self._model, place)}
-        if ours != theirs or (objective.compares_distributions and len(sizes) > 1):
-            raise UserError(
-                f"the reference model {place} has other tokens than {self._model}, so it cannot "
-                "say how likely they are; take one of the same family"
-            )
         model = network.load_model(place)
         model.requires_grad_(False)
         model.train(False)

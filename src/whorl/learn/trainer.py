@@ -29,7 +29,12 @@ from whorl.learn.losses import batch_loss, chance
 from whorl.learn.moments import load_moments
 from whorl.learn.network import logits, vocabulary
 from whorl.learn.training import Training, TrainingWatch
-from whorl.learn.unfinished import explain_full_disk, latest_checkpoint, on_disk
+from whorl.learn.unfinished import (
+    drop_checkpoints,
+    explain_full_disk,
+    latest_checkpoint,
+    on_disk,
+)
 
 DIVERGED = 3.0
 """Multiple of a guess's loss beyond which a training is said to diverge; a model that knows
@@ -83,7 +88,6 @@ def arguments(
         use_cpu=not torch.accelerator.is_available(),
         seed=settings.seed,
         save_steps=save,
-        save_total_limit=1,
         eval_strategy="steps" if held_out else "no",
         eval_steps=save if held_out else None,
         load_best_model_at_end=held_out,
@@ -251,8 +255,10 @@ class TreeTrainer(Trainer):
         folder = Path(str(self.args.output_dir))
         with explain_full_disk(folder):
             super()._save_checkpoint(model, trial)
-            if checkpoint := latest_checkpoint(folder):
+            if self.args.should_save and (checkpoint := latest_checkpoint(folder)):
                 on_disk(checkpoint)
+                best = Path(self.state.best_model_checkpoint or checkpoint)
+                drop_checkpoints(folder, {checkpoint.name, best.name})
 
     def floating_point_ops(self, inputs: Any) -> int:
         """0: transformers' formula does not fit packed batches."""

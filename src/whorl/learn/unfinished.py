@@ -5,9 +5,10 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import asdict
+from errno import ENOMEM
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -21,6 +22,12 @@ from whorl.learn.corpus import Corpus
 from whorl.learn.training import EXECUTION, Training, TrainResult
 
 RECORD = "training.json"
+
+_FULL = (
+    *("DefaultCPUAllocator", "CUDA error: out of memory"),
+    *("CUBLAS_STATUS_ALLOC_FAILED", "Cannot allocate memory"),
+)
+"""Words of those who report memory that ran out by an error of no kind of its own."""
 
 Identity: TypeAlias = dict[str, Any]
 """What a training's result depends on, by content; paths do not matter."""
@@ -108,6 +115,13 @@ def latest_checkpoint(partial: Path) -> Path | None:
     return max(_checkpoints(partial), key=_step, default=None)
 
 
+def drop_checkpoints(partial: Path, kept: Set[str]) -> None:
+    """Delete the checkpoints in the working folder but those of these names."""
+    for checkpoint in _checkpoints(partial):
+        if checkpoint.name not in kept:
+            shutil.rmtree(checkpoint)
+
+
 def on_disk(folder: Path) -> None:
     """Return once all files of a folder are on disk."""
     for path in filter(Path.is_file, folder.rglob("*")):
@@ -124,8 +138,9 @@ def publish(folder: Path, out: Path) -> None:
 
 def memory_ran_out(error: BaseException) -> bool:
     """Whether an error says that memory, a GPU's or the machine's, is used up."""
-    torn = isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
-    return torn or isinstance(error, torch.OutOfMemoryError | MemoryError)
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return getattr(error, "errno", None) == ENOMEM or any(said in str(error) for said in _FULL)
 
 
 @contextmanager
@@ -133,7 +148,7 @@ def explain_short_memory() -> Iterator[None]:
     """Context in which memory that runs out, of a GPU or of the machine, is one clear line."""
     try:
         yield
-    except (RuntimeError, MemoryError) as error:
+    except (OSError, RuntimeError, MemoryError) as error:
         if not memory_ran_out(error):
             raise
         raise UserError(

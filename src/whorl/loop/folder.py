@@ -22,6 +22,7 @@ from whorl.learn.training import EXECUTION
 _OWN = {"lock", "manifest.json", "manifest.json.partial"}
 _OTHER = "another run folder"
 _FREE = {f"train.{name}" for name in EXECUTION}  # how weights are computed, not which
+_SAVED = "train.save_steps"  # of these checkpoints the best is taken, where some is held out
 _SHOWN = 3  # differences named before "and so on"
 
 
@@ -184,8 +185,9 @@ def _compare(path: Path, here: Mapping[str, object], there: Mapping[str, object]
     """Raises `UserError` if `here`, the settings of this command, differ from `there`, those of the
     folder."""
     mine, theirs = dict(_leaves(json.loads(json.dumps(here)))), dict(_leaves(there))
+    free = _FREE if mine.get("train.holdout", "0.0") == "0.0" else _FREE - {_SAVED}
     names = sorted(
-        name for name in (mine.keys() | theirs.keys()) - _FREE if mine.get(name) != theirs.get(name)
+        name for name in (mine.keys() | theirs.keys()) - free if mine.get(name) != theirs.get(name)
     )
     if not names:
         return
