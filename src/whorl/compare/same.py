@@ -34,10 +34,10 @@ def hold_to_words(folder: Path, exams: Mapping[str, Exam]) -> None:
     """Look whether the base model of the comparison in `folder`, where it was measured before, was
     asked as students will be. Raises `UserError` if it was asked in other words."""
     for name, exam in exams.items():
-        said = Place(folder / "base" / f"{name}.jsonl").said()
-        if said and said["prompt"] != asdict(exam.setup.ask("QUESTION")):
+        words = Place(folder / "base" / f"{name}.jsonl").said().get("prompt")
+        if words and words != asdict(exam.setup.ask("QUESTION")):
             raise UserError(
                 f"the base model in {folder} was asked in other words than these recipes ask in "
-                f"({said['prompt']['user']!r}), so no gain could be told; leave recipe.words as "
+                f"({words['user']!r}), so no gain could be told; leave recipe.words as "
                 "they were, or compare in another folder"
             )
