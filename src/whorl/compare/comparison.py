@@ -12,7 +12,7 @@ from whorl.engines.roles import Engines
 from whorl.errors import UserError
 from whorl.evaluate import PRESETS, Decoding, Setup
 from whorl.evaluate.exam import Exam
-from whorl.learn.training import check_whole
+from whorl.learn.training import check_trackers, check_whole
 from whorl.loop.run import check_student
 from whorl.loop.trial import check_teacher
 from whorl.recipe import asked_roles, unsound, words_of
@@ -80,10 +80,7 @@ def check_comparison(comparison: Comparison) -> None:
         if fault := unsound(method.grow):
             raise UserError(f"{method.name} is no recipe: {fault}")
         check_whole(method.train)
-        if method.train.trackers:
-            from whorl.learn.trainer import check_trackers  # takes seconds
-
-            check_trackers(method.train.trackers)
+        check_trackers(method.train.trackers)
         if comparison.engines.student:
             check_student(method.harvest)
         for role in asked_roles(method.grow):

@@ -35,8 +35,8 @@ from whorl.learn.fit import SAVED, fit, last_epoch
 from whorl.learn.layout import Share, lay_out, to_device
 from whorl.learn.pack import Packing, batches, cheaper_packing
 from whorl.learn.train import carry_out, check_corpus, dropped_examples, hold_out
-from whorl.learn.trainer import Task, check_trackers
-from whorl.learn.training import Training, TrainingWatch, TrainResult
+from whorl.learn.trainer import Task
+from whorl.learn.training import Training, TrainingWatch, TrainResult, check_trackers
 from whorl.learn.unfinished import identify, read_finished
 
 LABELS = ("bad", "good")

@@ -33,8 +33,8 @@ from whorl.learn.memory import give_back
 from whorl.learn.moments import moments_of
 from whorl.learn.pack import Packing
 from whorl.learn.precision import advice
-from whorl.learn.trainer import Task, check_trackers
-from whorl.learn.training import Training, TrainingWatch, TrainResult
+from whorl.learn.trainer import Task
+from whorl.learn.training import Training, TrainingWatch, TrainResult, check_trackers
 from whorl.learn.unfinished import (
     Identity,
     explain_full_disk,

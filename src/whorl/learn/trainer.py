@@ -19,9 +19,8 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
-from transformers.integrations.integration_utils import get_reporting_integration_callbacks
 
-from whorl.errors import UserError, reason
+from whorl.errors import UserError
 from whorl.example import Likelihood, Objective
 from whorl.learn.batches import Steps
 from whorl.learn.layout import Batch
@@ -108,17 +107,6 @@ def arguments(
 def _often(most: int, per_epoch: int) -> int:
     """Steps between two reports of the loss: at most so many, and none in two epochs."""
     return max(steps for steps in range(1, most + 1) if per_epoch % steps == 0)
-
-
-def check_trackers(names: Sequence[str]) -> None:
-    """Raises `UserError` if a tracker is unknown or not installed; the message says what to
-    install."""
-    for name in names:
-        try:
-            (tracker,) = get_reporting_integration_callbacks([name])  # type: ignore[no-untyped-call]
-            tracker()
-        except Exception as error:  # each tracker has its own way to say what it lacks
-            raise UserError(f"report_to = {name}: {reason(error)}") from error
 
 
 class TreeTrainer(Trainer):

@@ -1,12 +1,12 @@
 """Settings of a training, and its result."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
-from whorl.errors import UserError
+from whorl.errors import UserError, reason
 
 _SEEDS = 2**31
 """Seeds that there are: numpy takes twice as many, and the seeds of a comparison are added."""
@@ -128,6 +128,20 @@ def check_whole(settings: Training) -> None:
             "train.lora.merge = false leaves an adapter alone, which can neither search nor be "
             "measured; leave it out here, and let `whorl train` make one of the examples"
         )
+
+
+def check_trackers(names: Sequence[str]) -> None:
+    """Raises `UserError` if a tracker is unknown or not installed; the message says what to
+    install."""
+    for name in names:
+        from transformers.integrations import integration_utils  # takes seconds
+
+        try:
+            find: Any = integration_utils.get_reporting_integration_callbacks
+            (tracker,) = find([name])
+            tracker()
+        except Exception as error:  # each tracker has its own way to say what it lacks
+            raise UserError(f"report_to = {name}: {reason(error)}") from error
 
 
 EXECUTION = ("save_steps", "tokens", "packed", "checkpointing", "bf16", "report_to")

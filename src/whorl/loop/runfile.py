@@ -11,6 +11,7 @@ from whorl.budget import Price
 from whorl.data.naming import named
 from whorl.data.storage import LOCAL, fetched, url_of
 from whorl.errors import UserError
+from whorl.learn.training import check_trackers
 from whorl.loop.run import Run
 from whorl.recipe import asked_roles, unsound
 from whorl.recipes import name_of
@@ -64,10 +65,7 @@ def answered(run: Run) -> Run:
             f"{name} asks a {asked}, and none is named; give {give}, or {keys} in a run file "
             f"(whorl's own tiny ones are called {shipped})"
         )
-    if run.train.trackers:
-        from whorl.learn.trainer import check_trackers  # takes seconds
-
-        check_trackers(run.train.trackers)
+    check_trackers(run.train.trackers)
     return _played_by_policy(run, usual) if usual else run
 
 

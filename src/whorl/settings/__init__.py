@@ -168,9 +168,8 @@ def _toml(value: object) -> str:
         return "{" + ", ".join(f"{key} = {_toml(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_toml, value)) + "]"
-    return json.dumps(
-        value, ensure_ascii=False, default=str
-    )  # a date is no setting, but may be said
+    # a date is no setting, but may be said
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def unset_keys(said: Table, prefix: str = "") -> Iterator[str]:
